@@ -1,0 +1,1 @@
+"""The functional core: values and functions without effects; time always arrives as ``now``."""

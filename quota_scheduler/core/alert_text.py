@@ -1,0 +1,206 @@
+"""What an alert says to people: the fact first, then how long it lasts, why, and what to do; under 900 characters.
+
+A template is a line with ``{names}``; a line whose name has nothing to say is left out, so that one template serves
+limits with and without a forecast, a cause or a baseline. Every text ends with the alert's key, because a receiver may
+get the same message twice.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.alert_values import AlertRule, AlertState, Cause, Facts, Kind
+from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.units import Unit, format_amount, format_number
+from quota_scheduler.core.windows import local_time
+
+LONGEST = 900
+"""Longest text in characters: Teams cuts at 1000, PagerDuty at 1024 (both as of November 2026)."""
+LONGEST_SUBJECT = 160
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+ABOUT_WORDS = frozenset({"scope", "threshold", "fired_for"})
+LIMIT_WORDS = ABOUT_WORDS | {
+    *("limit", "provider", "used", "amount", "reserved", "left", "percent", "pace", "cause", "waiting", "runway"),
+    *("forecast", "expected", "reset", "next_reset", "mode_note", "figure_note"),
+}
+CACHE_WORDS = ABOUT_WORDS | {"workflow", "provider", "hit_rate", "baseline", "input_tokens", "changed"}
+RUN_WORDS = ABOUT_WORDS | {
+    *("run", "workflow", "task_type", "team", "provider", "tokens", "cost", "hit_rate", "run_state"),
+}
+WORDS = {
+    "usage_ratio": LIMIT_WORDS,
+    "forecast_ratio": LIMIT_WORDS,
+    "burn_fast": LIMIT_WORDS,
+    "burn_slow": LIMIT_WORDS,
+    "cache_hit_rate": CACHE_WORDS,
+    "cache_hit_rate_alone": CACHE_WORDS,
+    "run_tokens": RUN_WORDS,
+    "run_over_cap": RUN_WORDS,
+    "source_lag_seconds": ABOUT_WORDS | {"source", "lag", "errors"},
+    "unpriced_tokens": ABOUT_WORDS | {"model", "tokens"},
+}
+"""The names that the templates of a rule on each reading may use."""
+
+NEW_WINDOW = (
+    "The window of {limit} ended at {percent} of {amount}; a new one has begun.",
+    "The new one resets on {next_reset}.",
+)
+GONE = ("{scope} is no longer reported: it was removed, or is idle. Nothing more is known about it.",)
+
+
+def write(
+    rule: AlertRule, state: AlertState, kind: Kind, *, now: datetime, still: Sequence[AlertRule] = ()
+) -> tuple[str, str]:
+    """Subject and body of a notification; ``still`` are the lower rungs that go on firing after this one resolved."""
+    words = {**phrases(state.facts, now), **_about(rule, state)}
+    if kind is Kind.RESOLVED:
+        lines = [*_resolved_lines(rule, state), *_still(still)]
+        subject = f"Resolved: {_fill(rule.summary, words)}: {state.scope}"
+    else:
+        lines = list(rule.message)
+        subject = ("Still: " if kind is Kind.REPEAT else "") + (_fill(rule.title, words) or state.scope)
+    body = "\n".join(text for line in lines if (text := _fill(line, words)))
+    return cut(subject, LONGEST_SUBJECT), _signed(body, key_line(rule.id, state.scope, state.episode, rule.runbook))
+
+
+def key_line(rule: str, scope: str, episode: str, runbook: str = "") -> str:
+    """The line that names an alert, so that a repeated delivery is seen as one."""
+    parts = [rule, scope, *([episode] if episode not in ("", scope) else []), *([f"see {runbook}"] if runbook else [])]
+    return f"[{' · '.join(parts)}]"
+
+
+def cut(text: str, most: int) -> str:
+    """At most ``most`` characters, with a mark where something was left out."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def placeholders(template: str) -> set[str]:
+    """The names a template asks for."""
+    return set(PLACEHOLDER.findall(template))
+
+
+def phrases(facts: Facts, now: datetime) -> dict[str, str]:
+    """Every name that a template may use, in words; what is not known is absent."""
+    words = {name: value for name, value in facts.items() if isinstance(value, str) and value}
+    if "limit" in facts:
+        words |= _limit_words(facts, now)
+    if "hit_rate" in facts:
+        words |= {"hit_rate": _percent(facts, "hit_rate"), "baseline": _percent(facts, "baseline")}
+    for name in ("tokens", "input_tokens"):
+        if name in facts:
+            words[name] = format_amount(_number(facts, name), Unit.TOKENS)
+    if "cost" in facts:
+        words["cost"] = format_amount(_number(facts, "cost"), Unit.USD)
+    if "run" in facts:
+        words["run_state"] = "It has ended." if facts.get("finished") else "It is still running."
+    if "lag_seconds" in facts:
+        words["lag"] = span(timedelta(seconds=_number(facts, "lag_seconds")))
+        words["errors"] = format_number(_number(facts, "errors")) if facts.get("errors") else ""
+    return {name: text for name, text in words.items() if text}
+
+
+def span(length: timedelta) -> str:
+    """A length of time for people: ``40 min``, ``5 h``, ``3 days``."""
+    minutes = max(0.0, length.total_seconds() / 60)
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"
+
+
+def _about(rule: AlertRule, state: AlertState) -> dict[str, str]:
+    return {"scope": state.scope, "threshold": _threshold(rule), "fired_for": _lasted(state)}
+
+
+def _threshold(rule: AlertRule) -> str:
+    if rule.reading.endswith("tokens"):
+        return format_amount(rule.threshold, Unit.TOKENS)
+    return f"{rule.threshold * 100:g} %"
+
+
+def _lasted(state: AlertState) -> str:
+    return span(state.resolved_at - state.fired_at) if state.resolved_at and state.fired_at else ""
+
+
+def _limit_words(facts: Facts, now: datetime) -> dict[str, str]:
+    unit, zone = Unit(str(facts["unit"])), str(facts["zone"])
+    used, amount = _number(facts, "used"), _number(facts, "amount")
+    words = {name: format_amount(_number(facts, name), unit) for name in ("used", "amount", "reserved")}
+    words["left"] = format_amount(max(0.0, amount - used), unit)
+    words["percent"] = f"{math.floor(used / amount * 100 + 1e-9)} %" if amount else ""
+    words["mode_note"] = "The limit only warns: nobody is held back." if facts.get("mode") == "warn" else ""
+    words["figure_note"] = "The figure is estimated." if facts.get("estimated") else ""
+    if waiting := int(_number(facts, "waiting")):
+        words["waiting"] = f"{waiting} {'ticket waits' if waiting == 1 else 'tickets wait'} for it."
+    else:
+        words["waiting"] = ""
+    pace = _number(facts, "pace")
+    words["pace"] = f"Spent at {pace:.1f} times the pace that lasts to the reset." if pace > 1 else ""
+    for name, word in (("ends_at", "reset"), ("next_ends_at", "next_reset")):
+        at = _instant(facts, name)
+        words[word] = f"{local_time(at, zone)} (in {span(at - now)})" if at else ""
+    return words | _forecast_words(facts, unit, amount) | {"runway": _runway(facts, zone)}
+
+
+def _forecast_words(facts: Facts, unit: Unit, amount: float) -> dict[str, str]:
+    if facts.get("expected") is None or not amount:
+        return {}
+    expected, low, high = (_number(facts, name) for name in ("expected", "low", "high"))
+    said = f"Expected at the reset: {format_amount(expected, unit)} ({expected / amount:.0%})".replace("%", " %")
+    interval = f"80 % interval {format_amount(low, unit)} to {format_amount(high, unit)}"
+    return {"forecast": f"{said}, {interval}.", "expected": format_amount(expected, unit)}
+
+
+def _runway(facts: Facts, zone: str) -> str:
+    """When it runs out, as well as that is known."""
+    if _number(facts, "used") >= _number(facts, "amount"):
+        return "Nothing is left until the reset."
+    middle, early, late = (_instant(facts, name) for name in ("out_at", "out_early", "out_late"))
+    if middle and early and late:
+        return f"It runs out on {local_time(middle, zone)} ± {span((late - early) / 2)}."
+    if middle and early:
+        return f"It runs out on {local_time(middle, zone)}, at the earliest on {local_time(early, zone)}."
+    if early:
+        return f"It should last to the reset, but may run out from {local_time(early, zone)} on."
+    return "It should last to the reset." if facts.get("expected") is not None else ""
+
+
+def _resolved_lines(rule: AlertRule, state: AlertState) -> Sequence[str]:
+    match state.cause:
+        case Cause.NEW_WINDOW if "limit" in state.facts:
+            return NEW_WINDOW
+        case Cause.GONE:
+            return rule.gone or GONE
+        case _:
+            return rule.resolved or ("It is over after {fired_for}.",)
+
+
+def _still(rules: Sequence[AlertRule]) -> list[str]:
+    names = [_fill(rule.summary, {"threshold": _threshold(rule)}) for rule in rules]
+    return [f"Still firing: {', '.join(names)}."] if names else []
+
+
+def _signed(body: str, key: str) -> str:
+    key = cut(key, LONGEST // 3)
+    return f"{cut(body, LONGEST - len(key) - 1)}\n{key}"
+
+
+def _fill(template: str, words: Mapping[str, str]) -> str:
+    """The template in words, or nothing when one of its names has nothing to say."""
+    if any(name not in words or not words[name] for name in placeholders(template)):
+        return ""
+    return PLACEHOLDER.sub(lambda match: words[match[1]], template)
+
+
+def _number(facts: Facts, name: str) -> float:
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _percent(facts: Facts, name: str) -> str:
+    return f"{_number(facts, name) * 100:.1f} %" if facts.get(name) is not None else ""
+
+
+def _instant(facts: Facts, name: str) -> datetime | None:
+    value = facts.get(name)
+    return parse_instant(value) if isinstance(value, str) else None

@@ -1,0 +1,337 @@
+"""Alerts: where each rule stands for each scope, and which notifications that calls for.
+
+                 condition holds             held for ``hold``
+      inactive ───────────────────▶ pending ───────────────────▶ firing ──┐ told: fired, then a repeat
+         ▲  ▲                          │                          │    ◀──┘ every ``repeat``
+         │  └──── it does not hold ────┘                          │
+         │                                                        │ clear for ``keep_firing_for``, or a new window,
+         │ forgotten after a while                                ▼ or not reported for ``gone_after``; told: resolved
+         └───────────────────────────────────────────────────── resolved ──▶ pending, when the condition holds again
+
+Invariants: nothing fires that was not pending for its time; a firing alert resolves once; an unknown value moves
+nothing; of one ladder a receiver hears the highest rung; the same samples twice change nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from quota_scheduler.core import alert_text
+from quota_scheduler.core.alert_samples import samples
+from quota_scheduler.core.alert_values import (
+    AlertRule,
+    AlertState,
+    Cause,
+    Fact,
+    Key,
+    Kind,
+    Op,
+    Phase,
+    Sample,
+    Severity,
+    Silence,
+    StepResult,
+    Target,
+    Transition,
+    wants,
+)
+
+__all__ = [
+    "AlertRule",
+    "AlertState",
+    "Cause",
+    "Key",
+    "Kind",
+    "Op",
+    "Phase",
+    "Sample",
+    "Severity",
+    "Silence",
+    "StepResult",
+    "Target",
+    "Transition",
+    "adopt",
+    "firing",
+    "samples",
+    "step",
+    "wants",
+]
+
+KEEP_RESOLVED = timedelta(days=1)
+"""How long a resolved alert stays to be looked at."""
+KEEP_ONCE = timedelta(days=40)
+"""How long a ``once`` alert is remembered: longer than raw events are kept (35 days), so no replay tells it again."""
+ADOPTED = "first import"
+"""Who acknowledges what a first import finds."""
+MOVED = 0.005
+"""A firing alert's stored value follows its reading in steps of half a percent, not with every tick."""
+
+
+def step(
+    rules: Sequence[AlertRule],
+    samples: Iterable[Sample],
+    states: Iterable[AlertState],
+    now: datetime,
+    silences: Sequence[Silence] = (),
+) -> StepResult:
+    """Move every alert by what is known at ``now``, and write out what is to be told.
+
+    ``states`` are those of the last step, in any order; states of rules that no longer exist are dropped in silence.
+    Samples of one reading have different scopes.
+    """
+    before = {state.key: state for state in states}
+    found: dict[str, dict[str, Sample]] = {}
+    for sample in samples:
+        found.setdefault(sample.reading, {})[sample.scope] = sample
+    after: dict[Key, AlertState] = {}
+    for rule in rules:
+        mine = [state for state in before.values() if state.rule == rule.id]
+        after.update((state.key, state) for state in _advance_rule(rule, found.get(rule.reading, {}), mine, now))
+    transitions = _notices(rules, before, after, silences, now)
+    for key in {key for due in transitions for key in (due.key, *due.still)}:
+        after[key] = replace(after[key], last_notified_at=now)
+    return StepResult(
+        states=tuple(after[key] for key in sorted(after)),
+        changed=tuple(after[key] for key in sorted(after) if _differs(before.get(key), after[key])),
+        dropped=tuple(sorted(before.keys() - after.keys())),
+        transitions=tuple(transitions),
+    )
+
+
+def adopt(
+    rules: Sequence[AlertRule], samples: Iterable[Sample], states: Iterable[AlertState], now: datetime
+) -> StepResult:
+    """Take what is found as known: it fires without its waiting time, and nobody is told of it, nor of its end.
+
+    For the first readings after an import of history. A higher rung that is reached later is told.
+    """
+    found = step([replace(rule, hold=timedelta(0)) for rule in rules], samples, states, now)
+    quiet = {state.key: _adopted(state, now) for state in found.states}
+    return StepResult(
+        states=tuple(quiet.values()), changed=tuple(quiet[state.key] for state in found.changed), dropped=found.dropped
+    )
+
+
+def _adopted(state: AlertState, now: datetime) -> AlertState:
+    if state.phase is not Phase.FIRING:
+        return state
+    return replace(state, last_notified_at=None, acknowledged_at=now, acknowledged_by=ADOPTED)
+
+
+def firing(states: Iterable[AlertState]) -> tuple[tuple[str, str, int], ...]:
+    """How many alerts fire, as (rule, severity, count), for ``Readings.alerts_firing``."""
+    counts = Counter((state.rule, state.severity.value) for state in states if state.phase is Phase.FIRING)
+    return tuple((rule, severity, count) for (rule, severity), count in sorted(counts.items()))
+
+
+def _advance_rule(
+    rule: AlertRule, samples: Mapping[str, Sample], states: Sequence[AlertState], now: datetime
+) -> list[AlertState]:
+    """The next states of one rule: of every scope that is reported, and of those that no longer are."""
+    current: dict[str, AlertState] = {}
+    moved: list[AlertState | None] = []
+    for state in states:
+        sample = samples.get(state.scope)
+        if sample is None:
+            moved.append(_absent(rule, state, now))
+        elif sample.episode != state.episode:
+            moved.append(_superseded(rule, state, sample, now))
+        else:
+            current[state.scope] = state
+    for scope, sample in samples.items():
+        moved.append(_advance(rule, current.get(scope), sample, now))
+    return [state for state in moved if state is not None]
+
+
+def _advance(rule: AlertRule, state: AlertState | None, sample: Sample, now: datetime) -> AlertState | None:
+    """Move one alert by a sample of its own episode; None is inactive."""
+    if state is None or state.phase is Phase.RESOLVED:
+        rearmed = _holds(rule, sample) and not (rule.once and state)
+        return _begin(rule, sample, now) if rearmed else _kept(rule, state, now)
+    if _unknown(rule, sample):
+        return replace(state, absent_since=None)
+    if state.phase is Phase.PENDING:
+        return _ripe(rule, _seen(rule, state, sample), now) if _holds(rule, sample) else None
+    return _burn_on(rule, _seen(rule, state, sample), now, clear=_clears(rule, sample))
+
+
+def _begin(rule: AlertRule, sample: Sample, now: datetime) -> AlertState:
+    state = AlertState(
+        rule=rule.id,
+        scope=sample.scope,
+        episode=sample.episode,
+        phase=Phase.PENDING,
+        severity=rule.severity,
+        since=now,
+        value=sample.value or 0.0,
+        facts=sample.facts,
+    )
+    return _ripe(rule, state, now)
+
+
+def _ripe(rule: AlertRule, state: AlertState, now: datetime) -> AlertState:
+    """Fire what has been pending for its time."""
+    if now - state.since < rule.hold:
+        return state
+    return replace(state, phase=Phase.FIRING, fired_at=now)
+
+
+def _burn_on(rule: AlertRule, state: AlertState, now: datetime, *, clear: bool) -> AlertState:
+    """Keep a firing alert, or resolve it once it has been clear for long enough."""
+    if not clear:
+        return replace(state, clear_since=None)
+    since = state.clear_since or now
+    if now - since < rule.keep_firing_for:
+        return replace(state, clear_since=since)
+    return _resolve(replace(state, clear_since=since), Cause.CLEARED, now)
+
+
+def _absent(rule: AlertRule, state: AlertState, now: datetime) -> AlertState | None:
+    """Move an alert whose scope is not reported: silence of the data is no all-clear before its time is up."""
+    if state.phase is Phase.RESOLVED:
+        return _kept(rule, state, now)
+    since = state.absent_since or now
+    if now - since < rule.gone_after:
+        return replace(state, absent_since=since)
+    return _resolve(state, Cause.GONE, now) if state.phase is Phase.FIRING else None
+
+
+def _superseded(rule: AlertRule, state: AlertState, sample: Sample, now: datetime) -> AlertState | None:
+    """End the alert of a window that is over; what it counted no longer counts."""
+    if state.phase is Phase.RESOLVED:
+        return _kept(rule, state, now)
+    if state.phase is Phase.PENDING:
+        return None
+    facts: dict[str, Fact] = {**state.facts, "next_ends_at": sample.facts.get("ends_at")}
+    return _resolve(replace(state, facts=facts), Cause.NEW_WINDOW, now)
+
+
+def _resolve(state: AlertState, cause: Cause, now: datetime) -> AlertState:
+    return replace(state, phase=Phase.RESOLVED, resolved_at=now, cause=cause, absent_since=None)
+
+
+def _kept(rule: AlertRule, state: AlertState | None, now: datetime) -> AlertState | None:
+    """A resolved alert, until it has been looked at for long enough."""
+    if state is None or state.resolved_at is None:
+        return None
+    return state if now - state.resolved_at < (KEEP_ONCE if rule.once else KEEP_RESOLVED) else None
+
+
+def _seen(rule: AlertRule, state: AlertState, sample: Sample) -> AlertState:
+    """The state with what the sample says; its value follows in steps, so that a tick seldom writes."""
+    value = sample.value or 0.0
+    if abs(value - state.value) < MOVED * max(1.0, abs(state.value)):
+        value = state.value
+    return replace(state, value=value, facts=sample.facts, severity=rule.severity, absent_since=None)
+
+
+def _unknown(rule: AlertRule, sample: Sample) -> bool:
+    return sample.value is None or sample.size < rule.evidence
+
+
+def _holds(rule: AlertRule, sample: Sample) -> bool:
+    """Whether the condition is known to hold, above its floor."""
+    if _unknown(rule, sample) or sample.value is None or sample.size < dict(rule.floor).get(sample.unit, 0.0):
+        return False
+    match rule.op:
+        case Op.AT_LEAST:
+            return sample.value >= _threshold(rule, sample)
+        case Op.ABOVE:
+            return sample.value > _threshold(rule, sample)
+        case Op.BELOW:
+            return sample.value < _threshold(rule, sample)
+
+
+def _clears(rule: AlertRule, sample: Sample) -> bool:
+    """Whether a known value lies beyond the clearing mark, on the good side."""
+    value = sample.value or 0.0
+    mark = _threshold(rule, sample) + rule.clear - rule.threshold
+    return value >= mark if rule.op is Op.BELOW else value < mark
+
+
+def _threshold(rule: AlertRule, sample: Sample) -> float:
+    """The threshold, moved by the sample's own baseline where the rule asks for it."""
+    base = sample.baseline
+    if not rule.drop_share or base is None:
+        return rule.threshold
+    absolute = min(rule.threshold, base - rule.drop_points) if base >= rule.threshold else 0.0
+    return max(rule.drop_share * base, absolute)
+
+
+def _notices(
+    rules: Sequence[AlertRule],
+    before: Mapping[Key, AlertState],
+    after: Mapping[Key, AlertState],
+    silences: Sequence[Silence],
+    now: datetime,
+) -> list[Transition]:
+    """Write out what is due; a rung below one that is told says so in ``above``, and routing decides by receiver."""
+    by_id = {rule.id: rule for rule in rules}
+    due: dict[Key, Kind] = {}
+    for key, state in after.items():
+        kind = _due(by_id[state.rule], before.get(key), state, silences, now)
+        if kind is not None:
+            due[key] = kind
+    return [_transition(by_id, after[key], due, after, now) for key in sorted(due, key=lambda k: _order(by_id, k))]
+
+
+def _order(by_id: Mapping[str, AlertRule], key: Key) -> tuple[int, int, Key]:
+    """Worst first, then the rungs of a ladder from above."""
+    rule = by_id[key[0]]
+    return -rule.severity.rank, len(rule.under), key
+
+
+def _due(
+    rule: AlertRule, before: AlertState | None, state: AlertState, silences: Sequence[Silence], now: datetime
+) -> Kind | None:
+    """Which notification this state calls for at ``now``; None for none."""
+    if state.phase is Phase.RESOLVED:
+        over = before is not None and before.phase is Phase.FIRING and state.last_notified_at is not None
+        return Kind.RESOLVED if over and not rule.once else None
+    if state.phase is not Phase.FIRING or any(silence.covers(state, now) for silence in silences):
+        return None
+    if state.last_notified_at is None:
+        return None if state.acknowledged_at else Kind.FIRED
+    wanted = rule.repeat and not state.acknowledged_at
+    return Kind.REPEAT if wanted and now - state.last_notified_at >= rule.repeat else None
+
+
+def _transition(
+    by_id: Mapping[str, AlertRule],
+    state: AlertState,
+    due: Mapping[Key, Kind],
+    after: Mapping[Key, AlertState],
+    now: datetime,
+) -> Transition:
+    rule, kind = by_id[state.rule], due[state.key]
+    rungs = [by_id[name] for name in rule.under if name in by_id]
+    below = [other for other in by_id.values() if rule.id in other.under and kind is Kind.RESOLVED]
+    still = [other for other in below if _fires(after.get((other.id, state.scope, state.episode)))]
+    subject, body = alert_text.write(rule, state, kind, now=now, still=still)
+    return Transition(
+        kind=kind,
+        rule=rule,
+        scope=state.scope,
+        episode=state.episode,
+        severity=rule.severity,
+        subject=subject,
+        body=body,
+        above=tuple(upper for upper in rungs if _told(after, due, (upper.id, state.scope, state.episode))),
+        still=tuple((other.id, state.scope, state.episode) for other in still),
+    )
+
+
+def _fires(state: AlertState | None) -> bool:
+    return state is not None and state.phase is Phase.FIRING
+
+
+def _told(after: Mapping[Key, AlertState], due: Mapping[Key, Kind], key: Key) -> bool:
+    """Whether people hear, or have heard, of this alert: it is due now, or it fires and was told."""
+    state = after.get(key)
+    return key in due or (state is not None and _fires(state) and state.last_notified_at is not None)
+
+
+def _differs(before: AlertState | None, after: AlertState) -> bool:
+    """Whether a state must be written: not for facts alone, which change with every tick."""
+    return before is None or replace(before, facts=after.facts) != after

@@ -1,0 +1,32 @@
+"""Usage in: what a source of usage records hands to the journey that records them.
+
+    files on disk ──scan(known states)──► Batch, Batch, …, the last one ──► one transaction each: events and states
+
+A batch and the states in it belong into one transaction: then a crash between two batches loses nothing and counts
+nothing twice, and reading something again is harmless, because the ledger counts every response once.
+"""
+
+from dataclasses import dataclass
+
+from quota_scheduler.core.files import FileState
+from quota_scheduler.core.usage import UsageEvent
+
+__all__ = ["Batch", "FileState"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A part of one pass over a source; the pass ends with the batch that is ``last``, which may be empty.
+
+    ``errors`` counts garbled lines and files that could not be read; ``unreadable`` names the latter with the reason.
+    ``gone`` are files of earlier passes that exist no more. ``done_bytes`` of ``total_bytes`` of the pass are read.
+    """
+
+    events: tuple[UsageEvent, ...] = ()
+    files: tuple[FileState, ...] = ()
+    errors: int = 0
+    unreadable: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    done_bytes: int = 0
+    total_bytes: int = 0
+    last: bool = False

@@ -1,0 +1,107 @@
+"""Burn rate of a window: how fast it is being spent, against the pace that lasts to its reset.
+
+    B = r · W / Q              1 = a whole window at this rate uses exactly Q
+    R = r · (E - t) / (Q - U)  above 1 = runs out before the reset
+
+r is consumption per second over a lookback. Spending everything is no error, running out early is: an alert needs R
+above 1 *and* B above the factor of its class over a long and a short lookback. Classes and factors: "x of the limit in
+w" is the factor x · W / w (Google SRE workbook, chapter 5, applied to windows of a limit).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.readings import Burn
+from quota_scheduler.core.windows import Window
+
+LOOKBACKS = ("fast_long", "fast_short", "slow_long", "slow_short")
+"""The four lookbacks of every class, in the order in which they are reported."""
+SHORTEST = timedelta(hours=2)
+"""Windows shorter than this have no burn rate: they are over before anybody could act on one."""
+QUIET_RATIO = 0.05
+"""First part of a window without a burn rate: a few calls right after a reset are not a trend."""
+SETTLED_RATIO = 0.02
+"""First part of a window without a cumulative burn."""
+MOST = 1000.0
+"""R grows without bound as the room vanishes; it is held here so that it stays a number for JSON and graphs."""
+
+History = Sequence[tuple[datetime, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class BurnClass:
+    """Lookbacks for windows of about ``length``, in the order of ``LOOKBACKS``, and the factors that alert."""
+
+    length: timedelta
+    lookbacks: tuple[timedelta, timedelta, timedelta, timedelta]
+    fast: float
+    slow: float
+
+
+def _class(hours: float, minutes: tuple[int, int, int, int], fast: float, slow: float) -> BurnClass:
+    first, second, third, fourth = (timedelta(minutes=m) for m in minutes)
+    return BurnClass(timedelta(hours=hours), (first, second, third, fourth), fast, slow)
+
+
+CLASSES = (
+    _class(30 * 24, (360, 30, 1440, 120), fast=6.0, slow=3.0),
+    _class(7 * 24, (180, 15, 720, 60), fast=5.6, slow=2.8),
+    _class(24, (30, 5, 120, 15), fast=7.2, slow=3.0),
+    _class(5, (20, 5, 45, 10), fast=4.5, slow=3.0),
+)
+
+
+def burn_class(length: timedelta) -> BurnClass | None:
+    """The class nearest to a window's length on a logarithmic scale; None for windows under two hours."""
+    if length < SHORTEST:
+        return None
+    return min(CLASSES, key=lambda known: abs(math.log(length / known.length)))
+
+
+def burns(history: History, window: Window, used: int, amount: int, now: datetime, step: timedelta) -> tuple[Burn, ...]:
+    """Measure the burn over the four lookbacks of the window's class.
+
+    ``history`` holds (start of a ``step``-long bucket, consumption) in ascending order; what lies at or after ``now``
+    is not looked at, the bucket that contains ``now`` counts as filled up to it. A lookback is cut at the window's
+    start, so that nothing of the window before is held against this one. A ``step`` longer than a lookback smooths it.
+
+    Empty for a window under two hours, in its first 5 %, outside it, and for an amount of 0.
+    """
+    known = burn_class(window.length)
+    elapsed = now - window.starts_at
+    if known is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
+        return ()
+    left, room = window.ends_at - now, amount - used
+    return tuple(
+        _burn(name, _per_second(history, now - min(lookback, elapsed), now, step), window, left, room, amount)
+        for name, lookback in zip(LOOKBACKS, known.lookbacks, strict=True)
+    )
+
+
+def cumulative_burn(window: Window, used: int, amount: int, now: datetime) -> float | None:
+    """Usage so far over what an even pace would have used; None in the first 2 % of a window and for an amount of 0."""
+    passed = (now - window.starts_at) / window.length
+    return used / amount / passed if amount > 0 and passed >= SETTLED_RATIO else None
+
+
+def _burn(name: str, rate: float, window: Window, left: timedelta, room: int, amount: int) -> Burn:
+    to_come = rate * left.total_seconds()
+    remaining = min(MOST, to_come / room) if room > 0 else (MOST if to_come > 0 else 0.0)
+    return Burn(lookback=name, rate=rate * window.length.total_seconds() / amount, remaining=remaining)
+
+
+def _per_second(history: History, start: datetime, now: datetime, step: timedelta) -> float:
+    """Consumption per second of ``[start, now)``; a bucket cut by either end counts in proportion."""
+    return sum(_shares(history, start, now, step)) / (now - start).total_seconds()
+
+
+def _shares(history: History, start: datetime, now: datetime, step: timedelta) -> Iterable[float]:
+    for at, amount in reversed(history):
+        if at >= now:
+            continue
+        end = min(at + step, now)
+        if end <= start:
+            return
+        yield amount * ((end - max(at, start)) / (end - at))

@@ -1,0 +1,49 @@
+"""The methods a forecast has to beat, by name: the seeds' formula, pro rata, and the mean of seven days.
+
+Each takes the same input as ``project`` and returns only a number, the expected usage at the reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+Pairs = Sequence[tuple[datetime, float]]
+Baseline = Callable[[Pairs, datetime, datetime, datetime], float]
+
+DAY = timedelta(days=1)
+
+
+def seed(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:
+    """Return the seeds' projection: the newest seven days *with use*, weighted 1, 1/2, 1/3 …, kept up to the end.
+
+    Leaving out idle days is its fault, kept here on purpose.
+    """
+    by_day: dict[int, float] = {}
+    for at, tokens in history:
+        if now - at <= 7 * DAY:
+            back = (now - at - timedelta(microseconds=1)) // DAY
+            by_day[back] = by_day.get(back, 0.0) + tokens
+    newest = [by_day[back] for back in sorted(by_day) if by_day[back] > 0]
+    weights = [1 / (i + 1) for i in range(len(newest))]
+    mean = sum(w * v for w, v in zip(weights, newest, strict=True)) / sum(weights) if newest else 0.0
+    return _used(history, starts_at) + mean * ((ends_at - now) / DAY)
+
+
+def pro_rata(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:
+    """Return the usage so far, kept up at the same rate to the end."""
+    elapsed = now - starts_at
+    return _used(history, starts_at) * ((ends_at - starts_at) / elapsed) if elapsed > timedelta(0) else 0.0
+
+
+def mean_7(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:
+    """Return the usage so far plus the mean of the last seven days, idle ones included, for what remains."""
+    week = sum(tokens for at, tokens in history if at >= now - 7 * DAY)
+    return _used(history, starts_at) + week / 7 * ((ends_at - now) / DAY)
+
+
+def _used(history: Pairs, starts_at: datetime) -> float:
+    return float(sum(tokens for at, tokens in history if at >= starts_at))
+
+
+BASELINES: dict[str, Baseline] = {"seed": seed, "pro-rata": pro_rata, "mean-7": mean_7}

@@ -1,0 +1,78 @@
+"""Risk of a limit as people see it, and whether today is a spike.
+
+unknown ◄─ under 7 observed days
+low ──70 %──► medium ──85 %──► high ──95 %──► critical      by P80 at the reset ÷ amount;
+                                                            back down only 2 points below the mark
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+DAY = timedelta(days=1)
+SPIKE_DAYS = 14
+
+
+class Risk(StrEnum):
+    """The band of a limit's 80th percentile at the reset."""
+
+    UNKNOWN = "unknown"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+BANDS = ((Risk.LOW, 0.70), (Risk.MEDIUM, 0.85), (Risk.HIGH, 0.95))
+HYSTERESIS = 0.02
+
+
+def risk_band(p80_ratio: float | None, previous: Risk | str = Risk.UNKNOWN) -> Risk:
+    """Return the band of ``p80_ratio`` (P80 at the reset ÷ amount), None when history is insufficient.
+
+    A band is entered at its mark and left downwards only 2 points below it.
+    """
+    if p80_ratio is None:
+        return Risk.UNKNOWN
+    fresh = _band(p80_ratio)
+    order = list(Risk)
+    before = order.index(Risk(previous))
+    if order.index(fresh) >= before:
+        return fresh
+    return order[min(before, order.index(_band(p80_ratio + HYSTERESIS)))]
+
+
+def is_spike(
+    history: Sequence[tuple[datetime, float]],
+    now: datetime,
+    step: timedelta,
+    *,
+    midnight: datetime | None = None,
+) -> bool:
+    """Tell whether today's usage so far is above twice what is usual at this time of day.
+
+    Usual is the 80th percentile over the last 14 days of the usage between their start and the same
+    time of day; False until 14 days have been seen. ``midnight`` is the instant today began where
+    the limit lives (default: 00:00 UTC). Days without use count as zero.
+    """
+    start = midnight or now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if not history or history[0][0] > start - SPIKE_DAYS * DAY:
+        return False
+    passed = max(now - start, timedelta(0))
+    seen = [0.0] * (SPIKE_DAYS + 1)
+    for at, tokens in reversed(history):
+        if at >= now:
+            continue
+        back = max(0, -((at - start) // DAY))
+        if back > SPIKE_DAYS:
+            break
+        share = min(1.0, max(0.0, (start - back * DAY + passed - at) / step)) if back else 1.0
+        seen[back] += tokens * share
+    usual = sorted(seen[1:])[round(0.8 * (SPIKE_DAYS - 1))]
+    return seen[0] > 2 * usual and seen[0] > 0
+
+
+def _band(ratio: float) -> Risk:
+    return next((name for name, mark in BANDS if ratio < mark), Risk.CRITICAL)

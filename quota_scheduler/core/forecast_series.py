@@ -1,0 +1,142 @@
+"""Series: a usage history cut into days that end now, newest first, as the forecast reads it.
+
+No calendar is needed. Days are counted back from ``now``, so weekday and time of day are phases:
+the 24 hours after now belong to the same phase as block 6, 13, 20 … and the first hour ahead to the
+oldest hour of each block.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+DAY = 86_400.0
+KEEP_DAYS = 124
+SHAPE_DAYS = 28
+SHAPE_WEIGHT = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """A history as two arrays, for callers that keep one: bucket starts in seconds since 1970, and usage."""
+
+    starts: Array
+    values: Array
+
+
+History = Sequence[tuple[datetime, float]] | Buckets
+
+
+def buckets(history: Sequence[tuple[datetime, float]], since: datetime | None = None) -> Buckets:
+    """Turn (instant, usage) pairs in ascending order into arrays, only those at or after ``since``."""
+    old = since is not None and bool(history) and history[0][0] < since
+    recent = history[bisect_left(history, since, key=itemgetter(0)) :] if old else history
+    return Buckets(
+        np.array([at.timestamp() for at, _ in recent], dtype=np.float64),
+        np.array([usage for _, usage in recent], dtype=np.float64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """``days``: usage by day, newest first, ``KEEP_DAYS`` long. ``head``: how much of day 0 has been seen.
+
+    ``begun``: the passed part of a calendar day of a daily history, 0 when day 0 is whole or ends
+    now. ``observed``: days since the first record. ``ahead``: the usual share of a day that falls
+    before each hour ahead (25 values from 0 to 1), None when the history is daily. ``starts``,
+    ``values``, ``sums``: the buckets and their running sum; each is ``step`` seconds long, the last
+    at most until now (``newest``).
+    """
+
+    days: Array
+    head: float
+    begun: float
+    observed: float
+    ahead: Array | None
+    starts: Array
+    values: Array
+    sums: Array
+    step: float
+    newest: float
+
+    def total(self, moments: Array) -> Array:
+        """Return the usage before each of ``moments`` (seconds since 1970), a cut bucket in proportion."""
+        if not self.starts.size:
+            return np.zeros(moments.shape)
+        i = self.starts.searchsorted(moments, side="right") - 1
+        long = np.where(i == self.starts.size - 1, self.newest, self.step)
+        inside = np.minimum((moments - self.starts[i]) / long, 1.0)
+        return np.where(i >= 0, self.sums[i] + inside * self.values[i], 0.0)
+
+    def between(self, start: float, end: float) -> float:
+        """Return the usage of ``[start, end)`` (seconds since 1970)."""
+        if not self.starts.size or end <= start:
+            return 0.0
+        return self._before(end) - self._before(start)
+
+    def _before(self, moment: float) -> float:
+        i = int(self.starts.searchsorted(moment, side="right")) - 1
+        if i < 0:
+            return 0.0
+        long = self.newest if i == self.starts.size - 1 else self.step
+        return float(self.sums[i] + min((moment - self.starts[i]) / long, 1.0) * self.values[i])
+
+
+EVEN = np.linspace(0.0, 1.0, 25)
+
+
+def series(history: History, now: datetime, step: timedelta, since: datetime | None = None) -> Series:
+    """Cut ``history`` into days that end at ``now``; what lies at or after ``now`` is not looked at."""
+    moment, width = now.timestamp(), step.total_seconds()
+    if isinstance(history, Buckets):
+        begun = float(history.starts[0]) if history.starts.size else moment
+        cut = history
+    else:
+        begun = history[0][0].timestamp() if history else moment
+        cut = buckets(history, now - timedelta(days=KEEP_DAYS))
+    if since is not None:
+        begun = min(begun, since.timestamp())
+    i, j = cut.starts.searchsorted((moment - KEEP_DAYS * DAY, moment))
+    starts, values = cut.starts[i:j], np.maximum(cut.values[i:j], 0.0)
+    ages = moment - starts
+    newest = math.fmod(ages[-1], width) if ages.size else 0.0
+    newest = newest if newest > 1e-3 else width
+    daily = width >= 0.8 * DAY
+    back = np.rint((ages - newest) / DAY) if daily else np.ceil(ages / DAY - 1e-9) - 1.0
+    places = np.minimum(back, KEEP_DAYS).astype(np.int64)
+    days = np.bincount(places, weights=values, minlength=KEEP_DAYS + 1)[:KEEP_DAYS]
+    return Series(
+        days=days.astype(np.float64, copy=False),
+        head=newest / width if daily else 1.0 - (width - newest) / DAY,
+        begun=newest / width if daily and newest < 0.999 * width else 0.0,
+        observed=max(0.0, (moment - begun) / DAY),
+        ahead=None if width > 3_600 else _shape(ages, values),
+        starts=starts,
+        values=values,
+        sums=np.concatenate((_ZERO, values.cumsum()[:-1])) if values.size else values,
+        step=width,
+        newest=min(width, ages[-1]) if ages.size else width,
+    )
+
+
+_ZERO = np.zeros(1)
+
+
+def _shape(ages: Array, values: Array) -> Array:
+    """Return the usual cumulative share of a day by hours ahead of now, shrunk towards an even day."""
+    hours = np.ceil(ages / 3_600.0 - 1e-9) - 1
+    inside = hours < 24 * SHAPE_DAYS
+    back = np.maximum(hours[inside], 0).astype(np.int64)
+    day = np.bincount(back // 24, weights=values[inside], minlength=SHAPE_DAYS)
+    share = values[inside] / np.maximum(day[back // 24], 1e-300)
+    profile = np.bincount(23 - back % 24, weights=share, minlength=24) + SHAPE_WEIGHT / 24
+    return np.concatenate((_ZERO, np.cumsum(profile) / profile.sum()))

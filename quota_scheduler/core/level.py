@@ -1,0 +1,90 @@
+"""Throttle level of a limit: what people, alerts and dashboards see. It decides nothing.
+
+    open ──holding a class back──► throttled ──allowance spent──► paused ──amount spent──► exhausted
+
+Up at once. Down only when the cause has been gone for five minutes, and usage counts as gone only 3 points below the
+mark, so that a level does not flicker. A new window starts fresh.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+HYSTERESIS = 0.03
+"""How far below its mark usage must fall before a level counts as left, as a share of the amount."""
+LINGER = timedelta(minutes=5)
+"""How long the cause of a level must be gone before the level is lowered."""
+
+
+class Level(StrEnum):
+    """The throttle levels, mildest first."""
+
+    OPEN = "open"
+    THROTTLED = "throttled"
+    PAUSED = "paused"
+    EXHAUSTED = "exhausted"
+
+    @property
+    def rank(self) -> int:
+        """0 for the mildest."""
+        return _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}
+
+
+@dataclass(frozen=True, slots=True)
+class LevelFacts:
+    """What a level follows from. Amounts are in the base of the limit's unit.
+
+    ``holding``: admission is holding some class back in this limit. ``spent``: the provider says that nothing is left.
+    ``starts_at`` names the window; None for a limit without windows, which is never paused or exhausted: a full set of
+    running leases is normal and passes by itself.
+    """
+
+    used: int
+    allowance: int
+    amount: int
+    holding: bool = False
+    spent: bool = False
+    starts_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelState:
+    """A level, ``since`` when, and ``caused_at``: when its cause was last there. ``starts_at`` names the window."""
+
+    level: Level
+    since: datetime
+    caused_at: datetime
+    starts_at: datetime | None = None
+
+
+def step(previous: LevelState | None, facts: LevelFacts, now: datetime) -> LevelState:
+    """Move a level on to ``now``; the same facts at the same instant change nothing."""
+    if previous is None or previous.starts_at != facts.starts_at:
+        return LevelState(_level(facts, slack_up_to=None), now, now, facts.starts_at)
+    wanted = _level(facts, slack_up_to=previous.level)
+    if wanted.rank == previous.level.rank:
+        return replace(previous, caused_at=now)
+    if wanted.rank < previous.level.rank and now - previous.caused_at < LINGER:
+        return previous
+    return LevelState(wanted, now, now, facts.starts_at)
+
+
+def _level(facts: LevelFacts, *, slack_up_to: Level | None) -> Level:
+    """The level that the facts call for; marks up to the present level are three points lower."""
+    if facts.starts_at is not None:
+        if facts.spent or _reached(facts, facts.amount, _eased(Level.EXHAUSTED, slack_up_to)):
+            return Level.EXHAUSTED
+        if _reached(facts, facts.allowance, _eased(Level.PAUSED, slack_up_to)):
+            return Level.PAUSED
+    return Level.THROTTLED if facts.holding else Level.OPEN
+
+
+def _eased(level: Level, present: Level | None) -> float:
+    return HYSTERESIS if present is not None and level.rank <= present.rank else 0.0
+
+
+def _reached(facts: LevelFacts, mark: int, slack: float) -> bool:
+    return facts.used >= mark - slack * facts.amount

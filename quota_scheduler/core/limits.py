@@ -1,0 +1,129 @@
+"""Limits: at most this much of a unit per window, for whatever a scope selects."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from quota_scheduler.core.labels import Labels, Match, matches
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage
+from quota_scheduler.core.windows import PerRun, Schedule, Unwindowed, Window
+
+NO_VALUE = "none"
+"""Instance of a ``per`` limit for what carries no value of that label."""
+OTHER = "other"
+"""Instance that all values past ``max_instances`` share."""
+HOLDBACK_FADE = 0.1
+"""Last share of a window over which the holdback fades to nothing (design, section 2: else it expires unused)."""
+DEFAULT_HOLDBACK = 100
+"""Holdback per mille while there is no history to forecast people from; see ``MIN_HISTORY``."""
+MIN_HISTORY = timedelta(days=7)
+"""Observed history from which on the forecast of people's demand stands in for the default holdback."""
+
+
+class Mode(StrEnum):
+    """What a limit does: decide, only count what it would have decided, or nothing."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+    OFF = "off"
+
+
+class Policy(StrEnum):
+    """Which test decides who may start: the two-sided inequality, or the founding documents' fixed thresholds."""
+
+    TWO_SIDED = "two-sided"
+    SEED = "seed"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdback:
+    """What is kept for people by decree: a share of the amount, or an amount, or the default that history retires."""
+
+    per_mille: int | None = None
+    amount: int | None = None
+
+    def of(self, amount: int) -> int:
+        """The holdback of a limit of ``amount``, in its unit, before it fades."""
+        if self.amount is not None:
+            return min(self.amount, amount)
+        return amount * (self.per_mille or 0) // PER_MILLE
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rule: at most ``amount`` of ``unit`` per window, for what ``match`` selects; one instance per ``per`` value.
+
+    ``amount`` and ``overrides`` are in the base of the unit, ``weights`` per mille by token kind. ``holdback`` None is
+    the default: a tenth while there are fewer than seven days of history.
+    """
+
+    id: str
+    unit: Unit
+    amount: int
+    schedule: Schedule
+    match: Match = ()
+    per: str = ""
+    values: tuple[str, ...] = ()
+    overrides: tuple[tuple[str, int], ...] = ()
+    max_instances: int = 200
+    weights: tuple[int, ...] = EVEN_WEIGHTS
+    holdback: Holdback | None = None
+    mode: Mode = Mode.ENFORCE
+    policy: Policy = Policy.TWO_SIDED
+    zone: str = "UTC"
+
+    def selects(self, labels: Labels) -> bool:
+        """Whether usage or a ticket with these labels counts against this limit."""
+        return self.mode is not Mode.OFF and matches(self.match, labels)
+
+    def value_of(self, labels: Labels, known: Collection[str]) -> str:
+        """Which instance these labels fall to: a value of ``per``, or the shared one when it is past the cap.
+
+        ``known`` are the values that have instances already. Empty for a limit without ``per``.
+        """
+        if not self.per or self.is_per_run:
+            return ""
+        value = labels.value(self.per) or NO_VALUE
+        if value in known:
+            return value
+        if (self.values and value not in self.values) or len(known) >= self.max_instances:
+            return OTHER
+        return value
+
+    def instance_id(self, value: str) -> str:
+        """The name of an instance: ``team-daily/growth``, or the limit's own id."""
+        return f"{self.id}/{value}" if value else self.id
+
+    def amount_of(self, value: str) -> int:
+        """The amount of one instance, overrides considered."""
+        return dict(self.overrides).get(value, self.amount)
+
+    def charge(self, usage: Usage) -> int:
+        """What this usage takes out of the limit, in its unit's base."""
+        return usage.amount(self.unit, self.weights)
+
+    @property
+    def is_per_run(self) -> bool:
+        """Whether it caps each run by itself."""
+        return isinstance(self.schedule, PerRun)
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether it has windows that reset."""
+        return not isinstance(self.schedule, PerRun | Unwindowed)
+
+    def held_back(self, amount: int, *, history: timedelta, window: Window | None, now: datetime) -> int:
+        """What automation leaves to people at ``now``: nothing for run caps and concurrency, fading before a reset."""
+        if window is None or not self.is_windowed:
+            return 0
+        holdback = self.holdback
+        if holdback is None:
+            holdback = Holdback(per_mille=DEFAULT_HOLDBACK if history < MIN_HISTORY else 0)
+        left = max(0.0, (window.ends_at - now) / window.length)
+        return int(holdback.of(amount) * min(1.0, left / HOLDBACK_FADE))
+
+    def shape(self) -> tuple[object, ...]:
+        """The parts whose change ends the running window: what is counted, and when it resets."""
+        return self.match, self.per, self.unit, self.weights, self.schedule

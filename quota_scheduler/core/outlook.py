@@ -1,0 +1,72 @@
+"""The outlook of a limit: what the last forecast says to the admission test.
+
+Computed by the tick, read by every cycle. It carries the demand still to come by class group as a few quantiles, so
+that a decision costs a look-up and no forecast.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.priority import Priority
+
+FADE_HOURS = 168.0
+"""How fast a class's quantile moves from its near to its far value with the horizon (reference figures, section 4)."""
+QUANTILES: Mapping[Priority, tuple[float, float]] = {
+    Priority.HIGH: (0.8, 0.5),
+    Priority.NORMAL: (0.9, 0.6),
+    Priority.LOW: (0.9, 0.9),
+}
+"""(at the reset, far from it): who asks for less important work leaves more room to the classes above."""
+KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Quantiles that an outlook carries; between them it is linear."""
+
+
+def quantile_for(priority: Priority, horizon: timedelta) -> float:
+    """Which quantile of the demand above it a class leaves room for, this long before the reset."""
+    near, far = QUANTILES[priority]
+    return near + (far - near) * (1 - math.exp(-horizon.total_seconds() / 3600 / FADE_HOURS))
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a limit's future as of ``at``.
+
+    ``above[rank]`` holds the quantiles ``KNOTS`` of the demand still to come before ``ends_at`` from classes above
+    ``rank``, in the limit's unit; empty where there is none or too little history. ``projected_ratio``, ``risk`` and
+    ``spike`` serve the seed policy.
+    """
+
+    at: datetime
+    ends_at: datetime | None = None
+    history: timedelta = timedelta(0)
+    above: tuple[tuple[float, ...], ...] = ((), (), (), ())
+    risk: str = "unknown"
+    projected_ratio: float = 0.0
+    spike: bool = False
+
+    def demand(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
+        """The demand of more important classes to leave room for until ``ends_at``.
+
+        Shrinks to nothing at the reset; an outlook of an earlier window says nothing of this one's rest but its rate.
+        """
+        knots = self.above[priority.rank]
+        if not knots or self.ends_at is None or now >= ends_at:
+            return 0
+        described = (self.ends_at - self.at).total_seconds()
+        left = (ends_at - now).total_seconds()
+        share = min(1.0, left / described) if described > 0 else 0.0
+        return int(_between(knots, quantile_for(priority, ends_at - now)) * share)
+
+
+def _between(values: tuple[float, ...], q: float) -> float:
+    """Linear interpolation of the quantile ``q`` between the knots, flat outside them."""
+    if q <= KNOTS[0]:
+        return values[0]
+    if q >= KNOTS[-1]:
+        return values[-1]
+    right = bisect_left(KNOTS, q)
+    share = (q - KNOTS[right - 1]) / (KNOTS[right] - KNOTS[right - 1])
+    return values[right - 1] + (values[right] - values[right - 1]) * share

@@ -1,0 +1,153 @@
+"""Readings: every computed number at one instant. Gauges show them, alerts look at them, the CLI and API print them.
+
+One immutable set is published per tick; it is also stored, so that a reader of the database file and a second replica
+see what the leader computed.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from quota_scheduler.core.forecast import Forecast
+from quota_scheduler.core.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """Burn over one lookback: ``rate`` 1 is on pace; ``remaining`` above 1 runs out before the reset."""
+
+    lookback: str
+    rate: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReading:
+    """What waits in one priority class of a limit."""
+
+    priority: str
+    waiting: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReading:
+    """One limit instance. Amounts are in the base of ``unit``; ``used`` includes what running leases reported.
+
+    ``forecast`` is None where a limit has no windows. ``level`` is the throttle level (open, throttled, paused,
+    exhausted), ``optimization`` what is asked of runners (minimal, balanced, aggressive, emergency).
+    """
+
+    limit: str
+    rule: str
+    value: str
+    provider: str
+    scope: str
+    unit: Unit
+    period: str
+    zone: str
+    mode: str
+    amount: int
+    allowance: int
+    used: int
+    reserved: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    level: str = "open"
+    risk: str = "unknown"
+    optimization: str = "minimal"
+    estimated: bool = False
+    forecast: Forecast | None = None
+    seed_forecast: int | None = None
+    burns: tuple[Burn, ...] = ()
+    waiting: tuple[ClassReading, ...] = ()
+    leases: int = 0
+    overshoot_bound: int = 0
+    history_days: float = 0.0
+
+    @property
+    def headroom(self) -> int:
+        """Allowance less what is used and reserved; negative says by how much too much."""
+        return self.allowance - self.used - self.reserved
+
+    @property
+    def usage_ratio(self) -> float:
+        """Used over amount; a limit of nothing is full."""
+        return self.used / self.amount if self.amount else 1.0
+
+    @property
+    def committed_ratio(self) -> float:
+        """Used and reserved over amount."""
+        return (self.used + self.reserved) / self.amount if self.amount else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReading:
+    """Cache hit rate of one workflow over the lookback, against its own past.
+
+    ``baseline`` is None until seven days of it are known. ``input_tokens`` are the input-side tokens of the lookback;
+    ``changed`` names what is new since the baseline: models, prompt versions, flags.
+    """
+
+    workflow: str
+    provider: str
+    hit_rate: float
+    baseline: float | None
+    input_tokens: int
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunReading:
+    """One run that is large enough to be looked at."""
+
+    run: str
+    workflow: str
+    task_type: str
+    team: str
+    provider: str
+    tokens: int
+    cost_microusd: int
+    cache_hit_rate: float
+    started_at: datetime
+    last_at: datetime
+    finished: bool
+    over_cap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A monotone total with its label values, in the order that its metric declares them."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReading:
+    """How an origin of usage is doing."""
+
+    source: str
+    catching_up: bool
+    lag_seconds: float
+    errors: int
+    files: int = 0
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Everything computed at ``at``."""
+
+    at: datetime
+    limits: tuple[LimitReading, ...] = ()
+    caches: tuple[CacheReading, ...] = ()
+    runs: tuple[RunReading, ...] = ()
+    counters: tuple[Counter, ...] = ()
+    sources: tuple[SourceReading, ...] = ()
+    last_usage: tuple[tuple[str, datetime], ...] = ()
+    alerts_firing: tuple[tuple[str, str, int], ...] = ()
+    outbox_oldest_at: datetime | None = None
+    facts: dict[str, Any] = field(default_factory=dict)

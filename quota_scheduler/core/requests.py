@@ -1,0 +1,91 @@
+"""What runners and the clock ask of a cycle, and what it answers."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from quota_scheduler.core.admission import Verdict
+from quota_scheduler.core.tickets import ModelUsage, Outcome, Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Ask to run; ``draft`` has id 0. ``dry_run`` decides and keeps nothing."""
+
+    draft: Ticket
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Look at a ticket; reading an offered one claims it."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Give a ticket up: waiting ones leave the queue, a running one settles."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """A running lease's heartbeat. ``usage`` is the total of the run so far, None when nothing is reported."""
+
+    ticket: int
+    fence: int
+    usage: ModelUsage | None = None
+    session: str = ""
+    ttl: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The run is over: settle."""
+
+    ticket: int
+    fence: int
+    usage: ModelUsage | None = None
+    session: str = ""
+    outcome: Outcome = Outcome.COMPLETED
+
+
+Request = Submit | Read | Withdraw | Renew | Release
+
+
+class Refusal(StrEnum):
+    """Why a request changed nothing (a stale fence's usage is recorded all the same)."""
+
+    NOT_FOUND = "not_found"
+    KEY_REUSED = "key_reused"
+    STALE_FENCE = "stale_fence"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that does not fit what the ticket is now."""
+
+    refusal: Refusal
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A ticket as it stands after the cycle.
+
+    ``verdict`` is None for a closed ticket that was not rejected; ``position`` counts from 1 among all that wait;
+    ``reserved`` is what it holds by limit instance, in the limit's unit; ``stop`` asks the runner to end at the next
+    safe point; ``optimization`` is what the tightest limit asks for.
+    """
+
+    ticket: Ticket
+    verdict: Verdict | None
+    position: int | None = None
+    reserved: tuple[tuple[str, int], ...] = ()
+    stop: bool = False
+    optimization: str = "minimal"
+
+
+Answer = Answered | Refused

@@ -1,0 +1,132 @@
+"""Counting a run once: its lease's reports and its session's transcript describe the same usage.
+
+Until a lease settles, its reports move amounts from *reserved* to *reported*. At settle the ledger gets one event per
+model under ``lease:<id>``, unless the session has ledger events; if those come later they replace it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.board import Board
+from quota_scheduler.core.counting import Change
+from quota_scheduler.core.tickets import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket
+from quota_scheduler.core.usage import Usage, UsageEvent, relabelled
+
+LEASE_KEY = "lease:"
+"""Prefix of the ledger keys that a lease's own report is written under."""
+
+
+def lease_key(ticket: int, fence: int, part: int, model: str) -> str:
+    """The ledger key of one model's usage in one part (between two resets) of a lease."""
+    return f"{LEASE_KEY}{ticket}:{fence}:{part}:{model}"
+
+
+def merged(before: ModelUsage, report: ModelUsage | None) -> ModelUsage:
+    """A lease's reports so far with one more: totals only grow, model by model."""
+    known = dict(before)
+    for model, usage in report or ():
+        known[model] = usage.at_least(known.get(model, Usage()))
+    return tuple(sorted(known.items()))
+
+
+def report(ticket: Ticket, lease: Lease, board: Board) -> None:
+    """Move what a lease has reported from reserved to reported, in each of its windows."""
+    usage = lease.usage
+    for held in board.open_reservations(ticket.id):
+        limit = board.tally_of(held).limit
+        if held is _newest(board, ticket.id, held.instance):
+            board.update(held, reported=max(held.reported, limit.charge(usage) - held.before))
+
+
+def _newest(board: Board, ticket: int, instance: str) -> object:
+    return [held for held in board.open_reservations(ticket) if held.instance == instance][-1]
+
+
+def attribute(ticket: Ticket, changes: Iterable[Change], board: Board) -> None:
+    """Tell a running lease's reservations what its session's transcript has just brought to the ledger."""
+    lease = ticket.lease
+    if lease is None or not lease.session:
+        return
+    for held in board.open_reservations(ticket.id):
+        tally = board.tally_of(held)
+        moved = 0
+        for old, new in changes:
+            for event, sign in ((old, -1), (new, +1)):
+                if event and is_of(event, lease) and (tally.window is None or tally.window.contains(event.at)):
+                    moved += sign * tally.limit.charge(event.usage)
+        if moved:
+            board.update(held, ledgered=max(0, held.ledgered + moved))
+
+
+def is_of(event: UsageEvent, lease: Lease) -> bool:
+    """Whether a ledger event is the transcript of this lease's run."""
+    return event.session == lease.session and event.at >= lease.granted_at and not event.key.startswith(LEASE_KEY)
+
+
+def adopted(events: Iterable[UsageEvent], ticket: Ticket) -> list[Change]:
+    """Ledger changes that give a session's events to the lease it turned out to belong to."""
+    since = ticket.lease.granted_at if ticket.lease else ticket.created_at
+    changes: list[Change] = []
+    for event in events:
+        mine = owned(event, ticket)
+        if event.at >= since and mine != event:
+            changes.append(Change(event, mine))
+    return changes
+
+
+def owned(event: UsageEvent, ticket: Ticket) -> UsageEvent:
+    """A session's event with the labels, run and class of its lease: they know better than rules."""
+    mine = relabelled(event, ticket.labels, run=ticket.run_id, priority=ticket.priority)
+    return replace(mine, flags=ticket.flags or event.flags)
+
+
+def at_reset(lease: Lease, at: datetime) -> Lease:
+    """A lease that goes on over a reset remembers what it had reported by then."""
+    last = lease.checkpoints[-1].reported if lease.checkpoints else ()
+    if lease.reported == last:
+        return lease
+    return replace(lease, checkpoints=(*lease.checkpoints, Checkpoint(at, lease.reported)))
+
+
+def own_events(ticket: Ticket, lease: Lease, *, now: datetime) -> list[UsageEvent]:
+    """A lease's reports as ledger events: one per model and part between resets, each dated inside its part."""
+    parts = [(c.at - timedelta(microseconds=1), c.reported) for c in lease.checkpoints]
+    parts.append((lease.ended_at or now, lease.reported))
+    events: list[UsageEvent] = []
+    before: dict[str, Usage] = {}
+    for number, (at, reported) in enumerate(parts):
+        for model, usage in reported:
+            delta = usage.minus(before.get(model, Usage()))
+            if delta.tokens or delta.cost_microusd or delta.requests:
+                key = lease_key(ticket.id, lease.fence, number, model)
+                events.append(_own_event(ticket, lease, key, model, delta, max(lease.granted_at, min(at, now))))
+        before.update(dict(reported))
+    return events
+
+
+def _own_event(ticket: Ticket, lease: Lease, key: str, model: str, usage: Usage, at: datetime) -> UsageEvent:
+    return UsageEvent(
+        key=key,
+        at=at,
+        labels=ticket.labels._replace(model=model or ticket.labels.model),
+        usage=usage,
+        run=ticket.run_id,
+        session=lease.session,
+        priority=ticket.priority,
+        flags=ticket.flags,
+    )
+
+
+def settle(
+    ticket: Ticket, board: Board, outcome: Outcome, *, session_counts: bool, now: datetime
+) -> tuple[Ticket, Sequence[UsageEvent]]:
+    """Close a ticket: return what was reserved and unspent, and turn its reports into ledger events.
+
+    ``session_counts`` says that its session has ledger events: then those are the usage.
+    """
+    for held in board.open_reservations(ticket.id):
+        board.update(held, open=False)
+    lease = replace(ticket.lease, ended_at=now) if ticket.lease else None
+    events = own_events(ticket, lease, now=now) if lease and not session_counts else []
+    return replace(ticket, state=State.CLOSED, outcome=outcome, closed_at=now, offer_until=None, lease=lease), events

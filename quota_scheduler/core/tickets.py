@@ -1,0 +1,185 @@
+"""Tickets and leases: what asks to run, and the right to.
+
+    submit ──▶ waiting ──wake──▶ offered ──claim──▶ running ──settle──▶ closed
+       │          ▲                 │                              ▲
+       │          └──not claimed────┘ (three times: abandoned) ────┤
+       └──fits at once──────────────────▶ running                  │
+                  └──withdrawn, deadline, waited too long──────────┘
+
+Any other transition is an error. A ticket closed as ``expired`` or ``abandoned`` is opened again by the same key.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.usage import Usage, total
+
+
+class State(StrEnum):
+    """Where a ticket stands."""
+
+    WAITING = "waiting"
+    OFFERED = "offered"
+    RUNNING = "running"
+    CLOSED = "closed"
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is: the one closed set that people, metrics and tests use."""
+
+    FITS = "fits"
+    NO_HEADROOM = "no_headroom"
+    THROTTLED = "throttled"
+    PACED = "paced"
+    PAUSED = "paused"
+    EXHAUSTED = "exhausted"
+    CONCURRENCY = "concurrency"
+    NEVER_FITS = "never_fits"
+    RUN_CAP = "run_cap"
+    UNPRICED_MODEL = "unpriced_model"
+    CATCHING_UP = "catching_up"
+    HELD = "held"
+    DEADLINE = "deadline"
+    WAITED_TOO_LONG = "waited_too_long"
+    ABANDONED = "abandoned"
+
+
+class Outcome(StrEnum):
+    """How a ticket was closed."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
+    REJECTED = "rejected"
+    DEADLINE = "deadline"
+    WAITED_TOO_LONG = "waited_too_long"
+    ABANDONED = "abandoned"
+
+
+REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED})
+"""Outcomes after which the same key asks for the same work once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a ticket is expected to use: ``median`` as best known, ``reserve`` what a lease holds (P80).
+
+    ``source`` says how we know (declared, workflow, task_type, provider, constants), ``declared`` whether the runner
+    gave the amount itself; ``confidence`` 0-1. ``estimated_cost`` says that no price is known for the model.
+    """
+
+    median: Usage
+    reserve: Usage
+    source: str = "declared"
+    declared: bool = True
+    confidence: float = 1.0
+    estimated_cost: bool = False
+
+
+ModelUsage = tuple[tuple[str, Usage], ...]
+"""Usage of one run so far, by model, models in order of name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a lease had reported when a window of it was reset."""
+
+    at: datetime
+    reported: ModelUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A running ticket's right to spend its reservation until it expires."""
+
+    fence: int
+    granted_at: datetime
+    expires_at: datetime
+    ttl: timedelta
+    session: str = ""
+    reported: ModelUsage = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    ended_at: datetime | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """All that was reported so far."""
+        return total(usage for _, usage in self.reported)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked."""
+
+    id: int
+    key: str
+    body: str
+    labels: Labels
+    priority: Priority
+    estimate: Estimate
+    created_at: datetime
+    waiting_since: datetime
+    ttl: timedelta
+    state: State = State.WAITING
+    run: str = ""
+    session: str = ""
+    flags: tuple[str, ...] = ()
+    deadline: datetime | None = None
+    wait_until: datetime | None = None
+    offers: int = 0
+    offer_until: datetime | None = None
+    lease: Lease | None = None
+    outcome: Outcome | None = None
+    reason: Reason = Reason.FITS
+    closed_at: datetime | None = None
+    was_deferred: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """The run its usage belongs to: as named, else one of its own."""
+        return self.run or f"ticket:{self.id}"
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What one lease or offer holds in one window, in the limit's unit. A working copy: the cycle changes it in place.
+
+    ``amount`` was reserved here; ``reported`` of it came through the lease, ``ledgered`` through the session's
+    transcript. Both describe the same run, so the larger counts, not the sum. ``before`` is what the lease had reported
+    when an earlier window ended: its reports are totals of the run, and that part belongs there.
+    """
+
+    ticket: int
+    window: int
+    instance: str
+    amount: int
+    reported: int = 0
+    ledgered: int = 0
+    before: int = 0
+    open: bool = True
+    dirty: bool = field(default=False, compare=False)
+
+    @property
+    def spent(self) -> int:
+        """What the run has used in this window, whoever says so."""
+        return max(self.reported, self.ledgered)
+
+    @property
+    def held(self) -> int:
+        """What it may still spend."""
+        return max(0, self.amount - self.spent) if self.open else 0
+
+    @property
+    def extra(self) -> int:
+        """What it reported beyond the ledger: counts like usage until the lease settles."""
+        return max(0, self.reported - self.ledgered) if self.open else 0
+
+    @property
+    def overrun(self) -> int:
+        """What it used beyond its reservation."""
+        return max(0, self.spent - self.amount)

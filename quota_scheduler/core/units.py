@@ -1,0 +1,82 @@
+"""Amounts as integers in one base per unit; reading and writing them for people.
+
+Every amount in the core is an ``int`` in the base of its unit, so sums are exact and windows can be rebuilt to the last
+token. ``None`` never means "no limit": a limit that should not bind is in mode ``off`` or not configured.
+"""
+
+import re
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+
+MICRO = 1_000_000
+_SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+_AMOUNT = re.compile(
+    r"^\$?\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$", re.IGNORECASE
+)
+_LARGEST = 10**15
+"""The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
+
+
+class Unit(StrEnum):
+    """What a limit counts. The comment is the base its integers are in."""
+
+    TOKENS = "tokens"  # one token
+    USD = "usd"  # one micro-dollar
+    REQUESTS = "requests"  # one request
+    LEASES = "leases"  # one running lease
+
+    @property
+    def base(self) -> int:
+        """How many base units make one unit as people write it."""
+        return MICRO if self is Unit.USD else 1
+
+
+def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -> int:
+    """Read ``2_500_000``, ``"2.5M"``, ``"300M tokens"`` or ``"$10"`` into the base of ``unit``.
+
+    Suffixes k, M, G or B, T are powers of a thousand. Raises ValueError for anything else, for a negative amount, for a
+    fraction of a token, and above 10^15.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not an amount")
+    try:
+        match = _AMOUNT.match(str(value).strip()) if isinstance(value, str) else None
+        if match:
+            number = Decimal(re.sub("[_,]", "", match[1])) * _SUFFIX[match[2].lower()]
+        else:
+            number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not an amount: write a number such as 2500000, 2.5M or $10") from None
+    if not number.is_finite() or number < 0:
+        raise ValueError(f"{value!r} is not an amount: it must be zero or more")
+    if number > _LARGEST:
+        raise ValueError(f"{value!r} is too large: the largest amount is {_LARGEST:.0e}")
+    scaled = number * unit.base
+    if scaled != scaled.to_integral_value():
+        if unit is not Unit.USD:
+            raise ValueError(f"{value!r} is not a whole number of {unit.value}")
+        scaled = scaled.to_integral_value()
+    return int(scaled)
+
+
+def format_amount(amount: float, unit: Unit = Unit.TOKENS) -> str:
+    """Write an amount for people: ``2.5M tokens``, ``$3.50``, ``12 requests``."""
+    if unit is Unit.USD:
+        return f"-${-amount / MICRO:,.2f}" if amount < 0 else f"${amount / MICRO:,.2f}"
+    name = unit.value if abs(amount) != 1 else unit.value.removesuffix("s")
+    return f"{format_number(amount)} {name}"
+
+
+def format_number(amount: float) -> str:
+    """Write a count with three significant digits and a suffix: ``950``, ``12.3k``, ``2.5M``."""
+    sign, size = ("-" if amount < 0 else ""), abs(amount)
+    for limit, suffix in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if size >= limit * 0.9995:
+            text = f"{size / limit:.3g}" if size < 999.5 * limit else f"{size / limit:,.0f}"
+            return f"{sign}{text}{suffix}"
+    return f"{sign}{size:.0f}"
+
+
+def in_units(amount: int, unit: Unit) -> int | float:
+    """An amount as people and JSON write it: dollars for ``usd``, the integer itself otherwise."""
+    return amount / MICRO if unit is Unit.USD else amount

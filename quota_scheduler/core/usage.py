@@ -1,0 +1,143 @@
+"""Usage events, their sums, and the rule that counts one API response once.
+
+The same response stands on several transcript lines that grow while it streams, is replayed into other files by
+resumed sessions, and mirrored by sub-agents. ``supersedes`` decides which copy is the true one; every total is then
+corrected by the difference.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.units import Unit
+
+KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+"""The five kinds of tokens; ``input`` is what was not read from the cache, ``output`` includes reasoning."""
+
+PER_MILLE = 1000
+EVEN_WEIGHTS = (PER_MILLE,) * len(KINDS)
+"""Each kind counts once: subscriptions meter cached tokens too. Weights are integers per thousand."""
+
+
+class Usage(NamedTuple):
+    """A sum of usage: tokens by kind, API requests, micro-dollars, and how much of it had no known price."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    requests: int = 0
+    cost_microusd: int = 0
+    unpriced_tokens: int = 0
+
+    @property
+    def kinds(self) -> tuple[int, int, int, int, int]:
+        """The five token kinds, in the order of ``KINDS``."""
+        return self[:5]
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, each kind counted once."""
+        return sum(self[:5])
+
+    @property
+    def input_side(self) -> int:
+        """Tokens that went in: fresh input, cache reads and cache writes."""
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of two usages."""
+        return Usage(*map(sum, zip(self, other, strict=True)))
+
+    def minus(self, other: "Usage") -> "Usage":
+        """The difference; members may be negative, as a correction is."""
+        return Usage(*(a - b for a, b in zip(self, other, strict=True)))
+
+    def at_least(self, other: "Usage") -> "Usage":
+        """The larger of each member: what two reports of one total agree was spent at least."""
+        return Usage(*map(max, zip(self, other, strict=True)))
+
+    def scaled(self, numerator: int, denominator: int) -> "Usage":
+        """This usage times a fraction, each member rounded down; nothing when the denominator is 0."""
+        return Usage(*(part * numerator // denominator if denominator else 0 for part in self))
+
+    def amount(self, unit: Unit, weights: tuple[int, ...] = EVEN_WEIGHTS) -> int:
+        """What this usage takes out of a limit of ``unit``; ``weights`` per thousand apply to tokens only."""
+        if unit is Unit.TOKENS:
+            if weights == EVEN_WEIGHTS:
+                return self.tokens
+            return sum(k * w for k, w in zip(self[:5], weights, strict=True)) // PER_MILLE
+        if unit is Unit.USD:
+            return self.cost_microusd
+        return self.requests if unit is Unit.REQUESTS else 0
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """Add usages up."""
+    return Usage(*map(sum, zip(Usage(), *usages, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One recorded API call. ``key`` is unique per provider: the request id, else ``msg:<message id>``.
+
+    ``message`` is the provider's message id where known (empty otherwise) and ``sidechain`` marks a sub-agent's line:
+    both serve counting once, see ``supersedes``. ``priority`` is the priority class it counts as; without a lease
+    it is ``interactive``, because people do not ask. ``estimated`` says the cost is that of the dearest model known.
+    """
+
+    key: str
+    at: datetime
+    labels: Labels
+    usage: Usage
+    run: str = ""
+    session: str = ""
+    message: str = ""
+    sidechain: bool = False
+    priority: Priority = Priority.INTERACTIVE
+    flags: tuple[str, ...] = ()
+    prompt_version: str = ""
+    status: str = ""
+    estimated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None:
+            raise ValueError(f"usage event {self.key!r} has a time without a zone: {self.at}")
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes two records the same event."""
+        return self.labels.provider, self.key
+
+
+def supersedes(new: UsageEvent, old: UsageEvent) -> bool:
+    """Whether ``new`` is the truer copy of the same response: the larger total, since streams grow.
+
+    The kept record's time and labels are kept with it. On a tie a line of the main conversation beats a sub-agent's
+    copy, then the earlier instant wins, then the smaller key: a strict order, so that it does not matter which copy is
+    read first. Copies equal in all of that do not supersede each other, and the first one read stays.
+    """
+    if new.usage.tokens != old.usage.tokens:
+        return new.usage.tokens > old.usage.tokens
+    if new.sidechain != old.sidechain:
+        return old.sidechain
+    return (new.at, new.key) < (old.at, old.key)
+
+
+def is_replay(new: UsageEvent, other: UsageEvent) -> bool:
+    """Whether a side-chain line only repeats a message that is known under another request id (side questions).
+
+    It repeats a line of the main conversation whatever the totals; of two side-chain copies the lesser is the replay.
+    """
+    if not new.sidechain or not new.message or new.message != other.message or new.identity == other.identity:
+        return False
+    return not other.sidechain or supersedes(other, new)
+
+
+def relabelled(event: UsageEvent, labels: Labels, *, run: str, priority: Priority) -> UsageEvent:
+    """The event with a lease's labels over its own: a lease bound to the session knows better than rules."""
+    return replace(event, labels=event.labels.overlaid(labels), run=run or event.run, priority=priority)

@@ -1,0 +1,49 @@
+"""What every test may rely on: a home of its own, and outside programs that are there or the reason why not."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+DEBIAN_PACKAGES = {
+    "amtool": "prometheus-alertmanager",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "promtool": "prometheus",
+}
+"""The outside programs that tests use, and what to install for each."""
+
+OURS = ("QUOTA_", "CLAUDE_", "CODEX_", "ANTHROPIC_", "MAX_TOKENS_PER_WORKFLOW", "XDG_")
+"""Beginnings of the variables that the product reads: none of the developer's own reach a test."""
+
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty home: tests neither read nor write the developer's transcripts, settings and databases."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(OURS)]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Find an outside program: without it a test is skipped, or fails where REQUIRE_PROGRAMS=1 promises it."""
+
+    def find(name: str) -> str:
+        if found := shutil.which(name):
+            return found
+        missing = f"{name} is not installed: apt-get install {DEBIAN_PACKAGES[name]}"
+        if os.environ.get("REQUIRE_PROGRAMS") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+
+    return find

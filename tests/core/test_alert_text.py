@@ -1,0 +1,199 @@
+"""What people read, as they read it: the shipped rules on whole readings."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from quota_scheduler.core.alert_samples import samples
+from quota_scheduler.core.alert_text import ABOUT_WORDS, LONGEST, LONGEST_SUBJECT, WORDS, phrases, span
+from quota_scheduler.core.alerts import Kind, step
+from quota_scheduler.core.readings import Burn, CacheReading, ClassReading, Readings, SourceReading
+from quota_scheduler.core.units import Unit
+from quota_scheduler.rules import load_rules
+from tests.core.test_alert_samples import ENDS, NOW, a_forecast, a_limit, a_run, burns
+
+RULES = load_rules()
+
+
+def told(*ticks: Readings) -> list[tuple[str, str]]:
+    """Subject and body of what the last of these ticks tells, two days after one another."""
+    states, result = (), None
+    rules = tuple(replace(rule, hold=timedelta(0), keep_firing_for=timedelta(0)) for rule in RULES)
+    for tick in ticks:
+        result = step(rules, samples(tick), states, tick.at)
+        states = result.states
+    return [(due.subject, due.body) for due in result.transitions if not due.above]
+
+
+def tick(**parts: object) -> Readings:
+    return Readings(at=NOW, **parts)
+
+
+def later(**parts: object) -> Readings:
+    return Readings(at=NOW + timedelta(hours=4), **parts)
+
+
+TEXTS = [
+    pytest.param(
+        [tick(limits=(a_limit(forecast=a_forecast(1_200_000)),), facts={"causes": {"max-weekly": "72 % by nightly."}})],
+        "max-weekly: 82 % used",
+        """\
+max-weekly has used 82 %: 820k tokens of 1M tokens, 180k tokens left.
+It resets on Mon 30 Nov 09:00 Europe/Berlin (in 5 days).
+It runs out on Fri 27 Nov 17:50 Europe/Berlin ± 43 h.
+Spent at 2.9 times the pace that lasts to the reset.
+72 % by nightly.
+What to do: see which workflow spends it, and move work that can wait behind the reset.
+[usage_high · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#usage_high]""",
+        id="80 %, with a forecast and a cause",
+    ),
+    pytest.param(
+        [tick(limits=(a_limit(mode="warn", starts_at=None, ends_at=None, used=960_000),))],
+        "max-weekly: 96 % used, 40k tokens left",
+        """\
+max-weekly has used 96 %: 960k tokens of 1M tokens, 40k tokens left.
+The limit only warns: nobody is held back.
+What to do: stop or hold what can wait; what still runs may be told to stop at its next safe point.
+[usage_nearly_exhausted · max-weekly · see alerts/runbooks.md#usage_nearly_exhausted]""",
+        id="95 % of a limit whose window is not open: lines with nothing to say are left out",
+    ),
+    pytest.param(
+        [tick(limits=(a_limit(used=1_000_000, unit=Unit.USD, waiting=(ClassReading("low", 3, NOW),)),))],
+        "max-weekly is exhausted: $1.00 of $1.00 used",
+        """\
+max-weekly is exhausted: $1.00 of $1.00 used (100 %).
+It resets on Mon 30 Nov 09:00 Europe/Berlin (in 5 days).
+3 tickets wait for it.
+Spent at 3.5 times the pace that lasts to the reset.
+What to do: let low work wait for the reset, move urgent work to another model or account, or raise the amount.
+[exhausted · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#exhausted]""",
+        id="exhausted, in dollars",
+    ),
+    pytest.param(
+        [
+            tick(limits=(a_limit(),)),
+            later(limits=(a_limit(used=0, starts_at=ENDS, ends_at=ENDS + timedelta(days=7)),)),
+        ],
+        "Resolved: Usage above 80 %: max-weekly",
+        """\
+The window of max-weekly ended at 82 % of 1M tokens; a new one has begun.
+The new one resets on Mon 07 Dec 09:00 Europe/Berlin (in 12 days).
+[usage_high · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#usage_high]""",
+        id="a new window",
+    ),
+    pytest.param(
+        [tick(limits=(a_limit(),)), later(limits=(a_limit(amount=2_000_000),))],
+        "Resolved: Usage above 80 %: max-weekly",
+        """\
+max-weekly is back below 80 %: 820k tokens of 2M tokens used (41 %).
+[usage_high · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#usage_high]""",
+        id="a raised amount",
+    ),
+    pytest.param(
+        [tick(limits=(a_limit(),)), later()],
+        "Resolved: Usage above 80 %: max-weekly",
+        """\
+max-weekly is no longer reported: it was removed, or is idle. Nothing more is known about it.
+[usage_high · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#usage_high]""",
+        id="a removed limit is no all-clear",
+    ),
+    pytest.param(
+        [tick(limits=(a_limit(used=300_000, burns=burns(9.0, 2.0)),))],
+        "max-weekly burns fast: 30 % used already",
+        """\
+max-weekly is burning far faster than it can last: 300k tokens of 1M tokens used (30 %).
+It resets on Mon 30 Nov 09:00 Europe/Berlin (in 5 days).
+Spent at 1.1 times the pace that lasts to the reset.
+What to do: look for a run that loops or grew without need, and hold or revoke it.
+[burn_fast · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#burn_fast]""",
+        id="burn, fast over slow",
+    ),
+    pytest.param(
+        [tick(caches=(CacheReading("nightly", "anthropic", 0.603, 0.958, 2_400_000, ("model claude-opus-5",)),))],
+        "nightly: cache hit rate fell to 60.3 % from 95.8 %",
+        """\
+The cache hit rate of nightly fell to 60.3 %; usual is 95.8 % (over 2.4M tokens of input).
+Changed since: model claude-opus-5.
+What to do: compare the start of the prompts with those of last week: a date, an id or a reordered tool list \
+breaks the cache. Fresh input costs up to ten times a cache read.
+[cache_drop · nightly · see alerts/runbooks.md#cache_drop]""",
+        id="a cache drop names what changed",
+    ),
+    pytest.param(
+        [tick(runs=(a_run(team="", finished=True),))],
+        "Run nightly-42 used 6M tokens",
+        """\
+Run nightly-42 of nightly used 6M tokens ($12.50), more than the 3M tokens that call for a look. It has ended.
+Cache hit rate 90.0 %.
+Task type: testing.
+What to do: look at its largest calls; split the task, prune the context, or accept it and raise the threshold.
+[high_usage_run · nightly-42 · see alerts/runbooks.md#high_usage_run]""",
+        id="a high-usage run with its numbers",
+    ),
+    pytest.param(
+        [tick(sources=(SourceReading("claude_code", False, 5_400.0, 0),))],
+        "claude_code is 2 h behind",
+        """\
+Usage from claude_code is 2 h behind: every figure that rests on it is too low by what happened since.
+What to do: see that its files can be read and that the host which sends them is up.
+[source_stale · claude_code · see alerts/runbooks.md#source_stale]""",
+        id="a stale source",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ticks", "subject", "body"), TEXTS)
+def test_a_message(ticks, subject, body):
+    assert told(*ticks) == [(subject, body)]
+
+
+def test_no_message_is_too_long_for_any_receiver():
+    long = "x" * 300
+    everything = tick(
+        limits=(a_limit(limit=long, zone="America/Argentina/ComodRivadavia", forecast=a_forecast(1_200_000)),),
+        caches=(CacheReading(long, "p", 0.1, 0.99, 10**9, (long, long, long)),),
+        runs=(a_run(run=long, workflow=long, over_cap=True),),
+        sources=(SourceReading(long, False, 1e9, 5),),
+        facts={"causes": {long: long * 3}, "unpriced_models": {long: 1}},
+    )
+    messages = told(everything)
+    assert len(messages) == 5
+    assert all(len(subject) <= LONGEST_SUBJECT and len(body) <= LONGEST for subject, body in messages)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [(0, "0 min"), (89, "89 min"), (90, "2 h"), (2870, "48 h"), (2880, "2 days"), (-5, "0 min")],
+)
+def test_span(minutes, text):
+    assert span(timedelta(minutes=minutes)) == text
+
+
+def test_the_closed_set_of_words_is_what_there_is():
+    limit = a_limit(
+        mode="warn",
+        estimated=True,
+        forecast=a_forecast(1_200_000),
+        burns=(Burn("fast_long", 1, 1),),
+        waiting=(ClassReading("low", 1, NOW),),
+    )
+    everything = tick(
+        limits=(limit,),
+        caches=(CacheReading("a", "p", 0.5, 0.9, 1, ("x",)), CacheReading("b", "p", 0.5, None, 1, ("x",))),
+        runs=(a_run(),),
+        sources=(SourceReading("s", False, 1.0, 1),),
+        facts={"causes": {"max-weekly": "why"}, "unpriced_models": {"p/m": 1}},
+    )
+    for sample in samples(everything):
+        known = phrases({**sample.facts, "next_ends_at": sample.facts.get("ends_at")}, NOW).keys() | ABOUT_WORDS
+        missing = WORDS[sample.reading] - known - ({"baseline"} if sample.baseline is None else set())
+        assert not missing, f"{sample.reading} never says {missing}"
+
+
+def test_a_repeat_says_so():
+    rule = next(rule for rule in RULES if rule.id == "usage_high")
+    tries = tick(limits=(a_limit(),))
+    fired = step((replace(rule, hold=timedelta(0)),), samples(tries), (), NOW)
+    again = step((replace(rule, hold=timedelta(0)),), samples(tries), fired.states, NOW + rule.repeat)
+    assert [(due.kind, due.subject) for due in again.transitions] == [(Kind.REPEAT, "Still: max-weekly: 82 % used")]
