@@ -1,0 +1,327 @@
+"""The ledger: usage events, the keys of pruned ones, hourly rollups and per-run sums. Rows become core values here."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from quota_scheduler.core.counting import Change
+from quota_scheduler.core.efficiency import RunSummary
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.settlement import LEASE_KEY
+from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.store import Transaction
+
+HOUR = 3_600_000_000
+"""Microseconds of one rollup bucket."""
+_SUMS = "input, cache_read, cache_write_5m, cache_write_1h, output, requests, cost, unpriced"
+_EVENT = (
+    "e.provider, e.key, e.at, e.input, e.cache_read, e.cache_write_5m, e.cache_write_1h, e.output, e.requests, e.cost, "
+    "e.unpriced, e.run, e.session, e.message, e.sidechain, e.flags, e.prompt_version, e.status, e.estimated, "
+    "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
+)
+_FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
+_BY_KEY = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
+_BY_MESSAGE = f"SELECT {_EVENT}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
+_BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != ''"
+_OF_LEASE = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
+_BETWEEN = f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
+_INSERT = (
+    f"INSERT INTO events (provider, key, at, label_set, {_SUMS}, run, session, message, sidechain, flags, "
+    f"prompt_version, status, estimated, recorded_at) VALUES ({', '.join('?' * 21)})"
+)
+_DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
+_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS.split(", "))
+_ROLLUP = (
+    f"INSERT INTO rollups (hour, label_set, {_SUMS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (hour, label_set) DO UPDATE SET {_ADD}"
+)
+_TOTAL = (
+    f"INSERT INTO label_totals (label_set, {_SUMS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (label_set) DO UPDATE SET {_ADD}, newest = max(newest, excluded.newest)"
+)
+_RUN = (
+    f"INSERT INTO runs (run, label_set, {_SUMS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
+    f"{', '.join(f'{name} = runs.{name} + excluded.{name}' for name in _SUMS.split(', '))}, "
+    "flags = CASE WHEN excluded.flags != '[]' THEN excluded.flags ELSE runs.flags END, "
+    "prompt_version = "
+    "CASE WHEN excluded.prompt_version != '' THEN excluded.prompt_version ELSE runs.prompt_version END, "
+    "status = CASE WHEN excluded.status != '' THEN excluded.status ELSE runs.status END, "
+    "started_at = min(runs.started_at, excluded.started_at), last_at = max(runs.last_at, excluded.last_at), "
+    "recorded_at = excluded.recorded_at"
+)
+
+
+def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UsageEvent]:
+    """The stored events of these (provider, key) pairs."""
+    keys: dict[str, list[str]] = {}
+    for provider, key in identities:
+        keys.setdefault(provider, []).append(key)
+    found = (_event(row) for provider, own in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(own))))
+    return {event.identity: event for event in found}
+
+
+def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[UsageEvent]]:
+    """The stored events of these message ids, whatever request they came under."""
+    found: dict[str, list[UsageEvent]] = {}
+    for row in tx.rows(_BY_MESSAGE, (json.dumps(sorted(set(messages))),)):
+        event = _event(row)
+        found.setdefault(event.message, []).append(event)
+    return found
+
+
+def by_session(tx: Transaction, session: str) -> list[UsageEvent]:
+    """Every stored event of an agent session."""
+    return [_event(row) for row in tx.rows(_BY_SESSION, (session,))]
+
+
+def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str], UsageEvent]:
+    """The events that leases of these tickets were settled as."""
+    found = {}
+    for ticket in tickets:
+        prefix = f"{LEASE_KEY}{ticket.id}"
+        for row in tx.rows(_OF_LEASE, (ticket.labels.provider, prefix + ":", prefix + ";")):
+            event = _event(row)
+            found[event.identity] = event
+    return found
+
+
+def has_transcript(tx: Transaction, session: str, since: datetime) -> bool:
+    """Whether an agent session has ledger events from an instant on, a lease's own reports aside."""
+    sql = (
+        "SELECT 1 FROM events WHERE session = ? AND session != '' AND at >= ? AND substr(key, 1, 6) != 'lease:' LIMIT 1"
+    )
+    return tx.row(sql, (session, to_micros(since))) is not None
+
+
+def between(tx: Transaction, start: datetime, end: datetime) -> list[UsageEvent]:
+    """Stored events of a span of time, oldest first."""
+    return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
+
+
+def key_hash(identity: tuple[str, str]) -> str:
+    """What stays of an event's key when the event is pruned."""
+    return hashlib.blake2b("\0".join(identity).encode(), digest_size=12).hexdigest()
+
+
+def pruned(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Tokens that were counted for events whose rows are gone."""
+    hashes = {key_hash(identity): identity for identity in identities}
+    rows = tx.rows(
+        "SELECT hash, tokens FROM pruned_keys WHERE hash IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(hashes)),),
+    )
+    return {hashes[digest]: tokens for digest, tokens in rows}
+
+
+def apply(tx: Transaction, changes: Sequence[Change]) -> None:
+    """Write changes of the ledger: events, rollups and runs move together."""
+    labels = LabelSets(tx)
+    gone = [old.identity for old, _ in changes if old]
+    tx.many(_DELETE, gone)
+    now = to_micros(tx.now)
+    tx.many(_INSERT, [_row(new, labels.of(new), now) for _, new in changes if new])
+    rollups: dict[tuple[int, int], Usage] = {}
+    for event, sign in _signed(changes):
+        slot = (to_micros(event.at) // HOUR, labels.rollup(event))
+        rollups[slot] = _add(rollups.get(slot, Usage()), event.usage, sign)
+    tx.many(_ROLLUP, [(*slot, *usage) for slot, usage in rollups.items() if any(usage)])
+    sums: dict[int, tuple[Usage, int]] = {}
+    for (hour, label_set), usage in rollups.items():
+        before, newest = sums.get(label_set, (Usage(), 0))
+        sums[label_set] = before.plus(usage), max(newest, hour * HOUR)
+    for new in (new for _, new in changes if new):
+        label_set = labels.rollup(new)
+        sums[label_set] = sums[label_set][0], max(sums[label_set][1], to_micros(new.at))
+    tx.many(_TOTAL, [(label_set, *usage, newest) for label_set, (usage, newest) in sums.items()])
+    tx.many(_RUN, _run_rows(changes, labels, now))
+
+
+def _signed(changes: Sequence[Change]) -> Iterable[tuple[UsageEvent, int]]:
+    for old, new in changes:
+        if old:
+            yield old, -1
+        if new:
+            yield new, +1
+
+
+def _add(a: Usage, b: Usage, sign: int) -> Usage:
+    return a.plus(b) if sign > 0 else a.minus(b)
+
+
+def _run_rows(changes: Sequence[Change], labels: "LabelSets", now: int) -> list[tuple[Any, ...]]:
+    """One row per run: the difference of its sums, and the facts of its newest event."""
+    sums: dict[str, Usage] = {}
+    newest: dict[str, UsageEvent] = {}
+    first: dict[str, datetime] = {}
+    for event, sign in _signed(changes):
+        if not event.run:
+            continue
+        sums[event.run] = _add(sums.get(event.run, Usage()), event.usage, sign)
+        if event.run not in newest or event.at >= newest[event.run].at:
+            newest[event.run] = event
+        first[event.run] = min(event.at, first.get(event.run, event.at))
+    return [
+        (run, labels.of(last), *sums[run], json.dumps(last.flags), last.prompt_version, last.status,
+         to_micros(first[run]), to_micros(last.at), now)
+        for run, last in newest.items()
+    ]  # fmt: skip
+
+
+class LabelSets:
+    """Ids of label sets, each looked up or made once per transaction."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._ids: dict[tuple[Labels, Priority], int] = {}
+
+    def of(self, event: UsageEvent) -> int:
+        """The id of an event's labels and class."""
+        return self._id(event.labels, event.priority)
+
+    def rollup(self, event: UsageEvent) -> int:
+        """The id for rollups, which leave the agent out."""
+        return self._id(event.labels._replace(agent="") if event.labels.agent else event.labels, event.priority)
+
+    def _id(self, labels: Labels, priority: Priority) -> int:
+        known = self._ids.get((labels, priority))
+        if known is None:
+            values = (*labels, priority.value)
+            names = "provider, account, model, team, project, workflow, task_type, agent, priority"
+            self._tx.execute(f"INSERT OR IGNORE INTO label_sets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            where = " AND ".join(f"{name} = ?" for name in names.split(", "))
+            known = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
+        return known
+
+
+def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:
+    """Every label set by id."""
+    rows = tx.rows(
+        "SELECT id, provider, account, model, team, project, workflow, task_type, agent, priority FROM label_sets"
+    )
+    return {row[0]: (Labels(*row[1:9]), Priority(row[9])) for row in rows}
+
+
+def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]:
+    """Rollups from the hour of ``since`` on: (hour, label set, usage), oldest first."""
+    rows = tx.rows(
+        f"SELECT hour, label_set, {_SUMS} FROM rollups WHERE hour >= ? ORDER BY hour", (to_micros(since) // HOUR,)
+    )
+    return [(from_micros(row[0] * HOUR), row[1], Usage(*row[2:])) for row in rows]
+
+
+def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
+    """All usage ever by labels and class, and the instant of the newest."""
+    known = label_sets(tx)
+    rows = tx.rows(f"SELECT label_set, {_SUMS}, newest FROM label_totals ORDER BY label_set")
+    return [(*known[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
+
+
+def first_hour(tx: Transaction) -> datetime | None:
+    """The first hour with recorded usage."""
+    hour = tx.scalar("SELECT min(hour) FROM rollups")
+    return None if hour is None else from_micros(hour * HOUR)
+
+
+def runs_since(tx: Transaction, since: datetime, *, least_tokens: int = 0) -> list[RunSummary]:
+    """Runs last active at or after an instant, oldest first, that used at least so many tokens."""
+    tokens = "r.input + r.cache_read + r.cache_write_5m + r.cache_write_1h + r.output"
+    sums = ", ".join(f"r.{name}" for name in _SUMS.split(", "))
+    rows = tx.rows(
+        "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
+        f"r.last_at, r.status, {sums} FROM runs r JOIN label_sets l ON l.id = r.label_set "
+        f"WHERE r.last_at >= ? AND {tokens} >= ? ORDER BY r.last_at, r.run",
+        (to_micros(since), least_tokens),
+    )
+    return [_run_summary(row) for row in rows]
+
+
+def _run_summary(row: Sequence[Any]) -> RunSummary:
+    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status, *sums = row
+    return RunSummary(
+        run=run,
+        workflow=workflow,
+        task_type=task_type,
+        team=team,
+        provider=provider,
+        model=model,
+        flags=tuple(json.loads(flags)),
+        prompt_versions=(prompt_version,) if prompt_version else (),
+        usage=Usage(*sums),
+        started_at=from_micros(started),
+        last_at=from_micros(last),
+        status=status,
+    )
+
+
+def finish_run(tx: Transaction, run: str, status: str) -> None:
+    """Note how a run ended."""
+    tx.execute("UPDATE runs SET status = ? WHERE run = ?", (status, run))
+
+
+def run_usage(tx: Transaction, runs: Iterable[str]) -> Mapping[str, Usage]:
+    """What these runs have used so far."""
+    rows = tx.rows(
+        f"SELECT run, {_SUMS} FROM runs WHERE run IN (SELECT value FROM json_each(?))", (json.dumps(list(runs)),)
+    )
+    return {row[0]: Usage(*row[1:]) for row in rows}
+
+
+def _row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
+    return (
+        event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
+        event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
+        int(event.estimated), now,
+    )  # fmt: skip
+
+
+def _event(row: Sequence[Any]) -> UsageEvent:
+    return UsageEvent(
+        key=row[1],
+        at=from_micros(row[2]),
+        labels=Labels(row[0], *row[19:26]),
+        usage=Usage(*row[3:11]),
+        run=row[11],
+        session=row[12],
+        message=row[13],
+        sidechain=bool(row[14]),
+        flags=tuple(json.loads(row[15])),
+        prompt_version=row[16],
+        status=row[17],
+        estimated=bool(row[18]),
+        priority=Priority(row[26]),
+    )
+
+
+def keep_key(tx: Transaction, identity: tuple[str, str], tokens: int, at: datetime) -> None:
+    """Remember how much was counted for an event whose row is gone."""
+    tx.execute(
+        "INSERT INTO pruned_keys (hash, tokens, at) VALUES (?, ?, ?) "
+        "ON CONFLICT (hash) DO UPDATE SET tokens = excluded.tokens",
+        (key_hash(identity), tokens, to_micros(at)),
+    )
+
+
+def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, most: int = 5_000) -> int:
+    """Drop raw events recorded before an instant, keeping their keys' hashes, and the oldest hashes; returns how many.
+
+    At most ``most`` events at a time, so that no writer waits long; call again while it returns that many.
+    """
+    old = tx.rows(
+        "SELECT id, provider, key, input + cache_read + cache_write_5m + cache_write_1h + output, at FROM events "
+        "WHERE recorded_at < ? ORDER BY recorded_at LIMIT ?",
+        (to_micros(recorded_before), most),
+    )
+    tx.many(
+        "INSERT INTO pruned_keys (hash, tokens, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
+        "tokens = max(tokens, excluded.tokens), at = excluded.at",
+        [(key_hash((provider, key)), tokens, to_micros(tx.now)) for _, provider, key, tokens, _ in old],
+    )
+    tx.many("DELETE FROM events WHERE id = ?", [(row[0],) for row in old])
+    tx.execute("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
+    return len(old)

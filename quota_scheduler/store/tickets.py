@@ -1,0 +1,206 @@
+"""Tickets and leases: rows, and the core values they are."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.tickets import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.store import Transaction
+
+_LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
+_TICKET = (
+    "id, key, body, state, priority, labels, estimate, created_at, waiting_since, ttl, run, session, flags, deadline, "
+    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred"
+)
+_SELECT = (
+    f"SELECT {', '.join('t.' + n for n in _TICKET.split(', '))}, {', '.join('l.' + n for n in _LEASE.split(', '))} "
+    "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
+)
+_PUT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 22)}) ON CONFLICT (id) DO UPDATE SET " + ", ".join(
+    f"{n} = excluded.{n}"
+    for n in ("state", "session", "offers", "offer_until", "fence", "outcome", "reason", "closed_at", "was_deferred")
+)
+_PUT_LEASE = (
+    f"INSERT INTO leases ({_LEASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fence) DO UPDATE SET "
+    + ", ".join(f"{n} = excluded.{n}" for n in ("expires_at", "ttl", "session", "reported", "checkpoints", "ended_at"))
+)
+
+
+def for_cycle(tx: Transaction, *, ids: Iterable[int], keys: Iterable[str], due: datetime) -> dict[int, Ticket]:
+    """Tickets a cycle needs: all that wait or are offered, those named by id or key, and leases that have run out.
+
+    Running tickets whose window has just ended are among them, so that they remember what they had reported.
+    """
+    rows = tx.rows(_SELECT + "WHERE t.state IN ('waiting', 'offered')")
+    rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
+    rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),))
+    rows += tx.rows(_SELECT + "WHERE t.state = 'running' AND l.expires_at <= ?", (to_micros(due),))
+    rows += tx.rows(
+        _SELECT + "WHERE t.state = 'running' AND t.id IN "
+        "(SELECT r.ticket FROM reservations r JOIN windows w ON w.id = r.window "
+        "WHERE r.open = 1 AND w.closed = 0 AND w.ends_at <= ?)",
+        (to_micros(due),),
+    )
+    return {row[0]: _ticket(row) for row in rows}
+
+
+def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
+    """Tickets whose current lease is bound to one of these agent sessions, running or settled, newest first."""
+    rows = tx.rows(
+        _SELECT + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?)) ORDER BY l.granted_at DESC",
+        (json.dumps(sorted(set(sessions))),),
+    )
+    found: dict[str, list[Ticket]] = {}
+    for row in rows:
+        ticket = _ticket(row)
+        if ticket.lease:
+            found.setdefault(ticket.lease.session, []).append(ticket)
+    return found
+
+
+def open_tickets(tx: Transaction) -> list[Ticket]:
+    """Every ticket that is not closed, by id."""
+    return [_ticket(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' ORDER BY t.id")]
+
+
+def running_shares(tx: Transaction, label: str) -> dict[str, int]:
+    """How many leases run, by the value of the fair-share label."""
+    rows = tx.rows(
+        "SELECT json_extract(labels, '$.' || ?), count(*) FROM tickets WHERE state = 'running' GROUP BY 1", (label,)
+    )
+    return {share or "": count for share, count in rows}
+
+
+def lease_of(tx: Transaction, ticket: int, fence: int) -> Lease | None:
+    """A ticket's lease by its fence, current or past."""
+    row = tx.row(f"SELECT {_LEASE} FROM leases WHERE ticket = ? AND fence = ?", (ticket, fence))
+    return _lease(row) if row else None
+
+
+def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[int, Lease]]) -> None:
+    """Write changed tickets with their leases, and past leases that reported once more."""
+    changed = list(changed)
+    tx.many(_PUT, [_row(ticket) for ticket in changed])
+    leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
+    tx.many(_PUT_LEASE, [_lease_row(ticket, lease) for ticket, lease in leases])
+
+
+def sequence(tx: Transaction, name: str) -> int:
+    """The next number of a sequence."""
+    return int(tx.scalar("SELECT next FROM sequences WHERE name = ?", (name,)))
+
+
+def advance(tx: Transaction, name: str, to: int) -> None:
+    """Move a sequence on; it never goes back."""
+    tx.execute("UPDATE sequences SET next = ? WHERE name = ? AND next < ?", (to, name, to))
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """The earliest instant at which something falls due: a lease, an offer, a deadline, a reset."""
+    row = tx.row(
+        "SELECT min(due) FROM (SELECT min(expires_at) AS due FROM leases WHERE ended_at IS NULL "
+        "UNION ALL SELECT min(offer_until) FROM tickets WHERE state = 'offered' "
+        "UNION ALL SELECT min(deadline) FROM tickets WHERE state = 'waiting' "
+        "UNION ALL SELECT min(wait_until) FROM tickets WHERE state = 'waiting' "
+        "UNION ALL SELECT min(ends_at) FROM windows WHERE closed = 0)"
+    )
+    return from_micros(row[0]) if row and row[0] is not None else None
+
+
+def forget_closed(tx: Transaction, before: datetime) -> int:
+    """Drop tickets closed before an instant, with their leases and reservations; returns how many."""
+    mark = to_micros(before)
+    old = "SELECT id FROM tickets WHERE state = 'closed' AND closed_at < ?"
+    tx.execute(f"DELETE FROM reservations WHERE ticket IN ({old})", (mark,))
+    tx.execute(f"DELETE FROM leases WHERE ticket IN ({old})", (mark,))
+    return tx.execute("DELETE FROM tickets WHERE state = 'closed' AND closed_at < ?", (mark,))
+
+
+def _row(t: Ticket) -> tuple[Any, ...]:
+    fence = t.lease.fence if t.lease else None
+    outcome = t.outcome.value if t.outcome else None
+    return (
+        t.id, t.key, t.body, t.state.value, t.priority.value, json.dumps(t.labels._asdict()),
+        _dump_estimate(t.estimate), to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND,
+        t.run, t.session, json.dumps(t.flags), _micros(t.deadline), _micros(t.wait_until), t.offers, _micros(t.offer_until), fence,
+        outcome, t.reason.value, _micros(t.closed_at), int(t.was_deferred),
+    )  # fmt: skip
+
+
+def _ticket(row: Sequence[Any]) -> Ticket:
+    return Ticket(
+        id=row[0],
+        key=row[1],
+        body=row[2],
+        state=State(row[3]),
+        priority=Priority(row[4]),
+        labels=Labels(**json.loads(row[5])),
+        estimate=_load_estimate(row[6]),
+        created_at=from_micros(row[7]),
+        waiting_since=from_micros(row[8]),
+        ttl=row[9] * MICROSECOND,
+        run=row[10],
+        session=row[11],
+        flags=tuple(json.loads(row[12])),
+        deadline=_instant(row[13]),
+        wait_until=_instant(row[14]),
+        offers=row[15],
+        offer_until=_instant(row[16]),
+        outcome=Outcome(row[18]) if row[18] else None,
+        reason=Reason(row[19]),
+        closed_at=_instant(row[20]),
+        was_deferred=bool(row[21]),
+        lease=_lease(row[22:]) if row[22] is not None else None,
+    )
+
+
+def _lease_row(ticket: int, lease: Lease) -> tuple[Any, ...]:
+    checkpoints = [[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints]
+    return (
+        lease.fence, ticket, to_micros(lease.granted_at), to_micros(lease.expires_at), lease.ttl // MICROSECOND,
+        lease.session, json.dumps(_dump_usage(lease.reported)), json.dumps(checkpoints), _micros(lease.ended_at),
+    )  # fmt: skip
+
+
+def _lease(row: Sequence[Any]) -> Lease:
+    return Lease(
+        fence=row[0],
+        granted_at=from_micros(row[2]),
+        expires_at=from_micros(row[3]),
+        ttl=timedelta(microseconds=row[4]),
+        session=row[5],
+        reported=_load_usage(json.loads(row[6])),
+        checkpoints=tuple(Checkpoint(from_micros(at), _load_usage(usage)) for at, usage in json.loads(row[7])),
+        ended_at=_instant(row[8]),
+    )
+
+
+def _dump_usage(usage: ModelUsage) -> list[list[Any]]:
+    return [[model, list(part)] for model, part in usage]
+
+
+def _load_usage(raw: list[list[Any]]) -> ModelUsage:
+    return tuple((model, Usage(*part)) for model, part in raw)
+
+
+def _dump_estimate(estimate: Estimate) -> str:
+    return json.dumps(asdict(estimate))
+
+
+def _load_estimate(text: str) -> Estimate:
+    raw = json.loads(text)
+    return Estimate(**{**raw, "median": Usage(*raw["median"]), "reserve": Usage(*raw["reserve"])})
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else to_micros(at)
+
+
+def _instant(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)

@@ -1,0 +1,149 @@
+"""Windows and reservations: loading the board that a journey needs, and saving what it moved."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from quota_scheduler.core.board import Binding, Board, Tally
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.tickets import Reservation
+from quota_scheduler.core.windows import Window
+from quota_scheduler.store import Transaction, ledger
+
+_TALLY = "id, rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, estimated, closed"
+_HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open"
+_OPEN = (
+    f"SELECT {_TALLY} FROM windows WHERE closed = 0 UNION SELECT {', '.join('w.' + n for n in _TALLY.split(', '))} "
+    "FROM windows w JOIN reservations r ON r.window = w.id AND r.open = 1"
+)
+_SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ?"
+_RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
+_INSERT = (
+    "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
+    "estimated, closed, amount) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE = (
+    "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, reported = ?, reserved = ?, late = ?, unleased = ?, "
+    "overrun = ?, estimated = ?, closed = ?, amount = ? WHERE id = ?"
+)
+_PUT = (
+    "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (ticket, window) DO UPDATE SET amount = excluded.amount, reported = excluded.reported, "
+    "ledgered = excluded.ledgered, before = excluded.before, open = excluded.open"
+)
+
+
+def load(tx: Transaction, limits: Sequence[Limit], *, since: datetime | None = None) -> Board:
+    """The board as of now: open windows, those that open reservations lie in, and all that ended after ``since``."""
+    rules = {limit.id: limit for limit in limits if not limit.is_per_run}
+    rows = tx.rows(_OPEN)
+    if since is not None and since < tx.now:
+        rows += [row for row in tx.rows(_SINCE, (to_micros(since),)) if row not in rows]
+    found = [_tally(row, rules[row[1]]) for row in rows if row[1] in rules]
+    found.sort(key=lambda tally: (tally.window is None, tally.window.starts_at if tally.window else tx.now))
+    board = Board(rules.values(), found, now=tx.now)
+    for ticket, window, rule, value, amount, reported, ledgered, before, is_open in tx.rows(_RESERVED):
+        if rule in rules:
+            held = Reservation(
+                ticket, window, rules[rule].instance_id(value), amount, reported, ledgered, before, bool(is_open)
+            )
+            board.reservations.setdefault(ticket, []).append(held)
+    return board
+
+
+def open_for(tx: Transaction, board: Board, labels: Iterable[Labels]) -> None:
+    """Make sure that every calendar window these labels count in now is open, filled from the ledger."""
+    missing = {b.instance: b for each in set(labels) for b in board.bindings(each) if not board.at(b, tx.now)}
+    for binding in missing.values():
+        if binding.limit.is_windowed and (tally := board.opened(binding, tx.now) if _is_calendar(binding) else None):
+            fill(tx, board, binding, tally)
+
+
+def _is_calendar(binding: Binding) -> bool:
+    return hasattr(binding.limit.schedule, "every")
+
+
+def fill(tx: Transaction, board: Board, binding: Binding, tally: Tally) -> None:
+    """Count what the ledger already knows of a window, event by event, so that weights round the same way."""
+    if tally.window is None:
+        return
+    tally.used = sum(
+        binding.limit.charge(event.usage)
+        for event in ledger.between(tx, tally.window.starts_at, tally.window.ends_at)
+        if binding in board.bindings(event.labels)
+    )
+    tally.dirty = True
+
+
+def save(tx: Transaction, board: Board) -> None:
+    """Write what changed; provisional window ids become real ones, in reservations too."""
+    ids: dict[int, int] = {}
+    for tally in board.all():
+        if not tally.dirty:
+            continue
+        starts, ends = (
+            (to_micros(tally.window.starts_at), to_micros(tally.window.ends_at)) if tally.window else (None, None)
+        )
+        sums = (tally.used, tally.reported, tally.reserved, tally.late, tally.unleased, tally.overrun)
+        state = (int(tally.estimated), int(tally.closed), tally.amount)
+        if tally.id > 0:
+            tx.execute(_UPDATE, (starts, ends, *sums, *state, tally.id))
+        else:
+            ids[tally.id] = tx.insert(_INSERT, (tally.limit.id, tally.value, starts, ends, *sums, *state))
+            tally.id = ids[tally.id]
+        tally.dirty = False
+    for row in board.reservations.values():
+        for held in row:
+            held.window = ids.get(held.window, held.window)
+    dirty = [held for row in board.reservations.values() for held in row if held.dirty]
+    tx.many(_PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open)) for h in dirty])
+
+
+def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
+    """Bring stored windows in line with changed limits, before the first cycle; returns the rules that were redefined.
+
+    A changed scope, unit, weighting or window ends the running window (``redefined``); the one that follows is rebuilt
+    from the ledger. A removed limit drops its reservations and is closed; its history stays.
+    """
+    stored: dict[str, str] = dict(tx.rows("SELECT id, shape FROM rules"))
+    shapes = {limit.id: shape_text(limit) for limit in limits}
+    changed = [rule for rule, shape in stored.items() if shapes.get(rule, "") != shape]
+    for rule in changed:
+        reason = "redefined" if rule in shapes else "removed"
+        tx.execute(
+            "UPDATE reservations SET open = 0 WHERE window IN (SELECT id FROM windows WHERE rule = ? AND closed = 0)",
+            (rule,),
+        )
+        tx.execute(
+            "UPDATE windows SET closed = 1, end_reason = ?, reserved = 0, reported = 0, ends_at = min(ends_at, ?), "
+            "starts_at = min(starts_at, ?) WHERE rule = ? AND closed = 0",
+            (reason, to_micros(tx.now), to_micros(tx.now) - 1, rule),
+        )
+        tx.execute("DELETE FROM rules WHERE id = ?", (rule,))
+    for rule, shape in shapes.items():
+        if stored.get(rule) != shape:
+            tx.execute("INSERT INTO rules (id, shape, since) VALUES (?, ?, ?)", (rule, shape, to_micros(tx.now)))
+    return changed
+
+
+def shape_text(limit: Limit) -> str:
+    """The parts of a limit whose change ends its window, as stable text."""
+    match = [(name, sorted(values)) for name, values in limit.match]
+    return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule)])
+
+
+def known_values(tx: Transaction, rule: str) -> list[str]:
+    """The values of a limit that have open windows."""
+    return [row[0] for row in tx.rows("SELECT DISTINCT value FROM windows WHERE rule = ? AND closed = 0", (rule,))]
+
+
+def _tally(row: Sequence[int], limit: Limit) -> Tally:
+    key, _, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed = row
+    tally = Tally(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
+    tally.used, tally.reported, tally.reserved = used, reported, reserved
+    tally.late, tally.unleased, tally.overrun = late, unleased, overrun
+    tally.estimated, tally.closed, tally.dirty = bool(estimated), bool(closed), False
+    return tally
