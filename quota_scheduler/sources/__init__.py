@@ -1,0 +1,1 @@
+"""Usage in: one small module per origin of usage records; each hands out ``core.batch.Batch`` values."""

@@ -1,0 +1,154 @@
+"""Records of a Claude Code transcript: one line's bytes in, one record that carries usage out, or none.
+
+The format is internal to its vendor and changes without notice, so it is read leniently: unknown keys are ignored,
+every key is optional, and a line that cannot be understood is counted, never fatal. Two record types carry usage:
+``assistant``, and in older versions ``progress`` with a sub-agent's response mirrored in ``data.message``.
+"""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+from quota_scheduler.core.labels import LONGEST_VALUE
+from quota_scheduler.core.usage import Usage
+
+_CALLS = ("assistant", None)
+_LONE_SURROGATE = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""Half a character: a client that cut a text in the middle of an emoji wrote it so, and the decoder refuses it. The
+first two alternatives step over escaped backslashes and whole characters."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None
+"""A number of tokens. More than a million million in one call is a garbled line, not usage."""
+Identifier = Annotated[str, msgspec.Meta(max_length=LONGEST_VALUE)] | None
+
+
+class BadLine(ValueError):
+    """A line that should carry usage and cannot be understood."""
+
+
+class CacheWrites(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: Count = None
+    ephemeral_1h_input_tokens: Count = None
+
+
+class Counts(msgspec.Struct, gc=False):
+    input_tokens: Count = None
+    output_tokens: Count = None
+    cache_read_input_tokens: Count = None
+    cache_creation_input_tokens: Count = None
+    cache_creation: CacheWrites | None = None
+
+    def usage(self) -> Usage:
+        """One request's kinds. Nested cache writes stand instead of the flat number, which could be 0 beside them."""
+        nested = self.cache_creation
+        flat = self.cache_creation_input_tokens if nested is None else nested.ephemeral_5m_input_tokens
+        hour = 0 if nested is None else nested.ephemeral_1h_input_tokens
+        return Usage(
+            self.input_tokens or 0, self.cache_read_input_tokens or 0, flat or 0, hour or 0, self.output_tokens or 0, 1
+        )
+
+
+class Iteration(Counts, gc=False):
+    type: str | None = None
+
+
+class MessageUsage(Counts, gc=False):
+    iterations: list[Iteration] | None = None
+
+    def total(self) -> Usage:
+        """The whole response. Iterations repeat it, but a compaction's figures are not contained in it."""
+        usage = self.usage()
+        for iteration in self.iterations or ():
+            if iteration.type == "compaction":
+                usage = usage.plus(iteration.usage()._replace(requests=0))
+        return usage
+
+
+class Message(msgspec.Struct, gc=False):
+    id: Identifier = None
+    model: str | None = None
+    usage: MessageUsage | None = None
+
+
+class Call(msgspec.Struct, rename="camel", gc=False):
+    timestamp: str | None = None
+    request_id: Identifier = None
+    uuid: Identifier = None
+    is_sidechain: bool | None = None
+    is_api_error_message: bool | None = None
+    message: Message | None = None
+
+
+class Record(Call, rename="camel", gc=False):
+    type: str | None = None
+    session_id: Identifier = None
+    cwd: str | None = None
+    git_branch: str | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Progress(msgspec.Struct, gc=False):
+    message: Call | None = None
+
+
+class Typed(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
+class Kind(Typed, gc=False):
+    data: Typed | None = None
+
+
+_decode = msgspec.json.Decoder(Record).decode
+_decode_progress = msgspec.json.Decoder(Progress).decode
+_decode_kind = msgspec.json.Decoder(Kind).decode
+
+
+def record_of(line: bytes | memoryview) -> Record | None:
+    """The record of a line that carries usage, a mirrored one brought into the usual shape; None without usage."""
+    try:
+        record = _decode(line)
+        if record.type == "progress":
+            return _mirrored(record)
+    except msgspec.ValidationError as error:
+        if _carries_usage(line):
+            raise BadLine(str(error)) from None
+        return None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        mended = _LONE_SURROGATE.sub(lambda half: half[0] if half[1] is None else rb"\ufffd", line)
+        if mended == line:
+            raise BadLine(str(error)) from None
+        return record_of(mended)
+    if record.type not in _CALLS or record.message is None or record.message.usage is None:
+        return None
+    return record
+
+
+def _mirrored(record: Record) -> Record | None:
+    """A sub-agent's response as it stands in its parent's file; other progress has no usage."""
+    call = _decode_progress(record.data).message
+    if call is None or call.message is None or call.message.usage is None:
+        return None
+    return msgspec.structs.replace(
+        record,
+        timestamp=call.timestamp or record.timestamp,
+        request_id=call.request_id,
+        uuid=call.uuid or record.uuid,
+        is_sidechain=record.is_sidechain if call.is_sidechain is None else call.is_sidechain,
+        is_api_error_message=call.is_api_error_message,
+        message=call.message,
+    )
+
+
+def _carries_usage(line: bytes | memoryview) -> bool:
+    """Whether a line of unexpected shape is of a type whose usage would be missed, or garbled after all."""
+    try:
+        found = _decode_kind(line)
+    except msgspec.ValidationError:
+        return False
+    except (msgspec.DecodeError, UnicodeError):
+        return True
+    return found.type == "assistant" or (found.data is not None and found.data.type == "agent_progress")

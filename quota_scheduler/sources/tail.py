@@ -1,0 +1,162 @@
+"""Growing files: which of them have grown, and their new complete lines, a chunk at a time.
+
+    known state ──stat──► unchanged: nothing       grown: from its offset       replaced or cut short: from 0
+
+Files grow by whole lines, except when they are replaced, cut short, or torn by a crash: what stands after the last
+newline is left for the next pass. Files are read, not mapped: one that is cut short while mapped kills the process.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from quota_scheduler.core.batch import FileState
+
+CHUNK = 1 << 20
+"""Bytes read at once; stays in the processor's cache while it is searched."""
+LONGEST_LINE = 1 << 26
+"""A line longer than 64 MiB is skipped and counted as garbled, so that one file cannot take all memory."""
+
+
+@dataclass(slots=True)
+class Listing:
+    """What one walk over the roots found: files to read with the offset to start at, oldest change first."""
+
+    todo: list[FileState] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def total_bytes(self) -> int:
+        """How much there is to read."""
+        return sum(state.size - state.offset for state in self.todo)
+
+
+def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> Listing:
+    """Find the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
+
+    Each state returned is as found on disk, with the offset from which to read. Oldest change first, so that history
+    arrives in about the order it happened and originals come before their copies.
+    """
+    found = Listing()
+    for root in roots:
+        _walk(str(root), known, suffix, found, set(), top=True)
+    found.todo.sort(key=lambda state: (state.mtime_ns, state.path))
+    return found
+
+
+def _walk(
+    folder: str,
+    known: Mapping[str, FileState],
+    suffix: str,
+    found: Listing,
+    links: set[tuple[int, int]],
+    *,
+    top: bool = False,
+) -> None:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix):
+                    _note(entry, known, found)
+                elif entry.is_dir() and (not entry.is_symlink() or _is_new(entry, links)):
+                    _walk(entry.path, known, suffix, found, links)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if not (top and isinstance(error, NotADirectoryError)):
+            found.unreadable.append(_why(folder, error))
+
+
+def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
+    """Whether a linked folder is met for the first time: links may lead in a circle."""
+    stat = entry.stat()
+    met = (stat.st_dev, stat.st_ino) in links
+    links.add((stat.st_dev, stat.st_ino))
+    return not met
+
+
+def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], found: Listing) -> None:
+    try:
+        stat = entry.stat()
+        entry.path.encode()
+        if not entry.is_file():
+            return
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeError) as error:
+        found.unreadable.append(_why(entry.path, error))
+        return
+    if entry.path in found.seen:
+        return
+    found.seen.add(entry.path)
+    old = known.get(entry.path)
+    if old and (old.inode, old.size, old.mtime_ns) == (stat.st_ino, stat.st_size, stat.st_mtime_ns):
+        return
+    same = old is not None and old.inode == stat.st_ino and old.offset <= stat.st_size
+    found.todo.append(
+        FileState(entry.path, stat.st_ino, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0)
+    )
+
+
+def _why(path: str, error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
+    return f"{os.fsencode(path).decode(errors='replace')}: {reason}"
+
+
+class Tail:
+    """Reads one file from its state's offset to its state's size; ``chunks`` may stop and go on at any time.
+
+    ``state`` is what to store after the last chunk taken, ``skipped`` how many lines were too long.
+    """
+
+    def __init__(self, todo: FileState, *, longest_line: int = LONGEST_LINE) -> None:
+        self._todo = todo
+        self._longest = longest_line
+        self.skipped = 0
+        self.state = todo
+        self._reached(todo.offset)
+
+    def chunks(self, buffer: bytearray) -> Iterator[tuple[bytearray, int]]:
+        """Yield complete lines again and again, as a text and the length they take in it; ``buffer`` is used for it.
+
+        Raises OSError.
+        """
+        with open(self._todo.path, "rb", buffering=0) as file:
+            offset, text = self._start(file.fileno()), buffer
+            while offset < self._todo.size:
+                got = os.preadv(file.fileno(), [memoryview(text)[: self._todo.size - offset]], offset)
+                if end := text.rfind(b"\n", 0, got) + 1:
+                    offset += end
+                    self._reached(offset)
+                    yield text, end
+                    text = buffer
+                elif got < len(text):
+                    break
+                elif len(text) < self._longest:
+                    text = bytearray(len(text) * 2)
+                elif behind := self._behind_line(file.fileno(), offset):
+                    offset = behind
+                    self.skipped += 1
+                else:
+                    break
+            self.state = replace(self._todo, offset=offset)
+
+    def _start(self, fileno: int) -> int:
+        """The offset to read from: 0 if what stands before the stored one is no newline, so not what was read."""
+        offset = self._todo.offset
+        if offset and os.pread(fileno, 1, offset - 1) != b"\n":
+            return 0
+        return offset
+
+    def _behind_line(self, fileno: int, offset: int) -> int:
+        """Where the line at ``offset`` ends, 0 if it does not end yet."""
+        while piece := os.pread(fileno, min(CHUNK, self._todo.size - offset), offset):
+            if (newline := piece.find(b"\n")) >= 0:
+                return offset + newline + 1
+            offset += len(piece)
+        return 0
+
+    def _reached(self, offset: int) -> None:
+        self.state = replace(self._todo, size=offset, mtime_ns=0, offset=offset)

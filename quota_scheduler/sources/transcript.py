@@ -1,0 +1,149 @@
+"""Lines of a Claude Code transcript in, usage events out.
+
+bytes ──usage_lines──► lines that may carry usage ──► records ──► one event per run of lines of one response
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.sources.records import BadLine, Message, Record, record_of
+
+MARKER = b'"usage"'
+"""Every record with usage contains this, whatever its spacing. In quoted text the second quote mark is escaped."""
+_RESULT = b'"type":"user"'
+_HEAD = 600
+"""Most bytes of a transcript are tool results. Where a line names that type in its first 600 bytes, before any inner
+object opens, the line is one and need not be searched. This only rules lines out; all others are searched."""
+SYNTHETIC = "<synthetic>"
+"""The model of records that the client made up."""
+Labeller = Callable[[str, str, str], tuple[Labels, Priority]]
+"""From ``cwd``, model and branch of a line to its labels and priority class."""
+
+
+def usage_lines(text: bytearray, end: int) -> Iterator[memoryview]:
+    """Yield the lines of ``text[:end]`` that may carry usage, as views; ``end`` lies behind a newline."""
+    view = memoryview(text)
+    find, rfind = text.find, text.rfind
+    start = 0
+    while start < end:
+        stop = find(b"\n", start, end)
+        named = find(_RESULT, start, min(start + _HEAD, stop))
+        if (named < 0 or find(b"{", start + 1, named) >= 0) and rfind(MARKER, start, stop) >= 0:
+            yield view[start:stop]
+        start = stop + 1
+
+
+class Lines(NamedTuple):
+    """What a run of lines says, in order: events, and how many lines were garbled."""
+
+    events: list[UsageEvent]
+    errors: int
+
+
+def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> Lines:
+    """Return the usage events of lines; ``session`` is the session's id where a line does not say it.
+
+    A response is written as several lines in a row that grow: only the largest of such a run becomes an event, as
+    counting once would decide too, because making events costs more than reading lines.
+    """
+    events: list[UsageEvent] = []
+    errors = 0
+    held: _Response | None = None
+    for line in lines:
+        try:
+            record = record_of(line)
+            if record is None or (held is not None and _repeats(record, held.record)):
+                continue
+            response = _response(record)
+        except BadLine:
+            errors += 1
+            continue
+        if response is None:
+            continue
+        if held is not None and response.key == held.key and response.side == held.side:
+            held = _larger(response, held)
+            continue
+        if held is not None:
+            events.append(_event(held, session, labeller))
+        held = response
+    if held is not None:
+        events.append(_event(held, session, labeller))
+    return Lines(events, errors)
+
+
+class _Response(NamedTuple):
+    record: Record
+    at: datetime
+    usage: Usage
+    key: tuple[str, str]
+    side: bool
+
+
+def _repeats(record: Record, held: Record) -> bool:
+    """Whether a record says nothing that the one before it, of the same response, did not say."""
+    mine, theirs = record.message, held.message
+    return (
+        mine is not None
+        and theirs is not None
+        and mine.id == theirs.id is not None
+        and record.request_id == held.request_id
+        and record.is_sidechain == held.is_sidechain
+        and mine.usage == theirs.usage
+        and (record.timestamp or "") >= (held.timestamp or "")
+    )
+
+
+def _response(record: Record) -> _Response | None:
+    """What a record reports; None for the zeros of a call that the client made up or that failed."""
+    message = record.message
+    assert message is not None
+    assert message.usage is not None
+    usage = message.usage.total()
+    if (message.model == SYNTHETIC or record.is_api_error_message) and not usage.tokens:
+        return None
+    try:
+        at = parse_instant(record.timestamp or "")
+    except (ValueError, OverflowError):
+        raise BadLine(f"{record.timestamp!r} is not an instant with a time zone") from None
+    return _Response(record, at, usage, (_key(record, message), message.id or ""), bool(record.is_sidechain))
+
+
+def _key(record: Record, message: Message) -> str:
+    """The request id, else the message, else the line itself."""
+    if record.request_id:
+        return record.request_id
+    if message.id:
+        return f"msg:{message.id}"
+    return f"line:{record.uuid or sha256(msgspec.json.encode(record)).hexdigest()[:32]}"
+
+
+def _larger(new: _Response, held: _Response) -> _Response:
+    if new.usage.tokens != held.usage.tokens:
+        return new if new.usage.tokens > held.usage.tokens else held
+    return new if new.at < held.at else held
+
+
+def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
+    record, at, usage, (key, message), side = response
+    session = record.session_id or session
+    model = record.message.model if record.message else None
+    labels, priority = labeller(record.cwd or "", model or "", record.git_branch or "")
+    return UsageEvent(
+        key=key,
+        at=at,
+        labels=labels,
+        usage=usage,
+        run=session,
+        session=session,
+        message=message,
+        sidechain=side,
+        priority=priority,
+    )
