@@ -1,0 +1,69 @@
+"""Who is told of alerts, and what is changed about the alert rules that ship."""
+
+from __future__ import annotations
+
+from quota_scheduler.config.fields import Fields
+from quota_scheduler.config.scalars import (
+    amount,
+    level,
+    one_of,
+    one_of_names,
+    secret_url,
+    slug,
+    span_or_zero,
+    text,
+    yes_or_no,
+)
+from quota_scheduler.config.tree import Receiver
+from quota_scheduler.core.alert_values import Severity
+from quota_scheduler.core.units import Unit, in_units
+
+
+def read_receivers(top: Fields) -> tuple[Receiver, ...]:
+    """Every receiver of the list, ids unique."""
+    found: dict[str, Receiver] = {}
+    for fields_ in top.each("receivers"):
+        with fields_ as one:
+            receiver = Receiver(
+                id=one.require("id", slug, "", "name it, as in `id: ops`"),
+                url=one.require(
+                    "url", secret_url, "", "write an Apprise address, as in `url: ${SLACK_URL}`", secret=True
+                ),
+                min_severity=one.read("min_severity", one_of(Severity), Severity.INFO),
+            )
+            if receiver.id and receiver.id in found:
+                one.complain("id", f"{receiver.id!r} is the id of an earlier receiver: give each its own")
+            found[receiver.id] = receiver
+    return tuple(found.values())
+
+
+def read_alert_rules(top: Fields, receivers: tuple[str, ...]) -> dict[str, dict[str, object]]:
+    """What is changed about alert rules, by rule: the keys that are given. Which rules there are is not known here."""
+    found = {}
+    with top.section("alerts") as alerts:
+        for rule, node in sorted(alerts.entries("rules").items()):
+            with alerts.inside(node) as one:
+                given: dict[str, object] = {
+                    "enabled": one.read("enabled", yes_or_no, None),
+                    "threshold": one.read("threshold", level, None),
+                    "clear": one.read("clear", level, None),
+                    "for": one.read("for", span_or_zero, None),
+                    "keep_firing_for": one.read("keep_firing_for", span_or_zero, None),
+                    "repeat": one.read("repeat", span_or_zero, None),
+                    "floor": _floor(one) or None,
+                    "evidence": one.read("evidence", level, None),
+                    "severity": one.read("severity", one_of(Severity), None),
+                    "receivers": list(one.several("receivers", one_of_names(receivers)))
+                    if one.has("receivers")
+                    else None,
+                    "runbook": one.read("runbook", text, None),
+                }
+                one.know("receivers")
+            found[rule] = {key: value for key, value in given.items() if value is not None}
+    return found
+
+
+def _floor(rule: Fields) -> dict[str, int | float]:
+    with rule.section("floor") as floor:
+        given = {unit: floor.read(unit.value, amount(unit), None) for unit in Unit}
+    return {unit.value: in_units(size, unit) for unit, size in given.items() if size is not None}

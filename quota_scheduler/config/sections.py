@@ -1,0 +1,202 @@
+"""Every section but the limits: nodes in, the tree out. The names read here are the keys of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from quota_scheduler.config import places, tree
+from quota_scheduler.config.access import read_tokens
+from quota_scheduler.config.alerting import read_alert_rules, read_receivers
+from quota_scheduler.config.fields import LATER, Fields
+from quota_scheduler.config.limits import default_limits, enforced, read_limits
+from quota_scheduler.config.nodes import Branch, Problems, Scalar
+from quota_scheduler.config.scalars import (
+    amount,
+    days,
+    dollars,
+    number,
+    one_of,
+    one_of_names,
+    ratio,
+    seconds,
+    span,
+    text,
+    whole,
+    yes_or_no,
+)
+from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.pricing import OwnPrice
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.windows import check_zone
+
+FACTS = ("cwd", "model", "branch")
+"""What a transcript says about itself, and label rules can look at."""
+SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("provider", "model"))
+ZERO = Decimal(0)
+SHARES_IN_ORDER = (
+    ("risk_medium", "risk_high", "risk_critical"),
+    ("seed_normal", "seed_stop"),
+    ("optimization_emergency", "optimization_aggressive", "optimization_balanced"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the configuration is read in: the user's folders, and variables that are not ours but matter."""
+
+    home: Path
+    database: Path
+    variables: Mapping[str, str]
+    chosen: Mapping[str, Scalar]
+
+
+def read_config(root: Branch, around: Surroundings, problems: Problems, seen: set[str]) -> tree.Config:
+    """The whole tree; of no use when there are problems."""
+    with Fields(root, problems, seen) as top:
+        zone = top.read("timezone", check_zone, "UTC")
+        receivers = read_receivers(top)
+        tokens, tokens_file = read_tokens(top, around.home)
+        config = tree.Config(
+            origin="",
+            file=None,
+            listen=top.read("listen", _listen, tree.Listen()),
+            timezone=zone,
+            database=top.read(
+                "database", partial(places.database, top.folder("database"), around.home), around.database
+            ),
+            sources=_sources(top, around),
+            limits=_limits(top, around, zone),
+            receivers=receivers,
+            alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
+            tokens=tokens,
+            tokens_file=tokens_file,
+            metrics_auth=top.read("metrics_auth", yes_or_no, False),
+            prices=_prices(top),
+            models=_models(top),
+            rules=_rules(top),
+            tick_seconds=top.read("tick_seconds", seconds(0.1, 60), 2.0),
+            claim_within=top.read("claim_within", span, timedelta(minutes=2)),
+            aging_step=top.read("aging_step", span, timedelta(minutes=30)),
+            fair_share=top.read("fair_share", one_of_names(LABEL_NAMES), "team"),
+            max_offers=top.read("max_offers", whole(1, 100), 3),
+            high_usage_run=top.read("high_usage_run", amount(Unit.TOKENS), 3_000_000),
+            raw_retention=top.read("raw_retention", days, timedelta(days=35)),
+            key_retention=top.read("key_retention", days, timedelta(days=400)),
+            log_format=top.read("log_format", one_of(tree.LogFormat), tree.LogFormat.TEXT),
+            home=around.home,
+            variables=around.variables,
+        )
+        if config.key_retention < config.raw_retention:
+            top.complain("key_retention", "is shorter than raw_retention: a replay would count twice; lengthen it")
+    return config
+
+
+def _listen(value: str) -> tree.Listen:
+    host, colon, port = value.rpartition(":")
+    if not colon and value.isdigit():
+        host = "127.0.0.1"
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    known = bool(host) and not any(c.isspace() or c == "/" for c in host) and (":" not in host or value.startswith("["))
+    if not known or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
+        raise ValueError(f"{value!r} is not an address to listen on: write host:port, such as 127.0.0.1:8484")
+    return tree.Listen(host, int(port))
+
+
+def _sources(top: Fields, around: Surroundings) -> tree.Sources:
+    with top.section("sources") as sources:
+        sources.hints = {"codex": LATER}
+        with sources.section("claude_code") as claude:
+            folder = claude.folder("roots")
+            roots = claude.several("roots", lambda value: places.resolved(text(value), folder, around.home))
+            return tree.Sources(
+                tree.ClaudeCode(
+                    enabled=claude.read("enabled", yes_or_no, True),
+                    account=claude.read("account", text, "default"),
+                    roots=roots,
+                    labels=tuple(_label_rule(rule, around.home) for rule in claude.each("labels")),
+                    poll_seconds=claude.read("poll_seconds", seconds(0.1, 3600), 2.0),
+                )
+            )
+
+
+def _label_rule(rule: Fields, home: Path) -> LabelRule:
+    with rule:
+        with rule.section("when") as when:
+            patterns = [(fact, when.read(fact, text, "")) for fact in FACTS]
+        with rule.section("set") as labels:
+            given = [(name, labels.read(name, _label_value, "")) for name in SETTABLE]
+            priority = labels.read("class", one_of(Priority), None)
+        if not any(pattern for _, pattern in patterns):
+            rule.complain("when", f"must say when the rule applies: give a pattern for {', '.join(FACTS)}")
+        if priority is None and not any(value for _, value in given):
+            rule.complain("set", "must set a label or a class, as in `set: {team: growth}`")
+    return LabelRule(
+        when=tuple(
+            (fact, _at_home(pattern, home) if fact == "cwd" else pattern) for fact, pattern in patterns if pattern
+        ),
+        set=tuple((name, value) for name, value in given if value),
+        priority=priority,
+    )
+
+
+def _label_value(value: str) -> str:
+    if len(value) > LONGEST_VALUE:
+        raise ValueError(f"{value!r} is too long: a label has {LONGEST_VALUE} characters at most")
+    return text(value)
+
+
+def _at_home(pattern: str, home: Path) -> str:
+    return f"{home}{pattern[1:]}" if pattern == "~" or pattern.startswith("~/") else pattern
+
+
+def _limits(top: Fields, around: Surroundings, zone: str) -> tuple[Limit, ...]:
+    written = top.has("limits")
+    limits = read_limits(top.each("limits"), zone, top.problems)
+    return enforced(limits if written else default_limits(zone), around.chosen, zone, top.problems)
+
+
+def _prices(top: Fields) -> dict[str, OwnPrice]:
+    found = {}
+    for model, node in sorted(top.entries("prices").items()):
+        with top.inside(node) as one:
+            found[model] = OwnPrice(
+                input=one.require("input", dollars, ZERO, "write dollars per million tokens; 0 means free"),
+                output=one.require("output", dollars, ZERO, "write dollars per million tokens; 0 means free"),
+                cache_read=one.read("cache_read", dollars, None),
+                cache_write_5m=one.read("cache_write_5m", dollars, None),
+                cache_write_1h=one.read("cache_write_1h", dollars, None),
+                request=one.read("request", dollars, ZERO),
+            )
+    return found
+
+
+def _models(top: Fields) -> tree.Models:
+    with top.section("models") as models:
+        return tree.Models(fallback=models.several("fallback", text))
+
+
+def _rules(top: Fields) -> tree.Rules:
+    with top.section("rules") as rules:
+        before = len(top.problems)
+        default = tree.Rules()
+        given: dict[str, Any] = {
+            f.name: rules.read(f.name, _rule(f.name), getattr(default, f.name)) for f in fields(tree.Rules)
+        }
+        found = tree.Rules(**given)
+        for names in SHARES_IN_ORDER if len(top.problems) == before else ():
+            values = [given[name] for name in names]
+            if values != sorted(values):
+                rules.complain(names[0], f"{' ≤ '.join(names)} does not hold: {', '.join(f'{v:g}' for v in values)}")
+    return found
+
+
+def _rule(name: str) -> Callable[[str], float]:
+    return number if name.endswith("_factor") else ratio

@@ -1,0 +1,163 @@
+"""The configuration: one frozen tree, every value checked. What a key means stands in docs/reference/config.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+
+from quota_scheduler.core.alert_values import Severity
+from quota_scheduler.core.labels import LabelRule
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.pricing import OwnPrice
+
+
+class Role(StrEnum):
+    """What a token allows: looking, also asking to run, also changing things."""
+
+    VIEWER = "viewer"
+    RUNNER = "runner"
+    OPERATOR = "operator"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the service listens; port 0 lets the system choose."""
+
+    host: str = "127.0.0.1"
+    port: int = 8484
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeCode:
+    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself."""
+
+    enabled: bool
+    account: str
+    roots: tuple[Path, ...]
+    labels: tuple[LabelRule, ...]
+    poll_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where usage is read from."""
+
+    claude_code: ClaudeCode
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who gets notifications from ``min_severity`` on; ``url`` is a secret."""
+
+    id: str
+    url: str = field(repr=False)
+    min_severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """Who may use the service; ``sha256`` of the token in lower-case hexadecimal."""
+
+    name: str
+    role: Role
+    sha256: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Models in order of preference, dearest first."""
+
+    fallback: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Numbers of the built-in rules; shares are 0-1. Sources of the defaults: docs/reference/config.md."""
+
+    risk_medium: float = 0.70
+    risk_high: float = 0.85
+    risk_critical: float = 0.95
+    optimization_balanced: float = 0.60
+    optimization_aggressive: float = 0.30
+    optimization_emergency: float = 0.10
+    seed_normal: float = 0.80
+    seed_stop: float = 0.90
+    spike_factor: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be configured.
+
+    ``origin`` says for people where the values come from, ``file`` is the file among them. ``database`` is an absolute
+    path. ``alerts`` holds what is changed about the built-in alert rules, by rule, under the names of the file;
+    ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are not keys: the user's folder, and what
+    other programs' variables say about where they keep their files.
+    """
+
+    origin: str
+    file: Path | None
+    listen: Listen
+    timezone: str
+    database: Path
+    sources: Sources
+    limits: tuple[Limit, ...]
+    receivers: tuple[Receiver, ...]
+    alerts: Mapping[str, Mapping[str, object]]
+    tokens: tuple[ApiToken, ...]
+    tokens_file: Path | None
+    metrics_auth: bool
+    prices: Mapping[str, OwnPrice]
+    models: Models
+    rules: Rules
+    tick_seconds: float
+    claim_within: timedelta
+    aging_step: timedelta
+    fair_share: str
+    max_offers: int
+    high_usage_run: int
+    raw_retention: timedelta
+    key_retention: timedelta
+    log_format: LogFormat
+    home: Path
+    variables: Mapping[str, str]
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether others could reach the service and nothing would keep them out: it must not start like this."""
+        return not self.listen.is_loopback and not self.tokens
+
+    @property
+    def limits_hash(self) -> str:
+        """A short hash of the effective limits, the same in every process that has the same ones."""
+        from quota_scheduler.config.writing import limits_hash
+
+        return limits_hash(self.limits)
+
+    def redacted(self) -> dict[str, object]:
+        """The whole configuration as it would be written in the file, secrets as ``***``."""
+        from quota_scheduler.config.writing import redacted
+
+        return redacted(self)

@@ -1,0 +1,152 @@
+"""The configuration written back: the spelling of the file, secrets as ``***``; and the hash of the limits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import quote
+
+from quota_scheduler.config.tree import ClaudeCode, Config
+from quota_scheduler.core.labels import LabelRule
+from quota_scheduler.core.limits import Holdback, Limit, Policy
+from quota_scheduler.core.units import in_units
+from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
+from quota_scheduler.core.windows import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session
+
+SECRET = "***"
+HASH_DIGITS = 16
+
+
+def limits_hash(limits: Iterable[Limit]) -> str:
+    """A hash that is equal for equal limits, whatever their order in the file."""
+    specs = [written_limit(limit) for limit in sorted(limits, key=lambda limit: limit.id)]
+    return hashlib.sha256(json.dumps(specs, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
+
+
+def redacted(config: Config) -> dict[str, object]:
+    """Every key with its effective value; loads again where no secrets are needed."""
+    return {
+        "listen": str(config.listen),
+        "timezone": config.timezone,
+        "database": f"sqlite:///{quote(str(config.database))}",
+        "sources": {"claude_code": _claude_code(config.sources.claude_code)},
+        "limits": [written_limit(limit) for limit in config.limits],
+        "receivers": [
+            {"id": one.id, "url": SECRET, "min_severity": one.min_severity.value} for one in config.receivers
+        ],
+        "alerts": {"rules": {rule: _plain_values(change) for rule, change in config.alerts.items()}},
+        "tokens": [{"name": one.name, "role": one.role.value, "sha256": SECRET} for one in config.tokens],
+        "tokens_file": _path(config.tokens_file),
+        "metrics_auth": config.metrics_auth,
+        "prices": {model: _plain_values(asdict(price)) for model, price in config.prices.items()},
+        "models": {"fallback": list(config.models.fallback)},
+        "rules": asdict(config.rules),
+        "tick_seconds": config.tick_seconds,
+        "claim_within": written_span(config.claim_within),
+        "aging_step": written_span(config.aging_step),
+        "fair_share": config.fair_share,
+        "max_offers": config.max_offers,
+        "high_usage_run": config.high_usage_run,
+        "raw_retention": written_span(config.raw_retention),
+        "key_retention": written_span(config.key_retention),
+        "log_format": config.log_format.value,
+    }
+
+
+def written_limit(limit: Limit) -> dict[str, object]:
+    """A limit as it would stand in the file; what is at its default is left out."""
+    spec: dict[str, object] = {"id": limit.id}
+    if limit.match:
+        spec["match"] = {label: sorted(values) for label, values in limit.match}
+    if limit.per:
+        spec["per"] = limit.per
+    if limit.values:
+        spec["values"] = list(limit.values)
+    spec |= {"unit": limit.unit.value, "amount": in_units(limit.amount, limit.unit)}
+    if limit.overrides:
+        spec["overrides"] = {value: in_units(amount, limit.unit) for value, amount in limit.overrides}
+    if limit.per and not limit.is_per_run:
+        spec["max_instances"] = limit.max_instances
+    if limit.weights != EVEN_WEIGHTS:
+        spec["weights"] = {kind: weight / PER_MILLE for kind, weight in zip(KINDS, limit.weights, strict=True)}
+    if (window := _window(limit.schedule, limit.zone)) is not None:
+        spec["window"] = window
+    if limit.holdback is not None:
+        spec["holdback"] = _holdback(limit.holdback, limit)
+    spec["mode"] = limit.mode.value
+    if limit.policy is not Policy.TWO_SIDED:
+        spec["policy"] = limit.policy.value
+    return spec
+
+
+def written_span(span: timedelta) -> str:
+    """A length of time as the file has it: ``35d``, ``1h30m``, ``2.5s``."""
+    seconds, parts = span.total_seconds(), ""
+    for size, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        count, seconds = divmod(seconds, size)
+        parts += f"{count:.0f}{name}" if count else ""
+    return parts + (f"{seconds:g}s" if seconds or not parts else "")
+
+
+def _window(schedule: Schedule, zone: str) -> object:
+    match schedule:
+        case Calendar(every, zone, day, clock):
+            return {"every": every.value, "starts": _starts(every, day, clock), "timezone": zone}
+        case Session(length):
+            return {"session": written_span(length), "timezone": zone}
+        case PerRun():
+            return "run"
+        case _:
+            return None
+
+
+def _starts(every: Every, day: int, clock: time) -> str:
+    on = {Every.DAY: "", Every.WEEK: f"{WEEKDAYS[day % 7]} ", Every.MONTH: f"{day or 1} "}[every]
+    return f"{on}{clock:%H:%M}"
+
+
+def _holdback(holdback: Holdback, limit: Limit) -> str | int | float:
+    if holdback.amount is not None:
+        return in_units(holdback.amount, limit.unit)
+    return f"{(holdback.per_mille or 0) / 10:g}%"
+
+
+def _claude_code(source: ClaudeCode) -> dict[str, object]:
+    return {
+        "enabled": source.enabled,
+        "account": source.account,
+        "roots": [str(root) for root in source.roots],
+        "labels": [_label_rule(rule) for rule in source.labels],
+        "poll_seconds": source.poll_seconds,
+    }
+
+
+def _label_rule(rule: LabelRule) -> dict[str, object]:
+    labels = dict(rule.set) | ({"class": rule.priority.value} if rule.priority else {})
+    return {"when": dict(rule.when), "set": labels}
+
+
+def _plain_values(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: _plain(value) for key, value in values.items() if value is not None}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case timedelta():
+            return written_span(value)
+        case Decimal():
+            return f"{value:f}"
+        case StrEnum():
+            return value.value
+        case _:
+            return value
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
