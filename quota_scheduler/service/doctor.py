@@ -1,0 +1,115 @@
+"""The doctor: rebuilds what raw events cover, and compares it with the counters that decisions are made on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.board import Board
+from quota_scheduler.core.instants import from_micros, iso, to_micros
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.units import format_amount
+from quota_scheduler.core.usage import Usage, total
+from quota_scheduler.store import Transaction, engine, ledger, windows
+
+UNBOUND_DAYS = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, whether it is wrong, and the figures."""
+
+    check: str
+    wrong: bool
+    detail: str
+
+
+def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
+    """All checks, in the order of their weight."""
+    board = windows.load(tx, limits)
+    oldest = tx.scalar("SELECT min(at) FROM pruned_keys")
+    return [
+        _integrity(tx),
+        *_windows(tx, board, from_micros(oldest) if oldest else None),
+        *_reservations(board),
+        _rollups(tx),
+        _totals(tx),
+        _unbound(tx, board),
+        _engine(),
+    ]
+
+
+def _integrity(tx: Transaction) -> Finding:
+    found = tx.scalar("PRAGMA quick_check")
+    return Finding("database file", found != "ok", str(found))
+
+
+def _windows(tx: Transaction, board: Board, pruned: datetime | None) -> Iterable[Finding]:
+    """Each open window's usage against the events of its span."""
+    for tally in board.all():
+        window = tally.window
+        if window is None or tally.closed or not tally.limit.is_windowed:
+            continue
+        events = ledger.between(tx, window.starts_at, window.ends_at)
+        own = [e for e in events if any(b.instance == tally.instance for b in board.bindings(e.labels))]
+        rebuilt = sum(tally.limit.charge(event.usage) for event in own)
+        unit = tally.limit.unit
+        detail = f"counted {format_amount(tally.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
+        partly = pruned is not None and rebuilt < tally.used
+        yield Finding(
+            f"window {tally.instance} from {iso(window.starts_at)}", rebuilt != tally.used and not partly, detail
+        )
+
+
+def _reservations(board: Board) -> Iterable[Finding]:
+    """Each window's reserved and reported amounts against the open reservations in it."""
+    held: dict[int, int] = {}
+    extra: dict[int, int] = {}
+    for row in board.reservations.values():
+        for each in row:
+            held[each.window] = held.get(each.window, 0) + each.held
+            extra[each.window] = extra.get(each.window, 0) + each.extra
+    wrong = [t for t in board.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
+    count = sum(len(row) for row in board.reservations.values())
+    names = ", ".join(t.instance for t in wrong)
+    yield Finding("reservations", bool(wrong), f"do not add up in {names}" if wrong else f"{count} open, all add up")
+
+
+def _rollups(tx: Transaction) -> Finding:
+    """Rollups against the events of the hours that are still whole."""
+    first = tx.scalar("SELECT min(recorded_at) FROM events")
+    has_pruned = tx.scalar("SELECT count(*) FROM pruned_keys")
+    if first is None or has_pruned:
+        return Finding("rollups", False, "raw events are partly pruned: the hours that remain are compared by windows")
+    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    summed = _all_events(tx)
+    return Finding("rollups", rolled != summed, f"{rolled.tokens} tokens rolled up, {summed.tokens} in events")
+
+
+def _all_events(tx: Transaction) -> Usage:
+    names = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "requests", "cost", "unpriced")
+    row = tx.row(f"SELECT {', '.join(f'coalesce(sum({name}), 0)' for name in names)} FROM events")
+    return Usage(*row) if row else Usage()
+
+
+def _totals(tx: Transaction) -> Finding:
+    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    kept = total(usage for _, _, usage, _ in ledger.totals(tx))
+    return Finding("totals", rolled != kept, f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
+
+
+def _unbound(tx: Transaction, board: Board) -> Finding:
+    """Limits that no event of the last seven days has bound: perhaps a label is spelt differently."""
+    known = ledger.label_sets(tx)
+    since = to_micros(tx.now - UNBOUND_DAYS)
+    recent = {row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,))}
+    bound = {binding.limit.id for key in recent for binding in board.bindings(known[key][0])}
+    idle = [limit.id for limit in board.limits if limit.id not in bound]
+    return Finding(
+        "limits in use", False, f"no event of the last 7 days has bound {', '.join(idle)}" if idle else "all are bound"
+    )
+
+
+def _engine() -> Finding:
+    version, sound = engine.version()
+    note = "" if sound else " (can corrupt a file that two programs write; this one sees to it that only one does)"
+    return Finding("SQLite", False, f"{version}{note}")

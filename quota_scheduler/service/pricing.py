@@ -1,0 +1,58 @@
+"""Putting costs on usage before it is recorded: prices are looked up outside any transaction."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.pricing import Priced
+from quota_scheduler.core.tickets import ModelUsage, Ticket
+from quota_scheduler.core.usage import Usage, UsageEvent
+
+
+class Pricer(Protocol):
+    """Whoever knows prices."""
+
+    def price(self, labels: Labels, usage: Usage, at: datetime) -> Priced:
+        """The cost of one usage."""
+        ...
+
+
+def priced_events(events: Iterable[UsageEvent], pricer: Pricer) -> list[UsageEvent]:
+    """Events with their cost; one that names its own keeps it. What has no price is charged like the dearest."""
+    return [_priced(event, pricer) for event in events]
+
+
+def _priced(event: UsageEvent, pricer: Pricer) -> UsageEvent:
+    if event.usage.cost_microusd or not event.usage.tokens:
+        return event
+    price = pricer.price(event.labels, event.usage, event.at)
+    unpriced = event.usage.tokens if price.estimated else 0
+    usage = event.usage._replace(cost_microusd=price.cost_microusd, unpriced_tokens=unpriced)
+    return replace(event, usage=usage, estimated=price.estimated)
+
+
+def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer: Pricer) -> ModelUsage | None:
+    """A lease's report with its cost, model by model."""
+    if usage is None:
+        return None
+    return tuple(
+        (model, _cost(labels._replace(model=model or labels.model), each, at, pricer)[0]) for model, each in usage
+    )
+
+
+def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
+    """A ticket whose estimate knows what it costs."""
+    median, _ = _cost(ticket.labels, ticket.estimate.median, at, pricer)
+    reserve, estimated = _cost(ticket.labels, ticket.estimate.reserve, at, pricer)
+    return replace(ticket, estimate=replace(ticket.estimate, median=median, reserve=reserve, estimated_cost=estimated))
+
+
+def _cost(labels: Labels, usage: Usage, at: datetime, pricer: Pricer) -> tuple[Usage, bool]:
+    if usage.cost_microusd or not usage.tokens:
+        return usage, False
+    price = pricer.price(labels, usage, at)
+    return usage._replace(
+        cost_microusd=price.cost_microusd, unpriced_tokens=usage.tokens if price.estimated else 0
+    ), price.estimated

@@ -1,0 +1,179 @@
+"""Usage in: events → ledger → windows, each counted once, in one transaction.
+
+raw record ─source or API─► UsageEvent ─price─► record_usage ── one transaction ─────────────────────────
+                                                  owned      the labels of a lease bound to the session win
+                                                  count_once what the ledger knows already is corrected, not added
+                                                  apply      events, rollups and runs move together
+                                                  book       the windows that contain each event's own time
+                                                  attribute  a running lease's reservation shrinks by what came
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.board import Board
+from quota_scheduler.core.counting import Change, count_once
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.settlement import attribute, owned
+from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.core.windows import Session
+from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
+
+SKEW = timedelta(minutes=2)
+"""How far ahead of us a clock may be; what lies further is taken as now and counted as skewed (design, section 2)."""
+SESSION_MEMORY = timedelta(days=8)
+"""How far back sessions are chained when they are rebuilt: longer than any week, so a break in use is found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch; the four counts add up to its size."""
+
+    accepted: int = 0
+    updated: int = 0
+    duplicate: int = 0
+
+    def plus(self, other: "Recorded") -> "Recorded":
+        """Both together."""
+        return Recorded(self.accepted + other.accepted, self.updated + other.updated, self.duplicate + other.duplicate)
+
+
+def record_usage(tx: Transaction, events: Sequence[UsageEvent], limits: Sequence[Limit]) -> Recorded:
+    """Record priced events; the same event again changes nothing, a larger one corrects by the difference."""
+    if not events:
+        return Recorded()
+    incoming = _clamped(tx, events)
+    leases = tickets.running_by_session(tx, (event.session for event in incoming if event.session))
+    incoming = [_owned(event, leases) for event in incoming]
+    fresh, counted = _unpruned(tx, incoming)
+    known = ledger.by_key(tx, {event.identity for event in fresh})
+    changes = count_once(fresh, known, ledger.by_message(tx, (event.message for event in fresh if event.message)))
+    changes += counted + _replaced_reports(tx, changes, leases)
+    if changes:
+        _book(tx, changes, leases, limits)
+    updated = sum(1 for old, new in changes if old and new)
+    accepted = sum(1 for old, new in changes if new and not old)
+    return Recorded(accepted, updated, max(0, len(events) - accepted - updated))
+
+
+def _clamped(tx: Transaction, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+    ahead = [event for event in events if event.at > tx.now + SKEW]
+    for event in ahead:
+        counters.add(tx, "quota_skewed_events_total", (event.labels.provider,))
+    return (
+        [replace(event, at=tx.now) if event.at > tx.now + SKEW else event for event in events]
+        if ahead
+        else list(events)
+    )
+
+
+def _owned(event: UsageEvent, leases: dict[str, list[Ticket]]) -> UsageEvent:
+    """Give an event to the lease that its session was bound to at the time."""
+    for ticket in leases.get(event.session, ()):
+        lease = ticket.lease
+        if lease and lease.granted_at <= event.at <= (lease.ended_at or event.at) + SKEW:
+            return owned(event, ticket)
+    return event
+
+
+def _unpruned(tx: Transaction, events: list[UsageEvent]) -> tuple[list[UsageEvent], list[Change]]:
+    """Set aside events whose rows are gone: those that grew since count their growth, the others nothing."""
+    gone = ledger.pruned(tx, [event.identity for event in events])
+    if not gone:
+        return events, []
+    largest: dict[tuple[str, str], UsageEvent] = {}
+    for event in events:
+        before = largest.get(event.identity)
+        if event.identity in gone and (before is None or event.usage.tokens > before.usage.tokens):
+            largest[event.identity] = event
+    grown: list[Change] = []
+    for identity, event in largest.items():
+        tokens, more = event.usage.tokens, event.usage.tokens - gone[identity]
+        if more > 0:
+            grown.append(
+                Change(None, replace(event, key=f"{event.key}~{tokens}", usage=event.usage.scaled(more, tokens)))
+            )
+            ledger.keep_key(tx, identity, tokens, event.at)
+    return [event for event in events if event.identity not in gone], grown
+
+
+def _replaced_reports(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Ticket]]) -> list[Change]:
+    """A settled lease's own report gives way to its session's transcript, whichever comes last."""
+    arrived = {new.run for _, new in changes if new}
+    settled = [t for row in leases.values() for t in row if t.state is State.CLOSED and t.run_id in arrived]
+    return [Change(event, None) for event in ledger.of_leases(tx, settled).values()] if settled else []
+
+
+def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Ticket]], limits: Sequence[Limit]) -> None:
+    oldest = min(event.at for change in changes for event in change if event)
+    board = windows.load(tx, limits, since=oldest)
+    windows.open_for(tx, board, (new.labels for _, new in changes if new))
+    ledger.apply(tx, changes)
+    bound = {ticket.run_id for row in leases.values() for ticket in row}
+    for old, new in changes:
+        board.book(old, new, leased=(new or old).run in bound)  # type: ignore[union-attr]
+    for row in leases.values():
+        for ticket in row:
+            if ticket.state is State.RUNNING:
+                attribute(ticket, changes, board)
+    windows.save(tx, board)
+    _count(tx, changes, board)
+
+
+def _count(tx: Transaction, changes: Sequence[Change], board: Board) -> None:
+    """Late and unpriced tokens are shown apart."""
+    unpriced: dict[str, int] = {}
+    late: dict[str, int] = {}
+    for old, new in changes:
+        event = new or old
+        if event is None:
+            continue
+        grown = (new.usage.unpriced_tokens if new else 0) - (old.usage.unpriced_tokens if old else 0)
+        unpriced[event.labels.provider] = unpriced.get(event.labels.provider, 0) + grown
+        if new and any((tally := board.at(b, new.at)) and tally.closed for b in board.bindings(new.labels)):
+            late[event.labels.provider] = (
+                late.get(event.labels.provider, 0) + new.usage.tokens - (old.usage.tokens if old else 0)
+            )
+    for provider, tokens in unpriced.items():
+        counters.add(tx, "quota_unpriced_tokens_total", (provider,), tokens)
+    for provider, tokens in late.items():
+        counters.add(tx, "quota_late_usage_tokens_total", (provider,), tokens)
+
+
+def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
+    """Find the session windows that are open now from what the ledger knows.
+
+    After a first pass over a source, whose files are not in order of time, or for a new limit. A session that a lease
+    has reserved in stays as it is.
+    """
+    sessions = [limit for limit in limits if isinstance(limit.schedule, Session)]
+    if not sessions:
+        return
+    board = windows.load(tx, limits)
+    events = ledger.between(tx, tx.now - SESSION_MEMORY, tx.now + SKEW)
+    uses: dict[str, list[UsageEvent]] = {}
+    for event in events:
+        for binding in board.bindings(event.labels):
+            if binding.limit in sessions and binding.limit.charge(event.usage):
+                uses.setdefault(binding.instance, []).append(event)
+    for instance, own in uses.items():
+        _rebuild(board, instance, own, tx.now)
+    windows.save(tx, board)
+
+
+def _rebuild(board: Board, instance: str, events: list[UsageEvent], now: datetime) -> None:
+    held = any(h.instance == instance and h.open for row in board.reservations.values() for h in row)
+    binding = next(b for b in board.bindings(events[0].labels) if b.instance == instance)
+    if held or not isinstance(binding.limit.schedule, Session):
+        return
+    starts_at, ends_at = binding.limit.schedule.opened(event.at for event in events)[-1]
+    if ends_at <= now:
+        return
+    tally = board.opened(binding, starts_at) or board.at(binding, now)
+    if tally is None:
+        return
+    tally.window = replace(tally.window, starts_at=starts_at, ends_at=ends_at) if tally.window else None
+    tally.used = sum(binding.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
+    tally.dirty = True

@@ -1,0 +1,164 @@
+"""The one thread that writes: requests that arrive together share a transaction (group commit).
+
+runners ──ask()──┐
+jobs ────do()────┤ queue ─► drain ─► one cycle for all requests │ each job alone ─► commit ─► answer
+the clock ───────┘          (waits no longer than to the next instant at which something falls due)
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from quota_scheduler.core.requests import Answer, Request
+from quota_scheduler.errors import StoreError
+from quota_scheduler.service import cycle
+from quota_scheduler.store import Store, Transaction, tickets
+
+log = logging.getLogger(__name__)
+MOST_AT_ONCE = 512
+"""Requests that one transaction takes in; a longer line is served in several."""
+LOOK_SECONDS = 2.0
+"""The guarantee behind the timer: due work is looked for at least this often."""
+SLEPT = timedelta(seconds=5)
+"""Wall and monotonic clocks further apart than this since the last cycle: the machine was asleep or its clock moved."""
+GRACE = timedelta(seconds=200)
+"""After that no lease expires before its runner has had one more renew interval (our clients renew every 200 s)."""
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[Transaction], Any]
+    future: "Future[Any]"
+
+
+@dataclass(slots=True)
+class _Asked:
+    request: Request
+    future: "Future[Answer]"
+
+
+class Writer:
+    """Owns the right to write; everything that changes the database goes through ``ask`` or ``do``."""
+
+    def __init__(self, store: Store, terms: cycle.Terms, *, told: Callable[[cycle.Answered, float], None]) -> None:
+        """``told`` is called after each cycle's commit, with what it did and the seconds it took."""
+        self.store, self.terms, self._told = store, terms, told
+        self._queue: queue.SimpleQueue[_Job | _Asked | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+        self._due: float = 0.0
+        self._clocks = (store.clock(), time.monotonic())
+        self._grace_ends = time.monotonic()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """Serve what is queued, then end."""
+        self._stopping = True
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def ask(self, request: Request) -> "Future[Answer]":
+        """Put a request into the next cycle; the future resolves after its commit."""
+        asked: _Asked = _Asked(request, Future())
+        self._queue.put(asked)
+        return asked.future
+
+    def do(self, work: Callable[[Transaction], Any]) -> "Future[Any]":
+        """Run a piece of writing in a transaction of its own."""
+        job = _Job(work, Future())
+        self._queue.put(job)
+        return job.future
+
+    @property
+    def waiting(self) -> int:
+        """How many requests and jobs are in line."""
+        return self._queue.qsize()
+
+    def _work(self) -> None:
+        while True:
+            batch = self._drain()
+            requests = [item for item in batch if isinstance(item, _Asked)]
+            if requests or time.monotonic() >= self._due:
+                self._serve(requests)
+            for item in batch:
+                if isinstance(item, _Job):
+                    self._do(item)
+            if None in batch:
+                return
+
+    def _drain(self) -> list[_Job | _Asked | None]:
+        batch: list[_Job | _Asked | None] = []
+        try:
+            batch.append(self._queue.get(timeout=max(0.0, self._due - time.monotonic())))
+            while len(batch) < MOST_AT_ONCE:
+                batch.append(self._queue.get_nowait())
+        except queue.Empty:
+            pass
+        return batch
+
+    def _serve(self, asked: Sequence[_Asked]) -> None:
+        """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others."""
+        started = time.monotonic()
+        try:
+            done = self._cycle([item.request for item in asked])
+        except Exception as error:
+            self._due = time.monotonic() + LOOK_SECONDS
+            if len(asked) > 1:
+                for item in asked:
+                    self._serve([item])
+            elif asked:
+                asked[0].future.set_exception(error)
+            else:
+                log.exception("cycle.failed")
+            return
+        self._told(done, time.monotonic() - started)
+        for item, answer in zip(asked, done.answers, strict=True):
+            item.future.set_result(answer)
+
+    def _cycle(self, requests: Sequence[Request]) -> cycle.Answered:
+        self._notice_sleep()
+        with self.store.transaction() as tx:
+            done = cycle.run(tx, requests, self.terms)
+            due = tickets.next_due(tx)
+            wait = (due - tx.now).total_seconds() if due else LOOK_SECONDS
+        if not self.terms.expire_leases:
+            wait = max(wait, 0.2)
+        self._due = time.monotonic() + max(0.001, min(LOOK_SECONDS, wait))
+        return done
+
+    def _notice_sleep(self) -> None:
+        """Let no lease expire right after the machine slept or its clock jumped: its runner slept too."""
+        wall, tick = self.store.clock(), time.monotonic()
+        apart = abs((wall - self._clocks[0]) - timedelta(seconds=tick - self._clocks[1]))
+        late = tick - self._clocks[1] > 3 * LOOK_SECONDS + SLEPT.total_seconds()
+        if apart > SLEPT or late:
+            self._grace_ends = tick + GRACE.total_seconds()
+        self._clocks = (wall, tick)
+        self.terms.expire_leases = tick >= self._grace_ends
+
+    def _do(self, job: _Job) -> None:
+        try:
+            with self.store.transaction() as tx:
+                result = job.work(tx)
+        except Exception as error:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(result)
+            self._due = 0.0 if not self._stopping else self._due
+
+
+def sentence(error: BaseException) -> str:
+    """A failed write in words for people: what happened and what becomes of their request."""
+    if isinstance(error, StoreError):
+        return str(error)
+    return f"the database did not take the write ({error}); nothing was changed, try again"

@@ -1,0 +1,254 @@
+"""From the outbox to receivers, with a notifier that remembers: what is sent, when again, and to whom all the same."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from quota_scheduler.core.alert_text import LONGEST
+from quota_scheduler.core.alerts import AlertRule, Kind, Op, Severity, Transition, samples, step
+from quota_scheduler.core.notification import Delivery, Message, Outcome
+from quota_scheduler.core.readings import Readings
+from quota_scheduler.notify import Receiver
+from quota_scheduler.rules import load_rules
+from quota_scheduler.service.deliver import Deliverer, compose
+from quota_scheduler.store import Store, alerts, outbox
+from quota_scheduler.store.outbox import Owed
+from tests.core.test_alert_samples import a_limit
+from tests.fakes import FixedClock, RecordingNotifier
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+SECONDS = 20.0
+"""Longest wait for threads; they take milliseconds."""
+FAILED = Delivery(Outcome.RETRY, "HTTP 500", "error")
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(NOW)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FixedClock) -> Iterator[Store]:
+    with Store(tmp_path / "quota.db", clock=clock) as store:
+        yield store
+
+
+def owe(store: Store, *targets: str, scope: str = "weekly", kind: Kind = Kind.FIRED) -> None:
+    rule = AlertRule(
+        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING, summary="High",
+        title="", message=("",),
+    )  # fmt: skip
+    due = Transition(kind, rule, scope, "w1", rule.severity, f"{scope} {kind}", f"{scope} is high.\n[high · {scope}]")
+    with store.transaction() as tx:
+        outbox.owe(tx, [(target, due) for target in targets])
+
+
+def states(store: Store) -> list[tuple[str, str, int]]:
+    with store.reading() as tx:
+        return tx.rows("SELECT target, state, attempts FROM outbox ORDER BY id")
+
+
+def run(deliverer: Deliverer) -> None:
+    deliverer.deliver()
+    assert deliverer.join(SECONDS)
+
+
+def test_what_is_owed_is_sent_once(store):
+    notifier = RecordingNotifier()
+    deliverer = Deliverer(store, notifier, ("ops",))
+    owe(store, "ops")
+    run(deliverer)
+    run(deliverer)
+    body = "weekly is high.\n[high · weekly]"
+    assert notifier.sent == [Message("ops", Severity.WARNING, "weekly fired", body)]
+    assert states(store) == [("ops", "delivered", 1)]
+
+
+def test_news_and_all_clear_follow_each_other(store):
+    notifier = RecordingNotifier()
+    owe(store, "ops")
+    owe(store, "ops", kind=Kind.RESOLVED)
+    run(Deliverer(store, notifier, ("ops",)))
+    assert [(sent.subject, sent.resolved) for sent in notifier.sent] == [
+        ("weekly fired", False),
+        ("weekly resolved", True),
+    ]
+
+
+def test_trap_a_failing_receiver_keeps_its_message_and_only_it_is_tried_again(store, clock):
+    notifier = RecordingNotifier(lambda message: FAILED if message.target == "ops" else Delivery(Outcome.DELIVERED))
+    deliverer = Deliverer(store, notifier, ("ops", "boss"))
+    owe(store, "ops", "boss")
+    for seconds in (0, 29, 1, 60):
+        clock.advance(timedelta(seconds=seconds))
+        run(deliverer)
+    assert (len(notifier.to("ops")), len(notifier.to("boss"))) == (3, 1)
+    assert states(store) == [("ops", "owed", 3), ("boss", "delivered", 1)]
+
+
+def test_trap_a_hanging_receiver_delays_nobody_else(store):
+    hanging, began = threading.Event(), threading.Event()
+
+    def answer(message: Message) -> Delivery:
+        if message.target == "slow":
+            began.set()
+            assert hanging.wait(SECONDS)
+        return Delivery(Outcome.DELIVERED)
+
+    notifier, delivered = RecordingNotifier(answer), threading.Event()
+    deliverer = Deliverer(
+        store, notifier, ("slow", "quick"), observe=lambda target, *_: delivered.set() if target == "quick" else None
+    )
+    owe(store, "slow", "quick")
+    deliverer.deliver()
+    assert began.wait(SECONDS)
+    assert delivered.wait(SECONDS)
+    delivered.clear()
+    owe(store, "quick", scope="daily")
+    while not delivered.is_set():
+        deliverer.deliver()
+        delivered.wait(0.01)
+    assert (len(notifier.to("slow")), len(notifier.to("quick"))) == (1, 2), "nothing is sent twice meanwhile"
+    hanging.set()
+    assert deliverer.close(SECONDS)
+    assert {state for _, state, _ in states(store)} == {"delivered"}
+
+
+def test_a_receiver_that_refuses_for_good_does_not_hold_up_the_next_message(store):
+    answers = iter([Delivery(Outcome.DEAD, "gone"), Delivery(Outcome.DELIVERED)])
+    notifier = RecordingNotifier(lambda _: next(answers))
+    owe(store, "ops")
+    owe(store, "ops", kind=Kind.RESOLVED)
+    run(Deliverer(store, notifier, ("ops",)))
+    assert states(store) == [("ops", "dead", 1), ("ops", "delivered", 1)]
+
+
+def test_trap_a_killed_process_repeats_a_message_rather_than_losing_it(tmp_path, clock):
+    with Store(tmp_path / "quota.db", clock=clock) as store:
+        owe(store, "ops")
+        with store.transaction() as tx:
+            outbox.claim(tx, "ops", tx.now)
+    notifier = RecordingNotifier()
+    with Store(tmp_path / "quota.db", clock=clock) as store:
+        run(Deliverer(store, notifier, ("ops",)))
+        assert states(store) == [("ops", "delivered", 2)]
+    assert [sent.body.splitlines()[-1] for sent in notifier.sent] == ["[high · weekly]"]
+
+
+def test_a_defect_while_sending_is_a_failed_attempt_and_waits_like_one(store, clock, caplog):
+    answers = [KeyError("a defect")]
+
+    def answer(_: Message) -> Delivery:
+        if answers:
+            raise answers.pop()
+        return Delivery(Outcome.DELIVERED)
+
+    deliverer = Deliverer(store, RecordingNotifier(answer), ("ops",))
+    owe(store, "ops")
+    run(deliverer)
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 1)]
+    clock.advance(timedelta(seconds=30))
+    run(deliverer)
+    assert states(store) == [("ops", "delivered", 2)]
+    assert "notification.defect target=ops" in caplog.text
+
+
+def test_a_database_that_fails_under_way_loses_nothing(store):
+    with store.transaction() as tx:
+        tx.execute("CREATE TRIGGER full BEFORE UPDATE ON outbox WHEN new.state = 'delivered' "
+                   "BEGIN SELECT raise(abort, 'disk is full'); END")  # fmt: skip
+    notifier = RecordingNotifier()
+    deliverer = Deliverer(store, notifier, ("ops",))
+    owe(store, "ops")
+    run(deliverer)
+    assert states(store) == [("ops", "sending", 1)]
+    with store.transaction() as tx:
+        tx.execute("DROP TRIGGER full")
+    run(deliverer)
+    assert (states(store), len(notifier.sent)) == ([("ops", "delivered", 2)], 2)
+
+
+def test_receivers_that_are_no_longer_configured_are_given_up_at_start(store):
+    owe(store, "gone", "ops")
+    run(Deliverer(store, RecordingNotifier(), ("ops",)))
+    assert states(store) == [("gone", "dead", 0), ("ops", "delivered", 1)]
+
+
+def test_nothing_new_begins_while_closing(store):
+    deliverer = Deliverer(store, RecordingNotifier(), ("ops",))
+    assert deliverer.close(SECONDS)
+    owe(store, "ops")
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 0)]
+
+
+def test_each_attempt_is_observed(store):
+    seen: list[tuple[str, Delivery]] = []
+    deliverer = Deliverer(
+        store,
+        RecordingNotifier(lambda _: FAILED),
+        ("ops",),
+        observe=lambda target, result, _: seen.append((target, result)),
+    )
+    owe(store, "ops")
+    run(deliverer)
+    assert seen == [("ops", FAILED)]
+
+
+def test_a_week_of_a_limit_as_its_receivers_hear_it_with_a_restart_between_all_ticks(tmp_path, clock):
+    rules, receivers = load_rules(), (Receiver("ops", ""), Receiver("boss", "", Severity.CRITICAL))
+    notifier = RecordingNotifier()
+    for used in (500, 810, 820, 960, 970, 1_010, 1_020, None, 100):
+        starts = NOW if used is None or used == 100 else NOW - timedelta(days=7)
+        weekly = a_limit(used=(used or 0) * 1_000, starts_at=starts, ends_at=starts + timedelta(days=7))
+        with Store(tmp_path / "quota.db", clock=clock) as store:
+            with store.transaction() as tx:
+                readings = Readings(at=tx.now, limits=(weekly,))
+                result = step(
+                    rules, samples(readings), alerts.load_states(tx), tx.now, alerts.load_silences(tx, tx.now)
+                )
+                alerts.save_step(tx, result, receivers)
+            run(Deliverer(store, notifier, ("ops", "boss")))
+        clock.advance(timedelta(minutes=1))
+    assert [sent.subject for sent in notifier.to("ops")] == [
+        "max-weekly: 82 % used",
+        "max-weekly: 97 % used, 30k tokens left",
+        "max-weekly is exhausted: 1.01M tokens of 1M tokens used",
+        "Resolved: Limit exhausted: max-weekly",
+    ]
+    assert [sent.subject for sent in notifier.to("boss")] == [sent.subject for sent in notifier.to("ops")[1:]]
+    assert "The window of max-weekly ended at 102 % of 1M tokens" in notifier.sent[-1].body
+
+
+def a_row(number: int, severity: Severity = Severity.WARNING, kind: Kind = Kind.FIRED, words: int = 5) -> Owed:
+    body = "It is high. " * words + f"\n[high · l{number}]"
+    return Owed(number, "ops", "high", f"l{number}", "", kind, severity, f"l{number} is high", body, NOW, 1)
+
+
+@pytest.mark.parametrize(
+    ("group", "subject", "severity"),
+    [
+        pytest.param([a_row(1)], "l1 is high", Severity.WARNING, id="one alone"),
+        pytest.param([a_row(1), a_row(2, Severity.CRITICAL)], "2 alerts (1 critical, 1 warning): l2 is high",
+                     Severity.CRITICAL, id="several, worst first"),
+        pytest.param([a_row(1, kind=Kind.RESOLVED), a_row(2, kind=Kind.RESOLVED)], "2 alerts resolved: l1 is high",
+                     Severity.WARNING, id="several resolved"),
+    ],
+)  # fmt: skip
+def test_one_message_of_many_alerts(group, subject, severity):
+    message = compose(group)
+    assert (message.subject, message.severity) == (subject, severity)
+    assert all(row.body in message.body for row in group)
+
+
+def test_what_is_too_long_is_given_by_subject_and_what_does_not_fit_is_counted():
+    few, many = compose([a_row(n, words=50) for n in range(3)]), compose([a_row(n, words=50) for n in range(60)])
+    assert few.body == "\n".join(f"l{n} is high\n[high · l{n}]" for n in range(3))
+    assert len(many.body) <= LONGEST
+    shown = many.body.count("[high")
+    assert shown > 20
+    assert many.body.endswith(f"And {60 - shown} more ({60 - shown} high); see the list of alerts.")
