@@ -1,0 +1,244 @@
+"""Metrics: what Prometheus scrapes. One collector over the last published readings, and what this process counts.
+
+``Metrics`` is built once, by the composition root. Journeys tell it what happened; the API serves ``exposition``.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from itertools import count
+from platform import python_version
+from threading import Lock
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings import Readings
+from quota_scheduler.metrics.caps import (
+    CLASSES,
+    DECISIONS,
+    FAILURES,
+    FIRST_REASONS,
+    OUTCOMES,
+    REASONS,
+    SKIPS,
+    Cap,
+    closed,
+)
+from quota_scheduler.metrics.exposition import (
+    EOF,
+    Families,
+    Format,
+    Page,
+    Published,
+    encode,
+    format_for,
+    gzipped,
+    joined,
+    wants_gzip,
+)
+from quota_scheduler.metrics.snapshot import FULL, MODELS, Snapshot
+from quota_scheduler.metrics.table import BUCKETS, BY_NAME
+
+
+class Metrics:
+    """All metrics of one process, on a registry that is passed in.
+
+    ``tasks``, ``targets`` are the known values of these labels, which start at 0; others count as ``other``. ``clock``
+    gives seconds since 1970. With ``process`` the client's own process_* and python_* metrics are included.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        version: str = "",
+        revision: str = "",
+        tasks: Iterable[str] = (),
+        targets: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
+        process: bool = True,
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._clock = clock
+        self._snapshot = Snapshot()
+        self._published = Published()
+        self._publishing = Lock()
+        self._live = CollectorRegistry()
+        self._versions = count()
+        self._version = next(self._versions)
+        self._decided = (-1, Page(Families(())))
+        self._wanted: set[Format] = set()
+        self._tasks, self._targets = tuple(tasks), tuple(targets)
+        self._limits: frozenset[str] = frozenset()
+        self._task_types = Cap(MODELS)
+        self._instruments()
+        self._start_at_zero(version, revision)
+        if process:
+            for collector in (ProcessCollector, PlatformCollector, GCCollector):
+                collector(registry=self._live)
+        for part in (self._published, self._decisions, self._live):
+            registry.register(part)
+
+    def _instruments(self) -> None:
+        self._decisions = Counter(*_declared("quota_admission_decisions_total"), registry=None)
+        self._decision_seconds = self._histogram("quota_admission_duration_seconds")
+        self._waits = self._histogram("quota_tickets_wait_seconds")
+        self._run_tokens = self._histogram("quota_workflow_tokens")
+        self._estimates = self._histogram("quota_estimate_error_ratio")
+        self._notifications = self._counter("quota_notifications_total")
+        self._notification_failures = self._counter("quota_notification_failures_total")
+        self._notification_seconds = self._histogram("quota_notification_duration_seconds")
+        self._task_runs = self._counter("quota_scheduler_task_runs_total")
+        self._task_failures = self._counter("quota_scheduler_task_failures_total")
+        self._task_skips = self._counter("quota_scheduler_task_skipped_total")
+        self._task_seconds = self._histogram("quota_scheduler_task_duration_seconds")
+        self._task_success = self._gauge("quota_scheduler_task_last_success_timestamp_seconds")
+        self._database_up = self._gauge("quota_scheduler_database_up")
+        self._build = self._gauge("quota_scheduler_build_info")
+
+    def _counter(self, name: str) -> Counter:
+        return Counter(*_declared(name), registry=self._live)
+
+    def _gauge(self, name: str) -> Gauge:
+        return Gauge(*_declared(name), registry=self._live)
+
+    def _histogram(self, name: str) -> Histogram:
+        return Histogram(*_declared(name), registry=self._live, buckets=BUCKETS[name])
+
+    def _start_at_zero(self, version: str, revision: str) -> None:
+        self._build.labels(version, revision, python_version()).set(1)
+        for decision in DECISIONS:
+            self._decision_seconds.labels(decision)
+        for priority in Priority:
+            self._waits.labels(priority)
+        for task in self._tasks:
+            self._task_runs.labels(task)
+            self._task_failures.labels(task)
+            self._task_seconds.labels(task)
+            for reason in SKIPS:
+                self._task_skips.labels(task, reason)
+        for target in self._targets:
+            self._notifications.labels(target)
+            self._notification_seconds.labels(target)
+            for reason in FAILURES:
+                self._notification_failures.labels(target, reason)
+
+    def publish(self, readings: Readings) -> None:
+        """Serve these readings from now on, and no older ones.
+
+        Amounts, counters of money too, are in the base of their unit (micro-dollars). A counter that fell is held at
+        what it showed. Encodes what scrapes have asked for before; call it off the event loop. Raises ValueError for a
+        counter that is not in the table; the last page then stays, and shows its age.
+        """
+        with self._publishing:
+            page = Page(self._snapshot.families(readings))
+            for form in tuple(self._wanted):
+                page.part(form)
+            self._follow(frozenset(limit.limit for limit in readings.limits[:FULL]))
+            self._published.page = page
+
+    def _follow(self, limits: frozenset[str]) -> None:
+        """Count decisions for these limits; those of a removed limit disappear with it."""
+        gone, new, self._limits = self._limits - limits, limits - self._limits, limits
+        for limit in gone:
+            self._decisions.remove_by_labels({"limit": limit})
+        for limit in sorted(new):
+            for decision, reason in FIRST_REASONS:
+                self._decisions.labels(limit, decision, reason)
+        self._version = next(self._versions)
+
+    def exposition(self, accept: str = "", accept_encoding: str = "") -> tuple[bytes, dict[str, str]]:
+        """The body and headers of one scrape, for the request headers ``Accept`` and ``Accept-Encoding``.
+
+        Costs what the live metrics cost; only the first scrape in a format also encodes the snapshot.
+        """
+        form = format_for(accept)
+        self._wanted.add(form)
+        parts = self._published.page.part(form), self._decision_page().part(form)
+        live = encode(Families(tuple(self._live.collect())), form) + (EOF if form is Format.OPENMETRICS else b"")
+        headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
+        if not wants_gzip(accept_encoding):
+            return joined(parts, live), headers
+        return gzipped(parts, live), headers | {"Content-Encoding": "gzip"}
+
+    def _decision_page(self) -> Page:
+        """The decisions as of now, encoded again only when there was one: with many limits they are many series."""
+        version, (seen, page) = self._version, self._decided
+        if version != seen:
+            page = Page(Families(tuple(self._decisions.collect())))
+            self._decided = version, page
+        return page
+
+    def decided(self, limit: str, decision: str, reason: str, seconds: float) -> None:
+        """A ticket got its verdict. ``limit`` is the first binding one, empty when none binds."""
+        decision = closed(decision, DECISIONS)
+        self._decisions.labels(closed(limit, self._limits), decision, closed(reason, REASONS)).inc()
+        self._version = next(self._versions)
+        self._decision_seconds.labels(decision).observe(seconds)
+
+    def started(self, priority: str, waited_seconds: float) -> None:
+        """A ticket that had been deferred started."""
+        self._waits.labels(closed(priority, CLASSES)).observe(waited_seconds)
+
+    def run_finished(self, task_type: str, outcome: str, tokens: int) -> None:
+        """A run ended, having used so many tokens."""
+        self._run_tokens.labels(self._task_types(task_type), closed(outcome, OUTCOMES)).observe(tokens)
+
+    def estimated(self, task_type: str, estimated: int, actual: int) -> None:
+        """A run whose tokens had been estimated ended; an estimate of 0 teaches nothing."""
+        if estimated > 0:
+            self._estimates.labels(self._task_types(task_type)).observe(actual / estimated)
+
+    def notified(self, target: str, seconds: float) -> None:
+        """A notification was delivered."""
+        self._attempted(target, seconds)
+
+    def notification_failed(self, target: str, reason: str, seconds: float | None = None) -> None:
+        """An attempt to deliver failed; it counts as an attempt too."""
+        self._attempted(target, seconds)
+        self._notification_failures.labels(closed(target, self._targets), closed(reason, FAILURES)).inc()
+
+    def _attempted(self, target: str, seconds: float | None) -> None:
+        target = closed(target, self._targets)
+        self._notifications.labels(target).inc()
+        if seconds is not None:
+            self._notification_seconds.labels(target).observe(seconds)
+
+    def task_ran(self, task: str, seconds: float) -> None:
+        """A scheduled task ran to its end."""
+        self._ran(task, seconds)
+        self._task_success.labels(closed(task, self._tasks)).set(self._clock())
+
+    def task_failed(self, task: str, seconds: float | None = None) -> None:
+        """A scheduled task ended with an error; it counts as a run too."""
+        self._ran(task, seconds)
+        self._task_failures.labels(closed(task, self._tasks)).inc()
+
+    def _ran(self, task: str, seconds: float | None) -> None:
+        task = closed(task, self._tasks)
+        self._task_runs.labels(task).inc()
+        if seconds is not None:
+            self._task_seconds.labels(task).observe(seconds)
+
+    def task_skipped(self, task: str, reason: str) -> None:
+        """A scheduled run did not happen."""
+        self._task_skips.labels(closed(task, self._tasks), closed(reason, SKIPS)).inc()
+
+    def database_checked(self, *, up: bool) -> None:
+        """The database was asked whether it is there."""
+        self._database_up.set(up)
+
+
+def _declared(name: str) -> tuple[str, str, tuple[str, ...]]:
+    family: Any = BY_NAME[name]
+    return family.name, family.documentation, family.labels

@@ -1,0 +1,39 @@
+"""Bounds on label values: what a client can invent becomes ``other``, so that nobody can fill a Prometheus."""
+
+from collections.abc import Collection, Iterable
+from threading import Lock
+
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.tickets import Outcome, Reason
+
+OTHER = "other"
+DECISIONS = ("admit", "defer", "reject")
+SKIPS = ("misfire", "overlap", "not_leader")
+FAILURES = ("error", "timeout", "nomatch", "rejected")
+FIRST_REASONS = (("admit", Reason.FITS), ("defer", Reason.NO_HEADROOM), ("reject", Reason.NEVER_FITS))
+"""Decisions that each limit shows from the start at 0; rarer ones appear with their first time."""
+REASONS = frozenset(Reason)
+CLASSES = frozenset(Priority)
+OUTCOMES = frozenset(Outcome)
+
+
+class Cap:
+    """At most ``most`` values of one label, first come first kept, for as long as the process lives; then ``other``."""
+
+    def __init__(self, most: int, known: Iterable[str] = ()) -> None:
+        self._most = most
+        self._known = set(known)
+        self._lock = Lock()
+
+    def __call__(self, value: str) -> str:
+        """The value as it may be exposed; empty text is ``other`` too."""
+        with self._lock:
+            if value and (value in self._known or len(self._known) < self._most):
+                self._known.add(value)
+                return value
+        return OTHER
+
+
+def closed(value: str, known: Collection[str]) -> str:
+    """The value when it is one of a closed set, else ``other``."""
+    return value if value in known else OTHER

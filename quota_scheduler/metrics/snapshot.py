@@ -1,0 +1,188 @@
+"""From readings to metric families: everything computed, at one instant, as numbers in base units.
+
+Limits past ``FULL`` expose only usage ratio, state and window end, which keeps the exposition near 10,000 series.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from quota_scheduler.core.calibration import REMAINING, horizon_of, remaining_ratio
+from quota_scheduler.core.efficiency import Optimization
+from quota_scheduler.core.forecast import Forecast, Risk
+from quota_scheduler.core.level import Level
+from quota_scheduler.core.readings import CacheReading, Counter, LimitReading, Readings
+from quota_scheduler.core.units import MICRO, Unit, in_units
+from quota_scheduler.metrics.caps import OTHER, Cap
+from quota_scheduler.metrics.exposition import Families
+from quota_scheduler.metrics.table import BY_NAME, FAMILIES
+
+FULL = 200
+"""Limits that expose everything."""
+WORKFLOWS = 50
+"""Workflows with a cache gauge of their own: those with the most input; the others are one."""
+MODELS = 100
+"""Values of each of provider, model and task_type that counters keep apart."""
+KINDS_OF_UNIT = (Unit.TOKENS, Unit.USD, Unit.REQUESTS)
+
+Labels = tuple[str, ...]
+
+
+class Filling:
+    """Families being filled. A metric that gets no sample does not appear."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+
+    def add(self, name: str, labels: Sequence[str], value: float) -> None:
+        """Add one sample of a metric in the table; ``labels`` in its order."""
+        family = self._found.get(name)
+        if family is None:
+            family = self._found[name] = _family(name)
+        family.add_metric(labels, value)
+
+    def moment(self, name: str, labels: Sequence[str], at: datetime | None) -> None:
+        """Add an instant in seconds since 1970; nothing when there is none."""
+        if at is not None:
+            self.add(name, labels, at.timestamp())
+
+    def one_of(self, name: str, limit: str, present: str, states: Iterable[str]) -> None:
+        """Add 1 for the present state and 0 for the others."""
+        for state in states:
+            self.add(name, (limit, state), float(state == present))
+
+    def done(self) -> Families:
+        """All families with samples, in the order of the table."""
+        return Families(tuple(self._found[f.name] for f in FAMILIES if f.name in self._found))
+
+
+def _family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
+    family = BY_NAME[name]
+    make = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    return make(name, family.documentation, labels=family.labels)
+
+
+class Snapshot:
+    """Turns readings into families; remembers what counters have shown and which label values they keep apart."""
+
+    def __init__(self) -> None:
+        self._shown: dict[tuple[str, Labels], float] = {}
+        self._caps = {name: Cap(MODELS) for name in ("provider", "model", "task_type")}
+
+    def families(self, readings: Readings) -> Families:
+        """All snapshot metrics. Raises ValueError for a counter that the table does not know."""
+        out = Filling()
+        for index, limit in enumerate(readings.limits):
+            _limit(out, limit, full=index < FULL)
+        _caches(out, readings.caches)
+        self._counters(out, readings)
+        for provider, at in readings.last_usage:
+            out.moment("quota_last_usage_timestamp_seconds", (provider,), at)
+        for alert, severity, count in readings.alerts_firing:
+            out.add("quota_alerts_firing", (alert, severity), count)
+        for source in readings.sources:
+            out.add("quota_source_lag_seconds", (source.source,), source.lag_seconds)
+        out.moment("quota_notification_outbox_oldest_timestamp_seconds", (), readings.outbox_oldest_at)
+        out.moment("quota_scheduler_snapshot_timestamp_seconds", (), readings.at)
+        return out.done()
+
+    def _counters(self, out: Filling, readings: Readings) -> None:
+        """Counters never fall: after a correction downwards they stand still until the true sum has passed them.
+
+        The largest come first, so that a cap keeps them apart and pools the small ones.
+        """
+        full = {limit.limit for limit in readings.limits[:FULL]}
+        errors = [Counter("quota_source_errors_total", (s.source,), float(s.errors)) for s in readings.sources]
+        sums: dict[tuple[str, Labels], float] = defaultdict(float)
+        for counter in sorted((*readings.counters, *errors), key=lambda c: (c.name, -c.value, c.labels)):
+            labels = self._capped(counter)
+            if BY_NAME[counter.name].labels[0] != "limit" or labels[0] in full:
+                sums[counter.name, labels] += counter.value
+        shown = {key: max(value, self._shown.get(key, 0.0)) for key, value in sums.items()}
+        for (name, labels), value in sorted(shown.items()):
+            out.add(name, labels, value / MICRO if "_usd_" in name else value)
+        self._shown = shown
+
+    def _capped(self, counter: Counter) -> Labels:
+        family = BY_NAME.get(counter.name)
+        if family is None or family.live or family.kind != "counter" or len(family.labels) != len(counter.labels):
+            raise ValueError(f"counter {counter.name}{counter.labels} is not in the table of metrics")
+        pairs = zip(family.labels, counter.labels, strict=True)
+        return tuple(self._caps[name](value) if name in self._caps else value for name, value in pairs)
+
+
+def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
+    name = (limit.limit,)
+    out.add("quota_usage_ratio", name, limit.usage_ratio)
+    out.one_of("quota_state", limit.limit, limit.level, Level)
+    out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
+    if not full:
+        return
+    out.add("quota_info", (limit.limit, limit.provider, limit.scope, limit.period, limit.unit, ""), 1)
+    out.add("quota_committed_ratio", name, limit.committed_ratio)
+    out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
+    _amounts(out, limit)
+    out.one_of("quota_risk", limit.limit, limit.risk, Risk)
+    out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
+    for burn in limit.burns:
+        out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
+        out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
+    for waiting in limit.waiting:
+        out.add("quota_tickets_waiting", (limit.limit, waiting.priority), waiting.waiting)
+        out.moment("quota_tickets_oldest_timestamp_seconds", (limit.limit, waiting.priority), waiting.oldest_at)
+    if limit.forecast is not None:
+        _forecast(out, limit, limit.forecast)
+
+
+def _amounts(out: Filling, limit: LimitReading) -> None:
+    name = (limit.limit,)
+    out.add("quota_leases_active", name, limit.leases)
+    if limit.unit is Unit.LEASES:
+        out.add("quota_leases_limit", name, limit.amount)
+    if limit.unit in KINDS_OF_UNIT:
+        for part in ("limit", "used", "reserved"):
+            amount = limit.amount if part == "limit" else getattr(limit, part)
+            out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
+    if limit.unit is Unit.TOKENS:
+        out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
+    if limit.amount > 0:
+        out.add("quota_headroom_ratio", name, limit.headroom / limit.amount)
+        out.add("quota_allowance_ratio", name, limit.allowance / limit.amount)
+
+
+def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
+    name, amount, record = limit.limit, limit.amount, forecast.record
+    if amount > 0:
+        for estimate in ("low", "expected", "high"):
+            out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)
+        out.add("quota_forecast_exceed_probability_ratio", (name,), forecast.p_exceed(amount))
+        out.moment("quota_forecast_exhaustion_timestamp_seconds", (name,), forecast.exhaustion(amount))
+    if record.coverage is not None:
+        out.add("quota_forecast_coverage_ratio", (name,), record.coverage)
+    if record.error is not None:
+        horizon = REMAINING[horizon_of(remaining_ratio(forecast))]
+        out.add("quota_forecast_error_ratio", (name, f"over_{horizon:.0%}".rstrip("%")), record.error)
+
+
+def _caches(out: Filling, caches: Sequence[CacheReading]) -> None:
+    """One gauge for each of the largest workflows; providers of one workflow, and all the small ones, are pooled."""
+    groups: dict[str, list[CacheReading]] = defaultdict(list)
+    for cache in caches:
+        groups[cache.workflow or OTHER].append(cache)
+    by_size = sorted(groups, key=lambda name: (-sum(c.input_tokens for c in groups[name]), name))
+    for name in by_size[WORKFLOWS:]:
+        groups[OTHER] = groups.get(OTHER, []) + groups.pop(name) if name != OTHER else groups[OTHER]
+    for name, group in sorted(groups.items()):
+        _cache(out, name, group)
+
+
+def _cache(out: Filling, name: str, group: Sequence[CacheReading]) -> None:
+    weight = sum(cache.input_tokens for cache in group)
+    if weight <= 0:
+        return
+    out.add("quota_workflow_cache_hit_ratio", (name,), sum(c.hit_rate * c.input_tokens for c in group) / weight)
+    known = [(c.baseline, c.input_tokens) for c in group if c.baseline is not None]
+    if name != OTHER and len(known) == len(group):
+        out.add("quota_workflow_cache_baseline_ratio", (name,), sum(b * w for b, w in known) / weight)

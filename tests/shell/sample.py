@@ -1,0 +1,109 @@
+"""Readings that fill every metric of the snapshot: one window of each unit, one limit on leases, one of everything."""
+
+from datetime import UTC, datetime, timedelta
+
+from quota_scheduler.core.forecast import Forecast, TrackRecord
+from quota_scheduler.core.readings import (
+    Burn,
+    CacheReading,
+    ClassReading,
+    Counter,
+    LimitReading,
+    Readings,
+    SourceReading,
+)
+from quota_scheduler.core.units import MICRO, Unit
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
+    hour = 3600.0
+    return Forecast(
+        now=now,
+        starts_at=now - timedelta(hours=18),
+        ends_at=now + timedelta(hours=6),
+        used=used,
+        known=0,
+        knots=((0.0, 0.0, 0.0, 0.0), (6 * hour, rest / 2, float(rest), rest * 1.5)),
+        rate=rest / (6 * hour),
+        level=float(rest),
+        trend=None,
+        observed_days=30.0,
+        confidence=0.6,
+        method="days",
+        record=TrackRecord(judged=30, coverage=0.8, error=0.125),
+    )
+
+
+def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes: object) -> LimitReading:
+    values: dict[str, object] = {
+        "limit": limit,
+        "rule": limit.partition("/")[0],
+        "value": limit.partition("/")[2],
+        "provider": "anthropic",
+        "scope": "team=growth",
+        "unit": Unit.TOKENS,
+        "period": "day",
+        "zone": "UTC",
+        "mode": "enforce",
+        "amount": 1_000_000,
+        "allowance": 900_000,
+        "used": 600_000,
+        "reserved": 100_000,
+        "starts_at": now - timedelta(hours=18),
+        "ends_at": now + timedelta(hours=6),
+        "level": "throttled",
+        "risk": "high",
+        "optimization": "aggressive",
+        "forecast": a_forecast(now, 600_000, 500_000),
+        "burns": tuple(Burn(name, 2.0, 2.5) for name in ("fast_long", "fast_short", "slow_long", "slow_short")),
+        "waiting": (ClassReading("low", 3, now - timedelta(minutes=40)), ClassReading("normal", 0, None)),
+        "leases": 2,
+        "overshoot_bound": 1_500,
+    }
+    return LimitReading(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
+    limit = "team-daily/growth"
+    return (
+        Counter("quota_consumed_tokens_total", (limit, "anthropic", "claude-sonnet-5", "output"), 4_000 * factor),
+        Counter("quota_consumed_tokens_total", (limit, "anthropic", "claude-sonnet-5", "cache_read"), 90_000 * factor),
+        Counter("quota_consumed_usd_total", (limit, "anthropic", "claude-sonnet-5"), 12.5 * MICRO * factor),
+        Counter("quota_workflows_over_budget_total", ("testing",), 1 * factor),
+        Counter("quota_tickets_woken_total", (limit, "low"), 7 * factor),
+        Counter("quota_tickets_abandoned_total", (limit, "low"), 1 * factor),
+        Counter("quota_leases_expired_total", (limit,), 2 * factor),
+        Counter("quota_overrun_tokens_total", (limit,), 1_500 * factor),
+        Counter("quota_unleased_tokens_total", (limit,), 80_000 * factor),
+        Counter("quota_late_usage_tokens_total", ("anthropic",), 10 * factor),
+        Counter("quota_unpriced_tokens_total", ("anthropic",), 20 * factor),
+        Counter("quota_skewed_events_total", ("anthropic",), 3 * factor),
+        Counter("quota_would_defer_total", (limit, "low"), 4 * factor),
+    )
+
+
+def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
+    dollars = {"unit": Unit.USD, "amount": 10 * MICRO, "allowance": 10 * MICRO, "used": 2_500_000, "reserved": 0}
+    plain = {"forecast": None, "burns": (), "waiting": (), "level": "open"}
+    calls = {"unit": Unit.REQUESTS, "amount": 500, "allowance": 500, "used": 125, "reserved": 5}
+    leases = {"unit": Unit.LEASES, "amount": 5, "allowance": 5, "used": 2, "reserved": 0}
+    return Readings(
+        at=now,
+        limits=(
+            a_limit(now=now),
+            a_limit("budget", now=now, **{**plain, **dollars}),
+            a_limit("calls", now=now, **{**plain, **calls}),
+            a_limit("runs", now=now, **{**plain, **leases, "starts_at": None, "ends_at": None}),
+        ),
+        caches=(
+            CacheReading("nightly-tests", "anthropic", 0.875, 0.95, 4_000_000),
+            CacheReading("docs", "anthropic", 0.5, None, 1_000_000),
+        ),
+        counters=some_counters(factor),
+        sources=(SourceReading("claude_code", False, 1.5, 2),),
+        last_usage=(("anthropic", now - timedelta(seconds=30)),),
+        alerts_firing=(("QuotaUsageHigh", "warning", 1),),
+        outbox_oldest_at=now - timedelta(minutes=2),
+    )
