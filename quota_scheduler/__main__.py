@@ -1,0 +1,5 @@
+"""``python -m quota_scheduler``."""
+
+from quota_scheduler.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""Access to the service behind the routes: roles, bodies, draining."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.requests import Request
+
+from quota_scheduler.api.problems import Problem, invalid
+from quota_scheduler.auth import allows
+from quota_scheduler.config import Role
+
+if TYPE_CHECKING:
+    from quota_scheduler.app import Service
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+MOST_IN_ARRAY = 1_000
+MOST_BYTES = 32 * 1024 * 1024
+ANSWER_SECONDS = 10.0
+"""A write that takes longer has a database in trouble behind it; the runner is told to come again."""
+
+
+def service(request: Request) -> "Service":
+    """The service that answers."""
+    found: Service = request.app.state.service
+    return found
+
+
+def require(request: Request, role: Role) -> str:
+    """Who is asking. Raises Problem when they may not."""
+    tokens = service(request).tokens
+    if not tokens:
+        return "local"
+    token = tokens.find(request.headers.get("authorization", ""))
+    if token is None:
+        raise Problem(401, "no_token", "send a known token: Authorization: Bearer …")
+    if not allows(token.role, role):
+        raise Problem(403, "role", f"this needs the role {role.value}, the token {token.name!r} is {token.role.value}")
+    return token.name
+
+
+def accepting(request: Request) -> "Service":
+    """The service, when it takes new work. Raises Problem while it is draining or its database is away."""
+    found = service(request)
+    if found.draining:
+        raise Problem(503, "draining", "the service is stopping: come again in a moment", retry_after=5)
+    return found
+
+
+async def body(request: Request) -> Any:
+    """The JSON body. Raises Problem for anything else, and for one too large."""
+    raw = await request.body()
+    if len(raw) > MOST_BYTES:
+        raise Problem(413, "too_large", f"the body is larger than {MOST_BYTES // 1024**2} MB: send smaller arrays")
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
+
+
+def one_or_many(raw: Any, adapter: TypeAdapter[M]) -> tuple[list[M], bool]:
+    """Validate one object or an array of them; the flag says which it was. Raises Problem."""
+    many = isinstance(raw, list)
+    items = raw if many else [raw]
+    if len(items) > MOST_IN_ARRAY:
+        raise Problem(413, "too_many", f"{len(items)} entries: send at most {MOST_IN_ARRAY} at a time")
+    return [validated(item, adapter) for item in items], many
+
+
+def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
+    """One validated object. Raises Problem with a pointer to each error."""
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def written(futures: "Sequence[Future[T]]") -> list[T]:
+    """Wait for writes. Raises Problem when the database does not take them."""
+    try:
+        waiting = [asyncio.wrap_future(future) for future in futures]
+        return await asyncio.wait_for(asyncio.gather(*waiting), ANSWER_SECONDS)
+    except TimeoutError:
+        raise Problem(
+            503, "busy", "the database is slow to answer: try again with the same key", retry_after=5
+        ) from None
+    except Problem:
+        raise
+    except Exception as error:
+        raise Problem(
+            503,
+            "not_written",
+            f"the database did not take it ({error}); nothing was changed: try again with the same key",
+            retry_after=5,
+        ) from error

@@ -1,0 +1,83 @@
+"""The OpenAPI document: one line per route, schemas from the models that validate the bodies."""
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from quota_scheduler.api.schemas import EventBody, ReportBody, TicketBody
+
+REF = "#/components/schemas/{model}"
+PROBLEM = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string", "description": "stable code"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"pointer": {"type": "string"}, "message": {"type": "string"}}},
+        },
+    },
+}
+_LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
+    ("post", "/v1/tickets", "Submit one ticket or up to 1,000", TicketBody, "runner"),
+    (
+        "get",
+        "/v1/tickets/{ticket}",
+        "Look at a ticket, long-poll with ?wait=30; reading an offer claims it",
+        None,
+        "runner",
+    ),
+    ("delete", "/v1/tickets/{ticket}", "Withdraw a ticket", None, "runner"),
+    ("post", "/v1/leases/{lease}/renew", "Heartbeat of a running lease, with usage so far", ReportBody, "runner"),
+    ("post", "/v1/leases/{lease}/release", "Settle a lease", ReportBody, "runner"),
+    ("post", "/v1/preflight", "The decision without the ticket", TicketBody, "viewer"),
+    ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
+    ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
+    ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
+    ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
+    ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
+    ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
+    ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
+    ("get", "/metrics", "Prometheus exposition", None, "none"),
+    ("get", "/healthz", "The process answers", None, "none"),
+    ("get", "/readyz", "Work is taken", None, "none"),
+)
+
+
+def _operation(path: str, summary: str, model: type | None, role: str) -> dict[str, Any]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    problem = {
+        "description": "problem",
+        "content": {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}},
+    }
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "description": f"Needs the role {role}." if role != "none" else "Needs no token.",
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
+        "responses": {
+            "200": {"description": "done", "content": {"application/json": {"schema": {}}}},
+            "default": problem,
+        },
+    }
+    if model is not None:
+        one = {"$ref": REF.format(model=model.__name__)}
+        many = model in (TicketBody, EventBody) and path != "/v1/preflight"
+        schema = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if many else one
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return operation
+
+
+def _document() -> dict[str, Any]:
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in (TicketBody, ReportBody, EventBody)], ref_template=REF
+    )
+    paths: dict[str, Any] = {}
+    for method, path, summary, model, role in _LINES:
+        paths.setdefault(path, {})[method] = _operation(path, summary, model, role)
+    return {"openapi": "3.1.0", "paths": paths, "components": {"schemas": {**schemas["$defs"], "Problem": PROBLEM}}}
+
+
+OPENAPI = _document()
+DOCUMENTED = frozenset((method.upper(), path) for method, path, *_ in _LINES)

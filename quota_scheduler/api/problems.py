@@ -1,0 +1,84 @@
+"""What goes wrong, as RFC 9457 problem details: one sentence with what, where and the way out."""
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quota_scheduler.errors import QuotaSchedulerError
+
+log = logging.getLogger(__name__)
+STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
+"""HTTP status by error code; everything else is 500."""
+
+
+class Problem(Exception):
+    """An answer that is not what was asked for; raised by handlers, rendered in one place."""
+
+    def __init__(self, status: int, code: str, detail: str, *, retry_after: int = 0, **more: Any) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.retry_after, self.more = status, code, detail, retry_after, more
+
+
+def response(problem: Problem) -> Response:
+    """A problem as a response."""
+    body = {
+        "type": "about:blank",
+        "title": problem.code,
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.more,
+    }
+    headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")
+
+
+def invalid(error: ValidationError) -> Problem:
+    """A body that does not fit: every error with its JSON pointer."""
+    errors = [
+        {"pointer": "/" + "/".join(_step(step) for step in each["loc"]), "message": _message(each)}
+        for each in error.errors()
+    ]
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Problem(422, "invalid_body", f"{first['pointer']}: {first['message']}{more}", errors=errors)
+
+
+def _step(step: int | str) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key: remove it or see /docs for the keys there are"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    shown = error.get("input")
+    return f"{text}, got {shown!r}" if isinstance(shown, str | int | float) and len(str(shown)) < 80 else text
+
+
+async def on_problem(_request: Request, error: Exception) -> Response:
+    """Render a raised problem."""
+    assert isinstance(error, Problem)
+    return response(error)
+
+
+async def on_own_error(_request: Request, error: Exception) -> Response:
+    """Render one of this package's errors."""
+    assert isinstance(error, QuotaSchedulerError)
+    status = STATUS.get(error.code, 500)
+    return response(Problem(status, error.code, str(error), retry_after=5 if status == 503 else 0))
+
+
+async def on_unknown(request: Request, error: Exception) -> Response:
+    """Outside it is an internal error, the log has the rest."""
+    log.error("request.failed method=%s path=%s", request.method, request.url.path, exc_info=error)
+    return response(Problem(500, "internal_error", "something broke here; the service's log has the details"))
+
+
+def pointers(error: ValidationError) -> Sequence[str]:
+    """The pointers of a validation error, for one entry of a batch."""
+    return [f"/{'/'.join(_step(s) for s in each['loc'])}: {_message(each)}" for each in error.errors()]

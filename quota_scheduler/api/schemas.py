@@ -1,0 +1,227 @@
+"""Bodies that come in over HTTP: validated once, here, and turned into core values."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from quota_scheduler.core.estimate import SPLIT_WORDS, Description, declared, described, split
+from quota_scheduler.core.labels import LONGEST_VALUE, Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.tickets import Estimate, ModelUsage, Outcome, Ticket
+from quota_scheduler.core.units import MICRO, parse_amount
+from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.windows import parse_span
+
+LARGEST = 10**12
+"""Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
+Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
+Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
+Span = Annotated[timedelta, BeforeValidator(parse_span)]
+LONGEST_TTL = timedelta(days=7)
+DEFAULT_TTL = timedelta(hours=4)
+"""For clients that never renew; those that do ask for less."""
+
+
+class Body(BaseModel):
+    """Strict: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelsBody(Body):
+    """The closed set of labels; only ``provider`` is required."""
+
+    provider: Key
+    account: Name = ""
+    model: Name = ""
+    team: Name = ""
+    project: Name = ""
+    workflow: Name = ""
+    task_type: Name = ""
+    agent: Name = ""
+
+    def labels(self) -> Labels:
+        """As the core has them."""
+        return Labels(**self.model_dump())
+
+
+class TokensBody(Body):
+    """Tokens by kind; absent kinds are 0."""
+
+    input: Count = 0
+    cache_read: Count = 0
+    cache_write_5m: Count = 0
+    cache_write_1h: Count = 0
+    output: Count = 0
+    requests: Count | None = None
+    cost_usd: Annotated[Decimal, Field(ge=0, le=10**6)] | None = None
+
+    def usage(self) -> Usage:
+        """As the core has it; the cost as given, else 0 until it is priced."""
+        cost = round(self.cost_usd * MICRO) if self.cost_usd is not None else 0
+        kinds = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
+        return Usage(*kinds, requests=1 if self.requests is None else self.requests, cost_microusd=cost)
+
+
+class EstimateBody(TokensBody):
+    """A bare number of tokens, or tokens by kind."""
+
+    tokens: Amount | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.tokens is not None and self.usage().tokens:
+            raise ValueError("give either tokens or tokens by kind, not both")
+        if self.tokens is None and not self.usage().tokens and self.cost_usd is None:
+            raise ValueError("an estimate needs tokens, tokens by kind, or cost_usd")
+        return self
+
+    def estimate(self, mix: Usage | None) -> Estimate:
+        """The estimate; ``mix`` is how work like this splits over the kinds."""
+        if self.tokens is None:
+            return declared(self.usage())
+        usage = split(self.tokens, mix, requests=1 if self.requests is None else self.requests)
+        return declared(usage._replace(cost_microusd=self.usage().cost_microusd))
+
+
+class DescribeBody(Body):
+    """A task in words, for runners that cannot estimate."""
+
+    task_type: Name = ""
+    text: Annotated[str, StringConstraints(max_length=200_000)] = ""
+    files: Annotated[int, Field(ge=0, le=100_000)] = 0
+    complexity: Literal["simple", "normal", "complex"] = "normal"
+    urgent: bool = False
+
+    def description(self) -> Description:
+        """As the core has it."""
+        return Description(self.task_type, self.text, self.files, self.complexity, self.urgent)
+
+
+class TicketBody(Body):
+    """What a runner submits."""
+
+    key: Key
+    labels: LabelsBody
+    priority: Annotated[Priority | None, Field(alias="class")] = None
+    estimate: EstimateBody | None = None
+    describe: DescribeBody | None = None
+    run: Name = ""
+    session: Name = ""
+    model: Name = ""
+    flags: Annotated[tuple[Key, ...], Field(max_length=20)] = ()
+    deadline: AwareDatetime | None = None
+    max_wait: Span | None = None
+    ttl: Span = DEFAULT_TTL
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if (self.estimate is None) == (self.describe is None):
+            raise ValueError("give either estimate or describe")
+        if self.ttl > LONGEST_TTL:
+            raise ValueError("ttl is longer than 7 days: renew instead")
+        return self
+
+    def draft(self, mixes: Mapping[str, Usage], *, now: datetime) -> Ticket:
+        """The ticket to submit; its cost is still to be priced."""
+        labels = self.labels.labels()
+        if self.model:
+            labels = labels._replace(model=self.model)
+        task = self.describe.description() if self.describe else None
+        estimate = described(task) if task else self._declared(mixes, labels)
+        return Ticket(
+            id=0,
+            key=self.key,
+            body=self.fingerprint(),
+            labels=labels._replace(task_type=labels.task_type or (task.task_type if task else "")),
+            priority=self.priority or (task.priority if task else Priority.NORMAL),
+            estimate=estimate,
+            created_at=now,
+            waiting_since=now,
+            ttl=self.ttl,
+            run=self.run,
+            session=self.session,
+            flags=tuple(sorted(set(self.flags))),
+            deadline=self.deadline.astimezone(UTC) if self.deadline else None,
+            wait_until=now + self.max_wait if self.max_wait else None,
+        )
+
+    def _declared(self, mixes: Mapping[str, Usage], labels: Labels) -> Estimate:
+        assert self.estimate is not None
+        names = (f"workflow:{labels.workflow}", f"task_type:{labels.task_type}", f"provider:{labels.provider}")
+        mix = next((mixes[name] for name in names if name in mixes), None)
+        return self.estimate.estimate(mix)
+
+    def fingerprint(self) -> str:
+        """What makes two submissions under one key the same."""
+        body = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+        return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+
+    @property
+    def advice(self) -> str:
+        """What to tell about the description itself."""
+        words = self.describe.description().words if self.describe else 0
+        return f"The description has {words} words: split it." if words > SPLIT_WORDS else ""
+
+
+class ReportBody(Body):
+    """Renew or release: usage is the total of the run so far, one sum or by model."""
+
+    fence: Annotated[int, Field(ge=1)]
+    session: Name = ""
+    usage: TokensBody | dict[Key, TokensBody] | None = None
+    status: Literal["completed", "failed"] = "completed"
+    ttl: Span | None = None
+
+    def reported(self, model: str) -> ModelUsage | None:
+        """Usage by model; ``model`` is whose it is when none is named."""
+        if self.usage is None:
+            return None
+        named = {model: self.usage} if isinstance(self.usage, TokensBody) else self.usage
+        return tuple(sorted((name, tokens.usage()) for name, tokens in named.items()))
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended."""
+        return Outcome(self.status)
+
+
+class EventBody(TokensBody):
+    """One usage event."""
+
+    provider: Key
+    key: Key
+    at: AwareDatetime
+    model: Name = ""
+    run: Name = ""
+    session: Name = ""
+    labels: dict[Literal["account", "team", "project", "workflow", "task_type", "agent"], Name] = Field(
+        default_factory=dict
+    )
+    flags: Annotated[tuple[Key, ...], Field(max_length=20)] = ()
+    status: Name = ""
+    prompt_version: Name = ""
+    priority: Annotated[Priority, Field(alias="class")] = Priority.INTERACTIVE
+
+    def event(self) -> UsageEvent:
+        """As the core has it; without a cost until it is priced."""
+        known: dict[str, str] = {str(name): value for name, value in self.labels.items()}
+        return UsageEvent(
+            key=self.key,
+            at=self.at.astimezone(UTC),
+            labels=Labels(provider=self.provider, model=self.model, **known),
+            usage=self.usage(),
+            run=self.run or self.session,
+            session=self.session,
+            flags=tuple(sorted(set(self.flags))),
+            prompt_version=self.prompt_version,
+            status=self.status,
+            priority=self.priority,
+        )

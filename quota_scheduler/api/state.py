@@ -1,0 +1,155 @@
+"""What can be looked at: limits, forecasts, the queue, efficiency, alerts, health and metrics."""
+
+import asyncio
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quota_scheduler.api.access import require, service
+from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.render import json_response
+from quota_scheduler.config import Role
+from quota_scheduler.core.instants import iso
+from quota_scheduler.core.published import forecast_document, limit_document
+from quota_scheduler.core.readings import LimitReading
+from quota_scheduler.core.units import MICRO, Unit
+from quota_scheduler.service.look import alerts_document, efficiency_document, queue_document
+
+if TYPE_CHECKING:
+    from quota_scheduler.app import Service
+
+
+async def limits(request: Request) -> Response:
+    """Every limit as of the last tick."""
+    require(request, Role.VIEWER)
+    readings = service(request).readings
+    sources = [{"source": s.source, "catching_up": s.catching_up, "errors": s.errors} for s in readings.sources]
+    return json_response(
+        {"at": iso(readings.at), "limits": [limit_document(each) for each in readings.limits], "sources": sources}
+    )
+
+
+async def limit_forecast(request: Request) -> Response:
+    """One limit's forecast, with the fan for charts."""
+    require(request, Role.VIEWER)
+    reading = _reading(request, request.path_params["limit"])
+    document = forecast_document(reading)
+    if document is None or reading.forecast is None:
+        raise Problem(404, "no_forecast", f"{reading.limit} has no windows, so there is nothing to forecast")
+    scale = MICRO if reading.unit is Unit.USD else 1
+    document["fan"] = [
+        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]} for at, values in reading.forecast.fan()
+    ]
+    return json_response({**limit_document(reading), "forecast": document})
+
+
+async def quota_forecast(request: Request) -> Response:
+    """The founding documents' endpoint, its fields true: by default the first monthly token limit."""
+    require(request, Role.VIEWER)
+    found = service(request).readings.limits
+    name = request.query_params.get("limit")
+    reading = (
+        _reading(request, name)
+        if name
+        else next((r for r in found if r.unit is Unit.TOKENS and r.period == "month"), None)
+    )
+    if reading is None or reading.forecast is None or not (reading.starts_at and reading.ends_at):
+        raise Problem(404, "no_forecast", "no monthly token limit is forecast: name one with ?limit=")
+    forecast, now = reading.forecast, service(request).readings.at
+    days = (reading.ends_at - reading.starts_at) / timedelta(days=1)
+    elapsed = (now - reading.starts_at) / timedelta(days=1)
+    return json_response(
+        {
+            "limit": reading.limit,
+            "month": f"{reading.starts_at.astimezone(UTC):%Y-%m}",
+            "current_month_tokens": reading.used,
+            "days_elapsed": round(elapsed, 2),
+            "days_remaining": round(days - elapsed, 2),
+            "daily_avg_tokens": round(forecast.level),
+            "projected_total": round(forecast.expected),
+            "projected_low": round(forecast.low),
+            "projected_high": round(forecast.high),
+            "quota_limit": reading.amount,
+            "risk_level": reading.risk,
+            "will_exceed_by": max(0, round(forecast.expected - reading.amount)),
+            "p_exceed": round(forecast.p_exceed(reading.amount), 4),
+            "confidence": forecast.confidence,
+            "observed_days": round(forecast.observed_days, 2),
+            "explained": forecast.explain(),
+        }
+    )
+
+
+def _reading(request: Request, name: str) -> LimitReading:
+    found = service(request).readings.limits
+    for reading in found:
+        if reading.limit == name:
+            return reading
+    known = ", ".join(each.limit for each in found[:20]) or "none yet"
+    raise Problem(404, "no_limit", f"there is no limit {name!r}; there are: {known}")
+
+
+async def queue(request: Request) -> Response:
+    """The throttle queue in order."""
+    require(request, Role.VIEWER)
+    own = service(request)
+    return json_response(await asyncio.to_thread(_queue, own))
+
+
+def _queue(own: "Service") -> dict[str, Any]:
+    with own.store.reading() as tx:
+        return queue_document(tx, own.terms.policy)
+
+
+async def efficiency(request: Request) -> Response:
+    """Tokens by kind and cache hit rate by workflow over ``days`` (7)."""
+    require(request, Role.VIEWER)
+    days = _number(request, "days", 7, least=1, most=366)
+    return json_response(await asyncio.to_thread(_efficiency, service(request), days))
+
+
+def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise Problem(422, "invalid_query", f"{name}={text!r} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def _efficiency(own: "Service", days: int) -> dict[str, Any]:
+    with own.store.reading() as tx:
+        return efficiency_document(tx, days)
+
+
+async def alerts(request: Request) -> Response:
+    """Alerts that are pending, firing or resolved lately."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(_alerts, service(request)))
+
+
+def _alerts(own: "Service") -> dict[str, Any]:
+    with own.store.reading() as tx:
+        return alerts_document(tx)
+
+
+async def metrics(request: Request) -> Response:
+    """What Prometheus scrapes: cached bytes of the last tick and this process's own counts."""
+    own = service(request)
+    if own.config.metrics_auth:
+        require(request, Role.VIEWER)
+    accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
+    content, headers = await asyncio.to_thread(own.metrics.exposition, accept, encoding)
+    return Response(content, headers=headers)
+
+
+async def healthz(_request: Request) -> Response:
+    """The process answers."""
+    return json_response({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """Whether work is taken: the database answers, nothing is draining, every receiver is usable."""
+    own = service(request)
+    problems = await asyncio.to_thread(own.not_ready)
+    return json_response({"ready": not problems, "problems": problems, "notes": own.notes()}, 503 if problems else 200)

@@ -1,0 +1,255 @@
+"""The composition root: builds every object once from a Config, starts and stops them in order."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+import quota_scheduler
+from quota_scheduler.api.waiting import Waiters
+from quota_scheduler.auth import Tokens
+from quota_scheduler.config import Config
+from quota_scheduler.core.admission import Admit, Defer, Verdict
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.notification import Delivery, Outcome
+from quota_scheduler.core.published import read_outlook
+from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.readings import Readings, SourceReading
+from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.errors import StartError
+from quota_scheduler.jobs import Job, Jobs
+from quota_scheduler.metrics import Metrics
+from quota_scheduler.notify import AppriseNotifier, Receiver
+from quota_scheduler.prices import Prices
+from quota_scheduler.rules import load_rules
+from quota_scheduler.service import cycle
+from quota_scheduler.service.deliver import Deliverer
+from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.recompute import Recompute
+from quota_scheduler.sources import claude_code
+from quota_scheduler.store import Store, Transaction, counters, ledger, tickets, utc_now, windows
+from quota_scheduler.store import alerts as alert_store
+from quota_scheduler.writer import Writer
+
+log = logging.getLogger(__name__)
+TASKS = ("tick", "read", "deliver", "mixes", "prune")
+DELIVER_SECONDS, MIXES_SECONDS, PRUNE_SECONDS = 1.0, 60.0, 3600.0
+CLOSED_TICKETS_KEPT = timedelta(hours=24)
+"""How long a closed ticket's key still names it."""
+MIX_DAYS = timedelta(days=7)
+
+
+class Service:
+    """Everything that runs in one process. ``start`` and ``stop`` may each be called once."""
+
+    def __init__(self, config: Config, *, clock: Callable[[], datetime] = utc_now) -> None:
+        if config.needs_tokens:
+            raise StartError(
+                f"listen: {config.listen} can be reached from outside and no token is configured: "
+                "add tokens (see docs/reference/config.md), or listen on 127.0.0.1"
+            )
+        self.config, self.draining = config, False
+        self.started = time.monotonic()
+        self.limits_by_id = {limit.id: limit for limit in config.limits}
+        self.store = Store(config.database, clock=clock)
+        try:
+            self._build()
+        except BaseException:
+            self.store.close()
+            raise
+
+    def _build(self) -> None:
+        config = self.config
+        self.notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity) for r in config.receivers])
+        self.metrics = Metrics(
+            CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=self.notifier.targets
+        )
+        self.prices = Prices(config.prices)
+        self.tokens, self.waiters = Tokens(config.tokens), Waiters()
+        self.mixes: dict[str, Usage] = {}
+        self.roots: list[Path] = []
+        with self.store.transaction() as tx:
+            for rule in windows.adapt(tx, config.limits):
+                log.warning("limit.redefined limit=%s", rule)
+            outlooks = {name: read_outlook(body) for name, body in counters.load_bodies(tx, "outlooks").items()}
+        policy = QueuePolicy(config.aging_step, config.fair_share, config.claim_within, config.max_offers)
+        self.terms = cycle.Terms(config.limits, policy, outlooks)
+        self.writer = Writer(self.store, self.terms, told=self._told)
+        self.ingests = self._ingests()
+        self.terms.catching_up = frozenset(each.provider for each in self.ingests)
+        large = {"threshold": config.high_usage_run, **config.alerts.get("high_usage_run", {})}
+        rules = load_rules({**config.alerts, "high_usage_run": large}, receivers=[r.id for r in config.receivers])
+        self.recompute = Recompute(
+            self.store,
+            config.limits,
+            rules=rules,
+            targets=self.notifier.receivers,
+            sources=self._source_readings,
+            high_usage_run=config.high_usage_run,
+        )
+        self.recompute.outlooks.update(outlooks)
+        self.deliverer = Deliverer(self.store, self.notifier, self.notifier.targets, observe=self._attempted)
+        self.readings = Readings(self.store.clock())
+        self.jobs = Jobs(self._jobs(), self.metrics)
+
+    def _ingests(self) -> list[Ingest]:
+        own = self.config.sources.claude_code
+        if not own.enabled:
+            return []
+        self.roots = claude_code.find_roots(self.config.variables, self.config.home, [str(root) for root in own.roots])
+        label = claude_code.labeller(own.labels, account=own.account, home=self.config.home)
+        scan = partial(claude_code.scan, self.roots, labeller=label)
+        return [
+            Ingest(
+                claude_code.NAME,
+                claude_code.PROVIDER,
+                scan,
+                store=self.store,
+                do=self.writer.do,
+                prices=self.prices,
+                limits=self.config.limits,
+            )
+        ]
+
+    def _jobs(self) -> list[Job]:
+        config = self.config
+        reads = [Job("read", config.sources.claude_code.poll_seconds, self.read)] if self.ingests else []
+        return [
+            *reads,
+            Job("tick", config.tick_seconds, self.tick),
+            Job("deliver", DELIVER_SECONDS, self.deliverer.deliver),
+            Job("mixes", MIXES_SECONDS, self.learn_mixes),
+            Job("prune", PRUNE_SECONDS, self.prune),
+        ]
+
+    def start(self) -> None:
+        """Begin to work: the writer first, then everything that writes."""
+        self.writer.start()
+        self.metrics.database_checked(up=True)
+        self.jobs.start()
+        self.notifier.warm()
+
+    def drain(self) -> None:
+        """Take nothing new; answer who is parked."""
+        self.draining = True
+        self.waiters.release_all()
+
+    def stop(self) -> None:
+        """End in order: no new work, what runs to its end, what is queued to the disk."""
+        self.draining = True
+        for ingest in self.ingests:
+            ingest.stop()
+        self.jobs.stop()
+        self.deliverer.close(5.0)
+        self.writer.stop()
+        self.store.close()
+
+    def read(self) -> None:
+        """One pass over every source."""
+        for ingest in self.ingests:
+            ingest.poll()
+            self.terms.catching_up = frozenset(each.provider for each in self.ingests if each.progress.catching_up)
+
+    def tick(self) -> None:
+        """Publish new readings, unless a first pass is still under way: then only how far it is."""
+        if any(ingest.progress.catching_up for ingest in self.ingests):
+            now = self.store.clock()
+            self._publish(Readings(now, sources=self._source_readings(now)))
+            return
+        readings = self.recompute.look()
+        self.terms.outlooks = dict(self.recompute.outlooks)
+        self._publish(self.writer.do(lambda tx: self.recompute.step(tx, readings)).result())
+
+    def _publish(self, readings: Readings) -> None:
+        self.readings = readings
+        self.metrics.publish(readings)
+
+    def learn_mixes(self) -> None:
+        """Learn how work splits over the token kinds: by workflow, task type and provider."""
+        with self.store.reading() as tx:
+            runs = ledger.runs_since(tx, tx.now - MIX_DAYS)
+        sums: dict[str, Usage] = {}
+        for run in runs:
+            for name in (f"workflow:{run.workflow}", f"task_type:{run.task_type}", f"provider:{run.provider}"):
+                if not name.endswith(":"):
+                    sums[name] = sums.get(name, Usage()).plus(run.usage)
+        self.mixes = sums
+
+    def prune(self) -> None:
+        """Drop what is older than it is kept, a little at a time."""
+        config = self.config
+
+        def some(tx: Transaction) -> int:
+            alert_store.prune(tx, tx.now - config.raw_retention)
+            tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
+            return ledger.prune(
+                tx, recorded_before=tx.now - config.raw_retention, keys_before=tx.now - config.key_retention
+            )
+
+        while self.writer.do(some).result():
+            pass
+
+    def labels_of(self, ticket: int) -> Labels | None:
+        """A ticket's labels, None when there is no such ticket."""
+        with self.store.reading() as tx:
+            found = tickets.for_cycle(tx, ids=[ticket], keys=(), due=tx.now)
+        return found[ticket].labels if ticket in found else None
+
+    def not_ready(self) -> list[str]:
+        """Why no work is taken, one sentence each."""
+        problems = ["the service is stopping"] if self.draining else []
+        try:
+            with self.store.reading() as tx:
+                tx.scalar("SELECT 1")
+            self.metrics.database_checked(up=True)
+        except Exception as error:
+            self.metrics.database_checked(up=False)
+            problems.append(f"the database does not answer: {error}")
+        return problems
+
+    def notes(self) -> list[str]:
+        """What an operator should know although work is taken."""
+        found = [f"{each.name} is catching up" for each in self.ingests if each.progress.catching_up]
+        nobody = [] if self.config.receivers else ["no receiver is configured: alerts reach nobody"]
+        found += self.notifier.problems(wait=False) + nobody
+        return found + ([self.prices.problem] if self.prices.problem else [])
+
+    def _source_readings(self, now: datetime) -> tuple[SourceReading, ...]:
+        return tuple(ingest.source_reading(now) for ingest in self.ingests)
+
+    def _told(self, done: cycle.Answered, seconds: float) -> None:
+        """After a cycle's commit: wake who is parked, count what happened."""
+        self.waiters.announce(done.changed)
+        for ticket, verdict in done.decisions:
+            limit, word, reason = _decision(verdict)
+            self.metrics.decided(limit, word, reason, seconds)
+            if word == "admit" and ticket.was_deferred:
+                self.metrics.started(ticket.priority.value, (self.store.clock() - ticket.waiting_since).total_seconds())
+        for ticket in done.closed:
+            self._finished(ticket)
+
+    def _finished(self, ticket: Ticket) -> None:
+        if ticket.lease and ticket.outcome and ticket.state is State.CLOSED:
+            tokens, task = ticket.lease.usage.tokens, ticket.labels.task_type
+            if tokens:
+                self.metrics.run_finished(task, ticket.outcome.value, tokens)
+                self.metrics.estimated(task, ticket.estimate.median.tokens, tokens)
+
+    def _attempted(self, target: str, delivery: Delivery, seconds: float) -> None:
+        if delivery.outcome is Outcome.DELIVERED:
+            self.metrics.notified(target, seconds)
+        else:
+            self.metrics.notification_failed(target, delivery.reason or "error", seconds)
+
+
+def _decision(verdict: Verdict) -> tuple[str, str, str]:
+    """The first binding limit, the word and the reason of a verdict, as metrics count them."""
+    if isinstance(verdict, Admit):
+        return "", "admit", "fits"
+    word = "defer" if isinstance(verdict, Defer) else "reject"
+    return (verdict.held[0].instance if verdict.held else ""), word, verdict.reason.value

@@ -1,0 +1,76 @@
+"""``alerts``: what fires, and whether receivers hear it."""
+
+import sys
+
+import click
+
+from quota_scheduler.cli import reach
+from quota_scheduler.errors import QuotaSchedulerError
+
+
+@click.group("alerts")
+def command() -> None:
+    """Look at alerts and try receivers."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def list_(ctx: click.Context, as_json: bool) -> None:
+    """Show alerts that are pending, firing or resolved lately.
+
+    \b
+    Examples:
+      quota-scheduler alerts list
+      quota-scheduler alerts list --json
+    """
+    config = reach.config_of(ctx)
+    try:
+        found = reach.ask(config, "GET", "/v1/alerts")
+    except reach.Unreachable:
+        from quota_scheduler.service.look import alerts_document
+
+        with reach.look(config) as tx:
+            found = alerts_document(tx)
+    if as_json:
+        reach.print_json(found)
+        return
+    rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE"]]
+    rows += [[str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"]] for a in found["alerts"]]
+    click.echo(reach.table(rows) if len(rows) > 1 else "No alerts.")
+
+
+@command.command("test")
+@click.argument("receiver", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
+    """Send a real test message to every receiver, or to RECEIVER, and say what became of each.
+
+    \b
+    Examples:
+      quota-scheduler alerts test
+      quota-scheduler alerts test ops --json
+    """
+    config = reach.config_of(ctx)
+    from quota_scheduler.core.alert_values import Severity
+    from quota_scheduler.core.notification import Message, Outcome
+    from quota_scheduler.notify import AppriseNotifier, Receiver
+
+    chosen = [r for r in config.receivers if receiver in (None, r.id)]
+    if not chosen:
+        known = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
+        raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {known}")
+    notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity) for r in chosen])
+    results = []
+    for each in chosen:
+        text = "This is a test message of Quota Scheduler. Nothing needs to be done."
+        done = notifier.send(Message(each.id, Severity.INFO, "Test of Quota Scheduler", text))
+        results.append({"receiver": each.id, "result": done.outcome.value, "detail": done.detail})
+    if as_json:
+        reach.print_json(results)
+    else:
+        for row in results:
+            click.echo(f"{row['receiver']}: {row['result']}{' - ' + row['detail'] if row['detail'] else ''}")
+    if any(row["result"] != Outcome.DELIVERED.value for row in results):
+        sys.exit(1)

@@ -1,0 +1,35 @@
+"""``doctor``: rebuild what the ledger covers and compare."""
+
+import sys
+
+import click
+
+from quota_scheduler.cli import reach
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Check the database: counters against the ledger and the leases, and what no event has bound lately.
+
+    Exit code 1 when something does not add up. Works beside a running service.
+
+    \b
+    Examples:
+      quota-scheduler doctor
+      quota-scheduler doctor --json
+    """
+    config = reach.config_of(ctx)
+    from quota_scheduler.service.doctor import examine
+
+    with reach.look(config) as tx:
+        findings = examine(tx, config.limits)
+    wrong = [each for each in findings if each.wrong]
+    if as_json:
+        reach.print_json([{"check": f.check, "wrong": f.wrong, "detail": f.detail} for f in findings])
+    else:
+        for each in findings:
+            click.echo(f"{'WRONG' if each.wrong else 'ok   '}  {each.check}: {each.detail}")
+    if wrong:
+        sys.exit(1)

@@ -1,0 +1,60 @@
+"""``forecast``: where a limit's window ends, and why we think so."""
+
+from typing import Any
+
+import click
+
+from quota_scheduler.cli import reach
+from quota_scheduler.cli.status import state_of, written
+from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.windows import local_time
+from quota_scheduler.errors import QuotaSchedulerError
+
+
+@click.command("forecast")
+@click.argument("limit", required=False)
+@click.option("--explain", is_flag=True, help="Say where the number comes from.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, limit: str | None, explain: bool, as_json: bool) -> None:
+    """Show where each window ends, or one LIMIT's.
+
+    \b
+    Examples:
+      quota-scheduler forecast
+      quota-scheduler forecast anthropic-monthly --explain
+    """
+    found = state_of(reach.config_of(ctx))["limits"]
+    with_windows = [each for each in found if each["forecast"]]
+    chosen = [each for each in with_windows if limit in (None, each["limit"])]
+    if limit and not chosen:
+        known = ", ".join(each["limit"] for each in with_windows) or "none yet"
+        raise QuotaSchedulerError(f"there is no forecast for {limit!r}; there are: {known}")
+    if as_json:
+        reach.print_json(
+            [{"limit": e["limit"], "unit": e["unit"], "amount": e["amount"], **e["forecast"]} for e in chosen]
+        )
+        return
+    if not chosen:
+        click.echo("No forecasts yet: they come with the first usage.")
+    for each in chosen:
+        click.echo("\n".join(lines(each, explain=explain)))
+
+
+def lines(each: dict[str, Any], *, explain: bool) -> list[str]:
+    """One limit's forecast in words."""
+    unit, forecast = Unit(each["unit"]), each["forecast"]
+    ends_at = local_time(parse_instant(each["ends_at"]), each["timezone"])
+    between = f"{written(forecast['low'], unit)} to {written(forecast['high'], unit)}"
+    amounts = f"{written(forecast['expected'], unit)} of {written(each['amount'], unit)} {unit.value}"
+    head = f"{each['limit']}: {amounts} by {ends_at}"
+    said = [head + f" (80 % between {between})"]
+    if forecast["exhaustion_at"]:
+        said.append(f"  runs out {local_time(parse_instant(forecast['exhaustion_at']), each['timezone'])}")
+    said.append(f"  above the limit with probability {forecast['p_exceed']:.0%}; risk {each['risk']}")
+    if not forecast["sufficient"]:
+        said.append(f"  insufficient history: {forecast['observed_days']:.1f} days observed, 7 are needed")
+    elif forecast["confidence"] is not None:
+        said.append(f"  within 10 % of the truth with probability {forecast['confidence']:.0%}")
+    return said + [f"  {line}" for line in forecast["explained"]] if explain else said

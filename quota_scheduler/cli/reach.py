@@ -1,0 +1,98 @@
+"""Reaching the facts: the running service over HTTP, or else the database file, read-only.
+
+Kept free of heavy imports: a verb that only looks must answer in a quarter of a second.
+"""
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from quota_scheduler.config import Config, load
+from quota_scheduler.errors import QuotaSchedulerError
+
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 30.0
+
+
+class Unreachable(QuotaSchedulerError):
+    """Nothing answers where the service should be."""
+
+    code = "unreachable"
+
+
+def config_of(ctx: click.Context) -> Config:
+    """The configuration this command line names."""
+    given = ctx.find_root().obj
+    overrides = {name: given[name] for name in ("database", "listen") if given[name]}
+    path = Path(given["config"]) if given["config"] else None
+    return load(path, os.environ, overrides)
+
+
+def ask(config: Config, method: str, path: str, body: Any = None) -> Any:
+    """Ask the running service. Raises Unreachable when nothing answers, QuotaSchedulerError for a refusal."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.listen.host, config.listen.host)
+    connection = http.client.HTTPConnection(host, config.listen.port, timeout=CONNECT_SECONDS)
+    try:
+        connection.connect()
+        connection.sock.settimeout(ANSWER_SECONDS)
+        headers = {"Content-Type": "application/json"}
+        if token := os.environ.get("QUOTA_TOKEN"):
+            headers["Authorization"] = f"Bearer {token}"
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        return _content(answer.status, answer.read(), config)
+    except (OSError, http.client.HTTPException, socket.gaierror) as error:
+        raise Unreachable(
+            f"nothing answers at {config.listen} ({error}): start it with `quota-scheduler serve`"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _content(status: int, raw: bytes, config: Config) -> Any:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        raise Unreachable(
+            f"what answers at {config.listen} is not this service: choose another with --listen"
+        ) from None
+    if status >= 400:
+        detail = found.get("detail", "") if isinstance(found, dict) else ""
+        if status == 401:
+            detail += "; the token is read from QUOTA_TOKEN"
+        raise QuotaSchedulerError(f"the service said {status}: {detail}")
+    return found
+
+
+@contextmanager
+def look(config: Config) -> Iterator[Any]:
+    """A read-only view of the database file, also while a service holds it."""
+    from quota_scheduler.store import read_only
+
+    with read_only(config.database) as tx:
+        yield tx
+
+
+def print_json(value: Any) -> None:
+    """Print JSON for programs."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> str:
+    """Columns wide enough for their longest cell; those in ``right`` are aligned to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if n in right else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

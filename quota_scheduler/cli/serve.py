@@ -1,0 +1,63 @@
+"""``serve``: run the service."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from quota_scheduler.cli.reach import config_of
+
+if TYPE_CHECKING:
+    from quota_scheduler.app import Service
+
+
+@click.command("serve")
+@click.option("--verbose", is_flag=True, help="Log more.")
+@click.pass_context
+def command(ctx: click.Context, verbose: bool) -> None:
+    """Run the service until it is told to stop.
+
+    \b
+    Examples:
+      quota-scheduler serve
+      quota-scheduler --config quota.yaml --listen 127.0.0.1:9000 serve
+    """
+    config = config_of(ctx)
+    from quota_scheduler import logs, server
+    from quota_scheduler.app import Service
+
+    logs.set_up(config.log_format.value, verbose=verbose)
+    where = server.listen(config.listen)
+    try:
+        service = Service(config)
+    except BaseException:
+        where.close()
+        raise
+    try:
+        service.start()
+        _say(service, where.getsockname()[1])
+        server.serve(service, where)
+    finally:
+        service.stop()
+
+
+def _say(service: "Service", port: int) -> None:
+    """What it found, where it listens, where its data lies."""
+    from quota_scheduler.core.measure import period_text, scope_text
+    from quota_scheduler.core.units import format_amount
+
+    config = service.config
+    host = f"[{config.listen.host}]" if ":" in config.listen.host else config.listen.host
+    lines = [f"Quota Scheduler listens on http://{host}:{port}  (metrics at /metrics, API at /docs)"]
+    lines.append(f"  configuration  {config.origin}")
+    lines.append(f"  database       {config.database}")
+    for ingest in service.ingests:
+        found = ", ".join(str(root) for root in service.roots if root.is_dir())
+        nothing = f"no transcripts yet; looking in {', '.join(map(str, service.roots))}"
+        lines.append(f"  {ingest.name:<13}  {found or nothing}")
+    for limit in config.limits:
+        period = period_text(limit)
+        amount = format_amount(limit.amount, limit.unit) + (" at once" if period == "none" else f" per {period}")
+        lines.append(f"  limit          {limit.id}: {amount}, {scope_text(limit)} ({limit.mode.value})")
+    if not config.receivers:
+        lines.append("  alerts         no receiver is configured: they show in /v1/alerts and in /metrics only")
+    click.echo("\n".join(lines))

@@ -1,0 +1,101 @@
+"""``status``: every limit at a glance."""
+
+from typing import Any
+
+import click
+
+from quota_scheduler.cli import reach
+from quota_scheduler.config import Config
+from quota_scheduler.core.instants import iso, parse_instant
+from quota_scheduler.core.units import Unit, format_amount
+from quota_scheduler.core.windows import local_time
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Show every limit: what is used, when it resets, where it ends.
+
+    \b
+    Examples:
+      quota-scheduler status
+      quota-scheduler --database sqlite:////var/lib/quota-scheduler/quota.db status --json
+    """
+    config = reach.config_of(ctx)
+    found = state_of(config)
+    if as_json:
+        reach.print_json(found)
+        return
+    click.echo(f"{found['from']}, as of {found['at']}")
+    for source in found.get("sources", []):
+        if source["catching_up"]:
+            click.echo(f"{source['source']} is still being read: the figures below grow")
+    click.echo(limits_table(found["limits"]) if found["limits"] else "No readings yet: they come with the first tick.")
+    if not config.receivers:
+        click.echo("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
+
+
+def state_of(config: Config) -> dict[str, Any]:
+    """The limits as the service, else the database file, has them."""
+    try:
+        found = reach.ask(config, "GET", "/v1/limits")
+        return {"from": f"The service at {config.listen}", **found}
+    except reach.Unreachable:
+        from quota_scheduler.store import counters
+
+        with reach.look(config) as tx:
+            bodies = counters.load_bodies(tx, "readings")
+            at = tx.scalar("SELECT max(at) FROM readings")
+        from quota_scheduler.core.instants import from_micros
+
+        when = iso(from_micros(at)) if at else "never"
+        return {
+            "from": f"The file {config.database} (no service answers)",
+            "at": when,
+            "limits": [bodies[n] for n in sorted(bodies)],
+        }
+
+
+def limits_table(limits: list[dict[str, Any]]) -> str:
+    """One row per limit."""
+    rows = [["LIMIT", "USED", "OF", "", "RESERVED", "RESETS", "FORECAST", "RISK", "LEVEL", "WAITING"]]
+    for each in limits:
+        unit = Unit(each["unit"])
+        resets = local_time(parse_instant(each["ends_at"]), each["timezone"]) if each["ends_at"] else "-"
+        waiting = sum(group["waiting"] for group in each["waiting"])
+        mode = "" if each["mode"] == "enforce" else f" ({each['mode']})"
+        used = each["leases"] if unit is Unit.LEASES else each["used"]
+        rows.append(
+            [
+                each["limit"] + mode,
+                written(used, unit),
+                written(each["amount"], unit),
+                f"{each['usage_ratio']:.0%}" if unit is not Unit.LEASES else "",
+                written(each["reserved"], unit),
+                resets,
+                _forecast(each, unit),
+                each["risk"],
+                each["level"],
+                str(waiting),
+            ]
+        )
+    return reach.table(rows, right=frozenset({1, 2, 3, 4, 9}))
+
+
+def _forecast(each: dict[str, Any], unit: Unit) -> str:
+    forecast = each["forecast"]
+    if not forecast:
+        return "-"
+    if not forecast["sufficient"]:
+        return f"{written(forecast['expected'], unit)} (little history)"
+    return f"{written(forecast['expected'], unit)} ({forecast['expected_ratio']:.0%})"
+
+
+def written(amount: float, unit: Unit) -> str:
+    """An amount of a document, short."""
+    return (
+        format_amount(round(amount * unit.base), unit)
+        .removesuffix(f" {unit.value}")
+        .removesuffix(f" {unit.value[:-1]}")
+    )

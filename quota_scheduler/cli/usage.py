@@ -1,0 +1,125 @@
+"""``usage import``: record usage from a file."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from quota_scheduler.cli import reach
+from quota_scheduler.config import Config
+from quota_scheduler.errors import DatabaseBusy, QuotaSchedulerError
+
+BATCH = 500
+
+
+@click.group("usage")
+def command() -> None:
+    """Record usage from files."""
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check every line and record nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def import_(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Record the usage events of FILE: JSON lines as POST /v1/usage takes them, `-` for standard input.
+
+    The same event again changes nothing. The running service records them; when none runs, the database file is written
+    directly.
+
+    \b
+    Examples:
+      quota-scheduler usage import events.jsonl
+      zcat old.jsonl.gz | quota-scheduler usage import - --dry-run
+    """
+    config = reach.config_of(ctx)
+    counts = {"accepted": 0, "updated": 0, "duplicate": 0, "rejected": []}
+    record = _checker() if dry_run else _recorder(config)
+    for batch, garbled in _batches(file):
+        counts["rejected"] += garbled  # type: ignore[operator]
+        done = record([item for _, item in batch]) if batch else {"rejected": []}
+        for name in ("accepted", "updated", "duplicate"):
+            counts[name] += done.get(name, 0)
+        counts["rejected"] += [{"line": batch[r["index"]][0], "reason": r["reason"]} for r in done["rejected"]]  # type: ignore[operator]
+    _say(counts, as_json=as_json, dry_run=dry_run)
+    if counts["rejected"]:
+        sys.exit(1)
+
+
+def _batches(file: Path) -> Iterator[tuple[list[tuple[int, Any]], list[dict[str, Any]]]]:
+    import json
+
+    try:
+        stream = sys.stdin if str(file) == "-" else file.open(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise QuotaSchedulerError(f"cannot read {file}: {error.strerror}") from None
+    batch: list[tuple[int, Any]] = []
+    garbled: list[dict[str, Any]] = []
+    for number, line in enumerate(stream, 1):
+        if not line.strip():
+            continue
+        try:
+            batch.append((number, json.loads(line)))
+        except ValueError as error:
+            garbled.append({"line": number, "reason": f"not JSON: {error}"})
+        if len(batch) >= BATCH:
+            yield batch, garbled
+            batch, garbled = [], []
+    yield batch, garbled
+
+
+def _checker() -> Any:
+    from quota_scheduler.api.usage import valid_events
+
+    def check(items: list[Any]) -> dict[str, Any]:
+        events, rejected = valid_events(items)
+        return {"accepted": len(events), "rejected": rejected}
+
+    return check
+
+
+def _recorder(config: Config) -> Any:
+    """Through the service when one answers, else into the file itself."""
+    try:
+        reach.ask(config, "GET", "/healthz")
+        return lambda items: reach.ask(config, "POST", "/v1/usage", items)
+    except reach.Unreachable as unreachable:
+        from quota_scheduler.api.usage import valid_events
+        from quota_scheduler.prices import Prices
+        from quota_scheduler.service.pricing import priced_events
+        from quota_scheduler.service.record import record_usage
+        from quota_scheduler.store import Store
+
+        try:
+            store = Store(config.database)
+        except DatabaseBusy as busy:
+            raise QuotaSchedulerError(f"{busy}; {unreachable}") from None
+        prices = Prices(config.prices)
+
+        def record(items: list[Any]) -> dict[str, Any]:
+            events, rejected = valid_events(items)
+            with store.transaction() as tx:
+                done = record_usage(tx, priced_events(events, prices), config.limits)
+            return {
+                "accepted": done.accepted,
+                "updated": done.updated,
+                "duplicate": done.duplicate,
+                "rejected": rejected,
+            }
+
+        return record
+
+
+def _say(counts: dict[str, Any], *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        reach.print_json(counts)
+        return
+    word = "would be accepted" if dry_run else "accepted"
+    click.echo(f"{counts['accepted']} {word}, {counts['updated']} updated, {counts['duplicate']} known already")
+    for each in counts["rejected"][:20]:
+        click.echo(f"line {each['line']}: {each['reason']}", err=True)
+    if len(counts["rejected"]) > 20:
+        click.echo(f"and {len(counts['rejected']) - 20} more rejected lines", err=True)

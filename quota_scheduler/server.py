@@ -1,0 +1,76 @@
+"""Serving HTTP: the socket, signals, and an orderly end."""
+
+import asyncio
+import logging
+import socket
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from quota_scheduler import api
+from quota_scheduler.config import Listen
+from quota_scheduler.errors import StartError
+
+if TYPE_CHECKING:
+    from quota_scheduler.app import Service
+
+log = logging.getLogger(__name__)
+DRAIN_SECONDS = 1.0
+"""For so long after a signal new work is answered 503 + Retry-After, before the socket closes: runners learn why."""
+END_SECONDS = 10
+"""Answers under way may take this long to finish."""
+
+
+def listen(where: Listen) -> socket.socket:
+    """A listening socket. Raises StartError when the port is taken or the address is not ours."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((where.host, where.port))
+        found.listen(2048)
+    except OSError as error:
+        found.close()
+        raise StartError(
+            f"cannot listen on {where}: {error.strerror}; stop what listens there, or choose another with --listen"
+        ) from None
+    return found
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that drains before it closes."""
+
+    def __init__(self, config: uvicorn.Config, service: "Service") -> None:
+        super().__init__(config)
+        self._service = service
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Attach what wakes parked requests to this loop."""
+        self._loop = asyncio.get_running_loop()
+        self._service.waiters.attach(self._loop)
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain, then close. Second: close at once."""
+        if self._service.draining or self._loop is None:
+            super().handle_exit(sig, frame)
+            return
+        log.info("service.draining signal=%d", sig)
+        self._service.drain()
+        self._loop.call_soon_threadsafe(self._loop.call_later, DRAIN_SECONDS, super().handle_exit, sig, frame)
+
+
+def serve(service: "Service", where: socket.socket) -> None:
+    """Serve until a signal comes."""
+    config = uvicorn.Config(
+        api.build(service),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=END_SECONDS,
+        timeout_keep_alive=75,
+        server_header=False,
+    )
+    Server(config, service).run(sockets=[where])

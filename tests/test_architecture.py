@@ -1,0 +1,210 @@
+"""The walls of the house: what each room may import, and what stands in one file alone."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "quota_scheduler"
+HOUSE = ROOT.name
+LONGEST_FILE = 400
+PURE = {
+    *(
+        "__future__",
+        "bisect",
+        "calendar",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fnmatch",
+        "fractions",
+    ),
+    *(
+        "functools",
+        "hashlib",
+        "heapq",
+        "itertools",
+        "math",
+        "numpy",
+        "operator",
+        "pydantic",
+        "re",
+        "statistics",
+        "types",
+    ),
+    *("typing", "zlib", "zoneinfo"),
+}
+PURE_NAMES = {"pathlib.PurePosixPath"}
+"""What the core may import beside itself: nothing that can read or change the world."""
+
+
+def files(room: str) -> list[Path]:
+    """The modules of a room: one file, or every file of a folder."""
+    return sorted((ROOT / room).rglob("*.py")) or [path for path in [ROOT / f"{room}.py"] if path.exists()]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Everything a file imports, also inside functions: the line and the full dotted name."""
+    package = [HOUSE, *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def importers(package: str) -> set[str]:
+    """The files of the house that import a package, relative to it."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        for _, name in imports(path)
+        if name == package or name.startswith(f"{package}.")
+    }
+
+
+def room_of(name: str) -> str:
+    """The room a dotted name of the house lies in; empty for the names of the package itself."""
+    room = f"{name}.".split(".")[1]
+    return room if files(room) else ""
+
+
+@pytest.mark.parametrize("path", files("core"), ids=lambda path: path.stem)
+def test_the_core_touches_nothing_outside_itself(path):
+    outside = [
+        f"line {line}: imports {name}"
+        for line, name in imports(path)
+        if not (name.startswith(f"{HOUSE}.core") or name.split(".")[0] in PURE or name in PURE_NAMES)
+    ]
+    clocks = [
+        f"line {node.lineno}: reads the clock"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"now", "utcnow", "today"}
+    ]
+    effects = [
+        f"line {node.lineno}: calls {node.func.id}()"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"}
+    ]
+    assert outside + clocks + effects == []
+
+
+ROOMS = [
+    pytest.param("errors", "", "", id="errors imports nothing"),
+    pytest.param("shipped", "errors", "", id="shipped finds the data folders"),
+    pytest.param("logs", "", "", id="logs writes lines"),
+    pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
+    pytest.param("backtest", "core", "numpy", id="backtest measures the core"),
+    pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
+    pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
+    pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
+    pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
+    pytest.param("rules", "core errors shipped", "yaml pydantic", id="rules turn data into alert rules"),
+    pytest.param("auth", "config core errors", "", id="auth compares tokens"),
+    pytest.param("prices", "core errors", "genai_prices", id="prices fill the core's price table"),
+    pytest.param("metrics", "core errors metrics", "prometheus_client", id="metrics show what the core computed"),
+    pytest.param("notify", "core errors", "apprise", id="notify sends a message and says what became of it"),
+    pytest.param(
+        "jobs", "core errors metrics service", "apscheduler", id="jobs only say when, and count what was missed"
+    ),
+    pytest.param(
+        "api",
+        "api app auth config core errors metrics service",
+        "fastapi msgspec pydantic starlette",
+        id="api parses, asks the assembled service, renders",
+    ),
+    pytest.param("server", "api app config errors", "uvicorn", id="server owns the socket and the signals"),
+]
+"""What each room may import: rooms of the house, and libraries beside the standard one."""
+
+ASSEMBLY = {"__init__", "__main__", "app", "cli"}
+"""What puts the house together, and may know every room."""
+
+
+def test_every_room_has_its_row():
+    rooms = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
+    assert rooms - ASSEMBLY == {row.values[0] for row in ROOMS}
+
+
+@pytest.mark.parametrize(("room", "rooms", "libraries"), ROOMS)
+def test_rooms_import_only_inwards(room, rooms, libraries):
+    strangers = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files(room)
+        for line, name in imports(path)
+        if (
+            room_of(name) not in {"", *rooms.split()}
+            if name.split(".")[0] == HOUSE
+            else name.split(".")[0] not in {*sys.stdlib_module_names, *libraries.split()}
+        )
+    ]
+    assert strangers == []
+
+
+@pytest.mark.parametrize(
+    ("library", "owner"),
+    [
+        pytest.param("genai_prices", "prices", id="only prices knows where prices come from"),
+        pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
+        pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
+        pytest.param(
+            "prometheus_client",
+            "metrics app",
+            id="only metrics knows the exposition, on the registry that app hands it",
+        ),
+        pytest.param("yaml", "config rules", id="only configuration and alert rules are YAML"),
+        pytest.param("sqlite3", "store/engine", id="only the engine knows SQLite"),
+        pytest.param("click", "cli", id="only the command line talks to people through click"),
+        pytest.param("fastapi", "api", id="only the API speaks HTTP"),
+    ],
+)
+def test_each_library_has_one_owner(library, owner):
+    users = importers(library)
+    assert users, f"nobody imports {library}"
+    assert users <= {path.relative_to(ROOT).as_posix() for room in owner.split() for path in files(room)}
+
+
+@pytest.mark.parametrize(
+    "driver",
+    [pytest.param("psycopg", id="psycopg"), pytest.param("psycopg2", id="psycopg2"), pytest.param("apsw", id="apsw")],
+)
+def test_no_file_but_the_engine_names_another_driver(driver):
+    assert importers(driver) <= {"store/engine.py"}
+
+
+def test_only_config_and_the_command_line_read_the_environment():
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"})
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {a.name for a in node.names} & {"environ", "getenv"}
+        )
+    }
+    assert readers
+    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= {"config", "cli"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.rglob("*.py")), ids=lambda path: path.relative_to(ROOT).with_suffix("").as_posix()
+)
+def test_no_file_needs_a_table_of_contents(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
