@@ -147,7 +147,7 @@ def evaluate(folder: Path | str, methods: Sequence[str] = METHODS) -> Result:
     cases = [case for trace in traces for case in cases_of(trace)]
     rows = [
         row
-        for kind in dict.fromkeys((case.kind, case.at) for case in cases if case.at)
+        for kind in _groups(cases)
         for name, method in chosen.items()
         for row in [_measure(name, method, [c for c in cases if (c.kind, c.at) == kind])]
     ]
@@ -228,6 +228,12 @@ def _method(name: str) -> Method:
         return forecast
     baseline = BASELINES[name]
     return lambda history, now, start, end: (baseline(history, now, start, end), None, None)
+
+
+def _groups(cases: Sequence[Case]) -> list[tuple[str, str]]:
+    """Return the kinds of cases and moments, in the order of a window."""
+    kinds = list(dict.fromkeys(case.kind for case in cases))
+    return sorted({(c.kind, c.at) for c in cases}, key=lambda group: (kinds.index(group[0]), int(group[1][:-1])))
 
 
 def _every(start: datetime, step: timedelta) -> Iterator[datetime]:

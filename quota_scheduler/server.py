@@ -53,13 +53,24 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First signal: drain, then close. Second: close at once."""
+        """First signal: drain, then close. Second: close at once.
+
+        Unlike the base class it does not raise the signal once more at the end, so that what comes after serving, the
+        orderly stop, takes place and the process ends with 0.
+        """
         if self._service.draining or self._loop is None:
-            super().handle_exit(sig, frame)
+            self._close(at_once=self._service.draining)
             return
         log.info("service.draining signal=%d", sig)
         self._service.drain()
-        self._loop.call_soon_threadsafe(self._loop.call_later, DRAIN_SECONDS, super().handle_exit, sig, frame)
+        self._loop.call_soon_threadsafe(self._close_later)
+
+    def _close_later(self) -> None:
+        asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._close)
+
+    def _close(self, *, at_once: bool = False) -> None:
+        self.should_exit = True
+        self.force_exit = self.force_exit or at_once
 
 
 def serve(service: "Service", where: socket.socket) -> None:

@@ -127,14 +127,24 @@ class Writer:
 
     def _cycle(self, requests: Sequence[Request]) -> cycle.Answered:
         self._notice_sleep()
-        with self.store.transaction() as tx:
-            done = cycle.run(tx, requests, self.terms)
-            due = tickets.next_due(tx)
-            wait = (due - tx.now).total_seconds() if due else LOOK_SECONDS
-        if not self.terms.expire_leases:
+        try:
+            with self.store.transaction() as tx:
+                done = cycle.run(tx, requests, self.terms)
+                wait = self._seconds_to_next(tx)
+        except BaseException:
+            self.terms.forget()
+            raise
+        if done.unfinished:
+            wait = 0.0
+        elif not self.terms.expire_leases:
             wait = max(wait, 0.2)
-        self._due = time.monotonic() + max(0.001, min(LOOK_SECONDS, wait))
+        self._due = time.monotonic() + max(0.0, min(LOOK_SECONDS, wait))
         return done
+
+    def _seconds_to_next(self, tx: Transaction) -> float:
+        memory = self.terms.memory
+        due = [at for at in (tickets.next_due(tx), memory.due() if memory else None) if at]
+        return max(0.001, (min(due) - tx.now).total_seconds()) if due else LOOK_SECONDS
 
     def _notice_sleep(self) -> None:
         """Let no lease expire right after the machine slept or its clock jumped: its runner slept too."""

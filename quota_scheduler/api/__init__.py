@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
@@ -43,6 +44,7 @@ def build(service: "Service") -> FastAPI:
     handlers: dict[type[Exception], ExceptionHandler] = {
         problems.Problem: problems.on_problem,
         QuotaSchedulerError: problems.on_own_error,
+        HTTPException: problems.on_http,
         Exception: problems.on_unknown,
     }
     for kind, handler in handlers.items():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +15,11 @@ from quota_scheduler.errors import QuotaSchedulerError
 log = logging.getLogger(__name__)
 STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
 """HTTP status by error code; everything else is 500."""
+HTTP = {
+    404: ("not_found", "there is no such path; /docs shows those there are"),
+    405: ("method_not_allowed", "this path has other methods; /docs shows them"),
+}
+"""What the router itself refuses: code and way out by status."""
 
 
 class Problem(Exception):
@@ -34,22 +40,21 @@ def response(problem: Problem) -> Response:
         **problem.more,
     }
     headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")
 
 
 def invalid(error: ValidationError) -> Problem:
     """A body that does not fit: every error with its JSON pointer."""
-    errors = [
-        {"pointer": "/" + "/".join(_step(step) for step in each["loc"]), "message": _message(each)}
-        for each in error.errors()
-    ]
-    first = errors[0]
+    errors = [{"pointer": _pointer(each), "message": _message(each)} for each in error.errors()]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Problem(422, "invalid_body", f"{first['pointer']}: {first['message']}{more}", errors=errors)
+    return Problem(422, "invalid_body", f"{pointers(error)[0]}{more}", errors=errors)
 
 
-def _step(step: int | str) -> str:
-    return str(step).replace("~", "~0").replace("/", "~1")
+def _pointer(error: Any) -> str:
+    """A JSON pointer (RFC 6901); empty for the body as a whole."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error["loc"])
 
 
 def _message(error: Any) -> str:
@@ -66,6 +71,15 @@ async def on_problem(_request: Request, error: Exception) -> Response:
     return response(error)
 
 
+async def on_http(request: Request, error: Exception) -> Response:
+    """What the router refuses: a path or a method that is not there."""
+    assert isinstance(error, HTTPException)
+    code, way_out = HTTP.get(error.status_code, ("http", error.detail))
+    rendered = response(Problem(error.status_code, code, f"{request.method} {request.url.path}: {way_out}"))
+    rendered.headers.update(error.headers or {})
+    return rendered
+
+
 async def on_own_error(_request: Request, error: Exception) -> Response:
     """Render one of this package's errors."""
     assert isinstance(error, QuotaSchedulerError)
@@ -80,5 +94,5 @@ async def on_unknown(request: Request, error: Exception) -> Response:
 
 
 def pointers(error: ValidationError) -> Sequence[str]:
-    """The pointers of a validation error, for one entry of a batch."""
-    return [f"/{'/'.join(_step(s) for s in each['loc'])}: {_message(each)}" for each in error.errors()]
+    """Each error of a body in one line, with its pointer where it is about a part."""
+    return [f"{_pointer(each)}: {_message(each)}".removeprefix(": ") for each in error.errors()]

@@ -32,7 +32,7 @@ def ticket_id(number: int) -> str:
 def read_id(text: str) -> int:
     """The number of a ticket or lease id. Raises Problem for anything else."""
     digits = text[1:] if text[:1] in ("t", "l") else text
-    if not digits.isdigit() or len(digits) > 18:
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
         raise Problem(404, "not_found", f"{text!r} is no ticket or lease id: ids look like t42 and l42")
     return int(digits)
 

@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from quota_scheduler.core.estimate import SPLIT_WORDS, Description, declared, described, split
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
@@ -19,14 +28,33 @@ from quota_scheduler.core.windows import parse_span
 
 LARGEST = 10**12
 """Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
 Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
-Span = Annotated[timedelta, BeforeValidator(parse_span)]
-LONGEST_TTL = timedelta(days=7)
+LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""No call was made before, and no clock is that far ahead; calendars and zones are sound between."""
+
+
+def _span(value: str | int | float) -> timedelta:
+    try:
+        return parse_span(value)
+    except OverflowError:
+        raise ValueError(f"{value!r} is longer than any length of time") from None
+
+
+def _instant(at: datetime) -> datetime:
+    if not EARLIEST <= at < LATEST:
+        raise ValueError(f"{at.isoformat()} is no instant of these two centuries")
+    return at.astimezone(UTC)
+
+
+Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL)]
+Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT)]
+Instant = Annotated[AwareDatetime, AfterValidator(_instant)]
 
 
 class Body(BaseModel):
@@ -117,16 +145,14 @@ class TicketBody(Body):
     session: Name = ""
     model: Name = ""
     flags: Annotated[tuple[Key, ...], Field(max_length=20)] = ()
-    deadline: AwareDatetime | None = None
-    max_wait: Span | None = None
-    ttl: Span = DEFAULT_TTL
+    deadline: Instant | None = None
+    max_wait: Wait | None = None
+    ttl: Ttl = DEFAULT_TTL
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if (self.estimate is None) == (self.describe is None):
             raise ValueError("give either estimate or describe")
-        if self.ttl > LONGEST_TTL:
-            raise ValueError("ttl is longer than 7 days: renew instead")
         return self
 
     def draft(self, mixes: Mapping[str, Usage], *, now: datetime) -> Ticket:
@@ -149,7 +175,7 @@ class TicketBody(Body):
             run=self.run,
             session=self.session,
             flags=tuple(sorted(set(self.flags))),
-            deadline=self.deadline.astimezone(UTC) if self.deadline else None,
+            deadline=self.deadline,
             wait_until=now + self.max_wait if self.max_wait else None,
         )
 
@@ -178,7 +204,7 @@ class ReportBody(Body):
     session: Name = ""
     usage: TokensBody | dict[Key, TokensBody] | None = None
     status: Literal["completed", "failed"] = "completed"
-    ttl: Span | None = None
+    ttl: Ttl | None = None
 
     def reported(self, model: str) -> ModelUsage | None:
         """Usage by model; ``model`` is whose it is when none is named."""
@@ -198,7 +224,7 @@ class EventBody(TokensBody):
 
     provider: Key
     key: Key
-    at: AwareDatetime
+    at: Instant
     model: Name = ""
     run: Name = ""
     session: Name = ""
@@ -215,7 +241,7 @@ class EventBody(TokensBody):
         known: dict[str, str] = {str(name): value for name, value in self.labels.items()}
         return UsageEvent(
             key=self.key,
-            at=self.at.astimezone(UTC),
+            at=self.at,
             labels=Labels(provider=self.provider, model=self.model, **known),
             usage=self.usage(),
             run=self.run or self.session,

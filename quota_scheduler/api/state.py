@@ -112,7 +112,7 @@ async def efficiency(request: Request) -> Response:
 
 def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isdigit() or not least <= int(text) <= most:
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
         raise Problem(422, "invalid_query", f"{name}={text!r} must be a whole number from {least} to {most}")
     return int(text)
 

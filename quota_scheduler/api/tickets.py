@@ -1,7 +1,7 @@
 """Tickets and leases over HTTP: parse → one cycle → render."""
 
 import asyncio
-from datetime import timedelta
+import math
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -120,5 +120,7 @@ def _wait(request: Request) -> float:
     try:
         seconds = float(text)
     except ValueError:
-        raise Problem(422, "invalid_query", f"wait={text!r} is not a number of seconds") from None
-    return max(0.0, min(LONGEST_POLL, timedelta(seconds=seconds).total_seconds() if seconds < 1e6 else LONGEST_POLL))
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise Problem(422, "invalid_query", f"wait={text!r} is not a number of seconds: write 0 to {LONGEST_POLL:.0f}")
+    return min(LONGEST_POLL, seconds)

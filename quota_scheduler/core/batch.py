@@ -8,10 +8,24 @@ nothing twice, and reading something again is harmless, because the ledger count
 
 from dataclasses import dataclass
 
-from quota_scheduler.core.files import FileState
 from quota_scheduler.core.usage import UsageEvent
 
 __all__ = ["Batch", "FileState"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """One file and the ``offset`` in bytes up to which it has been read, always the start of a line.
+
+    ``size`` and ``mtime_ns`` are those the file had when it was read to its last complete line, so that a file that
+    still has them costs one stat. In the middle of a file ``mtime_ns`` is 0, which no file has, so it is read on.
+    """
+
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ usage, reserves or resets goes through here, so that the invariants hold in one 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits import Limit
@@ -21,7 +21,10 @@ from quota_scheduler.core.windows import Session, Window, window_at
 
 @dataclass(slots=True)
 class Tally:
-    """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets."""
+    """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets.
+
+    ``ramp`` is how long the starts of what waited for this window are spread after its beginning.
+    """
 
     id: int
     limit: Limit
@@ -35,6 +38,7 @@ class Tally:
     overrun: int = 0
     estimated: bool = False
     closed: bool = False
+    ramp: timedelta = timedelta(0)
     dirty: bool = field(default=True, compare=False)
 
     @property
@@ -166,12 +170,17 @@ class Board:
             tally.unleased += 0 if leased else charge
             tally.late += charge if tally.closed else 0
 
-    def reserve(self, ticket: int, binding: Binding, amount: int, *, running: bool) -> Reservation:
-        """Hold an amount for a ticket. A running lease opens a session at this instant, an offer does not yet."""
+    def reserve(
+        self, ticket: int, binding: Binding, amount: int, *, running: bool, whole: int | None = None
+    ) -> Reservation:
+        """Hold an amount for a ticket: of the ``whole`` it needs, what it can use before the reset.
+
+        A running lease opens a session at this instant, an offer does not yet.
+        """
         tally = self.opened(binding, self.now) if running else self._holder(binding)
         if tally is None:  # a session that ended in the future of a skewed clock: hold in the newest
             tally = self.tallies[binding.instance][-1]
-        held = Reservation(ticket, tally.id, binding.instance, amount, dirty=True)
+        held = Reservation(ticket, tally.id, binding.instance, amount, whole=max(amount, whole or 0), dirty=True)
         self.reservations.setdefault(ticket, []).append(held)
         tally.reserved += held.held
         tally.dirty = True
@@ -234,7 +243,7 @@ class Board:
             carried = [
                 held for row in self.reservations.values() for held in row if held.open and held.window == tally.id
             ]
-            carried = [held for held in carried if held.held]
+            carried = [held for held in carried if held.held or held.whole > held.spent]
             if isinstance(tally.limit.schedule, Session) and not carried:
                 continue
             binding = Binding(tally.limit, tally.value)
@@ -254,7 +263,8 @@ class Board:
         held.amount = held.spent
         held.dirty = tally.dirty = True
         before = held.before + held.reported
-        moved = Reservation(held.ticket, following.id, held.instance, rest, before=before, dirty=True)
+        rest = max(rest, held.whole - held.spent)
+        moved = Reservation(held.ticket, following.id, held.instance, rest, before=before, whole=rest, dirty=True)
         self.reservations[held.ticket].append(moved)
         following.reserved += rest
         following.dirty = True

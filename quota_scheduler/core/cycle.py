@@ -1,103 +1,54 @@
 """One cycle: a batch of requests against one snapshot, decided in order, one set of changes out.
 
     1  what has fallen due      resets, leases nobody renewed, offers nobody claimed, deadlines
-    2  what running work says   renew, release, withdraw: it returns room before anybody asks for it
-    3  who may start            arrivals are put in order with what waits, and never pass it
+    2  what running work says   renew, release, withdraw, revoke: it returns room before anybody asks for it
+    3  who may start            arrivals are put in line with what waits, and never pass it
     4  answers                  each request gets its ticket as it stands now
 
 Submit, renew, release, expire, reset and wake are inputs of this one motion. ``snapshot.now`` is the only time it sees.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 
-from quota_scheduler.core.admission import Admit, Defer, Held, Reject, Rooms, Verdict, decide
-from quota_scheduler.core.board import Board, Tally
-from quota_scheduler.core.counting import Change, count_once
+from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Verdict, decide, occupy
+from quota_scheduler.core.board import Binding, Tally
 from quota_scheduler.core.efficiency import optimization_level
-from quota_scheduler.core.limits import Limit, Mode
-from quota_scheduler.core.outlook import Outlook
-from quota_scheduler.core.queue import QueuePolicy, count_waiting, order, wake
+from quota_scheduler.core.leases import hear
+from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import (
-    Answer,
     Answered,
+    Hold,
     Read,
     Refusal,
     Refused,
     Release,
     Renew,
     Request,
+    Revoke,
+    Start,
     Submit,
     Withdraw,
 )
-from quota_scheduler.core.settlement import adopted, at_reset, attribute, is_of, merged, own_events, report, settle
+from quota_scheduler.core.settlement import at_reset
+from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.usage import Usage, UsageEvent
-
-GROWTH_SHARE = 4
-"""An overrun lease grows by a quarter of its reservation at a time: one runner cannot take all that is left."""
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """Everything a cycle needs, as of ``now``.
-
-    ``tickets`` are all that wait or are offered, and those that requests name or that have fallen due; ``keys`` the
-    tickets that submitted keys name. ``own_events`` are the ledger events that leases of named tickets were settled as,
-    ``session_events`` those of sessions that a request binds to a lease, ``transcribed`` the fences whose session has
-    ledger events since the lease began. ``run_used`` is what named runs used already,
-    ``past_leases`` earlier leases by the fence that a request names. ``running`` counts running leases by share.
-    """
-
-    now: datetime
-    board: Board
-    tickets: dict[int, Ticket]
-    keys: dict[str, int] = field(default_factory=dict)
-    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
-    run_caps: tuple[Limit, ...] = ()
-    run_used: Mapping[str, Usage] = field(default_factory=dict)
-    own_events: Mapping[tuple[str, str], UsageEvent] = field(default_factory=dict)
-    session_events: Mapping[str, Sequence[UsageEvent]] = field(default_factory=dict)
-    transcribed: frozenset[int] = frozenset()
-    past_leases: Mapping[int, Lease] = field(default_factory=dict)
-    running: Mapping[str, int] = field(default_factory=dict)
-    catching_up: frozenset[str] = frozenset()
-    next_ticket: int = 1
-    next_fence: int = 1
-    expire_leases: bool = True
-
-
-@dataclass(slots=True)
-class Decided:
-    """What a cycle changes and answers.
-
-    ``changes`` are corrections of the ledger, already counted on the board. ``decisions`` holds the verdict of each
-    arrival and each start.
-    """
-
-    answers: list[Answer] = field(default_factory=list)
-    tickets: dict[int, Ticket] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-    resets: list[Tally] = field(default_factory=list)
-    decisions: list[tuple[Ticket, Verdict]] = field(default_factory=list)
-    expired: list[Ticket] = field(default_factory=list)
-    past_leases: dict[int, tuple[int, Lease]] = field(default_factory=dict)
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.wake import wake
 
 
 class Cycle:
-    """The working state of one cycle; ``run`` is the whole of it."""
+    """One cycle; ``run`` is the whole of it."""
 
     def __init__(self, snapshot: Snapshot, policy: QueuePolicy) -> None:
-        self.snap, self.policy, self.now = snapshot, policy, snapshot.now
-        self.board = snapshot.board
-        self.out = Decided()
+        self.work, self.policy, self.now = Work(snapshot), policy, snapshot.now
+        self.snap, self.board, self.line, self.out = snapshot, snapshot.board, snapshot.line, self.work.out
+        self.rooms = self.work.rooms
         self.verdicts: dict[int, Verdict] = {}
-        self.stops: set[int] = set()
         self.present: set[int] = set()
-        self.positions: dict[int, int] = {}
-        self.rooms = Rooms(self.board, snapshot.outlooks, catching_up=snapshot.catching_up)
+        self.arrived: list[int] = []
 
     def run(self, requests: Sequence[Request]) -> Decided:
         """Go through the four steps."""
@@ -113,33 +64,42 @@ class Cycle:
 
     def _fall_due(self) -> None:
         self.out.resets = self.board.roll()
-        ended = {tally.id: tally for tally in self.out.resets}
-        for ticket in self._in_state(State.RUNNING):
+        for tally in self.out.resets:
+            self.work.touched.add(tally.instance)
+            following = self.board.current(Binding(tally.limit, tally.value))
+            following.ramp = self.policy.ramp_for(self.line.count(tally.instance))
+            following.dirty = True
+        self._lease_due({tally.id: tally for tally in self.out.resets})
+        for ticket in self.work.in_state(State.OFFERED):
+            if ticket.offer_until and ticket.offer_until <= self.now:
+                self._take_back(ticket)
+        for ticket in self.line.due(self.now):
+            if ticket.deadline and ticket.deadline <= self.now:
+                self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
+            else:
+                self.work.close(ticket, Outcome.WAITED_TOO_LONG, Reason.WAITED_TOO_LONG)
+
+    def _lease_due(self, ended: Mapping[int, Tally]) -> None:
+        """Leases go on over a reset, remembering what they had reported; those nobody renewed settle."""
+        for ticket in self.work.in_state(State.RUNNING):
             lease = ticket.lease
             crossed = [ended[h.window] for h in self.board.reservations.get(ticket.id, ()) if h.window in ended]
             if lease and crossed:
                 resets = [tally.window.ends_at for tally in crossed if tally.window]
-                ticket = self._put(replace(ticket, lease=at_reset(lease, min(resets))))
+                ticket = self.work.put(replace(ticket, lease=at_reset(lease, min(resets))))
             if lease and lease.expires_at <= self.now and self.snap.expire_leases:
                 self.out.expired.append(ticket)
-                self._close(ticket, Outcome.EXPIRED)
-        for ticket in self._in_state(State.OFFERED):
-            if ticket.offer_until and ticket.offer_until <= self.now:
-                self._take_back(ticket)
-        for ticket in self._in_state(State.WAITING):
-            if ticket.deadline and ticket.deadline <= self.now:
-                self._close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
-            elif ticket.wait_until and ticket.wait_until <= self.now:
-                self._close(ticket, Outcome.WAITED_TOO_LONG, Reason.WAITED_TOO_LONG)
+                self.work.close(ticket, Outcome.EXPIRED)
 
     def _take_back(self, ticket: Ticket) -> None:
         """An offer nobody claimed goes back with its age; the third time its ticket is abandoned."""
         if ticket.offers >= self.policy.max_offers:
-            self._close(ticket, Outcome.ABANDONED, Reason.ABANDONED)
+            self.work.close(ticket, Outcome.ABANDONED, Reason.ABANDONED)
             return
+        self.work.touch(ticket)
         for held in self.board.open_reservations(ticket.id):
             self.board.update(held, open=False)
-        self._put(replace(ticket, state=State.WAITING, offer_until=None))
+        self.work.put(replace(ticket, state=State.WAITING, offer_until=None))
 
     # 2 what running work says
 
@@ -154,116 +114,58 @@ class Cycle:
                 self.present.add(number)
                 return self._known(number), number
             case Withdraw(number):
-                return self._withdraw(number), number
+                return self._end(number, Outcome.WITHDRAWN), number
+            case Revoke(number):
+                return self._end(number, Outcome.REVOKED), number
+            case Hold(number, on):
+                return self._hold(number, on=on), number
+            case Start(number):
+                return self._force(number), number
             case Renew() | Release():
-                return self._hear(request), request.ticket
+                return hear(request, self.work), request.ticket
 
     def _known(self, number: int) -> Refused | None:
-        return None if number in self.snap.tickets else Refused(Refusal.NOT_FOUND)
+        return None if self.work.ticket(number) else Refused(Refusal.NOT_FOUND)
 
-    def _withdraw(self, number: int) -> Refused | None:
-        ticket = self.snap.tickets.get(number)
+    def _end(self, number: int, outcome: Outcome) -> Refused | None:
+        ticket = self.work.ticket(number)
         if ticket is None:
             return Refused(Refusal.NOT_FOUND)
         if ticket.state is not State.CLOSED:
-            self._close(ticket, Outcome.WITHDRAWN)
+            self.work.close(ticket, outcome)
         return None
 
-    def _hear(self, request: Renew | Release) -> Refused | None:
-        """A lease reports. An old fence has lost the right to go on, not its usage."""
-        ticket = self.snap.tickets.get(request.ticket)
-        if ticket is None or ticket.lease is None:
+    def _hold(self, number: int, *, on: bool) -> Refused | None:
+        ticket = self.work.ticket(number)
+        if ticket is None:
             return Refused(Refusal.NOT_FOUND)
-        if ticket.state is not State.RUNNING or ticket.lease.fence != request.fence:
-            return self._hear_late(ticket, request)
-        lease = replace(ticket.lease, reported=merged(ticket.lease.reported, request.usage))
-        ticket = self._put(self._bound(replace(ticket, lease=lease), request.session))
-        report(ticket, lease, self.board)
-        if isinstance(request, Release):
-            self._close(ticket, request.outcome)
-        else:
-            self._renew(ticket, request.ttl or lease.ttl)
+        self.work.put(replace(ticket, held=on))
+        self.work.touch(ticket)
         return None
 
-    def _bound(self, ticket: Ticket, session: str) -> Ticket:
-        """Bind an agent session to a lease: what its transcript has brought so far was this run all along."""
-        lease = ticket.lease
-        if lease is None or not session or session == lease.session:
-            return ticket
-        ticket = replace(ticket, lease=replace(lease, session=session))
-        events = self.snap.session_events.get(session, ())
-        changes = adopted(events, ticket)
-        self._book(changes)
-        kept = {old.identity for old, _ in changes if old}
-        attribute(ticket, [Change(None, new) for _, new in changes if new], self.board)
-        attribute(ticket, [Change(None, event) for event in events if event.identity not in kept], self.board)
-        return ticket
-
-    def _book(self, changes: Sequence[Change]) -> None:
-        for old, new in changes:
-            self.board.book(old, new, leased=True)
-        self.out.changes += changes
-
-    def _book_own(self, events: Sequence[UsageEvent]) -> None:
-        """Write a lease's own reports to the ledger; reported once more, only the difference counts."""
-        self._book(count_once(events, self.snap.own_events, {}))
-
-    def _hear_late(self, ticket: Ticket, request: Renew | Release) -> Refused | None:
-        """What a lease that has ended says: its usage is settled anew, the same keys, the larger total."""
-        lease = ticket.lease
-        if lease is None or lease.fence != request.fence:
-            lease = self.snap.past_leases.get(request.fence)
-        if lease is None:
-            return Refused(Refusal.STALE_FENCE, ticket)
-        more = replace(lease, reported=merged(lease.reported, request.usage))
-        if more == lease and isinstance(request, Release) and request.outcome is ticket.outcome:
-            return None  # the same release once more: its answer got lost
-        if more.fence not in self.snap.transcribed:
-            self._book_own(own_events(ticket, more, now=self.now))
-        if ticket.lease and ticket.lease.fence == more.fence:
-            self._put(replace(ticket, lease=more))
-        else:
-            self.out.past_leases[more.fence] = (ticket.id, more)
-        return Refused(Refusal.STALE_FENCE, self.snap.tickets[ticket.id])
-
-    def _renew(self, ticket: Ticket, ttl: timedelta) -> None:
-        assert ticket.lease is not None
-        self._put(replace(ticket, lease=replace(ticket.lease, expires_at=self.now + ttl, ttl=ttl)))
-        if not self._grow(ticket) or self._over_cap(ticket):
-            self.stops.add(ticket.id)
-
-    def _grow(self, ticket: Ticket) -> bool:
-        """Let an overrun reservation grow where there is room; False when an enforced limit has none."""
-        fits = True
-        for held in self.board.open_reservations(ticket.id):
-            tally = self.board.tally_of(held)
-            if not held.overrun or tally.limit.unit is Unit.LEASES:
-                continue
-            more = max(1, held.amount // GROWTH_SHARE)
-            room = tally.amount - tally.spent - tally.reserved
-            if room >= more:
-                self.board.update(held, amount=held.spent + more)
-            elif tally.limit.mode is Mode.ENFORCE and not tally.closed:
-                fits = False
-        return fits
-
-    def _over_cap(self, ticket: Ticket) -> bool:
-        lease = ticket.lease
-        used = self.snap.run_used.get(ticket.run_id, Usage()).at_least(lease.usage if lease else Usage())
-        return any(cap.charge(used) > cap.amount for cap in self._caps(ticket) if cap.mode is Mode.ENFORCE)
-
-    def _caps(self, ticket: Ticket) -> list[Limit]:
-        return [cap for cap in self.snap.run_caps if cap.selects(ticket.labels)]
+    def _force(self, number: int) -> Refused | None:
+        """An operator lets a ticket start whatever its limits say; it reserves all the same."""
+        ticket = self.work.ticket(number)
+        if ticket is None:
+            return Refused(Refusal.NOT_FOUND)
+        if ticket.state is State.WAITING:
+            self.line.remove(number)
+            occupy(ticket, self.rooms, running=False)
+            self._offer(replace(ticket, held=False))
+        return None
 
     # 3 who may start
 
     def _arrive(self, draft: Ticket) -> tuple[Refused | None, int]:
         """Find the ticket a key names, or take in a new one."""
-        known = self.snap.tickets.get(self.snap.keys.get(draft.key, 0))
+        known = self.work.ticket(self.snap.keys.get(draft.key, 0))
         if known and known.body != draft.body:
             return Refused(Refusal.KEY_REUSED, known), known.id
         if known and known.state is State.CLOSED and known.outcome in REOPENING:
-            known = self._put(replace(known, state=State.WAITING, outcome=None, closed_at=None, offers=0, lease=None))
+            known = self.work.put(
+                replace(known, state=State.WAITING, outcome=None, closed_at=None, offers=0, lease=None)
+            )
+            self.work.touch(known)
         if known is None:
             known = self._take_in(draft)
         self.present.add(known.id)
@@ -271,36 +173,63 @@ class Cycle:
 
     def _take_in(self, draft: Ticket) -> Ticket:
         number, self.snap.next_ticket = self.snap.next_ticket, self.snap.next_ticket + 1
-        ticket = self._put(replace(draft, id=number))
         self.snap.keys[draft.key] = number
-        if cap := self._beyond_cap(ticket):
-            self.verdicts[number] = cap
-            self.out.decisions.append((ticket, cap))
-            self._close(ticket, Outcome.REJECTED, Reason.RUN_CAP)
+        ticket = replace(draft, id=number)
+        never = self._beyond_cap(ticket) or decide(ticket, self.rooms, now=self.now)
+        ticket = self.work.put(ticket)
+        if isinstance(never, Reject):
+            self.verdicts[number] = never
+            self.out.decisions.append((ticket, never))
+            self.work.close(ticket, Outcome.REJECTED, never.reason)
+        else:
+            self.arrived.append(number)
+            self.work.touch(ticket)
         return ticket
 
     def _beyond_cap(self, ticket: Ticket) -> Reject | None:
         """Reject what would take its run over the cap; in mode warn it is only counted."""
         used = self.snap.run_used.get(ticket.run_id, Usage())
-        for cap in self._caps(ticket):
+        for cap in self.work.caps(ticket):
             if cap.mode is Mode.ENFORCE and cap.charge(used.plus(ticket.estimate.reserve)) > cap.amount:
                 return Reject(Reason.RUN_CAP, (Held(cap.id, Reason.RUN_CAP, self.now),))
         return None
 
     def _start_what_may(self) -> None:
-        waiting = self._in_state(State.WAITING)
-        for ticket in waiting:
-            count_waiting(ticket, self.rooms)
-        ordered = order(waiting, self.snap.running, self.policy, now=self.now)
-        self.verdicts |= wake(ordered, self.rooms, self.board, present=self.present, now=self.now)
-        for ticket in ordered:
-            self._apply(ticket, self.verdicts[ticket.id])
-        for ticket in self._in_state(State.OFFERED):
+        """A pass over the groups that something has touched; what one slice cannot do the next one does."""
+        touched = None if self.snap.look_at_all else self.work.touched
+        if not self.snap.hold:
+            done = wake(
+                self.line,
+                self.rooms,
+                self.snap.groups.union(self.line.groups(touched)),
+                running=self.snap.running,
+                policy=self.policy,
+                present=self.present,
+                shadows=self.snap.shadows,
+            )
+            self.verdicts |= {ticket.id: verdict for ticket, verdict in done.verdicts}
+            self.out.groups, self.out.next_slot = frozenset(done.rest), done.next_slot
+            self.out.shadows = done.shadows if done.rest else {}
+            for ticket, verdict in done.verdicts:
+                self._apply(ticket, verdict)
+        for number in self.arrived:
+            if waiting := self.line.get(number):
+                self._apply(waiting, self._verdict(waiting))
+        for ticket in self.work.in_state(State.OFFERED):
             if ticket.id in self.present:
                 self.board.begin(ticket.id)
                 self._grant(ticket)
-        still = [ticket.id for ticket in ordered if self.snap.tickets[ticket.id].state is State.WAITING]
-        self.positions = {number: place for place, number in enumerate(still, 1)}
+
+    def _verdict(self, ticket: Ticket) -> Verdict:
+        """The verdict of a ticket that waits: as just decided, or as it would be now."""
+        found = self.verdicts.get(ticket.id)
+        if found is None:
+            found = decide(ticket, self.rooms, now=self.now)
+            if isinstance(found, Admit):  # it would fit, but a hold, a ramp or somebody ahead keeps it back
+                reason = Reason.HELD if self.snap.hold else Reason.PACED
+                found = Defer(self.out.next_slot or self.now + RETRY, reason, ())
+            self.verdicts[ticket.id] = found
+        return found
 
     def _apply(self, ticket: Ticket, verdict: Verdict) -> None:
         first = not ticket.was_deferred
@@ -310,41 +239,43 @@ class Cycle:
             case Admit() if ticket.id in self.present:
                 self._grant(replace(ticket, reason=Reason.FITS))
             case Admit():
-                until = self.now + self.policy.claim_within
-                self._put(
-                    replace(
-                        ticket, state=State.OFFERED, offers=ticket.offers + 1, offer_until=until, reason=Reason.FITS
-                    )
-                )
+                self._offer(ticket)
             case Reject(reason):
-                self._close(ticket, Outcome.REJECTED, reason)
+                self.work.close(ticket, Outcome.REJECTED, reason)
             case Defer(_, reason) if first:
-                self._put(replace(ticket, was_deferred=True, reason=reason))
+                self.work.put(replace(ticket, was_deferred=True, reason=reason))
+
+    def _offer(self, ticket: Ticket) -> None:
+        until = self.now + self.policy.claim_within
+        self.work.put(
+            replace(ticket, state=State.OFFERED, offers=ticket.offers + 1, offer_until=until, reason=Reason.FITS)
+        )
 
     def _grant(self, ticket: Ticket) -> None:
         fence, self.snap.next_fence = self.snap.next_fence, self.snap.next_fence + 1
         lease = Lease(fence, self.now, self.now + ticket.ttl, ticket.ttl, ticket.session)
-        self._put(replace(ticket, state=State.RUNNING, offer_until=None, lease=lease))
+        self.work.put(replace(ticket, state=State.RUNNING, offer_until=None, lease=lease))
 
     # 4 answers
 
     def _answer(self, request: Request, number: int) -> Answered:
         if isinstance(request, Submit) and request.dry_run:
             return self._only_decide(request.draft)
-        ticket = self.snap.tickets[number]
+        ticket = self.work.ticket(number)
+        assert ticket is not None
         verdict = self.verdicts.get(number)
         if verdict is None and ticket.state in (State.OFFERED, State.RUNNING):
             verdict = Admit()
-        if verdict is None and ticket.state is State.WAITING:
-            verdict = decide(ticket, self.rooms, now=self.now)
+        if ticket.state is State.WAITING:
+            verdict = self._verdict(ticket)
         if verdict is None and ticket.outcome is Outcome.REJECTED:
             verdict = Reject(ticket.reason, ())
         return Answered(
             ticket,
             verdict,
-            position=self.positions.get(number),
+            position=self.line.place(number, self.snap.running, self.policy, now=self.now),
             reserved=self._held(ticket),
-            stop=number in self.stops,
+            stop=number in self.work.stops,
             optimization=self._optimization(ticket),
         )
 
@@ -365,28 +296,6 @@ class Cycle:
         ]
         left = [(r.allowance(self.now) - r.tally.spent - r.tally.reserved, r.tally.amount) for r in rooms]
         return optimization_level(*min(left, key=lambda pair: pair[0] / pair[1], default=(1, 1)))
-
-    # bookkeeping
-
-    def _in_state(self, state: State) -> list[Ticket]:
-        return [ticket for _, ticket in sorted(self.snap.tickets.items()) if ticket.state is state]
-
-    def _put(self, ticket: Ticket) -> Ticket:
-        self.snap.tickets[ticket.id] = self.out.tickets[ticket.id] = ticket
-        return ticket
-
-    def _close(self, ticket: Ticket, outcome: Outcome, reason: Reason | None = None) -> None:
-        counts = bool(ticket.lease) and self._has_transcript(ticket)
-        closed, events = settle(ticket, self.board, outcome, session_counts=counts, now=self.now)
-        self._book_own(events)
-        self._put(replace(closed, reason=reason or closed.reason))
-
-    def _has_transcript(self, ticket: Ticket) -> bool:
-        lease = ticket.lease
-        if lease is None or not lease.session:
-            return False
-        fresh = self.snap.session_events.get(lease.session, ())
-        return lease.fence in self.snap.transcribed or any(is_of(event, lease) for event in fresh)
 
 
 def run(requests: Sequence[Request], snapshot: Snapshot, policy: QueuePolicy) -> Decided:

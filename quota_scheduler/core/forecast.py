@@ -9,20 +9,20 @@ Method, measured figures and what did not help: docs/explanation/forecasting.md.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quota_scheduler.core import forecast_days as day_model
 from quota_scheduler.core import forecast_sessions as session_model
 from quota_scheduler.core.calibration import Calibration, observe
+from quota_scheduler.core.forecast_days import Quantiles
 from quota_scheduler.core.forecast_risk import Risk, is_spike, risk_band
 from quota_scheduler.core.forecast_series import (
     DAY,
-    EVEN,
     Buckets,
     History,
     Series,
@@ -54,11 +54,10 @@ __all__ = [
     "risk_band",
 ]
 
-Array = NDArray[np.float64]
-KNOTS = np.array([0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0])
+KNOTS = (0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0)
+"""Where the fan is computed, as parts of what is left of the window."""
 LARGEST = 1e300
 CHUNK = 200
-"""Limits computed together: few enough for their numbers to stay in the processor's cache."""
 
 
 class Span(Protocol):
@@ -124,34 +123,16 @@ def project_many(
     if not histories:
         return []
     nothing: Sequence[None] = [None] * len(histories)
-    states = calibrations or nothing
     rows = [series(h, now, step, s) for h, s in zip(histories, since or nothing, strict=True)]
-    spread = np.array([state.spread if state else (1.0, 1.0) for state in states])
-    seconds = np.array([_left(window, now) for window in windows])[:, None] * KNOTS
-    parts = [
-        _by_days(rows[i : i + CHUNK], seconds[i : i + CHUNK], spread[i : i + CHUNK]) for i in range(0, len(rows), CHUNK)
-    ]
-    fan, usual = parts[0] if len(parts) == 1 else (np.concatenate(p) for p in zip(*parts, strict=True))
     return [
-        _forecast(
-            row,
-            window,
-            now,
-            _so_far(row, window, now) if exact is None else float(exact),
-            float(committed),
-            (times, paths, float(level)),
-            state,
-            cap,
-        )
-        for row, window, exact, committed, times, paths, level, state, cap in zip(
+        _forecast(row, window, now, wild, exact, float(committed), state, cap)
+        for row, window, wild, exact, committed, state, cap in zip(
             rows,
             windows,
+            _volatility(rows),
             used or nothing,
             known or [0] * len(rows),
-            seconds,
-            fan,
-            usual,
-            states,
+            calibrations or nothing,
             rate_caps or nothing,
             strict=True,
         )
@@ -182,46 +163,45 @@ def replay(
     return calibration
 
 
-def _by_days(rows: Sequence[Series], seconds: Array, spread: Array) -> tuple[Array, Array]:
-    """Run the day model over all rows: quantiles of the rest, usual level a day."""
-    days = np.array([row.days for row in rows])
-    head, begun, observed = np.array([(row.head, row.begun, row.observed) for row in rows]).T
-    unit = np.maximum(days.max(axis=1), 1e-300)
-    days /= unit[:, None]
-    whole = np.where(begun[:, None] > 0, days[:, 1:], days[:, :-1]) if begun.any() else days[:, :-1]
-    complete = np.floor(observed - begun + 1e-6)
-    even = all(row.ahead is None for row in rows)
-    shape = None if even else np.array([EVEN if row.ahead is None else row.ahead for row in rows])
-    ahead = day_model.effective(seconds / DAY, day_model.weekdays(whole, complete), begun, shape)
-    wild = day_model.volatility(whole, complete)
-    wild[observed < SUFFICIENT_DAYS] = day_model.UNSEEN
-    level = day_model.levels(days, head, observed)
-    fan = day_model.rest(level, ahead, wild, spread)
-    fan *= unit[:, None, None]
-    return fan, day_model.tomorrow(level) * unit
+def _volatility(rows: Sequence[Series]) -> list[float]:
+    """Return the volatility of each series, computed in slices that stay in the processor's cache."""
+    found: list[float] = []
+    for i in range(0, len(rows), CHUNK):
+        part = rows[i : i + CHUNK]
+        whole = np.array([row.whole for row in part])
+        seen = np.array([row.complete for row in part])
+        found += day_model.volatility(whole, seen).tolist()
+    return [
+        wild if row.observed >= SUFFICIENT_DAYS else day_model.UNSEEN for wild, row in zip(found, rows, strict=True)
+    ]
 
 
 def _forecast(
     row: Series,
     window: Span,
     now: datetime,
-    used: float,
+    volatility: float,
+    exact: float | None,
     known: float,
-    model: tuple[Array, Array, float],
     calibration: Calibration | None,
     cap: float | None,
 ) -> Forecast:
     """Put together what one window's forecast says."""
-    seconds, fan, level = model
     start, moment = window.starts_at.timestamp(), now.timestamp()
     length = max(window.ends_at.timestamp() - start, 1.0)
-    method = "days"
+    left = max(0.0, (window.ends_at - max(now, window.starts_at)).total_seconds())
+    seconds = [left * part for part in KNOTS]
+    spread = calibration.spread if calibration else (1.0, 1.0)
+    used = row.between(start, moment) if exact is None else float(exact)
+    days = row.days.tolist()
+    level = day_model.level(days, row.head, row.observed)
+    factors = day_model.weekdays(days[1:] if row.begun else days, row.complete)
+    ahead = day_model.effective([at / DAY for at in seconds], factors, row.begun, row.ahead)
+    fan, method = day_model.rest(level, ahead, volatility, spread), "days"
     if session_model.applies(length, row.step):
-        spread = calibration.spread if calibration else (1.0, 1.0)
         found = session_model.rest(row, start, moment, used, seconds, length, spread)
         if found is not None:
-            method = "sessions"
-            fan = found[1] * found[0] + (1.0 - found[1]) * fan
+            fan, method = _mixed(found[0], fan, found[1]), "sessions"
     knots = _bounded(seconds, fan, known, cap)
     lately = min(max(moment - start, 1.0), length / 7)
     enough = row.observed >= SUFFICIENT_DAYS
@@ -233,44 +213,58 @@ def _forecast(
         known=known,
         knots=knots,
         rate=row.between(moment - lately, moment) / lately,
-        level=level,
-        trend=_trend(row),
+        level=level.tomorrow,
+        trend=_trend(days, row.observed),
         observed_days=row.observed,
         confidence=confidence(used, knots[-1]) if enough else None,
         method=method if enough else "insufficient history",
-        record=calibration.record(float(seconds[-1]) / length) if calibration else TrackRecord(),
+        record=calibration.record(left / length) if calibration else TrackRecord(),
     )
 
 
-def _trend(row: Series) -> float | None:
+def _trend(days: Sequence[float], observed: float) -> float | None:
     """Return the last week's daily level over that of the three weeks before, minus 1; None when not comparable."""
-    before = float(row.days[7:28].sum()) / 3
-    return float(row.days[:7].sum()) / before - 1.0 if before > 0 and row.observed >= 28 else None
+    before = sum(days[7:28]) / 3
+    return sum(days[:7]) / before - 1.0 if before > 0 and observed >= 28 else None
 
 
-def _bounded(seconds: Array, fan: Array, known: float, cap: float | None) -> tuple[Knot, ...]:
+def _mixed(first: Sequence[Quantiles], second: Sequence[Quantiles], share: float) -> list[Quantiles]:
+    """Return ``share`` of the first fan and the remainder of the second."""
+    if share >= 1:
+        return list(first)
+    rest = 1.0 - share
+    return [
+        (share * a[0] + rest * b[0], share * a[1] + rest * b[1], share * a[2] + rest * b[2])
+        for a, b in zip(first, second, strict=True)
+    ]
+
+
+def _bounded(seconds: Sequence[float], fan: Sequence[Quantiles], known: float, cap: float | None) -> tuple[Knot, ...]:
     """Put in what is known already and what the rate allows.
 
-    Known usage arrives within a day; what it adds to the day's median was not expected and comes on
-    top.
+    Known usage arrives within a day; what it adds to the day's median was not expected and comes on top.
     """
-    rest = fan
-    if known > 0:
-        soon = max(min(DAY, float(seconds[-1])), 1.0)
-        arrived = np.minimum(1.0, seconds / soon)
-        surprise = max(0.0, known - float(np.interp(soon, seconds, fan[:, 1])))
-        rest = np.maximum(fan + (surprise * arrived)[:, None], (known * arrived)[:, None])
-    if cap is not None:
-        rest = np.minimum(rest, (seconds * cap)[:, None])
-    rows = np.minimum(rest, LARGEST).tolist()
-    return tuple((at, row[0], row[1], row[2]) for at, row in zip(seconds.tolist(), rows, strict=True))
+    if known <= 0 and cap is None:
+        return tuple(
+            (at, min(low, LARGEST), min(middle, LARGEST), min(high, LARGEST))
+            for at, (low, middle, high) in zip(seconds, fan, strict=True)
+        )
+    most = [min(cap * at, LARGEST) if cap is not None else LARGEST for at in seconds]
+    soon = max(min(DAY, seconds[-1]), 1.0)
+    surprise = max(0.0, known - _median_at(soon, seconds, fan)) if known > 0 else 0.0
+    knots = []
+    for at, top, quantiles in zip(seconds, most, fan, strict=True):
+        arrived = min(1.0, at / soon)
+        floor, more = known * arrived, surprise * arrived
+        low, middle, high = (min(max(value + more, floor), top) for value in quantiles)
+        knots.append((at, low, middle, high))
+    return tuple(knots)
 
 
-def _so_far(row: Series, window: Span, now: datetime) -> float:
-    """Return the usage of the window so far, from the buckets."""
-    return row.between(window.starts_at.timestamp(), now.timestamp())
-
-
-def _left(window: Span, now: datetime) -> float:
-    """Return the seconds of the window that are still to come."""
-    return max(0.0, (window.ends_at - max(now, window.starts_at)).total_seconds())
+def _median_at(moment: float, seconds: Sequence[float], fan: Sequence[Quantiles]) -> float:
+    """Return the median of what comes before ``moment``, between the knots."""
+    i = bisect_left(seconds, moment)
+    if i == 0 or i == len(seconds):
+        return fan[i - 1 if i else 0][1]
+    part = (moment - seconds[i - 1]) / (seconds[i] - seconds[i - 1])
+    return fan[i - 1][1] + part * (fan[i][1] - fan[i - 1][1])

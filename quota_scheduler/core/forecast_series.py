@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 DAY = 86_400.0
 KEEP_DAYS = 124
 SHAPE_DAYS = 28
-SHAPE_WEIGHT = 7.0
+SHAPE_WEIGHT = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,22 @@ class Series:
     head: float
     begun: float
     observed: float
-    ahead: Array | None
+    ahead: list[float] | None
     starts: Array
     values: Array
     sums: Array
     step: float
     newest: float
+
+    @property
+    def whole(self) -> Array:
+        """The whole days, newest first."""
+        return self.days[1:] if self.begun else self.days[:-1]
+
+    @property
+    def complete(self) -> float:
+        """How many whole days have been seen."""
+        return math.floor(self.observed - self.begun + 1e-6)
 
     def total(self, moments: Array) -> Array:
         """Return the usage before each of ``moments`` (seconds since 1970), a cut bucket in proportion."""
@@ -89,9 +99,6 @@ class Series:
             return 0.0
         long = self.newest if i == self.starts.size - 1 else self.step
         return float(self.sums[i] + min((moment - self.starts[i]) / long, 1.0) * self.values[i])
-
-
-EVEN = np.linspace(0.0, 1.0, 25)
 
 
 def series(history: History, now: datetime, step: timedelta, since: datetime | None = None) -> Series:
@@ -131,7 +138,7 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
 _ZERO = np.zeros(1)
 
 
-def _shape(ages: Array, values: Array) -> Array:
+def _shape(ages: Array, values: Array) -> list[float]:
     """Return the usual cumulative share of a day by hours ahead of now, shrunk towards an even day."""
     hours = np.ceil(ages / 3_600.0 - 1e-9) - 1
     inside = hours < 24 * SHAPE_DAYS
@@ -139,4 +146,4 @@ def _shape(ages: Array, values: Array) -> Array:
     day = np.bincount(back // 24, weights=values[inside], minlength=SHAPE_DAYS)
     share = values[inside] / np.maximum(day[back // 24], 1e-300)
     profile = np.bincount(23 - back % 24, weights=share, minlength=24) + SHAPE_WEIGHT / 24
-    return np.concatenate((_ZERO, np.cumsum(profile) / profile.sum()))
+    return [0.0, *(np.cumsum(profile) / profile.sum()).tolist()]

@@ -11,10 +11,12 @@ another.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast_days import Quantiles
 from quota_scheduler.core.forecast_series import DAY, Series
 
 Array = NDArray[np.float64]
@@ -34,9 +36,15 @@ def applies(length: float, step: float) -> bool:
 
 
 def rest(
-    row: Series, start: float, now: float, used: float, seconds: Array, length: float, spread: tuple[float, float]
-) -> tuple[Array, float] | None:
-    """Return the 10, 50 and 90 % quantiles of usage ``seconds`` from now, and how much to trust them (0–1).
+    row: Series,
+    start: float,
+    now: float,
+    used: float,
+    ahead: Sequence[float],
+    length: float,
+    spread: tuple[float, float],
+) -> tuple[list[Quantiles], float] | None:
+    """Return the 10, 50 and 90 % quantiles of usage in the seconds ``ahead``, and how much to trust them (0–1).
 
     ``start`` and ``now`` are seconds since 1970, ``spread`` the calibration factors of both halves.
     None when no whole session lies in the past.
@@ -44,6 +52,7 @@ def rest(
     opened = _sessions(row, start, length)
     if not opened.size:
         return None
+    seconds = np.array(ahead)
     elapsed = max(0.0, now - start)
     fifth = length / FIFTH
     moments = np.concatenate(([0.0, max(0.0, elapsed - fifth)], elapsed + seconds))
@@ -65,8 +74,8 @@ def rest(
     median = NEIGHBOURS * middle + (1.0 - NEIGHBOURS) * kept_up
     below = np.minimum(median, np.maximum(median - low, 0.0) * spread[0])
     above = np.maximum(high - median, 0.0) * spread[1]
-    fan = np.stack((median - below, median, median + above), axis=1)
-    return fan, min(1.0, opened.size / ENOUGH)
+    fan = zip((median - below).tolist(), median.tolist(), (median + above).tolist(), strict=True)
+    return list(fan), min(1.0, opened.size / ENOUGH)
 
 
 def _sessions(row: Series, start: float, length: float) -> Array:

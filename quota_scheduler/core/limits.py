@@ -56,7 +56,8 @@ class Limit:
     """A rule: at most ``amount`` of ``unit`` per window, for what ``match`` selects; one instance per ``per`` value.
 
     ``amount`` and ``overrides`` are in the base of the unit, ``weights`` per mille by token kind. ``holdback`` None is
-    the default: a tenth while there are fewer than seven days of history.
+    the default: a tenth while there are fewer than seven days of history. A member of the pool ``parent`` may borrow up
+    to ``borrow`` of what the others do not need, and lends up to ``lend`` of its own (None: all of it).
     """
 
     id: str
@@ -73,6 +74,9 @@ class Limit:
     mode: Mode = Mode.ENFORCE
     policy: Policy = Policy.TWO_SIDED
     zone: str = "UTC"
+    parent: str = ""
+    borrow: int = 0
+    lend: int | None = None
 
     def selects(self, labels: Labels) -> bool:
         """Whether usage or a ticket with these labels counts against this limit."""

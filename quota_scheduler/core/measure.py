@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.admission import Room, admits, need
+from quota_scheduler.core.admission import admits
 from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.burn import burns
 from quota_scheduler.core.efficiency import optimization_level
@@ -15,6 +15,7 @@ from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.outlook import KNOTS, Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.readings import ClassReading, LimitReading
+from quota_scheduler.core.rooms import Room, need
 from quota_scheduler.core.tickets import Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.core.windows import Calendar, PerRun, Session

@@ -1,17 +1,15 @@
-"""The throttle queue: who goes first, and who goes now.
+"""The throttle queue: who goes first.
 
-Order: priority class; within it age lifts a ticket one rank for every ageing step it has waited, in order only and
-never in eligibility; then fair share; then arrival. A smaller ticket may pass a larger one that does not fit
-(backfill), but never takes room that the larger one will get as soon as running work returns it.
+Priority class; within it age lifts a ticket one rank for every ageing step it has waited, in order only and never in
+eligibility; then fair share; then arrival. Who goes now is ``core/wake.py``.
 """
 
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.admission import Admit, Reject, Rooms, Verdict, decide, need, occupy
-from quota_scheduler.core.board import Board
 from quota_scheduler.core.tickets import Ticket
 
 
@@ -23,6 +21,18 @@ class QueuePolicy:
     fair_share: str = "team"
     claim_within: timedelta = timedelta(minutes=2)
     max_offers: int = 3
+    ramp: timedelta = timedelta(seconds=30)
+    ramp_step: timedelta = timedelta(milliseconds=50)
+
+    def ramp_for(self, waiting: int) -> timedelta:
+        """Over how long the starts of so many tickets are spread after a reset: a step each, up to the whole ramp."""
+        return min(self.ramp, (waiting - 1) * self.ramp_step) if waiting > 1 else timedelta(0)
+
+
+def slot(ticket: Ticket, starts_at: datetime, ramp: timedelta) -> datetime:
+    """When a ticket that waited for a window may start: the place on the ramp that its id gives it, everywhere."""
+    share = zlib.crc32(str(ticket.id).encode()) / 2**32
+    return starts_at + ramp * share
 
 
 def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> list[Ticket]:
@@ -49,39 +59,3 @@ def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePo
 def rank(ticket: Ticket, policy: QueuePolicy, *, now: datetime) -> int:
     """A ticket's place by class and age; lower goes first, and age can lift it above every class."""
     return ticket.priority.rank - int((now - ticket.waiting_since) / policy.aging_step)
-
-
-def count_waiting(ticket: Ticket, rooms: Rooms, sign: int = 1) -> None:
-    """Enter a waiting ticket in the sums that lower classes leave room for, or take it out."""
-    for room in rooms.of(ticket):
-        room.waiting[ticket.priority.rank] += sign * need(ticket, room.binding)
-
-
-def wake(
-    ordered: Iterable[Ticket], rooms: Rooms, board: Board, *, present: set[int], now: datetime
-) -> dict[int, Verdict]:
-    """Decide every waiting ticket in order; each one admitted reserves, so that the next sees what is left.
-
-    ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Returns the
-    verdict of each.
-    """
-    verdicts: dict[int, Verdict] = {}
-    for ticket in ordered:
-        verdict = verdicts[ticket.id] = decide(ticket, rooms, now=now)
-        if isinstance(verdict, Admit):
-            count_waiting(ticket, rooms, -1)
-            occupy(ticket, rooms.of(ticket), board, running=ticket.id in present)
-        elif isinstance(verdict, Reject):
-            count_waiting(ticket, rooms, -1)
-        else:
-            _keep_room(ticket, rooms, now)
-    return verdicts
-
-
-def _keep_room(ticket: Ticket, rooms: Rooms, now: datetime) -> None:
-    """Cast a shadow where a ticket will start as soon as running work returns what it reserved."""
-    found = rooms.of(ticket)
-    if any(room.tally.spent + need(ticket, room.binding) > room.ceiling(ticket.priority, now) for room in found):
-        return  # waits for a reset whatever happens before it: who passes does not delay it
-    for room in found:
-        room.shadow += need(ticket, room.binding)

@@ -52,7 +52,29 @@ class Release:
     outcome: Outcome = Outcome.COMPLETED
 
 
-Request = Submit | Read | Withdraw | Renew | Release
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """An operator takes a lease away."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An operator keeps a ticket from starting, or lets it go on."""
+
+    ticket: int
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An operator lets a waiting ticket start, whatever its limits say."""
+
+    ticket: int
+
+
+Request = Submit | Read | Withdraw | Renew | Release | Revoke | Hold | Start
 
 
 class Refusal(StrEnum):

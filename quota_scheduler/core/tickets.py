@@ -71,6 +71,7 @@ class Estimate:
 
     ``source`` says how we know (declared, workflow, task_type, provider, constants), ``declared`` whether the runner
     gave the amount itself; ``confidence`` 0-1. ``estimated_cost`` says that no price is known for the model.
+    ``duration`` is how long the run is expected to take, None when nobody knows.
     """
 
     median: Usage
@@ -79,6 +80,7 @@ class Estimate:
     declared: bool = True
     confidence: float = 1.0
     estimated_cost: bool = False
+    duration: timedelta | None = None
 
 
 ModelUsage = tuple[tuple[str, Usage], ...]
@@ -114,7 +116,9 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked."""
+    """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked.
+
+    ``held``: an operator keeps it from starting."""
 
     id: int
     key: str
@@ -138,6 +142,7 @@ class Ticket:
     reason: Reason = Reason.FITS
     closed_at: datetime | None = None
     was_deferred: bool = False
+    held: bool = False
 
     @property
     def run_id(self) -> str:
@@ -151,7 +156,8 @@ class Reservation:
 
     ``amount`` was reserved here; ``reported`` of it came through the lease, ``ledgered`` through the session's
     transcript. Both describe the same run, so the larger counts, not the sum. ``before`` is what the lease had reported
-    when an earlier window ended: its reports are totals of the run, and that part belongs there.
+    when an earlier window ended: its reports are totals of the run, and that part belongs there. ``whole`` is what the
+    run needs from this window on, of which ``amount`` is the part it can use before the reset.
     """
 
     ticket: int
@@ -162,6 +168,7 @@ class Reservation:
     ledgered: int = 0
     before: int = 0
     open: bool = True
+    whole: int = 0
     dirty: bool = field(default=False, compare=False)
 
     @property

@@ -13,7 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|m|min|h|d|w)", re.IGNORECASE)
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(sec|s|min|m|h|d|w)", re.IGNORECASE)
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _CLOCK = re.compile(r"^([01]?\d|2[0-3]):([0-5]\d)$")
 
@@ -138,17 +138,23 @@ def parse_span(text: str | int | float | timedelta) -> timedelta:
     """
     if isinstance(text, timedelta):
         span = text
-    elif isinstance(text, int | float) and not isinstance(text, bool):
-        span = timedelta(seconds=text)
     else:
-        compact = str(text).replace(" ", "")
-        parts = _SPAN.findall(compact)
-        if not parts or "".join(number + unit for number, unit in parts) != compact:
-            raise ValueError(f"{text!r} is not a length of time: write 5h, 30m or 1h30m")
-        span = timedelta(seconds=sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts))
+        is_number = isinstance(text, int | float) and not isinstance(text, bool)
+        try:
+            span = timedelta(seconds=float(text) if is_number else _seconds(str(text)))
+        except (ValueError, OverflowError):  # not a number, or longer than any calendar
+            raise ValueError(f"{text!r} is not a length of time: write 5h, 30m or 1h30m") from None
     if span <= timedelta(0):
         raise ValueError(f"{text!r} is not a length of time: it must be more than nothing")
     return span
+
+
+def _seconds(text: str) -> float:
+    compact = text.replace(" ", "")
+    parts = _SPAN.findall(compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
+        raise ValueError
+    return sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
 
 
 def parse_starts(every: Every, text: str | int) -> tuple[int, time]:

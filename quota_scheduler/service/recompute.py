@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core import alerts as alert_engine
 from quota_scheduler.core import measure
-from quota_scheduler.core.admission import Room
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
 from quota_scheduler.core.board import Binding, Board
@@ -29,6 +28,7 @@ from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.published import limit_document, outlook_document
 from quota_scheduler.core.readings import CacheReading, Counter, LimitReading, Readings, RunReading, SourceReading
+from quota_scheduler.core.rooms import Room
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.store import Store, Transaction, counters, ledger, outbox, tickets, windows
 from quota_scheduler.store import alerts as alert_store

@@ -108,7 +108,8 @@ def _replaced_reports(tx: Transaction, changes: Sequence[Change], leases: dict[s
 
 def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Ticket]], limits: Sequence[Limit]) -> None:
     oldest = min(event.at for change in changes for event in change if event)
-    board = windows.load(tx, limits, since=oldest)
+    running = {t.id for row in leases.values() for t in row if t.state is State.RUNNING}
+    board = windows.load(tx, limits, since=oldest, tickets=running)
     windows.open_for(tx, board, (new.labels for _, new in changes if new))
     ledger.apply(tx, changes)
     bound = {ticket.run_id for row in leases.values() for ticket in row}

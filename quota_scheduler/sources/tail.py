@@ -19,6 +19,10 @@ LONGEST_LINE = 1 << 26
 """A line longer than 64 MiB is skipped and counted as garbled, so that one file cannot take all memory."""
 
 
+_LARGEST_INTEGER = 2**63 - 1
+"""The largest a database column holds; some file systems number their files beyond it."""
+
+
 @dataclass(slots=True)
 class Listing:
     """What one walk over the roots found: files to read with the offset to start at, oldest change first."""
@@ -92,12 +96,11 @@ def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], found: List
         return
     found.seen.add(entry.path)
     old = known.get(entry.path)
-    if old and (old.inode, old.size, old.mtime_ns) == (stat.st_ino, stat.st_size, stat.st_mtime_ns):
+    inode = stat.st_ino & _LARGEST_INTEGER
+    if old and (old.inode, old.size, old.mtime_ns) == (inode, stat.st_size, stat.st_mtime_ns):
         return
-    same = old is not None and old.inode == stat.st_ino and old.offset <= stat.st_size
-    found.todo.append(
-        FileState(entry.path, stat.st_ino, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0)
-    )
+    same = old is not None and old.inode == inode and old.offset <= stat.st_size
+    found.todo.append(FileState(entry.path, inode, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0))
 
 
 def _why(path: str, error: Exception) -> str:

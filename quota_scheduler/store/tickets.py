@@ -16,15 +16,26 @@ from quota_scheduler.store import Transaction
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
 _TICKET = (
     "id, key, body, state, priority, labels, estimate, created_at, waiting_since, ttl, run, session, flags, deadline, "
-    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred"
+    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held"
 )
 _SELECT = (
     f"SELECT {', '.join('t.' + n for n in _TICKET.split(', '))}, {', '.join('l.' + n for n in _LEASE.split(', '))} "
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
-_PUT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 22)}) ON CONFLICT (id) DO UPDATE SET " + ", ".join(
+_PUT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 23)}) ON CONFLICT (id) DO UPDATE SET " + ", ".join(
     f"{n} = excluded.{n}"
-    for n in ("state", "session", "offers", "offer_until", "fence", "outcome", "reason", "closed_at", "was_deferred")
+    for n in (
+        "state",
+        "session",
+        "offers",
+        "offer_until",
+        "fence",
+        "outcome",
+        "reason",
+        "closed_at",
+        "was_deferred",
+        "held",
+    )
 )
 _PUT_LEASE = (
     f"INSERT INTO leases ({_LEASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fence) DO UPDATE SET "
@@ -33,13 +44,15 @@ _PUT_LEASE = (
 
 
 def for_cycle(tx: Transaction, *, ids: Iterable[int], keys: Iterable[str], due: datetime) -> dict[int, Ticket]:
-    """Tickets a cycle needs: all that wait or are offered, those named by id or key, and leases that have run out.
+    """Tickets a cycle needs beside the line: those offered, those named by id or key, and leases that have run out.
 
     Running tickets whose window has just ended are among them, so that they remember what they had reported.
     """
-    rows = tx.rows(_SELECT + "WHERE t.state IN ('waiting', 'offered')")
-    rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
-    rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),))
+    rows = tx.rows(_SELECT + "WHERE t.state = 'offered'")
+    if ids := list(ids):
+        rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+    if keys := list(keys):
+        rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
     rows += tx.rows(_SELECT + "WHERE t.state = 'running' AND l.expires_at <= ?", (to_micros(due),))
     rows += tx.rows(
         _SELECT + "WHERE t.state = 'running' AND t.id IN "
@@ -48,6 +61,11 @@ def for_cycle(tx: Transaction, *, ids: Iterable[int], keys: Iterable[str], due: 
         (to_micros(due),),
     )
     return {row[0]: _ticket(row) for row in rows}
+
+
+def waiting(tx: Transaction) -> list[Ticket]:
+    """Every ticket that waits, by id."""
+    return [_ticket(row) for row in tx.rows(_SELECT + "WHERE t.state = 'waiting' ORDER BY t.id")]
 
 
 def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
@@ -102,12 +120,10 @@ def advance(tx: Transaction, name: str, to: int) -> None:
 
 
 def next_due(tx: Transaction) -> datetime | None:
-    """The earliest instant at which something falls due: a lease, an offer, a deadline, a reset."""
+    """The earliest instant at which something stored falls due: a lease, an offer, a reset."""
     row = tx.row(
         "SELECT min(due) FROM (SELECT min(expires_at) AS due FROM leases WHERE ended_at IS NULL "
         "UNION ALL SELECT min(offer_until) FROM tickets WHERE state = 'offered' "
-        "UNION ALL SELECT min(deadline) FROM tickets WHERE state = 'waiting' "
-        "UNION ALL SELECT min(wait_until) FROM tickets WHERE state = 'waiting' "
         "UNION ALL SELECT min(ends_at) FROM windows WHERE closed = 0)"
     )
     return from_micros(row[0]) if row and row[0] is not None else None
@@ -129,7 +145,7 @@ def _row(t: Ticket) -> tuple[Any, ...]:
         t.id, t.key, t.body, t.state.value, t.priority.value, json.dumps(t.labels._asdict()),
         _dump_estimate(t.estimate), to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND,
         t.run, t.session, json.dumps(t.flags), _micros(t.deadline), _micros(t.wait_until), t.offers, _micros(t.offer_until), fence,
-        outcome, t.reason.value, _micros(t.closed_at), int(t.was_deferred),
+        outcome, t.reason.value, _micros(t.closed_at), int(t.was_deferred), int(t.held),
     )  # fmt: skip
 
 
@@ -156,7 +172,8 @@ def _ticket(row: Sequence[Any]) -> Ticket:
         reason=Reason(row[19]),
         closed_at=_instant(row[20]),
         was_deferred=bool(row[21]),
-        lease=_lease(row[22:]) if row[22] is not None else None,
+        held=bool(row[22]),
+        lease=_lease(row[23:]) if row[23] is not None else None,
     )
 
 
@@ -190,12 +207,16 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
 
 
 def _dump_estimate(estimate: Estimate) -> str:
-    return json.dumps(asdict(estimate))
+    duration = estimate.duration.total_seconds() if estimate.duration else None
+    return json.dumps(asdict(estimate) | {"duration": duration})
 
 
 def _load_estimate(text: str) -> Estimate:
     raw = json.loads(text)
-    return Estimate(**{**raw, "median": Usage(*raw["median"]), "reserve": Usage(*raw["reserve"])})
+    seconds = raw.pop("duration", None)
+    duration = None if seconds is None else timedelta(seconds=seconds)
+    usages = {name: Usage(*raw[name]) for name in ("median", "reserve")}
+    return Estimate(**{**raw, **usages, "duration": duration})
 
 
 def _micros(at: datetime | None) -> int | None:

@@ -5,53 +5,70 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from quota_scheduler.core.board import Binding, Board, Tally
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.tickets import Reservation
 from quota_scheduler.core.windows import Window
-from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store import Row, Transaction, ledger
 
-_TALLY = "id, rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, estimated, closed"
-_HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open"
-_OPEN = (
-    f"SELECT {_TALLY} FROM windows WHERE closed = 0 UNION SELECT {', '.join('w.' + n for n in _TALLY.split(', '))} "
-    "FROM windows w JOIN reservations r ON r.window = w.id AND r.open = 1"
+_TALLY = (
+    "id, rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp"
 )
+_HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open, r.whole"
+_OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
 _SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ?"
 _RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
+_OF_TICKETS = f"{_RESERVED} AND r.ticket IN (SELECT value FROM json_each(?))"
+_ENDED = f"{_RESERVED} AND w.closed = 0 AND w.ends_at <= ?"
+_CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
 _INSERT = (
     "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
-    "estimated, closed, amount) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "estimated, closed, amount, ramp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, reported = ?, reserved = ?, late = ?, unleased = ?, "
-    "overrun = ?, estimated = ?, closed = ?, amount = ? WHERE id = ?"
+    "overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ? WHERE id = ?"
 )
 _PUT = (
-    "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (ticket, window) DO UPDATE SET amount = excluded.amount, reported = excluded.reported, "
-    "ledgered = excluded.ledgered, before = excluded.before, open = excluded.open"
+    "ledgered = excluded.ledgered, before = excluded.before, open = excluded.open, whole = excluded.whole"
 )
 
 
-def load(tx: Transaction, limits: Sequence[Limit], *, since: datetime | None = None) -> Board:
-    """The board as of now: open windows, those that open reservations lie in, and all that ended after ``since``."""
+def load(
+    tx: Transaction, limits: Sequence[Limit], *, since: datetime | None = None, tickets: Iterable[int] | None = None
+) -> Board:
+    """The board as of now: open windows, all that ended after ``since``, and reservations with their windows.
+
+    ``tickets`` are those whose reservations will be touched (None: all); those in windows that have ended always come.
+    """
     rules = {limit.id: limit for limit in limits if not limit.is_per_run}
-    rows = tx.rows(_OPEN)
+    held = [row for row in _reserved(tx, tickets) if row[2] in rules]
+    rows = {row[0]: row for row in tx.rows(_OPEN)}
     if since is not None and since < tx.now:
-        rows += [row for row in tx.rows(_SINCE, (to_micros(since),)) if row not in rows]
-    found = [_tally(row, rules[row[1]]) for row in rows if row[1] in rules]
+        rows |= {row[0]: row for row in tx.rows(_SINCE, (to_micros(since),))}
+    if closed := {row[1] for row in held} - rows.keys():
+        rows |= {row[0]: row for row in tx.rows(_CLOSED, (json.dumps(sorted(closed)),))}
+    found = [_tally(row, rules[row[1]]) for row in rows.values() if row[1] in rules]
     found.sort(key=lambda tally: (tally.window is None, tally.window.starts_at if tally.window else tx.now))
     board = Board(rules.values(), found, now=tx.now)
-    for ticket, window, rule, value, amount, reported, ledgered, before, is_open in tx.rows(_RESERVED):
-        if rule in rules:
-            held = Reservation(
-                ticket, window, rules[rule].instance_id(value), amount, reported, ledgered, before, bool(is_open)
-            )
-            board.reservations.setdefault(ticket, []).append(held)
+    for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
+        instance = rules[rule].instance_id(value)
+        each = Reservation(ticket, window, instance, amount, reported, ledgered, before, bool(is_open), whole)
+        board.reservations.setdefault(ticket, []).append(each)
     return board
+
+
+def _reserved(tx: Transaction, tickets: Iterable[int] | None) -> list[Row]:
+    if tickets is None:
+        return tx.rows(_RESERVED)
+    rows = tx.rows(_ENDED, (to_micros(tx.now),))
+    if named := sorted(tickets):
+        rows += [row for row in tx.rows(_OF_TICKETS, (json.dumps(named),)) if row not in rows]
+    return rows
 
 
 def open_for(tx: Transaction, board: Board, labels: Iterable[Labels]) -> None:
@@ -88,7 +105,7 @@ def save(tx: Transaction, board: Board) -> None:
             (to_micros(tally.window.starts_at), to_micros(tally.window.ends_at)) if tally.window else (None, None)
         )
         sums = (tally.used, tally.reported, tally.reserved, tally.late, tally.unleased, tally.overrun)
-        state = (int(tally.estimated), int(tally.closed), tally.amount)
+        state = (int(tally.estimated), int(tally.closed), tally.amount, tally.ramp // MICROSECOND)
         if tally.id > 0:
             tx.execute(_UPDATE, (starts, ends, *sums, *state, tally.id))
         else:
@@ -99,7 +116,9 @@ def save(tx: Transaction, board: Board) -> None:
         for held in row:
             held.window = ids.get(held.window, held.window)
     dirty = [held for row in board.reservations.values() for held in row if held.dirty]
-    tx.many(_PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open)) for h in dirty])
+    tx.many(
+        _PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open), h.whole) for h in dirty]
+    )
 
 
 def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
@@ -141,9 +160,10 @@ def known_values(tx: Transaction, rule: str) -> list[str]:
 
 
 def _tally(row: Sequence[int], limit: Limit) -> Tally:
-    key, _, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed = row
+    key, _, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp = row
     tally = Tally(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
     tally.used, tally.reported, tally.reserved = used, reported, reserved
     tally.late, tally.unleased, tally.overrun = late, unleased, overrun
     tally.estimated, tally.closed, tally.dirty = bool(estimated), bool(closed), False
+    tally.ramp = ramp * MICROSECOND
     return tally

@@ -62,7 +62,7 @@ CREATE TABLE windows (
     rule TEXT NOT NULL, value TEXT NOT NULL, starts_at INTEGER, ends_at INTEGER,
     used INTEGER NOT NULL, reported INTEGER NOT NULL, reserved INTEGER NOT NULL, late INTEGER NOT NULL,
     unleased INTEGER NOT NULL, overrun INTEGER NOT NULL, estimated INTEGER NOT NULL, closed INTEGER NOT NULL,
-    end_reason TEXT NOT NULL DEFAULT '', amount INTEGER,
+    end_reason TEXT NOT NULL DEFAULT '', amount INTEGER, ramp INTEGER NOT NULL,
     CHECK (used >= 0 AND reported >= 0 AND reserved >= 0)
 );
 CREATE UNIQUE INDEX windows_once ON windows (rule, value, starts_at) WHERE end_reason = '';
@@ -74,7 +74,7 @@ CREATE TABLE tickets (
     estimate TEXT NOT NULL, created_at INTEGER NOT NULL, waiting_since INTEGER NOT NULL, ttl INTEGER NOT NULL,
     run TEXT NOT NULL, session TEXT NOT NULL, flags TEXT NOT NULL, deadline INTEGER, wait_until INTEGER,
     offers INTEGER NOT NULL, offer_until INTEGER, fence INTEGER, outcome TEXT, reason TEXT NOT NULL, closed_at INTEGER,
-    was_deferred INTEGER NOT NULL
+    was_deferred INTEGER NOT NULL, held INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX tickets_key ON tickets (key);
 CREATE INDEX tickets_open ON tickets (state) WHERE state != 'closed';
@@ -90,7 +90,7 @@ CREATE INDEX leases_expiry ON leases (expires_at) WHERE ended_at IS NULL;
 CREATE TABLE reservations (
     ticket INTEGER NOT NULL REFERENCES tickets (id), window INTEGER NOT NULL REFERENCES windows (id),
     amount INTEGER NOT NULL, reported INTEGER NOT NULL, ledgered INTEGER NOT NULL, before INTEGER NOT NULL,
-    open INTEGER NOT NULL,
+    open INTEGER NOT NULL, whole INTEGER NOT NULL,
     PRIMARY KEY (ticket, window),
     CHECK (amount >= 0 AND reported >= 0 AND ledgered >= 0)
 ) WITHOUT ROWID;

@@ -1,0 +1,101 @@
+"""What running work says: reports, heartbeats, releases, and those that come too late."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from quota_scheduler.core.board import Binding
+from quota_scheduler.core.counting import Change
+from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.requests import Refusal, Refused, Release, Renew
+from quota_scheduler.core.settlement import adopted, attribute, merged, own_events, report
+from quota_scheduler.core.snapshot import Work
+from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.usage import Usage
+
+GROWTH_SHARE = 4
+"""An overrun lease grows by a quarter of its reservation at a time: one runner cannot take all that is left."""
+
+
+def hear(request: Renew | Release, work: Work) -> Refused | None:
+    """Take in what a lease reports; None when it still had the right to.
+
+    An old fence has lost the right to go on, not its usage.
+    """
+    ticket = work.ticket(request.ticket)
+    if ticket is None or ticket.lease is None:
+        return Refused(Refusal.NOT_FOUND)
+    if ticket.state is not State.RUNNING or ticket.lease.fence != request.fence:
+        return _hear_late(ticket, request, work)
+    lease = replace(ticket.lease, reported=merged(ticket.lease.reported, request.usage))
+    ticket = work.put(_bound(replace(ticket, lease=lease), request.session, work))
+    report(ticket, lease, work.board)
+    work.touch(ticket)
+    if isinstance(request, Release):
+        work.close(ticket, request.outcome)
+    else:
+        _renew(ticket, request.ttl or lease.ttl, work)
+    return None
+
+
+def _bound(ticket: Ticket, session: str, work: Work) -> Ticket:
+    """Bind an agent session to a lease: what its transcript has brought so far was this run all along."""
+    lease = ticket.lease
+    if lease is None or not session or session == lease.session:
+        return ticket
+    ticket = replace(ticket, lease=replace(lease, session=session))
+    events = work.snap.session_events.get(session, ())
+    changes = adopted(events, ticket)
+    work.book(changes)
+    kept = {old.identity for old, _ in changes if old}
+    attribute(ticket, [Change(None, new) for _, new in changes if new], work.board)
+    attribute(ticket, [Change(None, event) for event in events if event.identity not in kept], work.board)
+    return ticket
+
+
+def _hear_late(ticket: Ticket, request: Renew | Release, work: Work) -> Refused | None:
+    """What a lease that has ended says: its usage is settled anew, the same keys, the larger total."""
+    lease = ticket.lease
+    if lease is None or lease.fence != request.fence:
+        lease = work.snap.past_leases.get(request.fence)
+    if lease is None:
+        return Refused(Refusal.STALE_FENCE, ticket)
+    more = replace(lease, reported=merged(lease.reported, request.usage))
+    if more == lease and isinstance(request, Release) and request.outcome is ticket.outcome:
+        return None  # the same release once more: its answer got lost
+    if more.fence not in work.snap.transcribed:
+        work.book_own(own_events(ticket, more, now=work.now))
+    if ticket.lease and ticket.lease.fence == more.fence:
+        ticket = work.put(replace(ticket, lease=more))
+    else:
+        work.out.past_leases[more.fence] = (ticket.id, more)
+    return Refused(Refusal.STALE_FENCE, ticket)
+
+
+def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
+    assert ticket.lease is not None
+    work.put(replace(ticket, lease=replace(ticket.lease, expires_at=work.now + ttl, ttl=ttl)))
+    if not _grown(ticket, work) or _over_cap(ticket, work):
+        work.stops.add(ticket.id)
+
+
+def _grown(ticket: Ticket, work: Work) -> bool:
+    """Let an overrun reservation grow where there is room; False when an enforced limit has none."""
+    fits = True
+    for held in work.board.open_reservations(ticket.id):
+        tally = work.board.tally_of(held)
+        if not held.overrun or tally.closed or tally.limit.unit is Unit.LEASES:
+            continue
+        more = max(1, held.amount // GROWTH_SHARE)
+        ceiling = work.rooms.room(Binding(tally.limit, tally.value)).ceiling(ticket.priority, work.now)
+        if tally.spent + tally.reserved + more <= ceiling:
+            work.board.update(held, amount=held.spent + more, whole=held.spent + more)
+        elif tally.limit.mode is Mode.ENFORCE:
+            fits = False
+    return fits
+
+
+def _over_cap(ticket: Ticket, work: Work) -> bool:
+    lease = ticket.lease
+    used = work.snap.run_used.get(ticket.run_id, Usage()).at_least(lease.usage if lease else Usage())
+    return any(cap.charge(used) > cap.amount for cap in work.caps(ticket) if cap.mode is Mode.ENFORCE)

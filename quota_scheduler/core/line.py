@@ -1,0 +1,233 @@
+"""The line: every waiting ticket, kept in groups so that who fits is found without asking everybody.
+
+Tickets of one group bind the same limits, are of one class and of one share: if the smallest of them does not fit, none
+does, and the group is passed over whole. A pass looks at the groups' heads in order and goes on inside a group only
+while something smaller may fit. Its cost follows what is touched, not what waits.
+
+The line lives in memory beside the store's single writer; after a failed transaction it is loaded anew.
+"""
+
+import heapq
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.board import Binding
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import CLASSES, Priority
+from quota_scheduler.core.queue import QueuePolicy, order, rank
+from quota_scheduler.core.rooms import need
+from quota_scheduler.core.tickets import Ticket
+
+Bind = Callable[[Labels], tuple[Binding, ...]]
+SHORT = 200
+"""A line up to this long is put in order for every answer."""
+PLACES_KEPT = timedelta(seconds=2)
+GroupKey = tuple[tuple[str, ...], int, str]
+
+
+def arrival(ticket: Ticket) -> tuple[datetime, int]:
+    """Older first; ties by id, so that every replica sees the same order."""
+    return ticket.waiting_since, ticket.id
+
+
+@dataclass(slots=True)
+class Group:
+    """Waiting tickets that stand or fall by the same limits, oldest first.
+
+    ``least`` is a lower bound of what the smallest needs in each limit, made exact when a search finds nobody;
+    ``longest`` the longest expected run, so that the bound stays one for what crosses a reset.
+    """
+
+    bindings: tuple[Binding, ...]
+    priority: Priority
+    share: str
+    tickets: list[Ticket] = field(default_factory=list)
+    least: list[int] = field(default_factory=list)
+    longest: timedelta | None = None
+
+    def add(self, ticket: Ticket) -> None:
+        """Put a ticket in its place."""
+        insort(self.tickets, ticket, key=arrival)
+        needs = [need(ticket, binding) for binding in self.bindings]
+        self.least = [min(a, b) for a, b in zip(self.least, needs, strict=True)] if len(self.tickets) > 1 else needs
+        if own := ticket.estimate.duration:
+            self.longest = max(own, self.longest or own)
+
+    def tighten(self) -> None:
+        """Make the lower bound exact."""
+        self.least = [min(need(ticket, binding) for ticket in self.tickets) for binding in self.bindings]
+
+
+class Line:
+    """All waiting tickets. ``bind`` names the limits that labels fall to."""
+
+    def __init__(self, tickets: Iterable[Ticket], bind: Bind, *, share_label: str) -> None:
+        self._bind, self._share_label = bind, share_label
+        self._tickets: dict[int, Ticket] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._by_instance: dict[str, set[GroupKey]] = {}
+        self._sums: dict[str, list[int]] = {}
+        self._due: list[tuple[datetime, int]] = []
+        self._places: tuple[datetime, dict[int, int]] | None = None
+        for ticket in tickets:
+            self.add(ticket)
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._tickets
+
+    def get(self, number: int) -> Ticket | None:
+        """A waiting ticket by id."""
+        return self._tickets.get(number)
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter(self._tickets.values())
+
+    def add(self, ticket: Ticket) -> GroupKey:
+        """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
+        self.remove(ticket.id)
+        bindings = self._bind(ticket.labels)
+        key = self._key(ticket, bindings)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(bindings, ticket.priority, key[2])
+            for binding in bindings:
+                self._by_instance.setdefault(binding.instance, set()).add(key)
+        group.add(ticket)
+        self._tickets[ticket.id] = ticket
+        self._count(ticket, bindings, +1)
+        for due in (ticket.deadline, ticket.wait_until):
+            if due:
+                heapq.heappush(self._due, (due, ticket.id))
+        return key
+
+    def remove(self, number: int) -> None:
+        """Let a ticket leave; nothing happens when it does not wait."""
+        ticket = self._tickets.pop(number, None)
+        if ticket is None:
+            return
+        bindings = self._bind(ticket.labels)
+        key = self._key(ticket, bindings)
+        group = self._groups[key]
+        group.tickets = [other for other in group.tickets if other.id != number]
+        self._count(ticket, bindings, -1)
+        if not group.tickets:
+            del self._groups[key]
+            for binding in bindings:
+                self._by_instance[binding.instance].discard(key)
+
+    def _key(self, ticket: Ticket, bindings: tuple[Binding, ...]) -> GroupKey:
+        names = tuple(binding.instance for binding in bindings)
+        return names, ticket.priority.rank, ticket.labels.value(self._share_label)
+
+    def _count(self, ticket: Ticket, bindings: tuple[Binding, ...], sign: int) -> None:
+        for binding in bindings:
+            sums = self._sums.setdefault(binding.instance, [0] * len(CLASSES))
+            sums[ticket.priority.rank] += sign * need(ticket, binding)
+
+    def sums(self, instance: str) -> list[int]:
+        """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
+        return self._sums.setdefault(instance, [0] * len(CLASSES))
+
+    def least(self, instance: str) -> int | None:
+        """A lower bound of the smallest waiting need in a limit; None when nothing waits for it."""
+        found = [
+            least
+            for key in self._by_instance.get(instance, ())
+            for binding, least in zip(self._groups[key].bindings, self._groups[key].least, strict=True)
+            if binding.instance == instance
+        ]
+        return min(found, default=None)
+
+    def count(self, instance: str) -> int:
+        """How many tickets wait for a limit."""
+        return sum(len(self._groups[key].tickets) for key in self._by_instance.get(instance, ()))
+
+    def groups(self, touched: Iterable[str] | None) -> list[GroupKey]:
+        """The groups that any of these limits binds, all of them for None; in a stable order."""
+        if touched is None:
+            return sorted(self._groups)
+        return sorted({key for instance in touched for key in self._by_instance.get(instance, ())})
+
+    def group(self, key: GroupKey) -> Group | None:
+        """A group, None when it is empty by now."""
+        return self._groups.get(key)
+
+    def place(self, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> int | None:
+        """A ticket's place in the whole line, from 1; of a long line as it was up to two seconds ago."""
+        if self._places is None or number not in self._places[1] or self._is_old(self._places[0], now):
+            ordered = order(self._tickets.values(), running, policy, now=now)
+            self._places = now, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
+        return self._places[1].get(number)
+
+    def _is_old(self, at: datetime, now: datetime) -> bool:
+        return now != at and (len(self) <= SHORT or now - at > PLACES_KEPT)
+
+    def due(self, now: datetime) -> list[Ticket]:
+        """Tickets whose deadline or longest wait has come."""
+        found: dict[int, Ticket] = {}
+        while self._due and self._due[0][0] <= now:
+            at, number = heapq.heappop(self._due)
+            ticket = self._tickets.get(number)
+            if ticket and at in (ticket.deadline, ticket.wait_until):
+                found[number] = ticket
+        return [found[number] for number in sorted(found)]
+
+    def next_due(self) -> datetime | None:
+        """When the next deadline or longest wait comes, or came for somebody who has left."""
+        return self._due[0][0] if self._due else None
+
+
+class Order:
+    """The heads of some groups, first to go first, while a pass takes them away one by one.
+
+    Fair share: a share's next ticket stands behind as many of every other share's as it runs already.
+    """
+
+    def __init__(
+        self, line: Line, keys: Iterable[GroupKey], running: Mapping[str, int], policy: QueuePolicy, now: datetime
+    ) -> None:
+        self._line, self._policy, self._now = line, policy, now
+        self._turns = dict(running)
+        self._heap: list[tuple[int, int, datetime, int, GroupKey, int]] = []
+        for key in keys:
+            self._push(key, 0)
+
+    def _push(self, key: GroupKey, place: int) -> None:
+        group = self._line.group(key)
+        if group and place < len(group.tickets):
+            heapq.heappush(self._heap, (*self._rank(group.tickets[place], key[2]), key, place))
+
+    def _rank(self, ticket: Ticket, share: str) -> tuple[int, int, datetime, int]:
+        turns = self._turns.get(share, 0)
+        return rank(ticket, self._policy, now=self._now), turns, ticket.waiting_since, ticket.id
+
+    def next(self) -> tuple[Ticket, Group, GroupKey, int] | None:
+        """The next ticket to look at, where it stands, and its place there; None at the end."""
+        while self._heap:
+            *seen, key, place = heapq.heappop(self._heap)
+            group = self._line.group(key)
+            if group is None or place >= len(group.tickets):
+                continue
+            ticket = group.tickets[place]
+            if tuple(seen) == self._rank(ticket, key[2]):
+                return ticket, group, key, place
+            self._push(key, place)
+        return None
+
+    def started(self, key: GroupKey, place: int) -> None:
+        """The ticket at ``place`` has left its group: its share has had a turn, and the next one moves up."""
+        self._turns[key[2]] = self._turns.get(key[2], 0) + 1
+        self._push(key, place)
+
+    def passed(self, key: GroupKey, place: int) -> None:
+        """The ticket at ``place`` stays where it is: look at the one behind it."""
+        self._push(key, place + 1)
+
+    def rest(self) -> set[GroupKey]:
+        """Groups that have not been looked at to their end."""
+        return {entry[4] for entry in self._heap}

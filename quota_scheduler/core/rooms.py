@@ -1,0 +1,209 @@
+"""Rooms: the limits as the tests of one cycle see them, each admission shrinking what the next one sees.
+
+A room knows how far a class may go in its limit (the *ceiling*): the amount for people, the allowance for automation,
+and for a member of a pool what it may borrow on top:
+
+    ceiling(member) = amount + min(borrow, parent headroom - sum over others of max(0, amount - lend - committed))
+
+There is no new borrowing while another member has a waiting ticket that would fit into its own amount.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from quota_scheduler.core.board import Binding, Board, Tally
+from quota_scheduler.core.labels import LABEL_NAMES
+from quota_scheduler.core.limits import Limit, Mode
+from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.priority import CLASSES, Priority
+from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.windows import Session, window_at
+
+
+class Waiting(Protocol):
+    """What rooms ask of the line."""
+
+    def sums(self, instance: str) -> list[int]:
+        """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
+        ...
+
+    def least(self, instance: str) -> int | None:
+        """About the smallest waiting need in a limit; None when nothing waits for it."""
+        ...
+
+
+class NobodyWaits:
+    """An empty line."""
+
+    def sums(self, _instance: str) -> list[int]:
+        """Nothing waits."""
+        return [0] * len(CLASSES)
+
+    def least(self, _instance: str) -> int | None:
+        """Nothing waits."""
+        return None
+
+
+@dataclass(slots=True)
+class Room:
+    """One binding limit as the test sees it: a tally, its outlook, and what waits in each class.
+
+    ``shadow`` is what tickets ahead in order will need here as soon as running work returns its reservation, ``loan``
+    what a member of a pool may borrow now.
+    """
+
+    binding: Binding
+    tally: Tally
+    outlook: Outlook | None
+    waiting: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
+    shadow: int = 0
+    loan: int = 0
+    catching_up: bool = False
+
+    @property
+    def enforced(self) -> bool:
+        """Whether it keeps anybody waiting; in mode warn it only says what it would have done."""
+        return self.tally.limit.mode is Mode.ENFORCE
+
+    @property
+    def committed(self) -> int:
+        """What is used, reserved, or promised to somebody ahead."""
+        return self.tally.spent + self.tally.reserved + self.shadow
+
+    def ends_at(self, now: datetime) -> datetime | None:
+        """The reset; of a session not yet begun, the one if it began now."""
+        window = self.tally.window
+        if window is None and isinstance(self.tally.limit.schedule, Session):
+            window = window_at(self.tally.limit.schedule, now)
+        return window.ends_at if window else None
+
+    def allowance(self, now: datetime) -> int:
+        """What automation may spend: the amount less the holdback as it stands now."""
+        amount, history = self.tally.amount, self.outlook.history if self.outlook else timedelta(0)
+        return amount - self.tally.limit.held_back(amount, history=history, window=self.tally.window, now=now)
+
+    def ceiling(self, priority: Priority, now: datetime) -> int:
+        """Where a class stops: people may use what is held back for them; a member may borrow."""
+        own = self.tally.amount if priority is Priority.INTERACTIVE else self.allowance(now)
+        return own + self.loan
+
+    def waiting_above(self, priority: Priority) -> int:
+        """What waits in the classes above this one."""
+        return sum(self.waiting[: priority.rank])
+
+    def demand_above(self, priority: Priority, now: datetime) -> int:
+        """What the classes above this one are still expected to ask for before the reset."""
+        ends_at = self.ends_at(now)
+        if self.outlook is None or ends_at is None or priority is Priority.INTERACTIVE:
+            return 0
+        return self.outlook.demand(priority, now=now, ends_at=ends_at)
+
+    def usable(self, amount: int, duration: timedelta | None, now: datetime) -> int:
+        """The part of an amount that a run of this length can use before the reset."""
+        ends_at = self.ends_at(now)
+        if duration is None or ends_at is None or now + duration <= ends_at:
+            return amount
+        return int(amount * max(timedelta(0), ends_at - now) / duration)
+
+
+def need(ticket: Ticket, binding: Binding) -> int:
+    """What a ticket needs of a limit, in its unit: one lease, or its reserved estimate."""
+    if binding.limit.unit is Unit.LEASES:
+        return 1
+    return binding.limit.charge(ticket.estimate.reserve)
+
+
+class Rooms:
+    """Every room that a cycle has looked into."""
+
+    def __init__(
+        self,
+        board: Board,
+        outlooks: Mapping[str, Outlook],
+        *,
+        line: Waiting | None = None,
+        catching_up: frozenset[str] = frozenset(),
+    ) -> None:
+        self.board, self._outlooks, self._catching_up = board, outlooks, catching_up
+        self.line: Waiting = line or NobodyWaits()
+        self._rooms: dict[str, Room] = {}
+        self._pools = {limit.id: limit for limit in board.limits}
+        self._members = _members(board.limits)
+
+    def of(self, ticket: Ticket) -> list[Room]:
+        """The binding limits of a ticket, as it finds them now."""
+        caught_up = ticket.labels.provider not in self._catching_up
+        found = []
+        for binding in self.board.bindings(ticket.labels):
+            room = self.room(binding)
+            room.catching_up = not caught_up
+            if binding.limit.parent:
+                room.loan = self._loan(room, ticket.priority)
+            found.append(room)
+        return found
+
+    def room(self, binding: Binding) -> Room:
+        """One limit."""
+        room = self._rooms.get(binding.instance)
+        if room is None:
+            waiting = self.line.sums(binding.instance)
+            tally = self.board.current(binding)
+            room = Room(binding, tally, self._outlooks.get(binding.instance), waiting)
+            self._rooms[binding.instance] = room
+        else:
+            room.tally = self.board.current(binding)
+        return room
+
+    def cast(self, shadows: Mapping[str, int]) -> None:
+        """Let tickets ahead in order be seen where they will need room."""
+        for instance, amount in shadows.items():
+            tally = next(iter(self.board.tallies.get(instance, ())), None)
+            if tally is not None:
+                self.room(Binding(tally.limit, tally.value)).shadow = amount
+
+    def _loan(self, room: Room, priority: Priority) -> int:
+        """What a member of a pool may borrow now."""
+        member, pool = room.binding.limit, self._pools.get(room.binding.limit.parent)
+        now = self.board.now
+        if pool is None or not member.borrow or not in_pool(room.binding, pool):
+            return 0
+        parent = self.room(Binding(pool, ""))
+        left = parent.ceiling(priority, now) - parent.committed
+        protected = 0
+        for other in self._others(room.binding, pool):
+            own = self.room(other)
+            free = own.tally.amount - own.committed
+            smallest = self.line.least(other.instance)
+            if smallest is not None and smallest <= min(free, left):
+                return 0
+            lent = own.tally.amount if other.limit.lend is None else other.limit.lend
+            protected += max(0, free - lent)
+        return max(0, min(member.borrow, left - protected))
+
+    def _others(self, binding: Binding, pool: Limit) -> Iterable[Binding]:
+        """The other members of a pool: every single limit, and every instance that has been seen."""
+        for limit in self._members.get(pool.id, ()):
+            values = sorted(self.board.values[limit.id]) if limit.per else [""]
+            for value in values:
+                other = Binding(limit, value)
+                if other.instance != binding.instance and in_pool(other, pool):
+                    yield other
+
+
+def _members(limits: Iterable[Limit]) -> dict[str, list[Limit]]:
+    found: dict[str, list[Limit]] = {}
+    for limit in limits:
+        if limit.parent:
+            found.setdefault(limit.parent, []).append(limit)
+    return found
+
+
+def in_pool(binding: Binding, pool: Limit) -> bool:
+    """Whether an instance belongs to a pool: what it is about lies within what the pool is about."""
+    about = {name: set(values) for name, values in binding.limit.match}
+    if binding.limit.per in LABEL_NAMES:
+        about[binding.limit.per] = {binding.value}
+    return all(name in about and about[name] <= set(values) for name, values in pool.match)
