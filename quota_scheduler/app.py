@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,20 +15,22 @@ from quota_scheduler.api.waiting import Waiters
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.admission import Admit, Defer, Verdict
+from quota_scheduler.core.alert_values import AlertRule
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.notification import Delivery, Outcome
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.readings import Readings, SourceReading
 from quota_scheduler.core.tickets import State, Ticket
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.errors import StartError
+from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.notify import AppriseNotifier, Receiver
 from quota_scheduler.prices import Prices
 from quota_scheduler.rules import load_rules
-from quota_scheduler.service import cycle
+from quota_scheduler.service import cycle, operate
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.recompute import Recompute
@@ -37,6 +40,8 @@ from quota_scheduler.store import alerts as alert_store
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
+RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth", "tick_seconds", "log_format")
+"""What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TASKS = ("tick", "read", "deliver", "mixes", "prune")
 DELIVER_SECONDS, MIXES_SECONDS, PRUNE_SECONDS = 1.0, 60.0, 3600.0
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
@@ -47,7 +52,10 @@ MIX_DAYS = timedelta(days=7)
 class Service:
     """Everything that runs in one process. ``start`` and ``stop`` may each be called once."""
 
-    def __init__(self, config: Config, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, config: Config, *, reread: Callable[[], Config] | None = None, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        """Build everything; ``reread`` loads the configuration anew for ``reload``."""
         if config.needs_tokens:
             raise StartError(
                 f"listen: {config.listen} can be reached from outside and no token is configured: "
@@ -55,7 +63,8 @@ class Service:
             )
         self.config, self.draining = config, False
         self.started = time.monotonic()
-        self.limits_by_id = {limit.id: limit for limit in config.limits}
+        self._reread = reread
+        self._limits_expire_at: datetime | None = None
         self.store = Store(config.database, clock=clock)
         try:
             self._build()
@@ -77,17 +86,16 @@ class Service:
             for rule in windows.adapt(tx, config.limits):
                 log.warning("limit.redefined limit=%s", rule)
             outlooks = {name: read_outlook(body) for name, body in counters.load_bodies(tx, "outlooks").items()}
-        policy = QueuePolicy(config.aging_step, config.fair_share, config.claim_within, config.max_offers)
-        self.terms = cycle.Terms(config.limits, policy, outlooks)
+            limits, self._limits_expire_at = operate.limits_now(tx, config.limits), operate.next_expiry(tx)
+            held = operate.held_because(tx)
+        self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))
         self.writer = Writer(self.store, self.terms, told=self._told)
         self.ingests = self._ingests()
         self.terms.catching_up = frozenset(each.provider for each in self.ingests)
-        large = {"threshold": config.high_usage_run, **config.alerts.get("high_usage_run", {})}
-        rules = load_rules({**config.alerts, "high_usage_run": large}, receivers=[r.id for r in config.receivers])
         self.recompute = Recompute(
             self.store,
-            config.limits,
-            rules=rules,
+            limits,
+            rules=alert_rules(config),
             targets=self.notifier.receivers,
             sources=self._source_readings,
             high_usage_run=config.high_usage_run,
@@ -112,7 +120,7 @@ class Service:
                 store=self.store,
                 do=self.writer.do,
                 prices=self.prices,
-                limits=self.config.limits,
+                limits=lambda: self.terms.limits,
             )
         ]
 
@@ -149,6 +157,48 @@ class Service:
         self.writer.stop()
         self.store.close()
 
+    @property
+    def limits_by_id(self) -> dict[str, Limit]:
+        """The limits as they hold now."""
+        return {limit.id: limit for limit in self.terms.limits}
+
+    def set_limits(self, limits: tuple[Limit, ...], *, expire_at: datetime | None = None) -> None:
+        """Let other limits hold from the next cycle on, also for what waits already."""
+        self._limits_expire_at = expire_at
+        self.terms.limits = self.recompute.limits = limits
+        self.terms.forget()
+
+    def refresh_limits(self) -> None:
+        """Let the limits of the file with the stored changes hold."""
+
+        def read(tx: Transaction) -> tuple[tuple[Limit, ...], datetime | None]:
+            for rule in windows.adapt(tx, self.config.limits):
+                log.warning("limit.redefined limit=%s", rule)
+            return operate.limits_now(tx, self.config.limits), operate.next_expiry(tx)
+
+        limits, expire_at = self.writer.do(read).result()
+        self.set_limits(limits, expire_at=expire_at)
+
+    def reload(self) -> None:
+        """Read the configuration again; an invalid one changes nothing and says so."""
+        if self._reread is None:
+            return
+        try:
+            fresh = self._reread()
+            rules = alert_rules(fresh)
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("config.rejected problem=%s", problem)
+            return
+        fixed = [name for name in RESTART if getattr(fresh, name) != getattr(self.config, name)]
+        if fixed:
+            log.warning("config.needs_restart keys=%s", ",".join(fixed))
+        self.config = replace(fresh, **{name: getattr(self.config, name) for name in RESTART})
+        self.tokens, self.terms.policy = Tokens(fresh.tokens), queue_policy(fresh)
+        self.recompute.rules = rules
+        self.refresh_limits()
+        log.info("config.reloaded limits=%d", len(self.terms.limits))
+
     def read(self) -> None:
         """One pass over every source."""
         for ingest in self.ingests:
@@ -161,6 +211,8 @@ class Service:
             now = self.store.clock()
             self._publish(Readings(now, sources=self._source_readings(now)))
             return
+        if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
+            self.refresh_limits()
         readings = self.recompute.look()
         self.terms.outlooks = dict(self.recompute.outlooks)
         self._publish(self.writer.do(lambda tx: self.recompute.step(tx, readings)).result())
@@ -245,6 +297,17 @@ class Service:
             self.metrics.notified(target, seconds)
         else:
             self.metrics.notification_failed(target, delivery.reason or "error", seconds)
+
+
+def queue_policy(config: Config) -> QueuePolicy:
+    """How the queue is ordered and offered."""
+    return QueuePolicy(config.aging_step, config.fair_share, config.claim_within, config.max_offers)
+
+
+def alert_rules(config: Config) -> tuple[AlertRule, ...]:
+    """The shipped rules with the configured changes. Raises ConfigError."""
+    large = {"threshold": config.high_usage_run, **config.alerts.get("high_usage_run", {})}
+    return load_rules({**config.alerts, "high_usage_run": large}, receivers=[r.id for r in config.receivers])
 
 
 def _decision(verdict: Verdict) -> tuple[str, str, str]:

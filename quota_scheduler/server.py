@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import signal
 import socket
+import threading
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -50,9 +52,14 @@ class Server(uvicorn.Server):
         """Attach what wakes parked requests to this loop."""
         self._loop = asyncio.get_running_loop()
         self._service.waiters.attach(self._loop)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup(sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def _reload(self) -> None:
+        """Read the configuration again, beside the requests under way."""
+        threading.Thread(target=self._service.reload, name="reload", daemon=True).start()
+
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """First signal: drain, then close. Second: close at once.
 
         Unlike the base class it does not raise the signal once more at the end, so that what comes after serving, the

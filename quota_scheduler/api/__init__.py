@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import problems, state, tickets, usage
+from quota_scheduler.api import operate, problems, state, tickets, usage
 from quota_scheduler.api.documents import OPENAPI
 from quota_scheduler.errors import QuotaSchedulerError
 
@@ -22,6 +22,11 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/leases/{lease}/release", tickets.release),
     ("POST", "/v1/preflight", tickets.preflight),
     ("GET", "/v1/queue", state.queue),
+    ("POST", "/v1/hold", operate.hold_all),
+    ("POST", "/v1/tickets/{ticket}/hold", operate.hold_ticket),
+    ("POST", "/v1/tickets/{ticket}/start", operate.start_ticket),
+    ("DELETE", "/v1/leases/{lease}", operate.revoke_lease),
+    ("PATCH", "/v1/limits/{limit}", operate.change_limit),
     ("POST", "/v1/usage", usage.record),
     ("GET", "/v1/limits", state.limits),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),

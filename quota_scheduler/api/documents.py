@@ -4,9 +4,11 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from quota_scheduler.api.operate import HoldBody, LimitBody
 from quota_scheduler.api.schemas import EventBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
+MODELS = (TicketBody, ReportBody, EventBody, HoldBody, LimitBody)
 PROBLEM = {
     "type": "object",
     "properties": {
@@ -34,6 +36,11 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/leases/{lease}/release", "Settle a lease", ReportBody, "runner"),
     ("post", "/v1/preflight", "The decision without the ticket", TicketBody, "viewer"),
     ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
+    ("post", "/v1/hold", "The incident switch: hold everything, or let it go on", HoldBody, "operator"),
+    ("post", "/v1/tickets/{ticket}/hold", "Keep one ticket from starting, or let it go on", HoldBody, "operator"),
+    ("post", "/v1/tickets/{ticket}/start", "Let a ticket start, whatever its limits say", None, "operator"),
+    ("delete", "/v1/leases/{lease}", "Revoke a lease", None, "operator"),
+    ("patch", "/v1/limits/{limit}", "Change a limit at run time; null takes a change back", LimitBody, "operator"),
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
@@ -70,9 +77,7 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
 
 
 def _document() -> dict[str, Any]:
-    _, schemas = models_json_schema(
-        [(model, "validation") for model in (TicketBody, ReportBody, EventBody)], ref_template=REF
-    )
+    _, schemas = models_json_schema([(model, "validation") for model in MODELS], ref_template=REF)
     paths: dict[str, Any] = {}
     for method, path, summary, model, role in _LINES:
         paths.setdefault(path, {})[method] = _operation(path, summary, model, role)

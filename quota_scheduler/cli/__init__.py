@@ -25,6 +25,9 @@ VERBS = {
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 
 
+NOTHING_THERE = 3
+
+
 class Verbs(click.Group):
     """A group that imports a verb when it is asked for."""
 
@@ -71,7 +74,7 @@ def main() -> None:
         sys.exit(2)
     except QuotaSchedulerError as error:
         click.echo(f"quota-scheduler: {error}", err=True)
-        sys.exit(1)
+        sys.exit(NOTHING_THERE if error.code == "nothing_there" else 1)
     except BrokenPipeError:
         sys.exit(0)
     except KeyboardInterrupt:

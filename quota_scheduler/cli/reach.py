@@ -27,6 +27,12 @@ class Unreachable(QuotaSchedulerError):
     code = "unreachable"
 
 
+class NothingThere(QuotaSchedulerError):
+    """Neither a service nor a database to look into."""
+
+    code = "nothing_there"
+
+
 def config_of(ctx: click.Context) -> Config:
     """The configuration this command line names."""
     given = ctx.find_root().obj
@@ -73,11 +79,27 @@ def _content(status: int, raw: bytes, config: Config) -> Any:
 
 @contextmanager
 def look(config: Config) -> Iterator[Any]:
-    """A read-only view of the database file, also while a service holds it."""
+    """A read-only view of the database file, also while a service holds it.
+
+    Raises NothingThere without a file, QuotaSchedulerError when it cannot be read: an older or newer schema, too.
+    """
     from quota_scheduler.store import read_only
 
-    with read_only(config.database) as tx:
-        yield tx
+    if not config.database.exists():
+        raise NothingThere(
+            f"nothing answers at {config.listen} and there is no database at {config.database}: "
+            "start the service once, or name the file with --database"
+        )
+    try:
+        with read_only(config.database) as tx:
+            yield tx
+    except QuotaSchedulerError:
+        raise
+    except Exception as error:
+        raise QuotaSchedulerError(
+            f"cannot read {config.database}: {error}; start the service once so that it brings the file up to date, "
+            "or name another file with --database"
+        ) from error
 
 
 def print_json(value: Any) -> None:

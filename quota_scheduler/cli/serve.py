@@ -28,7 +28,7 @@ def command(ctx: click.Context, verbose: bool) -> None:
     logs.set_up(config.log_format.value, verbose=verbose)
     where = server.listen(config.listen)
     try:
-        service = Service(config)
+        service = Service(config, reread=lambda: config_of(ctx))
     except BaseException:
         where.close()
         raise

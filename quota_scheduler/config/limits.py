@@ -16,7 +16,7 @@ from quota_scheduler.config.nodes import Listing, Problems, Scalar
 from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, unit_named, whole
 from quota_scheduler.config.schedules import read_schedule
 from quota_scheduler.core.labels import LABEL_NAMES, Match, match_of
-from quota_scheduler.core.limits import Holdback, Limit, Mode, Policy
+from quota_scheduler.core.limits import Holdback, Limit, Mode, Policy, parse_holdback, parse_share
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
 from quota_scheduler.core.windows import Calendar, Every, PerRun
@@ -33,7 +33,7 @@ HEAVIEST = 1000
 EXAMPLES = {Unit.TOKENS: "300M", Unit.USD: "100", Unit.REQUESTS: "1000", Unit.LEASES: "5"}
 VARIABLES: Mapping[str, str] = {"ANTHROPIC_QUOTA_LIMIT": "anthropic-monthly", "MAX_TOKENS_PER_WORKFLOW": "run-cap"}
 """Variables of the founding documents and the default limit whose amount each sets and enforces."""
-ADVICE = dict.fromkeys(("parent", "borrow", "lend", "observed"), LATER) | {
+ADVICE = dict.fromkeys(("observed",), LATER) | {
     key: f"belongs into the window: `window: {{{example}}}`"
     for key, example in {
         "every": "every: week",
@@ -83,13 +83,35 @@ def enforced(
 def read_limits(items: Iterable[Fields], zone: str, problems: Problems) -> tuple[Limit, ...]:
     """Every limit of the list, ids unique."""
     found: dict[str, Limit] = {}
+    members: list[tuple[Fields, Limit]] = []
     for fields in items:
         before = len(problems)
         limit = read_limit(fields, zone)
         if len(problems) == before and limit.id in found:
             fields.complain("id", f"{limit.id!r} is the id of an earlier limit: give each its own")
         found[limit.id] = limit
+        members.append((fields, limit))
+    for fields, limit in members:
+        _check_pool(fields, limit, found)
     return tuple(found.values())
+
+
+def _check_pool(fields: Fields, limit: Limit, limits: Mapping[str, Limit]) -> None:
+    """Note what is wrong between a member and its pool: one level, one unit, windows that reset."""
+    for key in ("borrow", "lend"):
+        if fields.has(key) and not limit.parent:
+            fields.complain(key, "needs the pool it is about: add `parent: the-pool`, or remove it")
+    if not limit.parent:
+        return
+    pool = limits.get(limit.parent)
+    if pool is None or pool.id == limit.id:
+        fields.complain("parent", f"the limit {not_among(limit.parent, [name for name in limits if name != limit.id])}")
+    elif pool.parent or pool.per:
+        fields.complain("parent", f"{pool.id} cannot be a pool: a pool has neither `parent` nor `per`")
+    elif pool.unit is not limit.unit:
+        fields.complain("parent", f"{pool.id} counts {pool.unit}, this limit {limit.unit}: a pool has one unit")
+    elif not (pool.is_windowed and limit.is_windowed):
+        fields.complain("parent", "pools are of limits with windows that reset: remove it")
 
 
 def read_limit(fields: Fields, zone: str) -> Limit:
@@ -115,6 +137,9 @@ def read_limit(fields: Fields, zone: str) -> Limit:
             mode=fields.read("mode", one_of(Mode), Mode.ENFORCE),
             policy=fields.read("policy", one_of(Policy), Policy.TWO_SIDED),
             zone=zone,
+            parent=fields.read("parent", slug, ""),
+            borrow=fields.read("borrow", amount(unit), 0),
+            lend=fields.read("lend", amount(unit), None),
         )
     if len(problems) == before:
         _check(fields, limit)
@@ -192,23 +217,10 @@ def _holdback(fields: Fields, unit: Unit) -> Holdback | None:
     if fields.has("reserved_budget_usd") and unit is not Unit.USD:
         fields.complain("reserved_budget_usd", f"is in dollars, but the unit is {unit}: write `holdback` instead")
     return (
-        fields.read("holdback", lambda value: _kept(value, unit), None)
-        or fields.read("max_quota_percent", lambda value: Holdback(per_mille=PER_MILLE - _percent(value)), None)
+        fields.read("holdback", lambda value: parse_holdback(value, unit), None)
+        or fields.read("max_quota_percent", lambda value: Holdback(per_mille=PER_MILLE - parse_share(value)), None)
         or fields.read("reserved_budget_usd", lambda value: Holdback(amount=amount(Unit.USD)(value)), None)
     )
-
-
-def _kept(value: str, unit: Unit) -> Holdback:
-    return Holdback(per_mille=_percent(value)) if value.endswith("%") else Holdback(amount=amount(unit)(value))
-
-
-def _percent(value: str) -> int:
-    """A share in tenths of a per cent."""
-    match = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]))?\s*%?", value)
-    found = int(match[1]) * 10 + int(match[2] or 0) if match else PER_MILLE + 1
-    if found > PER_MILLE:
-        raise ValueError(f"{value!r} is not a share: write 0% to 100%, one decimal at most")
-    return found
 
 
 def _check(fields: Fields, limit: Limit) -> None:

@@ -23,7 +23,7 @@ from quota_scheduler.core.windows import (
     parse_starts,
 )
 
-SHORTEST_SESSION = timedelta(minutes=1)
+SHORTEST_SESSION = timedelta(seconds=1)
 WORDS = (*Every, "run")
 
 
@@ -91,7 +91,7 @@ def _word(value: str) -> str:
 def _session(value: str) -> timedelta:
     found = span(value)
     if found < SHORTEST_SESSION:
-        raise ValueError(f"{value!r} is too short for a window: one minute at least")
+        raise ValueError(f"{value!r} is too short for a window: one second at least")
     return found
 
 

@@ -82,6 +82,10 @@ def written_limit(limit: Limit) -> dict[str, object]:
     spec["mode"] = limit.mode.value
     if limit.policy is not Policy.TWO_SIDED:
         spec["policy"] = limit.policy.value
+    if limit.parent:
+        spec |= {"parent": limit.parent, "borrow": in_units(limit.borrow, limit.unit)}
+    if limit.lend is not None:
+        spec["lend"] = in_units(limit.lend, limit.unit)
     return spec
 
 

@@ -8,7 +8,7 @@ usage, reserves or resets goes through here, so that the invariants hold in one 
 * ``reserved`` is what open reservations may still spend.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -121,6 +121,13 @@ class Board:
                 return tally
         return None
 
+    def _holding(self, binding: Binding, at: datetime) -> Tally | None:
+        """The window on the board that counted usage at an instant; a session that has not begun counted none."""
+        for tally in self.tallies.get(binding.instance, ()):
+            if tally.window.contains(at) if tally.window else not isinstance(tally.limit.schedule, Session):
+                return tally
+        return None
+
     def opened(self, binding: Binding, at: datetime) -> Tally | None:
         """The window that a use at ``at`` counts in, opened if the use opens it.
 
@@ -161,7 +168,8 @@ class Board:
     def _count(self, event: UsageEvent, sign: int, leased: bool) -> None:
         for binding in self.bindings(event.labels):
             charge = sign * binding.limit.charge(event.usage)
-            tally = self.opened(binding, event.at) if charge else None
+            find = self.opened if charge > 0 else self._holding  # what is taken back opens no window
+            tally = find(binding, event.at) if charge else None
             if tally is None:
                 continue
             tally.used += charge
@@ -231,11 +239,12 @@ class Board:
         ended = [t for t in self.all() if t.window and not t.closed and t.window.ends_at <= self.now]
         return sorted(ended, key=lambda t: (t.window.ends_at if t.window else self.now, t.instance))
 
-    def roll(self) -> list[Tally]:
+    def roll(self, *, offered: Collection[int] = ()) -> list[Tally]:
         """Close what has ended and open what follows; returns the closed ones.
 
         The unspent part of each open reservation moves along, so nothing is freed by a reset. A calendar limit gets
-        the window of now at once; a session's next one opens at the reset only when a running lease carries over.
+        the window of now at once; a session's next one opens at the reset only when a running lease carries over:
+        tickets that are only ``offered`` go on holding in one that has not begun.
         """
         ended = self.due()
         for tally in ended:
@@ -243,26 +252,28 @@ class Board:
             carried = [
                 held for row in self.reservations.values() for held in row if held.open and held.window == tally.id
             ]
-            carried = [held for held in carried if held.held or held.whole > held.spent]
-            if isinstance(tally.limit.schedule, Session) and not carried:
-                continue
-            binding = Binding(tally.limit, tally.value)
-            if isinstance(tally.limit.schedule, Session) and tally.window:
-                following = self.opened(binding, tally.window.ends_at) or self.opened(binding, self.now)
-            else:
-                following = self.opened(binding, self.now)
-            for held in carried:
-                self._carry(held, following)
+            if carried or not isinstance(tally.limit.schedule, Session):
+                following = self._following(tally, begins=any(held.ticket not in offered for held in carried))
+                for held in carried:  # one that is used up as well: its reports count where they belong
+                    self._carry(held, following)
         return ended
 
-    def _carry(self, held: Reservation, following: Tally | None) -> None:
-        assert following is not None
-        rest = held.held
-        tally = self.tally_of(held)
+    def _following(self, tally: Tally, *, begins: bool) -> Tally:
+        """The window of now after one that has ended."""
+        binding, found = Binding(tally.limit, tally.value), None
+        if isinstance(tally.limit.schedule, Session) and not begins:
+            return self._holder(binding)
+        if isinstance(tally.limit.schedule, Session) and tally.window:
+            found = self.opened(binding, tally.window.ends_at)
+        # else a session that a clock ahead of ours has opened in a moment from now: the newest
+        return found or self.opened(binding, self.now) or self.tallies[binding.instance][-1]
+
+    def _carry(self, held: Reservation, following: Tally) -> None:
+        tally, rest = self.tally_of(held), held.held
         tally.reserved -= rest
-        held.amount = held.spent
+        held.amount = min(held.amount, held.spent)
         held.dirty = tally.dirty = True
-        before = held.before + held.reported
+        before = held.before + held.spent
         rest = max(rest, held.whole - held.spent)
         moved = Reservation(held.ticket, following.id, held.instance, rest, before=before, whole=rest, dirty=True)
         self.reservations[held.ticket].append(moved)

@@ -1,12 +1,13 @@
 """Limits: at most this much of a unit per window, for whatever a scope selects."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from quota_scheduler.core.labels import Labels, Match, matches
-from quota_scheduler.core.units import Unit
+from quota_scheduler.core.units import Unit, parse_amount
 from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage
 from quota_scheduler.core.windows import PerRun, Schedule, Unwindowed, Window
 
@@ -49,6 +50,20 @@ class Holdback:
         if self.amount is not None:
             return min(self.amount, amount)
         return amount * (self.per_mille or 0) // PER_MILLE
+
+
+def parse_holdback(value: str, unit: Unit) -> Holdback:
+    """Read ``"10%"`` as a share, anything else as an amount of ``unit``. Raises ValueError."""
+    return Holdback(per_mille=parse_share(value)) if value.endswith("%") else Holdback(amount=parse_amount(value, unit))
+
+
+def parse_share(value: str) -> int:
+    """Read a share as tenths of a per cent. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]))?\s*%?", value)
+    found = int(match[1]) * 10 + int(match[2] or 0) if match else PER_MILLE + 1
+    if found > PER_MILLE:
+        raise ValueError(f"{value!r} is not a share: write 0% to 100%, one decimal at most")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class Decided:
     """What a cycle changes and answers.
 
     ``before`` is the state that each changed ticket had. ``changes`` are corrections of the ledger, already counted on
-    the board. ``decisions`` holds the verdict of each arrival and each start. ``groups`` and ``shadows`` are what the next slice goes on with; ``next_slot`` is when a
-    ramp lets the next ticket start.
+    the board. ``decisions`` holds the verdict of each arrival and each start. ``groups`` and ``shadows`` are what the
+    next slice goes on with; ``next_slot`` is when a ramp lets the next ticket start.
     """
 
     answers: list[Answer] = field(default_factory=list)

@@ -142,7 +142,9 @@ def parse_span(text: str | int | float | timedelta) -> timedelta:
         is_number = isinstance(text, int | float) and not isinstance(text, bool)
         try:
             span = timedelta(seconds=float(text) if is_number else _seconds(str(text)))
-        except (ValueError, OverflowError):  # not a number, or longer than any calendar
+        except OverflowError:
+            raise ValueError(f"{text!r} is too long: it is more than any calendar holds") from None
+        except ValueError:
             raise ValueError(f"{text!r} is not a length of time: write 5h, 30m or 1h30m") from None
     if span <= timedelta(0):
         raise ValueError(f"{text!r} is not a length of time: it must be more than nothing")

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 2.0
 """A long pass says this often how far it is."""
 Scan = Callable[[Mapping[str, FileState]], Iterator[Batch]]
+Limits = Callable[[], Sequence[Limit]]
 Do = Callable[[Callable[[Transaction], Any]], "Future[Any]"]
 
 
@@ -45,10 +46,10 @@ class Ingest:
     """Reads one source, pass by pass. ``do`` is the writer's door."""
 
     def __init__(
-        self, name: str, provider: str, scan: Scan, *, store: Store, do: Do, prices: Pricer, limits: Sequence[Limit]
+        self, name: str, provider: str, scan: Scan, *, store: Store, do: Do, prices: Pricer, limits: Limits
     ) -> None:
         self.name, self.provider = name, provider
-        self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, tuple(limits)
+        self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self.progress = Progress()
         self.reading = threading.Lock()
         self._known: dict[str, FileState] | None = None
@@ -109,7 +110,7 @@ class Ingest:
         return recorded
 
     def _save(self, tx: Transaction, batch: Batch, events: list[Any]) -> Recorded:
-        recorded = record_usage(tx, events, self._limits)
+        recorded = record_usage(tx, events, self._limits())
         source_store.save(tx, self.name, batch.files)
         source_store.forget(tx, self.name, batch.gone)
         counters.add(tx, "quota_source_errors_total", (self.name,), batch.errors)
@@ -124,6 +125,6 @@ class Ingest:
         own.complete_at = self._store.clock()
 
     def _caught_up(self, tx: Transaction) -> None:
-        rebuild_sessions(tx, self._limits)
+        rebuild_sessions(tx, self._limits())
         if counters.fact(tx, FIRST_PASS) is None:
             counters.remember(tx, FIRST_PASS, tx.now.isoformat())

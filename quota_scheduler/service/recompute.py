@@ -85,7 +85,7 @@ class Recompute:
         high_usage_run: int,
     ) -> None:
         self.store, self.limits = store, tuple(limits)
-        self._rules, self._targets, self._sources = rules, targets, sources
+        self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run = high_usage_run
         self._projected: dict[str, Projected] = {}
         self._levels: dict[str, LevelState] = {}
@@ -109,11 +109,11 @@ class Recompute:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
         before = alert_store.load_states(tx)
         if counters.fact(tx, ADOPTED) is None:
-            result = alert_engine.adopt(self._rules, samples(readings), before, tx.now)
+            result = alert_engine.adopt(self.rules, samples(readings), before, tx.now)
             counters.remember(tx, ADOPTED, tx.now.isoformat())
         else:
             silences = alert_store.load_silences(tx, tx.now)
-            result = alert_engine.step(self._rules, samples(readings), before, tx.now, silences)
+            result = alert_engine.step(self.rules, samples(readings), before, tx.now, silences)
         alert_store.save_step(tx, result, self._targets)
         counters.save_bodies(tx, "outlooks", {name: outlook_document(each) for name, each in self.outlooks.items()})
         counters.save_bodies(tx, "readings", {reading.limit: limit_document(reading) for reading in readings.limits})

@@ -144,8 +144,8 @@ def _row(t: Ticket) -> tuple[Any, ...]:
     return (
         t.id, t.key, t.body, t.state.value, t.priority.value, json.dumps(t.labels._asdict()),
         _dump_estimate(t.estimate), to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND,
-        t.run, t.session, json.dumps(t.flags), _micros(t.deadline), _micros(t.wait_until), t.offers, _micros(t.offer_until), fence,
-        outcome, t.reason.value, _micros(t.closed_at), int(t.was_deferred), int(t.held),
+        t.run, t.session, json.dumps(t.flags), _micros(t.deadline), _micros(t.wait_until), t.offers,
+        _micros(t.offer_until), fence, outcome, t.reason.value, _micros(t.closed_at), int(t.was_deferred), int(t.held),
     )  # fmt: skip
 
 

@@ -69,9 +69,10 @@ log_format: ${FORMAT}
         pytest.param("amount: $5, unit: tokens, window: day", "amount: '$5' counts usd", id="dollars are no tokens"),
         pytest.param("amount: 5, unit: token, window: day", "unit: 'token' is not known: did you mean", id="a unit"),
         pytest.param("amount: 5, unit: percent, window: day", "unit: the unit 'percent' is not supp", id="percent"),
-        pytest.param("amount: 5, window: day, parent: b", "parent: is not supported in this version", id="parent"),
-        pytest.param("amount: 5, window: day, borrow: 5", "borrow: is not supported in this version", id="borrow"),
-        pytest.param("amount: 5, window: day, lend: 5", "lend: is not supported in this version", id="lend"),
+        pytest.param("amount: 5, window: day, parent: b", "parent: the limit 'b'", id="no such pool"),
+        pytest.param(
+            "amount: 5, window: day, borrow: 1", "borrow: needs the pool it is about", id="borrow from nobody"
+        ),
         pytest.param(
             "amount: 5, window: day, observed: x", "observed: is not supported in this version", id="observed"
         ),

@@ -1,0 +1,88 @@
+"""Run-time changes of limits: the file is the base, stored changes lie on top until they expire or are taken back.
+
+Only what takes effect at once can be changed: amount, holdback, borrow, lend, overrides, mode, policy. What is counted,
+and when it resets, is the file's.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from quota_scheduler.core.limits import Holdback, Limit, Mode, Policy, parse_holdback
+from quota_scheduler.core.units import format_amount, parse_amount
+
+FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChange:
+    """One field of one limit, as JSON wrote it; ``expires_at`` None lasts until it is taken back."""
+
+    rule: str
+    field: str
+    value: Any
+    who: str
+    at: datetime
+    expires_at: datetime | None = None
+
+
+def changed(limit: Limit, field: str, value: Any) -> Limit:
+    """A limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit."""
+    match field:
+        case "amount":
+            return _checked(replace(limit, amount=parse_amount(value, limit.unit)))
+        case "holdback":
+            return _checked(replace(limit, holdback=None if value is None else parse_holdback(str(value), limit.unit)))
+        case "borrow" | "lend" if limit.parent:
+            size = parse_amount(value, limit.unit)
+            return replace(limit, borrow=size) if field == "borrow" else replace(limit, lend=size)
+        case "borrow" | "lend":
+            raise ValueError(f"{limit.id} is no member of a pool, so it has nothing to {field}")
+        case "overrides":
+            return replace(limit, overrides=_overrides(limit, value))
+        case "mode":
+            return replace(limit, mode=_one_of(Mode, value))
+        case "policy":
+            return replace(limit, policy=_one_of(Policy, value))
+        case _:
+            raise ValueError(f"{field!r} cannot be changed at run time, only {', '.join(FIELDS)}: change the file")
+
+
+def _checked(limit: Limit) -> Limit:
+    if limit.holdback and (limit.holdback.amount or 0) > limit.amount:
+        kept = format_amount(limit.holdback.amount or 0, limit.unit)
+        raise ValueError(f"a holdback of {kept} is more than the amount of {format_amount(limit.amount, limit.unit)}")
+    if limit.holdback != Holdback() and limit.holdback and not limit.is_windowed:
+        raise ValueError("a holdback has no effect on run caps and concurrency, where nothing resets")
+    return limit
+
+
+def _overrides(limit: Limit, value: Any) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, Mapping) or not limit.per or limit.is_per_run:
+        raise ValueError(
+            f"overrides are amounts by value, for a limit with one instance per label; {limit.id} has none"
+        )
+    merged = dict(limit.overrides) | {str(name): parse_amount(amount, limit.unit) for name, amount in value.items()}
+    return tuple(sorted(merged.items()))
+
+
+def _one_of(kind: type[Mode] | type[Policy], value: Any) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is none of {', '.join(kind)}") from None
+
+
+def effective(limits: Iterable[Limit], changes: Iterable[LimitChange], *, now: datetime) -> tuple[Limit, ...]:
+    """The limits with every change that still lasts; one that no longer fits the file is passed over."""
+    found = {limit.id: limit for limit in limits}
+    for change in sorted(changes, key=lambda c: (c.at, c.rule, c.field)):
+        limit = found.get(change.rule)
+        if limit is None or (change.expires_at and change.expires_at <= now):
+            continue
+        try:
+            found[change.rule] = changed(limit, change.field, change.value)
+        except ValueError:
+            continue
+    return tuple(found.values())

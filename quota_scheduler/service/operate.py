@@ -1,0 +1,54 @@
+"""What operators do by hand: change limits, hold everything, hold, start or revoke one; each is written down.
+
+The file is the base of every limit; changes at run time lie on top, are stored, and may expire.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from quota_scheduler.core.changes import LimitChange, changed, effective
+from quota_scheduler.core.instants import iso
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.store import Transaction, changes, counters
+
+HOLD = "hold"
+"""Remembered fact: why everything is held, empty when nothing is."""
+
+
+def limits_now(tx: Transaction, base: Sequence[Limit]) -> tuple[Limit, ...]:
+    """The limits of the file with the stored changes that last."""
+    return effective(base, changes.load(tx), now=tx.now)
+
+
+def change_limit(
+    tx: Transaction, base: Sequence[Limit], rule: str, fields: Mapping[str, Any], *, who: str, until: datetime | None
+) -> tuple[Limit, ...]:
+    """Change fields of a limit; None takes a change back. All of it or, with ValueError, nothing."""
+    limit = next(limit for limit in limits_now(tx, base) if limit.id == rule)
+    for field, value in fields.items():
+        if value is None:
+            changes.take_back(tx, rule, field)
+        else:
+            limit = changed(limit, field, value)
+            changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
+    detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
+    counters.audit(tx, who, "limit.changed", detail)
+    return limits_now(tx, base)
+
+
+def next_expiry(tx: Transaction) -> datetime | None:
+    """When the next change expires."""
+    ends = [change.expires_at for change in changes.load(tx) if change.expires_at and change.expires_at > tx.now]
+    return min(ends, default=None)
+
+
+def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
+    """Let nothing start, with a reason; an empty reason lets everything go on."""
+    counters.remember(tx, HOLD, reason)
+    counters.audit(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
+
+
+def held_because(tx: Transaction) -> str:
+    """Why everything is held; empty when nothing is."""
+    return counters.fact(tx, HOLD) or ""

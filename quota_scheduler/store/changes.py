@@ -1,0 +1,32 @@
+"""Stored run-time changes of limits."""
+
+import json
+
+from quota_scheduler.core.changes import LimitChange
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.store import Transaction
+
+
+def load(tx: Transaction) -> list[LimitChange]:
+    """Every stored change, also those that have expired."""
+    rows = tx.rows("SELECT rule, field, value, who, at, expires_at FROM limit_changes ORDER BY at, rule, field")
+    return [
+        LimitChange(rule, field, json.loads(value), who, from_micros(at), from_micros(expires) if expires else None)
+        for rule, field, value, who, at, expires in rows
+    ]
+
+
+def save(tx: Transaction, change: LimitChange) -> None:
+    """Store a change in place of the one before."""
+    expires = to_micros(change.expires_at) if change.expires_at else None
+    tx.execute(
+        "INSERT INTO limit_changes (rule, field, value, who, at, expires_at) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (rule, field) DO UPDATE SET value = excluded.value, who = excluded.who, at = excluded.at, "
+        "expires_at = excluded.expires_at",
+        (change.rule, change.field, json.dumps(change.value), change.who, to_micros(change.at), expires),
+    )
+
+
+def take_back(tx: Transaction, rule: str, field: str) -> None:
+    """Let the file's value hold again."""
+    tx.execute("DELETE FROM limit_changes WHERE rule = ? AND field = ?", (rule, field))
