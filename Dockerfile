@@ -7,10 +7,10 @@ FROM ${PYTHON_IMAGE} AS build
 RUN python3 -m venv /opt/venv
 WORKDIR /src
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/run/ca.pem \
-    /opt/venv/bin/pip install --disable-pip-version-check --require-hashes -r requirements.lock
+    /opt/venv/bin/pip install --cache-dir /var/cache/pip --disable-pip-version-check --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY quota_scheduler quota_scheduler
 COPY alerts alerts

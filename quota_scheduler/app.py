@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -33,6 +34,8 @@ from quota_scheduler.rules import load_rules
 from quota_scheduler.service import cycle, operate
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.look import expected_ends, plan_document
+from quota_scheduler.service.pricing import priced_ticket, unpriced
 from quota_scheduler.service.recompute import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction, counters, ledger, tickets, utc_now, windows
@@ -42,8 +45,8 @@ from quota_scheduler.writer import Writer
 log = logging.getLogger(__name__)
 RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
-TASKS = ("tick", "read", "deliver", "mixes", "prune")
-DELIVER_SECONDS, MIXES_SECONDS, PRUNE_SECONDS = 1.0, 60.0, 3600.0
+TASKS = ("tick", "read", "deliver", "mixes", "ends", "prune")
+DELIVER_SECONDS, ENDS_SECONDS, MIXES_SECONDS, PRUNE_SECONDS = 1.0, 10.0, 60.0, 3600.0
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
 """How long a closed ticket's key still names it."""
 MIX_DAYS = timedelta(days=7)
@@ -89,6 +92,7 @@ class Service:
             limits, self._limits_expire_at = operate.limits_now(tx, config.limits), operate.next_expiry(tx)
             held = operate.held_because(tx)
         self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))
+        self.terms.models, self.terms.reprice = config.models.fallback, self._with_model
         self.writer = Writer(self.store, self.terms, told=self._told)
         self.ingests = self._ingests()
         self.terms.catching_up = frozenset(each.provider for each in self.ingests)
@@ -132,6 +136,7 @@ class Service:
             Job("tick", config.tick_seconds, self.tick),
             Job("deliver", DELIVER_SECONDS, self.deliverer.deliver),
             Job("mixes", MIXES_SECONDS, self.learn_mixes),
+            Job("ends", ENDS_SECONDS, self.learn_ends),
             Job("prune", PRUNE_SECONDS, self.prune),
         ]
 
@@ -231,6 +236,21 @@ class Service:
                 if not name.endswith(":"):
                     sums[name] = sums.get(name, Usage()).plus(run.usage)
         self.mixes = sums
+
+    def plan(self, items: Sequence[Ticket]) -> dict[str, Any]:
+        """What a plan's items are expected to cost together, and which of them will fit."""
+        with self.store.reading() as tx:
+            return plan_document(tx, items, self.terms.limits, self.terms.outlooks)
+
+    def learn_ends(self) -> None:
+        """Learn when the next running lease of each limit is expected to end, from how long leases take."""
+        with self.store.reading() as tx:
+            self.terms.busy_until = expected_ends(tx, self.terms.limits)
+
+    def _with_model(self, ticket: Ticket, model: str) -> Ticket:
+        """The ticket as it would be with another model."""
+        other = replace(ticket, labels=ticket.labels._replace(model=model), estimate=unpriced(ticket.estimate))
+        return priced_ticket(other, self.store.clock(), self.prices)
 
     def prune(self) -> None:
         """Drop what is older than it is kept, a little at a time."""

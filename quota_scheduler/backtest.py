@@ -140,10 +140,20 @@ def evaluate(folder: Path | str, methods: Sequence[str] = METHODS) -> Result:
 
     Raises KeyError for an unknown method and FileNotFoundError when the folder holds no trace.
     """
-    chosen = {name: _method(name) for name in methods}
+    for name in methods:
+        _method(name)
     traces = [*read(folder)]
     if not traces:
         raise FileNotFoundError(f"no daily.csv or hourly.csv in {folder}")
+    return judge(traces, methods)
+
+
+def judge(traces: Sequence[Trace], methods: Sequence[str] = METHODS) -> Result:
+    """Run ``methods`` over recorded series and return the table; without rows when they are too short to judge by.
+
+    Raises KeyError for an unknown method.
+    """
+    chosen = {name: _method(name) for name in methods}
     cases = [case for trace in traces for case in cases_of(trace)]
     rows = [
         row

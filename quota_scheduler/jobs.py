@@ -15,6 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from quota_scheduler.errors import QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ class Jobs:
         started = time.monotonic()
         try:
             job.work()
+        except QuotaSchedulerError as error:
+            log.error("task.failed task=%s error=%s", job.name, error)
+            self._metrics.task_failed(job.name, time.monotonic() - started)
         except Exception:
             log.exception("task.failed task=%s", job.name)
             self._metrics.task_failed(job.name, time.monotonic() - started)

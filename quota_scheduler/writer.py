@@ -18,7 +18,7 @@ from typing import Any
 from quota_scheduler.core.requests import Answer, Request
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
-from quota_scheduler.store import Store, Transaction, tickets
+from quota_scheduler.store import Store, Transaction, engine, tickets
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
@@ -117,9 +117,9 @@ class Writer:
                 for item in asked:
                     self._serve([item])
             elif asked:
-                asked[0].future.set_exception(error)
+                asked[0].future.set_exception(reason(error))
             else:
-                log.exception("cycle.failed")
+                log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return
         self._told(done, time.monotonic() - started)
         for item, answer in zip(asked, done.answers, strict=True):
@@ -161,14 +161,23 @@ class Writer:
             with self.store.transaction() as tx:
                 result = job.work(tx)
         except Exception as error:
-            job.future.set_exception(error)
+            job.future.set_exception(reason(error))
         else:
             job.future.set_result(result)
             self._due = 0.0 if not self._stopping else self._due
 
 
-def sentence(error: BaseException) -> str:
-    """A failed write in words for people: what happened and what becomes of their request."""
-    if isinstance(error, StoreError):
-        return str(error)
-    return f"the database did not take the write ({error}); nothing was changed, try again"
+def reason(error: Exception) -> Exception:
+    """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
+
+    A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
+    roll back: what really happened stands further back in the chain.
+    """
+    link: BaseException | None = error
+    refused: BaseException | None = None
+    while link:
+        if isinstance(link, Exception) and engine.is_disk_full(link):
+            return StoreError(f"the disk is full or cannot be written ({link}): make room; nothing was changed")
+        refused = link if engine.is_refusal(link) else refused
+        link = link.__context__
+    return StoreError(f"the database did not take the write ({refused}); nothing was changed") if refused else error

@@ -109,6 +109,7 @@ ROOMS = [
     pytest.param("logs", "", "", id="logs writes lines"),
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
     pytest.param("backtest", "core", "numpy", id="backtest measures the core"),
+    pytest.param("simulate", "core simulate", "numpy", id="simulate lets the core decide in a made-up world"),
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
+from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:
     from quota_scheduler.app import Service
@@ -76,7 +77,7 @@ def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
     try:
         return adapter.validate_python(raw)
     except ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, raw) from None
 
 
 async def written(futures: "Sequence[Future[T]]") -> list[T]:
@@ -88,12 +89,5 @@ async def written(futures: "Sequence[Future[T]]") -> list[T]:
         raise Problem(
             503, "busy", "the database is slow to answer: try again with the same key", retry_after=5
         ) from None
-    except Problem:
-        raise
-    except Exception as error:
-        raise Problem(
-            503,
-            "not_written",
-            f"the database did not take it ({error}); nothing was changed: try again with the same key",
-            retry_after=5,
-        ) from error
+    except StoreError as error:
+        raise Problem(503, "not_written", f"{error}; try again with the same key", retry_after=5) from error

@@ -5,10 +5,10 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from quota_scheduler.api.operate import HoldBody, LimitBody
-from quota_scheduler.api.schemas import EventBody, ReportBody, TicketBody
+from quota_scheduler.api.schemas import EventBody, PlanBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
-MODELS = (TicketBody, ReportBody, EventBody, HoldBody, LimitBody)
+MODELS = (TicketBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody)
 PROBLEM = {
     "type": "object",
     "properties": {
@@ -35,6 +35,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/leases/{lease}/renew", "Heartbeat of a running lease, with usage so far", ReportBody, "runner"),
     ("post", "/v1/leases/{lease}/release", "Settle a lease", ReportBody, "runner"),
     ("post", "/v1/preflight", "The decision without the ticket", TicketBody, "viewer"),
+    ("post", "/v1/plans/estimate", "What a whole plan costs, and which items will fit", PlanBody, "viewer"),
     ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
     ("post", "/v1/hold", "The incident switch: hold everything, or let it go on", HoldBody, "operator"),
     ("post", "/v1/tickets/{ticket}/hold", "Keep one ticket from starting, or let it go on", HoldBody, "operator"),
@@ -46,6 +47,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
     ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
     ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
+    ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
     ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
     ("get", "/metrics", "Prometheus exposition", None, "none"),
     ("get", "/healthz", "The process answers", None, "none"),

@@ -1,22 +1,20 @@
 """What operators do over HTTP: change limits, hold, start, revoke."""
 
-from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, StringConstraints, TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, body, require, service, validated, written
 from quota_scheduler.api.problems import Problem
-from quota_scheduler.api.schemas import Body
+from quota_scheduler.api.schemas import Body, Instant
 from quota_scheduler.config import Role
 from quota_scheduler.core.changes import FIELDS
-from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.requests import Hold, Refused, Revoke, Start
 from quota_scheduler.service import operate
-from quota_scheduler.store import Transaction, counters
 
 
 class HoldBody(Body):
@@ -36,7 +34,7 @@ class LimitBody(Body):
     overrides: Any = None
     mode: Any = None
     policy: Any = None
-    until: AwareDatetime | None = None
+    until: Instant | None = None
 
     def given(self) -> dict[str, Any]:
         """The fields that were given."""
@@ -56,19 +54,13 @@ async def change_limit(request: Request) -> Response:
     asked = validated(await body(request), LIMIT)
     base = own.config.limits
 
-    def change(tx: Transaction) -> tuple[tuple[Limit, ...], datetime | None] | ValueError:
-        try:
-            limits = operate.change_limit(tx, base, rule, asked.given(), who=who, until=asked.until)
-        except ValueError as error:
-            return error
-        return limits, operate.next_expiry(tx)
-
     if not asked.given():
         raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
+    change = partial(operate.change_limit, base=base, rule=rule, fields=asked.given(), who=who, until=asked.until)
     (done,) = await written([own.writer.do(change)])
-    if isinstance(done, ValueError):
-        raise Problem(422, "invalid_body", f"{done}; nothing was changed")
-    own.set_limits(done[0], expire_at=done[1])
+    if isinstance(done, str):
+        raise Problem(422, "invalid_body", done)
+    own.set_limits(done.limits, expire_at=done.expire_at)
     return render.json_response({"limit": rule, "changed": sorted(asked.given())})
 
 
@@ -85,6 +77,7 @@ async def hold_all(request: Request) -> Response:
 
 async def hold_ticket(request: Request) -> Response:
     """Keep one ticket from starting, or let it go on."""
+    require(request, Role.OPERATOR)
     asked = validated(await body(request) if await request.body() else {}, HOLD)
     number = render.read_id(request.path_params["ticket"])
     return await _operate(request, Hold(number, asked.on), "ticket.held" if asked.on else "ticket.unheld")
@@ -92,11 +85,13 @@ async def hold_ticket(request: Request) -> Response:
 
 async def start_ticket(request: Request) -> Response:
     """Let a waiting ticket start, whatever its limits say."""
+    require(request, Role.OPERATOR)
     return await _operate(request, Start(render.read_id(request.path_params["ticket"])), "ticket.forced")
 
 
 async def revoke_lease(request: Request) -> Response:
     """Take a lease away; what was reported counts."""
+    require(request, Role.OPERATOR)
     return await _operate(request, Revoke(render.read_id(request.path_params["lease"])), "lease.revoked")
 
 
@@ -105,5 +100,5 @@ async def _operate(request: Request, asked: Hold | Start | Revoke, what: str) ->
     (found,) = await written([own.writer.ask(asked)])
     if isinstance(found, Refused):
         raise render.problem_of(found)
-    await written([own.writer.do(lambda tx: counters.audit(tx, who, what, {"ticket": found.ticket.id}))])
+    await written([own.writer.do(partial(operate.note, what=what, ticket=found.ticket.id, who=who))])
     return render.json_response(render.answer(found, service(request).limits_by_id, zone=own.config.timezone))

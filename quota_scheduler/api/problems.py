@@ -45,16 +45,32 @@ def response(problem: Problem) -> Response:
     return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")
 
 
-def invalid(error: ValidationError) -> Problem:
+def invalid(error: ValidationError, raw: Any) -> Problem:
     """A body that does not fit: every error with its JSON pointer."""
-    errors = [{"pointer": _pointer(each), "message": _message(each)} for each in error.errors()]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Problem(422, "invalid_body", f"{pointers(error)[0]}{more}", errors=errors)
+    found = _errors(error, raw)
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    errors = [{"pointer": pointer, "message": message} for pointer, message in found.items()]
+    return Problem(422, "invalid_body", f"{pointers(error, raw)[0]}{more}", errors=errors)
 
 
-def _pointer(error: Any) -> str:
+def _errors(error: ValidationError, raw: Any) -> dict[str, str]:
+    """The first error at each place of the body: where a value may be read in several ways, each of them complains."""
+    found: dict[str, str] = {}
+    for each in error.errors():
+        found.setdefault(_pointer(each, raw), _message(each))
+    return found
+
+
+def _pointer(error: Any, raw: Any) -> str:
     """A JSON pointer (RFC 6901); empty for the body as a whole."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error["loc"])
+    steps, at = [], raw
+    for number, step in enumerate(error["loc"], 1):
+        if (isinstance(at, dict) and step in at) or (isinstance(at, list) and isinstance(step, int) and step < len(at)):
+            at = at[step]
+        elif error["type"] != "missing" or number < len(error["loc"]):
+            continue  # the name of a way to read the value, no place in the body
+        steps.append("/" + str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(steps)
 
 
 def _message(error: Any) -> str:
@@ -93,6 +109,6 @@ async def on_unknown(request: Request, error: Exception) -> Response:
     return response(Problem(500, "internal_error", "something broke here; the service's log has the details"))
 
 
-def pointers(error: ValidationError) -> Sequence[str]:
+def pointers(error: ValidationError, raw: Any) -> Sequence[str]:
     """Each error of a body in one line, with its pointer where it is about a part."""
-    return [f"{_pointer(each)}: {_message(each)}".removeprefix(": ") for each in error.errors()]
+    return [f"{pointer}: {message}".removeprefix(": ") for pointer, message in _errors(error, raw).items()]

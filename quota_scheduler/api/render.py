@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -70,17 +71,26 @@ def _answered(found: Answered, limits: Mapping[str, Limit], zone: str) -> dict[s
         "warned": [_held(held) for held in verdict.warned] if verdict else [],
         "until": iso(verdict.until) if isinstance(verdict, Defer) else None,
         "position": found.position,
+        "expected_start": _expected(found),
+        "counterfactuals": list(found.counterfactuals),
         "advice": {
             "optimization_level": str(found.optimization),
             "advice": ADVICE[Optimization(found.optimization)].text,
         },
     }
+    if found.checks:
+        body["checks"] = [asdict(check) for check in found.checks]
     if ticket.state is State.CLOSED:
         body["outcome"] = ticket.outcome.value if ticket.outcome else None
     if ticket.lease and ticket.state is State.RUNNING:
         body["lease"] = _lease(found, limits)
         body["stop"] = found.stop
     return body
+
+
+def _expected(found: Answered) -> dict[str, str] | None:
+    each = found.expected
+    return {"low": iso(each.low), "expected": iso(each.expected), "high": iso(each.high)} if each else None
 
 
 def _lease(found: Answered, limits: Mapping[str, Limit]) -> dict[str, Any]:

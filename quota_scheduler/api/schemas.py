@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -99,9 +100,10 @@ class TokensBody(Body):
 
 
 class EstimateBody(TokensBody):
-    """A bare number of tokens, or tokens by kind."""
+    """A bare number of tokens, or tokens by kind; ``duration`` is how long the run is expected to take."""
 
     tokens: Amount | None = None
+    duration: Wait | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -113,10 +115,11 @@ class EstimateBody(TokensBody):
 
     def estimate(self, mix: Usage | None) -> Estimate:
         """The estimate; ``mix`` is how work like this splits over the kinds."""
-        if self.tokens is None:
-            return declared(self.usage())
-        usage = split(self.tokens, mix, requests=1 if self.requests is None else self.requests)
-        return declared(usage._replace(cost_microusd=self.usage().cost_microusd))
+        usage = self.usage()
+        if self.tokens is not None:
+            kinds = split(self.tokens, mix, requests=usage.requests)
+            usage = kinds._replace(cost_microusd=usage.cost_microusd)
+        return replace(declared(usage), duration=self.duration)
 
 
 class DescribeBody(Body):
@@ -133,6 +136,12 @@ class DescribeBody(Body):
         return Description(self.task_type, self.text, self.files, self.complexity, self.urgent)
 
 
+class ResumeBody(Body):
+    """Go on by itself after resets, but not after an instant: then the ticket closes."""
+
+    until: Instant
+
+
 class TicketBody(Body):
     """What a runner submits."""
 
@@ -147,6 +156,7 @@ class TicketBody(Body):
     flags: Annotated[tuple[Key, ...], Field(max_length=20)] = ()
     deadline: Instant | None = None
     max_wait: Wait | None = None
+    resume: Literal["auto"] | ResumeBody = "auto"
     ttl: Ttl = DEFAULT_TTL
 
     @model_validator(mode="after")
@@ -176,8 +186,14 @@ class TicketBody(Body):
             session=self.session,
             flags=tuple(sorted(set(self.flags))),
             deadline=self.deadline,
-            wait_until=now + self.max_wait if self.max_wait else None,
+            wait_until=self._wait_until(now),
         )
+
+    def _wait_until(self, now: datetime) -> datetime | None:
+        ends = [now + self.max_wait] if self.max_wait else []
+        if isinstance(self.resume, ResumeBody):
+            ends.append(self.resume.until.astimezone(UTC))
+        return min(ends, default=None)
 
     def _declared(self, mixes: Mapping[str, Usage], labels: Labels) -> Estimate:
         assert self.estimate is not None
@@ -195,6 +211,12 @@ class TicketBody(Body):
         """What to tell about the description itself."""
         words = self.describe.description().words if self.describe else 0
         return f"The description has {words} words: split it." if words > SPLIT_WORDS else ""
+
+
+class PlanBody(Body):
+    """The items of a plan, in the order they are to run."""
+
+    items: Annotated[tuple[TicketBody, ...], Field(min_length=1, max_length=1_000)]
 
 
 class ReportBody(Body):

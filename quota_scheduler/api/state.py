@@ -1,7 +1,6 @@
 """What can be looked at: limits, forecasts, the queue, efficiency, alerts, health and metrics."""
 
 import asyncio
-from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -14,8 +13,10 @@ from quota_scheduler.config import Role
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.published import forecast_document, limit_document
 from quota_scheduler.core.readings import LimitReading
+from quota_scheduler.core.seed_document import DayOfUse, seed_document
 from quota_scheduler.core.units import MICRO, Unit
-from quota_scheduler.service.look import alerts_document, efficiency_document, queue_document
+from quota_scheduler.service.history import recent_days
+from quota_scheduler.service.look import alerts_document, efficiency_document, queue_document, runs_document
 
 if TYPE_CHECKING:
     from quota_scheduler.app import Service
@@ -57,29 +58,13 @@ async def quota_forecast(request: Request) -> Response:
     )
     if reading is None or reading.forecast is None or not (reading.starts_at and reading.ends_at):
         raise Problem(404, "no_forecast", "no monthly token limit is forecast: name one with ?limit=")
-    forecast, now = reading.forecast, service(request).readings.at
-    days = (reading.ends_at - reading.starts_at) / timedelta(days=1)
-    elapsed = (now - reading.starts_at) / timedelta(days=1)
-    return json_response(
-        {
-            "limit": reading.limit,
-            "month": f"{reading.starts_at.astimezone(UTC):%Y-%m}",
-            "current_month_tokens": reading.used,
-            "days_elapsed": round(elapsed, 2),
-            "days_remaining": round(days - elapsed, 2),
-            "daily_avg_tokens": round(forecast.level),
-            "projected_total": round(forecast.expected),
-            "projected_low": round(forecast.low),
-            "projected_high": round(forecast.high),
-            "quota_limit": reading.amount,
-            "risk_level": reading.risk,
-            "will_exceed_by": max(0, round(forecast.expected - reading.amount)),
-            "p_exceed": round(forecast.p_exceed(reading.amount), 4),
-            "confidence": forecast.confidence,
-            "observed_days": round(forecast.observed_days, 2),
-            "explained": forecast.explain(),
-        }
-    )
+    days = await asyncio.to_thread(_recent, service(request), reading)
+    return json_response(seed_document(reading, reading.forecast, days, now=service(request).readings.at))
+
+
+def _recent(own: "Service", reading: LimitReading) -> list[DayOfUse]:
+    with own.store.reading() as tx:
+        return recent_days(tx, own.terms.limits, reading.limit, zone=reading.zone)
 
 
 def _reading(request: Request, name: str) -> LimitReading:
@@ -120,6 +105,19 @@ def _number(request: Request, name: str, default: int, *, least: int, most: int)
 def _efficiency(own: "Service", days: int) -> dict[str, Any]:
     with own.store.reading() as tx:
         return efficiency_document(tx, days)
+
+
+async def runs(request: Request) -> Response:
+    """The largest runs of the last ``days`` (7): tokens by kind and cache hit rate."""
+    require(request, Role.VIEWER)
+    days = _number(request, "days", 7, least=1, most=366)
+    most = _number(request, "limit", 100, least=1, most=10_000)
+    return json_response(await asyncio.to_thread(_runs, service(request), days, most))
+
+
+def _runs(own: "Service", days: int, most: int) -> dict[str, Any]:
+    with own.store.reading() as tx:
+        return runs_document(tx, days, most)
 
 
 async def alerts(request: Request) -> Response:

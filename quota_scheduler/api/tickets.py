@@ -11,13 +11,14 @@ from starlette.responses import Response
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, body, one_or_many, require, service, validated, written
 from quota_scheduler.api.problems import Problem
-from quota_scheduler.api.schemas import ReportBody, TicketBody
+from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.requests import Answer, Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.tickets import State
 from quota_scheduler.service.pricing import priced_report, priced_ticket
 
 TICKET: TypeAdapter[TicketBody] = TypeAdapter(TicketBody)
+PLAN: TypeAdapter[PlanBody] = TypeAdapter(PlanBody)
 REPORT: TypeAdapter[ReportBody] = TypeAdapter(ReportBody)
 LONGEST_POLL = 30.0
 
@@ -50,16 +51,27 @@ async def preflight(request: Request) -> Response:
     return render.json_response(_rendered(request, found))
 
 
+async def estimate_plan(request: Request) -> Response:
+    """What a whole plan is expected to cost, and which of its items will fit."""
+    require(request, Role.VIEWER)
+    own = service(request)
+    asked = validated(await body(request), PLAN)
+    now = own.store.clock()
+    items = [priced_ticket(item.draft(own.mixes, now=now), now, own.prices) for item in asked.items]
+    return render.json_response(await asyncio.to_thread(own.plan, items))
+
+
 async def read(request: Request) -> Response:
     """Look at a ticket; ``wait`` parks the request until it changes. Reading an offer claims it."""
-    require(request, Role.RUNNER)
+    claim = request.query_params.get("claim", "yes") != "no"
+    require(request, Role.RUNNER if claim else Role.VIEWER)
     own, number = service(request), render.read_id(request.path_params["ticket"])
     wait = _wait(request)
     with own.waiters.parked_for(number) as changed:
-        found = await _ask(request, Read(number))
+        found = await _ask(request, Read(number, claim))
         if wait and found.ticket.state is State.WAITING and not own.draining:
             await asyncio.wait([changed], timeout=wait)
-            found = await _ask(request, Read(number)) if not own.draining else found
+            found = await _ask(request, Read(number, claim)) if not own.draining else found
     return render.json_response(_rendered(request, found))
 
 

@@ -40,5 +40,5 @@ def valid_events(items: list[Any]) -> tuple[list[UsageEvent], list[dict[str, Any
         try:
             events.append(EVENT.validate_python(item).event())
         except ValidationError as error:
-            rejected.append({"index": index, "reason": "; ".join(pointers(error))})
+            rejected.append({"index": index, "reason": "; ".join(pointers(error, item))})
     return events, rejected

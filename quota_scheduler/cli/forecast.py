@@ -14,7 +14,7 @@ from quota_scheduler.errors import QuotaSchedulerError
 
 @click.command("forecast")
 @click.argument("limit", required=False)
-@click.option("--explain", is_flag=True, help="Say where the number comes from.")
+@click.option("--explain", is_flag=True, help="Say in five lines where the number comes from.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, limit: str | None, explain: bool, as_json: bool) -> None:
@@ -46,15 +46,23 @@ def lines(each: dict[str, Any], *, explain: bool) -> list[str]:
     """One limit's forecast in words."""
     unit, forecast = Unit(each["unit"]), each["forecast"]
     ends_at = local_time(parse_instant(each["ends_at"]), each["timezone"])
-    between = f"{written(forecast['low'], unit)} to {written(forecast['high'], unit)}"
+    between = f"{written(forecast['low'], unit)} and {written(forecast['high'], unit)}"
     amounts = f"{written(forecast['expected'], unit)} of {written(each['amount'], unit)} {unit.value}"
     head = f"{each['limit']}: {amounts} by {ends_at}"
     said = [head + f" (80 % between {between})"]
     if forecast["exhaustion_at"]:
         said.append(f"  runs out {local_time(parse_instant(forecast['exhaustion_at']), each['timezone'])}")
+    if explain:
+        return said + [f"  {line}" for line in forecast["explained"]]
     said.append(f"  above the limit with probability {forecast['p_exceed']:.0%}; risk {each['risk']}")
     if not forecast["sufficient"]:
         said.append(f"  insufficient history: {forecast['observed_days']:.1f} days observed, 7 are needed")
     elif forecast["confidence"] is not None:
-        said.append(f"  within 10 % of the truth with probability {forecast['confidence']:.0%}")
-    return said + [f"  {line}" for line in forecast["explained"]] if explain else said
+        said.append(f"  within 10 % of the truth with probability {forecast['confidence']:.0%}{_held(forecast)}")
+    return said
+
+
+def _held(forecast: dict[str, Any]) -> str:
+    """How the last intervals fared, once any were judged."""
+    track = forecast.get("track_record")
+    return f"; of the last judged intervals {track['coverage']:.0%} held" if track else ""

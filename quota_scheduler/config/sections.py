@@ -122,7 +122,7 @@ def _sources(top: Fields, around: Surroundings) -> tree.Sources:
                     account=claude.read("account", text, "default"),
                     roots=roots,
                     labels=tuple(_label_rule(rule, around.home) for rule in claude.each("labels")),
-                    poll_seconds=claude.read("poll_seconds", seconds(0.1, 3600), 2.0),
+                    poll_seconds=claude.read("poll_seconds", seconds(0.1, 3600), 1.0),
                 )
             )
 

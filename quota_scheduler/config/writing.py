@@ -17,7 +17,7 @@ from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits import Holdback, Limit, Policy
 from quota_scheduler.core.units import in_units
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
-from quota_scheduler.core.windows import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session
+from quota_scheduler.core.windows import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
 
 SECRET = "***"
 HASH_DIGITS = 16
@@ -48,13 +48,13 @@ def redacted(config: Config) -> dict[str, object]:
         "models": {"fallback": list(config.models.fallback)},
         "rules": asdict(config.rules),
         "tick_seconds": config.tick_seconds,
-        "claim_within": written_span(config.claim_within),
-        "aging_step": written_span(config.aging_step),
+        "claim_within": span_text(config.claim_within),
+        "aging_step": span_text(config.aging_step),
         "fair_share": config.fair_share,
         "max_offers": config.max_offers,
         "high_usage_run": config.high_usage_run,
-        "raw_retention": written_span(config.raw_retention),
-        "key_retention": written_span(config.key_retention),
+        "raw_retention": span_text(config.raw_retention),
+        "key_retention": span_text(config.key_retention),
         "log_format": config.log_format.value,
     }
 
@@ -89,21 +89,12 @@ def written_limit(limit: Limit) -> dict[str, object]:
     return spec
 
 
-def written_span(span: timedelta) -> str:
-    """A length of time as the file has it: ``35d``, ``1h30m``, ``2.5s``."""
-    seconds, parts = span.total_seconds(), ""
-    for size, name in ((86400, "d"), (3600, "h"), (60, "m")):
-        count, seconds = divmod(seconds, size)
-        parts += f"{count:.0f}{name}" if count else ""
-    return parts + (f"{seconds:g}s" if seconds or not parts else "")
-
-
 def _window(schedule: Schedule, zone: str) -> object:
     match schedule:
         case Calendar(every, zone, day, clock):
             return {"every": every.value, "starts": _starts(every, day, clock), "timezone": zone}
         case Session(length):
-            return {"session": written_span(length), "timezone": zone}
+            return {"session": span_text(length), "timezone": zone}
         case PerRun():
             return "run"
         case _:
@@ -143,7 +134,7 @@ def _plain_values(values: Mapping[str, object]) -> dict[str, object]:
 def _plain(value: object) -> object:
     match value:
         case timedelta():
-            return written_span(value)
+            return span_text(value)
         case Decimal():
             return f"{value:f}"
         case StrEnum():

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from quota_scheduler.config.nodes import Branch, Layer, Listing, Node, Origin, Problems, Scalar
+from quota_scheduler.errors import ConfigError
 
 LARGEST_FILE = 4 << 20
 MOST_NODES = 50_000
@@ -49,6 +50,14 @@ def read_file(path: Path, name: str, environ: Mapping[str, str], problems: Probl
     if not (isinstance(found, Scalar) and found.text is None):
         problems.add(found, "must hold keys and values, such as `timezone: Europe/Berlin`")
     return empty
+
+
+def plain_yaml(text: str, name: str) -> Any:
+    """YAML as plain values, for files that are not configurations. Raises ConfigError for what is not YAML."""
+    try:
+        return yaml.load(text, _PARSER)
+    except yaml.YAMLError as error:
+        raise ConfigError([_grammar(name, error)]) from None
 
 
 def _text(path: Path, name: str, problems: Problems) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Tally
-from quota_scheduler.core.limits import Policy
+from quota_scheduler.core.limits import Mode, Policy
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.rooms import Room, Rooms, need
 from quota_scheduler.core.tickets import Reason, Ticket
@@ -33,21 +33,21 @@ def admits(room: Room, amount: int, priority: Priority, now: datetime) -> Reason
     tally, ceiling = room.tally, room.ceiling(priority, now)
     if room.catching_up and priority is not Priority.INTERACTIVE:
         return Reason.CATCHING_UP
-    committed = room.committed
+    committed = room.taken(priority)
     if tally.limit.unit is Unit.LEASES:
         return None if committed + amount <= ceiling else Reason.CONCURRENCY
     if committed + amount > ceiling:
-        return _short_of(tally, room.allowance(now))
+        return _short_of(tally, ceiling)
     if tally.limit.policy is Policy.SEED:
         return _seed_waits(room, priority)
     rest = room.waiting_above(priority) + room.demand_above(priority, now)
     return None if committed + amount + rest <= ceiling else Reason.PACED
 
 
-def _short_of(tally: Tally, allowance: int) -> Reason:
+def _short_of(tally: Tally, ceiling: int) -> Reason:
     if tally.spent >= tally.amount:
         return Reason.EXHAUSTED
-    return Reason.PAUSED if tally.spent >= allowance else Reason.NO_HEADROOM
+    return Reason.PAUSED if tally.spent >= ceiling else Reason.NO_HEADROOM
 
 
 def _seed_waits(room: Room, priority: Priority) -> Reason | None:
@@ -106,20 +106,16 @@ Verdict = Admit | Defer | Reject
 
 def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
     """Admit, defer or reject a ticket against every limit that binds it."""
+    if never := never_fits(ticket, rooms, now=now):
+        return never
     held: list[Held] = []
     warned: list[Held] = []
-    never: list[Held] = []
     for room in rooms.of(ticket):
         amount = room.usable(need(ticket, room.binding), ticket.estimate.duration, now)
         reason = Reason.HELD if ticket.held else admits(room, amount, ticket.priority, now)
-        if reason is None:
-            continue
-        verdict = Held(room.tally.instance, reason, _until(room, reason, now))
-        (held if room.enforced or ticket.held else warned).append(verdict)
-        if room.enforced and _never_fits(ticket, room):
-            never.append(Held(room.tally.instance, Reason.NEVER_FITS, verdict.until))
-    if never:
-        return Reject(Reason.NEVER_FITS, tuple(never), tuple(warned))
+        if reason is not None:
+            found = Held(room.tally.instance, reason, _until(room, reason, now))
+            (held if room.enforced or ticket.held else warned).append(found)
     if ticket.held and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
     if held:
@@ -128,12 +124,17 @@ def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
     return Admit(tuple(warned))
 
 
-def _never_fits(ticket: Ticket, room: Room) -> bool:
-    """Whether even an empty window is too small: by a declared estimate, or by the median of a guessed one."""
-    estimate, limit = ticket.estimate, room.binding.limit
+def never_fits(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Reject | None:
+    """Reject what even an empty window is too small for: by a declared estimate, or by the median of a guessed one."""
+    estimate = ticket.estimate
     usage = estimate.reserve if estimate.declared else estimate.median
-    amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
-    return amount > room.tally.amount + limit.borrow
+    found = []
+    for binding in rooms.board.bindings(ticket.labels):
+        limit = binding.limit
+        amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
+        if limit.mode is Mode.ENFORCE and amount > limit.amount_of(binding.value) + limit.borrow:
+            found.append(Held(binding.instance, Reason.NEVER_FITS, now))
+    return Reject(Reason.NEVER_FITS, tuple(found)) if found else None
 
 
 def _until(room: Room, reason: Reason, now: datetime) -> datetime:

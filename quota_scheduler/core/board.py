@@ -40,16 +40,12 @@ class Tally:
     closed: bool = False
     ramp: timedelta = timedelta(0)
     dirty: bool = field(default=True, compare=False)
+    instance: str = field(init=False, compare=False)
+    amount: int = field(init=False, compare=False)
 
-    @property
-    def instance(self) -> str:
-        """The limit instance it belongs to."""
-        return self.limit.instance_id(self.value)
-
-    @property
-    def amount(self) -> int:
-        """The amount that rules it."""
-        return self.limit.amount_of(self.value)
+    def __post_init__(self) -> None:
+        """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
+        self.instance, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
 
     @property
     def spent(self) -> int:
@@ -59,15 +55,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One limit instance that usage or a ticket counts against."""
+    """One limit instance that usage or a ticket counts against; ``instance`` is its name."""
 
     limit: Limit
     value: str
+    instance: str = field(init=False, compare=False)
 
-    @property
-    def instance(self) -> str:
-        """Its name."""
-        return self.limit.instance_id(self.value)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instance", self.limit.instance_id(self.value))
 
 
 class Board:
@@ -121,7 +116,7 @@ class Board:
                 return tally
         return None
 
-    def _holding(self, binding: Binding, at: datetime) -> Tally | None:
+    def counted_in(self, binding: Binding, at: datetime) -> Tally | None:
         """The window on the board that counted usage at an instant; a session that has not begun counted none."""
         for tally in self.tallies.get(binding.instance, ()):
             if tally.window.contains(at) if tally.window else not isinstance(tally.limit.schedule, Session):
@@ -168,10 +163,11 @@ class Board:
     def _count(self, event: UsageEvent, sign: int, leased: bool) -> None:
         for binding in self.bindings(event.labels):
             charge = sign * binding.limit.charge(event.usage)
-            find = self.opened if charge > 0 else self._holding  # what is taken back opens no window
+            find = self.opened if charge > 0 else self.counted_in  # what is taken back opens no window
             tally = find(binding, event.at) if charge else None
             if tally is None:
                 continue
+            charge = max(charge, -tally.used)  # a session that is not in place yet may not have counted what goes
             tally.used += charge
             tally.dirty = True
             tally.estimated |= event.estimated and sign > 0

@@ -10,12 +10,15 @@ Submit, renew, release, expire, reset and wake are inputs of this one motion. ``
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Verdict, decide, occupy
+from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
 from quota_scheduler.core.board import Binding, Tally
 from quota_scheduler.core.efficiency import optimization_level
+from quota_scheduler.core.explain import counterfactuals, expected_start
 from quota_scheduler.core.leases import hear
 from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.preflight import checks
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import (
     Answered,
@@ -31,12 +34,15 @@ from quota_scheduler.core.requests import (
     Submit,
     Withdraw,
 )
+from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.settlement import at_reset
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.core.wake import wake
+
+NO_SHADOW: Shadow = (0, ())
 
 
 class Cycle:
@@ -49,12 +55,14 @@ class Cycle:
         self.verdicts: dict[int, Verdict] = {}
         self.present: set[int] = set()
         self.arrived: list[int] = []
+        self.shadows: Mapping[int, Shadow] = {}
 
     def run(self, requests: Sequence[Request]) -> Decided:
         """Go through the four steps."""
         self._fall_due()
         early = [self._settle_or_note(request) for request in requests]
         self._start_what_may()
+        self.out.changes = self.work.corrections()
         self.out.answers = [
             refused or self._answer(request, number) for request, (refused, number) in zip(requests, early, strict=True)
         ]
@@ -63,7 +71,7 @@ class Cycle:
     # 1 what has fallen due
 
     def _fall_due(self) -> None:
-        self.out.resets = self.board.roll()
+        self.out.resets = self.board.roll(offered={ticket.id for ticket in self.work.in_state(State.OFFERED)})
         for tally in self.out.resets:
             self.work.touched.add(tally.instance)
             following = self.board.current(Binding(tally.limit, tally.value))
@@ -71,7 +79,9 @@ class Cycle:
             following.dirty = True
         self._lease_due({tally.id: tally for tally in self.out.resets})
         for ticket in self.work.in_state(State.OFFERED):
-            if ticket.offer_until and ticket.offer_until <= self.now:
+            if ticket.deadline and ticket.deadline <= self.now:
+                self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
+            elif ticket.offer_until and ticket.offer_until <= self.now:
                 self._take_back(ticket)
         for ticket in self.line.due(self.now):
             if ticket.deadline and ticket.deadline <= self.now:
@@ -110,8 +120,9 @@ class Cycle:
                 return None, 0
             case Submit(draft):
                 return self._arrive(draft)
-            case Read(number):
-                self.present.add(number)
+            case Read(number, claim):
+                if claim:
+                    self.present.add(number)
                 return self._known(number), number
             case Withdraw(number):
                 return self._end(number, Outcome.WITHDRAWN), number
@@ -162,37 +173,37 @@ class Cycle:
         if known and known.body != draft.body:
             return Refused(Refusal.KEY_REUSED, known), known.id
         if known and known.state is State.CLOSED and known.outcome in REOPENING:
-            known = self.work.put(
-                replace(known, state=State.WAITING, outcome=None, closed_at=None, offers=0, lease=None)
-            )
-            self.work.touch(known)
+            known = self._take_in(_anew(known, draft))
         if known is None:
-            known = self._take_in(draft)
+            number, self.snap.next_ticket = self.snap.next_ticket, self.snap.next_ticket + 1
+            self.snap.keys[draft.key] = number
+            known = self._take_in(replace(draft, id=number))
         self.present.add(known.id)
         return None, known.id
 
-    def _take_in(self, draft: Ticket) -> Ticket:
-        number, self.snap.next_ticket = self.snap.next_ticket, self.snap.next_ticket + 1
-        self.snap.keys[draft.key] = number
-        ticket = replace(draft, id=number)
-        never = self._beyond_cap(ticket) or decide(ticket, self.rooms, now=self.now)
+    def _take_in(self, ticket: Ticket) -> Ticket:
+        """Let a ticket wait from now on, unless it will never start."""
+        never = self._beyond_cap(ticket) or never_fits(ticket, self.rooms, now=self.now)
         ticket = self.work.put(ticket)
-        if isinstance(never, Reject):
-            self.verdicts[number] = never
+        if ticket.deadline and ticket.deadline <= self.now:
+            return self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
+        if never:
+            self.verdicts[ticket.id] = never
             self.out.decisions.append((ticket, never))
-            self.work.close(ticket, Outcome.REJECTED, never.reason)
-        else:
-            self.arrived.append(number)
-            self.work.touch(ticket)
+            return self.work.close(ticket, Outcome.REJECTED, never.reason)
+        self.arrived.append(ticket.id)
+        self.work.touch(ticket)
         return ticket
 
     def _beyond_cap(self, ticket: Ticket) -> Reject | None:
-        """Reject what would take its run over the cap; in mode warn it is only counted."""
-        used = self.snap.run_used.get(ticket.run_id, Usage())
-        for cap in self.work.caps(ticket):
-            if cap.mode is Mode.ENFORCE and cap.charge(used.plus(ticket.estimate.reserve)) > cap.amount:
-                return Reject(Reason.RUN_CAP, (Held(cap.id, Reason.RUN_CAP, self.now),))
-        return None
+        """Reject what would take its run over a cap."""
+        held = self._caps_passed(ticket, Mode.ENFORCE)
+        return Reject(Reason.RUN_CAP, held) if held else None
+
+    def _caps_passed(self, ticket: Ticket, mode: Mode) -> tuple[Held, ...]:
+        used = self.snap.run_used.get(ticket.run_id, Usage()).plus(ticket.estimate.reserve)
+        passed = [cap for cap in self.work.caps(ticket) if cap.mode is mode and cap.charge(used) > cap.amount]
+        return tuple(Held(cap.id, Reason.RUN_CAP, self.now) for cap in passed)
 
     def _start_what_may(self) -> None:
         """A pass over the groups that something has touched; what one slice cannot do the next one does."""
@@ -201,19 +212,20 @@ class Cycle:
             done = wake(
                 self.line,
                 self.rooms,
-                self.snap.groups.union(self.line.groups(touched)),
+                dict.fromkeys(self.line.groups(touched), 0) | self.snap.groups,  # a pass cut short goes on where it was
                 running=self.snap.running,
                 policy=self.policy,
                 present=self.present,
                 shadows=self.snap.shadows,
             )
             self.verdicts |= {ticket.id: verdict for ticket, verdict in done.verdicts}
-            self.out.groups, self.out.next_slot = frozenset(done.rest), done.next_slot
-            self.out.shadows = done.shadows if done.rest else {}
+            self.snap.tickets = {ticket.id: ticket for ticket, _ in done.verdicts} | self.snap.tickets
+            self.out.groups, self.out.next_slot = done.rest, done.next_slot
+            self.shadows, self.out.shadows = done.shadows, done.shadows if done.rest else {}
             for ticket, verdict in done.verdicts:
                 self._apply(ticket, verdict)
         for number in self.arrived:
-            if waiting := self.line.get(number):
+            if (waiting := self.line.get(number)) and not waiting.was_deferred:
                 self._apply(waiting, self._verdict(waiting))
         for ticket in self.work.in_state(State.OFFERED):
             if ticket.id in self.present:
@@ -224,7 +236,10 @@ class Cycle:
         """The verdict of a ticket that waits: as just decided, or as it would be now."""
         found = self.verdicts.get(ticket.id)
         if found is None:
+            own = self.shadows.get(ticket.id, NO_SHADOW)
+            self.rooms.cast(own, -1)  # nobody stands in their own light
             found = decide(ticket, self.rooms, now=self.now)
+            self.rooms.cast(own)
             if isinstance(found, Admit):  # it would fit, but a hold, a ramp or somebody ahead keeps it back
                 reason = Reason.HELD if self.snap.hold else Reason.PACED
                 found = Defer(self.out.next_slot or self.now + RETRY, reason, ())
@@ -233,6 +248,8 @@ class Cycle:
 
     def _apply(self, ticket: Ticket, verdict: Verdict) -> None:
         first = not ticket.was_deferred
+        if ticket.id in self.arrived and (passed := self._caps_passed(ticket, Mode.WARN)):
+            verdict = self.verdicts[ticket.id] = replace(verdict, warned=(*verdict.warned, *passed))
         if first or not isinstance(verdict, Defer):
             self.out.decisions.append((ticket, verdict))
         match verdict:
@@ -277,11 +294,24 @@ class Cycle:
             reserved=self._held(ticket),
             stop=number in self.work.stops,
             optimization=self._optimization(ticket),
+            **self._explained(ticket, verdict),
         )
+
+    def _explained(self, ticket: Ticket, verdict: Verdict | None) -> dict[str, Any]:
+        """Why and until when, for a ticket that waits."""
+        if not isinstance(verdict, Defer):
+            return {}
+        expected = expected_start(ticket, verdict, self.rooms, busy_until=self.snap.busy_until)
+        changes = counterfactuals(ticket, verdict, self.rooms, models=self.snap.models, reprice=self.snap.reprice)
+        return {"expected": expected, "counterfactuals": tuple(changes)}
 
     def _only_decide(self, draft: Ticket) -> Answered:
         verdict = self._beyond_cap(draft) or decide(draft, self.rooms, now=self.now)
-        return Answered(draft, verdict, optimization=self._optimization(draft))
+        used = self.snap.run_used.get(draft.run, Usage())
+        found = checks(draft, verdict, self.rooms.of(draft), self.work.caps(draft), used, now=self.now)
+        return Answered(
+            draft, verdict, optimization=self._optimization(draft), checks=found, **self._explained(draft, verdict)
+        )
 
     def _held(self, ticket: Ticket) -> tuple[tuple[str, int], ...]:
         sums: dict[str, int] = {}
@@ -296,6 +326,22 @@ class Cycle:
         ]
         left = [(r.allowance(self.now) - r.tally.spent - r.tally.reserved, r.tally.amount) for r in rooms]
         return optimization_level(*min(left, key=lambda pair: pair[0] / pair[1], default=(1, 1)))
+
+
+def _anew(known: Ticket, draft: Ticket) -> Ticket:
+    """A ticket that its key asks for once more: it waits from now on, with no memory of how it ended."""
+    return replace(
+        known,
+        state=State.WAITING,
+        outcome=None,
+        reason=Reason.FITS,
+        closed_at=None,
+        offers=0,
+        lease=None,
+        was_deferred=False,
+        waiting_since=draft.waiting_since,
+        wait_until=draft.wait_until,
+    )
 
 
 def run(requests: Sequence[Request], snapshot: Snapshot, policy: QueuePolicy) -> Decided:

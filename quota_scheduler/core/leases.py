@@ -9,7 +9,7 @@ from quota_scheduler.core.limits import Mode
 from quota_scheduler.core.requests import Refusal, Refused, Release, Renew
 from quota_scheduler.core.settlement import adopted, attribute, merged, own_events, report
 from quota_scheduler.core.snapshot import Work
-from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.tickets import Lease, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 
@@ -23,9 +23,9 @@ def hear(request: Renew | Release, work: Work) -> Refused | None:
     An old fence has lost the right to go on, not its usage.
     """
     ticket = work.ticket(request.ticket)
-    if ticket is None or ticket.lease is None:
+    if ticket is None:
         return Refused(Refusal.NOT_FOUND)
-    if ticket.state is not State.RUNNING or ticket.lease.fence != request.fence:
+    if ticket.state is not State.RUNNING or ticket.lease is None or ticket.lease.fence != request.fence:
         return _hear_late(ticket, request, work)
     lease = replace(ticket.lease, reported=merged(ticket.lease.reported, request.usage))
     ticket = work.put(_bound(replace(ticket, lease=lease), request.session, work))
@@ -44,7 +44,7 @@ def _bound(ticket: Ticket, session: str, work: Work) -> Ticket:
     if lease is None or not session or session == lease.session:
         return ticket
     ticket = replace(ticket, lease=replace(lease, session=session))
-    events = work.snap.session_events.get(session, ())
+    events = work.of_session(session)
     changes = adopted(events, ticket)
     work.book(changes)
     kept = {old.identity for old, _ in changes if old}
@@ -57,19 +57,28 @@ def _hear_late(ticket: Ticket, request: Renew | Release, work: Work) -> Refused 
     """What a lease that has ended says: its usage is settled anew, the same keys, the larger total."""
     lease = ticket.lease
     if lease is None or lease.fence != request.fence:
-        lease = work.snap.past_leases.get(request.fence)
+        lease = work.past_lease(request.fence)
     if lease is None:
-        return Refused(Refusal.STALE_FENCE, ticket)
-    more = replace(lease, reported=merged(lease.reported, request.usage))
+        return Refused(Refusal.STALE_FENCE if ticket.lease else Refusal.NOT_FOUND, ticket if ticket.lease else None)
+    session = request.session or lease.session
+    more = replace(lease, reported=merged(lease.reported, request.usage), session=session)
     if more == lease and isinstance(request, Release) and request.outcome is ticket.outcome:
         return None  # the same release once more: its answer got lost
-    if more.fence not in work.snap.transcribed:
-        work.book_own(own_events(ticket, more, now=work.now))
+    _settle_anew(replace(ticket, lease=more), more, work)
     if ticket.lease and ticket.lease.fence == more.fence:
         ticket = work.put(replace(ticket, lease=more))
     else:
         work.out.past_leases[more.fence] = (ticket.id, more)
     return Refused(Refusal.STALE_FENCE, ticket)
+
+
+def _settle_anew(ticket: Ticket, lease: Lease, work: Work) -> None:
+    """What is known of an ended lease by now is its usage: its session's transcript, else its own reports."""
+    work.book(adopted(work.of_session(lease.session), ticket))
+    if work.has_transcript(lease):
+        work.book([Change(own, None) for own in work.own_reports(ticket.id, lease.fence)])
+    else:
+        work.book_own(own_events(ticket, lease, now=work.now))
 
 
 def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
@@ -96,6 +105,8 @@ def _grown(ticket: Ticket, work: Work) -> bool:
 
 
 def _over_cap(ticket: Ticket, work: Work) -> bool:
-    lease = ticket.lease
-    used = work.snap.run_used.get(ticket.run_id, Usage()).at_least(lease.usage if lease else Usage())
+    lease, used = ticket.lease, work.snap.run_used.get(ticket.run_id, Usage())
+    if lease:  # what the ledger knows of this lease already is the same usage that it reports
+        transcribed = work.snap.transcribed.get(lease.fence, Usage())
+        used = used.minus(transcribed).plus(transcribed.at_least(lease.usage))
     return any(cap.charge(used) > cap.amount for cap in work.caps(ticket) if cap.mode is Mode.ENFORCE)

@@ -117,7 +117,7 @@ class Limit:
 
     def amount_of(self, value: str) -> int:
         """The amount of one instance, overrides considered."""
-        return dict(self.overrides).get(value, self.amount)
+        return dict(self.overrides).get(value, self.amount) if self.overrides else self.amount
 
     def charge(self, usage: Usage) -> int:
         """What this usage takes out of the limit, in its unit's base."""

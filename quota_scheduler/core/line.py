@@ -23,8 +23,11 @@ from quota_scheduler.core.tickets import Ticket
 Bind = Callable[[Labels], tuple[Binding, ...]]
 SHORT = 200
 """A line up to this long is put in order for every answer."""
+UNBOUND = ""
+"""Stands for a limit where none binds a ticket: it starts at once, so every pass looks at it."""
 PLACES_KEPT = timedelta(seconds=2)
-GroupKey = tuple[tuple[str, ...], int, str]
+GroupKey = tuple[tuple[str, ...], int, str, str]
+"""Names of the limits, rank, share, and provider: while one provider's usage is read, the others go on."""
 
 
 def arrival(ticket: Ticket) -> tuple[datetime, int]:
@@ -95,8 +98,8 @@ class Line:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(bindings, ticket.priority, key[2])
-            for binding in bindings:
-                self._by_instance.setdefault(binding.instance, set()).add(key)
+            for name in key[0] or (UNBOUND,):
+                self._by_instance.setdefault(name, set()).add(key)
         group.add(ticket)
         self._tickets[ticket.id] = ticket
         self._count(ticket, bindings, +1)
@@ -117,12 +120,12 @@ class Line:
         self._count(ticket, bindings, -1)
         if not group.tickets:
             del self._groups[key]
-            for binding in bindings:
-                self._by_instance[binding.instance].discard(key)
+            for name in key[0] or (UNBOUND,):
+                self._by_instance[name].discard(key)
 
     def _key(self, ticket: Ticket, bindings: tuple[Binding, ...]) -> GroupKey:
         names = tuple(binding.instance for binding in bindings)
-        return names, ticket.priority.rank, ticket.labels.value(self._share_label)
+        return names, ticket.priority.rank, ticket.labels.value(self._share_label), ticket.labels.provider
 
     def _count(self, ticket: Ticket, bindings: tuple[Binding, ...], sign: int) -> None:
         for binding in bindings:
@@ -151,7 +154,7 @@ class Line:
         """The groups that any of these limits binds, all of them for None; in a stable order."""
         if touched is None:
             return sorted(self._groups)
-        return sorted({key for instance in touched for key in self._by_instance.get(instance, ())})
+        return sorted({key for name in (UNBOUND, *touched) for key in self._by_instance.get(name, ())})
 
     def group(self, key: GroupKey) -> Group | None:
         """A group, None when it is empty by now."""
@@ -159,10 +162,14 @@ class Line:
 
     def place(self, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> int | None:
         """A ticket's place in the whole line, from 1; of a long line as it was up to two seconds ago."""
-        if self._places is None or number not in self._places[1] or self._is_old(self._places[0], now):
+        ticket = self._tickets.get(number)
+        if ticket is None:
+            return None
+        if self._places is None or self._is_old(self._places[0], now):
             ordered = order(self._tickets.values(), running, policy, now=now)
             self._places = now, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
-        return self._places[1].get(number)
+        known = self._places[1].get(number)
+        return known or sum(len(g.tickets) for g in self._groups.values() if g.priority.rank <= ticket.priority.rank)
 
     def _is_old(self, at: datetime, now: datetime) -> bool:
         return now != at and (len(self) <= SHORT or now - at > PLACES_KEPT)
@@ -189,13 +196,13 @@ class Order:
     """
 
     def __init__(
-        self, line: Line, keys: Iterable[GroupKey], running: Mapping[str, int], policy: QueuePolicy, now: datetime
+        self, line: Line, keys: Mapping[GroupKey, int], running: Mapping[str, int], policy: QueuePolicy, now: datetime
     ) -> None:
         self._line, self._policy, self._now = line, policy, now
         self._turns = dict(running)
         self._heap: list[tuple[int, int, datetime, int, GroupKey, int]] = []
-        for key in keys:
-            self._push(key, 0)
+        for key, place in keys.items():
+            self._push(key, place)
 
     def _push(self, key: GroupKey, place: int) -> None:
         group = self._line.group(key)
@@ -228,6 +235,6 @@ class Order:
         """The ticket at ``place`` stays where it is: look at the one behind it."""
         self._push(key, place + 1)
 
-    def rest(self) -> set[GroupKey]:
-        """Groups that have not been looked at to their end."""
-        return {entry[4] for entry in self._heap}
+    def rest(self) -> dict[GroupKey, int]:
+        """Groups that have not been looked at to their end, and from which place on."""
+        return {key: place for *_, key, place in self._heap}

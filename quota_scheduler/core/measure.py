@@ -1,78 +1,74 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission import admits
-from quota_scheduler.core.board import Binding, Board
+from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.burn import burns
 from quota_scheduler.core.efficiency import optimization_level
 from quota_scheduler.core.forecast import Forecast, is_spike, risk_band
-from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.level import LevelFacts, LevelState
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
+from quota_scheduler.core.histories import Histories, Pairs
+from quota_scheduler.core.level import Level, LevelFacts, LevelState
+from quota_scheduler.core.limits import Limit, Mode
 from quota_scheduler.core.outlook import KNOTS, Outlook
-from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.readings import ClassReading, LimitReading
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, TrackReading
 from quota_scheduler.core.rooms import Room, need
 from quota_scheduler.core.tickets import Reason, State, Ticket
-from quota_scheduler.core.usage import Usage
-from quota_scheduler.core.windows import Calendar, PerRun, Session
+from quota_scheduler.core.windows import Calendar, Every, PerRun, Session, span_text
 
 HOUR = timedelta(hours=1)
 SPIKE_USAGE = 0.85
 """A spike matters for the seed policy only when the P80 at the reset passes this share (design, section 4)."""
-History = list[tuple[datetime, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Histories:
-    """Hourly usage of one limit instance in its unit: all of it, and the classes above each rank."""
-
-    all: History
-    above: tuple[History, History, History, History]
-
-
-def histories(hours: Iterable[tuple[datetime, Labels, Priority, Usage]], board: Board) -> dict[str, Histories]:
-    """Fold hourly rollups, oldest first, into the histories of the limit instances that they count in."""
-    sums: dict[str, tuple[dict[datetime, int], list[dict[datetime, int]]]] = {}
-    for hour, labels, priority, usage in hours:
-        for binding in board.bindings(labels):
-            charge = binding.limit.charge(usage)
-            if not charge or not binding.limit.is_windowed:
-                continue
-            every, above = sums.setdefault(binding.instance, ({}, [{} for _ in CLASSES]))
-            every[hour] = every.get(hour, 0) + charge
-            for rank in range(priority.rank + 1, len(CLASSES)):
-                above[rank][hour] = above[rank].get(hour, 0) + charge
-    return {
-        instance: Histories(list(every.items()), tuple(list(one.items()) for one in above))  # type: ignore[arg-type]
-        for instance, (every, above) in sums.items()
-    }
 
 
 def outlook(
-    forecast: Forecast | None,
+    forecast: Forecast,
     above: Sequence[Forecast | None],
-    history: Histories | None,
+    history: Histories,
     *,
     amount: int,
     previous: str,
+    zone: str,
     now: datetime,
 ) -> Outlook:
-    """What the admission test may know of a limit's future: nothing but its age while that is under seven days."""
-    if forecast is None:
-        return Outlook(now)
+    """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
+
+    ``previous`` is the risk before, for its hysteresis; ``zone`` says when today began, for a spike.
+    """
     observed = timedelta(days=forecast.observed_days)
     if not forecast.sufficient or amount <= 0:
         return Outlook(now, forecast.ends_at, observed)
     knots = tuple(tuple(each.rest(q) for q in KNOTS) if each else () for each in above)
     p80 = forecast.p80 / amount
-    spike = bool(history) and p80 > SPIKE_USAGE and is_spike(history.all if history else [], now, HOUR)
+    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone)
     return Outlook(
         now, forecast.ends_at, observed, knots, str(risk_band(p80, previous)), forecast.expected / amount, spike
     )
+
+
+def is_spiking(history: Histories, now: datetime, zone: str) -> bool:
+    """Whether today, which began at midnight in ``zone``, has used twice what is usual at this time of day."""
+    midnight = Calendar(Every.DAY, zone).span(now)[0]
+    return is_spike(history.since(midnight - (SPIKE_DAYS + 1) * DAY), now, HOUR, midnight=midnight)
+
+
+def committed(tally: Tally, waiting: int, *, allowance: int) -> int:
+    """Usage that is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
+    room = max(0, allowance - tally.spent - tally.reserved)
+    return tally.reserved + (min(waiting, room) if tally.limit.mode is Mode.ENFORCE else waiting)
+
+
+def waiting_amounts(open_tickets: Iterable[Ticket], board: Board) -> dict[str, int]:
+    """What waits for each limit instance, in its unit."""
+    sums: dict[str, int] = {}
+    for ticket in open_tickets:
+        for binding in board.bindings(ticket.labels) if ticket.state is State.WAITING else ():
+            sums[binding.instance] = sums.get(binding.instance, 0) + need(ticket, binding)
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +124,40 @@ def level_facts(room: Room, own: Queued, *, now: datetime) -> LevelFacts:
     return LevelFacts(tally.spent, room.allowance(now), tally.amount, own.holding, starts_at=starts_at)
 
 
+def overshoot(board: Board) -> dict[str, int]:
+    """What running leases used beyond their reservations, by limit instance."""
+    sums: dict[str, int] = {}
+    for row in board.reservations.values():
+        for held in row:
+            if held.open and held.overrun:
+                sums[held.instance] = sums.get(held.instance, 0) + held.overrun
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was computed about a limit instance beside its counters; ``seed`` is the seeds' projection."""
+
+    forecast: Forecast | None = None
+    seed: int | None = None
+    lately: Pairs = field(default_factory=list)
+    track: TrackReading | None = None
+    spending: Spending = field(default_factory=Spending)
+
+
 def read_limit(
     room: Room,
     own: Queued,
     level: LevelState,
-    forecast: Forecast | None,
-    seed: int | None,
-    history: Histories | None,
+    known: Known,
     *,
     overshoot: int,
     now: datetime,
 ) -> LimitReading:
     """One limit instance as everybody sees it at ``now``."""
-    tally, limit = room.tally, room.tally.limit
+    tally, limit, forecast = room.tally, room.tally.limit, known.forecast
     window, allowance = tally.window, room.allowance(now)
-    burn = (
-        burns(history.all if history else [], window, tally.spent, tally.amount, now, HOUR)
-        if window and tally.amount
-        else ()
-    )
+    burn = burns(known.lately, window, tally.spent, tally.amount, now, HOUR) if window and tally.amount else ()
     return LimitReading(
         limit=tally.instance,
         rule=limit.id,
@@ -168,12 +179,16 @@ def read_limit(
         optimization=optimization_level(allowance - tally.spent - tally.reserved, tally.amount).value,
         estimated=tally.estimated,
         forecast=forecast,
-        seed_forecast=seed,
+        seed_forecast=known.seed,
         burns=burn,
         waiting=own.waiting,
         leases=own.leases,
         overshoot_bound=overshoot,
         history_days=round(forecast.observed_days, 2) if forecast else 0.0,
+        level_since=level.since,
+        level_caused_at=None if level.level is Level.OPEN else level.caused_at,
+        track=known.track,
+        spending=known.spending,
     )
 
 
@@ -188,7 +203,7 @@ def period_text(limit: Limit) -> str:
         case Calendar(every):
             return every.value
         case Session(length):
-            return f"session {length.total_seconds() / 3600:g}h"
+            return f"session {span_text(length)}"
         case PerRun():
             return "run"
         case _:

@@ -52,13 +52,22 @@ class Outlook:
 
         Shrinks to nothing at the reset; an outlook of an earlier window says nothing of this one's rest but its rate.
         """
+        if not self.above[priority.rank] or now >= ends_at:
+            return 0
+        return self._rest(priority, quantile_for(priority, ends_at - now), now, ends_at)
+
+    def median(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
+        """What the classes above this one will ask for until ``ends_at`` if they come as expected."""
+        return self._rest(priority, 0.5, now, ends_at) if now < ends_at else 0
+
+    def _rest(self, priority: Priority, q: float, now: datetime, ends_at: datetime) -> int:
         knots = self.above[priority.rank]
-        if not knots or self.ends_at is None or now >= ends_at:
+        if not knots or self.ends_at is None:
             return 0
         described = (self.ends_at - self.at).total_seconds()
         left = (ends_at - now).total_seconds()
         share = min(1.0, left / described) if described > 0 else 0.0
-        return int(_between(knots, quantile_for(priority, ends_at - now)) * share)
+        return int(_between(knots, q) * share)
 
 
 def _between(values: tuple[float, ...], q: float) -> float:

@@ -4,13 +4,20 @@ Amounts are in units as people write them (dollars, tokens), instants RFC 3339 i
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.instants import iso, parse_instant
+from quota_scheduler.core.level import Level, LevelState
 from quota_scheduler.core.outlook import Outlook
-from quota_scheduler.core.readings import LimitReading
-from quota_scheduler.core.units import in_units
+from quota_scheduler.core.readings import LimitReading, TrackReading
+from quota_scheduler.core.track import RECENT
+from quota_scheduler.core.units import format_amount, in_units
+from quota_scheduler.core.windows import local_time
+
+DAY_SECONDS = 86_400
 
 
 def limit_document(reading: LimitReading) -> dict[str, Any]:
@@ -37,6 +44,8 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "starts_at": _iso(reading.starts_at),
         "ends_at": _iso(reading.ends_at),
         "level": reading.level,
+        "level_since": _iso(reading.level_since),
+        "level_caused_at": _iso(as_told(reading).level_caused_at),
         "risk": reading.risk,
         "optimization_level": reading.optimization,
         "estimated": reading.estimated,
@@ -45,8 +54,27 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
             {"class": each.priority, "waiting": each.waiting, "oldest_at": _iso(each.oldest_at)}
             for each in reading.waiting
         ],
+        "spent_by": reading.spending.cause,
+        "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
+        "runs_remaining": _rounded(reading.runs_remaining, 1),
         "forecast": forecast_document(reading),
     }
+
+
+def level_state(document: Mapping[str, Any]) -> LevelState | None:
+    """The throttle level that a limit's document tells of, as the next tick goes on from it; None of an old one."""
+    since, starts_at = document.get("level_since"), document.get("starts_at")
+    if not since:
+        return None
+    caused_at = parse_instant(document["level_caused_at"] or since)
+    at = parse_instant(starts_at) if starts_at else None
+    return LevelState(Level(document["level"]), parse_instant(since), caused_at, at)
+
+
+def as_told(reading: LimitReading) -> LimitReading:
+    """A reading less what changes with every tick and no document tells: an unchanged limit is not stored again."""
+    at = reading.level_caused_at
+    return replace(reading, burns=(), level_caused_at=at.replace(second=0, microsecond=0) if at else None)
 
 
 def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
@@ -69,15 +97,80 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "high": amount(forecast.high),
         "expected_ratio": round(forecast.expected / ratio, 6),
         "p_exceed": round(forecast.p_exceed(reading.amount), 6),
-        "confidence": None if forecast.confidence is None else round(forecast.confidence, 4),
+        "p80": amount(forecast.p80),
+        "known": amount(forecast.known),
+        "confidence": _rounded(forecast.confidence, 4),
         "exhaustion_at": _iso(forecast.exhaustion(reading.amount)),
         "exhaustion_between": [_iso(at) for at in forecast.exhaustion_interval(reading.amount)],
         "burn_rate": round(forecast.burn_rate(reading.amount), 4),
-        "trend": None if forecast.trend is None else round(forecast.trend, 4),
+        "remaining_pace": amount(forecast.remaining_pace(reading.amount) * DAY_SECONDS),
+        "trend": _rounded(forecast.trend, 4),
         "daily_level": amount(forecast.level),
         "seed": None if reading.seed_forecast is None else amount(reading.seed_forecast),
-        "explained": forecast.explain(),
+        "track_record": track_document(reading.track),
+        "explained": explained(reading, forecast),
     }
+
+
+def track_document(track: TrackReading | None) -> dict[str, Any] | None:
+    """How past forecasts of a limit fared, as JSON types; None before one was judged."""
+    if track is None:
+        return None
+    return {
+        "judged": track.judged,
+        "coverage": _rounded(track.coverage, 4),
+        "calibration_error": _rounded(track.calibration_error, 4),
+        "by_horizon": [
+            {
+                "horizon": each.horizon,
+                "judged": each.judged,
+                "coverage": _rounded(each.coverage, 4),
+                "error": _rounded(each.error, 4),
+                "brier": _rounded(each.brier, 4),
+            }
+            for each in track.horizons
+        ],
+    }
+
+
+def explained(reading: LimitReading, forecast: Forecast) -> list[str]:
+    """Say in five lines where a forecast comes from and how far to believe it, in the limit's unit and zone."""
+
+    def said(value: float) -> str:
+        return format_amount(round(value), reading.unit)
+
+    ends_at = local_time(forecast.ends_at, reading.zone)
+    known = f"; {said(forecast.known)} of it already runs or waits" if forecast.known > 0 else ""
+    trend = "" if forecast.trend is None else f"; the last week {forecast.trend:+.0%} against the three before"
+    return [
+        f"{said(forecast.used)} used, {said(forecast.expected - forecast.used)} more expected before {ends_at}{known}.",
+        f"Usual level {said(forecast.level)} a day, from {forecast.observed_days:.0f} observed days{trend}.",
+        f"80 % interval {said(forecast.low)} to {said(forecast.high)} ({METHODS[forecast.method]}).",
+        _fared(reading, forecast),
+        _believable(forecast),
+    ]
+
+
+METHODS = {
+    "days": "from the level, weekdays and hours of its own days",
+    "sessions": "from its own past sessions that stood where this one stands",
+    "insufficient history": "what was used so far, kept up",
+}
+"""What the methods of ``Forecast.method`` do, in words."""
+
+
+def _fared(reading: LimitReading, forecast: Forecast) -> str:
+    track, here = reading.track, forecast.record
+    if track is None or track.coverage is None:
+        return "No forecast of this limit has been judged yet: believe the interval, not the number."
+    error = f"; off by {here.error:.0%} of the total at this distance from the reset" if here.error is not None else ""
+    return f"Of its last {min(track.judged, RECENT)} judged intervals {track.coverage:.0%} held{error}."
+
+
+def _believable(forecast: Forecast) -> str:
+    if forecast.confidence is None:
+        return f"No confidence and no risk: insufficient history, {forecast.observed_days:.1f} of 7 days observed."
+    return f"Lands within 10 % of the expected value with probability {forecast.confidence:.0%}."
 
 
 def outlook_document(outlook: Outlook) -> dict[str, Any]:
@@ -104,6 +197,10 @@ def read_outlook(data: Mapping[str, Any]) -> Outlook:
         projected_ratio=data["projected_ratio"],
         spike=data["spike"],
     )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _iso(at: datetime | None) -> str | None:

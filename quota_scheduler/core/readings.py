@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.forecast import Forecast
+from quota_scheduler.core.forecast_value import Forecast
 from quota_scheduler.core.units import Unit
 
 
@@ -31,11 +31,54 @@ class ClassReading:
 
 
 @dataclass(frozen=True, slots=True)
+class HorizonReading:
+    """How past forecasts fared that were made with this part of their window still to come (``over_50``: per cent).
+
+    ``coverage`` of their 80 % intervals, ``error`` relative to the actual totals, ``brier`` score of ``p_exceed``.
+    """
+
+    horizon: str
+    judged: int
+    coverage: float | None
+    error: float | None
+    brier: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackReading:
+    """How past forecasts of a limit fared: over all horizons lately, and by horizon since it is known.
+
+    ``calibration_error`` is the mean gap between claimed confidence and how often it came true.
+    """
+
+    judged: int
+    coverage: float | None
+    calibration_error: float | None
+    horizons: tuple[HorizonReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Who spends a limit, and in what portions, as far as the ledger tells.
+
+    ``cause``: one sentence on who spends most of the current window. ``run_tokens``: mean tokens per run over seven
+    days, ``run_amount`` the same in the limit's unit. ``cache_hits``: (lookback, cache-read share of input tokens).
+    """
+
+    cause: str = ""
+    run_tokens: float | None = None
+    run_amount: float | None = None
+    cache_hits: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LimitReading:
     """One limit instance. Amounts are in the base of ``unit``; ``used`` includes what running leases reported.
 
-    ``forecast`` is None where a limit has no windows. ``level`` is the throttle level (open, throttled, paused,
-    exhausted), ``optimization`` what is asked of runners (minimal, balanced, aggressive, emergency).
+    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was judged. ``level`` is the
+    throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a cause seen last at
+    ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal, balanced, aggressive,
+    emergency).
     """
 
     limit: str
@@ -64,6 +107,16 @@ class LimitReading:
     leases: int = 0
     overshoot_bound: int = 0
     history_days: float = 0.0
+    level_since: datetime | None = None
+    level_caused_at: datetime | None = None
+    track: TrackReading | None = None
+    spending: Spending = field(default_factory=Spending)
+
+    @property
+    def runs_remaining(self) -> float | None:
+        """How many runs of the mean size of seven days the headroom is good for; None before there were any."""
+        each = self.spending.run_amount
+        return max(0, self.headroom) / each if each else None
 
     @property
     def headroom(self) -> int:

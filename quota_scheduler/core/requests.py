@@ -1,10 +1,14 @@
 """What runners and the clock ask of a cycle, and what it answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from quota_scheduler.core.admission import Verdict
+from quota_scheduler.core.explain import ExpectedStart
+from quota_scheduler.core.preflight import Check
 from quota_scheduler.core.tickets import ModelUsage, Outcome, Ticket
 
 
@@ -18,9 +22,10 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Look at a ticket; reading an offered one claims it."""
+    """Look at a ticket; reading an offered one claims it, unless it is only looked at."""
 
     ticket: int
+    claim: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,8 @@ class Answered:
 
     ``verdict`` is None for a closed ticket that was not rejected; ``position`` counts from 1 among all that wait;
     ``reserved`` is what it holds by limit instance, in the limit's unit; ``stop`` asks the runner to end at the next
-    safe point; ``optimization`` is what the tightest limit asks for.
+    safe point; ``optimization`` is what the tightest limit asks for. ``expected`` and
+    ``counterfactuals`` are of one that waits, ``checks`` of one that was only asked about.
     """
 
     ticket: Ticket
@@ -108,6 +114,9 @@ class Answered:
     reserved: tuple[tuple[str, int], ...] = ()
     stop: bool = False
     optimization: str = "minimal"
+    expected: ExpectedStart | None = None
+    counterfactuals: tuple[Mapping[str, Any], ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 Answer = Answered | Refused

@@ -20,7 +20,10 @@ from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets import Ticket
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import Session, window_at
+from quota_scheduler.core.windows import Session, Window, window_at
+
+Shadow = tuple[int, tuple[tuple[Binding, int], ...]]
+"""The rank of a ticket that waits for running work, and what it will need in each of its limits."""
 
 
 class Waiting(Protocol):
@@ -51,17 +54,19 @@ class NobodyWaits:
 class Room:
     """One binding limit as the test sees it: a tally, its outlook, and what waits in each class.
 
-    ``shadow`` is what tickets ahead in order will need here as soon as running work returns its reservation, ``loan``
-    what a member of a pool may borrow now.
+    ``shadow`` is, by rank, what tickets ahead in order will need here as soon as running work returns its reservation;
+    it keeps out their own class and those below, so that nobody waits for lesser work. ``loan`` is what a member of a
+    pool may borrow now.
     """
 
     binding: Binding
     tally: Tally
     outlook: Outlook | None
     waiting: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
-    shadow: int = 0
+    shadow: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
     loan: int = 0
     catching_up: bool = False
+    _allowance: tuple[Window | None, int] | None = None
 
     @property
     def enforced(self) -> bool:
@@ -70,20 +75,32 @@ class Room:
 
     @property
     def committed(self) -> int:
-        """What is used, reserved, or promised to somebody ahead."""
-        return self.tally.spent + self.tally.reserved + self.shadow
+        """What is used, reserved, or promised to somebody ahead, of whatever class."""
+        return self.tally.spent + self.tally.reserved + sum(self.shadow)
+
+    def taken(self, priority: Priority) -> int:
+        """What is used, reserved, or promised to somebody ahead of this class or in it."""
+        return self.tally.spent + self.tally.reserved + sum(self.shadow[: priority.rank + 1])
+
+    def window(self, now: datetime) -> Window | None:
+        """The window that rules a decision; of a session not yet begun, the one if it began now."""
+        if self.tally.window is None and isinstance(self.tally.limit.schedule, Session):
+            return window_at(self.tally.limit.schedule, now)
+        return self.tally.window
 
     def ends_at(self, now: datetime) -> datetime | None:
-        """The reset; of a session not yet begun, the one if it began now."""
-        window = self.tally.window
-        if window is None and isinstance(self.tally.limit.schedule, Session):
-            window = window_at(self.tally.limit.schedule, now)
+        """The reset."""
+        window = self.window(now)
         return window.ends_at if window else None
 
     def allowance(self, now: datetime) -> int:
         """What automation may spend: the amount less the holdback as it stands now."""
-        amount, history = self.tally.amount, self.outlook.history if self.outlook else timedelta(0)
-        return amount - self.tally.limit.held_back(amount, history=history, window=self.tally.window, now=now)
+        tally = self.tally
+        if self._allowance is None or self._allowance[0] is not tally.window:  # a room lives for one instant
+            history = self.outlook.history if self.outlook else timedelta(0)
+            held_back = tally.limit.held_back(tally.amount, history=history, window=self.window(now), now=now)
+            self._allowance = tally.window, tally.amount - held_back
+        return self._allowance[1]
 
     def ceiling(self, priority: Priority, now: datetime) -> int:
         """Where a class stops: people may use what is held back for them; a member may borrow."""
@@ -106,7 +123,7 @@ class Room:
         ends_at = self.ends_at(now)
         if duration is None or ends_at is None or now + duration <= ends_at:
             return amount
-        return int(amount * max(timedelta(0), ends_at - now) / duration)
+        return int(amount * (max(timedelta(0), ends_at - now) / duration))
 
 
 def need(ticket: Ticket, binding: Binding) -> int:
@@ -153,16 +170,15 @@ class Rooms:
             tally = self.board.current(binding)
             room = Room(binding, tally, self._outlooks.get(binding.instance), waiting)
             self._rooms[binding.instance] = room
-        else:
+        elif room.tally.id == 0 or room.tally.closed:
             room.tally = self.board.current(binding)
         return room
 
-    def cast(self, shadows: Mapping[str, int]) -> None:
-        """Let tickets ahead in order be seen where they will need room."""
-        for instance, amount in shadows.items():
-            tally = next(iter(self.board.tallies.get(instance, ())), None)
-            if tally is not None:
-                self.room(Binding(tally.limit, tally.value)).shadow = amount
+    def cast(self, shadow: Shadow, sign: int = 1) -> None:
+        """Let a ticket be seen where it will need room, or with ``sign`` -1 no more."""
+        rank, amounts = shadow
+        for binding, amount in amounts:
+            self.room(binding).shadow[rank] += sign * amount
 
     def _loan(self, room: Room, priority: Priority) -> int:
         """What a member of a pool may borrow now."""
@@ -171,11 +187,11 @@ class Rooms:
         if pool is None or not member.borrow or not in_pool(room.binding, pool):
             return 0
         parent = self.room(Binding(pool, ""))
-        left = parent.ceiling(priority, now) - parent.committed
+        left = parent.ceiling(priority, now) - parent.taken(priority)
         protected = 0
         for other in self._others(room.binding, pool):
             own = self.room(other)
-            free = own.tally.amount - own.committed
+            free = own.tally.amount - own.taken(priority)
             smallest = self.line.least(other.instance)
             if smallest is not None and smallest <= min(free, left):
                 return 0

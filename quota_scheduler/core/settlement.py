@@ -13,13 +13,20 @@ from quota_scheduler.core.counting import Change
 from quota_scheduler.core.tickets import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent, relabelled
 
+AFTERWARDS = timedelta(minutes=2)
+"""A transcript's last lines may carry an instant this much after the lease's end."""
 LEASE_KEY = "lease:"
 """Prefix of the ledger keys that a lease's own report is written under."""
 
 
 def lease_key(ticket: int, fence: int, part: int, model: str) -> str:
     """The ledger key of one model's usage in one part (between two resets) of a lease."""
-    return f"{LEASE_KEY}{ticket}:{fence}:{part}:{model}"
+    return f"{lease_prefix(ticket, fence)}{part}:{model}"
+
+
+def lease_prefix(ticket: int, fence: int) -> str:
+    """What the keys of all reports of a lease begin with."""
+    return f"{LEASE_KEY}{ticket}:{fence}:"
 
 
 def merged(before: ModelUsage, report: ModelUsage | None) -> ModelUsage:
@@ -60,19 +67,17 @@ def attribute(ticket: Ticket, changes: Iterable[Change], board: Board) -> None:
 
 
 def is_of(event: UsageEvent, lease: Lease) -> bool:
-    """Whether a ledger event is the transcript of this lease's run."""
-    return event.session == lease.session and event.at >= lease.granted_at and not event.key.startswith(LEASE_KEY)
+    """Whether an event is of the transcript of this lease's run, and not itself a lease's report."""
+    until = event.at if lease.ended_at is None else lease.ended_at + AFTERWARDS
+    is_report = event.key.startswith(LEASE_KEY)
+    return event.session == lease.session and lease.granted_at <= event.at <= until and not is_report
 
 
 def adopted(events: Iterable[UsageEvent], ticket: Ticket) -> list[Change]:
     """Ledger changes that give a session's events to the lease it turned out to belong to."""
-    since = ticket.lease.granted_at if ticket.lease else ticket.created_at
-    changes: list[Change] = []
-    for event in events:
-        mine = owned(event, ticket)
-        if event.at >= since and mine != event:
-            changes.append(Change(event, mine))
-    return changes
+    lease = ticket.lease
+    mine = [event for event in events if lease and is_of(event, lease)]
+    return [Change(event, owned(event, ticket)) for event in mine if owned(event, ticket) != event]
 
 
 def owned(event: UsageEvent, ticket: Ticket) -> UsageEvent:

@@ -5,15 +5,15 @@ fit (backfill), but never takes room that the larger one will get as soon as run
 starts of many are spread over a ramp. A long pass is cut into slices, between which requests are answered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from quota_scheduler.core.admission import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.line import Group, GroupKey, Line, Order
 from quota_scheduler.core.queue import QueuePolicy, slot
-from quota_scheduler.core.rooms import Rooms, need
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.rooms import Rooms, Shadow, need
+from quota_scheduler.core.tickets import Reason, Ticket
 
 SLICE = 150
 """Tickets looked at in one slice: about 5 ms on a slow core (docs/explanation/performance.md)."""
@@ -23,43 +23,49 @@ SLICE = 150
 class Pass:
     """What a pass decided, and what is left of it for the next slice.
 
-    ``shadows`` is, by limit, what tickets that were looked at will need as soon as running work returns it.
+    ``rest`` is, by group, from which place on it is still to be looked at. ``shadows`` is, by ticket, what those that
+    were looked at will need as soon as running work returns it.
     ``next_slot`` is when the ramp lets the next one start.
     """
 
     verdicts: list[tuple[Ticket, Verdict]] = field(default_factory=list)
-    rest: set[GroupKey] = field(default_factory=set)
-    shadows: dict[str, int] = field(default_factory=dict)
+    rest: dict[GroupKey, int] = field(default_factory=dict)
+    shadows: dict[int, Shadow] = field(default_factory=dict)
     next_slot: datetime | None = None
 
 
 def wake(
     line: Line,
     rooms: Rooms,
-    keys: Iterable[GroupKey],
+    keys: Mapping[GroupKey, int],
     *,
     running: Mapping[str, int],
     policy: QueuePolicy,
     present: set[int],
     most: int = SLICE,
-    shadows: Mapping[str, int] | None = None,
+    shadows: Mapping[int, Shadow] | None = None,
 ) -> Pass:
-    """Decide the waiting tickets of these groups in order, at most ``most`` of them.
+    """Decide the waiting tickets of these groups in order, each from a place on, at most ``most`` of them.
 
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
     go on waiting is taken out of the line.
     """
     now, done = rooms.board.now, Pass(shadows=dict(shadows or {}))
-    rooms.cast(done.shadows)
+    for shadow in done.shadows.values():
+        rooms.cast(shadow)
     order = Order(line, keys, running, policy, now)
     for _ in range(most):
         if (found := order.next()) is None:
             return done
         ticket, group, key, place = found
+        if ticket.id in done.shadows:
+            rooms.cast(done.shadows.pop(ticket.id), -1)  # nobody stands in their own light
         if not _may_fit(group, rooms):
+            _keep_room(ticket, rooms, done.shadows)
             continue  # the smallest of them does not fit: the whole group is passed over
         if (at := _slot(ticket, rooms)) and at > now:
             done.next_slot = min(at, done.next_slot or at)
+            _keep_room(ticket, rooms, done.shadows)
             order.passed(key, place)
             continue
         verdict = decide(ticket, rooms, now=now)
@@ -104,12 +110,14 @@ def _slot(ticket: Ticket, rooms: Rooms) -> datetime | None:
     return max(found, default=None)
 
 
-def _keep_room(ticket: Ticket, rooms: Rooms, shadows: dict[str, int]) -> None:
+def _keep_room(ticket: Ticket, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
     """Cast a shadow where a ticket will start as soon as running work returns what it reserved."""
-    found, now = rooms.of(ticket), rooms.board.now
-    for room in found:
-        if room.tally.spent + need(ticket, room.binding) > room.ceiling(ticket.priority, now):
-            return  # waits for a reset whatever happens before it: who passes does not delay it
-    for room in found:
-        shadows[room.binding.instance] = shadows.get(room.binding.instance, 0) + need(ticket, room.binding)
-    rooms.cast(shadows)
+    now, amounts = rooms.board.now, []
+    for room in rooms.of(ticket):
+        amount = room.usable(need(ticket, room.binding), ticket.estimate.duration, now)
+        reason = admits(room, amount - room.tally.reserved, ticket.priority, now)
+        if ticket.held or (room.enforced and reason not in (None, Reason.PACED)):
+            return  # waits for something else, or behind those that keep all the room: who passes does not delay it
+        amounts.append((room.binding, amount))
+    shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
+    rooms.cast(shadow)

@@ -143,7 +143,7 @@ def parse_span(text: str | int | float | timedelta) -> timedelta:
         try:
             span = timedelta(seconds=float(text) if is_number else _seconds(str(text)))
         except OverflowError:
-            raise ValueError(f"{text!r} is too long: it is more than any calendar holds") from None
+            raise ValueError(f"{text!r} is not a length of time: no calendar is that long") from None
         except ValueError:
             raise ValueError(f"{text!r} is not a length of time: write 5h, 30m or 1h30m") from None
     if span <= timedelta(0):
@@ -157,6 +157,15 @@ def _seconds(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError
     return sum(float(number) * _SECONDS[unit.lower()] for number, unit in parts)
+
+
+def span_text(span: timedelta) -> str:
+    """A length of time as short as it goes: ``5h``, ``1h30m``, ``45s``."""
+    seconds, parts = span.total_seconds(), ""
+    for size, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        count, seconds = divmod(seconds, size)
+        parts += f"{count:.0f}{name}" if count else ""
+    return parts + (f"{seconds:g}s" if seconds or not parts else "")
 
 
 def parse_starts(every: Every, text: str | int) -> tuple[int, time]:
@@ -192,6 +201,11 @@ def check_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name!r} is not a known time zone: write a name such as Europe/Berlin or UTC") from None
     return name
+
+
+def local_date(at: datetime, zone: str) -> date:
+    """The civil date of an instant in a zone."""
+    return at.astimezone(ZoneInfo(zone)).date()
 
 
 def local_time(at: datetime, zone: str) -> str:

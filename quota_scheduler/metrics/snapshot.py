@@ -9,11 +9,10 @@ from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from quota_scheduler.core.calibration import REMAINING, horizon_of, remaining_ratio
 from quota_scheduler.core.efficiency import Optimization
 from quota_scheduler.core.forecast import Forecast, Risk
 from quota_scheduler.core.level import Level
-from quota_scheduler.core.readings import CacheReading, Counter, LimitReading, Readings
+from quota_scheduler.core.readings import CacheReading, Counter, LimitReading, Readings, TrackReading
 from quota_scheduler.core.units import MICRO, Unit, in_units
 from quota_scheduler.metrics.caps import OTHER, Cap
 from quota_scheduler.metrics.exposition import Families
@@ -134,6 +133,9 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
         out.moment("quota_tickets_oldest_timestamp_seconds", (limit.limit, waiting.priority), waiting.oldest_at)
     if limit.forecast is not None:
         _forecast(out, limit, limit.forecast)
+    if limit.track is not None:
+        _track(out, limit.limit, limit.track)
+    _spending(out, limit)
 
 
 def _amounts(out: Filling, limit: LimitReading) -> None:
@@ -153,17 +155,31 @@ def _amounts(out: Filling, limit: LimitReading) -> None:
 
 
 def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
-    name, amount, record = limit.limit, limit.amount, forecast.record
+    name, amount = limit.limit, limit.amount
     if amount > 0:
         for estimate in ("low", "expected", "high"):
             out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)
         out.add("quota_forecast_exceed_probability_ratio", (name,), forecast.p_exceed(amount))
         out.moment("quota_forecast_exhaustion_timestamp_seconds", (name,), forecast.exhaustion(amount))
-    if record.coverage is not None:
-        out.add("quota_forecast_coverage_ratio", (name,), record.coverage)
-    if record.error is not None:
-        horizon = REMAINING[horizon_of(remaining_ratio(forecast))]
-        out.add("quota_forecast_error_ratio", (name, f"over_{horizon:.0%}".rstrip("%")), record.error)
+
+
+def _track(out: Filling, name: str, track: TrackReading) -> None:
+    if track.coverage is not None:
+        out.add("quota_forecast_coverage_ratio", (name,), track.coverage)
+    for each in track.horizons:
+        if each.error is not None:
+            out.add("quota_forecast_error_ratio", (name, each.horizon), each.error)
+        if each.brier is not None:
+            out.add("quota_forecast_brier_ratio", (name, each.horizon), each.brier)
+
+
+def _spending(out: Filling, limit: LimitReading) -> None:
+    if limit.runs_remaining is not None:
+        out.add("quota_runs_remaining", (limit.limit,), limit.runs_remaining)
+    if limit.spending.run_tokens is not None:
+        out.add("quota_run_tokens_mean", (limit.limit,), limit.spending.run_tokens)
+    for lookback, rate in limit.spending.cache_hits:
+        out.add("quota_cache_hit_ratio", (limit.limit, lookback), rate)
 
 
 def _caches(out: Filling, caches: Sequence[CacheReading]) -> None:

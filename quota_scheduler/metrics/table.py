@@ -62,8 +62,9 @@ FAMILIES = (
         quota_forecast_usage_ratio | limit estimate | Projected usage / limit at the reset
         quota_forecast_exhaustion_timestamp_seconds | limit | Expected exhaustion; absent when not before the reset
         quota_forecast_exceed_probability_ratio | limit | Probability that usage passes the limit before the reset
-        quota_forecast_coverage_ratio | limit | Realised coverage of past 80 % intervals at this distance from the reset
+        quota_forecast_coverage_ratio | limit | Realised coverage of the last 30 judged 80 % intervals
         quota_forecast_error_ratio | limit horizon | Relative error of past forecasts by share of the window to come
+        quota_forecast_brier_ratio | limit horizon | Brier score of past exceed probabilities, likewise
         quota_burn_rate_ratio | limit lookback | Burn rate over the lookback, 1 = on pace
         quota_remaining_burn_ratio | limit lookback | Burn of what is left, above 1 = runs out before the reset
         quota_state | limit state | 1 for the current throttle level, 0 for others
@@ -74,6 +75,9 @@ FAMILIES = (
         quota_leases_active | limit | Running leases
         quota_leases_limit | limit | Most leases that may run at once
         quota_overshoot_bound_tokens | limit | Bound on overshoot: what running leases used beyond their reservations
+        quota_runs_remaining | limit | Runs of the mean size of 7 days that the headroom is good for
+        quota_run_tokens_mean | limit | Mean tokens per run over 7 days
+        quota_cache_hit_ratio | limit lookback | Cache-read share of input tokens over the last 1d or 7d
         quota_last_usage_timestamp_seconds | provider | Newest usage event
         quota_workflow_cache_hit_ratio | workflow | Cache-read share of input tokens in the lookback
         quota_workflow_cache_baseline_ratio | workflow | Median of the days before the lookback

@@ -9,21 +9,24 @@ requests (one or a thousand, or none when only the clock asks)
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core import cycle as core
 from quota_scheduler.core.admission import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.board import Board
+from quota_scheduler.core.explain import Reprice
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.line import GroupKey, Line
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.queue import QueuePolicy
-from quota_scheduler.core.requests import Answer, Release, Renew, Request, Submit, Withdraw
-from quota_scheduler.core.snapshot import Decided, Snapshot
+from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
+from quota_scheduler.core.rooms import Shadow
+from quota_scheduler.core.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.tickets import Lease, State, Ticket
-from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
+from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.store import Transaction, counters, forecasts, ledger, tickets, windows
 
+LATEST = datetime.max.replace(tzinfo=UTC)
 LOOK_AT_ALL = timedelta(seconds=2)
 """The whole line is looked at this often: demand still to come shrinks with time, not only with events."""
 
@@ -38,6 +41,9 @@ class Terms:
     catching_up: frozenset[str] = frozenset()
     expire_leases: bool = True
     hold: bool = False
+    busy_until: Mapping[str, datetime] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    reprice: Reprice = same
     memory: "Memory | None" = None
 
     def forget(self) -> None:
@@ -50,8 +56,8 @@ class Memory:
     """What cycles of one process remember of the store: the line, what a pass cut short has left, when all was seen."""
 
     line: Line
-    groups: frozenset[GroupKey] = frozenset()
-    shadows: Mapping[str, int] = field(default_factory=dict)
+    groups: dict[GroupKey, int] = field(default_factory=dict)
+    shadows: Mapping[int, Shadow] = field(default_factory=dict)
     seen_all_at: datetime | None = None
     next_slot: datetime | None = None
 
@@ -80,15 +86,19 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
     if memory is None:
         memory = terms.memory = _remember(tx, terms)
     snapshot = _load(tx, requests, terms, memory)
+    first_new = snapshot.next_ticket
     decided = core.run(requests, snapshot, terms.policy)
     if decided.changes:
         ledger.apply(tx, decided.changes)
-    tickets.save(tx, decided.tickets.values(), decided.past_leases)
+    forecasts.record_unmet(tx, decided, snapshot.board)
+    tickets.save(tx, decided.tickets.values(), decided.past_leases, new=first_new)
     windows.save(tx, snapshot.board)
     tickets.advance(tx, "ticket", snapshot.next_ticket)
     tickets.advance(tx, "fence", snapshot.next_fence)
     _count(tx, decided, snapshot.board)
-    memory.groups, memory.shadows, memory.next_slot = decided.groups, decided.shadows, decided.next_slot
+    memory.groups, memory.shadows = decided.groups, decided.shadows
+    slots = (at for at in (memory.next_slot, decided.next_slot) if at and at > tx.now)
+    memory.next_slot = min(slots, default=None)  # one that this cycle had no cause to look at is still to come
     if snapshot.look_at_all:
         memory.seen_all_at = tx.now
     closed = tuple(t for t in decided.tickets.values() if t.state is State.CLOSED)
@@ -106,10 +116,13 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
     drafts = [request.draft for request in requests if isinstance(request, Submit)]
     named = {request.ticket for request in requests if not isinstance(request, Submit)}
     found = tickets.for_cycle(tx, ids=named, keys=[draft.key for draft in drafts], due=tx.now)
-    board = windows.load(tx, terms.limits, tickets=found)
-    windows.open_for(tx, board, {t.labels for t in (*drafts, *found.values()) if t.state is not State.CLOSED})
     seen = memory.seen_all_at
-    settling = _settling(found, requests, tx)
+    settling, settled = _settling(found, requests, tx)
+    past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
+    board = windows.load(tx, terms.limits, tickets=found, since=_since((*settling, *settled), past, sessions))
+    told = (event for events in sessions.values() for event in events)
+    asked = {ticket.labels for ticket in (*drafts, *found.values())}
+    windows.open_for(tx, board, asked.union(event.labels for event in told))
     runs = {t.run for t in drafts if t.run} | {t.run_id for t in found.values()}
     return Snapshot(
         now=tx.now,
@@ -120,10 +133,10 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         outlooks=terms.outlooks,
         run_caps=tuple(limit for limit in terms.limits if limit.is_per_run),
         run_used=ledger.run_usage(tx, runs) if runs else {},
-        own_events=ledger.of_leases(tx, settling),
-        session_events=_newly_bound(tx, found, requests),
-        transcribed=_transcribed(tx, settling),
-        past_leases=_past(tx, found, requests),
+        own_events=ledger.of_leases(tx, settled),
+        session_events=sessions,
+        transcribed=_transcribed(tx, (*(ticket.lease for ticket in settling), *past.values())),
+        past_leases=past,
         running=tickets.running_shares(tx, terms.policy.fair_share),
         catching_up=terms.catching_up,
         next_ticket=tickets.sequence(tx, "ticket"),
@@ -132,17 +145,27 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         hold=terms.hold,
         groups=memory.groups,
         shadows=memory.shadows,
-        look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or tx.now) < tx.now,
+        busy_until=terms.busy_until,
+        models=terms.models,
+        reprice=terms.reprice,
+        look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or LATEST) <= tx.now,
     )
 
 
-def _settling(found: Mapping[int, Ticket], requests: Sequence[Request], tx: Transaction) -> list[Ticket]:
-    """Tickets whose lease may be settled in this cycle."""
-    named = {r.ticket for r in requests if isinstance(r, Renew | Release | Withdraw)}
-    due = {
-        number for number, t in found.items() if t.state is State.RUNNING and t.lease and t.lease.expires_at <= tx.now
-    }
-    return [found[number] for number in sorted(named | due) if number in found and found[number].lease]
+def _settling(
+    found: Mapping[int, Ticket], requests: Sequence[Request], tx: Transaction
+) -> tuple[list[Ticket], list[Ticket]]:
+    """Tickets whose lease may be settled in this cycle, and those of them that may have been settled before."""
+    fences = {(r.ticket, r.fence) for r in requests if isinstance(r, Renew | Release)}
+    named = {r.ticket for r in requests if isinstance(r, Renew | Release | Withdraw | Revoke)}
+    due = {n for n, t in found.items() if t.state is State.RUNNING and t.lease and t.lease.expires_at <= tx.now}
+    both = [found[number] for number in sorted(named | due) if number in found]
+    past = {ticket for ticket, fence in fences if ticket in found and fence != _fence(found[ticket])}
+    return both, [t for t in both if t.state is not State.RUNNING or t.id in past]
+
+
+def _fence(ticket: Ticket) -> int:
+    return ticket.lease.fence if ticket.lease else 0
 
 
 def _newly_bound(
@@ -151,15 +174,26 @@ def _newly_bound(
     sessions = set()
     for request in requests:
         if isinstance(request, Renew | Release) and request.session:
-            ticket = found.get(request.ticket)
-            if ticket and ticket.lease and ticket.lease.session != request.session:
+            lease = found[request.ticket].lease if request.ticket in found else None
+            if lease is None or (lease.fence, lease.session) != (request.fence, request.session):
                 sessions.add(request.session)
     return {session: ledger.by_session(tx, session) for session in sorted(sessions)}
 
 
-def _transcribed(tx: Transaction, settling: Iterable[Ticket]) -> frozenset[int]:
-    leases = [ticket.lease for ticket in settling if ticket.lease and ticket.lease.session]
-    return frozenset(lease.fence for lease in leases if ledger.has_transcript(tx, lease.session, lease.granted_at))
+def _since(
+    settling: Iterable[Ticket], past: Mapping[int, Lease], sessions: Mapping[str, Sequence[UsageEvent]]
+) -> datetime | None:
+    """How far back closed windows may have to be corrected: to the beginning of what reports late or is bound anew."""
+    late = any(t.state is not State.RUNNING for t in settling)
+    if not late and not past and not sessions:
+        return None
+    leases = (*(ticket.lease for ticket in settling), *past.values())
+    return min((lease.granted_at for lease in leases if lease), default=None)
+
+
+def _transcribed(tx: Transaction, leases: Iterable[Lease | None]) -> dict[int, Usage]:
+    found = {lease.fence: ledger.transcript(tx, lease) for lease in leases if lease and lease.session}
+    return {fence: usage for fence, usage in found.items() if usage is not None}
 
 
 def _past(tx: Transaction, found: Mapping[int, Ticket], requests: Iterable[Request]) -> dict[int, Lease]:

@@ -1,16 +1,24 @@
 """Looking at the queue, alerts and efficiency: what the API answers and the CLI reads from the file."""
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.efficiency import EfficiencyRow, by_workflow
+from quota_scheduler.core.efficiency import EfficiencyRow, RunSummary, by_run, by_workflow
 from quota_scheduler.core.instants import iso
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.plan import plan
 from quota_scheduler.core.queue import QueuePolicy, order
+from quota_scheduler.core.rooms import Rooms
 from quota_scheduler.core.tickets import State, Ticket
-from quota_scheduler.core.units import MICRO
+from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.core.usage import KINDS
-from quota_scheduler.store import Transaction, ledger, tickets
+from quota_scheduler.store import Transaction, ledger, tickets, windows
 from quota_scheduler.store import alerts as alert_store
+
+LENGTHS_FROM = timedelta(days=7)
+"""How far back the usual length of a lease is looked for."""
 
 
 def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
@@ -40,6 +48,46 @@ def _row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
     }
 
 
+def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetime]:
+    """By limit instance, when the next of its running leases is expected to end: granted plus the median length."""
+    usual = tickets.usual_length(tx, tx.now - LENGTHS_FROM)
+    board = windows.load(tx, limits, tickets=())
+    ends: dict[str, datetime] = {}
+    for ticket in tickets.open_tickets(tx):
+        if ticket.lease and ticket.state is State.RUNNING:
+            at = max(tx.now, min(ticket.lease.granted_at + usual, ticket.lease.expires_at))
+            for binding in board.bindings(ticket.labels):
+                ends[binding.instance] = min(at, ends.get(binding.instance, at))
+    return ends
+
+
+def plan_document(
+    tx: Transaction, items: Sequence[Ticket], limits: Sequence[Limit], outlooks: Mapping[str, Outlook]
+) -> dict[str, Any]:
+    """What a plan's items are expected to cost together, and which of them will fit."""
+    board = windows.load(tx, limits, tickets=())
+    found = plan(items, Rooms(board, outlooks), now=tx.now)
+    return {
+        "sentence": found.sentence(),
+        "items": [
+            {
+                "key": i.key,
+                "tokens": i.usage.tokens,
+                "cost_usd": i.usage.cost_microusd / MICRO,
+                "fits": i.fits,
+                "short_of": i.short_of or None,
+            }
+            for i in found.items
+        ],
+        "tokens": found.usage.tokens,
+        "tokens_sigma": round(found.tokens_sigma),
+        "cost_usd": found.usage.cost_microusd / MICRO,
+        "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
+        "fitting": found.fitting,
+        "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},
+    }
+
+
 def alerts_document(tx: Transaction) -> dict[str, Any]:
     """Every alert state as JSON types."""
     return {
@@ -63,6 +111,29 @@ def efficiency_document(tx: Transaction, days: int) -> dict[str, Any]:
     """Tokens by kind and cache hit rate of every workflow, over the last ``days``."""
     runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
     return {"days": days, "workflows": [_efficiency_row(row) for row in by_workflow(runs)]}
+
+
+def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:
+    """The largest runs of the last ``days``, with what they used by kind."""
+    found = ledger.runs_since(tx, tx.now - timedelta(days=days))
+    facts = {run.run: run for run in found}
+    rows = by_run(found)[:most]
+    return {"days": days, "runs": [_run_row(row, facts[row.name]) for row in rows]}
+
+
+def _run_row(row: EfficiencyRow, run: RunSummary) -> dict[str, Any]:
+    figures = _efficiency_row(row)
+    del figures["workflow"], figures["runs"], figures["success_rate"], figures["tokens_per_run"]
+    return {
+        "run": run.run,
+        "workflow": run.workflow,
+        "task_type": run.task_type,
+        "model": run.model,
+        "status": run.status or None,
+        "started_at": iso(run.started_at),
+        "last_at": iso(run.last_at),
+        **figures,
+    }
 
 
 def _efficiency_row(row: EfficiencyRow) -> dict[str, Any]:

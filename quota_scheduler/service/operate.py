@@ -4,6 +4,7 @@ The file is the base of every limit; changes at run time lie on top, are stored,
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,20 +22,37 @@ def limits_now(tx: Transaction, base: Sequence[Limit]) -> tuple[Limit, ...]:
     return effective(base, changes.load(tx), now=tx.now)
 
 
+@dataclass(frozen=True, slots=True)
+class LimitsHold:
+    """The limits that hold from now on, and when the next run-time change of them expires."""
+
+    limits: tuple[Limit, ...]
+    expire_at: datetime | None
+
+
 def change_limit(
     tx: Transaction, base: Sequence[Limit], rule: str, fields: Mapping[str, Any], *, who: str, until: datetime | None
-) -> tuple[Limit, ...]:
-    """Change fields of a limit; None takes a change back. All of it or, with ValueError, nothing."""
+) -> LimitsHold | str:
+    """Change fields of a limit, all of them or, with a sentence that says why not, none; None takes a change back."""
     limit = next(limit for limit in limits_now(tx, base) if limit.id == rule)
+    try:
+        for field, value in fields.items():
+            limit = limit if value is None else changed(limit, field, value)
+    except ValueError as error:
+        return f"{error}; nothing was changed"
     for field, value in fields.items():
         if value is None:
             changes.take_back(tx, rule, field)
         else:
-            limit = changed(limit, field, value)
             changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
     detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
     counters.audit(tx, who, "limit.changed", detail)
-    return limits_now(tx, base)
+    return LimitsHold(limits_now(tx, base), next_expiry(tx))
+
+
+def note(tx: Transaction, what: str, ticket: int, *, who: str) -> None:
+    """Write down what was done to a ticket by hand."""
+    counters.audit(tx, who, what, {"ticket": ticket})
 
 
 def next_expiry(tx: Transaction) -> datetime | None:

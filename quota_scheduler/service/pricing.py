@@ -7,7 +7,7 @@ from typing import Protocol
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
-from quota_scheduler.core.tickets import ModelUsage, Ticket
+from quota_scheduler.core.tickets import Estimate, ModelUsage, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 
@@ -47,6 +47,14 @@ def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
     median, _ = _cost(ticket.labels, ticket.estimate.median, at, pricer)
     reserve, estimated = _cost(ticket.labels, ticket.estimate.reserve, at, pricer)
     return replace(ticket, estimate=replace(ticket.estimate, median=median, reserve=reserve, estimated_cost=estimated))
+
+
+def unpriced(estimate: Estimate) -> Estimate:
+    """An estimate that forgets what it costs, to be priced anew."""
+    median, reserve = (
+        each._replace(cost_microusd=0, unpriced_tokens=0) for each in (estimate.median, estimate.reserve)
+    )
+    return replace(estimate, median=median, reserve=reserve, estimated_cost=False)
 
 
 def _cost(labels: Labels, usage: Usage, at: datetime, pricer: Pricer) -> tuple[Usage, bool]:

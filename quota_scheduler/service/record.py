@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Board
+from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.counting import Change, count_once
 from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.settlement import attribute, owned
-from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.settlement import attribute, is_of, lease_prefix, owned
+from quota_scheduler.core.tickets import Ticket
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.core.windows import Session
+from quota_scheduler.core.windows import Session, Window
 from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
 
 SKEW = timedelta(minutes=2)
@@ -71,11 +71,14 @@ def _clamped(tx: Transaction, events: Sequence[UsageEvent]) -> list[UsageEvent]:
 
 def _owned(event: UsageEvent, leases: dict[str, list[Ticket]]) -> UsageEvent:
     """Give an event to the lease that its session was bound to at the time."""
-    for ticket in leases.get(event.session, ()):
-        lease = ticket.lease
-        if lease and lease.granted_at <= event.at <= (lease.ended_at or event.at) + SKEW:
-            return owned(event, ticket)
-    return event
+    owner = _owner(event, leases)
+    return owned(event, owner) if owner else event
+
+
+def _owner(event: UsageEvent, leases: dict[str, list[Ticket]]) -> Ticket | None:
+    """The ticket, with the lease of that time, whose transcript an event is of."""
+    found = leases.get(event.session, ())
+    return next((ticket for ticket in found if ticket.lease and is_of(event, ticket.lease)), None)
 
 
 def _unpruned(tx: Transaction, events: list[UsageEvent]) -> tuple[list[UsageEvent], list[Change]]:
@@ -101,24 +104,28 @@ def _unpruned(tx: Transaction, events: list[UsageEvent]) -> tuple[list[UsageEven
 
 def _replaced_reports(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Ticket]]) -> list[Change]:
     """A settled lease's own report gives way to its session's transcript, whichever comes last."""
-    arrived = {new.run for _, new in changes if new}
-    settled = [t for row in leases.values() for t in row if t.state is State.CLOSED and t.run_id in arrived]
-    return [Change(event, None) for event in ledger.of_leases(tx, settled).values()] if settled else []
+    owners = [owner for _, new in changes if new and (owner := _owner(new, leases))]
+    settled = {lease.fence: ticket for ticket in owners if (lease := ticket.lease) and lease.ended_at}
+    if not settled:
+        return []
+    prefixes = tuple(lease_prefix(ticket.id, fence) for fence, ticket in settled.items())
+    reports = ledger.of_leases(tx, {ticket.id: ticket for ticket in settled.values()}.values())
+    return [Change(event, None) for event in reports.values() if event.key.startswith(prefixes)]
 
 
 def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Ticket]], limits: Sequence[Limit]) -> None:
     oldest = min(event.at for change in changes for event in change if event)
-    running = {t.id for row in leases.values() for t in row if t.state is State.RUNNING}
-    board = windows.load(tx, limits, since=oldest, tickets=running)
-    windows.open_for(tx, board, (new.labels for _, new in changes if new))
+    running = [t for row in leases.values() for t in row if t.lease and t.lease.ended_at is None]
+    board = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    windows.open_for(tx, board, (event.labels for change in changes for event in change if event))
     ledger.apply(tx, changes)
     bound = {ticket.run_id for row in leases.values() for ticket in row}
-    for old, new in changes:
-        board.book(old, new, leased=(new or old).run in bound)  # type: ignore[union-attr]
-    for row in leases.values():
-        for ticket in row:
-            if ticket.state is State.RUNNING:
-                attribute(ticket, changes, board)
+    for old, _ in changes:  # first what is taken back: what comes may open a session that never counted it
+        board.book(old, None, leased=old is not None and old.run in bound)
+    for _, new in changes:
+        board.book(None, new, leased=new is not None and new.run in bound)
+    for ticket in running:
+        attribute(ticket, changes, board)
     windows.save(tx, board)
     _count(tx, changes, board)
 
@@ -133,7 +140,7 @@ def _count(tx: Transaction, changes: Sequence[Change], board: Board) -> None:
             continue
         grown = (new.usage.unpriced_tokens if new else 0) - (old.usage.unpriced_tokens if old else 0)
         unpriced[event.labels.provider] = unpriced.get(event.labels.provider, 0) + grown
-        if new and any((tally := board.at(b, new.at)) and tally.closed for b in board.bindings(new.labels)):
+        if new and any((tally := board.counted_in(b, new.at)) and tally.closed for b in board.bindings(new.labels)):
             late[event.labels.provider] = (
                 late.get(event.labels.provider, 0) + new.usage.tokens - (old.usage.tokens if old else 0)
             )
@@ -147,7 +154,7 @@ def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     """Find the session windows that are open now from what the ledger knows.
 
     After a first pass over a source, whose files are not in order of time, or for a new limit. A session that a lease
-    has reserved in stays as it is.
+    has reserved in stays as it is: perhaps the lease opened it.
     """
     sessions = [limit for limit in limits if isinstance(limit.schedule, Session)]
     if not sessions:
@@ -160,21 +167,20 @@ def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
             if binding.limit in sessions and binding.limit.charge(event.usage):
                 uses.setdefault(binding.instance, []).append(event)
     for instance, own in uses.items():
-        _rebuild(board, instance, own, tx.now)
+        binding = next(b for b in board.bindings(own[0].labels) if b.instance == instance)
+        found = board.at(binding, tx.now)
+        if found is None or not windows.was_reserved(tx, found.id):
+            _rebuild(board, binding, own, tx.now)
     windows.save(tx, board)
 
 
-def _rebuild(board: Board, instance: str, events: list[UsageEvent], now: datetime) -> None:
-    held = any(h.instance == instance and h.open for row in board.reservations.values() for h in row)
-    binding = next(b for b in board.bindings(events[0].labels) if b.instance == instance)
-    if held or not isinstance(binding.limit.schedule, Session):
-        return
+def _rebuild(board: Board, binding: Binding, events: list[UsageEvent], now: datetime) -> None:
+    """Put the newest session where its uses say; one that was over before now is closed by the next cycle."""
+    assert isinstance(binding.limit.schedule, Session)
     starts_at, ends_at = binding.limit.schedule.opened(event.at for event in events)[-1]
-    if ends_at <= now:
-        return
-    tally = board.opened(binding, starts_at) or board.at(binding, now)
+    tally = board.at(binding, now) or (board.opened(binding, starts_at) if ends_at > now else None)
     if tally is None:
         return
-    tally.window = replace(tally.window, starts_at=starts_at, ends_at=ends_at) if tally.window else None
+    tally.window = Window(starts_at, ends_at)
     tally.used = sum(binding.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
     tally.dirty = True

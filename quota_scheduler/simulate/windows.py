@@ -16,6 +16,8 @@ from quota_scheduler.simulate.world import DAY, HOUR, World
 HISTORY_DAYS = 7
 SESSION, SESSION_SHARE = 5 * HOUR, 1 / 8
 EMPTY = 1e-9
+SOON = 12 * HOUR
+"""This close to a reset a run may use less of the window than it would reserve."""
 
 
 class Kind(StrEnum):
@@ -46,7 +48,7 @@ def whole_windows(world: World, kind: Kind) -> int:
 
 @dataclass(slots=True)
 class Meter:
-    """One window as it fills. ``session``: closed until the first use opens it; ``since`` is when it was counted last."""
+    """One window as it fills; a ``session`` is closed until the first use opens it."""
 
     amount: float
     length: float

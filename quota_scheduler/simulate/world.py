@@ -144,9 +144,7 @@ def _day(start: float, total: float, member: int, dice: np.random.Generator) -> 
     patience = [_patience(int(rank), dice) for rank in ranks]
     return [
         (float(at), int(rank), float(size), float(rate), float(estimate), wait, member)
-        for at, rank, size, rate, estimate, wait in zip(
-            arrivals, ranks, sizes, rates, estimates, patience, strict=True
-        )
+        for at, rank, size, rate, estimate, wait in zip(arrivals, ranks, sizes, rates, estimates, patience, strict=True)
     ]
 
 

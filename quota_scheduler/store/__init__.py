@@ -56,8 +56,9 @@ class Transaction:
         return key
 
     def many(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each set of parameters."""
-        self.database.connection().executemany(sql, params)
+        """Run one statement for each set of parameters; nothing for none."""
+        if params := list(params):
+            self.database.connection().executemany(sql, params)
 
 
 class Store:

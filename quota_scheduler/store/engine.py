@@ -5,6 +5,7 @@ SQLite: one read-write connection per file, in one process, held by a lock file 
 3.51.3 can corrupt a write-ahead log when two connections write or checkpoint at once: the single writer is the remedy.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -124,13 +125,34 @@ def check_ours(path: Path) -> None:
         raise StoreError(f"cannot read {path}: {error.strerror}") from None
     if not header:
         return
-    if not header.startswith(b"SQLite format 3\0") or int.from_bytes(header[68:72]) not in (APPLICATION_ID, 0):
+    mark = int.from_bytes(header[68:72])
+    if not header.startswith(b"SQLite format 3\0") or not (
+        mark == APPLICATION_ID or (mark == 0 and _is_unmarked(path))
+    ):
         raise NotOurDatabase(f"{path} is not a Quota Scheduler database; name another file with --database")
+
+
+def _is_unmarked(path: Path) -> bool:
+    """Whether a database whose header lacks our mark is ours all the same.
+
+    The mark may still stand in the write-ahead log, or the creation was cut short and there is nothing in it yet.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            (mark,) = database.execute("PRAGMA application_id").fetchone()
+            return bool(mark == APPLICATION_ID) or database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    except sqlite3.Error:
+        return False
 
 
 def is_disk_full(error: Exception) -> bool:
     """Whether a database error says that the disk is full or cannot be written."""
     return any(text in str(error).lower() for text in ("disk is full", "disk i/o error", "readonly database"))
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the database itself refused what was asked: locked, damaged, or out of reach."""
+    return isinstance(error, sqlite3.OperationalError)
 
 
 def version() -> tuple[str, bool]:

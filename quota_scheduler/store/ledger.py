@@ -11,8 +11,8 @@ from quota_scheduler.core.efficiency import RunSummary
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.settlement import LEASE_KEY
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.settlement import AFTERWARDS, LEASE_KEY
+from quota_scheduler.core.tickets import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction
 
@@ -35,6 +35,7 @@ _INSERT = (
     f"prompt_version, status, estimated, recorded_at) VALUES ({', '.join('?' * 21)})"
 )
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
+_DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {' AND '.join(f'{name} = 0' for name in _SUMS.split(', '))}"
 _ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS.split(", "))
 _ROLLUP = (
     f"INSERT INTO rollups (hour, label_set, {_SUMS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -91,12 +92,16 @@ def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str
     return found
 
 
-def has_transcript(tx: Transaction, session: str, since: datetime) -> bool:
-    """Whether an agent session has ledger events from an instant on, a lease's own reports aside."""
-    sql = (
-        "SELECT 1 FROM events WHERE session = ? AND session != '' AND at >= ? AND substr(key, 1, 6) != 'lease:' LIMIT 1"
+def transcript(tx: Transaction, lease: Lease) -> Usage | None:
+    """What a lease's session has brought to the ledger since it began, its own reports aside; None for nothing."""
+    until = lease.ended_at + AFTERWARDS if lease.ended_at else tx.now + AFTERWARDS
+    sums = ", ".join(f"sum({name})" for name in _SUMS.split(", "))
+    row = tx.row(
+        f"SELECT {sums} FROM events WHERE session = ? AND session != '' AND at BETWEEN ? AND ? "
+        "AND substr(key, 1, 6) != 'lease:'",
+        (lease.session, to_micros(lease.granted_at), to_micros(until)),
     )
-    return tx.row(sql, (session, to_micros(since))) is not None
+    return Usage(*row) if row and row[0] is not None else None
 
 
 def between(tx: Transaction, start: datetime, end: datetime) -> list[UsageEvent]:
@@ -140,6 +145,7 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         sums[label_set] = sums[label_set][0], max(sums[label_set][1], to_micros(new.at))
     tx.many(_TOTAL, [(label_set, *usage, newest) for label_set, (usage, newest) in sums.items()])
     tx.many(_RUN, _run_rows(changes, labels, now))
+    tx.many(_DELETE_RUN, [(old.run,) for old, _ in changes if old and old.run])
 
 
 def _signed(changes: Sequence[Change]) -> Iterable[tuple[UsageEvent, int]]:

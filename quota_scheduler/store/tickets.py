@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,21 +21,23 @@ _SELECT = (
     f"SELECT {', '.join('t.' + n for n in _TICKET.split(', '))}, {', '.join('l.' + n for n in _LEASE.split(', '))} "
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
-_PUT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 23)}) ON CONFLICT (id) DO UPDATE SET " + ", ".join(
-    f"{n} = excluded.{n}"
-    for n in (
-        "state",
-        "session",
-        "offers",
-        "offer_until",
-        "fence",
-        "outcome",
-        "reason",
-        "closed_at",
-        "was_deferred",
-        "held",
-    )
+_BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
+_CHANGING = (
+    "state",
+    "session",
+    "offers",
+    "offer_until",
+    "fence",
+    "outcome",
+    "reason",
+    "closed_at",
+    "was_deferred",
+    "held",
 )
+"""What changes about a ticket after it was submitted."""
+_INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 23)})"
+_SET = ", ".join(f"{name} = ?" for name in _CHANGING)
+_UPDATE = f"UPDATE tickets SET {_SET}, waiting_since = ?, wait_until = ? WHERE id = ?"
 _PUT_LEASE = (
     f"INSERT INTO leases ({_LEASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fence) DO UPDATE SET "
     + ", ".join(f"{n} = excluded.{n}" for n in ("expires_at", "ttl", "session", "reported", "checkpoints", "ended_at"))
@@ -69,9 +70,13 @@ def waiting(tx: Transaction) -> list[Ticket]:
 
 
 def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
-    """Tickets whose current lease is bound to one of these agent sessions, running or settled, newest first."""
+    """Tickets with a lease that is bound to one of these agent sessions, running or ended, newest first.
+
+    A ticket that was taken up again comes with each of its leases.
+    """
     rows = tx.rows(
-        _SELECT + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?)) ORDER BY l.granted_at DESC",
+        _BY_LEASE + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?)) "
+        "ORDER BY l.granted_at DESC, l.fence DESC",
         (json.dumps(sorted(set(sessions))),),
     )
     found: dict[str, list[Ticket]] = {}
@@ -89,8 +94,9 @@ def open_tickets(tx: Transaction) -> list[Ticket]:
 
 def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     """How many leases run, by the value of the fair-share label."""
+    place = Labels._fields.index(label)
     rows = tx.rows(
-        "SELECT json_extract(labels, '$.' || ?), count(*) FROM tickets WHERE state = 'running' GROUP BY 1", (label,)
+        f"SELECT json_extract(labels, '$[{place}]'), count(*) FROM tickets WHERE state = 'running' GROUP BY 1"
     )
     return {share or "": count for share, count in rows}
 
@@ -101,10 +107,14 @@ def lease_of(tx: Transaction, ticket: int, fence: int) -> Lease | None:
     return _lease(row) if row else None
 
 
-def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[int, Lease]]) -> None:
-    """Write changed tickets with their leases, and past leases that reported once more."""
+def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[int, Lease]], *, new: int) -> None:
+    """Write changed tickets with their leases, and past leases that reported once more; from ``new`` on ids are new."""
     changed = list(changed)
-    tx.many(_PUT, [_row(ticket) for ticket in changed])
+    tx.many(_INSERT, [_row(ticket) for ticket in changed if ticket.id >= new])
+    tx.many(
+        _UPDATE,
+        [(*_changing(t), to_micros(t.waiting_since), _micros(t.wait_until), t.id) for t in changed if t.id < new],
+    )
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
     tx.many(_PUT_LEASE, [_lease_row(ticket, lease) for ticket, lease in leases])
 
@@ -129,6 +139,20 @@ def next_due(tx: Transaction) -> datetime | None:
     return from_micros(row[0]) if row and row[0] is not None else None
 
 
+USUAL_LENGTH = timedelta(minutes=40)
+"""How long a lease takes while nothing is known (reference figures: 40 min per mean run)."""
+
+
+def usual_length(tx: Transaction, since: datetime) -> timedelta:
+    """The median length of the leases that ended since an instant."""
+    rows = tx.rows(
+        "SELECT ended_at - granted_at FROM leases WHERE ended_at >= ? ORDER BY ended_at DESC LIMIT 500",
+        (to_micros(since),),
+    )
+    lengths = sorted(row[0] for row in rows)
+    return lengths[len(lengths) // 2] * MICROSECOND if lengths else USUAL_LENGTH
+
+
 def forget_closed(tx: Transaction, before: datetime) -> int:
     """Drop tickets closed before an instant, with their leases and reservations; returns how many."""
     mark = to_micros(before)
@@ -139,13 +163,21 @@ def forget_closed(tx: Transaction, before: datetime) -> int:
 
 
 def _row(t: Ticket) -> tuple[Any, ...]:
+    state, session, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held = _changing(t)
+    return (
+        t.id, t.key, t.body, state, t.priority.value, json.dumps(t.labels), _dump_estimate(t.estimate),
+        to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, json.dumps(t.flags),
+        _micros(t.deadline), _micros(t.wait_until), offers, offer_until, fence, outcome, reason, closed_at,
+        was_deferred, held,
+    )  # fmt: skip
+
+
+def _changing(t: Ticket) -> tuple[Any, ...]:
     fence = t.lease.fence if t.lease else None
     outcome = t.outcome.value if t.outcome else None
     return (
-        t.id, t.key, t.body, t.state.value, t.priority.value, json.dumps(t.labels._asdict()),
-        _dump_estimate(t.estimate), to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND,
-        t.run, t.session, json.dumps(t.flags), _micros(t.deadline), _micros(t.wait_until), t.offers,
-        _micros(t.offer_until), fence, outcome, t.reason.value, _micros(t.closed_at), int(t.was_deferred), int(t.held),
+        t.state.value, t.session, t.offers, _micros(t.offer_until), fence, outcome, t.reason.value,
+        _micros(t.closed_at), int(t.was_deferred), int(t.held),
     )  # fmt: skip
 
 
@@ -156,7 +188,7 @@ def _ticket(row: Sequence[Any]) -> Ticket:
         body=row[2],
         state=State(row[3]),
         priority=Priority(row[4]),
-        labels=Labels(**json.loads(row[5])),
+        labels=Labels(*json.loads(row[5])),
         estimate=_load_estimate(row[6]),
         created_at=from_micros(row[7]),
         waiting_since=from_micros(row[8]),
@@ -206,17 +238,15 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
     return tuple((model, Usage(*part)) for model, part in raw)
 
 
-def _dump_estimate(estimate: Estimate) -> str:
-    duration = estimate.duration.total_seconds() if estimate.duration else None
-    return json.dumps(asdict(estimate) | {"duration": duration})
+def _dump_estimate(e: Estimate) -> str:
+    seconds = e.duration.total_seconds() if e.duration else None
+    return json.dumps([e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds])
 
 
 def _load_estimate(text: str) -> Estimate:
-    raw = json.loads(text)
-    seconds = raw.pop("duration", None)
+    median, reserve, source, declared, confidence, estimated_cost, seconds = json.loads(text)
     duration = None if seconds is None else timedelta(seconds=seconds)
-    usages = {name: Usage(*raw[name]) for name in ("median", "reserve")}
-    return Estimate(**{**raw, **usages, "duration": duration})
+    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration)
 
 
 def _micros(at: datetime | None) -> int | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits import Limit, Mode
 from quota_scheduler.core.tickets import Reservation
 from quota_scheduler.core.windows import Window
 from quota_scheduler.store import Row, Transaction, ledger
@@ -64,16 +64,21 @@ def load(
 
 def _reserved(tx: Transaction, tickets: Iterable[int] | None) -> list[Row]:
     if tickets is None:
-        return tx.rows(_RESERVED)
-    rows = tx.rows(_ENDED, (to_micros(tx.now),))
+        return sorted(tx.rows(_RESERVED))
+    rows = set(tx.rows(_ENDED, (to_micros(tx.now),)))
     if named := sorted(tickets):
-        rows += [row for row in tx.rows(_OF_TICKETS, (json.dumps(named),)) if row not in rows]
-    return rows
+        rows.update(tx.rows(_OF_TICKETS, (json.dumps(named),)))
+    return sorted(rows)  # by ticket, then window: the newest of a ticket's reservations comes last
+
+
+def was_reserved(tx: Transaction, window: int) -> bool:
+    """Whether any lease or offer ever held an amount in a window."""
+    return tx.row("SELECT 1 FROM reservations WHERE window = ? LIMIT 1", (window,)) is not None
 
 
 def open_for(tx: Transaction, board: Board, labels: Iterable[Labels]) -> None:
     """Make sure that every calendar window these labels count in now is open, filled from the ledger."""
-    missing = {b.instance: b for each in set(labels) for b in board.bindings(each) if not board.at(b, tx.now)}
+    missing = {b.instance: b for each in sorted(set(labels)) for b in board.bindings(each) if not board.at(b, tx.now)}
     for binding in missing.values():
         if binding.limit.is_windowed and (tally := board.opened(binding, tx.now) if _is_calendar(binding) else None):
             fill(tx, board, binding, tally)
@@ -98,20 +103,17 @@ def fill(tx: Transaction, board: Board, binding: Binding, tally: Tally) -> None:
 def save(tx: Transaction, board: Board) -> None:
     """Write what changed; provisional window ids become real ones, in reservations too."""
     ids: dict[int, int] = {}
+    moved = []
     for tally in board.all():
         if not tally.dirty:
             continue
-        starts, ends = (
-            (to_micros(tally.window.starts_at), to_micros(tally.window.ends_at)) if tally.window else (None, None)
-        )
-        sums = (tally.used, tally.reported, tally.reserved, tally.late, tally.unleased, tally.overrun)
-        state = (int(tally.estimated), int(tally.closed), tally.amount, tally.ramp // MICROSECOND)
         if tally.id > 0:
-            tx.execute(_UPDATE, (starts, ends, *sums, *state, tally.id))
+            moved.append((*_columns(tally), tally.id))
         else:
-            ids[tally.id] = tx.insert(_INSERT, (tally.limit.id, tally.value, starts, ends, *sums, *state))
+            ids[tally.id] = tx.insert(_INSERT, (tally.limit.id, tally.value, *_columns(tally)))
             tally.id = ids[tally.id]
         tally.dirty = False
+    tx.many(_UPDATE, moved)
     for row in board.reservations.values():
         for held in row:
             held.window = ids.get(held.window, held.window)
@@ -119,6 +121,13 @@ def save(tx: Transaction, board: Board) -> None:
     tx.many(
         _PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open), h.whole) for h in dirty]
     )
+
+
+def _columns(tally: Tally) -> tuple[int | None, ...]:
+    window = tally.window
+    starts, ends = (to_micros(window.starts_at), to_micros(window.ends_at)) if window else (None, None)
+    sums = (tally.used, tally.reported, tally.reserved, tally.late, tally.unleased, tally.overrun)
+    return starts, ends, *sums, int(tally.estimated), int(tally.closed), tally.amount, tally.ramp // MICROSECOND
 
 
 def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
@@ -151,7 +160,8 @@ def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
 def shape_text(limit: Limit) -> str:
     """The parts of a limit whose change ends its window, as stable text."""
     match = [(name, sorted(values)) for name, values in limit.match]
-    return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule)])
+    counts = limit.mode is not Mode.OFF  # what is off counts nothing: switched on again it is rebuilt
+    return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts])
 
 
 def known_values(tx: Transaction, rule: str) -> list[str]:

@@ -8,9 +8,12 @@ from quota_scheduler.core.readings import (
     CacheReading,
     ClassReading,
     Counter,
+    HorizonReading,
     LimitReading,
     Readings,
     SourceReading,
+    Spending,
+    TrackReading,
 )
 from quota_scheduler.core.units import MICRO, Unit
 
@@ -32,7 +35,7 @@ def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
         observed_days=30.0,
         confidence=0.6,
         method="days",
-        record=TrackRecord(judged=30, coverage=0.8, error=0.125),
+        record=TrackRecord(judged=30, coverage=0.8, error=0.125, brier=0.0625),
     )
 
 
@@ -61,6 +64,8 @@ def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes:
         "waiting": (ClassReading("low", 3, now - timedelta(minutes=40)), ClassReading("normal", 0, None)),
         "leases": 2,
         "overshoot_bound": 1_500,
+        "track": TrackReading(30, 0.8, 0.05, (HorizonReading("over_10", 30, 0.8, 0.125, 0.0625),)),
+        "spending": Spending("72 % by workflow nightly-tests (claude-opus-5)", 40_000.0, 40_000.0, (("1d", 0.875),)),
     }
     return LimitReading(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -86,7 +91,7 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
 
 def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
     dollars = {"unit": Unit.USD, "amount": 10 * MICRO, "allowance": 10 * MICRO, "used": 2_500_000, "reserved": 0}
-    plain = {"forecast": None, "burns": (), "waiting": (), "level": "open"}
+    plain = {"forecast": None, "burns": (), "waiting": (), "level": "open", "track": None, "spending": Spending()}
     calls = {"unit": Unit.REQUESTS, "amount": 500, "allowance": 500, "used": 125, "reserved": 5}
     leases = {"unit": Unit.LEASES, "amount": 5, "allowance": 5, "used": 2, "reserved": 0}
     return Readings(

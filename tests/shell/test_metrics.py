@@ -314,8 +314,14 @@ def test_no_created_series() -> None:
 
 RESERVED = {"job", "instance", "le", "quantile", "type", "service", "env", "owner", "stage"}
 NEVER = {"run", "session", "agent", "account", "project", "issue"}
-UNITS = ("_tokens", "_usd", "_requests", "_ratio", "_seconds", "_info")
-COUNTED = {"quota_tickets_waiting", "quota_leases_active", "quota_leases_limit", "quota_alerts_firing"}
+UNITS = ("_tokens", "_tokens_mean", "_usd", "_requests", "_ratio", "_seconds", "_info")
+COUNTED = {
+    "quota_runs_remaining",
+    "quota_tickets_waiting",
+    "quota_leases_active",
+    "quota_leases_limit",
+    "quota_alerts_firing",
+}
 STATES = {"quota_state", "quota_risk", "quota_optimization_level", "quota_scheduler_database_up"}
 
 

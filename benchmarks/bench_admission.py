@@ -1,0 +1,262 @@
+"""Durable admissions over HTTP, 64 clients: against one transaction per request, and a bare app with the same writer.
+
+    python benchmarks/bench_admission.py [--seconds 5] [--waiting 10000] [--rate 500]
+
+Three servers run in turn on one core, the load generator on the other: the service; the same service with one
+transaction per request; a bare Starlette app whose writer thread commits batches of one UPDATE and one INSERT each.
+Prints admissions per second with p50 and p99, the ratios, and the latency at a steady rate.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+CLIENTS = 64
+BODY = (
+    '{{"key":"{key}","labels":{{"provider":"anthropic","team":"t{team}"}},"class":"low","estimate":{{"input":100,"output":900}}}}'
+)
+CONFIG = """
+sources: {claude_code: {enabled: false}}
+limits:
+  - {id: monthly, match: {provider: anthropic}, unit: tokens, amount: 900T, window: month, holdback: 0}
+  - {id: team-daily, per: team, unit: usd, amount: 900M, window: day, holdback: 0}
+  - {id: running, unit: leases, amount: 900M}
+  - {id: full, match: {team: waits}, unit: tokens, amount: 1000, window: day, holdback: 0}
+"""
+
+
+def serve(variant: str, port: int, folder: Path) -> None:
+    """Be one of the servers; never returns."""
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, {0})
+    if variant == "bare":
+        serve_bare(port, folder)
+        return
+    from quota_scheduler import server, writer
+    from quota_scheduler.app import Service
+    from quota_scheduler.config import load
+
+    if variant == "single":
+        writer.MOST_AT_ONCE = 1
+    (folder / "quota.yaml").write_text(CONFIG)
+    config = load(folder / "quota.yaml", {"HOME": str(folder)}, {"listen": f"127.0.0.1:{port}", "database": f"sqlite:///{folder}/q.db"})
+    where = server.listen(config.listen)
+    service = Service(config)
+    service.start()
+    server.serve(service, where)
+    service.stop()
+
+
+def serve_bare(port: int, folder: Path) -> None:
+    """The floor: Starlette, the same group commit, the smallest durable admission there is."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    lines: queue.SimpleQueue = queue.SimpleQueue()
+
+    def work() -> None:
+        db = sqlite3.connect(folder / "bare.db", isolation_level=None, check_same_thread=False)
+        db.executescript("PRAGMA journal_mode=wal; PRAGMA synchronous=full; CREATE TABLE c (id, r); INSERT INTO c VALUES (1, 0);"
+                         "CREATE TABLE t (id INTEGER PRIMARY KEY, key TEXT UNIQUE, body TEXT)")
+        while True:
+            batch = [lines.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < 512:
+                    batch.append(lines.get_nowait())
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("UPDATE c SET r = r + ? WHERE id = 1", [(1000,)] * len(batch))
+            db.executemany("INSERT INTO t (key, body) VALUES (?, ?)", [(b["key"], "x") for b, _ in batch])
+            db.execute("COMMIT")
+            for _, future in batch:
+                future.set_result(None)
+
+    threading.Thread(target=work, daemon=True).start()
+
+    async def submit(request):
+        future: Future = Future()
+        lines.put((json.loads(await request.body()), future))
+        await asyncio.wrap_future(future)
+        return Response('{"verdict":"admit"}', media_type="application/json")
+
+    async def ready(_request):
+        return Response("{}")
+
+    app = Starlette(routes=[Route("/v1/tickets", submit, methods=["POST"]), Route("/readyz", ready)])
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+
+
+class Client(asyncio.Protocol):
+    """One keep-alive connection that sends a request as soon as it has the last answer, or when told."""
+
+    def __init__(self, load: "Load") -> None:
+        self.load, self.buffer, self.sent = load, b"", 0.0
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        if self.load.rate == 0:
+            self.send()
+
+    def send(self) -> None:
+        self.sent = time.perf_counter()
+        body = self.load.body()
+        self.transport.write(b"POST /v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        head, sep, rest = self.buffer.partition(b"\r\n\r\n")
+        if not sep:
+            return
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        if len(rest) < length:
+            return
+        self.buffer = rest[length:]
+        self.load.answered(head[9:12], rest[:length], time.perf_counter() - self.sent)
+        if self.load.rate == 0:
+            self.send()
+        else:
+            self.load.idle.append(self)
+
+
+class Load:
+    """Sixty-four clients for some seconds; counts answers that came after the warm-up."""
+
+    def __init__(self, rate: float = 0, team: str = "") -> None:
+        self.rate, self.team, self.n = rate, team, 0
+        self.latencies: list[float] = []
+        self.bad: list[bytes] = []
+        self.idle: list[Client] = []
+        self.missed = 0
+        self.prefix = f"{time.time_ns()}"
+
+    def body(self) -> bytes:
+        self.n += 1
+        return BODY.format(key=f"{self.prefix}-{self.n}", team=self.n % 20).encode()
+
+    def answered(self, status: bytes, body: bytes, seconds: float) -> None:
+        if status != b"200" or b'"admit"' not in body:
+            self.bad.append(body)
+        self.latencies.append(seconds)
+
+    async def run(self, port: int, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        clients = [(await loop.create_connection(lambda: Client(self), "127.0.0.1", port))[1] for _ in range(CLIENTS)]
+        if self.rate:
+            self.idle = list(clients)
+            await self.steadily(seconds)
+        else:
+            await asyncio.sleep(1.0)
+            self.latencies.clear()
+            await asyncio.sleep(seconds)
+        for client in clients:
+            client.transport.abort()
+
+    async def steadily(self, seconds: float) -> None:
+        started, sent = time.perf_counter(), 0
+        while (now := time.perf_counter() - started) < seconds:
+            while sent < now * self.rate:
+                sent += 1
+                if self.idle:
+                    self.idle.pop(0).send()
+                else:
+                    self.missed += 1
+            await asyncio.sleep(0.001)
+
+    def quantile(self, q: float) -> float:
+        return sorted(self.latencies)[int(q * (len(self.latencies) - 1))] * 1e3
+
+
+@contextlib.contextmanager
+def running(variant: str):
+    """A server as a process of its own; gives its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            [sys.executable, __file__, "--serve", variant, "--port", str(port), "--folder", folder],
+            env={**os.environ, "HOME": folder}, stderr=subprocess.DEVNULL,
+        )
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+                    break
+                time.sleep(0.05)
+            time.sleep(1.0)
+            yield port
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+def fill(port: int, count: int) -> None:
+    """Let many tickets wait for a limit that is full."""
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    for start in range(0, count, 500):
+        many = [
+            {"key": f"w{start + n}", "labels": {"provider": "anthropic", "team": "waits"}, "class": "low",
+             "estimate": {"tokens": 999 if start + n else 1000}}
+            for n in range(500)
+        ]
+        connection.request("POST", "/v1/tickets", json.dumps(many))
+        assert connection.getresponse().read()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--serve")
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rate", type=float, default=500.0)
+    parser.add_argument("--waiting", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    if given.serve:
+        serve(given.serve, given.port, given.folder)
+        return
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, {1})
+    rates: dict[str, list[float]] = {"service": [], "single": [], "bare": []}
+    for _ in range(given.rounds):
+        for variant, found in rates.items():
+            with running(variant) as port:
+                load = Load()
+                asyncio.run(load.run(port, given.seconds))
+                assert not load.bad, load.bad[0][:300]
+                found.append(len(load.latencies) / given.seconds)
+                print(f"{variant:8} {found[-1]:8.0f}/s   p50 {load.quantile(0.5):6.1f} ms   p99 {load.quantile(0.99):6.1f} ms")
+    for other in ("single", "bare"):
+        ratios = [a / b for a, b in zip(rates["service"], rates[other], strict=True)]
+        print(f"service / {other}: {statistics.median(ratios):.2f}  (of {', '.join(f'{r:.2f}' for r in ratios)})")
+    for waiting in (0, given.waiting):
+        p99s = []
+        with running("service") as port:
+            if waiting:
+                fill(port, waiting)
+            for _ in range(5):
+                load = Load(rate=given.rate)
+                asyncio.run(load.run(port, given.seconds))
+                p99s.append(load.quantile(0.99))
+        print(f"{given.rate:.0f}/s with {waiting} waiting: p99 {statistics.median(p99s):.1f} ms (of {', '.join(f'{p:.1f}' for p in p99s)})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""``hold``: the incident switch."""
+
+import click
+
+from quota_scheduler.cli import reach
+
+
+@click.command("hold")
+@click.argument("ticket", required=False)
+@click.option("--release", is_flag=True, help="Let it go on.")
+@click.option("--reason", default="", help="Why; shown everywhere.")
+@click.option("--dry-run", is_flag=True, help="Say what would be held and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, ticket: str | None, release: bool, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Hold everything, or one TICKET: nothing of it starts until it is released.
+
+    \b
+    Examples:
+      quota-scheduler hold --reason "provider incident"
+      quota-scheduler hold --release
+      quota-scheduler hold t42
+    """
+    what = ticket or "everything"
+    if dry_run:
+        click.echo(f"would {'release' if release else 'hold'} {what}")
+        return
+    path = f"/v1/tickets/{ticket}/hold" if ticket else "/v1/hold"
+    found = reach.ask(reach.config_of(ctx), "POST", path, {"on": not release, "reason": reason})
+    reach.print_json(found) if as_json else click.echo(f"{'Released' if release else 'Held'}: {what}")

@@ -1,0 +1,118 @@
+"""Why a ticket waits and until when: expected start with an interval, and what would change it.
+
+Computed when somebody reads a ticket, from the rooms of that moment; nothing is kept per waiting ticket.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from quota_scheduler.core.admission import Defer, Verdict, decide
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.rooms import Room, Rooms, need
+from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.units import Unit
+
+STEPS = 24
+"""Bisections of the time to the reset: finer than a second in any window."""
+Reprice = Callable[[Ticket, str], Ticket]
+"""A ticket as it would be with another model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStart:
+    """When a waiting ticket may start: at best, as expected, and at the latest that is foreseen."""
+
+    low: datetime
+    expected: datetime
+    high: datetime
+
+
+def expected_start(
+    ticket: Ticket, verdict: Verdict, rooms: Rooms, *, busy_until: Mapping[str, datetime]
+) -> ExpectedStart | None:
+    """When a deferred ticket may start; None for one that does not wait.
+
+    ``busy_until`` is, by limit, when the next of its running leases is expected to end: what a ticket waits for that
+    only running work keeps out.
+    """
+    if not isinstance(verdict, Defer):
+        return None
+    now = rooms.board.now
+    waits = {held.instance: held for held in verdict.held}
+    found = [
+        _room_start(ticket, room, waits[room.tally.instance].reason, now, busy_until)
+        for room in rooms.of(ticket)
+        if room.tally.instance in waits
+    ]
+    if not found:
+        return ExpectedStart(verdict.until, verdict.until, verdict.until)
+    return ExpectedStart(*(max(each) for each in zip(*((f.low, f.expected, f.high) for f in found), strict=True)))
+
+
+def _room_start(
+    ticket: Ticket, room: Room, reason: Reason, now: datetime, busy_until: Mapping[str, datetime]
+) -> ExpectedStart:
+    ends_at = room.ends_at(now) or now + timedelta(hours=1)
+    amount, ceiling = need(ticket, room.binding), room.ceiling(ticket.priority, now)
+    if reason is Reason.PACED:
+        expected = _paced_until(room, amount, ticket.priority, ceiling, now, ends_at)
+        return ExpectedStart(now + (expected - now) / 2, expected, ends_at)
+    if room.tally.spent + amount <= ceiling and (freed := busy_until.get(room.tally.instance)):
+        freed = min(max(freed, now), ends_at)
+        return ExpectedStart(now, freed, ends_at)
+    return ExpectedStart(ends_at, ends_at, ends_at)
+
+
+def _paced_until(
+    room: Room, amount: int, priority: Priority, ceiling: int, now: datetime, ends_at: datetime
+) -> datetime:
+    """When the demand still to come has shrunk enough, if more important work comes as expected."""
+    outlook = room.outlook
+    free = ceiling - room.committed - amount - room.waiting_above(priority)
+    if outlook is None or free < 0:
+        return ends_at
+    low, high = now, ends_at
+    for _ in range(STEPS):
+        middle = low + (high - low) / 2
+        rest = outlook.demand(priority, now=middle, ends_at=ends_at)
+        came = outlook.median(priority, now=now, ends_at=ends_at) - outlook.median(
+            priority, now=middle, ends_at=ends_at
+        )
+        low, high = (low, middle) if came + rest <= free else (middle, high)
+    return high
+
+
+def counterfactuals(
+    ticket: Ticket, verdict: Verdict, rooms: Rooms, *, models: Sequence[str], reprice: Reprice
+) -> list[dict[str, Any]]:
+    """What would let a deferred ticket start now: a cheaper model, or a smaller estimate."""
+    if not isinstance(verdict, Defer):
+        return []
+    now = rooms.board.now
+    found: list[dict[str, Any]] = []
+    for model in models:
+        if model != ticket.labels.model and not isinstance(decide(reprice(ticket, model), rooms, now=now), Defer):
+            found.append({"change": "model", "model": model})
+            break
+    if (tokens := _largest_that_fits(ticket, rooms)) > 0:
+        found.append({"change": "estimate", "tokens": tokens})
+    return found
+
+
+def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
+    """The largest estimate, in tokens split as this one is, that could start now; 0 when none could."""
+    now, usage = rooms.board.now, ticket.estimate.reserve
+    share = 1.0
+    for room in rooms.of(ticket):
+        if not room.enforced or room.binding.limit.unit is Unit.LEASES:
+            continue
+        rest = room.waiting_above(ticket.priority) + room.demand_above(ticket.priority, now)
+        free = room.ceiling(ticket.priority, now) - room.committed - rest
+        share = min(share, free / max(1, need(ticket, room.binding)))
+    if share <= 0:
+        return 0
+    smaller = replace(ticket, estimate=replace(ticket.estimate, reserve=usage.scaled(int(share * 10**6), 10**6)))
+    fits = not isinstance(decide(smaller, rooms, now=now), Defer)
+    return smaller.estimate.reserve.tokens if fits and smaller.estimate.reserve.tokens < usage.tokens else 0

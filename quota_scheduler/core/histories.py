@@ -1,0 +1,216 @@
+"""Histories of limits: hourly rollups folded into what each limit instance counted, kept up to date hour by hour.
+
+    rollups (hour by labels) ─bindings──► all    usage of the instance, in its unit
+    unmet demand            ──rank──────► above  demand of the classes above each rank: usage and what could not run
+
+A fold of 120 days is done once; after that only the hours that changed are folded again. The sums by labels, which the
+ledger moves in the same transaction as its rollups, prove that nothing was missed: where they disagree, all is folded
+anew.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from quota_scheduler.core.board import Binding, Board
+from quota_scheduler.core.forecast import Buckets
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.priority import CLASSES, Priority
+from quota_scheduler.core.usage import Usage
+
+Pairs = list[tuple[datetime, float]]
+Hour = tuple[datetime, int, Usage]
+"""A rollup: its hour, the id of its labels, what was used."""
+LATELY = timedelta(hours=26)
+"""As far back as the longest lookback of a burn rate, and a part of an hour."""
+NOTHING = Usage()
+
+
+def no_buckets() -> Buckets:
+    """A history without use."""
+    return Buckets(np.empty(0), np.empty(0))
+
+
+@dataclass(slots=True)
+class Histories:
+    """Hourly history of one limit instance in its unit: its usage, and the demand of the classes above each rank."""
+
+    all: Buckets = field(default_factory=no_buckets)
+    above: list[Buckets] = field(default_factory=lambda: [no_buckets() for _ in CLASSES])
+    _lately: Pairs | None = None
+
+    def lately(self) -> Pairs:
+        """The newest day or so of its usage, up to its last use."""
+        if self._lately is None:
+            newest = self.all.starts[-1] if self.all.starts.size else 0.0
+            self._lately = pairs(self.all, newest - LATELY.total_seconds())
+        return self._lately
+
+    def since(self, start: datetime) -> Pairs:
+        """Its usage from an instant on, with its very first hour before that, so that its age shows."""
+        found = pairs(self.all, start.timestamp())
+        first = pairs(Buckets(self.all.starts[:1], self.all.values[:1]), 0.0)
+        return found if not first or (found and found[0] == first[0]) else first + found
+
+    def used(self, start: datetime, end: datetime) -> float:
+        """Usage of the hours that begin in ``[start, end)``."""
+        i, j = self.all.starts.searchsorted((start.timestamp(), end.timestamp()))
+        return float(self.all.values[i:j].sum())
+
+    def add_usage(self, hour: datetime, rank: int, amount: float) -> None:
+        """Count usage of a class, or take it back."""
+        self.all, self._lately = moved(self.all, hour, amount), None
+        self.add_demand(hour, rank, amount)
+
+    def add_demand(self, hour: datetime, rank: int, amount: float) -> None:
+        """Count demand of a class for the classes below it."""
+        for below in range(rank + 1, len(CLASSES)):
+            self.above[below] = moved(self.above[below], hour, amount)
+
+
+def pairs(history: Buckets, since: float) -> Pairs:
+    """The buckets from ``since`` (seconds since 1970) on, as instants and amounts."""
+    i = int(history.starts.searchsorted(since))
+    instants = (datetime.fromtimestamp(at, UTC) for at in history.starts[i:].tolist())
+    return list(zip(instants, history.values[i:].tolist(), strict=True))
+
+
+def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
+    """The history with an amount added to one hour; an hour left without any disappears: it opens no session."""
+    at = hour.timestamp()
+    i = int(history.starts.searchsorted(at))
+    if i == history.starts.size or history.starts[i] != at:
+        if not amount:
+            return history
+        return Buckets(np.insert(history.starts, i, at), np.insert(history.values, i, amount))
+    values = history.values.copy()
+    values[i] += amount
+    if not values[i]:
+        return Buckets(np.delete(history.starts, i), np.delete(values, i))
+    return Buckets(history.starts, values)
+
+
+class Book:
+    """The histories of every limit instance, and the rollups that they were folded from."""
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self.limits = tuple(limits)
+        self.series: dict[str, Histories] = {}
+        self.hours: dict[datetime, dict[int, Usage]] = {}
+        self._bound: dict[Labels, tuple[Binding, ...]] = {}
+        self._totals: dict[int, Usage] = {}
+        self._unmet: dict[tuple[datetime, str, int], int] = {}
+
+    @property
+    def first(self) -> datetime | None:
+        """The first hour that is known."""
+        return next(iter(self.hours), None)
+
+    def bind(self, labels: Labels, board: Board) -> tuple[Binding, ...]:
+        """The limit instances that labels fall to; remembered, since every tick asks for the same ones."""
+        found = self._bound.get(labels)
+        if found is None:
+            found = self._bound[labels] = board.bindings(labels)
+        return found
+
+    def of(self, instance: str) -> Histories:
+        """The histories of an instance; empty for one that nothing was ever counted in."""
+        return self.series.setdefault(instance, Histories())
+
+    def fold(
+        self,
+        rows: Iterable[Hour],
+        sets: Mapping[int, tuple[Labels, Priority]],
+        board: Board,
+        totals: Mapping[int, Usage],
+    ) -> None:
+        """Fold every rollup there is, oldest first, into histories made anew."""
+        sums: dict[str, list[dict[float, int]]] = {}
+        self.hours, self._totals = {}, dict(totals)
+        for hour, number, usage in rows:
+            self.hours.setdefault(hour, {})[number] = usage
+            labels, priority = sets[number]
+            at, rank = hour.timestamp(), priority.rank
+            for binding in self.bind(labels, board):
+                charge = binding.limit.charge(usage) if binding.limit.is_windowed else 0
+                if not charge:
+                    continue
+                own = sums.setdefault(binding.instance, [{} for _ in range(1 + len(CLASSES))])
+                for place in (0, *range(rank + 2, 1 + len(CLASSES))):
+                    own[place][at] = own[place].get(at, 0) + charge
+        self.series = {name: Histories(_buckets(own[0]), [_buckets(o) for o in own[1:]]) for name, own in sums.items()}
+        self._unmet = {}
+
+    def update(
+        self,
+        rows: Iterable[Hour],
+        since: datetime,
+        sets: Mapping[int, tuple[Labels, Priority]],
+        board: Board,
+        totals: Mapping[int, Usage],
+    ) -> bool:
+        """Fold what changed in the rollups from the hour ``since`` on, of which ``rows`` are all there are now.
+
+        Returns False when the sums by labels show that older hours changed too: then ``fold`` everything.
+        """
+        fresh: dict[datetime, dict[int, Usage]] = {}
+        for hour, number, usage in rows:
+            fresh.setdefault(hour, {})[number] = usage
+        gone: dict[datetime, dict[int, Usage]] = {
+            hour: {} for hour in self.hours if hour >= since and hour not in fresh
+        }
+        changes = [
+            (hour, number, self.hours.get(hour, {}).get(number, NOTHING), own.get(number, NOTHING))
+            for hour, own in sorted({**gone, **fresh}.items())
+            for number in sorted(own.keys() | self.hours.get(hour, {}).keys())
+            if own.get(number, NOTHING) != self.hours.get(hour, {}).get(number, NOTHING)
+        ]
+        if not self._explains(changes, totals):
+            return False
+        for hour, number, old, new in changes:
+            labels, priority = sets[number]
+            for binding in self.bind(labels, board):
+                charge = binding.limit.charge(new) - binding.limit.charge(old) if binding.limit.is_windowed else 0
+                if charge:
+                    self.of(binding.instance).add_usage(hour, priority.rank, charge)
+        if changes:
+            self.hours = {hour: own for hour, own in self.hours.items() if hour < since} | fresh
+            self._totals = dict(totals)
+        return True
+
+    def _explains(self, changes: Iterable[tuple[datetime, int, Usage, Usage]], totals: Mapping[int, Usage]) -> bool:
+        """Whether these changes are all that moved the sums by labels."""
+        sums: dict[int, Usage] = {}
+        for _, number, old, new in changes:
+            sums[number] = sums.get(number, NOTHING).plus(new).minus(old)
+        for number, total in totals.items():
+            before = self._totals.get(number, NOTHING)
+            if sums.pop(number, NOTHING) != (NOTHING if total is before or total == before else total.minus(before)):
+                return False
+        return not any(any(rest) for rest in sums.values())
+
+    def demand(self, rows: Iterable[tuple[datetime, str, int, int]]) -> None:
+        """Take in unmet demand: the whole amount of an hour, instance and rank each; known ones are corrected."""
+        for hour, instance, rank, amount in rows:
+            more = amount - self._unmet.get((hour, instance, rank), 0)
+            if more:
+                self.of(instance).add_demand(hour, rank, more)
+                self._unmet[hour, instance, rank] = amount
+
+    def between(self, start: datetime, end: datetime) -> list[Hour]:
+        """The rollups of the hours that begin in ``[start, end)``, oldest first."""
+        return [
+            (hour, number, usage)
+            for hour, own in self.hours.items()
+            if start <= hour < end
+            for number, usage in own.items()
+        ]
+
+
+def _buckets(sums: Mapping[float, int]) -> Buckets:
+    """Arrays from sums that are in order of time already; corrections may have left an hour without any."""
+    kept = [(at, amount) for at, amount in sums.items() if amount]
+    return Buckets(np.array([at for at, _ in kept], dtype=np.float64), np.array([a for _, a in kept], dtype=np.float64))

@@ -1,0 +1,91 @@
+"""Pre-flight: quota available, then the forecast, then the run budget; each failing check says what to do.
+
+No probe spends quota: everything is read from what is known.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from quota_scheduler.core.admission import Defer, Reject, Verdict
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.rooms import Room, need
+from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.units import Unit, format_amount
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.windows import local_time
+
+NOTE_FROM = 0.8
+"""Share of the run cap from which a passing estimate is worth a note (design, section 4)."""
+FORECAST_REASONS = frozenset({Reason.PACED, Reason.THROTTLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its name, whether it passes, the figures, and what to do where it does not."""
+
+    check: str
+    ok: bool
+    detail: str
+    advice: str = ""
+
+
+def checks(
+    ticket: Ticket, verdict: Verdict, rooms: list[Room], caps: list[Limit], used: Usage, *, now: datetime
+) -> tuple[Check, Check, Check]:
+    """The three checks of a ticket that is not submitted yet."""
+    return _available(ticket, verdict, rooms, now), _forecast(verdict, rooms), _budget(ticket, caps, used)
+
+
+def _available(ticket: Ticket, verdict: Verdict, rooms: list[Room], now: datetime) -> Check:
+    figures = [_figures(ticket, room, now) for room in rooms]
+    detail = "; ".join(figures) or "no limit binds it"
+    held = verdict.held if isinstance(verdict, Defer | Reject) else ()
+    short = [each for each in held if each.reason not in FORECAST_REASONS and each.reason is not Reason.RUN_CAP]
+    if not short:
+        return Check("quota", True, detail)
+    last = max(short, key=lambda each: each.until)
+    if last.reason is Reason.NEVER_FITS:
+        return Check("quota", False, detail, f"It is larger than {last.instance} allows in a whole window: split it.")
+    zone = next((room.tally.limit.zone for room in rooms if room.tally.instance == last.instance), "UTC")
+    advice = f"Wait for {last.instance} until {local_time(last.until, zone)}, reduce the scope, or raise the limit."
+    return Check("quota", False, detail, advice)
+
+
+def _figures(ticket: Ticket, room: Room, now: datetime) -> str:
+    unit, tally = room.binding.limit.unit, room.tally
+    free = room.ceiling(ticket.priority, now) - room.committed
+    return (
+        f"{tally.instance}: needs {format_amount(need(ticket, room.binding), unit)}, {format_amount(free, unit)} free"
+    )
+
+
+def _forecast(verdict: Verdict, rooms: list[Room]) -> Check:
+    known = [room for room in rooms if room.outlook and room.outlook.risk != "unknown"]
+    detail = "; ".join(_outlook(room) for room in known) or "little history: no forecast holds it back yet"
+    held = [each for each in (verdict.held if isinstance(verdict, Defer) else ()) if each.reason in FORECAST_REASONS]
+    if not held:
+        return Check("forecast", True, detail)
+    names = ", ".join(each.instance for each in held)
+    advice = (
+        f"More important work is expected in {names}: submit it as a ticket and it starts as soon as there is room."
+    )
+    return Check("forecast", False, detail, advice)
+
+
+def _outlook(room: Room) -> str:
+    outlook = room.outlook
+    assert outlook is not None
+    return f"{room.tally.instance}: {outlook.projected_ratio:.0%} expected at the reset, risk {outlook.risk}"
+
+
+def _budget(ticket: Ticket, caps: list[Limit], used: Usage) -> Check:
+    tokens = ticket.estimate.reserve.tokens
+    for cap in caps:
+        amount = cap.charge(used.plus(ticket.estimate.reserve))
+        share = amount / cap.amount if cap.amount else 1.0
+        figures = f"{format_amount(amount, cap.unit)} of {format_amount(cap.amount, cap.unit)} per run ({share:.0%})"
+        if share > 1:
+            return Check("run_budget", False, figures, "Reduce the scope, or split it into runs that fit the cap.")
+        if share >= NOTE_FROM:
+            return Check("run_budget", True, figures, "It is close to the run cap: watch it.")
+    return Check("run_budget", True, f"{format_amount(tokens, Unit.TOKENS)} estimated")

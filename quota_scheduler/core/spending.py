@@ -1,0 +1,75 @@
+"""Who spends a limit, and in what portions: the sentence that an alert needs, and how many runs are left."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from quota_scheduler.core.board import Binding
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings import Spending
+from quota_scheduler.core.usage import Usage
+
+Sets = Mapping[int, tuple[Labels, Priority]]
+Bind = Callable[[Labels], tuple[Binding, ...]]
+"""Names the limit instances that labels fall to."""
+Sums = Iterable[tuple[int, Usage]]
+
+
+def causes(sums: Sums, sets: Sets, bind: Bind, wanted: Collection[str]) -> dict[str, str]:
+    """One sentence for each wanted instance on who spends most: ``72 % by workflow nightly-tests (claude-opus-5)``.
+
+    The model named is the one that this workflow spends most with. Instances without usage are left out.
+    """
+    shares: dict[str, dict[str, dict[str, int]]] = {}
+    for number, usage in sums:
+        labels, _ = sets[number]
+        for binding in bind(labels):
+            charge = binding.limit.charge(usage) if binding.instance in wanted else 0
+            if charge > 0:
+                models = shares.setdefault(binding.instance, {}).setdefault(labels.workflow, {})
+                models[labels.model] = models.get(labels.model, 0) + charge
+    return {instance: _sentence(own) for instance, own in shares.items()}
+
+
+def _sentence(shares: Mapping[str, Mapping[str, int]]) -> str:
+    totals = {workflow: sum(models.values()) for workflow, models in shares.items()}
+    first = min(totals, key=lambda workflow: (-totals[workflow], workflow))
+    model = min(shares[first], key=lambda name: (-shares[first][name], name))
+    who = f"workflow {first}" if first else "work without a workflow"
+    return f"{100 * totals[first] / sum(totals.values()):.0f} % by {who}" + (f" ({model})" if model else "")
+
+
+def run_means(runs: Iterable[tuple[int, int, Usage]], sets: Sets, bind: Bind) -> dict[str, tuple[float, float]]:
+    """Mean tokens per run, and the mean charge per run in the limit's unit, of every limit instance that had runs."""
+    sums: dict[str, tuple[int, int, int]] = {}
+    for number, count, usage in runs:
+        for binding in bind(sets[number][0]):
+            runs_before, tokens, charge = sums.get(binding.instance, (0, 0, 0))
+            more = (runs_before + count, tokens + usage.tokens, charge + binding.limit.charge(usage))
+            sums[binding.instance] = more
+    return {name: (tokens / count, charge / count) for name, (count, tokens, charge) in sums.items()}
+
+
+def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
+    """Cache-read share of the input tokens of every limit instance that had any."""
+    found: dict[str, tuple[int, int]] = {}
+    for number, usage in sums:
+        for binding in bind(sets[number][0]) if usage.input_side > 0 else ():
+            read, all_input = found.get(binding.instance, (0, 0))
+            found[binding.instance] = (read + usage.cache_read, all_input + usage.input_side)
+    return {name: read / all_input for name, (read, all_input) in found.items()}
+
+
+def spending(
+    causes: Mapping[str, str], means: Mapping[str, tuple[float, float]], hits: Mapping[str, Mapping[str, float]]
+) -> dict[str, Spending]:
+    """All of it by limit instance; ``hits`` by lookback."""
+    names = sorted(causes.keys() | means.keys() | {name for own in hits.values() for name in own})
+    return {
+        name: Spending(
+            causes.get(name, ""),
+            means[name][0] if name in means else None,
+            means[name][1] if name in means else None,
+            tuple((lookback, own[name]) for lookback, own in hits.items() if name in own),
+        )
+        for name in names
+    }

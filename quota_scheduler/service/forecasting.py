@@ -1,0 +1,198 @@
+"""The forecasts of a tick: histories kept up to date, limits that changed projected again.
+
+refresh   only the hours that changed, from the ledger's rollups             core.histories
+judge     closed windows, and what new limits learn from their past          service.judging
+project   limits that changed, at most every thirty seconds each             core.forecast
+keep      the forecasts that are due to be judged later                      service.judging
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quota_scheduler.core import measure
+from quota_scheduler.core.board import Binding, Board, Tally
+from quota_scheduler.core.forecast import Buckets, Forecast, project_many
+from quota_scheduler.core.forecast_baselines import seed
+from quota_scheduler.core.histories import Book, Histories
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.published import read_outlook
+from quota_scheduler.core.track import Track
+from quota_scheduler.core.windows import Window
+from quota_scheduler.service.judging import Judging
+from quota_scheduler.store import Transaction, counters, ledger
+from quota_scheduler.store import forecasts as store
+
+HISTORY = timedelta(days=120)
+"""How much history forecasts look at (reference figures are for 120 days)."""
+FORECAST_EVERY = timedelta(seconds=30)
+REFRESH_EVERY = timedelta(minutes=5)
+"""A limit that nothing happens in is forecast again this often: time passes for it too."""
+FOLD_EVERY = timedelta(days=1)
+"""How often all histories are folded anew, which lets go of what has become too old."""
+OVERLAP = timedelta(seconds=10)
+"""Transactions that were under way when we looked last may carry an instant that much earlier."""
+
+
+@dataclass(slots=True)
+class Projected:
+    """The last forecast of a limit instance, and what it was computed from. ``begun``: its window was open."""
+
+    at: datetime
+    window: Window
+    begun: bool
+    facts: tuple[int, int]
+    amount: int
+    forecast: Forecast
+    seed: int
+
+
+class Forecasting:
+    """Keeps the forecast, the outlook and the track record of every limit instance."""
+
+    def __init__(self) -> None:
+        self.outlooks: dict[str, Outlook] = {}
+        self.projected: dict[str, Projected] = {}
+        self.judging = Judging()
+        self.book = Book(())
+        self._folded_at: datetime | None = None
+        self._looked_at: datetime | None = None
+
+    def look(self, tx: Transaction, board: Board, bindings: Sequence[Binding], waiting: dict[str, int]) -> None:
+        """Bring everything up to the transaction's now; ``waiting`` is what waits by limit instance."""
+        self._restore(tx)
+        fresh = self._refresh(tx, board)
+        self.judging.look(tx, board, bindings, self.book, fresh=fresh)
+        tallies = [(b, board.current(b)) for b in bindings if b.limit.is_windowed]
+        stale = [(b, t) for b, t in tallies if self._is_stale(b, t, waiting.get(b.instance, 0), tx.now)]
+        self._project(stale, waiting, tx.now)
+        for binding, tally in tallies:
+            if (found := self.projected.get(binding.instance)) and found.window == tally.window:
+                self.judging.keep(binding, tally, found.forecast, tx.now)
+        self._forget({binding.instance for binding in bindings})
+
+    def save(self, tx: Transaction) -> None:
+        """Write what this look taught, beside everything else the tick writes."""
+        self.judging.save(tx)
+
+    # what is remembered
+
+    def _restore(self, tx: Transaction) -> None:
+        """Go on from the outlooks of the tick before a restart: their risk has a hysteresis."""
+        if self._looked_at is None:
+            for name, body in counters.load_bodies(tx, "outlooks").items():
+                self.outlooks.setdefault(name, read_outlook(body))
+
+    def _refresh(self, tx: Transaction, board: Board) -> bool:
+        """Fold what changed in the ledger since the last look; everything once a day, and when limits count otherwise.
+
+        Returns whether it was everything.
+        """
+        since = tx.now - HISTORY
+        sets, totals = ledger.label_sets(tx), store.label_totals(tx)
+        known = self._looked_at is not None and _counting(self.book.limits) == _counting(board.limits)
+        if known and self._folded_at and tx.now - self._folded_at < FOLD_EVERY:
+            assert self._looked_at is not None
+            changed = store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
+            changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
+            known = self.book.update(ledger.hours(tx, changed), changed, sets, board, totals)
+        else:
+            known = False
+        if not known:
+            self.book = Book(board.limits)
+            self.book.fold(ledger.hours(tx, since), sets, board, totals)
+            self._folded_at = tx.now
+        lately = self._looked_at - OVERLAP if known and self._looked_at else None
+        self.book.demand(store.unmet(tx, since=since, changed_since=lately))
+        self._looked_at = tx.now
+        return not known
+
+    def _forget(self, names: set[str]) -> None:
+        for memory in (self.projected, self.outlooks):
+            for gone in memory.keys() - names:
+                del memory[gone]
+
+    # where windows end
+
+    def _is_stale(self, binding: Binding, tally: Tally, waiting: int, now: datetime) -> bool:
+        before, window = self.projected.get(binding.instance), tally.window
+        if window is None:
+            return False
+        if before is None or before.begun != bool(tally.id) or before.amount != tally.amount:
+            return True
+        if tally.id and before.window != window:
+            return True
+        if self.judging.is_due(binding, tally, before.forecast, now):
+            return True
+        age = now - before.at
+        moved = before.facts != _facts(tally, waiting)
+        return age >= REFRESH_EVERY or (moved and age >= min(FORECAST_EVERY, window.length / 120))
+
+    def _project(self, stale: Sequence[tuple[Binding, Tally]], waiting: dict[str, int], now: datetime) -> None:
+        """Forecast these limits and the demand of the classes above each rank, all in one go."""
+        rows = [_Row(b, t, self.book.of(b.instance), self._allowance(b, t, now)) for b, t in stale]
+        found = iter(self._projections(rows, waiting, now))
+        for row in rows:
+            tally, name = row.tally, row.binding.instance
+            own = next(found)
+            above = tuple(next(found) if history.starts.size else None for history in row.history.above)
+            facts = _facts(tally, waiting.get(name, 0))
+            self.projected[name] = Projected(now, row.window, bool(tally.id), facts, tally.amount, own, row.seeds(now))
+            previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
+            self.outlooks[name] = measure.outlook(
+                own, above, row.history, amount=tally.amount, previous=previous, zone=row.binding.limit.zone, now=now
+            )
+
+    def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
+        series: list[tuple[Buckets, Window, float, float | None, Track | None]] = []
+        for row in rows:
+            name = row.binding.instance
+            known = measure.committed(row.tally, waiting.get(name, 0), allowance=row.allowance)
+            series.append((row.history.all, row.window, known, row.tally.spent, self.judging.track(name)))
+            series += [(own, row.window, 0, None, None) for own in row.history.above if own.starts.size]
+        return project_many(
+            [each[0] for each in series],
+            [each[1] for each in series],
+            now=now,
+            step=measure.HOUR,
+            known=[each[2] for each in series],
+            used=[each[3] for each in series],
+            calibrations=[each[4].calibration if each[4] else None for each in series],
+            since=[self.book.first] * len(series),
+        )
+
+    def _allowance(self, binding: Binding, tally: Tally, now: datetime) -> int:
+        outlook = self.outlooks.get(binding.instance)
+        history = outlook.history if outlook else timedelta(0)
+        return tally.amount - binding.limit.held_back(tally.amount, history=history, window=tally.window, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One limit instance about to be forecast."""
+
+    binding: Binding
+    tally: Tally
+    history: Histories
+    allowance: int
+
+    @property
+    def window(self) -> Window:
+        assert self.tally.window is not None
+        return self.tally.window
+
+    def seeds(self, now: datetime) -> int:
+        """The seeds' projection, beside ours for comparison: what is used, and their mean of seven days kept up."""
+        week = self.history.since(now - timedelta(days=7))
+        return self.tally.spent + round(seed(week, now, now, self.window.ends_at))
+
+
+def _facts(tally: Tally, waiting: int) -> tuple[int, int]:
+    """What a forecast follows from beside history: usage, and what is committed or waits."""
+    return tally.spent, tally.reserved + waiting
+
+
+def _counting(limits: Iterable[Limit]) -> list[tuple[object, ...]]:
+    """What decides which usage counts in which limit instance."""
+    return [(each.id, each.mode == "off", each.shape(), each.max_instances, each.values) for each in limits]

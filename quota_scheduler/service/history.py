@@ -1,0 +1,60 @@
+"""What limits used before now, as the API and the command line show it: the last days of one, everything of all."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from quota_scheduler.core.board import Binding
+from quota_scheduler.core.forecast import Buckets
+from quota_scheduler.core.histories import Book, moved, no_buckets
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.seed_document import DayOfUse
+from quota_scheduler.core.windows import local_date
+from quota_scheduler.store import Transaction, forecasts, ledger, windows
+
+DAYS = 7
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def recent_days(tx: Transaction, limits: Sequence[Limit], instance: str, *, zone: str) -> list[DayOfUse]:
+    """The last seven civil days of a limit instance, today included, newest first; days without use are there too."""
+    board, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
+    today = local_date(tx.now, zone)
+    since = tx.now - (DAYS + 1) * DAY
+    used = {today - n * DAY: 0 for n in range(DAYS)}
+    runs = dict.fromkeys(used, 0)
+    charges = {
+        number: binding.limit
+        for number, (labels, _) in sets.items()
+        for binding in board.bindings(labels)
+        if binding.instance == instance
+    }
+    for hour, number, usage in ledger.hours(tx, since):
+        day = local_date(hour, zone)
+        if day in used and number in charges:
+            used[day] += charges[number].charge(usage)
+    for number, began_at in forecasts.run_days(tx, since):
+        day = local_date(began_at, zone)
+        runs[day] = runs.get(day, 0) + (number in charges)
+    return [DayOfUse(day, amount, runs[day]) for day, amount in used.items()]
+
+
+def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[Binding, Buckets]]:
+    """All that the ledger knows of each windowed limit instance, by hour, in the order of the configuration."""
+    board, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
+    book = Book(limits)
+    book.fold(ledger.hours(tx, EPOCH), sets, board, {})
+    bindings = {b.instance: b for labels, _ in sets.values() for b in book.bind(labels, board)}
+    order = {limit.id: place for place, limit in enumerate(limits)}
+    used = [b for b in bindings.values() if b.instance in book.series]
+    return [(b, book.of(b.instance).all) for b in sorted(used, key=lambda b: (order[b.limit.id], b.value))]
+
+
+def recorded_by_provider(tx: Transaction) -> list[tuple[str, Buckets]]:
+    """All tokens that the ledger knows of each provider, by hour."""
+    sets = ledger.label_sets(tx)
+    found: dict[str, Buckets] = {}
+    for hour, number, usage in ledger.hours(tx, EPOCH):
+        provider = sets[number][0].provider
+        found[provider] = moved(found.get(provider, no_buckets()), hour, usage.tokens)
+    return sorted(found.items(), key=lambda pair: pair[0])

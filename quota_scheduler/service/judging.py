@@ -1,0 +1,172 @@
+"""How forecasts fared: kept at fixed parts of each window, judged when it has closed, believed accordingly.
+
+keep    the forecast of a limit when its window has reached a part       ─► predictions
+judge   predictions whose window closed, by what was used in it          ─► tracks
+seed    a limit without a track earns one from its imported past         ─► tracks
+save    both, in the transaction of the tick
+
+What it remembers is rebuilt from the database whenever that holds something else than was written last.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from quota_scheduler.core.board import Binding, Board, Tally
+from quota_scheduler.core.forecast import Forecast
+from quota_scheduler.core.histories import Book
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.readings import TrackReading
+from quota_scheduler.core.track import Prediction, Track, closed_windows, part_reached, replay
+from quota_scheduler.core.windows import Calendar
+from quota_scheduler.store import Transaction, counters, forecasts, windows
+
+SEEDED_PER_TICK = 8
+"""Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
+MARK = "forecasts_saved"
+"""Remembered fact: how often this was saved; another number than ours says that the memory is stale."""
+
+
+@dataclass(slots=True)
+class Owed:
+    """What the next transaction of a tick has to write."""
+
+    tracks: dict[str, tuple[str, Track]] = field(default_factory=dict)
+    made: list[Prediction] = field(default_factory=list)
+    settled: list[Prediction] = field(default_factory=list)
+    forget_before: datetime | None = None
+
+
+class Judging:
+    """The track record of every limit instance, and the forecasts that await judgement."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[str, tuple[str, Track]] = {}
+        self._predictions: dict[tuple[str, datetime, int], Prediction] = {}
+        self._readings: dict[str, tuple[Track, TrackReading]] = {}
+        self._owed = Owed()
+        self._mark: int | None = None
+        self._untried: set[str] = set()
+
+    def track(self, instance: str) -> Track | None:
+        """The track record of a limit instance."""
+        found = self.tracks.get(instance)
+        return found[1] if found else None
+
+    def reading(self, instance: str) -> TrackReading | None:
+        """A track record as people see it; None before anything was judged."""
+        track = self.track(instance)
+        if track is None or not track.calibration.judged:
+            return None
+        known = self._readings.get(instance)
+        if known is None or known[0] is not track:
+            known = self._readings[instance] = track, track.reading()
+        return known[1]
+
+    def look(self, tx: Transaction, board: Board, bindings: Sequence[Binding], book: Book, *, fresh: bool) -> None:
+        """Learn from what has closed by now; ``fresh``: the histories were folded anew, as they are once a day."""
+        self._restore(tx)
+        if fresh:
+            self._try_again(book)
+        shapes = {limit.id: windows.shape_text(limit) for limit in board.limits}
+        self._rebase(bindings, shapes)
+        self._judge(tx, {limit.id: limit for limit in board.limits}, shapes)
+        self._seed(bindings, shapes, book, tx.now)
+
+    def save(self, tx: Transaction) -> None:
+        """Write what changed since the last save."""
+        owed = self._owed
+        if not (owed.tracks or owed.made or owed.settled or owed.forget_before):
+            return
+        forecasts.save_tracks(tx, owed.tracks)
+        forecasts.forget_predictions(tx, owed.settled)
+        forecasts.save_predictions(tx, owed.made)
+        if owed.forget_before:
+            forecasts.forget_unmet(tx, owed.forget_before)
+        self._mark, self._owed = (self._mark or 0) + 1, Owed()
+        counters.remember(tx, MARK, str(self._mark))
+
+    def is_due(self, binding: Binding, tally: Tally, forecast: Forecast, now: datetime) -> bool:
+        """Whether the window has reached a part at which its forecast is to be kept and was not yet."""
+        part = part_reached(tally.window, now) if tally.window and tally.id else None
+        if part is None or tally.window is None or forecast.observed_days <= 0:
+            return False
+        return (binding.instance, tally.window.starts_at, part) not in self._predictions
+
+    def keep(self, binding: Binding, tally: Tally, forecast: Forecast, now: datetime) -> None:
+        """Keep a forecast of the window until it has closed, if it is due."""
+        part = part_reached(tally.window, now) if tally.window else None
+        if part is not None and self.is_due(binding, tally, forecast, now):
+            made = Prediction(binding.instance, part, forecast, tally.amount)
+            self._predictions[made.key] = made
+            self._owed.made.append(made)
+
+    def _restore(self, tx: Transaction) -> None:
+        """Load what was saved, at the start and whenever a write of ours did not reach the disk."""
+        mark = int(counters.fact(tx, MARK) or 0)
+        if self._mark == mark:
+            return
+        self._mark, self._owed = mark, Owed()
+        self.tracks = forecasts.tracks(tx)
+        self._predictions = {each.key: each for each in forecasts.predictions(tx)}
+
+    def _try_again(self, book: Book) -> None:
+        """Look for closed windows of limits that had none yet, and let go of demand older than any history."""
+        self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.judged}
+        self._owed.forget_before = book.first
+
+    def _rebase(self, bindings: Iterable[Binding], shapes: dict[str, str]) -> None:
+        """Let go of what was learned about limits that are gone or count something else now."""
+        known = {binding.instance for binding in bindings}
+        for name, (shape, _) in list(self.tracks.items()):
+            rule = name.partition("/")[0]
+            if shapes.get(rule) != shape and (name in known or rule not in shapes):
+                self.tracks.pop(name)
+                self._settle([p for p in self._predictions.values() if p.instance == name])
+
+    def _settle(self, done: Iterable[Prediction]) -> None:
+        for each in done:
+            self._predictions.pop(each.key, None)
+            self._owed.settled.append(each)
+
+    def _judge(self, tx: Transaction, limits: dict[str, Limit], shapes: dict[str, str]) -> None:
+        """Judge the forecasts of windows that have closed, once late usage has had time to come in."""
+        ripe = [each for each in self._predictions.values() if each.ripe(tx.now)]
+        for each in sorted(ripe, key=lambda p: (p.forecast.ends_at, p.key)):
+            rule = each.instance.partition("/")[0]
+            actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
+            if actual is not None:
+                track = self.track(each.instance) or Track()
+                self._learn(each.instance, shapes[rule], track.judge(each.forecast, actual, amount=each.amount))
+        self._settle(ripe)
+
+    def _learn(self, instance: str, shape: str, track: Track) -> None:
+        self.tracks[instance] = self._owed.tracks[instance] = shape, track
+
+    def _seed(self, bindings: Iterable[Binding], shapes: dict[str, str], book: Book, now: datetime) -> None:
+        """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
+        first = book.first
+        fresh = [b for b in bindings if b.limit.is_windowed and self._wants_seed(b.instance)]
+        for binding in fresh[:SEEDED_PER_TICK] if first else ():
+            assert first is not None
+            self._untried.discard(binding.instance)
+            history = book.of(binding.instance).all
+            closed = closed_windows(binding.limit.schedule, history, since=first, before=now)
+            amount = binding.limit.amount_of(binding.value)
+            track = replay(history, closed, amount=amount, since=first) if closed else Track()
+            self._learn(binding.instance, shapes[binding.limit.id], track)
+
+    def _wants_seed(self, instance: str) -> bool:
+        return instance not in self.tracks or instance in self._untried
+
+
+def _ended_with(tx: Transaction, each: Prediction, limit: Limit) -> int | None:
+    """What was used in the window of a prediction; None when it did not run its course.
+
+    A calendar window that nothing ever touched is not stored, and was not used.
+    """
+    found = forecasts.ended_with(tx, each.instance, each.forecast.starts_at)
+    if found is None:
+        return 0 if isinstance(limit.schedule, Calendar) else None
+    ends_at, used, reason = found
+    return used if ends_at == each.forecast.ends_at and not reason else None

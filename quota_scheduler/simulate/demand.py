@@ -1,0 +1,119 @@
+"""Demand: what more important work will still ask for, as the forecast sees it and as it will be.
+
+Demand, not usage: what was refused or given up counts like what ran. It does not depend on the policy, so one forecast
+per window and hour serves every policy and factor.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from quota_scheduler.core.forecast import Buckets, Forecast, project_many
+from quota_scheduler.core.histories import Histories
+from quota_scheduler.core.measure import outlook
+from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.priority import CLASSES, Priority
+from quota_scheduler.core.windows import Window
+from quota_scheduler.simulate.desk import Desk
+from quota_scheduler.simulate.windows import Meter
+from quota_scheduler.simulate.world import HOUR, LONGEST, Run, World
+
+TOKENS = 10**6
+"""Tokens of a mean day: the core counts in integers."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STEP = timedelta(hours=1)
+
+
+def instant(seconds: float) -> datetime:
+    """Seconds since 1970 as an instant."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
+@dataclass(slots=True)
+class Future:
+    """The runs of a world by class group, with running sums."""
+
+    rows: list[tuple[list[float], list[float], list[Run]]]
+
+    def usable(self, rank: int, now: float, end: float) -> float:
+        """What arrives after ``now`` in classes above ``rank`` and can be used before ``end``."""
+        instants, sums, runs = self.rows[rank]
+        i = bisect_left(instants, now + 1e-6)
+        j = max(i, bisect_left(instants, end - LONGEST))
+        k = bisect_left(instants, end)
+        late = sum(min(run.size, run.rate * (end - run.at)) for run in runs[j:k])
+        return sums[j] - sums[i] + late
+
+
+@dataclass(frozen=True, slots=True)
+class Truth(Outlook):
+    """An outlook that knows every run to come, for the clairvoyant."""
+
+    runs: Future = field(default_factory=lambda: Future([]))
+
+    def demand(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
+        """Exactly what the classes above will ask for and could use before ``ends_at``."""
+        return int(TOKENS * self.runs.usable(priority.rank, now.timestamp(), ends_at.timestamp()))
+
+
+@dataclass(slots=True)
+class Demand:
+    """What can be known of a world's demand."""
+
+    world: World
+    future: Future
+    histories: tuple[Buckets, ...]
+    since: datetime
+    known: dict[tuple[float, float, float], tuple[Forecast, ...]] = field(default_factory=dict)
+
+    def truth(self, desk: Desk, meter: Meter) -> Outlook:
+        """What will really come."""
+        at = instant(desk.now)
+        return Truth(at, instant(meter.reset_after(desk.now)), at - self.since, runs=self.future)
+
+    def forecast(self, desk: Desk, meter: Meter) -> Outlook:
+        """What the forecast of the core says, as of the last full hour."""
+        now = desk.now // HOUR * HOUR
+        start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
+        found = self._projected(min(start, now), end, now)
+        return outlook(
+            found[-1],
+            (None, *found),
+            Histories(),
+            amount=int(TOKENS * meter.amount),
+            previous="unknown",
+            zone="UTC",
+            now=instant(now),
+        )
+
+    def _projected(self, start: float, end: float, now: float) -> tuple[Forecast, ...]:
+        key = (start, end, now)
+        if key not in self.known:
+            window = Window(instant(start), instant(end))
+            count = len(self.histories)
+            self.known[key] = tuple(
+                project_many(self.histories, [window] * count, now=instant(now), step=STEP, since=[self.since] * count)
+            )
+        return self.known[key]
+
+
+def demand_of(world: World) -> Demand:
+    """Prepare the demand of a world: hourly, for the classes above high, above normal and above low."""
+    histories = []
+    for rank in range(1, len(CLASSES)):
+        hours: dict[int, float] = {}
+        for run in world.runs:
+            if run.rank < rank:
+                hours[int(run.at // HOUR)] = hours.get(int(run.at // HOUR), 0.0) + TOKENS * run.size
+        starts = sorted(hours)
+        histories.append(Buckets(np.array(starts) * HOUR, np.array([hours[hour] for hour in starts])))
+    rows = []
+    for rank in range(len(CLASSES)):
+        runs = [run for run in world.runs if run.rank < rank]
+        sums = [0.0, *np.cumsum([run.size for run in runs]).tolist()]
+        rows.append(([run.at for run in runs], sums, runs))
+    return Demand(world, Future(rows), tuple(histories), instant(world.start))

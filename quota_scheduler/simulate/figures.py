@@ -1,0 +1,178 @@
+"""Figures: what a policy did to people's work and to the quota, summed over scenarios before anything is divided.
+
+avoidable harm      important tokens refused, given up or cut off / their demand - the clairvoyant's
+lost while waited   quota that expired though somebody waited, and work redone / quota
+value               8, 4, 2, 1 x finished tokens by class / the clairvoyant's
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.world import Run
+
+WEIGHTS = (8, 4, 2, 1)
+IMPORTANT = 2
+"""Interactive and high work come first."""
+
+
+def _zeros() -> list[float]:
+    return [0.0] * len(WEIGHTS)
+
+
+def _rows() -> list[list[float]]:
+    return [[] for _ in WEIGHTS]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened, by class where it is a list; tokens in mean days, waits in seconds."""
+
+    demand: list[float] = field(default_factory=_zeros)
+    done: list[float] = field(default_factory=_zeros)
+    denied: list[float] = field(default_factory=_zeros)
+    runs: list[float] = field(default_factory=_zeros)
+    stalls: list[float] = field(default_factory=_zeros)
+    waits: list[list[float]] = field(default_factory=_rows)
+    open_end: list[float] = field(default_factory=_zeros)
+    scenarios: list[list[tuple[float, float, float]]] = field(default_factory=list)
+    quota: float = 0.0
+    used: float = 0.0
+    redone: float = 0.0
+    lost: float = 0.0
+    overshoot: float = 0.0
+
+    def asked(self, run: Run) -> None:
+        """A run arrived."""
+        self.demand[run.rank] += run.size
+        self.runs[run.rank] += 1
+
+    def started(self, job: Job, now: float) -> None:
+        """A run got to start; going on after a cut is no second start."""
+        if not job.has_started:
+            self.waits[job.run.rank].append(now - job.run.at)
+
+    def finished(self, job: Job) -> None:
+        """A run is done."""
+        self.done[job.run.rank] += job.run.size
+
+    def given_up(self, job: Job, now: float) -> None:
+        """A run was refused, or waited too long."""
+        if not job.has_started:
+            self.waits[job.run.rank].append(now - job.run.at)
+        self.broken_off(job)
+
+    def broken_off(self, job: Job) -> None:
+        """What is left of a run will never be done."""
+        self.denied[job.run.rank] += job.left
+        self.done[job.run.rank] += job.run.size - job.left
+
+    def cut_off(self, job: Job, more: float) -> None:
+        """An empty window stopped a run that would have used ``more`` of it."""
+        self.stalls[job.run.rank] += 1
+        self.overshoot += more
+
+    def runs_on(self, job: Job) -> None:
+        """The last window ended while a run was running."""
+        self.done[job.run.rank] += job.run.size - job.left
+        self.open_end[job.run.rank] += job.left
+
+    def still_waits(self, job: Job, now: float) -> None:
+        """The last window ended while a run was waiting."""
+        self.done[job.run.rank] += job.run.size - job.left
+        self.open_end[job.run.rank] += job.left
+        if not job.has_started:
+            self.waits[job.run.rank].append(now - job.run.at)
+
+    def add(self, other: Outcome) -> None:
+        """Pool two scenarios."""
+        for mine, more in (
+            (self.demand, other.demand),
+            (self.done, other.done),
+            (self.denied, other.denied),
+            (self.runs, other.runs),
+            (self.stalls, other.stalls),
+            (self.open_end, other.open_end),
+        ):
+            mine[:] = [a + b for a, b in zip(mine, more, strict=True)]
+        for waits, later in zip(self.waits, other.waits, strict=True):
+            waits += later
+        self.scenarios.append([_hours(waits) for waits in other.waits])
+        self.quota += other.quota
+        self.used += other.used
+        self.redone += other.redone
+        self.lost += other.lost
+        self.overshoot += other.overshoot
+
+    @property
+    def harm(self) -> float:
+        """Share of the important demand that was refused, given up or cut off."""
+        return _ratio(sum(self.denied[:IMPORTANT]), sum(self.demand[:IMPORTANT]))
+
+    @property
+    def value(self) -> float:
+        """Finished tokens, each class by its weight."""
+        return sum(weight * done for weight, done in zip(WEIGHTS, self.done, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: shares in percent, stalls per 1,000 runs, waits in hours (median, P95, mean)."""
+
+    worlds: str
+    kind: str
+    policy: str
+    denied_interactive: float
+    denied_high: float
+    avoidable_harm: float
+    stalls_important: float
+    stalls_automation: float
+    lost_while_waited: float
+    overshoot: float
+    normal_done: float
+    low_done: float
+    normal_wait: tuple[float, float, float]
+    low_wait: tuple[float, float, float]
+    value: float
+
+
+def row(worlds: str, kind: str, policy: str, outcome: Outcome, best: Outcome) -> Row:
+    """The figures of a policy beside those of the clairvoyant."""
+    stalls, runs = outcome.stalls, outcome.runs
+    return Row(
+        worlds=worlds,
+        kind=kind,
+        policy=policy,
+        denied_interactive=100 * _ratio(outcome.denied[0], outcome.demand[0]),
+        denied_high=100 * _ratio(outcome.denied[1], outcome.demand[1]),
+        avoidable_harm=100 * (outcome.harm - best.harm),
+        stalls_important=1000 * _ratio(sum(stalls[:IMPORTANT]), sum(runs[:IMPORTANT])),
+        stalls_automation=1000 * _ratio(sum(stalls[IMPORTANT:]), sum(runs[IMPORTANT:])),
+        lost_while_waited=100 * _ratio(outcome.lost, outcome.quota),
+        overshoot=100 * _ratio(outcome.overshoot, outcome.quota),
+        normal_done=100 * _ratio(outcome.done[2], outcome.demand[2]),
+        low_done=100 * _ratio(outcome.done[3], outcome.demand[3]),
+        normal_wait=_mean([each[2] for each in outcome.scenarios]),
+        low_wait=_mean([each[3] for each in outcome.scenarios]),
+        value=100 * _ratio(outcome.value, best.value),
+    )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def _mean(rows: list[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """The mean over scenarios of their median, P95 and mean."""
+    median, late, mean = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    return median, late, mean
+
+
+def _hours(waits: list[float]) -> tuple[float, float, float]:
+    if not waits:
+        return 0.0, 0.0, 0.0
+    hours = np.array(waits) / 3600
+    return float(np.median(hours)), float(np.quantile(hours, 0.95)), float(hours.mean())

@@ -1,0 +1,55 @@
+"""Jobs: runs on their way through a simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quota_scheduler.simulate.world import Run
+
+LEAST_RESERVED = 0.25
+"""A running run counts with at least this share of its estimate: it may need more than was reserved."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A run as it stands: ``left`` to do at ``since``; ``asked`` is what a lease would hold while it waits.
+
+    ``version`` tells which entries of the calendar of finishes and patience still hold.
+    """
+
+    run: Run
+    left: float
+    since: float
+    asked: float = 0.0
+    is_running: bool = False
+    has_started: bool = False
+    version: int = 0
+
+    @property
+    def outstanding(self) -> float:
+        """What a lease would hold for the rest of it."""
+        return max(self.run.reserve - (self.run.size - self.left), LEAST_RESERVED * self.run.estimate)
+
+    def left_at(self, now: float) -> float:
+        """What is still to do."""
+        return max(0.0, self.left - self.run.rate * (now - self.since)) if self.is_running else self.left
+
+    def reserved_at(self, now: float, until: float) -> float:
+        """What its lease holds now of a window that ends at ``until``."""
+        done = self.run.size - self.left_at(now)
+        held = max(self.run.reserve - done, LEAST_RESERVED * self.run.estimate)
+        return min(held, self.run.rate * (until - now))
+
+    def could_have_used(self, now: float) -> float:
+        """What it could have used since it came, had it been let in."""
+        return min(self.left, self.run.rate * (now - self.run.at))
+
+    def start(self, now: float) -> None:
+        """Begin, or go on."""
+        self.since, self.is_running, self.has_started = now, True, True
+        self.version += 1
+
+    def stop(self, now: float) -> None:
+        """Finish, or be cut off."""
+        self.left, self.since, self.is_running = self.left_at(now), now, False
+        self.version += 1

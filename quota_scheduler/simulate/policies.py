@@ -1,0 +1,151 @@
+"""The policies to compare, from first come first served to the clairvoyant.
+
+``two-sided`` asks the core (``two_sided.py``); the clairvoyant asks the same test and knows what is to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from quota_scheduler.core.forecast_baselines import seed as seed_projection
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.simulate.demand import Demand, instant
+from quota_scheduler.simulate.desk import Desk
+from quota_scheduler.simulate.engine import Policy
+from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.two_sided import TwoSided
+from quota_scheduler.simulate.windows import SOON
+from quota_scheduler.simulate.world import DAY, HOUR
+
+STOP, NORMAL_STOP, PROJECTED, SPIKE, USUAL_DAYS = 0.90, 0.80, 0.85, 2.0, 14
+SEED_LOOKS = 3
+"""Hours between two looks at the seeds' projection; nothing in it changes faster."""
+
+
+@dataclass(slots=True)
+class Unruled:
+    """First come first served until the window is empty; automation stops at ``stop``."""
+
+    stop: float = 1.0
+    by_class: bool = False
+    stopped: bool = False
+
+    def look(self, desk: Desk) -> None:
+        """It learns nothing."""
+
+    def begin(self, desk: Desk) -> None:
+        self.stopped = any(m.is_open and m.used >= self.stop * m.amount for m in desk.meters)
+
+    def may_admit(self, _rank: int, _least: float, _desk: Desk) -> bool:
+        return True
+
+    def admits(self, job: Job, _desk: Desk) -> bool:
+        return job.run.rank == 0 or not self.stopped
+
+    def started(self, job: Job, desk: Desk) -> None:
+        """Nothing is reserved."""
+
+
+@dataclass(slots=True)
+class Safe:
+    """Class order; automation starts if used + reserved + its P80 fits, as Slurm's ``safe`` limits do."""
+
+    by_class: bool = True
+
+    def look(self, desk: Desk) -> None:
+        """It learns nothing."""
+
+    def begin(self, desk: Desk) -> None:
+        """Everything is read when it is asked."""
+
+    def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
+        return rank == 0 or all(least <= free for free in _free(desk)) or _resets_soon(desk)
+
+    def admits(self, job: Job, desk: Desk) -> bool:
+        return job.run.rank == 0 or all(job.outstanding <= free for free in _free(desk))
+
+    def started(self, job: Job, desk: Desk) -> None:
+        """Everything is read when it is asked."""
+
+
+@dataclass(slots=True)
+class Seeds:
+    """The founding documents' thresholds: by projection, spike, and usage of 80 and 90 %."""
+
+    by_class: bool = True
+    today: float = 0.0
+    usual: float = 0.0
+    is_risky: bool = False
+    stale: bool = True
+    used: float = 0.0
+
+    def look(self, desk: Desk) -> None:
+        if not desk.waiting[Priority.LOW.rank] or desk.now // HOUR % SEED_LOOKS:
+            self.stale |= not desk.waiting[Priority.LOW.rank]
+            return
+        self._judge(desk)
+
+    def _judge(self, desk: Desk) -> None:
+        """Project the window and compare today with the usual day."""
+        self.stale = False
+        now, quota, at = desk.now, desk.quota, instant(desk.now)
+        hours = range(int(now // HOUR) - 7 * 24, int(now // HOUR))
+        week = [(instant(hour * HOUR), desk.usage[hour]) for hour in hours if hour in desk.usage]
+        projected = quota.used + seed_projection(week, at, at, instant(quota.ends_at))
+        today = now // DAY * DAY
+        if today != self.today:
+            self.today, self.usual = today, _between(desk, today - USUAL_DAYS * DAY, today) / USUAL_DAYS
+        spikes = _between(desk, today, now) > SPIKE * self.usual
+        self.is_risky = projected >= PROJECTED * quota.amount or spikes
+
+    def begin(self, desk: Desk) -> None:
+        if self.stale and desk.waiting[Priority.LOW.rank]:
+            self._judge(desk)
+        self.used = max(meter.used / meter.amount for meter in desk.meters if meter.is_open)
+
+    def may_admit(self, rank: int, _least: float, _desk: Desk) -> bool:
+        if rank == 0:
+            return True
+        if self.used >= STOP or (rank >= Priority.NORMAL.rank and self.used >= NORMAL_STOP):
+            return False
+        return rank < Priority.LOW.rank or not self.is_risky
+
+    def admits(self, job: Job, desk: Desk) -> bool:
+        return self.may_admit(job.run.rank, 0.0, desk)
+
+    def started(self, job: Job, desk: Desk) -> None:
+        """Nothing is reserved."""
+
+
+def _free(desk: Desk) -> list[float]:
+    """What neither use nor reservations have taken."""
+    return [
+        (meter.left if meter.is_open else meter.amount)
+        - sum(job.reserved_at(desk.now, meter.reset_after(desk.now)) for job in desk.running.values())
+        for meter in desk.meters
+    ]
+
+
+def _resets_soon(desk: Desk) -> bool:
+    return any(meter.reset_after(desk.now) - desk.now < SOON for meter in desk.meters)
+
+
+def _between(desk: Desk, start: float, end: float) -> float:
+    return sum(desk.usage.get(hour, 0.0) for hour in range(int(start // HOUR), int(end // HOUR)))
+
+
+POLICIES = ("none", "fixed90", "safe", "seed", "two-sided", "clairvoyant")
+
+
+def policy(name: str, demand: Demand) -> Policy:
+    """A fresh policy by name. Raises KeyError for an unknown one."""
+    makers: dict[str, Callable[[], Policy]] = {
+        "none": Unruled,
+        "fixed90": lambda: Unruled(STOP),
+        "safe": Safe,
+        "seed": Seeds,
+        "two-sided": lambda: TwoSided(demand.forecast),
+        "clairvoyant": lambda: TwoSided(demand.truth, exact=True),
+    }
+    return makers[name]()

@@ -1,0 +1,121 @@
+"""The core's inequality in a simulation: not written here but asked of the core itself.
+
+``TwoSided`` builds the core's rooms from the meters of the desk and asks ``admits``, with outlooks from somebody who
+looks ahead: the core's forecast, or the truth. So its figures are those of the product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+
+from quota_scheduler.core.admission import admits
+from quota_scheduler.core.board import Binding, Tally
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.priority import CLASSES
+from quota_scheduler.core.rooms import Room
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.windows import Calendar, Every, Session, Window
+from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
+from quota_scheduler.simulate.desk import Desk
+from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.windows import SOON, Meter
+from quota_scheduler.simulate.world import HOUR
+
+LOOKS = 90
+"""Outlooks of a window; one an hour at most."""
+
+
+class TwoSided:
+    """The core's inequality, with an outlook for every window from somebody who looks ahead."""
+
+    by_class = True
+
+    def __init__(self, ahead: Callable[[Desk, Meter], Outlook], *, exact: bool = False) -> None:
+        self._ahead, self._exact = ahead, exact
+        self._bindings: list[Binding] = []
+        self._outlooks: dict[int, tuple[float, Outlook]] = {}
+        self._rooms: list[Room] = []
+        self._now = EPOCH
+
+    def look(self, desk: Desk) -> None:
+        """It looks when it is asked."""
+
+    def begin(self, desk: Desk) -> None:
+        if not self._bindings:
+            self._bindings = [_binding(meter) for meter in desk.meters]
+        self._now = instant(desk.now)
+        waiting = [int(TOKENS * amount) for amount in (desk.work if self._exact else desk.asked)]
+        self._rooms = [
+            Room(binding, self._tally(desk, meter, binding), None, waiting)
+            for binding, meter in zip(self._bindings, desk.meters, strict=True)
+        ]
+
+    def _outlook(self, place: int, desk: Desk) -> Outlook:
+        """The outlook of a window; a new one only when somebody asks and the last is old, or of another window."""
+        meter = desk.meters[place]
+        until, found = meter.reset_after(desk.now), self._outlooks.get(place)
+        if found is None or found[0] != (until if meter.is_open else 0.0) or self._is_old(found[1], meter):
+            found = (until if meter.is_open else 0.0), self._ahead(desk, meter)
+            self._outlooks[place] = found
+        return found[1]
+
+    def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
+        return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / LOOKS))
+
+    def _fits(self, need: Callable[[Room], int], rank: int, desk: Desk) -> bool:
+        for place, room in enumerate(self._rooms):
+            if rank and room.outlook is None:
+                room.outlook = self._outlook(place, desk)
+            if admits(room, need(room), CLASSES[rank], self._now) is not None:
+                return False
+        return True
+
+    def _tally(self, desk: Desk, meter: Meter, binding: Binding) -> Tally:
+        until = meter.reset_after(desk.now)
+        window = Window(instant(meter.starts_at), instant(meter.ends_at)) if meter.is_open else None
+        reserved = sum(self._held(job, desk.now, until) for job in desk.running.values())
+        used = int(TOKENS * meter.used) if meter.is_open else 0
+        return Tally(0, binding.limit, "", window, used=used, reserved=int(TOKENS * reserved))
+
+    def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
+        row = desk.waiting[rank].values()
+
+        def smallest(room: Room) -> int:
+            """The least that one of them needs, or could use before the reset."""
+            ends_at = room.ends_at(self._now)
+            left = ends_at.timestamp() - desk.now if ends_at else math.inf
+            if left > SOON:
+                return int(TOKENS * least)
+            return int(TOKENS * min(min(self._need(job), job.run.rate * left) for job in row))
+
+        return self._fits(smallest, rank, desk)
+
+    def admits(self, job: Job, desk: Desk) -> bool:
+        return self._fits(lambda room: self._usable(job, room), job.run.rank, desk)
+
+    def started(self, job: Job, _desk: Desk) -> None:
+        for room in self._rooms:
+            room.tally.reserved += self._usable(job, room)
+        self._rooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
+
+    def _need(self, job: Job) -> float:
+        return job.left if self._exact else job.asked
+
+    def _usable(self, job: Job, room: Room) -> int:
+        need = self._need(job)
+        return room.usable(int(TOKENS * need), timedelta(seconds=need / job.run.rate), self._now)
+
+    def _held(self, job: Job, now: float, until: float) -> float:
+        if self._exact:
+            return min(job.left_at(now), job.run.rate * (until - now))
+        return job.reserved_at(now, until)
+
+
+def _binding(meter: Meter) -> Binding:
+    length = timedelta(seconds=meter.length)
+    schedule = Session(length) if meter.session else Calendar(Every.MONTH)
+    limit = Limit("session" if meter.session else "quota", Unit.TOKENS, int(TOKENS * meter.amount), schedule)
+    return Binding(limit, "")

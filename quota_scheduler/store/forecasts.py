@@ -1,0 +1,175 @@
+"""Forecasts in the store: track records, predictions that await judgement, unmet demand, and sums they start from."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from quota_scheduler.core.board import Binding, Board
+from quota_scheduler.core.forecast import Forecast
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.rooms import need
+from quota_scheduler.core.snapshot import Decided
+from quota_scheduler.core.tickets import Outcome, Reason, State, Ticket
+from quota_scheduler.core.track import Prediction, Track
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.store import Transaction
+from quota_scheduler.store.ledger import HOUR
+
+GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG, Outcome.ABANDONED})
+"""Outcomes of tickets that wanted to run and did not."""
+REFUSED = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
+"""Reasons of rejections for want of room; what never fits, or passes a run cap, is no demand that could be met."""
+_SUMS = "input, cache_read, cache_write_5m, cache_write_1h, output, requests, cost, unpriced"
+_TOTALS = ", ".join(f"SUM({name})" for name in _SUMS.split(", "))
+_UNMET = (
+    "INSERT INTO unmet (hour, instance, rank, amount, changed_at) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (hour, instance, rank) DO UPDATE SET amount = max(0, unmet.amount + excluded.amount), "
+    "changed_at = excluded.changed_at"
+)
+
+
+def tracks(tx: Transaction) -> dict[str, tuple[str, Track]]:
+    """Every track record by limit instance, with the shape of the limit that it was earned under."""
+    rows = tx.rows("SELECT instance, shape, body FROM tracks")
+    return {instance: (shape, Track.from_dict(json.loads(body))) for instance, shape, body in rows}
+
+
+def save_tracks(tx: Transaction, changed: Mapping[str, tuple[str, Track]]) -> None:
+    """Keep track records."""
+    now = to_micros(tx.now)
+    tx.many(
+        "INSERT INTO tracks (instance, shape, body, changed_at) VALUES (?, ?, ?, ?) ON CONFLICT (instance) "
+        "DO UPDATE SET shape = excluded.shape, body = excluded.body, changed_at = excluded.changed_at",
+        [(name, shape, json.dumps(track.to_dict()), now) for name, (shape, track) in sorted(changed.items())],
+    )
+
+
+def predictions(tx: Transaction) -> list[Prediction]:
+    """Every forecast that awaits judgement, in the order in which they will be judged."""
+    rows = tx.rows("SELECT instance, part, amount, body FROM predictions ORDER BY instance, starts_at, part")
+    return [
+        Prediction(instance, part, Forecast.from_dict(json.loads(body)), amount)
+        for instance, part, amount, body in rows
+    ]
+
+
+def save_predictions(tx: Transaction, made: Iterable[Prediction]) -> None:
+    """Keep forecasts until their windows have closed; the first of its part stays."""
+    tx.many(
+        "INSERT INTO predictions (instance, starts_at, part, amount, body) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (instance, starts_at, part) DO NOTHING",
+        [
+            (p.instance, to_micros(p.forecast.starts_at), p.part, p.amount, json.dumps(p.forecast.to_dict()))
+            for p in made
+        ],
+    )
+
+
+def forget_predictions(tx: Transaction, settled: Iterable[Prediction]) -> None:
+    """Drop forecasts that were judged, or whose window never ran its course."""
+    tx.many(
+        "DELETE FROM predictions WHERE instance = ? AND starts_at = ? AND part = ?",
+        [(p.instance, to_micros(p.forecast.starts_at), p.part) for p in settled],
+    )
+
+
+def ended_with(tx: Transaction, instance: str, starts_at: datetime) -> tuple[datetime, int, str] | None:
+    """The end of a window, what was used in it, and why it ended early if it did; None when it was never used."""
+    rule, _, value = instance.partition("/")
+    row = tx.row(
+        "SELECT ends_at, used + reported, end_reason FROM windows WHERE rule = ? AND value = ? AND starts_at = ? "
+        "ORDER BY end_reason DESC",
+        (rule, value, to_micros(starts_at)),
+    )
+    return (from_micros(row[0]), row[1], row[2]) if row else None
+
+
+def record_unmet(tx: Transaction, decided: Decided, board: Board) -> None:
+    """Count the need of tickets that closed without having run as demand of the hour in which they arrived.
+
+    One that is opened again by its key is no longer given up. Call it before the cycle's tickets are saved.
+    """
+    rows = []
+    for number, ticket in decided.tickets.items():
+        again = decided.before.get(number) is State.CLOSED
+        if again == (ticket.state is State.CLOSED) or not (_reopened(tx, ticket) if again else _missed(ticket)):
+            continue
+        sign = -1 if again else +1
+        rows += [
+            (
+                to_micros(ticket.created_at) // HOUR,
+                b.instance,
+                ticket.priority.rank,
+                sign * need(ticket, b),
+                to_micros(tx.now),
+            )
+            for b in board.bindings(ticket.labels)
+            if _is_counted(b)
+        ]
+    tx.many(_UNMET, rows)
+
+
+def _missed(ticket: Ticket) -> bool:
+    if ticket.outcome is Outcome.REJECTED:
+        return ticket.reason in REFUSED
+    return ticket.lease is None and ticket.outcome in GIVEN_UP
+
+
+def _reopened(tx: Transaction, ticket: Ticket) -> bool:
+    return tx.scalar("SELECT outcome FROM tickets WHERE id = ?", (ticket.id,)) in GIVEN_UP
+
+
+def _is_counted(binding: Binding) -> bool:
+    return binding.limit.is_windowed and binding.limit.unit is not Unit.LEASES
+
+
+def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -> list[tuple[datetime, str, int, int]]:
+    """Unmet demand from an hour on, only what changed lately if asked: hour, limit instance, rank, amount."""
+    changed = to_micros(changed_since) if changed_since else -1
+    rows = tx.rows(
+        "SELECT hour, instance, rank, amount FROM unmet WHERE hour >= ? AND changed_at >= ? ORDER BY hour",
+        (to_micros(since) // HOUR, changed),
+    )
+    return [(from_micros(hour * HOUR), instance, rank, amount) for hour, instance, rank, amount in rows]
+
+
+def forget_unmet(tx: Transaction, before: datetime) -> None:
+    """Drop unmet demand that is too old for any forecast."""
+    tx.execute("DELETE FROM unmet WHERE hour < ?", (to_micros(before) // HOUR,))
+
+
+def oldest_change(tx: Transaction, recorded_since: datetime) -> datetime | None:
+    """The earliest instant that events recorded since then are about; None when there were none."""
+    # the plus keeps the search on the few events of late: without it the index on ``at`` is walked from its start
+    at = tx.scalar("SELECT min(+at) FROM events WHERE recorded_at >= ?", (to_micros(recorded_since),))
+    return None if at is None else from_micros(at // HOUR * HOUR)
+
+
+def label_totals(tx: Transaction) -> dict[int, Usage]:
+    """All usage ever by label set: moves in the same transactions as the rollups."""
+    return {row[0]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {_SUMS} FROM label_totals")}
+
+
+def usage_since(tx: Transaction, start: datetime) -> list[tuple[int, Usage]]:
+    """Usage by label set from the hour of ``start`` on."""
+    rows = tx.rows(
+        f"SELECT label_set, {_TOTALS} FROM rollups WHERE hour >= ? GROUP BY label_set ORDER BY label_set",
+        (to_micros(start) // HOUR,),
+    )
+    return [(row[0], Usage(*row[1:])) for row in rows]
+
+
+def runs_since(tx: Transaction, start: datetime) -> list[tuple[int, int, Usage]]:
+    """Runs last active since then, by label set: how many, and what they used together."""
+    rows = tx.rows(
+        f"SELECT label_set, count(*), {_TOTALS} FROM runs WHERE last_at >= ? GROUP BY label_set ORDER BY label_set",
+        (to_micros(start),),
+    )
+    return [(row[0], row[1], Usage(*row[2:])) for row in rows]
+
+
+def run_days(tx: Transaction, start: datetime) -> Sequence[tuple[int, datetime]]:
+    """Runs that began since then: label set and begin, oldest first."""
+    rows = tx.rows("SELECT label_set, started_at FROM runs WHERE last_at >= ? ORDER BY started_at", (to_micros(start),))
+    return [(row[0], from_micros(row[1])) for row in rows]

@@ -1,0 +1,274 @@
+"""Admission: the test of one limit, and the verdict of all that bind a ticket."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quota_scheduler.core.admission import Admit, Defer, Held, Reject, admits, decide, occupy
+from quota_scheduler.core.board import Binding, Tally
+from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.limits import Holdback, Mode, Policy
+from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.rooms import Room, Rooms, need
+from quota_scheduler.core.tickets import Estimate, Reason
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.windows import Window
+from tests.builders import (
+    DAY,
+    HOUR,
+    MIDNIGHT,
+    MINUTE,
+    MONDAY,
+    a_board,
+    a_concurrency_limit,
+    a_limit,
+    a_session_limit,
+    a_ticket,
+    some_usage,
+)
+
+PEOPLE, HIGH, NORMAL, LOW = Priority
+TODAY = Window(MIDNIGHT - DAY, MIDNIGHT)
+TENTH = Holdback(per_mille=100)
+
+
+def a_room(limit=None, *, outlook=None, waiting=(0, 0, 0, 0), shadow=(0, 0, 0, 0), catching_up=False, **counters):
+    """A limit of 100 as the test sees it."""
+    limit = limit or a_limit()
+    tally = Tally(1, limit, "", TODAY if limit.is_windowed else None, **counters)
+    return Room(Binding(limit, ""), tally, outlook, list(waiting), list(shadow), catching_up=catching_up)
+
+
+def an_outlook(*above, **changes):
+    """Demand still to come above each class, the same at every quantile."""
+    knots = tuple((float(each),) * 6 if each else () for each in (above or (0, 0, 0, 0)))
+    return Outlook(MONDAY, MIDNIGHT, 30 * DAY, knots, **changes)
+
+
+@pytest.mark.parametrize(
+    ("room", "amount", "priority", "reason"),
+    [
+        pytest.param(a_room(), 100, NORMAL, None, id="an empty window gives all of it"),
+        pytest.param(
+            a_room(used=60, reported=20, reserved=10), 10, NORMAL, None, id="used, reported, reserved: 10 left"
+        ),
+        pytest.param(a_room(used=60, reported=20, reserved=10), 11, NORMAL, Reason.NO_HEADROOM, id="and no more"),
+        pytest.param(a_room(reserved=100), 1, NORMAL, Reason.NO_HEADROOM, id="reserved is not used: it may come back"),
+        pytest.param(a_room(used=80, reported=20), 1, NORMAL, Reason.EXHAUSTED, id="all is spent, whoever says so"),
+        pytest.param(a_room(used=100), 0, NORMAL, None, id="nothing fits into nothing"),
+        pytest.param(a_room(used=120), 0, NORMAL, Reason.EXHAUSTED, id="but not into less than nothing"),
+        pytest.param(a_room(a_limit(0)), 1, NORMAL, Reason.EXHAUSTED, id="a limit of nothing is spent from the start"),
+        pytest.param(
+            a_room(a_limit(holdback=TENTH)), 91, LOW, Reason.NO_HEADROOM, id="automation keeps off the holdback"
+        ),
+        pytest.param(
+            a_room(a_limit(holdback=TENTH), used=90), 1, LOW, Reason.PAUSED, id="at the allowance it is paused"
+        ),
+        pytest.param(a_room(a_limit(holdback=TENTH), used=90), 10, PEOPLE, None, id="people use the holdback"),
+        pytest.param(
+            a_room(a_limit(holdback=TENTH), used=90),
+            11,
+            PEOPLE,
+            Reason.NO_HEADROOM,
+            id="automation's share is not theirs",
+        ),
+        pytest.param(a_room(waiting=(30, 0, 0, 0)), 70, HIGH, None, id="beside people who wait"),
+        pytest.param(a_room(waiting=(30, 0, 0, 0)), 71, HIGH, Reason.PACED, id="not into their room"),
+        pytest.param(
+            a_room(waiting=(30, 0, 0, 0)), 100, PEOPLE, None, id="one's own class waits in order, not in sums"
+        ),
+        pytest.param(a_room(waiting=(0, 0, 0, 90)), 100, NORMAL, None, id="what waits below does not count"),
+        pytest.param(a_room(outlook=an_outlook(0, 0, 0, 40)), 60, LOW, None, id="beside the demand still to come"),
+        pytest.param(a_room(outlook=an_outlook(0, 0, 0, 40)), 61, LOW, Reason.PACED, id="not into it"),
+        pytest.param(a_room(outlook=an_outlook(0, 0, 0, 40)), 100, NORMAL, None, id="demand above low is low's matter"),
+        pytest.param(a_room(shadow=(0, 0, 30, 0)), 70, NORMAL, None, id="beside what somebody ahead will get"),
+        pytest.param(a_room(shadow=(0, 0, 30, 0)), 71, NORMAL, Reason.NO_HEADROOM, id="not into it"),
+        pytest.param(a_room(shadow=(0, 0, 30, 0)), 71, LOW, Reason.NO_HEADROOM, id="nor may lesser work"),
+        pytest.param(a_room(shadow=(0, 0, 30, 0)), 100, HIGH, None, id="more important work does not wait for it"),
+        pytest.param(
+            a_room(catching_up=True), 1, HIGH, Reason.CATCHING_UP, id="half a ledger is no ground to decide on"
+        ),
+        pytest.param(a_room(catching_up=True), 1, PEOPLE, None, id="but people go on"),
+        pytest.param(a_room(a_concurrency_limit(2), reserved=1), 1, LOW, None, id="a lease is free"),
+        pytest.param(
+            a_room(a_concurrency_limit(2), reserved=2), 1, PEOPLE, Reason.CONCURRENCY, id="none is, for anybody"
+        ),
+        pytest.param(
+            a_room(a_concurrency_limit(2), reserved=1, waiting=(5, 0, 0, 0)),
+            1,
+            LOW,
+            None,
+            id="leases are given in order, and kept for nobody",
+        ),
+        pytest.param(
+            a_room(a_limit(policy=Policy.SEED), outlook=an_outlook(0, 0, 0, 90)),
+            100,
+            LOW,
+            None,
+            id="the seeds know no demand still to come",
+        ),
+        pytest.param(
+            a_room(a_limit(policy=Policy.SEED), used=80),
+            30,
+            LOW,
+            Reason.NO_HEADROOM,
+            id="but what does not fit, does not",
+        ),
+    ],
+)
+def test_the_test_of_one_limit(room, amount, priority, reason):
+    assert admits(room, amount, priority, MONDAY) is reason
+
+
+AMOUNTS = st.integers(0, 150)
+ROOMS = st.builds(
+    lambda waiting, above, **counters: a_room(
+        a_limit(holdback=TENTH), waiting=waiting, outlook=an_outlook(*above), **counters
+    ),
+    waiting=st.tuples(*[AMOUNTS] * 4),
+    above=st.tuples(*[AMOUNTS] * 4),
+    used=AMOUNTS,
+    reserved=AMOUNTS,
+)
+
+
+@given(ROOMS, AMOUNTS, st.sampled_from(Priority))
+def test_whatever_is_admitted_stays_below_the_ceiling_of_its_class(room, amount, priority):
+    if admits(room, amount, priority, MONDAY) is None:
+        assert room.tally.spent + room.tally.reserved + amount <= (100 if priority is PEOPLE else 90)
+
+
+@given(ROOMS, AMOUNTS, st.integers(0, 50), st.sampled_from(Priority))
+def test_who_asks_for_less_is_never_worse_off(room, amount, less, priority):
+    if admits(room, amount, priority, MONDAY) is None:
+        assert admits(room, max(0, amount - less), priority, MONDAY) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "ticket", "amount"),
+    [
+        pytest.param(a_limit(), a_ticket(70), 70, id="tokens"),
+        pytest.param(a_limit(unit=Unit.REQUESTS), a_ticket(70), 1, id="requests"),
+        pytest.param(a_concurrency_limit(), a_ticket(70), 1, id="one lease"),
+        pytest.param(
+            a_limit(), a_ticket(estimate=Estimate(some_usage(10), some_usage(13), declared=False)), 13,
+            id="a guess reserves more than it expects",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_ticket_needs(limit, ticket, amount):
+    assert need(ticket, Binding(limit, "")) == amount
+
+
+def verdict(ticket, *limits, now=MONDAY, outlooks=None, **used):
+    """The verdict against limits, some of whose windows are used: ``day=95``."""
+    tallies = [Tally(n, limit, "", _window(limit), used=used.get(limit.id, 0)) for n, limit in enumerate(limits, 1)]
+    return decide(ticket, Rooms(a_board(*limits, now=now, tallies=tallies), outlooks or {}), now=now)
+
+
+def _window(limit):
+    if limit.id == "session":
+        return Window(MONDAY - HOUR, MONDAY + 4 * HOUR)
+    return TODAY if limit.is_windowed else None
+
+
+SESSION_END = MONDAY + 4 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        pytest.param(verdict(a_ticket(10)), Admit(), id="nothing binds it"),
+        pytest.param(verdict(a_ticket(10), a_limit(), day=90), Admit(), id="it fits"),
+        pytest.param(
+            verdict(a_ticket(10), a_limit(), day=95),
+            Defer(MIDNIGHT, Reason.NO_HEADROOM, (Held("day", Reason.NO_HEADROOM, MIDNIGHT),)),
+            id="it waits for the reset",
+        ),
+        pytest.param(
+            verdict(a_ticket(10), a_limit(), a_session_limit(), day=95, session=100),
+            Defer(
+                MIDNIGHT,
+                Reason.NO_HEADROOM,
+                (Held("day", Reason.NO_HEADROOM, MIDNIGHT), Held("session", Reason.EXHAUSTED, SESSION_END)),
+            ),
+            id="two hold it: it waits for the later of their resets",
+        ),
+        pytest.param(
+            verdict(a_ticket(10), a_concurrency_limit(1, mode=Mode.WARN), a_limit(5, mode=Mode.WARN)),
+            Admit((Held("day", Reason.NO_HEADROOM, MIDNIGHT),)),
+            id="limits that warn are told of",
+        ),
+        pytest.param(
+            verdict(a_ticket(10), a_limit(5), a_limit(100, id="wide")),
+            Reject(Reason.NEVER_FITS, (Held("day", Reason.NEVER_FITS, MONDAY),)),
+            id="it never fits",
+        ),
+        pytest.param(
+            verdict(a_ticket(estimate=Estimate(some_usage(90), some_usage(120), declared=False)), a_limit()),
+            Defer(MIDNIGHT, Reason.NO_HEADROOM, (Held("day", Reason.NO_HEADROOM, MIDNIGHT),)),
+            id="a guess whose median fits is not rejected",
+        ),
+        pytest.param(
+            verdict(a_ticket(estimate=Estimate(some_usage(101), some_usage(120), declared=False)), a_limit()),
+            Reject(Reason.NEVER_FITS, (Held("day", Reason.NEVER_FITS, MONDAY),)),
+            id="one whose median does not is",
+        ),
+        pytest.param(
+            verdict(a_ticket(10, held=True), a_limit()),
+            Defer(MONDAY + MINUTE, Reason.HELD, (Held("day", Reason.HELD, MONDAY + MINUTE),)),
+            id="an operator holds it",
+        ),
+        pytest.param(
+            verdict(a_ticket(10, team="ops"), a_limit(5, match=match_of({"team": "growth"}))),
+            Admit(),
+            id="another team's limit is not its matter",
+        ),
+    ],
+)
+def test_the_verdict_of_all_limits(found, expected):
+    assert found == expected
+
+
+def test_a_run_that_crosses_the_reset_counts_with_its_part_before_it():
+    late = MIDNIGHT - HOUR
+    long = a_ticket(40, estimate=Estimate(some_usage(40), some_usage(40), duration=timedelta(hours=4)))
+    assert verdict(long, a_limit(), now=late, day=90) == Admit()
+    assert isinstance(verdict(long, a_limit(), now=late, day=91), Defer)
+
+
+def test_each_admission_shrinks_what_the_next_one_sees():
+    board = a_board(a_limit(), a_concurrency_limit(5))
+    rooms, found = Rooms(board, {}), []
+    for number in range(1, 5):
+        ticket = a_ticket(30, number=number)
+        found.append(decide(ticket, rooms, now=MONDAY))
+        if isinstance(found[-1], Admit):
+            occupy(ticket, rooms, running=True)
+    assert [type(each) for each in found] == [Admit, Admit, Admit, Defer]
+    assert {tally.instance: tally.reserved for tally in board.all()} == {"day": 90, "leases": 3}
+
+
+POOL = a_limit(100, id="pool")
+A = a_limit(40, id="a", match=match_of({"team": "a"}), parent="pool", borrow=30)
+B = a_limit(80, id="b", match=match_of({"team": "b"}), parent="pool", lend=10)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "used", "expected"),
+    [
+        pytest.param(40, {}, Admit, id="a member has its own"),
+        pytest.param(70, {}, Admit, id="and borrows up to what it may"),
+        pytest.param(71, {}, Reject, id="more than both never fits"),
+        pytest.param(50, {"pool": 20}, Admit, id="it borrows what the others lend"),
+        pytest.param(51, {"pool": 20}, Defer, id="not what they keep for themselves"),
+        pytest.param(40, {"pool": 60}, Admit, id="its own stays its own"),
+        pytest.param(60, {"b": 80, "pool": 40}, Admit, id="what others have used they keep no more"),
+        pytest.param(61, {"b": 80, "pool": 40}, Defer, id="but the pool has its own end"),
+    ],
+)
+def test_a_member_of_a_pool_borrows(tokens, used, expected):
+    assert isinstance(verdict(a_ticket(tokens, team="a"), POOL, A, B, **used), expected)

@@ -1,0 +1,251 @@
+"""The queue: who goes first, and what a pass over it does."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quota_scheduler.core.board import Tally
+from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.line import Line
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.queue import QueuePolicy, order, rank, slot
+from quota_scheduler.core.rooms import Rooms
+from quota_scheduler.core.wake import wake
+from quota_scheduler.core.windows import Window
+from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_board, a_concurrency_limit, a_limit, a_ticket
+
+PEOPLE, HIGH, NORMAL, LOW = Priority
+POLICY = QueuePolicy()
+TODAY = Window(MIDNIGHT - DAY, MIDNIGHT)
+
+
+def waiting(number, *, minutes=0, tokens=10, **changes):
+    """A ticket that has waited for so many minutes."""
+    return a_ticket(tokens, number=number, at=MONDAY - minutes * MINUTE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("tickets", "running", "ids"),
+    [
+        pytest.param([], {}, [], id="nobody"),
+        pytest.param(
+            [waiting(1, priority=LOW), waiting(2), waiting(3, priority=HIGH), waiting(4, priority=PEOPLE)],
+            {},
+            [4, 3, 2, 1],
+            id="class first",
+        ),
+        pytest.param(
+            [waiting(1, minutes=1), waiting(2, minutes=3), waiting(3, minutes=2)], {}, [2, 3, 1], id="then age"
+        ),
+        pytest.param([waiting(2), waiting(1)], {}, [1, 2], id="then the lower id"),
+        pytest.param(
+            [waiting(n, minutes=9 - n, team=team) for n, team in enumerate("xxxyz", 1)],
+            {},
+            [1, 4, 5, 2, 3],
+            id="shares take turns",
+        ),
+        pytest.param(
+            [waiting(n, minutes=9 - n, team=team) for n, team in enumerate("xxyy", 1)],
+            {"x": 2},
+            [3, 4, 1, 2],
+            id="a share that runs much waits for the others",
+        ),
+        pytest.param(
+            [waiting(1, minutes=29, priority=LOW), waiting(2)], {}, [2, 1], id="29 minutes are not half an hour"
+        ),
+        pytest.param(
+            [waiting(1, minutes=30, priority=LOW), waiting(2)], {}, [1, 2], id="half an hour lifts by a class"
+        ),
+        pytest.param(
+            [waiting(1, minutes=120, priority=LOW), waiting(2, priority=PEOPLE)],
+            {},
+            [1, 2],
+            id="in two hours anything is first: nobody starves",
+        ),
+        pytest.param(
+            [waiting(1, minutes=59, priority=NORMAL), waiting(2, priority=PEOPLE)],
+            {},
+            [2, 1],
+            id="people stay first before",
+        ),
+    ],
+)
+def test_order(tickets, running, ids):
+    assert [ticket.id for ticket in order(tickets, running, POLICY, now=MONDAY)] == ids
+
+
+def test_a_ticket_from_a_clock_ahead_of_ours_is_just_new():
+    assert rank(waiting(1, minutes=-10), POLICY, now=MONDAY) == NORMAL.rank
+
+
+TICKETS = st.lists(
+    st.builds(
+        lambda minutes, priority, team, tokens: {
+            "minutes": minutes,
+            "priority": priority,
+            "team": team,
+            "tokens": tokens,
+        },
+        st.integers(0, 200),
+        st.sampled_from(Priority),
+        st.sampled_from("xyz"),
+        st.integers(0, 60),
+    ),
+    max_size=12,
+).map(lambda rows: [waiting(number, **row) for number, row in enumerate(rows, 1)])
+
+
+@given(TICKETS.flatmap(lambda tickets: st.tuples(st.just(tickets), st.permutations(tickets))))
+def test_the_order_does_not_depend_on_how_they_are_listed(both):
+    first, second = (order(tickets, {}, POLICY, now=MONDAY) for tickets in both)
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ramp"),
+    [(0, 0.0), (1, 0.0), (2, 0.05), (11, 0.5), (601, 30.0), (100_000, 30.0)],
+)
+def test_the_ramp_grows_with_what_waits_up_to_its_whole_length(waiting, ramp):
+    assert POLICY.ramp_for(waiting) == timedelta(seconds=ramp)
+
+
+@given(st.integers(1, 10**9))
+def test_a_place_on_the_ramp_lies_on_the_ramp_and_is_the_same_everywhere(number):
+    ticket, ramp = waiting(number), timedelta(seconds=30)
+    assert MIDNIGHT <= slot(ticket, MIDNIGHT, ramp) < MIDNIGHT + ramp
+    assert slot(ticket, MIDNIGHT, ramp) == slot(ticket, MIDNIGHT, ramp)
+
+
+# a pass
+
+
+def passed(tickets, *limits, most=150, used=0, reserved=0, ramp=timedelta(0), now=MONDAY):
+    """Pass over a line until it is looked at to its end: the ids that start, in order, and how many slices it took."""
+    tallies = [Tally(1, limits[0], "", TODAY, used=used, reserved=reserved, ramp=ramp)]
+    board = a_board(*limits, now=now, tallies=tallies)
+    line = Line(tickets, board.bindings, share_label="team")
+    keys, shadows, started, slices = dict.fromkeys(line.groups(None), 0), {}, [], 0
+    while keys:
+        done = wake(
+            line,
+            Rooms(board, {}, line=line),
+            keys,
+            running={},
+            policy=POLICY,
+            present=set(),
+            most=most,
+            shadows=shadows,
+        )
+        started += [ticket.id for ticket, _ in done.verdicts if ticket.id not in line]
+        keys, shadows, slices = done.rest, done.shadows, slices + 1
+        assert slices <= len(tickets) + 2
+    return started, slices
+
+
+@pytest.mark.parametrize(
+    ("tickets", "used", "reserved", "ids"),
+    [
+        pytest.param(
+            [waiting(1, tokens=60), waiting(2, tokens=60)], 0, 0, [1], id="the first takes what the second lacks"
+        ),
+        pytest.param(
+            [waiting(1, tokens=60, minutes=1), waiting(2, tokens=30)],
+            50,
+            0,
+            [2],
+            id="who waits for the reset is passed by a smaller one",
+        ),
+        pytest.param(
+            [waiting(1, tokens=60, minutes=1), waiting(2, tokens=30)],
+            0,
+            50,
+            [],
+            id="who waits for running work is not",
+        ),
+        pytest.param(
+            [waiting(1, tokens=60, minutes=1, team="x"), waiting(2, tokens=30, team="y")],
+            0,
+            50,
+            [],
+            id="nor by another share",
+        ),
+        pytest.param(
+            [waiting(1, tokens=60, minutes=120, priority=LOW), waiting(2, tokens=30, priority=HIGH)],
+            0,
+            50,
+            [2],
+            id="more important work passes all the same",
+        ),
+        pytest.param(
+            [waiting(1, tokens=60, minutes=1), waiting(2, tokens=30, minutes=1), waiting(3, tokens=10)],
+            45,
+            0,
+            [2, 3],
+            id="several may pass",
+        ),
+        pytest.param(
+            [waiting(1, tokens=0), waiting(2, tokens=0)], 100, 0, [1, 2], id="what needs nothing fits anywhere"
+        ),
+    ],
+)
+def test_who_goes_now(tickets, used, reserved, ids):
+    assert passed(tickets, a_limit(), used=used, reserved=reserved)[0] == ids
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 150, 10_000])
+def test_however_thin_the_slices_the_same_tickets_start(most):
+    tickets = [waiting(number, tokens=60, minutes=1, team="xyz"[number % 3]) for number in range(1, 200)]
+    tickets += [waiting(200, tokens=20, team="x"), waiting(201, tokens=20, team="y"), waiting(202, tokens=20, team="z")]
+    started, slices = passed(tickets, a_limit(), most=most, used=50)
+    assert (started, slices <= 203 // most + 2) == ([200, 201], True)
+
+
+@given(TICKETS, st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
+def test_a_pass_never_starts_more_than_fits(tickets, most, used, reserved):
+    started, _ = passed(tickets, a_limit(), a_concurrency_limit(5), most=most, used=used, reserved=reserved)
+    taken = sum(ticket.estimate.reserve.tokens for ticket in tickets if ticket.id in started)
+    assert len(started) <= 5
+    assert not taken or used + reserved + taken <= 100
+
+
+@given(TICKETS, st.integers(0, 60))
+def test_a_pass_leaves_nobody_first_who_fits(tickets, used):
+    """Whoever is first in order starts, unless it does not fit beside what is spent."""
+    started, _ = passed(tickets, a_limit(), used=used)
+    ordered = order(tickets, {}, POLICY, now=MONDAY)
+    above = (
+        sum(t.estimate.reserve.tokens for t in ordered[1:] if t.priority.rank < ordered[0].priority.rank)
+        if ordered
+        else 0
+    )
+    if ordered and used + ordered[0].estimate.reserve.tokens + above <= 100:
+        assert ordered[0].id in started
+
+
+def test_a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice():
+    team = a_concurrency_limit(0, match=match_of({"team": "x"}))
+    tickets = [waiting(number, minutes=5, team="x") for number in range(1, 10_001)] + [waiting(20_000, team="y")]
+    assert passed(tickets, a_limit(), team) == ([20_000], 1)
+
+
+def test_what_starts_later_on_the_ramp_keeps_its_room():
+    tickets = [waiting(number, tokens=30, minutes=60 * 16 + 10 - number) for number in range(1, 9)]
+    ramp, now = timedelta(seconds=30), MONDAY
+    board_start = TODAY.starts_at
+    started, _ = passed(tickets, a_limit(), ramp=ramp, now=board_start + ramp / 2)
+    early = [ticket.id for ticket in tickets if slot(ticket, board_start, ramp) <= board_start + ramp / 2]
+    assert now > board_start
+    assert set(started) == set(early) & {1, 2, 3}
+
+
+def test_the_line_counts_what_waits():
+    board = a_board(a_limit(), a_limit(id="team", per="team"))
+    line = Line(
+        [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], board.bindings, share_label="team"
+    )
+    line.add(waiting(3, team="x", tokens=5))
+    line.remove(1)
+    assert (len(line), line.sums("day"), line.sums("team/x"), line.least("day")) == (2, [0, 30, 5, 0], [0, 0, 5, 0], 5)
+    assert [line.place(number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]

@@ -1,0 +1,24 @@
+"""Worlds for the journeys."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quota_scheduler.core.limits import Limit
+from tests.service.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Make a world with these limits, closed at the end."""
+    made = []
+
+    def make(*limits: Limit, **terms: Any) -> World:
+        made.append(World(tmp_path, *limits, **terms))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.store.close()

@@ -1,0 +1,195 @@
+"""The journeys on a real database with a clock that is set: what every case of record and cycle happens in."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from quota_scheduler.core.admission import Defer, Reject
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.requests import Answer, Answered, Read, Refused, Release, Renew, Request, Submit, Withdraw
+from quota_scheduler.core.tickets import Lease
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service import cycle, doctor, record
+from quota_scheduler.store import Store, ledger, tickets, windows
+from quota_scheduler.store.counters import all_counters
+from tests.builders import MONDAY, a_report, a_ticket
+from tests.fakes import FixedClock
+
+
+@cache
+def empty_database() -> bytes:
+    """A database that has been migrated and holds nothing: copied, it saves every case the migrations."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "quota.db"
+        Store(path).close()
+        return path.read_bytes()
+
+
+class World:
+    """A service without its doors. After every journey the doctor looks at it and finds nothing wrong."""
+
+    def __init__(self, folder: Path, *limits: Limit, now: datetime = MONDAY, **terms: Any) -> None:
+        self.path, self.clock, self.limits, self._terms = folder / "quota.db", FixedClock(now), limits, terms
+        self.path.write_bytes(empty_database())
+        self.open()
+
+    def open(self) -> None:
+        """Begin, or begin again after ``kill``."""
+        self.store = Store(self.path, clock=self.clock)
+        self.terms = cycle.Terms(self.limits, **self._terms)
+        with self.store.transaction() as tx:
+            windows.adapt(tx, self.limits)
+
+    def kill(self) -> None:
+        """Lose everything that is not on the disk."""
+        self.store.close()
+        self.open()
+
+    def change(self, *limits: Limit) -> None:
+        """Start anew with other limits."""
+        self.limits = limits
+        self.kill()
+
+    def wait(self, by: timedelta) -> None:
+        """Let time pass, and the clock ask for what has fallen due."""
+        self.clock.advance(by)
+        self.cycle()
+
+    def until(self, at: datetime) -> None:
+        """Let time pass up to an instant."""
+        self.wait(at - self.clock.at)
+
+    # the journeys
+
+    def run(self, *requests: Request) -> cycle.Answered:
+        """One cycle for a batch of requests."""
+        try:
+            with self.store.transaction() as tx:
+                done = cycle.run(tx, requests, self.terms)
+        except BaseException:
+            self.terms.forget()
+            raise
+        self.check()
+        return done
+
+    def cycle(self, *requests: Request) -> Sequence[Answer]:
+        """The answers of one cycle."""
+        return self.run(*requests).answers
+
+    def ask(self, request: Request) -> Answered:
+        """One request that is not refused."""
+        (answer,) = self.cycle(request)
+        assert isinstance(answer, Answered), answer
+        return answer
+
+    def submit(self, tokens: int = 10, **changes: Any) -> Answered:
+        """Ask to run; a key of its own unless one is named."""
+        return self.ask(self.a_submit(tokens, **changes))
+
+    def a_submit(self, tokens: int = 10, **changes: Any) -> Submit:
+        """A request to run, as of now."""
+        self._keys = getattr(self, "_keys", 0) + 1
+        return Submit(a_ticket(tokens, at=self.clock.at, **({"key": f"key-{self._keys}"} | changes)))
+
+    def read(self, answer: Answered) -> Answered:
+        """Look at a ticket, which claims an offer."""
+        return self.ask(Read(answer.ticket.id))
+
+    def renew(self, held: Answered, used: int | None = None, **changes: Any) -> Answered:
+        """A heartbeat."""
+        return self.ask(self.a_renew(held, used, **changes))
+
+    def a_renew(self, held: Answered, used: int | None = None, **changes: Any) -> Renew:
+        """A heartbeat to put into a batch."""
+        return Renew(held.ticket.id, fence(held), None if used is None else a_report(used), **changes)
+
+    def release(self, held: Answered, used: int | None = None, **changes: Any) -> Answered:
+        """The end of a run."""
+        return self.ask(self.a_release(held, used, **changes))
+
+    def a_release(self, held: Answered, used: int | None = None, **changes: Any) -> Release:
+        """The end of a run to put into a batch."""
+        return Release(held.ticket.id, fence(held), None if used is None else a_report(used), **changes)
+
+    def withdraw(self, answer: Answered) -> Answered:
+        """Give a ticket up."""
+        return self.ask(Withdraw(answer.ticket.id))
+
+    def record(self, *events: UsageEvent) -> record.Recorded:
+        """Usage that a source has read."""
+        with self.store.transaction() as tx:
+            done = record.record_usage(tx, events, self.limits)
+        self.check()
+        return done
+
+    # what can be seen
+
+    def check(self) -> None:
+        """Nothing is wrong: counters add up to the ledger and the reservations, and the line to the tickets."""
+        with self.store.transaction() as tx:
+            wrong = [finding for finding in doctor.examine(tx, self.limits) if finding.wrong]
+            waiting = sorted(ticket.id for ticket in tickets.waiting(tx))
+        assert wrong == []
+        memory = self.terms.memory
+        assert memory is None or sorted(ticket.id for ticket in memory.line) == waiting
+
+    def windows(self, *, closed: bool = False) -> dict[str, tuple[int, int, int]]:
+        """(used, reported, reserved) of the open windows by instance; of the newest closed ones if asked."""
+        sql = "SELECT rule, value, used, reported, reserved FROM windows WHERE closed = ? ORDER BY starts_at"
+        with self.store.transaction() as tx:
+            return {"/".join(filter(None, row[:2])): row[2:] for row in tx.rows(sql, (int(closed),))}
+
+    def spans(self, rule: str) -> list[tuple[datetime, datetime, int]]:
+        """(start, end, used) of every window of a limit, oldest first."""
+        limits = [limit for limit in self.limits if limit.id == rule]
+        with self.store.transaction() as tx:
+            board = windows.load(tx, limits, since=datetime(2000, 1, 1, tzinfo=self.clock.at.tzinfo))
+        return [(t.window.starts_at, t.window.ends_at, t.used) for t in board.all() if t.window]
+
+    def ledger(self) -> dict[str, int]:
+        """Tokens of every event by key."""
+        with self.store.transaction() as tx:
+            events = ledger.between(
+                tx, datetime(2000, 1, 1, tzinfo=MONDAY.tzinfo), datetime(2100, 1, 1, tzinfo=MONDAY.tzinfo)
+            )
+        return {event.key: event.usage.tokens for event in events}
+
+    def tickets(self) -> dict[str, str]:
+        """The state of every ticket by key."""
+        with self.store.transaction() as tx:
+            return dict(tx.rows("SELECT key, state FROM tickets ORDER BY id"))
+
+    def counter(self, name: str) -> dict[tuple[str, ...], int]:
+        """A counter by labels."""
+        with self.store.transaction() as tx:
+            return {each.labels: each.value for each in all_counters(tx) if each.name == name}
+
+
+def fence(held: Answered) -> int:
+    """The fence of a lease that was granted."""
+    assert held.ticket.lease is not None, held.ticket
+    return held.ticket.lease.fence
+
+
+def lease(held: Answered) -> Lease:
+    """The lease of a ticket that runs or ran."""
+    assert held.ticket.lease is not None
+    return held.ticket.lease
+
+
+def said(answer: Answer) -> tuple[str, ...]:
+    """An answer in a few words: the verdict or refusal and its reason, else how the ticket was closed."""
+    if isinstance(answer, Refused):
+        return "refused", answer.refusal.value
+    match answer.verdict:
+        case Defer(_, reason):
+            return "defer", reason.value
+        case Reject(reason):
+            return "reject", reason.value
+        case None:
+            return "closed", answer.ticket.outcome.value if answer.ticket.outcome else ""
+        case _:
+            return ("admit",)

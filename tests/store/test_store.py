@@ -1,0 +1,190 @@
+"""The store: whose file it is, who may write it, and what a transaction promises."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
+from quota_scheduler.store import Store, counters, engine, read_only
+from tests.builders import HOUR, MONDAY
+from tests.fakes import FixedClock
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "down" / "quota.db"
+
+
+def test_a_new_database_is_made_with_the_folders_it_needs_and_opens_again(path):
+    for _ in range(2):
+        with Store(path) as store, store.transaction() as tx:
+            assert tx.scalar("PRAGMA application_id") == engine.APPLICATION_ID
+            assert tx.scalar("PRAGMA journal_mode") == "wal"
+            assert tx.scalar("PRAGMA synchronous") == 2
+            assert tx.scalar("PRAGMA foreign_keys") == 1
+
+
+def test_a_transaction_has_one_now(path):
+    clock = FixedClock(MONDAY)
+    with Store(path, clock=clock) as store, store.transaction() as tx:
+        clock.advance(HOUR)
+        assert tx.now == MONDAY
+
+
+def fail_half_way(store):
+    with store.transaction() as tx:
+        counters.remember(tx, "a", "1")
+        raise ZeroDivisionError
+
+
+def test_what_fails_half_way_leaves_nothing(path):
+    with Store(path) as store:
+        with pytest.raises(ZeroDivisionError):
+            fail_half_way(store)
+        with store.transaction() as tx:
+            assert counters.fact(tx, "a") is None
+
+
+def test_a_reader_sees_what_is_committed_and_cannot_write(path):
+    with Store(path) as store:
+        with store.transaction() as tx:
+            counters.remember(tx, "a", "1")
+        with store.transaction() as tx:
+            counters.remember(tx, "a", "2")
+            with store.reading() as other:
+                assert counters.fact(other, "a") == "1"
+        with store.reading() as other:
+            assert counters.fact(other, "a") == "2"
+        with pytest.raises(Exception, match="readonly database"), read_only(path) as other:
+            counters.remember(other, "a", "3")
+
+
+def test_a_second_writer_is_told_who_holds_the_file(path):
+    with Store(path):
+        with pytest.raises(DatabaseBusy, match=rf"quota.db is in use by process {os.getpid()}: stop it"):
+            Store(path)
+        with read_only(path) as tx:
+            assert tx.scalar("SELECT count(*) FROM tickets") == 0
+    Store(path).close()
+
+
+def test_what_was_committed_survives_a_killed_process(path):
+    script = (
+        "import os, sys; from pathlib import Path; from quota_scheduler.store import Store, counters\n"
+        "store = Store(Path(sys.argv[1]))\n"
+        "with store.transaction() as tx: counters.remember(tx, 'a', '1')\n"
+        "with store.transaction() as tx:\n"
+        "    counters.remember(tx, 'a', '2'); os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert done.returncode == -9
+    with Store(path) as store, store.transaction() as tx:
+        assert counters.fact(tx, "a") == "1"
+
+
+def a_foreign_database(path):
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA application_id = 7")
+        other.execute("CREATE TABLE theirs (id)")
+
+
+def a_newer_database(path):
+    Store(path).close()
+    with sqlite3.connect(path) as newer:
+        (table,) = newer.execute("SELECT name FROM sqlite_master WHERE name LIKE '%migration%'").fetchone()
+        columns = [row[1] for row in newer.execute(f"PRAGMA table_info({table})")]
+        row = list(newer.execute(f"SELECT * FROM {table}").fetchone())
+        row[columns.index("name")] = "9999_later"
+        if "id" in columns:
+            row[columns.index("id")] = 9999
+        newer.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        pytest.param(
+            lambda path: path.write_text("hello, this is no database " * 10), NotOurDatabase,
+            "is not a Quota Scheduler database; name another file with --database", id="a text",
+        ),
+        pytest.param(a_foreign_database, NotOurDatabase, "is not a Quota Scheduler database", id="another program's"),
+        pytest.param(
+            a_newer_database, NotOurDatabase, "was written by a newer version .schema 9999_later.: update this program",
+            id="a newer version's",
+        ),
+        pytest.param(Path.mkdir, StoreError, "cannot read", id="a folder"),
+    ],
+)  # fmt: skip
+def test_what_is_not_ours_is_refused_and_left_alone(tmp_path, make, error, says):
+    path = tmp_path / "quota.db"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(error, match=says):
+        Store(path)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    Store(path).close()  # the right to write it was given back
+
+
+def test_an_empty_file_becomes_ours(tmp_path):
+    path = tmp_path / "quota.db"
+    path.touch()
+    Store(path).close()
+    engine.check_ours(path)
+
+
+def test_reading_what_is_not_there_says_what_to_do(path):
+    with pytest.raises(StoreError, match=r"no database at .*quota\.db: start the service once"), read_only(path):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot create .*lock: .*; choose another place with --database"):
+        Store(tmp_path / "file" / "quota.db")
+
+
+def test_a_copied_database_opens_elsewhere(tmp_path):
+    with Store(tmp_path / "a.db") as store, store.transaction() as tx:
+        counters.remember(tx, "a", "1")
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    with read_only(tmp_path / "b.db") as tx:
+        assert counters.fact(tx, "a") == "1"
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///quota.db", "/etc/quota/quota.db"),
+        ("sqlite:///sub/quota.db", "/etc/quota/sub/quota.db"),
+        ("sqlite:////var/lib/quota.db", "/var/lib/quota.db"),
+        ("sqlite:///my%20file.db", "/etc/quota/my file.db"),
+    ],
+    ids=["beside the config", "in a folder beside it", "absolute", "with a space"],
+)
+def test_where_an_address_points(url, path):
+    assert engine.sqlite_path(url, base=Path("/etc/quota")) == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite://host/quota.db", "quota.db", "postgresql:///quota", "sqlite:///"]
+)
+def test_what_is_no_address(url):
+    with pytest.raises(StoreError, match=r"write sqlite:///file\.db"):
+        engine.sqlite_path(url, base=Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [("database or disk is full", True), ("disk I/O error", True), ("attempt to write a readonly database", True),
+     ("UNIQUE constraint failed", False)],
+)  # fmt: skip
+def test_a_full_disk_is_told_from_other_failures(text, full):
+    assert engine.is_disk_full(sqlite3.OperationalError(text)) is full

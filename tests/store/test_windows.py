@@ -1,0 +1,193 @@
+"""Windows and reservations in the database: the board there and back, and limits that change."""
+
+import pytest
+
+from quota_scheduler.core.board import Binding, Tally
+from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.windows import Calendar, Every, Window
+from quota_scheduler.store import Store, tickets, windows
+from tests.builders import (
+    DAY,
+    HOUR,
+    MIDNIGHT,
+    MINUTE,
+    MONDAY,
+    a_concurrency_limit,
+    a_limit,
+    a_run_cap,
+    a_session_limit,
+    a_ticket,
+    a_usage_event,
+    some_labels,
+)
+from tests.fakes import FixedClock
+
+LIMITS = (a_limit(), a_session_limit(), a_concurrency_limit(3), a_run_cap(), a_limit(id="team", per="team"))
+TODAY = Window(MIDNIGHT - DAY, MIDNIGHT)
+
+
+@pytest.fixture
+def clock():
+    return FixedClock(MONDAY)
+
+
+@pytest.fixture
+def store(tmp_path, clock):
+    with Store(tmp_path / "quota.db", clock=clock) as opened:
+        with opened.transaction() as tx:
+            windows.adapt(tx, LIMITS)
+            tickets.save(tx, [a_ticket(number=1), a_ticket(number=2)], {}, new=1)
+        yield opened
+
+
+def load(store, *limits, **more):
+    with store.transaction() as tx:
+        return windows.load(tx, limits or LIMITS, **more)
+
+
+def save(store, board):
+    with store.transaction() as tx:
+        windows.save(tx, board)
+
+
+def filled(store):
+    """A board with usage in three limits and a reservation in each of them and in a lease, saved."""
+    board = load(store)
+    board.book(None, a_usage_event(10, team="growth"), leased=False)
+    for binding in board.bindings(some_labels(team="growth")):
+        board.update(board.reserve(1, binding, 40, running=True), reported=15, ledgered=5)
+    save(store, board)
+    return board
+
+
+def seen(board):
+    held = [each for row in board.reservations.values() for each in row]
+    return sorted(board.all(), key=lambda tally: tally.id), sorted(held, key=lambda each: (each.ticket, each.window))
+
+
+def test_a_board_comes_back_as_it_was(store):
+    board = filled(store)
+    assert seen(load(store)) == seen(board)
+
+
+def test_saving_what_did_not_change_writes_nothing(store):
+    filled(store)
+    board = load(store)
+    with store.transaction() as tx:
+        before = tx.scalar("SELECT total_changes()")
+        windows.save(tx, board)
+        assert tx.scalar("SELECT total_changes()") == before
+
+
+def test_new_windows_get_their_ids_and_reservations_follow(store):
+    board = filled(store)
+    assert all(tally.id > 0 for tally in board.all())
+    assert {held.window for held in board.reservations[1]} == {tally.id for tally in board.all()}
+
+
+def test_closed_windows_come_only_when_asked_for(store, clock):
+    filled(store)
+    clock.at = MIDNIGHT + HOUR
+    board = load(store)
+    for held in list(board.open_reservations(1)):
+        board.update(held, open=False)
+    board.roll()
+    save(store, board)
+    open_now = {(tally.instance, tally.closed) for tally in load(store).all()}
+    assert open_now == {("day", False), ("leases", False), ("team/growth", False)}
+    with_closed = {tally.instance for tally in load(store, since=MONDAY).all() if tally.closed}
+    assert with_closed == {"day", "session", "team/growth"}
+    assert not any(tally.closed for tally in load(store, since=MIDNIGHT).all())
+
+
+def test_a_closed_window_in_which_a_lease_still_holds_comes_with_it(store, clock):
+    filled(store)
+    clock.at = MIDNIGHT + HOUR
+    board = load(store)
+    board.roll()
+    save(store, board)
+    found = load(store, tickets=[1])
+    assert [(tally.window.starts_at, tally.closed) for tally in found.tallies["day"]] == [
+        (TODAY.starts_at, True), (MIDNIGHT, False),
+    ]  # fmt: skip
+    assert [held.window for held in found.open_reservations(1)] == sorted(h.window for h in found.open_reservations(1))
+
+
+def test_only_the_reservations_of_named_tickets_and_of_ended_windows_are_loaded(store, clock):
+    board = filled(store)
+    board.reserve(2, Binding(LIMITS[0], ""), 5, running=True)
+    save(store, board)
+    assert set(load(store).reservations) == {1, 2}
+    assert set(load(store, tickets=[2]).reservations) == {2}
+    assert set(load(store, tickets=[]).reservations) == set()
+    clock.at = MIDNIGHT
+    assert set(load(store, tickets=[]).reservations) == {1, 2}
+
+
+def test_windows_of_limits_that_are_not_configured_stay_away(store):
+    filled(store)
+    assert {tally.instance for tally in load(store, a_limit()).all()} == {"day"}
+
+
+def test_calendar_windows_are_opened_for_what_is_asked_and_sessions_are_not(store):
+    with store.transaction() as tx:
+        board = windows.load(tx, LIMITS)
+        windows.open_for(tx, board, [some_labels(team="x"), some_labels(team="x"), some_labels(team="y")])
+    assert [(tally.instance, tally.window) for tally in board.all()] == [
+        ("day", TODAY), ("team/x", TODAY), ("team/y", TODAY),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_every_window_has_been_reserved_in_or_not(store, number):
+    board = filled(store)
+    with store.transaction() as tx:
+        tally = list(board.all())[number]
+        assert windows.was_reserved(tx, tally.id) is True
+        assert windows.was_reserved(tx, 10_000 + number) is False
+
+
+@pytest.mark.parametrize(
+    ("limits", "ended", "reason"),
+    [
+        pytest.param(LIMITS, [], None, id="the same limits"),
+        pytest.param(
+            (a_limit(7, mode=Mode.WARN), *LIMITS[1:]), [], None, id="another amount or mode changes nothing here"
+        ),
+        pytest.param((a_limit(match=match_of({"team": "x"})), *LIMITS[1:]), ["day"], "redefined", id="another scope"),
+        pytest.param(
+            (a_limit(schedule=Calendar(Every.DAY, "Europe/Berlin")), *LIMITS[1:]),
+            ["day"],
+            "redefined",
+            id="another zone",
+        ),
+        pytest.param((a_limit(mode=Mode.OFF), *LIMITS[1:]), ["day"], "redefined", id="off: it counts nothing any more"),
+        pytest.param(LIMITS[1:], ["day"], "removed", id="a limit that is gone"),
+    ],
+)
+def test_limits_that_change(store, clock, limits, ended, reason):
+    filled(store)
+    clock.advance(MINUTE)
+    with store.transaction() as tx:
+        assert windows.adapt(tx, limits) == ended
+        closed = tx.rows(
+            "SELECT rule, end_reason, reserved, reported, ends_at > starts_at FROM windows WHERE closed = 1"
+        )
+        held = tx.scalar("SELECT count(*) FROM reservations WHERE open = 1")
+        assert windows.adapt(tx, limits) == []
+    assert closed == [(rule, reason, 0, 0, 1) for rule in ended]
+    assert held == 4 - len(ended)
+
+
+def test_values_with_open_windows_are_known(store):
+    filled(store)
+    with store.transaction() as tx:
+        assert (windows.known_values(tx, "team"), windows.known_values(tx, "none")) == (["growth"], [])
+
+
+def test_what_would_be_less_than_nothing_is_refused_by_the_database(store):
+    board = load(store)
+    board.add(Tally(0, LIMITS[0], "", TODAY, used=-1))
+    with pytest.raises(Exception, match="CHECK constraint failed: used >= 0"):
+        save(store, board)
