@@ -26,9 +26,8 @@ from concurrent.futures import Future
 from pathlib import Path
 
 CLIENTS = 64
-BODY = (
-    '{{"key":"{key}","labels":{{"provider":"anthropic","team":"t{team}"}},"class":"low","estimate":{{"input":100,"output":900}}}}'
-)
+LABELS = '"labels":{{"provider":"anthropic","team":"t{team}"}}'
+BODY = '{{"key":"{key}",' + LABELS + ',"class":"low","estimate":{{"input":100,"output":900}}}}'
 CONFIG = """
 sources: {claude_code: {enabled: false}}
 limits:
@@ -53,7 +52,11 @@ def serve(variant: str, port: int, folder: Path) -> None:
     if variant == "single":
         writer.MOST_AT_ONCE = 1
     (folder / "quota.yaml").write_text(CONFIG)
-    config = load(folder / "quota.yaml", {"HOME": str(folder)}, {"listen": f"127.0.0.1:{port}", "database": f"sqlite:///{folder}/q.db"})
+    config = load(
+        folder / "quota.yaml",
+        {"HOME": str(folder)},
+        {"listen": f"127.0.0.1:{port}", "database": f"sqlite:///{folder}/q.db"},
+    )
     where = server.listen(config.listen)
     service = Service(config)
     service.start()
@@ -72,8 +75,10 @@ def serve_bare(port: int, folder: Path) -> None:
 
     def work() -> None:
         db = sqlite3.connect(folder / "bare.db", isolation_level=None, check_same_thread=False)
-        db.executescript("PRAGMA journal_mode=wal; PRAGMA synchronous=full; CREATE TABLE c (id, r); INSERT INTO c VALUES (1, 0);"
-                         "CREATE TABLE t (id INTEGER PRIMARY KEY, key TEXT UNIQUE, body TEXT)")
+        db.executescript(
+            "PRAGMA journal_mode=wal; PRAGMA synchronous=full; CREATE TABLE c (id, r); INSERT INTO c VALUES (1, 0);"
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, key TEXT UNIQUE, body TEXT)"
+        )
         while True:
             batch = [lines.get()]
             with contextlib.suppress(queue.Empty):
@@ -115,7 +120,9 @@ class Client(asyncio.Protocol):
     def send(self) -> None:
         self.sent = time.perf_counter()
         body = self.load.body()
-        self.transport.write(b"POST /v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        self.transport.write(
+            b"POST /v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -190,7 +197,8 @@ def running(variant: str):
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, __file__, "--serve", variant, "--port", str(port), "--folder", folder],
-            env={**os.environ, "HOME": folder}, stderr=subprocess.DEVNULL,
+            env={**os.environ, "HOME": folder},
+            stderr=subprocess.DEVNULL,
         )
         try:
             for _ in range(200):
@@ -211,8 +219,12 @@ def fill(port: int, count: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port)
     for start in range(0, count, 500):
         many = [
-            {"key": f"w{start + n}", "labels": {"provider": "anthropic", "team": "waits"}, "class": "low",
-             "estimate": {"tokens": 999 if start + n else 1000}}
+            {
+                "key": f"w{start + n}",
+                "labels": {"provider": "anthropic", "team": "waits"},
+                "class": "low",
+                "estimate": {"tokens": 999 if start + n else 1000},
+            }
             for n in range(500)
         ]
         connection.request("POST", "/v1/tickets", json.dumps(many))
@@ -242,7 +254,8 @@ def main() -> None:
                 asyncio.run(load.run(port, given.seconds))
                 assert not load.bad, load.bad[0][:300]
                 found.append(len(load.latencies) / given.seconds)
-                print(f"{variant:8} {found[-1]:8.0f}/s   p50 {load.quantile(0.5):6.1f} ms   p99 {load.quantile(0.99):6.1f} ms")
+                middle, tail = load.quantile(0.5), load.quantile(0.99)
+                print(f"{variant:8} {found[-1]:8.0f}/s   p50 {middle:6.1f} ms   p99 {tail:6.1f} ms")
     for other in ("single", "bare"):
         ratios = [a / b for a, b in zip(rates["service"], rates[other], strict=True)]
         print(f"service / {other}: {statistics.median(ratios):.2f}  (of {', '.join(f'{r:.2f}' for r in ratios)})")
@@ -255,7 +268,8 @@ def main() -> None:
                 load = Load(rate=given.rate)
                 asyncio.run(load.run(port, given.seconds))
                 p99s.append(load.quantile(0.99))
-        print(f"{given.rate:.0f}/s with {waiting} waiting: p99 {statistics.median(p99s):.1f} ms (of {', '.join(f'{p:.1f}' for p in p99s)})")
+        each = ", ".join(f"{p99:.1f}" for p99 in p99s)
+        print(f"{given.rate:.0f}/s with {waiting} waiting: p99 {statistics.median(p99s):.1f} ms (of {each})")
 
 
 if __name__ == "__main__":

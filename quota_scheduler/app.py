@@ -93,6 +93,7 @@ class Service:
             held = operate.held_because(tx)
         self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))
         self.terms.models, self.terms.reprice = config.models.fallback, self._with_model
+        self.terms.marks = config.rules
         self.writer = Writer(self.store, self.terms, told=self._told)
         self.ingests = self._ingests()
         self.terms.catching_up = frozenset(each.provider for each in self.ingests)
@@ -103,6 +104,7 @@ class Service:
             targets=self.notifier.receivers,
             sources=self._source_readings,
             high_usage_run=config.high_usage_run,
+            marks=config.rules,
         )
         self.recompute.outlooks.update(outlooks)
         self.deliverer = Deliverer(self.store, self.notifier, self.notifier.targets, observe=self._attempted)
@@ -201,6 +203,7 @@ class Service:
         self.config = replace(fresh, **{name: getattr(self.config, name) for name in RESTART})
         self.tokens, self.terms.policy = Tokens(fresh.tokens), queue_policy(fresh)
         self.recompute.rules = rules
+        self.terms.marks = self.recompute.forecasting.marks = fresh.rules
         self.refresh_limits()
         log.info("config.reloaded limits=%d", len(self.terms.limits))
 

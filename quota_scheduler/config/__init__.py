@@ -26,7 +26,6 @@ from quota_scheduler.config.tree import (
     Models,
     Receiver,
     Role,
-    Rules,
     Sources,
 )
 from quota_scheduler.errors import ConfigError
@@ -40,7 +39,6 @@ __all__ = [
     "Models",
     "Receiver",
     "Role",
-    "Rules",
     "Sources",
     "default_config",
     "load",

@@ -32,6 +32,7 @@ from quota_scheduler.config.scalars import (
 )
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.marks import Marks
 from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
@@ -183,14 +184,14 @@ def _models(top: Fields) -> tree.Models:
         return tree.Models(fallback=models.several("fallback", text))
 
 
-def _rules(top: Fields) -> tree.Rules:
+def _rules(top: Fields) -> Marks:
     with top.section("rules") as rules:
         before = len(top.problems)
-        default = tree.Rules()
+        default = Marks()
         given: dict[str, Any] = {
-            f.name: rules.read(f.name, _rule(f.name), getattr(default, f.name)) for f in fields(tree.Rules)
+            f.name: rules.read(f.name, _rule(f.name), getattr(default, f.name)) for f in fields(Marks)
         }
-        found = tree.Rules(**given)
+        found = Marks(**given)
         for names in SHARES_IN_ORDER if len(top.problems) == before else ():
             values = [given[name] for name in names]
             if values != sorted(values):

@@ -12,6 +12,7 @@ from pathlib import Path
 from quota_scheduler.core.alert_values import Severity
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.marks import Marks
 from quota_scheduler.core.pricing import OwnPrice
 
 
@@ -93,21 +94,6 @@ class Models:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Numbers of the built-in rules; shares are 0-1. Sources of the defaults: docs/reference/config.md."""
-
-    risk_medium: float = 0.70
-    risk_high: float = 0.85
-    risk_critical: float = 0.95
-    optimization_balanced: float = 0.60
-    optimization_aggressive: float = 0.30
-    optimization_emergency: float = 0.10
-    seed_normal: float = 0.80
-    seed_stop: float = 0.90
-    spike_factor: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be configured.
 
@@ -131,7 +117,7 @@ class Config:
     metrics_auth: bool
     prices: Mapping[str, OwnPrice]
     models: Models
-    rules: Rules
+    rules: Marks
     tick_seconds: float
     claim_within: timedelta
     aging_step: timedelta

@@ -20,10 +20,6 @@ from quota_scheduler.core.rooms import Room, Rooms, need
 from quota_scheduler.core.tickets import Reason, Ticket
 from quota_scheduler.core.units import Unit
 
-SEED_STOP = 0.90
-"""Seed policy: automation stops at this share used, and low waits when more than it is projected."""
-SEED_NORMAL = 0.80
-"""Seed policy: normal work waits too from this share used."""
 RETRY = timedelta(seconds=60)
 """How far ahead ``until`` lies when nothing but the next look can tell: a lease to end, a source to catch up."""
 
@@ -53,15 +49,15 @@ def _short_of(tally: Tally, ceiling: int) -> Reason:
 def _seed_waits(room: Room, priority: Priority) -> Reason | None:
     """The founding documents' thresholds: by risk, projection, spike and usage."""
     if priority in (Priority.INTERACTIVE, Priority.HIGH):
-        stops = priority is Priority.HIGH and room.tally.spent >= SEED_STOP * room.tally.amount
+        stops = priority is Priority.HIGH and room.tally.spent >= room.marks.seed_stop * room.tally.amount
         return Reason.PAUSED if stops else None
     used, outlook = room.tally.spent / max(1, room.tally.amount), room.outlook
-    if used >= SEED_STOP:
+    if used >= room.marks.seed_stop:
         return Reason.PAUSED
-    if used >= SEED_NORMAL:
+    if used >= room.marks.seed_normal:
         return Reason.THROTTLED
     if priority is Priority.LOW and outlook:
-        risky = outlook.risk in ("high", "critical") or outlook.projected_ratio > SEED_STOP or outlook.spike
+        risky = outlook.risk in ("high", "critical") or outlook.projected_ratio > room.marks.seed_stop or outlook.spike
         return Reason.THROTTLED if risky else None
     return None
 

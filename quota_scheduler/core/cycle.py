@@ -325,7 +325,7 @@ class Cycle:
             room for room in self.rooms.of(ticket) if room.tally.amount and room.binding.limit.unit is not Unit.LEASES
         ]
         left = [(r.allowance(self.now) - r.tally.spent - r.tally.reserved, r.tally.amount) for r in rooms]
-        return optimization_level(*min(left, key=lambda pair: pair[0] / pair[1], default=(1, 1)))
+        return optimization_level(*min(left, key=lambda pair: pair[0] / pair[1], default=(1, 1)), self.snap.marks)
 
 
 def _anew(known: Ticket, draft: Ticket) -> Ticket:

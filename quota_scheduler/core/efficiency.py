@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from statistics import median
 
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.readings import CacheReading
 from quota_scheduler.core.usage import Usage, total
 
@@ -36,7 +37,6 @@ class Optimization(StrEnum):
     EMERGENCY = "emergency"
 
 
-LEVEL_ABOVE = ((0.60, Optimization.MINIMAL), (0.30, Optimization.BALANCED), (0.10, Optimization.AGGRESSIVE))
 """Headroom ÷ amount above which a level applies; below all of them it is an emergency."""
 
 
@@ -66,10 +66,14 @@ ADVICE = {
 }
 
 
-def optimization_level(headroom: int, amount: int) -> Optimization:
+def optimization_level(headroom: int, amount: int, marks: Marks = DEFAULT) -> Optimization:
     """The level for what is left of a limit; an amount of 0 leaves nothing."""
     ratio = headroom / amount if amount > 0 else 0.0
-    return next((level for mark, level in LEVEL_ABOVE if ratio > mark), Optimization.EMERGENCY)
+    if ratio > marks.optimization_balanced:
+        return Optimization.MINIMAL
+    if ratio > marks.optimization_aggressive:
+        return Optimization.BALANCED
+    return Optimization.AGGRESSIVE if ratio > marks.optimization_emergency else Optimization.EMERGENCY
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from quota_scheduler.core.marks import DEFAULT, Marks
+
 DAY = timedelta(days=1)
 SPIKE_DAYS = 14
 
@@ -25,23 +27,22 @@ class Risk(StrEnum):
     CRITICAL = "critical"
 
 
-BANDS = ((Risk.LOW, 0.70), (Risk.MEDIUM, 0.85), (Risk.HIGH, 0.95))
 HYSTERESIS = 0.02
 
 
-def risk_band(p80_ratio: float | None, previous: Risk | str = Risk.UNKNOWN) -> Risk:
+def risk_band(p80_ratio: float | None, previous: Risk | str = Risk.UNKNOWN, *, marks: Marks = DEFAULT) -> Risk:
     """Return the band of ``p80_ratio`` (P80 at the reset ÷ amount), None when history is insufficient.
 
     A band is entered at its mark and left downwards only 2 points below it.
     """
     if p80_ratio is None:
         return Risk.UNKNOWN
-    fresh = _band(p80_ratio)
+    fresh = _band(p80_ratio, marks)
     order = list(Risk)
     before = order.index(Risk(previous))
     if order.index(fresh) >= before:
         return fresh
-    return order[min(before, order.index(_band(p80_ratio + HYSTERESIS)))]
+    return order[min(before, order.index(_band(p80_ratio + HYSTERESIS, marks)))]
 
 
 def is_spike(
@@ -50,8 +51,9 @@ def is_spike(
     step: timedelta,
     *,
     midnight: datetime | None = None,
+    factor: float = DEFAULT.spike_factor,
 ) -> bool:
-    """Tell whether today's usage so far is above twice what is usual at this time of day.
+    """Tell whether today's usage so far is above ``factor`` times what is usual at this time of day.
 
     Usual is the 80th percentile over the last 14 days of the usage between their start and the same
     time of day; False until 14 days have been seen. ``midnight`` is the instant today began where
@@ -71,8 +73,9 @@ def is_spike(
         share = min(1.0, max(0.0, (start - back * DAY + passed - at) / step)) if back else 1.0
         seen[back] += tokens * share
     usual = sorted(seen[1:])[round(0.8 * (SPIKE_DAYS - 1))]
-    return seen[0] > 2 * usual and seen[0] > 0
+    return seen[0] > factor * usual and seen[0] > 0
 
 
-def _band(ratio: float) -> Risk:
-    return next((name for name, mark in BANDS if ratio < mark), Risk.CRITICAL)
+def _band(ratio: float, marks: Marks) -> Risk:
+    bands = ((Risk.LOW, marks.risk_medium), (Risk.MEDIUM, marks.risk_high), (Risk.HIGH, marks.risk_critical))
+    return next((name for name, mark in bands if ratio < mark), Risk.CRITICAL)

@@ -13,6 +13,7 @@ from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
 from quota_scheduler.core.histories import Histories, Pairs
 from quota_scheduler.core.level import Level, LevelFacts, LevelState
 from quota_scheduler.core.limits import Limit, Mode
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import KNOTS, Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, TrackReading
@@ -34,6 +35,7 @@ def outlook(
     previous: str,
     zone: str,
     now: datetime,
+    marks: Marks = DEFAULT,
 ) -> Outlook:
     """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
 
@@ -44,16 +46,15 @@ def outlook(
         return Outlook(now, forecast.ends_at, observed)
     knots = tuple(tuple(each.rest(q) for q in KNOTS) if each else () for each in above)
     p80 = forecast.p80 / amount
-    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone)
-    return Outlook(
-        now, forecast.ends_at, observed, knots, str(risk_band(p80, previous)), forecast.expected / amount, spike
-    )
+    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=marks.spike_factor)
+    risk = str(risk_band(p80, previous, marks=marks))
+    return Outlook(now, forecast.ends_at, observed, knots, risk, forecast.expected / amount, spike)
 
 
-def is_spiking(history: Histories, now: datetime, zone: str) -> bool:
-    """Whether today, which began at midnight in ``zone``, has used twice what is usual at this time of day."""
+def is_spiking(history: Histories, now: datetime, zone: str, *, factor: float) -> bool:
+    """Whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
     midnight = Calendar(Every.DAY, zone).span(now)[0]
-    return is_spike(history.since(midnight - (SPIKE_DAYS + 1) * DAY), now, HOUR, midnight=midnight)
+    return is_spike(history.since(midnight - (SPIKE_DAYS + 1) * DAY), now, HOUR, midnight=midnight, factor=factor)
 
 
 def committed(tally: Tally, waiting: int, *, allowance: int) -> int:
@@ -176,7 +177,7 @@ def read_limit(
         ends_at=window.ends_at if window else None,
         level=level.level.value,
         risk=room.outlook.risk if room.outlook else "unknown",
-        optimization=optimization_level(allowance - tally.spent - tally.reserved, tally.amount).value,
+        optimization=optimization_level(allowance - tally.spent - tally.reserved, tally.amount, room.marks).value,
         estimated=tally.estimated,
         forecast=forecast,
         seed_forecast=known.seed,

@@ -16,6 +16,7 @@ from typing import Protocol
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.limits import Limit, Mode
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets import Ticket
@@ -66,6 +67,7 @@ class Room:
     shadow: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
     loan: int = 0
     catching_up: bool = False
+    marks: Marks = DEFAULT
     _allowance: tuple[Window | None, int] | None = None
 
     @property
@@ -143,8 +145,9 @@ class Rooms:
         *,
         line: Waiting | None = None,
         catching_up: frozenset[str] = frozenset(),
+        marks: Marks = DEFAULT,
     ) -> None:
-        self.board, self._outlooks, self._catching_up = board, outlooks, catching_up
+        self.board, self._outlooks, self._catching_up, self._marks = board, outlooks, catching_up, marks
         self.line: Waiting = line or NobodyWaits()
         self._rooms: dict[str, Room] = {}
         self._pools = {limit.id: limit for limit in board.limits}
@@ -168,7 +171,7 @@ class Rooms:
         if room is None:
             waiting = self.line.sums(binding.instance)
             tally = self.board.current(binding)
-            room = Room(binding, tally, self._outlooks.get(binding.instance), waiting)
+            room = Room(binding, tally, self._outlooks.get(binding.instance), waiting, marks=self._marks)
             self._rooms[binding.instance] = room
         elif room.tally.id == 0 or room.tally.closed:
             room.tally = self.board.current(binding)

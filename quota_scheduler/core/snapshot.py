@@ -10,6 +10,7 @@ from quota_scheduler.core.counting import Change, Identity, count_once
 from quota_scheduler.core.explain import Reprice
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.line import GroupKey, Line
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.rooms import Rooms, Shadow
@@ -62,6 +63,7 @@ class Snapshot:
     busy_until: Mapping[str, datetime] = field(default_factory=dict)
     models: Sequence[str] = ()
     reprice: Reprice = same
+    marks: Marks = DEFAULT
 
 
 @dataclass(slots=True)
@@ -91,7 +93,9 @@ class Work:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snap, self.board, self.line, self.now = snapshot, snapshot.board, snapshot.line, snapshot.now
-        self.rooms = Rooms(self.board, snapshot.outlooks, line=self.line, catching_up=snapshot.catching_up)
+        self.rooms = Rooms(
+            self.board, snapshot.outlooks, line=self.line, catching_up=snapshot.catching_up, marks=snapshot.marks
+        )
         self.out = Decided()
         self.touched: set[str] = set()
         self.stops: set[int] = set()

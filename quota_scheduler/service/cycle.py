@@ -17,6 +17,7 @@ from quota_scheduler.core.board import Board
 from quota_scheduler.core.explain import Reprice
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.line import GroupKey, Line
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
@@ -44,6 +45,7 @@ class Terms:
     busy_until: Mapping[str, datetime] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     reprice: Reprice = same
+    marks: Marks = DEFAULT
     memory: "Memory | None" = None
 
     def forget(self) -> None:
@@ -148,6 +150,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         busy_until=terms.busy_until,
         models=terms.models,
         reprice=terms.reprice,
+        marks=terms.marks,
         look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or LATEST) <= tx.now,
     )
 

@@ -16,6 +16,7 @@ from quota_scheduler.core.forecast import Buckets, Forecast, project_many
 from quota_scheduler.core.forecast_baselines import seed
 from quota_scheduler.core.histories import Book, Histories
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.track import Track
@@ -51,7 +52,8 @@ class Projected:
 class Forecasting:
     """Keeps the forecast, the outlook and the track record of every limit instance."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Marks = DEFAULT) -> None:
+        self.marks = marks
         self.outlooks: dict[str, Outlook] = {}
         self.projected: dict[str, Projected] = {}
         self.judging = Judging()
@@ -141,7 +143,14 @@ class Forecasting:
             self.projected[name] = Projected(now, row.window, bool(tally.id), facts, tally.amount, own, row.seeds(now))
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
             self.outlooks[name] = measure.outlook(
-                own, above, row.history, amount=tally.amount, previous=previous, zone=row.binding.limit.zone, now=now
+                own,
+                above,
+                row.history,
+                amount=tally.amount,
+                previous=previous,
+                zone=row.binding.limit.zone,
+                now=now,
+                marks=self.marks,
             )
 
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:

@@ -25,6 +25,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import LevelState
 from quota_scheduler.core.level import step as level_step
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.published import as_told, level_state, limit_document, outlook_document
@@ -56,11 +57,12 @@ class Recompute:
         targets: Sequence[Target],
         sources: Callable[[datetime], tuple[SourceReading, ...]],
         high_usage_run: int,
+        marks: Marks = DEFAULT,
     ) -> None:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run = high_usage_run
-        self.forecasting = Forecasting()
+        self.forecasting = Forecasting(marks)
         self._levels: dict[str, LevelState] | None = None
         self._analysis = Analysis()
         self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
@@ -120,7 +122,7 @@ class Recompute:
         self._levels, found = {}, []
         for binding in bindings:
             name = binding.instance
-            room = Room(binding, board.current(binding), self.outlooks.get(name))
+            room = Room(binding, board.current(binding), self.outlooks.get(name), marks=self.forecasting.marks)
             queued = own.get(name, measure.NOTHING_QUEUED)
             level = level_step(before.get(name), measure.level_facts(room, queued, now=tx.now), tx.now)
             self._levels[name] = level

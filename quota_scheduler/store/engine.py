@@ -140,7 +140,9 @@ def _is_unmarked(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             (mark,) = database.execute("PRAGMA application_id").fetchone()
-            return bool(mark == APPLICATION_ID) or database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+            return bool(mark == APPLICATION_ID) or database.execute(
+                "SELECT count(*) FROM sqlite_master"
+            ).fetchone() == (0,)
     except sqlite3.Error:
         return False
 

@@ -162,7 +162,7 @@ class Service(RuleBasedStateMachine):
 
     def step(self, *requests: object) -> Answered | Refused | None:
         """One cycle; whatever it lets start or grow stays below the ceiling of its class in every enforced limit."""
-        before = self.reserved()
+        before = self.held()
         done = self.world.run(*requests)  # type: ignore[arg-type]
         started = [ticket for ticket, verdict in done.decisions if isinstance(verdict, Admit)]
         with self.world.store.transaction() as tx:
@@ -172,19 +172,25 @@ class Service(RuleBasedStateMachine):
                 also = [other.priority for other in started if room in rooms.of(other)]
                 self.below(room, max(room.ceiling(priority, self.now) for priority in also))
         if not started and len(requests) == 1:
-            grown = {window for window, amount in self.reserved().items() if amount > before.get(window, amount)}
-            for tally in (tally for tally in rooms.board.all() if tally.id in grown):
-                self.below(rooms.room(Binding(tally.limit, tally.value)), tally.amount)
+            for (ticket, window), (amount, priority) in self.held().items():
+                if amount > before.get((ticket, window), (amount,))[0]:
+                    (tally,) = (tally for tally in rooms.board.all() if tally.id == window)
+                    room = rooms.room(Binding(tally.limit, tally.value))
+                    self.below(room, room.ceiling(Priority(priority), self.now))
         return done.answers[0] if done.answers else None
 
     def below(self, room: Room, most: int) -> None:
         spent = room.tally.spent + room.tally.reserved
         assert not room.enforced or spent <= most, (room.binding.instance, spent, most)
 
-    def reserved(self) -> dict[int, int]:
-        """What is reserved, by window."""
+    def held(self) -> dict[tuple[int, int], tuple[int, str]]:
+        """The amount and class of every open reservation, by ticket and window."""
         with self.world.store.transaction() as tx:
-            return dict(tx.rows("SELECT id, reserved FROM windows"))
+            rows = tx.rows(
+                "SELECT r.ticket, r.window, r.amount, t.priority FROM reservations r "
+                "JOIN tickets t ON t.id = r.ticket WHERE r.open = 1"
+            )
+        return {row[:2]: row[2:] for row in rows}
 
     @property
     def now(self) -> datetime:

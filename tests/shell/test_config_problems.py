@@ -154,7 +154,9 @@ def test_limit(limit, problem):
         pytest.param("sources: {codex: {}}", "quota.yaml:1: sources.codex: is not supported in this", id="codex"),
         pytest.param("timezone: ${1X}", "quota.yaml:1: timezone: ${1X} names no variable", id="not a variable"),
         pytest.param("tick_seconds: 1h", "quota.yaml:1: tick_seconds: '1h' is out of range", id="out of range"),
-        pytest.param("aging_step: 99999999999d", "aging_step: '99999999999d' is not a length of time", id="ages"),
+        pytest.param(
+            "aging_step: 99999999999d", "quota.yaml:1: aging_step: '99999999999d' is not a length", id="ages"
+        ),
         pytest.param("raw_retention: 500d", "quota.yaml:1: key_retention: is shorter than", id="keys outlive events"),
         pytest.param("rules: {risk_medium: 90%}", "quota.yaml:1: rules.risk_medium: risk_medium ≤", id="order"),
         pytest.param("fair_share: run", "quota.yaml:1: fair_share: 'run' is not known", id="no label"),
