@@ -11,6 +11,7 @@ from quota_scheduler.core.efficiency import optimization_level
 from quota_scheduler.core.forecast import Forecast, is_spike, risk_band
 from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
 from quota_scheduler.core.histories import Histories, Pairs
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import Level, LevelFacts, LevelState
 from quota_scheduler.core.limits import Limit, Mode
 from quota_scheduler.core.marks import DEFAULT, Marks
@@ -18,7 +19,7 @@ from quota_scheduler.core.outlook import KNOTS, Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, TrackReading
 from quota_scheduler.core.rooms import Room, need
-from quota_scheduler.core.tickets import Reason, State, Ticket
+from quota_scheduler.core.tickets import Reason, Ticket
 from quota_scheduler.core.windows import Calendar, Every, PerRun, Session, span_text
 
 HOUR = timedelta(hours=1)
@@ -63,11 +64,11 @@ def committed(tally: Tally, waiting: int, *, allowance: int) -> int:
     return tally.reserved + (min(waiting, room) if tally.limit.mode is Mode.ENFORCE else waiting)
 
 
-def waiting_amounts(open_tickets: Iterable[Ticket], board: Board) -> dict[str, int]:
+def waiting_amounts(waiting: Iterable[Ticket], board: Board) -> dict[str, int]:
     """What waits for each limit instance, in its unit."""
     sums: dict[str, int] = {}
-    for ticket in open_tickets:
-        for binding in board.bindings(ticket.labels) if ticket.state is State.WAITING else ():
+    for ticket in waiting:
+        for binding in board.bindings(ticket.labels):
             sums[binding.instance] = sums.get(binding.instance, 0) + need(ticket, binding)
     return sums
 
@@ -82,25 +83,28 @@ class Queued:
 
 
 def queued(
-    open_tickets: Iterable[Ticket], board: Board, outlooks: Mapping[str, Outlook], *, now: datetime
+    waiting: Iterable[Ticket], running: Mapping[Labels, int], board: Board, outlooks: Mapping[str, Outlook]
 ) -> dict[str, Queued]:
-    """Count the tickets of each limit instance, and see whether it is holding a class back."""
-    waiting: dict[str, dict[Priority, list[Ticket]]] = {}
-    running: dict[str, int] = {}
+    """Count the tickets of each limit instance, and see whether it is holding a class back.
+
+    ``running`` counts running leases by labels.
+    """
+    waits: dict[str, dict[Priority, list[Ticket]]] = {}
+    runs: dict[str, int] = {}
     bindings: dict[str, Binding] = {}
-    for ticket in open_tickets:
+    for ticket in waiting:
         for binding in board.bindings(ticket.labels):
             bindings[binding.instance] = binding
-            if ticket.state is State.WAITING:
-                waiting.setdefault(binding.instance, {}).setdefault(ticket.priority, []).append(ticket)
-            elif ticket.state is State.RUNNING:
-                running[binding.instance] = running.get(binding.instance, 0) + 1
-    return {
-        instance: _queued(
-            waiting.get(instance, {}), running.get(instance, 0), Room(b, board.current(b), outlooks.get(instance)), now
-        )
-        for instance, b in bindings.items()
-    }
+            waits.setdefault(binding.instance, {}).setdefault(ticket.priority, []).append(ticket)
+    for labels, count in running.items():
+        for binding in board.bindings(labels):
+            bindings[binding.instance] = binding
+            runs[binding.instance] = runs.get(binding.instance, 0) + count
+    found = {}
+    for name, binding in bindings.items():
+        room = Room(binding, board.current(binding), outlooks.get(name))
+        found[name] = _queued(waits.get(name, {}), runs.get(name, 0), room, board.now)
+    return found
 
 
 def _queued(waiting: Mapping[Priority, list[Ticket]], running: int, room: Room, now: datetime) -> Queued:

@@ -55,13 +55,25 @@ class Terms:
 
 @dataclass(slots=True)
 class Memory:
-    """What cycles of one process remember of the store: the line, what a pass cut short has left, when all was seen."""
+    """What cycles of one process remember of the store.
+
+    The line, how many leases run by share, what a pass cut short has left, and when all was seen.
+    """
 
     line: Line
+    running: dict[str, int]
     groups: dict[GroupKey, int] = field(default_factory=dict)
     shadows: Mapping[int, Shadow] = field(default_factory=dict)
     seen_all_at: datetime | None = None
     next_slot: datetime | None = None
+
+    def count(self, decided: Decided, label: str) -> None:
+        """Keep count of what runs by share."""
+        for number, ticket in decided.tickets.items():
+            was, runs = decided.before.get(number) is State.RUNNING, ticket.state is State.RUNNING
+            if was is not runs:
+                share = ticket.labels.value(label)
+                self.running[share] = self.running.get(share, 0) + (1 if runs else -1)
 
     def due(self) -> datetime | None:
         """The earliest instant at which something remembered falls due."""
@@ -98,6 +110,7 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
     tickets.advance(tx, "ticket", snapshot.next_ticket)
     tickets.advance(tx, "fence", snapshot.next_fence)
     _count(tx, decided, snapshot.board)
+    memory.count(decided, terms.policy.fair_share)
     memory.groups, memory.shadows = decided.groups, decided.shadows
     slots = (at for at in (memory.next_slot, decided.next_slot) if at and at > tx.now)
     memory.next_slot = min(slots, default=None)  # one that this cycle had no cause to look at is still to come
@@ -111,7 +124,10 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
 
 def _remember(tx: Transaction, terms: Terms) -> Memory:
     board = windows.load(tx, terms.limits, tickets=())
-    return Memory(Line(tickets.waiting(tx), board.bindings, share_label=terms.policy.fair_share))
+    return Memory(
+        Line(tickets.waiting(tx), board.bindings, share_label=terms.policy.fair_share),
+        tickets.running_shares(tx, terms.policy.fair_share),
+    )
 
 
 def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Memory) -> Snapshot:
@@ -139,7 +155,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         session_events=sessions,
         transcribed=_transcribed(tx, (*(ticket.lease for ticket in settling), *past.values())),
         past_leases=past,
-        running=tickets.running_shares(tx, terms.policy.fair_share),
+        running=memory.running,
         catching_up=terms.catching_up,
         next_ticket=tickets.sequence(tx, "ticket"),
         next_fence=tickets.sequence(tx, "fence"),

@@ -53,11 +53,9 @@ def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetim
     usual = tickets.usual_length(tx, tx.now - LENGTHS_FROM)
     board = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
-    for ticket in tickets.open_tickets(tx):
-        if ticket.lease and ticket.state is State.RUNNING:
-            at = max(tx.now, min(ticket.lease.granted_at + usual, ticket.lease.expires_at))
-            for binding in board.bindings(ticket.labels):
-                ends[binding.instance] = min(at, ends.get(binding.instance, at))
+    for labels, at in tickets.next_ends(tx, usual).items():
+        for binding in board.bindings(labels):
+            ends[binding.instance] = min(at, ends.get(binding.instance, at))
     return ends
 
 

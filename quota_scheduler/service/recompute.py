@@ -79,11 +79,11 @@ class Recompute:
             bindings = measure.every_instance(board)
             for binding in bindings:
                 measure.begin(board, binding, tx.now)
-            open_tickets = tickets.open_tickets(tx)
-            self.forecasting.look(tx, board, bindings, measure.waiting_amounts(open_tickets, board))
+            waiting = tickets.waiting(tx)
+            self.forecasting.look(tx, board, bindings, measure.waiting_amounts(waiting, board))
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
                 self._analyse(tx, board, bindings)
-            own = measure.queued(open_tickets, board, self.outlooks, now=tx.now)
+            own = measure.queued(waiting, tickets.running_counts(tx), board, self.outlooks)
             return self._readings(tx, self._limits(tx, board, bindings, own), board)
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:

@@ -92,13 +92,28 @@ def open_tickets(tx: Transaction) -> list[Ticket]:
     return [_ticket(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' ORDER BY t.id")]
 
 
+def running_counts(tx: Transaction) -> dict[Labels, int]:
+    """How many leases run, by labels."""
+    rows = tx.rows("SELECT labels, count(*) FROM tickets WHERE state = 'running' GROUP BY labels")
+    return {Labels(*json.loads(labels)): count for labels, count in rows}
+
+
 def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     """How many leases run, by the value of the fair-share label."""
-    place = Labels._fields.index(label)
+    shares: dict[str, int] = {}
+    for labels, count in running_counts(tx).items():
+        shares[labels.value(label)] = shares.get(labels.value(label), 0) + count
+    return shares
+
+
+def next_ends(tx: Transaction, usual: timedelta) -> dict[Labels, datetime]:
+    """By labels, when the next running lease is expected to end: granted plus the usual length, or its expiry."""
     rows = tx.rows(
-        f"SELECT json_extract(labels, '$[{place}]'), count(*) FROM tickets WHERE state = 'running' GROUP BY 1"
+        "SELECT t.labels, min(min(l.granted_at + ?, l.expires_at)) FROM tickets t JOIN leases l ON l.fence = t.fence "
+        "WHERE t.state = 'running' GROUP BY t.labels",
+        (usual // MICROSECOND,),
     )
-    return {share or "": count for share, count in rows}
+    return {Labels(*json.loads(labels)): max(tx.now, from_micros(at)) for labels, at in rows}
 
 
 def lease_of(tx: Transaction, ticket: int, fence: int) -> Lease | None:

@@ -20,15 +20,16 @@ from hypothesis.stateful import (
 )
 
 from quota_scheduler.core.admission import Admit
-from quota_scheduler.core.board import Binding
+from quota_scheduler.core.board import Tally
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits import Holdback, Mode
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
-from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.tickets import State
+from quota_scheduler.core.windows import window_at
 from quota_scheduler.service.record import rebuild_sessions
 from quota_scheduler.store import windows
+from quota_scheduler.store.tickets import open_tickets
 from tests.builders import (
     DAY,
     HOUR,
@@ -46,14 +47,14 @@ from tests.service.world import World
 
 GROWTH = match_of({"team": "growth"})
 LIMITS = (
-    a_limit(300, holdback=Holdback(per_mille=100)),
+    a_limit(300, holdback=Holdback(amount=60)),
     a_limit(
         150, id="team", per="team", overrides=(("ops", 80),), max_instances=3, weights=(333, 1000, 1000, 1000, 777)
     ),
-    a_session_limit(200),
+    a_session_limit(200, holdback=Holdback(per_mille=200)),
     a_limit(100, id="growth-session", match=GROWTH, schedule=a_session_limit().schedule, holdback=None),
     a_limit(20, id="soft", mode=Mode.WARN),
-    a_concurrency_limit(4),
+    a_concurrency_limit(5),
     a_run_cap(180),
 )
 KEYS, TEAMS, SESSIONS = st.sampled_from("abcdefgh"), st.sampled_from(["growth", "ops", "hr", "it", ""]), "stu"
@@ -108,6 +109,16 @@ class Service(RuleBasedStateMachine):
     @rule(ticket=tickets, used=st.none() | AMOUNTS, session=st.sampled_from(["", *SESSIONS]), back=st.integers(0, 1))
     def release(self, ticket: int, used: int | None, session: str, back: int) -> None:
         self.step(Release(ticket, self.fence(ticket, back), None if used is None else a_report(used), session))
+
+    @rule(pick=st.integers(0, 9), extra=st.integers(1, 60))
+    def overrun(self, pick: int, extra: int) -> None:
+        """A run that uses more than it has reserved."""
+        with self.world.store.transaction() as tx:
+            running = [ticket for ticket in open_tickets(tx) if ticket.state is State.RUNNING]
+        if running:
+            ticket = running[pick % len(running)]
+            assert ticket.lease is not None
+            self.step(Renew(ticket.id, ticket.lease.fence, a_report(ticket.estimate.reserve.tokens + extra)))
 
     @rule(ticket=consumes(tickets))
     def withdraw(self, ticket: int) -> None:
@@ -166,22 +177,25 @@ class Service(RuleBasedStateMachine):
         done = self.world.run(*requests)  # type: ignore[arg-type]
         started = [ticket for ticket, verdict in done.decisions if isinstance(verdict, Admit)]
         with self.world.store.transaction() as tx:
-            rooms = Rooms(windows.load(tx, LIMITS), {})
-        for ticket in started:
-            for room in rooms.of(ticket):
-                also = [other.priority for other in started if room in rooms.of(other)]
-                self.below(room, max(room.ceiling(priority, self.now) for priority in also))
+            board = windows.load(tx, LIMITS)
+        bound = {ticket.id: {binding.instance for binding in board.bindings(ticket.labels)} for ticket in started}
+        for tally in (tally for tally in board.all() if not tally.closed):
+            self.below(tally, [ticket.priority for ticket in started if tally.instance in bound[ticket.id]])
         if not started and len(requests) == 1:
+            known = {tally.id: tally for tally in board.all()}
             for (ticket, window), (amount, priority) in self.held().items():
                 if amount > before.get((ticket, window), (amount,))[0]:
-                    (tally,) = (tally for tally in rooms.board.all() if tally.id == window)
-                    room = rooms.room(Binding(tally.limit, tally.value))
-                    self.below(room, room.ceiling(Priority(priority), self.now))
+                    self.below(known[window], [Priority(priority)])
         return done.answers[0] if done.answers else None
 
-    def below(self, room: Room, most: int) -> None:
-        spent = room.tally.spent + room.tally.reserved
-        assert not room.enforced or spent <= most, (room.binding.instance, spent, most)
+    def below(self, tally: Tally, classes: list[Priority]) -> None:
+        """What is spent and reserved lies below the ceiling of the most privileged of these classes."""
+        if not classes or tally.limit.mode is not Mode.ENFORCE:
+            return
+        window = tally.window or window_at(tally.limit.schedule, self.now)
+        kept = tally.limit.held_back(tally.amount, history=timedelta(0), window=window, now=self.now)
+        most = tally.amount - (0 if Priority.INTERACTIVE in classes else kept)
+        assert tally.spent + tally.reserved <= most, (tally.instance, tally.spent, tally.reserved, most)
 
     def held(self) -> dict[tuple[int, int], tuple[int, str]]:
         """The amount and class of every open reservation, by ticket and window."""
