@@ -45,20 +45,45 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"quota_scheduler.cli.{VERBS[cmd_name]}")
         command: click.Command = module.command
-        return command
+        return anywhere(command)
+
+
+COMMON = {
+    "config": ("FILE", "Configuration file (QUOTA_CONFIG)."),
+    "database": ("URL", "Database, as sqlite:///file.db (QUOTA_DATABASE)."),
+    "listen": ("HOST:PORT", "Where the service listens (QUOTA_LISTEN)."),
+}
+"""Options that every verb takes, before it or after it."""
+
+
+def anywhere(command: click.Command) -> click.Command:
+    """Let a verb, and the verbs below it, take the common options too; there they win."""
+    known = {name for option in command.params for name in option.opts}
+    for name, (metavar, text) in COMMON.items():
+        if f"--{name}" not in known:
+            command.params.append(
+                click.Option([f"--{name}", f"_{name}"], metavar=metavar, help=text, expose_value=False, callback=keep)
+            )
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        anywhere(below)
+    return command
+
+
+def keep(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Note a common option where every verb looks for it."""
+    if value is not None:
+        ctx.find_root().ensure_object(dict)[str(option.name).removeprefix("_")] = value
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(quota_scheduler.__version__, prog_name="quota-scheduler")
-@click.option("--config", "config_path", metavar="FILE", help="Configuration file (QUOTA_CONFIG).")
-@click.option("--database", metavar="URL", help="Database, as sqlite:///file.db (QUOTA_DATABASE).")
-@click.option("--listen", metavar="HOST:PORT", help="Where the service listens (QUOTA_LISTEN).")
 @click.pass_context
-def quota_scheduler_command(
-    ctx: click.Context, config_path: str | None, database: str | None, listen: str | None
-) -> None:
+def quota_scheduler_command(ctx: click.Context) -> None:
     """See every quota your agents share, forecast where each ends, and decide who starts now."""
-    ctx.obj = {"config": config_path, "database": database, "listen": listen}
+    ctx.ensure_object(dict)
+
+
+anywhere(quota_scheduler_command)
 
 
 def main() -> None:

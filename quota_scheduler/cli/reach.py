@@ -35,9 +35,9 @@ class NothingThere(QuotaSchedulerError):
 
 def config_of(ctx: click.Context) -> Config:
     """The configuration this command line names."""
-    given = ctx.find_root().obj
-    overrides = {name: given[name] for name in ("database", "listen") if given[name]}
-    path = Path(given["config"]) if given["config"] else None
+    given = ctx.find_root().ensure_object(dict)
+    overrides = {name: given[name] for name in ("database", "listen") if name in given}
+    path = Path(given["config"]) if "config" in given else None
     return load(path, os.environ, overrides)
 
 

@@ -54,7 +54,7 @@ LIMITS = (
     a_session_limit(200, holdback=Holdback(per_mille=200)),
     a_limit(100, id="growth-session", match=GROWTH, schedule=a_session_limit().schedule, holdback=None),
     a_limit(20, id="soft", mode=Mode.WARN),
-    a_concurrency_limit(5),
+    a_concurrency_limit(3),
     a_run_cap(180),
 )
 KEYS, TEAMS, SESSIONS = st.sampled_from("abcdefgh"), st.sampled_from(["growth", "ops", "hr", "it", ""]), "stu"

@@ -344,3 +344,18 @@ def test_every_verb_explains_itself_with_examples(run: Run, path: tuple[str, ...
 def test_verbs_are_listed_in_the_order_people_need_them() -> None:
     assert isinstance(quota_scheduler_command, Verbs)
     assert quota_scheduler_command.list_commands(click.Context(quota_scheduler_command)) == list(VERBS)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("--config q.yaml config check --json", id="before the verb"),
+        pytest.param("config --config q.yaml check --json", id="between verb and verb"),
+        pytest.param("config check --json --config q.yaml", id="after the verb"),
+        pytest.param("--config other.yaml config check --json --config q.yaml", id="twice: the last one wins"),
+    ],
+)
+def test_common_options_stand_anywhere(run, folder, line):
+    (folder / "q.yaml").write_text("timezone: Asia/Tokyo\n")
+    said = run(*line.split())
+    assert (said.code, said.json["timezone"]) == (0, "Asia/Tokyo")
