@@ -34,6 +34,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/api/quota/forecast", state.quota_forecast),
     ("GET", "/v1/efficiency", state.efficiency),
     ("GET", "/v1/runs", state.runs),
+    ("GET", "/v1/usage/summary", state.usage),
     ("GET", "/v1/alerts", state.alerts),
     ("GET", "/metrics", state.metrics),
     ("GET", "/healthz", state.healthz),

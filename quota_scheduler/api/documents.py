@@ -48,6 +48,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
     ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
     ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
+    ("get", "/v1/usage/summary", "Usage by day and labels, ?days=30&by=day,model&format=csv", None, "viewer"),
     ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
     ("get", "/metrics", "Prometheus exposition", None, "none"),
     ("get", "/healthz", "The process answers", None, "none"),

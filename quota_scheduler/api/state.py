@@ -1,6 +1,8 @@
 """What can be looked at: limits, forecasts, the queue, efficiency, alerts, health and metrics."""
 
 import asyncio
+import csv
+import io
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -11,15 +13,27 @@ from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import iso
+from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.published import forecast_document, limit_document
 from quota_scheduler.core.readings import LimitReading
 from quota_scheduler.core.seed_document import DayOfUse, seed_document
 from quota_scheduler.core.units import MICRO, Unit
+from quota_scheduler.core.usage import KINDS
 from quota_scheduler.service.history import recent_days
-from quota_scheduler.service.look import alerts_document, efficiency_document, queue_document, runs_document
+from quota_scheduler.service.look import (
+    alerts_document,
+    efficiency_document,
+    queue_document,
+    runs_document,
+    usage_document,
+)
 
 if TYPE_CHECKING:
     from quota_scheduler.app import Service
+
+
+SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
+"""What a usage summary can be by: rollups keep every label but the agent."""
 
 
 async def limits(request: Request) -> Response:
@@ -105,6 +119,28 @@ def _number(request: Request, name: str, default: int, *, least: int, most: int)
 def _efficiency(own: "Service", days: int) -> dict[str, Any]:
     with own.store.reading() as tx:
         return efficiency_document(tx, days)
+
+
+async def usage(request: Request) -> Response:
+    """Usage of the last ``days`` (30) added up ``by`` day and labels, as JSON or, with ``format=csv``, as CSV."""
+    require(request, Role.VIEWER)
+    days = _number(request, "days", 30, least=1, most=3660)
+    by = [name for name in request.query_params.get("by", "day,model").split(",") if name]
+    if unknown := [name for name in by if name not in SUMMED_BY]:
+        raise Problem(422, "invalid_query", f"by={unknown[0]!r} is none of {', '.join(SUMMED_BY)}")
+    found = await asyncio.to_thread(_usage, service(request), days, by)
+    if request.query_params.get("format") != "csv":
+        return json_response(found)
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
+    table.writeheader()
+    table.writerows(found["usage"])
+    return Response(text.getvalue(), media_type="text/csv")
+
+
+def _usage(own: "Service", days: int, by: list[str]) -> dict[str, Any]:
+    with own.store.reading() as tx:
+        return usage_document(tx, days, by)
 
 
 async def runs(request: Request) -> Response:

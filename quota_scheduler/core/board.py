@@ -65,6 +65,10 @@ class Binding:
         object.__setattr__(self, "instance", self.limit.instance_id(self.value))
 
 
+AHEAD = timedelta(minutes=2)
+"""How far ahead of us a use may be and still open a session: what a clock may be wrong by (design, section 2)."""
+
+
 class Board:
     """Windows by instance (oldest first) and reservations by ticket, as of ``now``."""
 
@@ -143,7 +147,7 @@ class Board:
         for tally in row:
             if tally.window and (tally.window.contains(at) or at < tally.window.starts_at):
                 return tally if tally.window.contains(at) else None
-        if at + schedule.length <= self.now:
+        if at + schedule.length <= self.now or at > self.now + AHEAD:
             return None
         unbegun = next((tally for tally in row if tally.window is None), None)
         tally = unbegun or self.add(Tally(0, binding.limit, binding.value, None))
@@ -240,7 +244,8 @@ class Board:
 
         The unspent part of each open reservation moves along, so nothing is freed by a reset. A calendar limit gets
         the window of now at once; a session's next one opens at the reset only when a running lease carries over:
-        tickets that are only ``offered`` go on holding in one that has not begun.
+        tickets that are only ``offered`` go on holding in one that has not begun. An instance of a ``per`` limit that
+        nobody used for a whole window leaves, until its value is seen again.
         """
         ended = self.due()
         for tally in ended:
@@ -248,7 +253,8 @@ class Board:
             carried = [
                 held for row in self.reservations.values() for held in row if held.open and held.window == tally.id
             ]
-            if carried or not isinstance(tally.limit.schedule, Session):
+            idle = isinstance(tally.limit.schedule, Session) or (bool(tally.limit.per) and not tally.spent)
+            if carried or not idle:
                 following = self._following(tally, begins=any(held.ticket not in offered for held in carried))
                 for held in carried:  # one that is used up as well: its reports count where they belong
                     self._carry(held, following)

@@ -110,7 +110,7 @@ class Ingest:
         return recorded
 
     def _save(self, tx: Transaction, batch: Batch, events: list[Any]) -> Recorded:
-        recorded = record_usage(tx, events, self._limits())
+        recorded = record_usage(tx, events, self._limits(), history=self.progress.catching_up)
         source_store.save(tx, self.name, batch.files)
         source_store.forget(tx, self.name, batch.gone)
         counters.add(tx, "quota_source_errors_total", (self.name,), batch.errors)

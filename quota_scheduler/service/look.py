@@ -13,7 +13,7 @@ from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.rooms import Rooms
 from quota_scheduler.core.tickets import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
-from quota_scheduler.core.usage import KINDS
+from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.store import Transaction, ledger, tickets, windows
 from quota_scheduler.store import alerts as alert_store
 
@@ -109,6 +109,27 @@ def efficiency_document(tx: Transaction, days: int) -> dict[str, Any]:
     """Tokens by kind and cache hit rate of every workflow, over the last ``days``."""
     runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
     return {"days": days, "workflows": [_efficiency_row(row) for row in by_workflow(runs)]}
+
+
+def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, Any]:
+    """Usage of the last ``days`` added up by UTC ``day`` and labels, in the order of ``by``."""
+    sums: dict[tuple[str, ...], Usage] = {}
+    for day, labels, usage in ledger.by_day(tx, tx.now - timedelta(days=days)):
+        slot = tuple(day if name == "day" else labels.value(name) for name in by)
+        sums[slot] = sums.get(slot, Usage()).plus(usage)
+    rows = [
+        {
+            **dict(zip(by, slot, strict=True)),
+            **dict(zip(KINDS, usage.kinds, strict=True)),
+            "tokens": usage.tokens,
+            "requests": usage.requests,
+            "cost_usd": usage.cost_microusd / MICRO,
+            "unpriced_tokens": usage.unpriced_tokens,
+        }
+        for slot, usage in sorted(sums.items())
+        if any(usage)
+    ]
+    return {"days": days, "by": list(by), "usage": rows}
 
 
 def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:

@@ -40,11 +40,17 @@ class Recorded:
         return Recorded(self.accepted + other.accepted, self.updated + other.updated, self.duplicate + other.duplicate)
 
 
-def record_usage(tx: Transaction, events: Sequence[UsageEvent], limits: Sequence[Limit]) -> Recorded:
-    """Record priced events; the same event again changes nothing, a larger one corrects by the difference."""
+def record_usage(
+    tx: Transaction, events: Sequence[UsageEvent], limits: Sequence[Limit], *, history: bool = False
+) -> Recorded:
+    """Record priced events; the same event again changes nothing, a larger one corrects by the difference.
+
+    ``history`` is what a source held before it was first read: it keeps its own times, also those of a clock that ran
+    ahead, since nothing is decided on it.
+    """
     if not events:
         return Recorded()
-    incoming = _clamped(tx, events)
+    incoming = list(events) if history else _clamped(tx, events)
     leases = tickets.running_by_session(tx, (event.session for event in incoming if event.session))
     incoming = [_owned(event, leases) for event in incoming]
     fresh, counted = _unpruned(tx, incoming)

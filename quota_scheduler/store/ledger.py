@@ -221,6 +221,17 @@ def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]
     return [(from_micros(row[0] * HOUR), row[1], Usage(*row[2:])) for row in rows]
 
 
+def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
+    """Usage by UTC day and labels from the day of ``since`` on, oldest first."""
+    known = label_sets(tx)
+    sums = ", ".join(f"sum({name})" for name in _SUMS.split(", "))
+    rows = tx.rows(
+        f"SELECT hour / 24, label_set, {sums} FROM rollups WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2",
+        (to_micros(since) // HOUR // 24 * 24,),
+    )
+    return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", known[row[1]][0], Usage(*row[2:])) for row in rows]
+
+
 def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     """All usage ever by labels and class, and the instant of the newest."""
     known = label_sets(tx)

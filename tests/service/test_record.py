@@ -12,7 +12,7 @@ from quota_scheduler.core.limits import Mode
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.service.record import Recorded, rebuild_sessions
+from quota_scheduler.service.record import Recorded, rebuild_sessions, record_usage
 from quota_scheduler.store import ledger
 from tests.builders import (
     DAY,
@@ -145,6 +145,16 @@ def test_clocks_that_are_ahead(world, ahead, starts_at, skewed):
     here.record(a_usage_event(10, at=MONDAY + ahead))
     assert here.spans("session") == [(starts_at, starts_at + 5 * HOUR, 10)]
     assert here.counter("quota_skewed_events_total") == skewed
+
+
+def test_history_keeps_its_own_times_and_opens_no_session_ahead(world):
+    here = world(a_session_limit())
+    ahead = a_usage_event(10, at=MONDAY + 2 * DAY)
+    with here.store.transaction() as tx:
+        record_usage(tx, [ahead], here.limits, history=True)
+    with here.store.reading() as tx:
+        assert [event.at for event in ledger.between(tx, MONDAY, MONDAY + 3 * DAY)] == [ahead.at]
+    assert (here.spans("session"), here.counter("quota_skewed_events_total")) == ([], {})
 
 
 def test_a_moment_ahead_over_midnight_is_tomorrows_and_today_goes_on(world):

@@ -477,3 +477,34 @@ def test_the_document_is_served_and_refers_to_nothing_that_is_not_there(edge: Ed
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert set(references(document)) <= known
     assert edge.ask("GET", "/docs").status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        pytest.param("", [("2026-11-21", "a", 100), ("2026-11-22", "b", 30)], id="by day and model"),
+        pytest.param("?by=team", [("growth", 130)], id="by one label"),
+        pytest.param("?by=day&days=1", [("2026-11-21", 100), ("2026-11-22", 30)], id="whole days"),
+        pytest.param("?by=", [(130,)], id="in all"),
+    ],
+)
+def test_usage_is_added_up_by_day_and_labels(edge: Edge, query: str, rows: list[tuple[Any, ...]]) -> None:
+    labels = {"team": "growth"}
+    before = event("k1", 100, at="2026-11-21T23:59:59Z", model="a", labels=labels)
+    edge.ask("POST", "/v1/usage", [before, event("k2", 30, model="b", labels=labels)])
+    found = edge.ask("GET", f"/v1/usage/summary{query}").body
+    assert [(*(row[name] for name in found["by"]), row["tokens"]) for row in found["usage"]] == rows
+
+
+def test_a_usage_summary_as_csv(edge: Edge) -> None:
+    edge.ask("POST", "/v1/usage", event("k1", 100, cost_usd=0.5))
+    reply = edge.ask("GET", "/v1/usage/summary?by=provider&format=csv")
+    assert reply.body.split() == [
+        "provider,input,cache_read,cache_write_5m,cache_write_1h,output,tokens,requests,cost_usd,unpriced_tokens",
+        "anthropic,0,0,0,0,100,100,1,0.5,0",
+    ]
+
+
+def test_a_usage_summary_by_something_else_says_what_there_is(edge: Edge) -> None:
+    reply = edge.ask("GET", "/v1/usage/summary?by=weekday")
+    assert (reply.status, "weekday" in reply.body["detail"]) == (422, True)
