@@ -244,8 +244,7 @@ class Board:
 
         The unspent part of each open reservation moves along, so nothing is freed by a reset. A calendar limit gets
         the window of now at once; a session's next one opens at the reset only when a running lease carries over:
-        tickets that are only ``offered`` go on holding in one that has not begun. An instance of a ``per`` limit that
-        nobody used for a whole window leaves, until its value is seen again.
+        tickets that are only ``offered`` go on holding in one that has not begun.
         """
         ended = self.due()
         for tally in ended:
@@ -253,8 +252,7 @@ class Board:
             carried = [
                 held for row in self.reservations.values() for held in row if held.open and held.window == tally.id
             ]
-            idle = isinstance(tally.limit.schedule, Session) or (bool(tally.limit.per) and not tally.spent)
-            if carried or not idle:
+            if carried or not isinstance(tally.limit.schedule, Session):
                 following = self._following(tally, begins=any(held.ticket not in offered for held in carried))
                 for held in carried:  # one that is used up as well: its reports count where they belong
                     self._carry(held, following)

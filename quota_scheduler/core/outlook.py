@@ -9,19 +9,48 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.windows import Window
 
-FADE_HOURS = 168.0
-"""How fast a class's quantile moves from its near to its far value with the horizon (reference figures, section 4)."""
+FADE_HOURS = 336.0
+"""How fast a class's quantile moves from its near to its far value with the horizon."""
 QUANTILES: Mapping[Priority, tuple[float, float]] = {
-    Priority.HIGH: (0.8, 0.5),
-    Priority.NORMAL: (0.9, 0.6),
+    Priority.HIGH: (0.7, 0.55),
+    Priority.NORMAL: (0.9, 0.75),
     Priority.LOW: (0.9, 0.9),
 }
-"""(at the reset, far from it): who asks for less important work leaves more room to the classes above."""
+"""(at the reset, far from it): who asks for less important work leaves more room to the classes above.
+
+Chosen by simulation on development traces (docs/explanation/admission.md, "What was tried").
+"""
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""
+
+DEMAND_SPAN = timedelta(hours=26)
+"""Demand by class is forecast at least this far, and read at the reset; see ``demand_span``."""
+
+
+class Ahead(Protocol):
+    """A forecast of demand: the ``q``-quantile of what comes before an instant."""
+
+    def rest(self, q: float, until: datetime | None = None) -> float: ...
+
+
+def demand_span(window: Window, *, now: datetime) -> Window:
+    """The span to forecast the demand of a class over, for a limit with this window.
+
+    A session is opened by anybody's first use. Past sessions of one class began when that class came, so they would
+    promise people at night; over more than a day the forecast goes by the hours at which they do come.
+    """
+    short = window.length < DEMAND_SPAN
+    return Window(window.starts_at, max(window.starts_at, now) + DEMAND_SPAN) if short else window
+
+
+def demand_knots(forecast: Ahead, ends_at: datetime) -> tuple[float, ...]:
+    """What an outlook keeps of a forecast of demand: its quantiles at the reset."""
+    return tuple(forecast.rest(q, ends_at) for q in KNOTS)
 
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:

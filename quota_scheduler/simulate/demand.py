@@ -7,7 +7,7 @@ per window and hour serves every policy and factor.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from quota_scheduler.core.forecast import Buckets, Forecast, project_many
 from quota_scheduler.core.histories import Histories
 from quota_scheduler.core.measure import outlook
-from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.outlook import Outlook, demand_knots, demand_span
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.windows import Window
 from quota_scheduler.simulate.desk import Desk
@@ -68,7 +68,7 @@ class Demand:
     future: Future
     histories: tuple[Buckets, ...]
     since: datetime
-    known: dict[tuple[float, float, float], tuple[Forecast, ...]] = field(default_factory=dict)
+    known: dict[tuple[datetime, datetime], tuple[Forecast, ...]] = field(default_factory=dict)
 
     def truth(self, desk: Desk, meter: Meter) -> Outlook:
         """What will really come."""
@@ -79,24 +79,28 @@ class Demand:
         """What the forecast of the core says, as of the last full hour."""
         now = desk.now // HOUR * HOUR
         start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
-        found = self._projected(min(start, now), end, now)
-        return outlook(
+        window = Window(instant(min(start, now)), instant(end))
+        found = self._projected(demand_span(window, now=instant(now)), instant(now))
+        whole = outlook(
             found[-1],
-            (None, *found),
+            (None,) * len(CLASSES),
             Histories(),
             amount=int(TOKENS * meter.amount),
             previous="unknown",
             zone="UTC",
             now=instant(now),
         )
+        if not found[-1].sufficient:
+            return whole
+        above = ((), *(demand_knots(each, window.ends_at) for each in found))
+        return replace(whole, ends_at=window.ends_at, above=above)
 
-    def _projected(self, start: float, end: float, now: float) -> tuple[Forecast, ...]:
-        key = (start, end, now)
+    def _projected(self, window: Window, now: datetime) -> tuple[Forecast, ...]:
+        key = (window.ends_at, now)
         if key not in self.known:
-            window = Window(instant(start), instant(end))
             count = len(self.histories)
             self.known[key] = tuple(
-                project_many(self.histories, [window] * count, now=instant(now), step=STEP, since=[self.since] * count)
+                project_many(self.histories, [window] * count, now=now, step=STEP, since=[self.since] * count)
             )
         return self.known[key]
 
@@ -108,7 +112,7 @@ def demand_of(world: World) -> Demand:
         hours: dict[int, float] = {}
         for run in world.runs:
             if run.rank < rank:
-                hours[int(run.at // HOUR)] = hours.get(int(run.at // HOUR), 0.0) + TOKENS * run.size
+                _spread(run, hours)
         starts = sorted(hours)
         histories.append(Buckets(np.array(starts) * HOUR, np.array([hours[hour] for hour in starts])))
     rows = []
@@ -117,3 +121,11 @@ def demand_of(world: World) -> Demand:
         sums = [0.0, *np.cumsum([run.size for run in runs]).tolist()]
         rows.append(([run.at for run in runs], sums, runs))
     return Demand(world, Future(rows), tuple(histories), instant(world.start))
+
+
+def _spread(run: Run, hours: dict[int, float]) -> None:
+    """Count a run in the hours in which it would have used its tokens, had it started when it came."""
+    end = run.at + run.size / run.rate
+    for hour in range(int(run.at // HOUR), int(end // HOUR) + 1):
+        seconds = min(end, (hour + 1) * HOUR) - max(run.at, hour * HOUR)
+        hours[hour] = hours.get(hour, 0.0) + TOKENS * run.rate * max(0.0, seconds)

@@ -339,18 +339,3 @@ def test_windows_that_end_together_close_in_order_of_end_then_name():
     board = a_board(*limits)
     board.book(None, a_usage_event(10), leased=False)
     assert rolled(board, MIDNIGHT) == [("session", MONDAY + 5 * HOUR), ("a", MIDNIGHT), ("b", MIDNIGHT)]
-
-
-@pytest.mark.parametrize(
-    ("per", "used", "windows"),
-    [
-        pytest.param("team", 5, [TODAY, TOMORROW], id="an instance in use gets its next window"),
-        pytest.param("team", 0, [TODAY], id="an instance that nobody used for a window leaves"),
-        pytest.param("", 0, [TODAY, TOMORROW], id="a single limit stays, used or not"),
-    ],
-)
-def test_idle_instances_leave_after_a_window_without_use(per, used, windows):
-    limit = a_limit(per=per)
-    board = a_board(limit, now=MIDNIGHT, tallies=[Tally(1, limit, "growth" if per else "", TODAY, used=used)])
-    board.roll()
-    assert [tally.window for tally in board.all()] == windows

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.core.outlook import Outlook, quantile_for
+from quota_scheduler.core.outlook import Outlook, demand_knots, demand_span, quantile_for
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.windows import Window
 from tests.builders import DAY, HOUR, MONDAY
 
 KNOTS = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0)
@@ -20,13 +21,13 @@ def an_outlook(**changes):
 @pytest.mark.parametrize(
     ("priority", "horizon", "quantile"),
     [
-        pytest.param(Priority.HIGH, timedelta(0), 0.8, id="high at the reset"),
+        pytest.param(Priority.HIGH, timedelta(0), 0.7, id="high at the reset"),
         pytest.param(Priority.NORMAL, timedelta(0), 0.9, id="normal at the reset"),
         pytest.param(Priority.LOW, timedelta(0), 0.9, id="low at the reset"),
-        pytest.param(Priority.HIGH, timedelta(days=365), 0.5, id="high far from it"),
-        pytest.param(Priority.NORMAL, timedelta(days=365), 0.6, id="normal far from it"),
+        pytest.param(Priority.HIGH, timedelta(days=365), 0.55, id="high far from it"),
+        pytest.param(Priority.NORMAL, timedelta(days=365), 0.75, id="normal far from it"),
         pytest.param(Priority.LOW, timedelta(days=365), 0.9, id="low as ever"),
-        pytest.param(Priority.NORMAL, 168 * HOUR, 0.6 + 0.3 / 2.718281828459045, id="a week away the fade is 1/e"),
+        pytest.param(Priority.NORMAL, 336 * HOUR, 0.75 + 0.15 / 2.718281828459045, id="two weeks away the fade is 1/e"),
     ],
 )
 def test_quantile_for(priority, horizon, quantile):
@@ -58,9 +59,30 @@ def test_between_the_knots_it_is_linear_and_beyond_them_flat():
         skewed.demand(priority, now=MONDAY, ends_at=MONDAY + horizon)
         for priority in (Priority.HIGH, Priority.NORMAL, Priority.LOW)
     ]
-    assert found == [1, 20, 90]
+    assert found == [1, 35, 90]
 
 
 def test_after_an_early_look_at_the_next_window_only_the_rate_is_known():
     old = an_outlook(ends_at=MONDAY + HOUR)
     assert old.demand(Priority.LOW, now=MONDAY + 2 * HOUR, ends_at=MONDAY + DAY) == 90
+
+
+@pytest.mark.parametrize(
+    ("hours", "until"),
+    [
+        pytest.param(5, 2 + 26, id="a session's demand is forecast for more than a day"),
+        pytest.param(24, 2 + 26, id="so is a day's"),
+        pytest.param(168, 168, id="a week's to its reset"),
+    ],
+)
+def test_demand_span(hours, until):
+    window = Window(MONDAY, MONDAY + hours * HOUR)
+    assert demand_span(window, now=MONDAY + 2 * HOUR) == Window(MONDAY, MONDAY + until * HOUR)
+
+
+def test_an_outlook_keeps_the_quantiles_of_demand_at_the_reset():
+    class Ahead:
+        def rest(self, q, until=None):
+            return q * (until - MONDAY) / HOUR
+
+    assert demand_knots(Ahead(), MONDAY + 5 * HOUR) == pytest.approx((2.5, 3.0, 3.5, 4.0, 4.5, 4.75))
