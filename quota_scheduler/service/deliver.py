@@ -108,7 +108,7 @@ class Deliverer:
             return False
         started = time.monotonic()
         delivery = self._send(compose(group))
-        self.observe(target, delivery, time.monotonic() - started)
+        seconds = time.monotonic() - started
         with self.store.transaction() as tx:
             match delivery.outcome:
                 case Outcome.DELIVERED:
@@ -117,6 +117,7 @@ class Deliverer:
                     outbox.failed(tx, group, delivery.detail, delivery.retry_after)
                 case Outcome.DEAD:
                     outbox.dead(tx, group, delivery.detail)
+        self.observe(target, delivery, seconds)  # only now: what is counted as sent is also written down as sent
         log.info(
             "notification.%s target=%s alerts=%d attempt=%d detail=%s",
             delivery.outcome.value, target, len(group), group[0].attempts, delivery.detail or "-",

@@ -123,6 +123,7 @@ def test_a_receiver_that_is_dead_and_one_that_hangs_delay_nobody(place: Place) -
             agent.spend(cache_read=84_000, output=100)
             until(lambda: "daily: 84 % used" in good.titles, seconds=10, what="the notification")
             until(lambda: failing.got, seconds=10, what="an attempt")
+            until(lambda: any(service.sample("quota_notifications_total", target="good").values()), what="its record")
             # kill -9 while one hangs and two are owed: nothing is lost, and who has it is not told again
             service.kill()
         with ServiceProcess(place) as service:
