@@ -157,6 +157,7 @@ class Writer:
         self.terms.expire_leases = tick >= self._grace_ends
 
     def _do(self, job: _Job) -> None:
+        self.terms.windows_moved()
         try:
             with self.store.transaction() as tx:
                 result = job.work(tx)

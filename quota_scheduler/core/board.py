@@ -67,10 +67,15 @@ class Binding:
 
 AHEAD = timedelta(minutes=2)
 """How far ahead of us a use may be and still open a session: what a clock may be wrong by (design, section 2)."""
+MOST_REMEMBERED = 20_000
+"""Sets of labels whose bindings are remembered; beyond that all are found anew."""
 
 
 class Board:
-    """Windows by instance (oldest first) and reservations by ticket, as of ``now``."""
+    """Windows by instance (oldest first) and reservations by ticket, as of ``now``.
+
+    One may serve many journeys of the only writer: between them it keeps the open windows and who binds what.
+    """
 
     def __init__(self, limits: Iterable[Limit], tallies: Iterable[Tally], *, now: datetime) -> None:
         self.limits = tuple(limit for limit in limits if not limit.is_per_run)
@@ -78,10 +83,38 @@ class Board:
         self.tallies: dict[str, list[Tally]] = {}
         self.values: dict[str, set[str]] = {limit.id: set() for limit in self.limits}
         self.reservations: dict[int, list[Reservation]] = {}
+        self.ends_next: datetime | None = None
+        self._by_id = {limit.id: limit for limit in self.limits}
         self._bindings: dict[Labels, tuple[Binding, ...]] = {}
         self._next_id = -1
-        for tally in tallies:
+        self.take(tallies)
+
+    def limit(self, name: str) -> Limit | None:
+        """A limit by id."""
+        return self._by_id.get(name)
+
+    def take(self, tallies: Iterable[Tally]) -> None:
+        """Hold these windows and no others."""
+        self.tallies, self.ends_next = {}, None
+        for tally in sorted(tallies, key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now)):
             self.add(tally)
+
+    def rest(self) -> None:
+        """Let go what only one journey needed: closed windows and reservations."""
+        self.reservations.clear()
+        self.ends_next = None
+        for row in self.tallies.values():
+            if any(tally.closed for tally in row):
+                row[:] = [tally for tally in row if not tally.closed]
+            for tally in row:
+                self._watch(tally)
+        if len(self._bindings) > MOST_REMEMBERED:
+            self._bindings.clear()
+
+    def _watch(self, tally: Tally) -> None:
+        ends = None if tally.closed or tally.window is None else tally.window.ends_at
+        if ends is not None and (self.ends_next is None or ends < self.ends_next):
+            self.ends_next = ends
 
     def add(self, tally: Tally) -> Tally:
         """Put a window on the board; a new one gets a provisional id below zero."""
@@ -92,6 +125,7 @@ class Board:
         if tally.window and len(row) > 1 and row[-2].window and row[-2].window.starts_at > tally.window.starts_at:
             row.sort(key=lambda t: t.window.starts_at if t.window else self.now)
         self.values[tally.limit.id].add(tally.value)
+        self._watch(tally)
         return tally
 
     def bindings(self, labels: Labels) -> tuple[Binding, ...]:
@@ -151,8 +185,13 @@ class Board:
             return None
         unbegun = next((tally for tally in row if tally.window is None), None)
         tally = unbegun or self.add(Tally(0, binding.limit, binding.value, None))
-        tally.window, tally.dirty = window_at(schedule, at), True
+        self._begins(tally, at)
         return tally
+
+    def _begins(self, tally: Tally, at: datetime) -> None:
+        """A session that was only held in begins."""
+        tally.window, tally.dirty = window_at(tally.limit.schedule, at), True
+        self._watch(tally)
 
     def book(self, old: UsageEvent | None, new: UsageEvent | None, *, leased: bool) -> None:
         """Count a change of the ledger in every window it touches: ``old`` taken back, ``new`` counted.
@@ -199,7 +238,7 @@ class Board:
         for held in self.open_reservations(ticket):
             tally = self.tally_of(held)
             if tally.window is None:
-                tally.window, tally.dirty = window_at(tally.limit.schedule, self.now), True
+                self._begins(tally, self.now)
 
     def _holder(self, binding: Binding) -> Tally:
         begins = None if isinstance(binding.limit.schedule, Session) else window_at(binding.limit.schedule, self.now)
@@ -236,6 +275,8 @@ class Board:
 
     def due(self) -> list[Tally]:
         """Windows that have ended and are still open, in order of their end."""
+        if self.ends_next is None or self.ends_next > self.now:
+            return []
         ended = [t for t in self.all() if t.window and not t.closed and t.window.ends_at <= self.now]
         return sorted(ended, key=lambda t: (t.window.ends_at if t.window else self.now, t.instance))
 

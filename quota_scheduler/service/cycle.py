@@ -25,6 +25,7 @@ from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.tickets import Lease, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.service.budgets import count_passed
 from quota_scheduler.store import Transaction, counters, forecasts, ledger, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -52,16 +53,26 @@ class Terms:
         """Load what waits anew with the next cycle: limits changed, or a transaction failed half-way."""
         self.memory = None
 
+    def windows_moved(self) -> None:
+        """Somebody else than a cycle has written: the next one reads the open windows again."""
+        if self.memory:
+            self.memory.board_is_current = False
+
 
 @dataclass(slots=True)
 class Memory:
-    """What cycles of one process remember of the store.
+    """What cycles of one process remember of the store, whose only writer they are.
 
-    The line, how many leases run by share, what a pass cut short has left, and when all was seen.
+    The open windows, the line, how many leases run by share, the next free numbers, what a pass cut short has left, and
+    when all was seen.
     """
 
+    board: Board
     line: Line
     running: dict[str, int]
+    next_ticket: int
+    next_fence: int
+    board_is_current: bool = True
     groups: dict[GroupKey, int] = field(default_factory=dict)
     shadows: Mapping[int, Shadow] = field(default_factory=dict)
     seen_all_at: datetime | None = None
@@ -77,7 +88,7 @@ class Memory:
 
     def due(self) -> datetime | None:
         """The earliest instant at which something remembered falls due."""
-        return min((at for at in (self.next_slot, self.line.next_due()) if at), default=None)
+        return min((at for at in (self.next_slot, self.line.next_due(), self.board.ends_next) if at), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +111,8 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
     if memory is None:
         memory = terms.memory = _remember(tx, terms)
     snapshot = _load(tx, requests, terms, memory)
-    first_new = snapshot.next_ticket
     decided = core.run(requests, snapshot, terms.policy)
-    if decided.changes:
-        ledger.apply(tx, decided.changes)
-    forecasts.record_unmet(tx, decided, snapshot.board)
-    tickets.save(tx, decided.tickets.values(), decided.past_leases, new=first_new)
-    windows.save(tx, snapshot.board)
-    tickets.advance(tx, "ticket", snapshot.next_ticket)
-    tickets.advance(tx, "fence", snapshot.next_fence)
-    _count(tx, decided, snapshot.board)
+    _save(tx, decided, snapshot, memory)
     memory.count(decided, terms.policy.fair_share)
     memory.groups, memory.shadows = decided.groups, decided.shadows
     slots = (at for at in (memory.next_slot, decided.next_slot) if at and at > tx.now)
@@ -125,19 +128,41 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
 def _remember(tx: Transaction, terms: Terms) -> Memory:
     board = windows.load(tx, terms.limits, tickets=())
     return Memory(
+        board,
         Line(tickets.waiting(tx), board.bindings, share_label=terms.policy.fair_share),
         tickets.running_shares(tx, terms.policy.fair_share),
+        tickets.sequence(tx, "ticket"),
+        tickets.sequence(tx, "fence"),
     )
+
+
+def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, memory: Memory) -> None:
+    """Write what was decided, and let go what only this cycle needed."""
+    if decided.changes:
+        ledger.apply(tx, decided.changes)
+        count_passed(tx, decided.changes, snapshot.run_caps)
+    forecasts.record_unmet(tx, decided, snapshot.board)
+    tickets.save(tx, decided.tickets.values(), decided.past_leases, new=memory.next_ticket)
+    windows.save(tx, snapshot.board)
+    if snapshot.next_ticket > memory.next_ticket:
+        tickets.advance(tx, "ticket", snapshot.next_ticket)
+    if snapshot.next_fence > memory.next_fence:
+        tickets.advance(tx, "fence", snapshot.next_fence)
+    memory.next_ticket, memory.next_fence = snapshot.next_ticket, snapshot.next_fence
+    _count(tx, decided, snapshot.board)
+    snapshot.board.rest()
 
 
 def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Memory) -> Snapshot:
     drafts = [request.draft for request in requests if isinstance(request, Submit)]
     named = {request.ticket for request in requests if not isinstance(request, Submit)}
-    found = tickets.for_cycle(tx, ids=named, keys=[draft.key for draft in drafts], due=tx.now)
+    board = _board(tx, memory)
+    ended = [tally.id for tally in board.due()]
+    found = tickets.for_cycle(tx, ids=named, keys=[draft.key for draft in drafts], due=tx.now, ended=ended)
     seen = memory.seen_all_at
     settling, settled = _settling(found, requests, tx)
     past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
-    board = windows.load(tx, terms.limits, tickets=found, since=_since((*settling, *settled), past, sessions))
+    windows.recall(tx, board, tickets=found, since=_since((*settling, *settled), past, sessions))
     told = (event for events in sessions.values() for event in events)
     asked = {ticket.labels for ticket in (*drafts, *found.values())}
     windows.open_for(tx, board, asked.union(event.labels for event in told))
@@ -157,8 +182,8 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         past_leases=past,
         running=memory.running,
         catching_up=terms.catching_up,
-        next_ticket=tickets.sequence(tx, "ticket"),
-        next_fence=tickets.sequence(tx, "fence"),
+        next_ticket=memory.next_ticket,
+        next_fence=memory.next_fence,
         expire_leases=terms.expire_leases,
         hold=terms.hold,
         groups=memory.groups,
@@ -169,6 +194,15 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         marks=terms.marks,
         look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or LATEST) <= tx.now,
     )
+
+
+def _board(tx: Transaction, memory: Memory) -> Board:
+    """The open windows as of now."""
+    memory.board.now = tx.now
+    if not memory.board_is_current:
+        windows.reload(tx, memory.board)
+        memory.board_is_current = True
+    return memory.board
 
 
 def _settling(

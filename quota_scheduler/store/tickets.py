@@ -22,6 +22,15 @@ _SELECT = (
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
 _BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
+# ``state != 'closed'`` stands beside ``state = …`` everywhere: only then the index of open tickets is used.
+# A CROSS JOIN keeps the order of the tables: few leases have run out, many tickets run
+_EXPIRED = (
+    _SELECT.replace(
+        "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence",
+        "FROM leases l CROSS JOIN tickets t ON t.id = l.ticket AND t.fence = l.fence",
+    )
+    + "WHERE l.ended_at IS NULL AND l.expires_at <= ? AND t.state = 'running'"
+)
 _CHANGING = (
     "state",
     "session",
@@ -44,29 +53,33 @@ _PUT_LEASE = (
 )
 
 
-def for_cycle(tx: Transaction, *, ids: Iterable[int], keys: Iterable[str], due: datetime) -> dict[int, Ticket]:
+def for_cycle(
+    tx: Transaction, *, ids: Iterable[int], keys: Iterable[str], due: datetime, ended: Sequence[int] = ()
+) -> dict[int, Ticket]:
     """Tickets a cycle needs beside the line: those offered, those named by id or key, and leases that have run out.
 
-    Running tickets whose window has just ended are among them, so that they remember what they had reported.
+    Running tickets in windows that have just ``ended`` are among them, so that they remember what they had reported.
     """
-    rows = tx.rows(_SELECT + "WHERE t.state = 'offered'")
+    rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'")
     if ids := list(ids):
         rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
     if keys := list(keys):
         rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
-    rows += tx.rows(_SELECT + "WHERE t.state = 'running' AND l.expires_at <= ?", (to_micros(due),))
-    rows += tx.rows(
-        _SELECT + "WHERE t.state = 'running' AND t.id IN "
-        "(SELECT r.ticket FROM reservations r JOIN windows w ON w.id = r.window "
-        "WHERE r.open = 1 AND w.closed = 0 AND w.ends_at <= ?)",
-        (to_micros(due),),
-    )
+    rows += tx.rows(_EXPIRED, (to_micros(due),))
+    if ended:
+        rows += tx.rows(
+            _SELECT + "WHERE t.state != 'closed' AND t.state = 'running' AND t.id IN "
+            "(SELECT ticket FROM reservations WHERE open = 1 AND window IN (SELECT value FROM json_each(?)))",
+            (json.dumps(list(ended)),),
+        )
     return {row[0]: _ticket(row) for row in rows}
 
 
 def waiting(tx: Transaction) -> list[Ticket]:
     """Every ticket that waits, by id."""
-    return [_ticket(row) for row in tx.rows(_SELECT + "WHERE t.state = 'waiting' ORDER BY t.id")]
+    return [
+        _ticket(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'waiting' ORDER BY t.id")
+    ]
 
 
 def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
@@ -94,7 +107,7 @@ def open_tickets(tx: Transaction) -> list[Ticket]:
 
 def running_counts(tx: Transaction) -> dict[Labels, int]:
     """How many leases run, by labels."""
-    rows = tx.rows("SELECT labels, count(*) FROM tickets WHERE state = 'running' GROUP BY labels")
+    rows = tx.rows("SELECT labels, count(*) FROM tickets WHERE state != 'closed' AND state = 'running' GROUP BY labels")
     return {Labels(*json.loads(labels)): count for labels, count in rows}
 
 
@@ -110,7 +123,7 @@ def next_ends(tx: Transaction, usual: timedelta) -> dict[Labels, datetime]:
     """By labels, when the next running lease is expected to end: granted plus the usual length, or its expiry."""
     rows = tx.rows(
         "SELECT t.labels, min(min(l.granted_at + ?, l.expires_at)) FROM tickets t JOIN leases l ON l.fence = t.fence "
-        "WHERE t.state = 'running' GROUP BY t.labels",
+        "WHERE t.state != 'closed' AND t.state = 'running' GROUP BY t.labels",
         (usual // MICROSECOND,),
     )
     return {Labels(*json.loads(labels)): max(tx.now, from_micros(at)) for labels, at in rows}
@@ -145,13 +158,10 @@ def advance(tx: Transaction, name: str, to: int) -> None:
 
 
 def next_due(tx: Transaction) -> datetime | None:
-    """The earliest instant at which something stored falls due: a lease, an offer, a reset."""
-    row = tx.row(
-        "SELECT min(due) FROM (SELECT min(expires_at) AS due FROM leases WHERE ended_at IS NULL "
-        "UNION ALL SELECT min(offer_until) FROM tickets WHERE state = 'offered' "
-        "UNION ALL SELECT min(ends_at) FROM windows WHERE closed = 0)"
-    )
-    return from_micros(row[0]) if row and row[0] is not None else None
+    """The earliest instant at which a lease or an offer falls due."""
+    lease = tx.scalar("SELECT min(expires_at) FROM leases WHERE ended_at IS NULL")
+    offer = tx.scalar("SELECT min(offer_until) FROM tickets WHERE state != 'closed' AND state = 'offered'")
+    return min((from_micros(at) for at in (lease, offer) if at is not None), default=None)
 
 
 USUAL_LENGTH = timedelta(minutes=40)

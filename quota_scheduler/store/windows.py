@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
@@ -20,7 +21,7 @@ _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
 _SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ?"
 _RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
 _OF_TICKETS = f"{_RESERVED} AND r.ticket IN (SELECT value FROM json_each(?))"
-_ENDED = f"{_RESERVED} AND w.closed = 0 AND w.ends_at <= ?"
+_ENDED = f"{_RESERVED} AND r.window IN (SELECT id FROM windows WHERE closed = 0 AND ends_at <= ?)"
 _CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
 _INSERT = (
     "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
@@ -45,27 +46,45 @@ def load(
 
     ``tickets`` are those whose reservations will be touched (None: all); those in windows that have ended always come.
     """
-    rules = {limit.id: limit for limit in limits if not limit.is_per_run}
-    held = [row for row in _reserved(tx, tickets) if row[2] in rules]
-    rows = {row[0]: row for row in tx.rows(_OPEN)}
-    if since is not None and since < tx.now:
-        rows |= {row[0]: row for row in tx.rows(_SINCE, (to_micros(since),))}
-    if closed := {row[1] for row in held} - rows.keys():
-        rows |= {row[0]: row for row in tx.rows(_CLOSED, (json.dumps(sorted(closed)),))}
-    found = [_tally(row, rules[row[1]]) for row in rows.values() if row[1] in rules]
-    found.sort(key=lambda tally: (tally.window is None, tally.window.starts_at if tally.window else tx.now))
-    board = Board(rules.values(), found, now=tx.now)
-    for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
-        instance = rules[rule].instance_id(value)
-        each = Reservation(ticket, window, instance, amount, reported, ledgered, before, bool(is_open), whole)
-        board.reservations.setdefault(ticket, []).append(each)
+    board = Board(limits, (), now=tx.now)
+    reload(tx, board)
+    recall(tx, board, since=since, tickets=tickets)
     return board
 
 
-def _reserved(tx: Transaction, tickets: Iterable[int] | None) -> list[Row]:
+def used_apart(tx: Transaction) -> list[Row]:
+    """Rule, value, and what was used without a lease and beyond reservations, over all windows that count."""
+    return tx.rows("SELECT rule, value, sum(unleased), sum(overrun) FROM windows WHERE end_reason = '' GROUP BY 1, 2")
+
+
+def reload(tx: Transaction, board: Board) -> None:
+    """Bring the open windows of a board up to what is stored."""
+    board.take(tally for row in tx.rows(_OPEN) if (tally := _tally(row, board)))
+
+
+def recall(
+    tx: Transaction, board: Board, *, since: datetime | None = None, tickets: Iterable[int] | None = None
+) -> None:
+    """Add what a journey touches beyond the open windows: reservations, and windows that have ended; see ``load``."""
+    ended = board.ends_next is not None and board.ends_next <= tx.now
+    held = _reserved(tx, tickets, ended=ended)
+    rows = tx.rows(_SINCE, (to_micros(since),)) if since is not None and since < tx.now else []
+    if closed := {row[1] for row in held} - {tally.id for tally in board.all()} - {row[0] for row in rows}:
+        rows += tx.rows(_CLOSED, (json.dumps(sorted(closed)),))
+    for row in rows:
+        if tally := _tally(row, board):
+            board.add(tally)
+    for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
+        if limit := board.limit(rule):
+            instance = limit.instance_id(value)
+            each = Reservation(ticket, window, instance, amount, reported, ledgered, before, bool(is_open), whole)
+            board.reservations.setdefault(ticket, []).append(each)
+
+
+def _reserved(tx: Transaction, tickets: Iterable[int] | None, *, ended: bool) -> list[Row]:
     if tickets is None:
         return sorted(tx.rows(_RESERVED))
-    rows = set(tx.rows(_ENDED, (to_micros(tx.now),)))
+    rows = set(tx.rows(_ENDED, (to_micros(tx.now),))) if ended else set()
     if named := sorted(tickets):
         rows.update(tx.rows(_OF_TICKETS, (json.dumps(named),)))
     return sorted(rows)  # by ticket, then window: the newest of a ticket's reservations comes last
@@ -169,8 +188,11 @@ def known_values(tx: Transaction, rule: str) -> list[str]:
     return [row[0] for row in tx.rows("SELECT DISTINCT value FROM windows WHERE rule = ? AND closed = 0", (rule,))]
 
 
-def _tally(row: Sequence[int], limit: Limit) -> Tally:
-    key, _, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp = row
+def _tally(row: Sequence[Any], board: Board) -> Tally | None:
+    """A stored window; None when its limit is gone."""
+    key, rule, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp = row
+    if (limit := board.limit(rule)) is None:
+        return None
     tally = Tally(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
     tally.used, tally.reported, tally.reserved = used, reported, reserved
     tally.late, tally.unleased, tally.overrun = late, unleased, overrun

@@ -120,6 +120,7 @@ class World:
 
     def record(self, *events: UsageEvent) -> record.Recorded:
         """Usage that a source has read."""
+        self.terms.windows_moved()
         with self.store.transaction() as tx:
             done = record.record_usage(tx, events, self.limits)
         self.check()
@@ -128,13 +129,17 @@ class World:
     # what can be seen
 
     def check(self) -> None:
-        """Nothing is wrong: counters add up to the ledger and the reservations, and the line to the tickets."""
+        """Nothing is wrong: counters add up to the ledger and the reservations, and memory to the store."""
         with self.store.transaction() as tx:
             wrong = [finding for finding in doctor.examine(tx, self.limits) if finding.wrong]
             waiting = sorted(ticket.id for ticket in tickets.waiting(tx))
+            stored = windows.load(tx, self.limits, tickets=())
         assert wrong == []
         memory = self.terms.memory
         assert memory is None or sorted(ticket.id for ticket in memory.line) == waiting
+        if memory and memory.board_is_current:
+            assert sorted(memory.board.all(), key=lambda t: t.id) == sorted(stored.all(), key=lambda t: t.id)
+            assert memory.board.reservations == {}
 
     def windows(self, *, closed: bool = False) -> dict[str, tuple[int, int, int]]:
         """(used, reported, reserved) of the open windows by instance; of the newest closed ones if asked."""
