@@ -252,7 +252,7 @@ class Service:
 
     def _with_model(self, ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
-        other = replace(ticket, labels=ticket.labels._replace(model=model), estimate=unpriced(ticket.estimate))
+        other = ticket._replace(labels=ticket.labels._replace(model=model), estimate=unpriced(ticket.estimate))
         return priced_ticket(other, self.store.clock(), self.prices)
 
     def prune(self) -> None:

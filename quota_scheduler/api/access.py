@@ -82,9 +82,10 @@ def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
 
 async def written(futures: "Sequence[Future[T]]") -> list[T]:
     """Wait for writes. Raises Problem when the database does not take them."""
+    waiting = [asyncio.wrap_future(future) for future in futures]
     try:
-        waiting = [asyncio.wrap_future(future) for future in futures]
-        return await asyncio.wait_for(asyncio.gather(*waiting), ANSWER_SECONDS)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
     except TimeoutError:
         raise Problem(
             503, "busy", "the database is slow to answer: try again with the same key", retry_after=5

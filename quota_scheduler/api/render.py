@@ -1,11 +1,11 @@
 """Tickets and answers as JSON types."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem
@@ -40,7 +40,7 @@ def read_id(text: str) -> int:
 
 def json_response(body: Any, status: int = 200) -> Response:
     """A JSON response."""
-    return Response(json.dumps(body, separators=(",", ":")), status, media_type="application/json")
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def problem_of(refused: Refused) -> Problem:

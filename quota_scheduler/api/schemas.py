@@ -1,9 +1,7 @@
 """Bodies that come in over HTTP: validated once, here, and turned into core values."""
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -78,7 +76,9 @@ class LabelsBody(Body):
 
     def labels(self) -> Labels:
         """As the core has them."""
-        return Labels(**self.model_dump())
+        return Labels(
+            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+        )
 
 
 class TokensBody(Body):
@@ -119,7 +119,7 @@ class EstimateBody(TokensBody):
         if self.tokens is not None:
             kinds = split(self.tokens, mix, requests=usage.requests)
             usage = kinds._replace(cost_microusd=usage.cost_microusd)
-        return replace(declared(usage), duration=self.duration)
+        return declared(usage)._replace(duration=self.duration)
 
 
 class DescribeBody(Body):
@@ -203,8 +203,7 @@ class TicketBody(Body):
 
     def fingerprint(self) -> str:
         """What makes two submissions under one key the same."""
-        body = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
-        return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(self.model_dump_json(exclude_unset=True).encode(), digest_size=16).hexdigest()
 
     @property
     def advice(self) -> str:

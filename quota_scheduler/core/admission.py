@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.board import Tally
 from quota_scheduler.core.limits import Mode, Policy
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.rooms import Room, Rooms, need
+from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.tickets import Reason, Ticket
 from quota_scheduler.core.units import Unit
 
@@ -106,8 +106,8 @@ def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
         return never
     held: list[Held] = []
     warned: list[Held] = []
-    for room in rooms.of(ticket):
-        amount = room.usable(need(ticket, room.binding), ticket.estimate.duration, now)
+    for room, whole in rooms.asked(ticket):
+        amount = room.usable(whole, ticket.estimate.duration, now)
         reason = Reason.HELD if ticket.held else admits(room, amount, ticket.priority, now)
         if reason is not None:
             found = Held(room.tally.instance, reason, _until(room, reason, now))
@@ -143,7 +143,6 @@ def _until(room: Room, reason: Reason, now: datetime) -> datetime:
 def occupy(ticket: Ticket, rooms: Rooms, *, running: bool) -> None:
     """Reserve an admitted ticket's need in every binding limit, warned ones included."""
     now = rooms.board.now
-    for room in rooms.of(ticket):
-        whole = need(ticket, room.binding)
+    for room, whole in rooms.asked(ticket):
         amount = room.usable(whole, ticket.estimate.duration, now)
         rooms.board.reserve(ticket.id, room.binding, amount, running=running, whole=whole)

@@ -96,7 +96,7 @@ class Cycle:
             crossed = [ended[h.window] for h in self.board.reservations.get(ticket.id, ()) if h.window in ended]
             if lease and crossed:
                 resets = [tally.window.ends_at for tally in crossed if tally.window]
-                ticket = self.work.put(replace(ticket, lease=at_reset(lease, min(resets))))
+                ticket = self.work.put(ticket._replace(lease=at_reset(lease, min(resets))))
             if lease and lease.expires_at <= self.now and self.snap.expire_leases:
                 self.out.expired.append(ticket)
                 self.work.close(ticket, Outcome.EXPIRED)
@@ -109,7 +109,7 @@ class Cycle:
         self.work.touch(ticket)
         for held in self.board.open_reservations(ticket.id):
             self.board.update(held, open=False)
-        self.work.put(replace(ticket, state=State.WAITING, offer_until=None))
+        self.work.put(ticket._replace(state=State.WAITING, offer_until=None))
 
     # 2 what running work says
 
@@ -150,7 +150,7 @@ class Cycle:
         ticket = self.work.ticket(number)
         if ticket is None:
             return Refused(Refusal.NOT_FOUND)
-        self.work.put(replace(ticket, held=on))
+        self.work.put(ticket._replace(held=on))
         self.work.touch(ticket)
         return None
 
@@ -162,7 +162,7 @@ class Cycle:
         if ticket.state is State.WAITING:
             self.line.remove(number)
             occupy(ticket, self.rooms, running=False)
-            self._offer(replace(ticket, held=False))
+            self._offer(ticket._replace(held=False))
         return None
 
     # 3 who may start
@@ -177,7 +177,7 @@ class Cycle:
         if known is None:
             number, self.snap.next_ticket = self.snap.next_ticket, self.snap.next_ticket + 1
             self.snap.keys[draft.key] = number
-            known = self._take_in(replace(draft, id=number))
+            known = self._take_in(draft._replace(id=number))
         self.present.add(known.id)
         return None, known.id
 
@@ -201,6 +201,8 @@ class Cycle:
         return Reject(Reason.RUN_CAP, held) if held else None
 
     def _caps_passed(self, ticket: Ticket, mode: Mode) -> tuple[Held, ...]:
+        if not self.snap.run_caps:
+            return ()
         used = self.snap.run_used.get(ticket.run_id, Usage()).plus(ticket.estimate.reserve)
         passed = [cap for cap in self.work.caps(ticket) if cap.mode is mode and cap.charge(used) > cap.amount]
         return tuple(Held(cap.id, Reason.RUN_CAP, self.now) for cap in passed)
@@ -254,24 +256,24 @@ class Cycle:
             self.out.decisions.append((ticket, verdict))
         match verdict:
             case Admit() if ticket.id in self.present:
-                self._grant(replace(ticket, reason=Reason.FITS))
+                self._grant(ticket)
             case Admit():
                 self._offer(ticket)
             case Reject(reason):
                 self.work.close(ticket, Outcome.REJECTED, reason)
             case Defer(_, reason) if first:
-                self.work.put(replace(ticket, was_deferred=True, reason=reason))
+                self.work.put(ticket._replace(was_deferred=True, reason=reason))
 
     def _offer(self, ticket: Ticket) -> None:
         until = self.now + self.policy.claim_within
         self.work.put(
-            replace(ticket, state=State.OFFERED, offers=ticket.offers + 1, offer_until=until, reason=Reason.FITS)
+            ticket._replace(state=State.OFFERED, offers=ticket.offers + 1, offer_until=until, reason=Reason.FITS)
         )
 
     def _grant(self, ticket: Ticket) -> None:
         fence, self.snap.next_fence = self.snap.next_fence, self.snap.next_fence + 1
         lease = Lease(fence, self.now, self.now + ticket.ttl, ticket.ttl, ticket.session)
-        self.work.put(replace(ticket, state=State.RUNNING, offer_until=None, lease=lease))
+        self.work.put(ticket._replace(state=State.RUNNING, offer_until=None, lease=lease, reason=Reason.FITS))
 
     # 4 answers
 
@@ -330,8 +332,7 @@ class Cycle:
 
 def _anew(known: Ticket, draft: Ticket) -> Ticket:
     """A ticket that its key asks for once more: it waits from now on, with no memory of how it ended."""
-    return replace(
-        known,
+    return known._replace(
         state=State.WAITING,
         outcome=None,
         reason=Reason.FITS,

@@ -4,7 +4,7 @@ Computed when somebody reads a ticket, from the rooms of that moment; nothing is
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -113,6 +113,6 @@ def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
         share = min(share, free / max(1, need(ticket, room.binding)))
     if share <= 0:
         return 0
-    smaller = replace(ticket, estimate=replace(ticket.estimate, reserve=usage.scaled(int(share * 10**6), 10**6)))
+    smaller = ticket._replace(estimate=ticket.estimate._replace(reserve=usage.scaled(int(share * 10**6), 10**6)))
     fits = not isinstance(decide(smaller, rooms, now=now), Defer)
     return smaller.estimate.reserve.tokens if fits and smaller.estimate.reserve.tokens < usage.tokens else 0

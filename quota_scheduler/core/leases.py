@@ -1,6 +1,5 @@
 """What running work says: reports, heartbeats, releases, and those that come too late."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from quota_scheduler.core.board import Binding
@@ -27,8 +26,8 @@ def hear(request: Renew | Release, work: Work) -> Refused | None:
         return Refused(Refusal.NOT_FOUND)
     if ticket.state is not State.RUNNING or ticket.lease is None or ticket.lease.fence != request.fence:
         return _hear_late(ticket, request, work)
-    lease = replace(ticket.lease, reported=merged(ticket.lease.reported, request.usage))
-    ticket = work.put(_bound(replace(ticket, lease=lease), request.session, work))
+    lease = ticket.lease._replace(reported=merged(ticket.lease.reported, request.usage))
+    ticket = work.put(_bound(ticket._replace(lease=lease), request.session, work))
     report(ticket, lease, work.board)
     work.touch(ticket)
     if isinstance(request, Release):
@@ -43,7 +42,7 @@ def _bound(ticket: Ticket, session: str, work: Work) -> Ticket:
     lease = ticket.lease
     if lease is None or not session or session == lease.session:
         return ticket
-    ticket = replace(ticket, lease=replace(lease, session=session))
+    ticket = ticket._replace(lease=lease._replace(session=session))
     events = work.of_session(session)
     changes = adopted(events, ticket)
     work.book(changes)
@@ -61,12 +60,12 @@ def _hear_late(ticket: Ticket, request: Renew | Release, work: Work) -> Refused 
     if lease is None:
         return Refused(Refusal.STALE_FENCE if ticket.lease else Refusal.NOT_FOUND, ticket if ticket.lease else None)
     session = request.session or lease.session
-    more = replace(lease, reported=merged(lease.reported, request.usage), session=session)
+    more = lease._replace(reported=merged(lease.reported, request.usage), session=session)
     if more == lease and isinstance(request, Release) and request.outcome is ticket.outcome:
         return None  # the same release once more: its answer got lost
-    _settle_anew(replace(ticket, lease=more), more, work)
+    _settle_anew(ticket._replace(lease=more), more, work)
     if ticket.lease and ticket.lease.fence == more.fence:
-        ticket = work.put(replace(ticket, lease=more))
+        ticket = work.put(ticket._replace(lease=more))
     else:
         work.out.past_leases[more.fence] = (ticket.id, more)
     return Refused(Refusal.STALE_FENCE, ticket)
@@ -83,7 +82,7 @@ def _settle_anew(ticket: Ticket, lease: Lease, work: Work) -> None:
 
 def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
     assert ticket.lease is not None
-    work.put(replace(ticket, lease=replace(ticket.lease, expires_at=work.now + ttl, ttl=ttl)))
+    work.put(ticket._replace(lease=ticket.lease._replace(expires_at=work.now + ttl, ttl=ttl)))
     if not _grown(ticket, work) or _over_cap(ticket, work):
         work.stops.add(ticket.id)
 

@@ -8,7 +8,7 @@ The line lives in memory beside the store's single writer; after a failed transa
 """
 
 import heapq
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -50,10 +50,9 @@ class Group:
     least: list[int] = field(default_factory=list)
     longest: timedelta | None = None
 
-    def add(self, ticket: Ticket) -> None:
-        """Put a ticket in its place."""
+    def add(self, ticket: Ticket, needs: list[int]) -> None:
+        """Put a ticket in its place, with what it needs in each limit."""
         insort(self.tickets, ticket, key=arrival)
-        needs = [need(ticket, binding) for binding in self.bindings]
         self.least = [min(a, b) for a, b in zip(self.least, needs, strict=True)] if len(self.tickets) > 1 else needs
         if own := ticket.estimate.duration:
             self.longest = max(own, self.longest or own)
@@ -69,6 +68,7 @@ class Line:
     def __init__(self, tickets: Iterable[Ticket], bind: Bind, *, share_label: str) -> None:
         self._bind, self._share_label = bind, share_label
         self._tickets: dict[int, Ticket] = {}
+        self._standing: dict[int, tuple[GroupKey, list[int]]] = {}
         self._groups: dict[GroupKey, Group] = {}
         self._by_instance: dict[str, set[GroupKey]] = {}
         self._sums: dict[str, list[int]] = {}
@@ -100,9 +100,10 @@ class Line:
             group = self._groups[key] = Group(bindings, ticket.priority, key[2])
             for name in key[0] or (UNBOUND,):
                 self._by_instance.setdefault(name, set()).add(key)
-        group.add(ticket)
-        self._tickets[ticket.id] = ticket
-        self._count(ticket, bindings, +1)
+        needs = [need(ticket, binding) for binding in bindings]
+        group.add(ticket, needs)
+        self._tickets[ticket.id], self._standing[ticket.id] = ticket, (key, needs)
+        self._count(key, needs, +1)
         for due in (ticket.deadline, ticket.wait_until):
             if due:
                 heapq.heappush(self._due, (due, ticket.id))
@@ -113,11 +114,10 @@ class Line:
         ticket = self._tickets.pop(number, None)
         if ticket is None:
             return
-        bindings = self._bind(ticket.labels)
-        key = self._key(ticket, bindings)
+        key, needs = self._standing.pop(number)
         group = self._groups[key]
-        group.tickets = [other for other in group.tickets if other.id != number]
-        self._count(ticket, bindings, -1)
+        del group.tickets[bisect_left(group.tickets, arrival(ticket), key=arrival)]
+        self._count(key, needs, -1)
         if not group.tickets:
             del self._groups[key]
             for name in key[0] or (UNBOUND,):
@@ -127,14 +127,17 @@ class Line:
         names = tuple(binding.instance for binding in bindings)
         return names, ticket.priority.rank, ticket.labels.value(self._share_label), ticket.labels.provider
 
-    def _count(self, ticket: Ticket, bindings: tuple[Binding, ...], sign: int) -> None:
-        for binding in bindings:
-            sums = self._sums.setdefault(binding.instance, [0] * len(CLASSES))
-            sums[ticket.priority.rank] += sign * need(ticket, binding)
+    def _count(self, key: GroupKey, needs: list[int], sign: int) -> None:
+        names, place, *_ = key
+        for name, amount in zip(names, needs, strict=True):
+            self.sums(name)[place] += sign * amount
 
     def sums(self, instance: str) -> list[int]:
         """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
-        return self._sums.setdefault(instance, [0] * len(CLASSES))
+        found = self._sums.get(instance)
+        if found is None:
+            found = self._sums[instance] = [0] * len(CLASSES)
+        return found
 
     def least(self, instance: str) -> int | None:
         """A lower bound of the smallest waiting need in a limit; None when nothing waits for it."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from quota_scheduler.core.board import Binding, Board, Tally
-from quota_scheduler.core.labels import LABEL_NAMES
+from quota_scheduler.core.labels import LABEL_NAMES, Labels
 from quota_scheduler.core.limits import Limit, Mode
 from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
@@ -150,20 +150,32 @@ class Rooms:
         self.board, self._outlooks, self._catching_up, self._marks = board, outlooks, catching_up, marks
         self.line: Waiting = line or NobodyWaits()
         self._rooms: dict[str, Room] = {}
+        self._of: dict[Labels, list[Room]] = {}
+        self._needs: dict[int, list[int]] = {}
         self._pools = {limit.id: limit for limit in board.limits}
         self._members = _members(board.limits)
 
     def of(self, ticket: Ticket) -> list[Room]:
         """The binding limits of a ticket, as it finds them now."""
-        caught_up = ticket.labels.provider not in self._catching_up
-        found = []
-        for binding in self.board.bindings(ticket.labels):
-            room = self.room(binding)
-            room.catching_up = not caught_up
-            if binding.limit.parent:
+        found = self._of.get(ticket.labels)
+        if found is None:
+            found = self._of[ticket.labels] = [self.room(binding) for binding in self.board.bindings(ticket.labels)]
+        catching_up = ticket.labels.provider in self._catching_up
+        for room in found:
+            room.catching_up = catching_up
+            if room.tally.id == 0 or room.tally.closed:
+                room.tally = self.board.current(room.binding)
+            if room.binding.limit.parent:
                 room.loan = self._loan(room, ticket.priority)
-            found.append(room)
         return found
+
+    def asked(self, ticket: Ticket) -> Iterable[tuple[Room, int]]:
+        """The binding limits of a ticket, as it finds them now, with what it needs of each."""
+        needs = self._needs.get(ticket.id) if ticket.id else None
+        if needs is None:
+            needs = [need(ticket, binding) for binding in self.board.bindings(ticket.labels)]
+            self._needs[ticket.id] = needs
+        return zip(self.of(ticket), needs, strict=True)
 
     def room(self, binding: Binding) -> Room:
         """One limit."""

@@ -91,7 +91,7 @@ def at_reset(lease: Lease, at: datetime) -> Lease:
     last = lease.checkpoints[-1].reported if lease.checkpoints else ()
     if lease.reported == last:
         return lease
-    return replace(lease, checkpoints=(*lease.checkpoints, Checkpoint(at, lease.reported)))
+    return lease._replace(checkpoints=(*lease.checkpoints, Checkpoint(at, lease.reported)))
 
 
 def own_events(ticket: Ticket, lease: Lease, *, now: datetime) -> list[UsageEvent]:
@@ -132,6 +132,6 @@ def settle(
     """
     for held in board.open_reservations(ticket.id):
         board.update(held, open=False)
-    lease = replace(ticket.lease, ended_at=now) if ticket.lease else None
+    lease = ticket.lease._replace(ended_at=now) if ticket.lease else None
     events = own_events(ticket, lease, now=now) if lease and not session_counts else []
-    return replace(ticket, state=State.CLOSED, outcome=outcome, closed_at=now, offer_until=None, lease=lease), events
+    return ticket._replace(state=State.CLOSED, outcome=outcome, closed_at=now, offer_until=None, lease=lease), events

@@ -1,7 +1,7 @@
 """What a cycle is given, what it gives back, and its working state in between."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from quota_scheduler.core.admission import Verdict
@@ -182,7 +182,7 @@ class Work:
         counts = ticket.lease is not None and self.has_transcript(ticket.lease)
         closed, events = settle(ticket, self.board, outcome, session_counts=counts, now=self.now)
         self.book_own(events)
-        return self.put(replace(closed, reason=reason or closed.reason))
+        return self.put(closed._replace(reason=reason or closed.reason))
 
     def has_transcript(self, lease: Lease) -> bool:
         """Whether the session of a lease has brought its run to the ledger."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from quota_scheduler.core.admission import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.line import Group, GroupKey, Line, Order
 from quota_scheduler.core.queue import QueuePolicy, slot
-from quota_scheduler.core.rooms import Rooms, Shadow, need
+from quota_scheduler.core.rooms import Rooms, Shadow
 from quota_scheduler.core.tickets import Reason, Ticket
 
 SLICE = 150
@@ -113,8 +113,8 @@ def _slot(ticket: Ticket, rooms: Rooms) -> datetime | None:
 def _keep_room(ticket: Ticket, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
     """Cast a shadow where a ticket will start as soon as running work returns what it reserved."""
     now, amounts = rooms.board.now, []
-    for room in rooms.of(ticket):
-        amount = room.usable(need(ticket, room.binding), ticket.estimate.duration, now)
+    for room, whole in rooms.asked(ticket):
+        amount = room.usable(whole, ticket.estimate.duration, now)
         reason = admits(room, amount - room.tally.reserved, ticket.priority, now)
         if ticket.held or (room.enforced and reason not in (None, Reason.PACED)):
             return  # waits for something else, or behind those that keep all the room: who passes does not delay it

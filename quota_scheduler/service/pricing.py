@@ -44,9 +44,10 @@ def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer
 
 def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
     """A ticket whose estimate knows what it costs."""
-    median, _ = _cost(ticket.labels, ticket.estimate.median, at, pricer)
-    reserve, estimated = _cost(ticket.labels, ticket.estimate.reserve, at, pricer)
-    return replace(ticket, estimate=replace(ticket.estimate, median=median, reserve=reserve, estimated_cost=estimated))
+    known = ticket.estimate
+    reserve, estimated = _cost(ticket.labels, known.reserve, at, pricer)
+    median = reserve if known.median == known.reserve else _cost(ticket.labels, known.median, at, pricer)[0]
+    return ticket._replace(estimate=known._replace(median=median, reserve=reserve, estimated_cost=estimated))
 
 
 def unpriced(estimate: Estimate) -> Estimate:
@@ -54,7 +55,7 @@ def unpriced(estimate: Estimate) -> Estimate:
     median, reserve = (
         each._replace(cost_microusd=0, unpriced_tokens=0) for each in (estimate.median, estimate.reserve)
     )
-    return replace(estimate, median=median, reserve=reserve, estimated_cost=False)
+    return estimate._replace(median=median, reserve=reserve, estimated_cost=False)
 
 
 def _cost(labels: Labels, usage: Usage, at: datetime, pricer: Pricer) -> tuple[Usage, bool]:

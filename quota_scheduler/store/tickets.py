@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
@@ -190,8 +191,8 @@ def forget_closed(tx: Transaction, before: datetime) -> int:
 def _row(t: Ticket) -> tuple[Any, ...]:
     state, session, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held = _changing(t)
     return (
-        t.id, t.key, t.body, state, t.priority.value, json.dumps(t.labels), _dump_estimate(t.estimate),
-        to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, json.dumps(t.flags),
+        t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), _dump_estimate(t.estimate),
+        to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
         _micros(t.deadline), _micros(t.wait_until), offers, offer_until, fence, outcome, reason, closed_at,
         was_deferred, held,
     )  # fmt: skip
@@ -235,10 +236,10 @@ def _ticket(row: Sequence[Any]) -> Ticket:
 
 
 def _lease_row(ticket: int, lease: Lease) -> tuple[Any, ...]:
-    checkpoints = [[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints]
+    checkpoints = _dump([[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints])
     return (
         lease.fence, ticket, to_micros(lease.granted_at), to_micros(lease.expires_at), lease.ttl // MICROSECOND,
-        lease.session, json.dumps(_dump_usage(lease.reported)), json.dumps(checkpoints), _micros(lease.ended_at),
+        lease.session, _dump(_dump_usage(lease.reported)), checkpoints, _micros(lease.ended_at),
     )  # fmt: skip
 
 
@@ -253,6 +254,15 @@ def _lease(row: Sequence[Any]) -> Lease:
         checkpoints=tuple(Checkpoint(from_micros(at), _load_usage(usage)) for at, usage in json.loads(row[7])),
         ended_at=_instant(row[8]),
     )
+
+
+def _dump(items: Sequence[Any]) -> str:
+    return json.dumps(items) if items else "[]"  # most tickets have none, and each would be written with every change
+
+
+@lru_cache(4096)
+def _dump_labels(labels: Labels) -> str:
+    return json.dumps(labels)
 
 
 def _dump_usage(usage: ModelUsage) -> list[list[Any]]:

@@ -121,7 +121,7 @@ def test_which_events_are_a_leases_transcript(event, lease, own):
 
 
 def test_an_event_that_is_adopted_gets_the_labels_run_class_and_flags_of_its_lease():
-    ticket = replace(TICKET, priority=Priority.LOW, flags=("batching",), run="nightly")
+    ticket = TICKET._replace(priority=Priority.LOW, flags=("batching",), run="nightly")
     event = a_usage_event(session="s1", model="opus", project="site", run="s1", flags=("external_tools",))
     assert owned(event, ticket) == replace(
         event,
@@ -137,7 +137,7 @@ def test_adopting_changes_only_what_is_its_own_and_not_yet_known_as_such():
     early = a_usage_event(key="e3", session="s1", at=MONDAY - HOUR)
     known = owned(a_usage_event(key="e4", session="s1"), TICKET)
     assert adopted([mine, other, early, known], TICKET) == [Change(mine, owned(mine, TICKET))]
-    assert adopted([mine], replace(TICKET, lease=None)) == []
+    assert adopted([mine], TICKET._replace(lease=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_attribute(changes, ledgered):
     assert reservation.ledgered == ledgered
 
 
-@pytest.mark.parametrize("ticket", [replace(TICKET, lease=None), a_running_ticket()], ids=["no lease", "no session"])
+@pytest.mark.parametrize("ticket", [TICKET._replace(lease=None), a_running_ticket()], ids=["no lease", "no session"])
 def test_without_a_session_nothing_is_attributed(ticket):
     board, reservation = held(a_limit())
     attribute(ticket, [Change(None, a_usage_event(10, session=""))], board)
@@ -229,7 +229,7 @@ def test_the_parts_between_resets_add_up_to_the_whole(growth):
     lease, used = a_lease(), 0
     for day, more in enumerate(growth, 1):
         used += more
-        lease = at_reset(replace(lease, reported=merged(lease.reported, a_report(used))), MONDAY + day * HOUR)
+        lease = at_reset(lease._replace(reported=merged(lease.reported, a_report(used))), MONDAY + day * HOUR)
     events = own_events(a_running_ticket(), lease, now=LATER)
     assert total(event.usage for event in events).tokens == used
     assert len({event.key for event in events}) == len(events)
@@ -243,14 +243,14 @@ def test_settling_returns_everything_and_writes_the_report_unless_the_transcript
     closed, written = settle(ticket, board, Outcome.COMPLETED, session_counts=transcribed, now=MONDAY + HOUR)
     (tally,) = board.all()
     assert (tally.reserved, tally.reported, len(written)) == (0, 0, events)
-    assert closed == replace(
-        ticket, state=State.CLOSED, outcome=Outcome.COMPLETED, closed_at=MONDAY + HOUR, offer_until=None,
-        lease=replace(ticket.lease, ended_at=MONDAY + HOUR),
+    assert closed == ticket._replace(
+        state=State.CLOSED, outcome=Outcome.COMPLETED, closed_at=MONDAY + HOUR, offer_until=None,
+        lease=ticket.lease._replace(ended_at=MONDAY + HOUR),
     )  # fmt: skip
 
 
 def test_what_never_ran_has_nothing_to_settle():
     board = a_board(a_limit())
-    ticket = replace(a_running_ticket(), state=State.OFFERED, lease=None)
+    ticket = a_running_ticket()._replace(state=State.OFFERED, lease=None)
     closed, written = settle(ticket, board, Outcome.WITHDRAWN, session_counts=False, now=MONDAY)
     assert (closed.state, closed.lease, written) == (State.CLOSED, None, [])

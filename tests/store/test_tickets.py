@@ -1,6 +1,5 @@
 """Tickets and leases in the database: there and back, and the ones a cycle asks for."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -77,8 +76,8 @@ def test_a_ticket_comes_back_as_it_was(store, ticket):
 
 def test_what_may_change_about_a_ticket_is_changed(store):
     save(store, a_ticket(number=1))
-    changed = replace(
-        a_ticket(number=1), state=State.CLOSED, session="s1", offers=1, offer_until=MONDAY, lease=a_lease(3), held=True,
+    changed = a_ticket(number=1)._replace(
+        state=State.CLOSED, session="s1", offers=1, offer_until=MONDAY, lease=a_lease(3), held=True,
         outcome=Outcome.COMPLETED, reason=Reason.HELD, closed_at=MONDAY, was_deferred=True, waiting_since=MONDAY + HOUR,
         wait_until=MONDAY + DAY,
     )  # fmt: skip
@@ -89,8 +88,7 @@ def test_what_may_change_about_a_ticket_is_changed(store):
 def test_a_lease_that_goes_on_is_changed_in_place(store):
     first = a_running_ticket()
     save(store, first)
-    renewed = replace(
-        first, lease=replace(first.lease, expires_at=MONDAY + DAY, ttl=HOUR, reported=a_report(5), session="s")
+    renewed = first._replace(lease=first.lease._replace(expires_at=MONDAY + DAY, ttl=HOUR, reported=a_report(5), session="s")
     )
     save(store, renewed, new=2)
     assert for_cycle(store, ids=[1]) == {1: renewed}
