@@ -10,8 +10,9 @@ from quota_scheduler.cli import reach
 from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:
-    from quota_scheduler.backtest import Result, Trace
+    from quota_scheduler.backtest import Result
     from quota_scheduler.core.forecast import Buckets
+    from quota_scheduler.core.traces import Trace
 
 NAMES = ("seed", "pro-rata", "mean-7", "ours")
 """The methods by name; those of ``quota_scheduler.backtest``, which is too heavy to load for a help text."""
@@ -89,7 +90,7 @@ def _of_ledger(ctx: click.Context, methods: list[str], by: str) -> "Result":
 
 def _trace(name: str, history: "Buckets", step: timedelta) -> "Trace":
     """A series of whole steps, idle ones included, from the first recorded one on; the unfinished last is left out."""
-    from quota_scheduler.backtest import Trace
+    from quota_scheduler.core.traces import Trace
 
     width = step.total_seconds()
     first, last = (int(history.starts[i] // width) for i in (0, -1))

@@ -45,15 +45,16 @@ def command(ctx: click.Context, limit: str | None, explain: bool, as_json: bool)
 def lines(each: dict[str, Any], *, explain: bool) -> list[str]:
     """One limit's forecast in words."""
     unit, forecast = Unit(each["unit"]), each["forecast"]
+    out = forecast["exhaustion_at"]
+    runs_out = f"runs out {local_time(parse_instant(out), each['timezone'])}" if out else ""
+    if explain:
+        first, *others = forecast["explained"]
+        last = f" It {runs_out}." if out else ""
+        return [f"{each['limit']}: {first}{last}", *(f"  {line}" for line in others)]
     ends_at = local_time(parse_instant(each["ends_at"]), each["timezone"])
     between = f"{written(forecast['low'], unit)} and {written(forecast['high'], unit)}"
     amounts = f"{written(forecast['expected'], unit)} of {written(each['amount'], unit)} {unit.value}"
-    head = f"{each['limit']}: {amounts} by {ends_at}"
-    said = [head + f" (80 % between {between})"]
-    if forecast["exhaustion_at"]:
-        said.append(f"  runs out {local_time(parse_instant(forecast['exhaustion_at']), each['timezone'])}")
-    if explain:
-        return said + [f"  {line}" for line in forecast["explained"]]
+    said = [f"{each['limit']}: {amounts} by {ends_at} (80 % between {between})", *([f"  {runs_out}"] if out else [])]
     said.append(f"  above the limit with probability {forecast['p_exceed']:.0%}; risk {each['risk']}")
     if not forecast["sufficient"]:
         said.append(f"  insufficient history: {forecast['observed_days']:.1f} days observed, 7 are needed")

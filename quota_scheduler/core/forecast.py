@@ -1,15 +1,14 @@
 """Forecast where a quota window ends: the public face.
 
-    history ─series─► days ─day model─┐
-                                      ├─► rest to come (fan of quantiles) + used ─► Forecast
-    calibration ──────────────────────┘
+    history ─series─► days ─► level, weekdays, volatility ─► day model ─┐
+                    └───────► past sessions ──────► session model ──────┼─► fan of what is to come ─► Forecast
+                                 calibration, known usage, rate cap ────┘
 
 Method, measured figures and what did not help: docs/explanation/forecasting.md.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -19,23 +18,12 @@ import numpy as np
 from quota_scheduler.core import forecast_days as day_model
 from quota_scheduler.core import forecast_sessions as session_model
 from quota_scheduler.core.calibration import Calibration, observe
-from quota_scheduler.core.forecast_days import Quantiles
+from quota_scheduler.core.forecast_fan import bounded, mixed
+from quota_scheduler.core.forecast_level import level as level_of
 from quota_scheduler.core.forecast_risk import Risk, is_spike, risk_band
-from quota_scheduler.core.forecast_series import (
-    DAY,
-    Buckets,
-    History,
-    Series,
-    buckets,
-    series,
-)
-from quota_scheduler.core.forecast_value import (
-    SUFFICIENT_DAYS,
-    Forecast,
-    Knot,
-    TrackRecord,
-    confidence,
-)
+from quota_scheduler.core.forecast_series import DAY, Buckets, History, Series, buckets, series
+from quota_scheduler.core.forecast_shape import confidence
+from quota_scheduler.core.forecast_value import SUFFICIENT_DAYS, Forecast, TrackRecord
 
 __all__ = [
     "Buckets",
@@ -50,13 +38,11 @@ __all__ = [
     "observe",
     "project",
     "project_many",
-    "replay",
     "risk_band",
 ]
 
 KNOTS = (0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0)
 """Where the fan is computed, as parts of what is left of the window."""
-LARGEST = 1e300
 CHUNK = 200
 
 
@@ -124,12 +110,14 @@ def project_many(
         return []
     nothing: Sequence[None] = [None] * len(histories)
     rows = [series(h, now, step, s) for h, s in zip(histories, since or nothing, strict=True)]
+    factors = [day_model.weekdays(row.whole.tolist(), row.complete) for row in rows]
     return [
-        _forecast(row, window, now, wild, exact, float(committed), state, cap)
-        for row, window, wild, exact, committed, state, cap in zip(
+        _forecast(row, window, now, week, wild, exact, float(committed), state, cap)
+        for row, window, week, wild, exact, committed, state, cap in zip(
             rows,
             windows,
-            _volatility(rows),
+            factors,
+            _volatility(rows, factors),
             used or nothing,
             known or [0] * len(rows),
             calibrations or nothing,
@@ -139,38 +127,14 @@ def project_many(
     ]
 
 
-def replay(
-    history: Sequence[tuple[datetime, float]],
-    windows: Sequence[Span],
-    *,
-    step: timedelta,
-    amount: float | None = None,
-    parts: Sequence[float] = (0.25, 0.5, 0.75, 0.9),
-) -> Calibration:
-    """Return the calibration that forecasts at ``parts`` of closed ``windows`` would have earned.
-
-    For a series whose past is known when its limit begins. Each forecast sees only what lies before it.
-    """
-    calibration = Calibration()
-    for window in sorted(windows, key=lambda span: span.ends_at):
-        start, end = window.starts_at, window.ends_at
-        actual = float(sum(tokens for at, tokens in history if start <= at < end))
-        for part in parts:
-            now = start + part * (end - start)
-            found = project(history, window, now=now, step=step, calibration=calibration)
-            if found.observed_days > 0:
-                calibration = observe(calibration, found, actual, amount=amount)
-    return calibration
-
-
-def _volatility(rows: Sequence[Series]) -> list[float]:
+def _volatility(rows: Sequence[Series], factors: Sequence[Sequence[float]]) -> list[float]:
     """Return the volatility of each series, computed in slices that stay in the processor's cache."""
     found: list[float] = []
     for i in range(0, len(rows), CHUNK):
         part = rows[i : i + CHUNK]
         whole = np.array([row.whole for row in part])
         seen = np.array([row.complete for row in part])
-        found += day_model.volatility(whole, seen).tolist()
+        found += day_model.volatility(whole, seen, np.array(factors[i : i + CHUNK])).tolist()
     return [
         wild if row.observed >= SUFFICIENT_DAYS else day_model.UNSEEN for wild, row in zip(found, rows, strict=True)
     ]
@@ -180,6 +144,7 @@ def _forecast(
     row: Series,
     window: Span,
     now: datetime,
+    factors: Sequence[float],
     volatility: float,
     exact: float | None,
     known: float,
@@ -194,15 +159,14 @@ def _forecast(
     spread = calibration.spread if calibration else (1.0, 1.0)
     used = row.between(start, moment) if exact is None else float(exact)
     days = row.days.tolist()
-    level = day_model.level(days, row.head, row.observed)
-    factors = day_model.weekdays(days[1:] if row.begun else days, row.complete)
+    level = level_of(days, row.head, row.observed, factors, row.begun)
     ahead = day_model.effective([at / DAY for at in seconds], factors, row.begun, row.ahead)
     fan, method = day_model.rest(level, ahead, volatility, spread), "days"
     if session_model.applies(length, row.step):
         found = session_model.rest(row, start, moment, used, seconds, length, spread)
         if found is not None:
-            fan, method = _mixed(found[0], fan, found[1]), "sessions"
-    knots = _bounded(seconds, fan, known, cap)
+            fan, method = mixed(found[0], fan, found[1]), "sessions"
+    knots = bounded(seconds, fan, known, cap)
     lately = min(max(moment - start, 1.0), length / 7)
     enough = row.observed >= SUFFICIENT_DAYS
     return Forecast(
@@ -219,6 +183,7 @@ def _forecast(
         confidence=confidence(used, knots[-1]) if enough else None,
         method=method if enough else "insufficient history",
         record=calibration.record(left / length) if calibration else TrackRecord(),
+        rate_cap=cap,
     )
 
 
@@ -226,45 +191,3 @@ def _trend(days: Sequence[float], observed: float) -> float | None:
     """Return the last week's daily level over that of the three weeks before, minus 1; None when not comparable."""
     before = sum(days[7:28]) / 3
     return sum(days[:7]) / before - 1.0 if before > 0 and observed >= 28 else None
-
-
-def _mixed(first: Sequence[Quantiles], second: Sequence[Quantiles], share: float) -> list[Quantiles]:
-    """Return ``share`` of the first fan and the remainder of the second."""
-    if share >= 1:
-        return list(first)
-    rest = 1.0 - share
-    return [
-        (share * a[0] + rest * b[0], share * a[1] + rest * b[1], share * a[2] + rest * b[2])
-        for a, b in zip(first, second, strict=True)
-    ]
-
-
-def _bounded(seconds: Sequence[float], fan: Sequence[Quantiles], known: float, cap: float | None) -> tuple[Knot, ...]:
-    """Put in what is known already and what the rate allows.
-
-    Known usage arrives within a day; what it adds to the day's median was not expected and comes on top.
-    """
-    if known <= 0 and cap is None:
-        return tuple(
-            (at, min(low, LARGEST), min(middle, LARGEST), min(high, LARGEST))
-            for at, (low, middle, high) in zip(seconds, fan, strict=True)
-        )
-    most = [min(cap * at, LARGEST) if cap is not None else LARGEST for at in seconds]
-    soon = max(min(DAY, seconds[-1]), 1.0)
-    surprise = max(0.0, known - _median_at(soon, seconds, fan)) if known > 0 else 0.0
-    knots = []
-    for at, top, quantiles in zip(seconds, most, fan, strict=True):
-        arrived = min(1.0, at / soon)
-        floor, more = known * arrived, surprise * arrived
-        low, middle, high = (min(max(value + more, floor), top) for value in quantiles)
-        knots.append((at, low, middle, high))
-    return tuple(knots)
-
-
-def _median_at(moment: float, seconds: Sequence[float], fan: Sequence[Quantiles]) -> float:
-    """Return the median of what comes before ``moment``, between the knots."""
-    i = bisect_left(seconds, moment)
-    if i == 0 or i == len(seconds):
-        return fan[i - 1 if i else 0][1]
-    part = (moment - seconds[i - 1]) / (seconds[i] - seconds[i - 1])
-    return fan[i - 1][1] + part * (fan[i][1] - fan[i - 1][1])

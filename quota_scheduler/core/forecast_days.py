@@ -1,6 +1,6 @@
 """The day model: what is still to come in a window of more than a day.
 
-    level   a robust mean of the last days, shrunk towards two months (more, the further the reset)
+    level   usage a day, its long part counting more the further the reset                     forecast_level
     ahead   days to the reset, by weekday and time of day as far as the history proves them
     rest    = level × ahead, between (rest + slack) × e^(∓ quantile(ahead) × volatility) - slack
 
@@ -14,47 +14,35 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Quantiles = tuple[float, float, float]
+from quota_scheduler.core.forecast_level import LONG, LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK, Level
+from quota_scheduler.core.forecast_shape import Quantiles
 
-WEEK, WEEKS, CLIP, SMALLEST = 7, 8, 3.0, 0.05
-LATEST, FORTNIGHT, LONG, MEMORY = 3, 14, 60, 90
-WEEK_SHARE, LATEST_SHARE, FORTNIGHT_SHARE = 0.65, 0.25, 0.10
-LONG_SHARE, LONG_GROWTH, LONG_MOST = 0.22, 0.107, 0.62
+Array = NDArray[np.float64]
+WEEKS, CLIP, SMALLEST = 8, 3.0, 0.05
 SLACK = 0.2
-BEFORE, SURPRISE, OUTLIER = 28, 2.0, 3.0
-REPLAY, ORIGINS, YOUNGEST, REPLAY_WEEK, USUAL_ERROR, PRIOR = 3, 60, 7, 0.6, 0.81, 15.0
-CALM, WILD, UNSEEN = 0.3, 1.8, 1.8
+SKEW, SKEW_DAYS = 0.2, math.log(8.0)
+"""How far the median of few bursty days lies below their mean, for usual bursts; nothing from eight days on."""
+REPLAY, ORIGINS, YOUNGEST, REPLAY_WEEK, USUAL_ERROR, PRIOR = 3, 60, 7, 0.6, 0.81, 8.0
+CALM, WILD, UNSEEN = 0.15, 1.8, 1.8
 DAYS_KEPT = ORIGINS + REPLAY + LONG + 1
 PAST = np.arange(REPLAY, REPLAY + ORIGINS)
+AHEAD = np.array(
+    [[np.isin((past - np.arange(1, REPLAY + 1)) % WEEK, day).sum() for past in PAST] for day in range(WEEK)]
+)
+AHEAD = AHEAD / REPLAY
+"""For each weekday and past forecast, the part of the three days ahead of it that falls on that weekday."""
 HORIZONS = tuple(math.log(days) for days in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
-LOW = (-4.00, -2.60, -1.60, -1.48, -1.20, -1.02, -0.84, -0.70)
-HIGH = (1.45, 1.38, 1.30, 1.36, 1.28, 1.32, 1.43, 2.10)
-MOST = 2.6
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Usage a day: lately, over two months, over three."""
-
-    short: float
-    long: float
-    memory: float
-
-    def over(self, share: float) -> float:
-        """Return the level when the long part has this ``share``."""
-        return self.short * (1.0 - share) + self.long * share
-
-    @property
-    def tomorrow(self) -> float:
-        """The usual usage of the next day, before weekdays."""
-        return self.over(LONG_SHARE)
+LOW = (-4.00, -2.60, -1.65, -1.52, -1.22, -1.02, -0.86, -0.76)
+HIGH = (1.40, 1.32, 1.24, 1.34, 1.26, 1.31, 1.43, 2.10)
+LOW_POWER = 0.75
+"""The lower half follows the volatility less: usage cannot fall below nothing, however wild it is."""
+MOST = 2.1
 
 
 def rest(level: Level, ahead: Sequence[float], volatility: float, spread: tuple[float, float]) -> list[Quantiles]:
@@ -63,77 +51,40 @@ def rest(level: Level, ahead: Sequence[float], volatility: float, spread: tuple[
     ``spread`` are calibration factors on the lower and the upper half.
     """
     found = []
+    skew = SKEW * (volatility - CALM) / (1.0 - CALM) / SKEW_DAYS
+    wide, deep = volatility * spread[1], volatility**LOW_POWER * spread[0]
     for days in ahead:
         if days <= 0:
             found.append((0.0, 0.0, 0.0))
             continue
         place = math.log(days)
         share = min(LONG_SHARE + LONG_GROWTH * max(place, 0.0), LONG_MOST)
-        median, slack = level.over(share) * days, SLACK * level.memory * days
+        mean, slack = level.over(share) * days, SLACK * level.memory * days
         low, high = _table(place)
-        down = math.exp(low * volatility * spread[0])
-        up = math.exp(min(high * volatility * spread[1], MOST))
-        found.append((max((median + slack) * down - slack, 0.0), median, (median + slack) * up - slack))
+        median = mean * (1.0 - skew * min(max(SKEW_DAYS - place, 0.0), SKEW_DAYS))
+        below = max((mean + slack) * math.exp(low * deep) - slack, 0.0)
+        found.append((min(below, median), median, (mean + slack) * math.exp(min(high * wide, MOST)) - slack))
     return found
 
 
-def level(days: Sequence[float], head: float, observed: float) -> Level:
-    """Return the level of usage.
-
-    ``days`` are newest first, ``head`` the seen part of day 0, ``observed`` the days of history. The short level
-    averages square roots, so that one outlier day moves it little and a lasting change fully.
-    """
-
-    def mean(values: Sequence[float], span: int) -> float:
-        return sum(values[:span]) / max(min(observed, span - 1 + head), 1.0)
-
-    roots = [math.sqrt(usage) for usage in days[: WEEK + BEFORE]]
-    roots[0] *= math.sqrt(head)
-    recent, changed, believed = _judged(roots) if observed >= WEEK + BEFORE else (roots, 0.0, 0.0)
-    short = WEEK_SHARE * mean(recent, WEEK) ** 2 + LATEST_SHARE * mean(recent, LATEST) ** 2
-    short += FORTNIGHT_SHARE * mean(days, FORTNIGHT)
-    long = mean(days, LONG)
-    return Level(short + believed * (changed - short), long + believed * (changed - long), mean(days, MEMORY))
-
-
-def _judged(roots: Sequence[float]) -> tuple[Sequence[float], float, float]:
-    """Judge the last week by the four before it, all in square roots.
-
-    Returns the week without what no earlier day comes near, the level of its median day, and how sure it is
-    that this is a new level (0 to 1): an outlier day is cut and moves no median, four days of seven that leave
-    the scatter far behind are believed. In a series as bursty as most developers' are, neither happens often.
-    """
-    recent, before = roots[:WEEK], roots[WEEK:]
-    mean = sum(before) / BEFORE
-    if mean <= 0:
-        return recent, 0.0, 0.0
-    scatter = math.sqrt(sum((root - mean) ** 2 for root in before) / BEFORE) + 0.02 * mean
-    middle = sorted(recent)[WEEK // 2]
-    believed = min(max(abs(middle - mean) / scatter - SURPRISE, 0.0) / SURPRISE, 1.0)
-    top = mean + OUTLIER * scatter
-    return [min(root, top) for root in recent], middle * middle, believed
-
-
-def volatility(whole: Array, observed: Array) -> Array:
+def volatility(whole: Array, observed: Array, factors: Array) -> Array:
     """Return how far simple three-day forecasts of the last 60 days were off, relative to the usual error.
 
-    ``whole`` (limits, days) are whole days, newest first, ``observed`` how many of them have been seen, both for
-    many limits at once. Each past forecast reads only days older than itself.
+    ``whole`` (limits, days) are whole days, newest first, ``observed`` how many of them have been seen, ``factors``
+    (limits, 7) those of their weekdays, all for many limits at once. Each past level reads only days older than itself.
     """
     sums = np.zeros((whole.shape[0], DAYS_KEPT))
-    np.cumsum(whole[:, : DAYS_KEPT - 1], axis=1, out=sums[:, 1:])
+    whole[:, : DAYS_KEPT - 1].cumsum(axis=1, out=sums[:, 1:])
     known = observed[:, None] - PAST
-    seen = np.maximum(known, 1.0)
     base = sums[:, REPLAY : REPLAY + ORIGINS]
-    week = (sums[:, REPLAY + WEEK : REPLAY + WEEK + ORIGINS] - base) / np.minimum(seen, WEEK)
-    long = (sums[:, REPLAY + LONG : REPLAY + LONG + ORIGINS] - base) / np.minimum(seen, LONG)
-    came = (base - sums[:, :ORIGINS]) / REPLAY
-    slack = SLACK * long + 1e-12 * sums[:, -1:] + 1e-300
-    expected = REPLAY_WEEK * week + (1.0 - REPLAY_WEEK) * long
-    error = np.abs(np.log((came + slack) / (expected + slack)))
-    judged = known >= YOUNGEST
-    total = (error * judged).sum(axis=1) / USUAL_ERROR
-    ratio = (total + PRIOR) / (judged.sum(axis=1) + PRIOR)
+    least = 1e-12 * sums[:, -1:] + 1e-300
+    week = (sums[:, REPLAY + WEEK : REPLAY + WEEK + ORIGINS] - base) * (REPLAY_WEEK / WEEK)
+    long = (sums[:, REPLAY + LONG : REPLAY + LONG + ORIGINS] - base) / np.minimum(np.maximum(known, 1.0), LONG)
+    came = (base - sums[:, :ORIGINS]) * (1.0 / REPLAY) + SLACK * long + least
+    expected = (week + (1.0 - REPLAY_WEEK) * long) * (factors @ AHEAD) + SLACK * long + least
+    error = np.abs(np.log(came / expected)) * (known >= YOUNGEST)
+    judged = np.minimum(np.maximum(observed - (REPLAY + YOUNGEST - 1), 0.0), ORIGINS)
+    ratio = (error.sum(axis=1) * (1.0 / USUAL_ERROR) + PRIOR) / (judged + PRIOR)
     return np.asarray(np.minimum(np.maximum(ratio, CALM), WILD))
 
 
@@ -147,12 +98,13 @@ def weekdays(whole: Sequence[float], observed: float) -> list[float]:
     usual = sum(days) / len(days) if weeks >= 2 else 0.0
     if usual <= 0:
         return [1.0] * WEEK
-    cut = [min(usage / usual, CLIP) for usage in days]
+    top = CLIP * usual
+    cut = [usage if usage < top else top for usage in days]
     centre = sum(cut) / len(cut)
-    means = [sum(cut[phase::WEEK]) / weeks / centre for phase in range(WEEK)]
-    between = sum(mean * mean for mean in means)
-    squares = sum(usage * usage for usage in cut) / centre**2
-    noise = max((squares - weeks * between) / (WEEK * (weeks - 1) * weeks), 0.0)
+    shares = [usage / centre for usage in cut]
+    means = [sum(shares[phase::WEEK]) / weeks for phase in range(WEEK)]
+    between = sum(map(mul, means, means))
+    noise = max((sum(map(mul, shares, shares)) - weeks * between) / (WEEK * (weeks - 1) * weeks), 0.0)
     signal = max((between - WEEK) / (WEEK - 1) - noise, 0.0)
     share = signal / (signal + noise + 1e-9)
     factors = [max(1.0 + share * (mean - 1.0), SMALLEST) for mean in means]

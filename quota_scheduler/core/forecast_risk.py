@@ -50,27 +50,30 @@ def is_spike(
     now: datetime,
     step: timedelta,
     *,
-    midnight: datetime | None = None,
+    begins: Sequence[datetime] = (),
     factor: float = DEFAULT.spike_factor,
 ) -> bool:
     """Tell whether today's usage so far is above ``factor`` times what is usual at this time of day.
 
-    Usual is the 80th percentile over the last 14 days of the usage between their start and the same
-    time of day; False until 14 days have been seen. ``midnight`` is the instant today began where
-    the limit lives (default: 00:00 UTC). Days without use count as zero.
+    Usual is the 80th percentile over the last 14 days of the usage between their start and the same time of day; False
+    until 14 days have been seen. ``begins`` are the instants at which today and those days began where the limit
+    lives, newest first (default: 00:00 UTC): across a change of clocks they are not 24 hours apart. Days without use
+    count as zero.
     """
-    start = midnight or now.replace(hour=0, minute=0, second=0, microsecond=0)
-    if not history or history[0][0] > start - SPIKE_DAYS * DAY:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = list(begins) or [midnight - back * DAY for back in range(SPIKE_DAYS + 1)]
+    if len(days) <= SPIKE_DAYS or not history or history[0][0] > days[SPIKE_DAYS]:
         return False
-    passed = max(now - start, timedelta(0))
-    seen = [0.0] * (SPIKE_DAYS + 1)
+    passed = max(now - days[0], timedelta(0))
+    seen, back = [0.0] * (SPIKE_DAYS + 1), 0
     for at, tokens in reversed(history):
         if at >= now:
             continue
-        back = max(0, -((at - start) // DAY))
+        while back <= SPIKE_DAYS and at < days[back]:
+            back += 1
         if back > SPIKE_DAYS:
             break
-        share = min(1.0, max(0.0, (start - back * DAY + passed - at) / step)) if back else 1.0
+        share = min(1.0, max(0.0, (days[back] + passed - at) / step)) if back else 1.0
         seen[back] += tokens * share
     usual = sorted(seen[1:])[round(0.8 * (SPIKE_DAYS - 1))]
     return seen[0] > factor * usual and seen[0] > 0

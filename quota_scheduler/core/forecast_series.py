@@ -23,6 +23,8 @@ DAY = 86_400.0
 KEEP_DAYS = 124
 SHAPE_DAYS = 28
 SHAPE_WEIGHT = 4.0
+LARGEST = 1e100
+"""No bucket counts for more, so that squares and sums of any finite history are finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ def buckets(history: Sequence[tuple[datetime, float]], since: datetime | None = 
     """Turn (instant, usage) pairs in ascending order into arrays, only those at or after ``since``."""
     old = since is not None and bool(history) and history[0][0] < since
     recent = history[bisect_left(history, since, key=itemgetter(0)) :] if old else history
-    return Buckets(
-        np.array([at.timestamp() for at, _ in recent], dtype=np.float64),
-        np.array([usage for _, usage in recent], dtype=np.float64),
-    )
+    if not recent:
+        return Buckets(np.empty(0), np.empty(0))
+    instants, usage = zip(*recent, strict=True)
+    return Buckets(np.array(list(map(datetime.timestamp, instants))), np.array(usage, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
     if since is not None:
         begun = min(begun, since.timestamp())
     i, j = cut.starts.searchsorted((moment - KEEP_DAYS * DAY, moment))
-    starts, values = cut.starts[i:j], np.maximum(cut.values[i:j], 0.0)
+    starts, values = cut.starts[i:j], np.minimum(np.maximum(cut.values[i:j], 0.0), LARGEST)
     ages = moment - starts
     newest = math.fmod(ages[-1], width) if ages.size else 0.0
     newest = newest if newest > 1e-3 else width

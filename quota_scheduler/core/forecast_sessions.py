@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from quota_scheduler.core.forecast_days import Quantiles
 from quota_scheduler.core.forecast_series import DAY, Series
+from quota_scheduler.core.forecast_shape import Quantiles
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def rest(
     paths = row.total(opened[:, None] + np.minimum(moments, length))
     paths -= paths[:, :1].copy()
     so_far, came = paths[:, 2], paths[:, 2:] - paths[:, 2:3]
-    slack = FLOOR * paths[:, -1].mean() + 1e-12
+    slack = FLOOR * paths[:, -1].mean() + 1e-300
     distance = np.log((so_far + slack) / (used + slack)) ** 2
     if elapsed > fifth:
         lately = float(row.total(np.array(now)) - row.total(np.array(now - fifth)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.published import explained
+from quota_scheduler.core.published import explained, track_document
 from quota_scheduler.core.readings import LimitReading
 from quota_scheduler.core.units import format_amount, in_units
 from quota_scheduler.core.windows import local_date, local_time
@@ -65,6 +65,7 @@ def seed_document(
         ],
         "recent_usage_days": sum(1 for each in days if each.used),
         "observed_days": round(forecast.observed_days, 2),
+        "track_record": track_document(reading.track),
         "explained": explained(reading, forecast),
         "timestamp": iso(now),
     }

@@ -1,165 +1,13 @@
-"""Where a window ends: properties that hold for any history, and what plain histories lead to."""
+"""Where a window ends: what plain histories lead to."""
 
 import json
-import math
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from quota_scheduler.core.calibration import Calibration
-from quota_scheduler.core.forecast import Forecast, buckets, is_spike, project, project_many, risk_band
-
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-NOW = datetime(2026, 5, 16, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Window:
-    starts_at: datetime
-    ends_at: datetime
-
-
-MONTH = Window(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
-
-
-def daily(*usage: float, until: datetime = NOW) -> list[tuple[datetime, float]]:
-    """Return a daily history that ends at ``until``; idle days are left out, as the ledger does."""
-    first = until - len(usage) * DAY
-    return [(first + i * DAY, tokens) for i, tokens in enumerate(usage) if tokens]
-
-
-def hourly(*usage: float, until: datetime = NOW) -> list[tuple[datetime, float]]:
-    first = until - len(usage) * HOUR
-    return [(first + i * HOUR, tokens) for i, tokens in enumerate(usage) if tokens]
-
-
-def month(history, *, now=NOW, window=MONTH, step=DAY, **known) -> Forecast:
-    return project(history, window, now=now, step=step, **known)
-
-
-AMOUNTS = st.one_of(st.just(0.0), st.floats(0, 1e15), st.integers(0, 10**15).map(float))
-HISTORIES = st.lists(AMOUNTS, max_size=130).map(lambda usage: daily(*usage))
-WINDOWS = st.tuples(st.integers(0, 800), st.integers(1, 800)).map(
-    lambda ends: Window(NOW - ends[0] * HOUR, NOW + ends[1] * HOUR)
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(HISTORIES, WINDOWS, st.sampled_from([HOUR, 6 * HOUR, DAY]), st.floats(0, 1e15))
-def test_any_history_gives_a_finite_ordered_forecast(history, window, step, known):
-    found = project(history, window, now=NOW, step=step, known=known)
-    numbers = [found.used, found.rate, found.level, found.trend or 0.0, found.observed_days]
-    numbers += [n for knot in found.knots for n in knot]
-    assert all(math.isfinite(n) and n >= -1 for n in numbers)
-    assert found.used <= found.low <= found.expected <= found.high
-    assert found.low >= found.used + known - 1e-6 * known
-    assert all(
-        a <= b
-        for early, late in zip(found.knots, found.knots[1:], strict=False)
-        for a, b in zip(early, late, strict=True)
-    )
-    assert found.confidence is None or 0 <= found.confidence <= 1
-    assert len(found.explain()) <= 5
-
-
-@settings(max_examples=60, deadline=None)
-@given(HISTORIES, WINDOWS, st.floats(1e-6, 1e6))
-def test_scaling_all_usage_scales_the_answer(history, window, factor):
-    plain = project(history, window, now=NOW, step=DAY)
-    scaled = project([(at, tokens * factor) for at, tokens in history], window, now=NOW, step=DAY)
-    rounding = 1e-12 * factor * max([tokens for _, tokens in history], default=0.0)
-    for name in ("used", "low", "expected", "high", "level"):
-        assert getattr(scaled, name) == pytest.approx(getattr(plain, name) * factor, rel=1e-6, abs=rounding + 1e-300)
-
-
-@settings(max_examples=60, deadline=None)
-@given(HISTORIES, st.integers(1, 700), st.integers(1, 700), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
-def test_a_longer_remaining_time_never_narrows_the_interval(history, hours, more, low, high):
-    earned = Calibration(low=low, high=high)
-    short, long = (
-        project(history, Window(NOW - 15 * DAY, NOW + h * HOUR), now=NOW, step=DAY, calibration=earned)
-        for h in (hours, hours + more)
-    )
-    assert long.high - long.low >= (short.high - short.low) * (1 - 1e-9)
-
-
-@settings(max_examples=60, deadline=None)
-@given(HISTORIES, st.floats(0, 1e12), st.floats(0, 1e12))
-def test_more_usage_so_far_never_lowers_the_floor(history, used, more):
-    assert month(history, used=used + more).low >= month(history, used=used).low
-
-
-@settings(max_examples=40, deadline=None)
-@given(HISTORIES, st.lists(st.floats(0, 1), min_size=2, max_size=8).map(sorted), st.floats(0, 1e15))
-def test_quantiles_rise_and_the_chance_to_exceed_falls(history, points, amount):
-    found = month(history)
-    quantiles = [found.quantile(q) for q in points]
-    assert quantiles == sorted(quantiles)
-    assert 0 <= found.p_exceed(amount * 2) <= found.p_exceed(amount) <= 1
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(HISTORIES, min_size=1, max_size=6))
-def test_many_at_once_gives_the_numbers_of_one_by_one(histories):
-    many = project_many(histories, [MONTH] * len(histories), now=NOW, step=DAY)
-    for found, history in zip(many, histories, strict=True):
-        alone = month(history)
-        assert found.expected == pytest.approx(alone.expected, rel=1e-9, abs=1e-9)
-        assert found.low == pytest.approx(alone.low, rel=1e-9, abs=1e-9)
-        assert found.high == pytest.approx(alone.high, rel=1e-9, abs=1e-9)
-
-
-@settings(max_examples=40, deadline=None)
-@given(HISTORIES, WINDOWS)
-def test_the_same_question_gets_the_same_answer_and_survives_storage(history, window):
-    found = project(history, window, now=NOW, step=DAY)
-    assert project(history, window, now=NOW, step=DAY) == found
-    assert Forecast.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-
-
-@settings(max_examples=40, deadline=None)
-@given(HISTORIES)
-def test_what_happens_later_is_not_looked_at(history):
-    later = [*history, (NOW, 7e9), (NOW + DAY, 5e9)]
-    assert month(later) == month(history)
-
-
-@pytest.mark.parametrize(
-    "history",
-    [
-        pytest.param([], id="no history at all"),
-        pytest.param(daily(*[0.0] * 30), id="all zeros"),
-        pytest.param([(NOW - timedelta(seconds=3), 10**15)], id="one huge event three seconds ago"),
-        pytest.param([(NOW - 400 * DAY, 5), (NOW - DAY, 5)], id="a year of gaps"),
-        pytest.param([(NOW - 400 * DAY, 5)], id="nothing for a year"),
-        pytest.param(daily(*[10**15] * 120), id="10^15 tokens a day"),
-        pytest.param(daily(*[1e-12] * 120), id="almost nothing a day"),
-    ],
-)
-@pytest.mark.parametrize("step", [HOUR, DAY], ids=["hourly", "daily"])
-def test_extreme_histories_stay_finite(history, step):
-    found = month(history, step=step)
-    assert all(math.isfinite(n) for knot in found.knots for n in knot)
-    assert found.used <= found.low <= found.expected <= found.high
-
-
-@pytest.mark.parametrize(
-    ("usage", "expected"),
-    [
-        pytest.param([100] * 60, 15 * 100 + 16 * 100, id="a steady level is kept up"),
-        pytest.param([100] * 53 + [1000] + [100] * 6, 14 * 100 + 1000 + 16 * 100, id="an outlier day is not believed"),
-        pytest.param([100] * 53 + [200] * 7, 8 * 100 + 7 * 200 + 16 * 200, id="a week of double is believed"),
-        pytest.param([100] * 55 + [200] * 5, 10 * 100 + 5 * 200 + 16 * 200, id="five days of double are believed"),
-        pytest.param([200] * 55 + [100] * 5, 10 * 200 + 5 * 100 + 16 * 100, id="five days of half are believed"),
-        pytest.param([0] * 5 + [100] * 55 + [0], 14 * 100 + 16 * 100, id="one idle day changes little"),
-    ],
-)
-def test_a_level_is_kept_a_lasting_change_believed_and_an_outlier_not(usage, expected):
-    assert month(daily(*usage)).expected == pytest.approx(expected, rel=0.12)
+from quota_scheduler.core.forecast import Forecast, buckets, is_spike, risk_band
+from tests.core.forecasting import DAY, HOUR, MONTH, NOW, Window, daily, hourly, month
 
 
 def test_working_days_are_told_from_weekends():
@@ -220,12 +68,6 @@ def test_known_usage_is_certain_and_not_counted_twice():
     assert much.expected == pytest.approx(plain.expected + 10_000 - 100, rel=0.02)
 
 
-def test_never_above_what_the_rate_allows():
-    history = daily(*[1000, 0, 5000] * 20)
-    capped = month(history, rate_cap=0.001)
-    assert capped.high <= capped.used + 16 * 86_400 * 0.001
-
-
 def test_the_exact_usage_so_far_wins_over_the_buckets():
     history = daily(*[100] * 40)
     assert month(history, used=1234.5).used == 1234.5
@@ -235,7 +77,6 @@ def test_under_seven_days_there_is_a_number_but_no_confidence():
     young = month(daily(*[100] * 6), window=Window(NOW - 6 * DAY, NOW + 24 * DAY))
     assert (young.sufficient, young.confidence, young.method) == (False, None, "insufficient history")
     assert young.expected == pytest.approx(3000, rel=0.05)
-    assert "Insufficient" in young.explain()[-1]
     quiet = month(daily(*[100] * 6), since=NOW - 20 * DAY)
     assert quiet.sufficient
 
@@ -289,10 +130,38 @@ def test_a_naive_now_is_refused():
         month([], now=datetime(2026, 5, 16))
 
 
-def test_five_lines_say_where_the_number_comes_from():
-    lines = month(daily(*[100] * 60), known=500).explain()
-    assert len(lines) == 5
-    assert lines[0].startswith("1,500 used so far; ")
+@pytest.mark.parametrize(
+    ("amount", "previous", "risk"),
+    [
+        pytest.param(10_000, "unknown", "low", id="far more than will be used"),
+        pytest.param(1_000, "unknown", "critical", id="less than is used already"),
+        pytest.param(0, "critical", "unknown", id="a limit of nothing has no band"),
+    ],
+)
+def test_risk_is_the_band_of_the_80th_percentile(amount, previous, risk):
+    found = month(daily(*[100] * 60))
+    assert found.risk(amount, previous) == risk
+    assert month(daily(*[100] * 6)).risk(amount, previous) == "unknown", "under seven days"
+
+
+def test_the_mark_of_a_band_lies_at_the_80th_percentile_and_holds_two_points_below():
+    found = month(daily(*[100, 300, 0, 50] * 15))
+    assert found.risk(found.p80 / 0.851) == "high"
+    assert found.risk(found.p80 / 0.849) == "medium"
+    assert found.risk(found.p80 / 0.849, "high") == "high"
+    assert found.risk(found.p80 / 0.82, "high") == "medium"
+
+
+def test_a_rate_cap_is_part_of_every_answer():
+    found = month(daily(*[1000, 0, 5000] * 20), rate_cap=0.001)
+    most = found.used + 16 * 86_400 * 0.001
+    assert found.quantile(0.999) <= most
+    assert found.p_exceed(most) == 0
+    assert found.exhaustion(most + 1, 0.999) is None
+    assert max(found.fan((0.99,))[-1][1]) <= most
+    assert Forecast.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    older = {name: value for name, value in found.to_dict().items() if name != "rate_cap"}
+    assert Forecast.from_dict(older).rate_cap is None, "forecasts stored before there was one"
 
 
 @pytest.mark.parametrize(
@@ -333,7 +202,28 @@ def test_a_spike_is_judged_by_the_time_of_day(today, now, days, spike):
     assert is_spike(history, now, HOUR) is spike
 
 
-def test_a_forecast_is_a_value():
-    found = month(daily(*[100] * 40))
-    assert replace(found, used=0.0) != found
-    assert hash(found) == hash(month(daily(*[100] * 40)))
+@pytest.mark.parametrize(
+    ("change", "zone"),
+    [
+        pytest.param(datetime(2026, 3, 29), "Europe/Berlin", id="an hour lost"),
+        pytest.param(datetime(2026, 11, 1), "America/New_York", id="an hour gained"),
+    ],
+)
+def test_a_usual_morning_after_a_change_of_clocks_is_no_spike(change, zone):
+    here = ZoneInfo(zone)
+    days = [(change + back * DAY).replace(tzinfo=here) for back in range(-20, 3)]
+    history = [
+        ((day + hour * HOUR).astimezone(UTC), 100.0)
+        for day in days
+        for hour in (8, 9, 10)
+        if day + hour * HOUR <= days[-1]
+    ]
+    today = days[-1]
+    history += [((today + hour * HOUR).astimezone(UTC), 100.0) for hour in (8, 9)]
+    now = (today + 10 * HOUR).astimezone(UTC)
+    begins = [day.astimezone(UTC) for day in days[::-1]][:15]
+    assert not is_spike(history, now, HOUR, begins=begins)
+    assert is_spike([*history, (now - HOUR / 2, 201.0)], now, HOUR, begins=begins)
+    even = [begins[0] - back * DAY for back in range(15)]
+    false_alarm = is_spike(history, (today + 9 * HOUR).astimezone(UTC), HOUR, begins=even)
+    assert false_alarm is (zone == "Europe/Berlin"), "what days of 24 hours would say in spring"

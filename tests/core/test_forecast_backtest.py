@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from quota_scheduler import backtest
-from quota_scheduler.backtest import METHODS, Trace, cases_of, evaluate, forecast, leak_free, read
+from quota_scheduler.backtest import METHODS, evaluate, forecast, leak_free, read
+from quota_scheduler.core.scores import Honesty, Row, honesty, measure
+from quota_scheduler.core.traces import Trace, cases_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START = datetime(2026, 1, 1)
@@ -45,12 +47,16 @@ def test_every_method_gets_a_row_for_every_kind_of_case(folder):
         "30 days 25%",
         "30 days 50%",
         "30 days 75%",
+        "month 25%",
+        "month 50%",
+        "month 75%",
         "week 25%",
         "week 50%",
         "week 75%",
         "5h 20%",
         "5h 40%",
         "5h 60%",
+        "5h 80%",
     ]
     assert [row.method for row in result.rows[:4]] == list(METHODS)
     assert all(result.leak_free.values())
@@ -58,14 +64,67 @@ def test_every_method_gets_a_row_for_every_kind_of_case(folder):
         assert row.n > 0
         assert math.isfinite(row.wape)
         assert (row.coverage is None) == (row.method != "ours")
-    assert result.calibration_error is not None
+    assert result.honesty is not None
+    assert 0 <= result.honesty.error <= 0.5
 
 
 def test_it_speaks_text_json_and_pictures(folder):
     result = evaluate(folder, ["mean-7", "ours"])
-    assert "30 days 50% ours" in result.to_text()
+    text = result.to_text()
+    assert "30 days 50% ours" in text
+    assert text.splitlines()[0].split()[2:] == [
+        "n",
+        "WAPE",
+        "mdAPE",
+        "±10",
+        "%",
+        "exceed",
+        "cover",
+        "pinball",
+        "width",
+        "ms",
+    ]
     assert json.loads(result.to_json())["leak_free"] == {"mean-7": True, "ours": True}
     assert result.to_svg().startswith("<svg")
+
+
+def test_the_measures_are_those_of_plain_cases():
+    trace = Trace("a", START, DAY, (100.0,) * 30)
+    cases = [case for case in cases_of(trace) if case.group == ("week", "50%")]
+    totals = [case.actual for case in cases]
+    assert totals == [700.0] * len(cases)
+    answers = [(770.0, 690.0, 800.0), *[(700.0, 710.0, 800.0)] * (len(cases) - 1)]
+    row = measure("m", cases, answers, 0.5)
+    n = len(cases)
+    assert row == Row(
+        method="m",
+        cases="week 50%",
+        n=n,
+        wape=pytest.approx(0.1 / n),
+        mdape=0.0,
+        within_10=1.0,
+        exceed=pytest.approx(1 - 1 / n),
+        coverage=pytest.approx(1 / n),
+        pinball=pytest.approx(((0.1 * 10 + 0.5 * 70 + 0.1 * 100) + (n - 1) * (0.9 * 10 + 0.1 * 100)) / 3 / 700 / n),
+        width=pytest.approx((110 + 90 * (n - 1)) / 700 / n),
+        ms=0.5,
+    )
+
+
+def test_confidence_is_judged_by_what_came():
+    early = [(0.9, True), (0.9, True), (0.5, False), (0.5, True)]
+    late = [(0.95, True), (0.95, False), (0.1, False), (0.2, True)]
+    assert honesty(early, late) == Honesty(error=pytest.approx(0.05), claims=4, true=0.75, share=0.5)
+    assert honesty([], late) is None
+
+
+def test_windows_are_complete_ones():
+    trace = Trace("a", datetime(2026, 1, 15), DAY, (1.0,) * 60)
+    found = {(case.kind, case.start, case.end) for case in cases_of(trace)}
+    assert ("month", datetime(2026, 2, 1), datetime(2026, 3, 1)) in found
+    assert {kind for kind, *_ in found} == {"30 days", "month", "week"}
+    assert all(trace.start <= start and end <= trace.end for _, start, end in found)
+    assert {start.weekday() for kind, start, _ in found if kind == "week"} == {0}
 
 
 def test_a_method_that_sees_the_future_is_caught(folder):

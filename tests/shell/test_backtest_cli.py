@@ -48,7 +48,7 @@ def test_a_folder_of_traces_is_judged_by_every_method(run: Run, tmp_path: Path) 
     found = json.loads(said.out)
     assert {row["method"] for row in found["rows"]} == {"seed", "pro-rata", "mean-7", "ours"}
     assert {row["cases"] for row in found["rows"]} == {
-        f"{kind} {at}%" for kind in ("30 days", "week") for at in (25, 50, 75)
+        f"{kind} {at}%" for kind in ("30 days", "month", "week") for at in (25, 50, 75)
     }
     assert found["leak_free"] == dict.fromkeys(("seed", "pro-rata", "mean-7", "ours"), True)
     assert (tmp_path / "errors.svg").read_text().startswith("<svg")
@@ -128,7 +128,13 @@ def test_a_ledger_that_has_just_begun_says_what_it_needs(run: Run, tmp_path: Pat
 def test_forecast_explains_itself_in_five_lines(run: Run, tmp_path: Path) -> None:
     a_ledger(tmp_path, 40)
     lines = run("forecast", "budget", "--explain").out.splitlines()
+    assert len(lines) == 5
     assert lines[0].startswith("budget: ")
-    assert len([line for line in lines[1:] if not line.startswith("  runs out")]) == 5
+    assert " more expected before " in lines[0]
+    assert [line[:2] for line in lines[1:]] == ["  "] * 4
+    assert lines[1].startswith("  Usual level ")
+    assert lines[2].startswith("  80 % interval ")
+    assert "judged intervals" in lines[3]
+    assert "within 10 %" in lines[4]
     plain = run("forecast", "budget").out
     assert "of the last judged intervals" in plain

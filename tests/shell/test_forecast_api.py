@@ -67,6 +67,7 @@ def test_every_field_of_the_founding_document_is_there_and_true(edge: Edge) -> N
     assert (len(found["recent_usage"]), found["recent_usage_days"]) == (7, 7)
     assert found["timestamp"] == "2026-11-22T09:00:00Z"
     assert len(found["explained"]) == 5
+    assert found["track_record"] is None, "no whole month lies behind yet"
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,7 @@ def test_a_limits_forecast_has_its_fan_and_its_track_record(edge: Edge) -> None:
     assert found["forecast"]["fan"][-1]["at"] == "2026-12-01T00:00:00Z"
     track = found["forecast"]["track_record"]
     assert (track["judged"], len(track["by_horizon"])) == (5, 5)
+    assert edge.get("/api/quota/forecast?limit=monthly")["track_record"] == track
 
 
 def test_what_has_no_windows_has_no_forecast(edge: Edge) -> None:

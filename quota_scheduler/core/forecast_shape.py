@@ -1,0 +1,90 @@
+"""The shape of a forecast between and beyond its three quantiles, and the confidence that follows from it.
+
+    low (10 %)      expected (50 %)            high (90 %)
+······├──────────────────┼───────────────────────┤·················
+          LOWER                    UPPER: positions pooled over development traces
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+Knot = tuple[float, float, float, float]
+"""Seconds from now, then the 10 %, 50 % and 90 % quantiles of usage up to there."""
+Quantiles = tuple[float, float, float]
+"""The 10 %, 50 % and 90 % quantiles."""
+
+# Position between expected (0) and high or low (1) at each probability, pooled over development traces
+# (docs/explanation/forecasting.md, "The method").
+UPPER = (
+    (0.5, 0.0),
+    (0.6, 0.11),
+    (0.7, 0.24),
+    (0.8, 0.46),
+    (0.9, 1.0),
+    (0.95, 2.2),
+    (0.99, 7.0),
+    (0.999, 14.0),
+)
+LOWER = (
+    (0.5, 0.0),
+    (0.4, 0.12),
+    (0.3, 0.4),
+    (0.2, 0.72),
+    (0.1, 1.0),
+    (0.05, 1.14),
+    (0.01, 1.3),
+    (0.001, 1.4),
+)
+# Claimed by the raw distribution → came true, pooled over development traces (held-out owners agree within .05).
+CLAIMED = (
+    (0.0, 0.0),
+    (0.1, 0.05),
+    (0.2, 0.15),
+    (0.3, 0.27),
+    (0.5, 0.47),
+    (0.75, 0.72),
+    (0.85, 0.82),
+    (0.92, 0.91),
+    (1.0, 0.99),
+)
+
+
+def spread(q: float, knot: Knot) -> float:
+    """Read the ``q``-quantile from the three quantiles of a knot."""
+    if q >= 0.5:
+        return knot[2] + _interpolate(q, UPPER) * (knot[3] - knot[2])
+    return max(0.0, knot[2] - _interpolate(q, LOWER) * (knot[2] - knot[1]))
+
+
+def probability(value: float, knot: Knot) -> float:
+    """Read the probability that what comes up to a knot is at most ``value``; inverse of ``spread``."""
+    if value < 0:
+        return 0.0
+    if value >= knot[2]:
+        return _inverse((value - knot[2]) / (knot[3] - knot[2]), UPPER) if knot[3] > knot[2] else 1.0
+    return _inverse((knot[2] - value) / (knot[2] - knot[1]), LOWER) if knot[2] > knot[1] else 0.0
+
+
+def confidence(used: float, knot: Knot) -> float:
+    """Return the calibrated probability that the total lands within 10 % of ``used`` plus the median of a knot."""
+    expected = used + knot[2]
+    raw = probability(1.1 * expected - used, knot) - probability(0.9 * expected - used, knot)
+    for (x0, y0), (x1, y1) in pairwise(CLAIMED):
+        if raw <= x1:
+            return y0 + (y1 - y0) * (raw - x0) / (x1 - x0)
+    return CLAIMED[-1][1]
+
+
+def _interpolate(q: float, shape: tuple[tuple[float, float], ...]) -> float:
+    for (p0, x0), (p1, x1) in pairwise(shape):
+        if abs(q - 0.5) <= abs(p1 - 0.5):
+            return x0 + (x1 - x0) * (q - p0) / (p1 - p0)
+    return shape[-1][1]
+
+
+def _inverse(x: float, shape: tuple[tuple[float, float], ...]) -> float:
+    for (p0, x0), (p1, x1) in pairwise(shape):
+        if x <= x1:
+            return p0 + (p1 - p0) * (x - x0) / (x1 - x0)
+    return 1.0 if shape is UPPER else 0.0
