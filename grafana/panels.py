@@ -1,157 +1,374 @@
-"""The parts that dashboards are made of: queries, looks, panels, variables, as plain values of the classic JSON model.
+"""The parts that dashboards are made of, as values of the SDK's model: targets, looks, panels, variables, marks."""
 
-Snapshot metrics are the same on every replica, hence ``max without (instance)``; live ones are summed.
-"""
-
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-JSON = dict[str, Any]
-DATASOURCE: JSON = {"type": "prometheus", "uid": "${datasource}"}
-FLEET = 'job=~"$job",instance=~"$instance"'
-LIMITS = f'{FLEET},limit=~"$limit"'
-EXPECTED = ',estimate="expected"'
-NOTHING = f"0 * max(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})"
-"""Zero while the service is there: a dead one must not look like an all-clear."""
+from grafana_foundation_sdk.models import bargauge, common, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat, QueryEditorMode
 
-USAGE_STEPS = ((None, "green"), (0.8, "orange"), (0.95, "red"))
-FORECAST_STEPS = ((None, "green"), (0.85, "orange"), (1.0, "red"))
-ANY_STEPS = ((None, "green"), (1, "red"))
-PLAIN = ((None, "blue"),)
-STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red")
-LEVELS = ("minimal", "green"), ("balanced", "yellow"), ("aggressive", "orange"), ("emergency", "red")
+DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+WIDE = 12
+Steps = Sequence[tuple[float | None, str]]
+Named = Sequence[tuple[str, str]]
+"""Values by name with their colours, in order."""
+Defaults = model.FieldConfig
 
+USED: Steps = ((None, "green"), (0.8, "orange"), (0.95, "red"))
+AT_RESET: Steps = ((None, "green"), (0.85, "orange"), (1.0, "red"))
+CHANCE: Steps = ((None, "green"), (0.2, "orange"), (0.5, "red"))
+ANY: Steps = ((None, "green"), (1, "red"))
+SOME: Steps = ((None, "green"), (1, "yellow"))
+PLAIN: Steps = ((None, "blue"),)
+HIT: Steps = ((None, "red"), (0.7, "orange"), (0.9, "green"))
 
-def each(metric: str, matchers: str = LIMITS) -> str:
-    """One series per label set of a snapshot metric, whatever the number of replicas."""
-    return f"max without (instance) ({metric}{{{matchers}}})"
-
-
-def by_limit(metric: str, extra: str = "") -> str:
-    """One series per limit."""
-    return f"max by (limit) ({metric}{{{LIMITS}{extra}}})"
-
-
-def numbered(metric: str, label: str, values: tuple[tuple[str, str], ...]) -> str:
-    """Which of several values a limit is at, as a number: 0 for the first."""
-    parts = (f'{n} * max by (limit, {label}) ({metric}{{{LIMITS},{label}="{v}"}})' for n, (v, _) in enumerate(values))
-    return f"sum by (limit) ({' or '.join(parts)})"
+CLASSES = {"interactive": "purple", "high": "blue", "normal": "green", "low": "yellow"}
+DECISIONS = {"admit": "green", "defer": "yellow", "reject": "red"}
+KINDS = {
+    "input": "blue",
+    "cache_read": "green",
+    "cache_write_5m": "yellow",
+    "cache_write_1h": "orange",
+    "output": "purple",
+}
 
 
-def target(expr: str, legend: str = "", *, ref: str = "A", table: bool = False, instant: bool = False) -> JSON:
-    """One query."""
-    kind = {"instant": True, "range": False} if table or instant else {"instant": False, "range": True}
-    form = "table" if table else "time_series"
-    found = {"datasource": DATASOURCE, "editorMode": "code", "expr": expr, "format": form, "refId": ref} | kind
-    return found | {"legendFormat": legend or "__auto"}
+def target(expr: str, legend: str = "", *, table: bool = False, instant: bool = False) -> Dataquery:
+    """One query; its letter follows from its place in the panel."""
+    now = table or instant
+    return Dataquery(
+        datasource=DATASOURCE,
+        editor_mode=QueryEditorMode.CODE,
+        expr=expr,
+        format_val=PromQueryFormat.TABLE if table else PromQueryFormat.TIME_SERIES,
+        instant=now,
+        range_val=not now,
+        legend_format=legend or "__auto",
+    )
 
 
-def thresholds(steps: tuple[tuple[float | None, str], ...]) -> JSON:
+def lettered(targets: Sequence[Dataquery]) -> list[Any]:
+    """The targets with their letters."""
+    for letter, each in zip("ABCDEFGHIJKLMNOP", targets, strict=False):
+        each.ref_id = letter
+    return list(targets)
+
+
+def thresholds(steps: Steps) -> model.ThresholdsConfig:
     """Colours from a value on."""
-    return {"mode": "absolute", "steps": [{"color": color, "value": value} for value, color in steps]}
+    return model.ThresholdsConfig(
+        mode=model.ThresholdsMode.ABSOLUTE, steps=[model.Threshold(value, color) for value, color in steps]
+    )
 
 
-def mapping(values: tuple[tuple[str, str], ...]) -> list[JSON]:
-    """Names and colours for the numbers of ``numbered``."""
-    options = {str(n): {"color": color, "index": n, "text": text} for n, (text, color) in enumerate(values)}
-    return [{"type": "value", "options": options}]
+def look(unit: str, steps: Steps = PLAIN, *, empty: str = "", values: Named = (), **more: Any) -> Defaults:
+    """How a panel's values look; ``empty`` is what stands there without any, ``values`` name the numbers 0, 1, …"""
+    return Defaults(
+        unit=unit,
+        thresholds=thresholds(steps or steps_of(values)),
+        color=model.FieldColor(mode=model.FieldColorModeId.THRESHOLDS),
+        mappings=named(values),
+        no_value=empty or None,
+        **more,
+    )
 
 
-def field(unit: str = "short", steps: tuple[tuple[float | None, str], ...] = PLAIN, **more: Any) -> JSON:
-    """How a panel's values look."""
-    return {"unit": unit, "thresholds": thresholds(steps), "color": {"mode": "thresholds"}} | more
+def named(values: Named) -> list[Any]:
+    """Names and colours for the numbers 0, 1, … of ``queries.numbered``."""
+    options = {
+        str(n): model.ValueMappingResult(text=text, color=color, index=n) for n, (text, color) in enumerate(values)
+    }
+    return [model.ValueMap(options=options)] if options else []
+
+
+def steps_of(values: Named) -> Steps:
+    """The same colours as thresholds."""
+    return [(n or None, color) for n, (_, color) in enumerate(values)]
 
 
 def panel(
-    kind: str, title: str, text: str, size: tuple[int, int], targets: list[JSON], defaults: JSON, **more: Any
-) -> JSON:
-    """One panel; its place and id follow from the order."""
-    return {
-        "type": kind,
-        "title": title,
-        "description": text,
-        "datasource": DATASOURCE,
-        "gridPos": {"w": size[0], "h": size[1]},
-        "targets": targets,
-        "fieldConfig": {"defaults": defaults, "overrides": more.pop("overrides", [])},
-        "options": more.pop("options", {}),
+    kind: str, title: str, text: str, size: tuple[int, int], targets: Sequence[Dataquery], fields: Defaults, **more: Any
+) -> model.Panel:
+    """One panel; its place and id follow from the order on the dashboard."""
+    return model.Panel(
+        type_val=kind,
+        title=title,
+        description=text,
+        datasource=DATASOURCE,
+        grid_pos=model.GridPos(w=size[0], h=size[1]),
+        targets=lettered(targets),
+        field_config=model.FieldConfigSource(defaults=fields, overrides=more.pop("overrides", [])),
         **more,
-    }
+    )
 
 
-def stat(title: str, text: str, expr: str, defaults: JSON) -> JSON:
-    """One number."""
-    options: JSON = {"colorMode": "value", "graphMode": "none", "justifyMode": "center", "textMode": "value"}
-    options |= {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
-    return panel("stat", title, text, (3, 4), [target(expr, instant=True)], defaults, options=options)
+def number(
+    title: str,
+    text: str,
+    expr: str,
+    fields: Defaults,
+    *,
+    width: int = 3,
+    legend: str = "",
+    by_name: bool = False,
+    name_only: bool = False,
+) -> model.Panel:
+    """One number, ``by_name`` with the name of whom it is about, or that ``name_only``."""
+    modes = common.BigValueTextMode
+    mode = modes.NAME if name_only else modes.VALUE_AND_NAME if by_name else modes.VALUE
+    options = stat.Options(
+        color_mode=common.BigValueColorMode.VALUE,
+        graph_mode=common.BigValueGraphMode.NONE,
+        justify_mode=common.BigValueJustifyMode.CENTER,
+        text_mode=mode,
+        reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
+        orientation=common.VizOrientation.AUTO,
+    )
+    targets = [target(expr, legend, instant=True)]
+    return panel("stat", title, text, (width, 4), targets, fields, options=options)
 
 
-def series(title: str, text: str, width: int, targets: list[JSON], defaults: JSON, *, height: int = 9) -> JSON:
-    """Lines over time."""
-    lines = {"drawStyle": "line", "lineWidth": 2, "fillOpacity": 0, "showPoints": "never", "spanNulls": False}
-    defaults = defaults | {"color": {"mode": "palette-classic"}, "custom": lines | defaults.get("custom", {})}
-    options = {"legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull"]}}
-    options |= {"tooltip": {"mode": "multi", "sort": "desc"}}
-    return panel("timeseries", title, text, (width, height), targets, defaults, options=options)
+def series(
+    title: str,
+    text: str,
+    width: int,
+    targets: Sequence[Dataquery],
+    fields: Defaults,
+    *,
+    overrides: Sequence[Any] = (),
+    marks: bool = False,
+    bars: bool = False,
+    stacked: bool = False,
+    fill: int = 0,
+    soft_min: float | None = None,
+    height: int = 9,
+) -> model.Panel:
+    """Lines over time, or bars; ``marks`` draws the thresholds as dashed lines."""
+    if fields.unit == "percentunit":
+        fields.decimals = 1  # of the ratio, on the axis: with 0 it would show nothing between 0 % and 100 %
+    style = common.GraphThresholdsStyleMode.DASHED if marks else common.GraphThresholdsStyleMode.OFF
+    stack = common.StackingConfig(mode=common.StackingMode.NORMAL, group="A") if stacked else None
+    fields.color = model.FieldColor(mode=model.FieldColorModeId.PALETTE_CLASSIC)
+    fields.custom = timeseries.FieldConfig(
+        draw_style=common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE,
+        line_width=0 if bars else 2,
+        fill_opacity=80 if bars else fill,
+        show_points=common.VisibilityMode.AUTO,
+        point_size=4,
+        span_nulls=False,
+        axis_soft_min=soft_min,
+        thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
+        stacking=stack,
+    )
+    options = timeseries.Options(
+        legend=_legend(wide=width >= WIDE),
+        tooltip=common.VizTooltipOptions(mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.DESCENDING),
+    )
+    size = (width, height)
+    return panel("timeseries", title, text, size, targets, fields, options=options, overrides=list(overrides))
 
 
-def timeline(title: str, text: str, width: int, height: int, expr: str, values: tuple[tuple[str, str], ...]) -> JSON:
+def _legend(*, wide: bool) -> common.VizLegendOptions:
+    """Beside a wide panel all names with their latest values have room; below a narrow one only the names."""
+    return common.VizLegendOptions(
+        display_mode=common.LegendDisplayMode.TABLE if wide else common.LegendDisplayMode.LIST,
+        placement=common.LegendPlacement.RIGHT if wide else common.LegendPlacement.BOTTOM,
+        show_legend=True,
+        calcs=["lastNotNull"] if wide else [],
+    )
+
+
+def bars(
+    title: str, text: str, width: int, expr: str, legend: str, fields: Defaults, *, height: int = 9
+) -> model.Panel:
+    """One horizontal bar for each series, as of now."""
+    options = bargauge.Options(
+        display_mode=common.BarGaugeDisplayMode.BASIC,
+        value_mode=common.BarGaugeValueMode.COLOR,
+        name_placement=common.BarGaugeNamePlacement.LEFT,
+        show_unfilled=True,
+        orientation=common.VizOrientation.HORIZONTAL,
+        max_viz_height=28,
+        reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
+    )
+    return panel(
+        "bargauge", title, text, (width, height), [target(expr, legend, instant=True)], fields, options=options
+    )
+
+
+def timeline(title: str, text: str, width: int, expr: str, values: Named, *, height: int = 8) -> model.Panel:
     """States over time, one row per limit."""
-    options = {"mergeValues": True, "rowHeight": 0.8, "showValue": "auto", "legend": {"showLegend": False}}
-    defaults = field("none", steps_of(values), mappings=mapping(values), custom={"fillOpacity": 80, "lineWidth": 0})
-    return panel("state-timeline", title, text, (width, height), [target(expr, "{{limit}}")], defaults, options=options)
+    fields = look("none", steps_of(values), values=values, empty="no limit is known")
+    fields.custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80)
+    options = statetimeline.Options(
+        show_value=common.VisibilityMode.AUTO,
+        row_height=0.8,
+        merge_values=True,
+        legend=common.VizLegendOptions(
+            display_mode=common.LegendDisplayMode.LIST, placement=common.LegendPlacement.BOTTOM, show_legend=False
+        ),
+    )
+    return panel("state-timeline", title, text, (width, height), [target(expr, "{{limit}}")], fields, options=options)
 
 
-def row(title: str) -> JSON:
+Column = tuple[str, str, Mapping[str, Any]]
+
+
+def grid(
+    title: str,
+    text: str,
+    size: tuple[int, int],
+    key: tuple[str, str],
+    columns: Sequence[Column],
+    *,
+    sort: str,
+    descending: bool = True,
+    key_look: Mapping[str, Any] | None = None,
+    empty: str = "",
+) -> model.Panel:
+    """A table: one row for each value of a label, one query for each column."""
+    label, name = key
+    refs = [chr(ord("A") + n) for n in range(len(columns))]
+    titles = {f"Value #{ref}": column for ref, (column, _, _) in zip(refs, columns, strict=True)} | {label: name}
+    order = {label: 0} | {f"Value #{ref}": n for n, ref in enumerate(refs, 1)}
+    fields = look("short", PLAIN, empty=empty)
+    fields.custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, inspect=False, filterable=True)
+    return panel(
+        "table",
+        title,
+        text,
+        size,
+        [target(expr, table=True) for _, expr, _ in columns],
+        fields,
+        overrides=[
+            by_name(name, **(key_look or {})),
+            *(by_name(column, **({"noValue": "–"} | dict(properties))) for column, _, properties in columns),
+        ],
+        options=table.Options(
+            cell_height=common.TableCellHeight.SM,
+            sort_by=[common.TableSortByFieldState(display_name=sort, desc=descending)],
+        ),
+        transformations=[
+            model.DataTransformerConfig(id_val="merge", options={}),
+            model.DataTransformerConfig(
+                id_val="organize",
+                options={"excludeByName": {"Time": True}, "renameByName": titles, "indexByName": order},
+            ),
+        ],
+    )
+
+
+def by_name(name: str, **properties: Any) -> model.DashboardFieldConfigSourceOverrides:
+    """How one column or series looks; ``custom__width`` stands for ``custom.width``."""
+    return _override("byName", name, properties)
+
+
+def by_pattern(pattern: str, **properties: Any) -> model.DashboardFieldConfigSourceOverrides:
+    """How all series look whose name matches."""
+    return _override("byRegexp", pattern, properties)
+
+
+def _override(kind: str, which: str, properties: Mapping[str, Any]) -> model.DashboardFieldConfigSourceOverrides:
+    values = [model.DynamicConfigValue(name.replace("__", "."), value) for name, value in properties.items()]
+    return model.DashboardFieldConfigSourceOverrides(
+        matcher=model.MatcherConfig(id_val=kind, options=which), properties=values
+    )
+
+
+def coloured(colors: Mapping[str, str]) -> list[model.DashboardFieldConfigSourceOverrides]:
+    """The same colour for the same name, wherever it begins a series' name."""
+    return [by_pattern(f"/^{name}\\b/", color=fixed(color)) for name, color in colors.items()]
+
+
+def fixed(color: str) -> dict[str, str]:
+    """One colour, whatever the value."""
+    return {"mode": "fixed", "fixedColor": color}
+
+
+def dashed(color: str) -> dict[str, Any]:
+    """A thin dashed line to compare with."""
+    style = {"fill": "dash", "dash": [8, 6]}
+    return {"color": fixed(color), "custom__lineStyle": style, "custom__lineWidth": 1, "custom__fillOpacity": 0}
+
+
+def fan() -> list[model.DashboardFieldConfigSourceOverrides]:
+    """A band from low to high around the expected line."""
+    edge = {"color": fixed("light-blue"), "custom__lineWidth": 1}
+    return [
+        by_name("high", **edge, custom__fillBelowTo="low", custom__fillOpacity=25),
+        by_name("low", **edge, custom__fillOpacity=0),
+        by_name("expected", color=fixed("blue"), custom__lineWidth=2),
+        by_name("used so far", color=fixed("text"), custom__lineWidth=2),
+    ]
+
+
+def row(title: str) -> model.RowPanel:
     """A heading."""
-    return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": {"w": 24, "h": 1}}
+    return model.RowPanel(title=title, grid_pos=model.GridPos(w=24, h=1), panels=[])
 
 
-def column(name: str, **properties: Any) -> JSON:
-    """How one column of a table looks."""
-    return {
-        "matcher": {"id": "byName", "options": name},
-        "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()],
-    }
-
-
-def steps_of(values: tuple[tuple[str, str], ...]) -> tuple[tuple[float | None, str], ...]:
-    return tuple((n or None, color) for n, (_, color) in enumerate(values))
-
-
-def placed(panels: list[JSON]) -> list[JSON]:
+def placed(panels: Iterable[model.Panel | model.RowPanel]) -> list[Any]:
     """Give panels their ids and places: from left to right, a new line where the last one is full."""
     x = y = height = 0
+    done: list[Any] = []
     for number, one in enumerate(panels, 1):
-        place = one["gridPos"]
-        if x + place["w"] > 24:
+        place = one.grid_pos
+        assert place is not None
+        if x + place.w > 24:
             x, y, height = 0, y + height, 0
-        one["id"], one["gridPos"] = number, place | {"x": x, "y": y}
-        x, height = x + place["w"], max(height, place["h"])
-    return panels
+        one.id_val, place.x, place.y = number, x, y
+        x, height = x + place.w, max(height, place.h)
+        done.append(one)
+    return done
 
 
-def variable(name: str, label: str, query: str) -> JSON:
+def variable(name: str, label: str, query: str) -> model.VariableModel:
     """A choice among label values."""
-    return {
-        "name": name,
-        "label": label,
-        "type": "query",
-        "datasource": DATASOURCE,
-        "definition": query,
-        "query": {"query": query, "refId": f"Variable-{name}"},
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"text": ["All"], "value": ["$__all"]},
-        "refresh": 2,
-        "sort": 1,
-        "hide": 0,
-        "options": [],
-        "regex": "",
-    }
+    return model.VariableModel(
+        type_val=model.VariableType.QUERY,
+        name=name,
+        label=label,
+        hide=model.VariableHide.DONT_HIDE,
+        datasource=DATASOURCE,
+        definition=query,
+        query={"query": query, "refId": f"Variable-{name}"},
+        multi=True,
+        include_all=True,
+        all_value=".+",
+        current=model.VariableOption(text=["All"], value=["$__all"]),
+        refresh=model.VariableRefresh.ON_TIME_RANGE_CHANGED,
+        sort=model.VariableSort.ALPHABETICAL_ASC,
+        options=[],
+        regex="",
+    )
 
 
-def annotation(name: str, color: str, expr: str, title: str) -> JSON:
+def source() -> model.VariableModel:
+    """The choice of the Prometheus."""
+    return model.VariableModel(
+        type_val=model.VariableType.DATASOURCE,
+        name="datasource",
+        label="Data source",
+        hide=model.VariableHide.DONT_HIDE,
+        query="prometheus",
+        current=model.VariableOption(text="", value=""),
+        refresh=model.VariableRefresh.ON_DASHBOARD_LOAD,
+        options=[],
+        regex="",
+    )
+
+
+def mark(name: str, color: str, expr: str, title: str) -> model.AnnotationQuery:
     """Marks on every panel over time."""
-    look = {"name": name, "datasource": DATASOURCE, "enable": True, "hide": False, "iconColor": color}
-    return look | {"expr": expr, "titleFormat": title, "textFormat": name, "step": "60s", "useValueForTime": False}
+    return model.AnnotationQuery(
+        name=name,
+        datasource=DATASOURCE,
+        enable=True,
+        hide=False,
+        icon_color=color,
+        expr=expr,
+        title_format=title,
+        text_format=name,
+        step="60s",
+        use_value_for_time=False,
+    )

@@ -11,9 +11,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import NormalDist, fmean
 
 from quota_scheduler.core.efficiency import COMPLETED, RunSummary, success_rate
+from quota_scheduler.core.readings import FlagReading
 
 LEAST_RUNS = 5
 """Completed runs that each side needs over all matched workflows before an effect is named."""
@@ -50,6 +52,25 @@ def flag_effects(runs: Iterable[RunSummary]) -> tuple[FlagEffect, ...]:
     finished = [run for run in runs if run.status]
     flags = sorted({flag for run in finished for flag in run.flags})
     return tuple(effect for flag in flags if (effect := flag_effect(flag, finished)) is not None)
+
+
+def flag_readings(runs: Sequence[RunSummary], *, since: datetime) -> tuple[FlagReading, ...]:
+    """Every flag in order of name: the workflows that ran with it ``since`` an instant, and what it brought."""
+    effects = {effect.flag: effect for effect in flag_effects(runs)}
+    workflows: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        for flag in run.flags if run.last_at >= since else ():
+            workflows[flag].add(run.workflow)
+    return tuple(
+        _reading(flag, len(workflows.get(flag, ())), effects.get(flag)) for flag in sorted({*effects, *workflows})
+    )
+
+
+def _reading(flag: str, workflows: int, effect: FlagEffect | None) -> FlagReading:
+    if effect is None:
+        return FlagReading(flag, workflows)
+    interval = (effect.low, effect.expected, effect.high)
+    return FlagReading(flag, workflows, interval, effect.success_with, effect.success_without)
 
 
 def flag_effect(flag: str, runs: Iterable[RunSummary]) -> FlagEffect | None:

@@ -1,8 +1,11 @@
 """Who spends a limit, and in what portions: the sentence that an alert needs, and how many runs are left."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 
 from quota_scheduler.core.board import Binding
+from quota_scheduler.core.efficiency import DayUsage, cache_baseline
+from quota_scheduler.core.histories import Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings import Spending
@@ -59,17 +62,34 @@ def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
     return {name: read / all_input for name, (read, all_input) in found.items()}
 
 
+def cache_baselines(hours: Iterable[Hour], sets: Sets, bind: Bind, *, before: datetime) -> dict[str, float]:
+    """The usual cache hit rate of every limit instance: the median day of the 14 before; absent under seven days."""
+    days: dict[str, list[DayUsage]] = {}
+    for hour, number, usage in hours:
+        for binding in bind(sets[number][0]) if usage.input_side > 0 else ():
+            days.setdefault(binding.instance, []).append(DayUsage(binding.instance, hour.date(), usage))
+    found = ((name, cache_baseline(own, before=before.date())) for name, own in days.items())
+    return {name: rate for name, rate in found if rate is not None}
+
+
 def spending(
-    causes: Mapping[str, str], means: Mapping[str, tuple[float, float]], hits: Mapping[str, Mapping[str, float]]
+    causes: Mapping[str, str],
+    means: Mapping[str, tuple[float, float]],
+    hits: Mapping[str, Mapping[str, float]],
+    baselines: Mapping[str, float],
+    apart: Mapping[str, tuple[int, int]],
 ) -> dict[str, Spending]:
-    """All of it by limit instance; ``hits`` by lookback."""
-    names = sorted(causes.keys() | means.keys() | {name for own in hits.values() for name in own})
+    """All of it by limit instance; ``hits`` by lookback, ``apart``: used without a lease, and beyond reservations."""
+    of_hits = {name for own in hits.values() for name in own}
+    names = sorted(causes.keys() | means.keys() | of_hits | baselines.keys() | apart.keys())
     return {
         name: Spending(
             causes.get(name, ""),
             means[name][0] if name in means else None,
             means[name][1] if name in means else None,
             tuple((lookback, own[name]) for lookback, own in hits.items() if name in own),
+            baselines.get(name),
+            *apart.get(name, (0, 0)),
         )
         for name in names
     }

@@ -28,6 +28,7 @@ from quota_scheduler.metrics.caps import (
     DECISIONS,
     FAILURES,
     FIRST_REASONS,
+    OPERATIONS,
     OUTCOMES,
     REASONS,
     SKIPS,
@@ -104,6 +105,8 @@ class Metrics:
         self._task_seconds = self._histogram("quota_scheduler_task_duration_seconds")
         self._task_success = self._gauge("quota_scheduler_task_last_success_timestamp_seconds")
         self._database_up = self._gauge("quota_scheduler_database_up")
+        self._leader = self._gauge("quota_scheduler_leader")
+        self._query_seconds = self._histogram("quota_scheduler_database_query_duration_seconds")
         self._build = self._gauge("quota_scheduler_build_info")
 
     def _counter(self, name: str) -> Counter:
@@ -121,6 +124,8 @@ class Metrics:
             self._decision_seconds.labels(decision)
         for priority in Priority:
             self._waits.labels(priority)
+        for operation in OPERATIONS:
+            self._query_seconds.labels(operation)
         for task in self._tasks:
             self._task_runs.labels(task)
             self._task_failures.labels(task)
@@ -237,6 +242,14 @@ class Metrics:
     def database_checked(self, *, up: bool) -> None:
         """The database was asked whether it is there."""
         self._database_up.set(up)
+
+    def queried(self, operation: str, seconds: float) -> None:
+        """The database answered."""
+        self._query_seconds.labels(closed(operation, OPERATIONS)).observe(seconds)
+
+    def leads(self, leads: bool) -> None:
+        """Whether this process runs the ticks: the one that holds the right to write a SQLite file."""
+        self._leader.set(leads)
 
 
 def _declared(name: str) -> tuple[str, str, tuple[str, ...]]:

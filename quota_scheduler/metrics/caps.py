@@ -9,6 +9,7 @@ from quota_scheduler.core.tickets import Outcome, Reason
 OTHER = "other"
 DECISIONS = ("admit", "defer", "reject")
 SKIPS = ("misfire", "overlap", "not_leader")
+OPERATIONS = ("read", "write", "commit")
 FAILURES = ("error", "timeout", "nomatch", "rejected")
 FIRST_REASONS = (("admit", Reason.FITS), ("defer", Reason.NO_HEADROOM), ("reject", Reason.NEVER_FITS))
 """Decisions that each limit shows from the start at 0; rarer ones appear with their first time."""

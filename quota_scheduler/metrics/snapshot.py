@@ -12,7 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from quota_scheduler.core.efficiency import Optimization
 from quota_scheduler.core.forecast import Forecast, Risk
 from quota_scheduler.core.level import Level
-from quota_scheduler.core.readings import CacheReading, Counter, LimitReading, Readings, TrackReading
+from quota_scheduler.core.quality import QualityReading
+from quota_scheduler.core.readings import CacheReading, Counter, FlagReading, LimitReading, Readings, TrackReading
 from quota_scheduler.core.units import MICRO, Unit, in_units
 from quota_scheduler.metrics.caps import OTHER, Cap
 from quota_scheduler.metrics.exposition import Families
@@ -22,6 +23,8 @@ FULL = 200
 """Limits that expose everything."""
 WORKFLOWS = 50
 """Workflows with a cache gauge of their own: those with the most input; the others are one."""
+FLAGS = 20
+"""Optimization flags that are shown: those in force in the most workflows."""
 MODELS = 100
 """Values of each of provider, model and task_type that counters keep apart."""
 KINDS_OF_UNIT = (Unit.TOKENS, Unit.USD, Unit.REQUESTS)
@@ -76,6 +79,12 @@ class Snapshot:
         for index, limit in enumerate(readings.limits):
             _limit(out, limit, full=index < FULL)
         _caches(out, readings.caches)
+        for flag in sorted(readings.flags, key=lambda flag: (-flag.workflows, flag.flag))[:FLAGS]:
+            _flag(out, flag)
+        for provider, in_use, most in readings.concurrency:
+            out.add("quota_concurrency_in_use", (provider,), in_use)
+            if most is not None:
+                out.add("quota_concurrency_limit", (provider,), most)
         self._counters(out, readings)
         for provider, at in readings.last_usage:
             out.moment("quota_last_usage_timestamp_seconds", (provider,), at)
@@ -95,7 +104,9 @@ class Snapshot:
         full = {limit.limit for limit in readings.limits[:FULL]}
         errors = [Counter("quota_source_errors_total", (s.source,), float(s.errors)) for s in readings.sources]
         sums: dict[tuple[str, Labels], float] = defaultdict(float)
-        for counter in sorted((*readings.counters, *errors), key=lambda c: (c.name, -c.value, c.labels)):
+        for counter in sorted(
+            (*readings.counters, *errors, *_per_limit(readings.limits)), key=lambda c: (c.name, -c.value, c.labels)
+        ):
             labels = self._capped(counter)
             if BY_NAME[counter.name].labels[0] != "limit" or labels[0] in full:
                 sums[counter.name, labels] += counter.value
@@ -112,6 +123,18 @@ class Snapshot:
         return tuple(self._caps[name](value) if name in self._caps else value for name, value in pairs)
 
 
+def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
+    """Counters that a reading holds, and those that begin at 0 so that their first step shows."""
+    for limit in limits:
+        yield Counter("quota_leases_expired_total", (limit.limit,), 0)
+        if limit.unit is Unit.TOKENS:
+            yield Counter("quota_unleased_tokens_total", (limit.limit,), limit.spending.unleased)
+            yield Counter("quota_overrun_tokens_total", (limit.limit,), limit.spending.overrun)
+        for waiting in limit.waiting:
+            yield Counter("quota_tickets_woken_total", (limit.limit, waiting.priority), 0)
+            yield Counter("quota_tickets_abandoned_total", (limit.limit, waiting.priority), 0)
+
+
 def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     name = (limit.limit,)
     out.add("quota_usage_ratio", name, limit.usage_ratio)
@@ -119,7 +142,7 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
     if not full:
         return
-    out.add("quota_info", (limit.limit, limit.provider, limit.scope, limit.period, limit.unit, ""), 1)
+    out.add("quota_info", (limit.limit, limit.provider, limit.scope, limit.period, limit.unit, limit.parent), 1)
     out.add("quota_committed_ratio", name, limit.committed_ratio)
     out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
     _amounts(out, limit)
@@ -135,6 +158,8 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
         _forecast(out, limit, limit.forecast)
     if limit.track is not None:
         _track(out, limit.limit, limit.track)
+    if limit.quality is not None:
+        _quality(out, limit.limit, limit.quality)
     _spending(out, limit)
 
 
@@ -144,8 +169,8 @@ def _amounts(out: Filling, limit: LimitReading) -> None:
     if limit.unit is Unit.LEASES:
         out.add("quota_leases_limit", name, limit.amount)
     if limit.unit in KINDS_OF_UNIT:
-        for part in ("limit", "used", "reserved"):
-            amount = limit.amount if part == "limit" else getattr(limit, part)
+        parts = {"limit": limit.amount, "used": limit.used, "reserved": limit.reserved}
+        for part, amount in (parts | {"used_today": limit.used_today} if limit.ends_at else parts).items():
             out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
         out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
@@ -173,6 +198,23 @@ def _track(out: Filling, name: str, track: TrackReading) -> None:
             out.add("quota_forecast_brier_ratio", (name, each.horizon), each.brier)
 
 
+def _quality(out: Filling, name: str, quality: QualityReading) -> None:
+    out.add("quota_quality_windows", (name,), quality.windows)
+    for part, value in (
+        ("avoidable_harm", quality.avoidable_harm),
+        ("lost", quality.lost),
+        ("used", quality.utilisation),
+        ("value", quality.value),
+    ):
+        if value is not None:
+            out.add(f"quota_quality_{part}_ratio", (name,), value)
+    for each in quality.classes:
+        if each.denied is not None:
+            out.add("quota_quality_denied_ratio", (name, each.priority), each.denied)
+        if each.stalls is not None:
+            out.add("quota_quality_stalled_ratio", (name, each.priority), each.stalls)
+
+
 def _spending(out: Filling, limit: LimitReading) -> None:
     if limit.runs_remaining is not None:
         out.add("quota_runs_remaining", (limit.limit,), limit.runs_remaining)
@@ -180,6 +222,17 @@ def _spending(out: Filling, limit: LimitReading) -> None:
         out.add("quota_run_tokens_mean", (limit.limit,), limit.spending.run_tokens)
     for lookback, rate in limit.spending.cache_hits:
         out.add("quota_cache_hit_ratio", (limit.limit, lookback), rate)
+    if limit.spending.cache_baseline is not None:
+        out.add("quota_cache_hit_baseline_ratio", (limit.limit,), limit.spending.cache_baseline)
+
+
+def _flag(out: Filling, flag: FlagReading) -> None:
+    out.add("quota_optimization_flagged_workflows", (flag.flag,), flag.workflows)
+    for estimate, ratio in zip(("low", "expected", "high"), flag.effect or (), strict=False):
+        out.add("quota_optimization_effect_ratio", (flag.flag, estimate), ratio)
+    for side, share in (("with", flag.success_with), ("without", flag.success_without)):
+        if share is not None:
+            out.add("quota_optimization_success_ratio", (flag.flag, side), share)
 
 
 def _caches(out: Filling, caches: Sequence[CacheReading]) -> None:

@@ -50,6 +50,9 @@ FAMILIES = (
         quota_used_tokens | limit | Consumed in the current window
         quota_used_usd | limit | Consumed in the current window
         quota_used_requests | limit | Consumed in the current window
+        quota_used_today_tokens | limit | Consumed since midnight in the limit's time zone, to the hour
+        quota_used_today_usd | limit | Consumed since midnight in the limit's time zone, to the hour
+        quota_used_today_requests | limit | Consumed since midnight in the limit's time zone, to the hour
         quota_reserved_tokens | limit | Held by active reservations
         quota_reserved_usd | limit | Held by active reservations
         quota_reserved_requests | limit | Held by active reservations
@@ -65,6 +68,13 @@ FAMILIES = (
         quota_forecast_coverage_ratio | limit | Realised coverage of the last 30 judged 80 % intervals
         quota_forecast_error_ratio | limit horizon | Relative error of past forecasts by share of the window to come
         quota_forecast_brier_ratio | limit horizon | Brier score of past exceed probabilities, likewise
+        quota_quality_windows | limit | Closed windows that scheduling quality is over: those of the last 30 days
+        quota_quality_avoidable_harm_ratio | limit | Important demand turned away that an order could have spared
+        quota_quality_lost_ratio | limit | Share of the limit that expired while somebody waited who could have used it
+        quota_quality_used_ratio | limit | Share of the limit that was used
+        quota_quality_value_ratio | limit | Worth of what was used over the most it could have been, by class 8, 4, 2, 1
+        quota_quality_denied_ratio | limit class | Demand of a class that was turned away
+        quota_quality_stalled_ratio | limit class | Runs that ended unfinished in an exhausted window
         quota_burn_rate_ratio | limit lookback | Burn rate over the lookback, 1 = on pace
         quota_remaining_burn_ratio | limit lookback | Burn of what is left, above 1 = runs out before the reset
         quota_state | limit state | 1 for the current throttle level, 0 for others
@@ -72,15 +82,21 @@ FAMILIES = (
         quota_optimization_level | limit level | 1 for the current optimization level, 0 for others
         quota_tickets_waiting | limit class | Waiting in the throttle queue
         quota_tickets_oldest_timestamp_seconds | limit class | When the oldest waiting ticket came in
+        quota_concurrency_in_use | provider | Running leases of a provider
+        quota_concurrency_limit | provider | Most leases of a provider at once; absent without a limit on all of them
         quota_leases_active | limit | Running leases
         quota_leases_limit | limit | Most leases that may run at once
         quota_overshoot_bound_tokens | limit | Bound on overshoot: what running leases used beyond their reservations
         quota_runs_remaining | limit | Runs of the mean size of 7 days that the headroom is good for
         quota_run_tokens_mean | limit | Mean tokens per run over 7 days
         quota_cache_hit_ratio | limit lookback | Cache-read share of input tokens over the last 1d or 7d
+        quota_cache_hit_baseline_ratio | limit | Median daily cache hit rate of the 14 days before the last 24 h
         quota_last_usage_timestamp_seconds | provider | Newest usage event
         quota_workflow_cache_hit_ratio | workflow | Cache-read share of input tokens in the lookback
         quota_workflow_cache_baseline_ratio | workflow | Median of the days before the lookback
+        quota_optimization_flagged_workflows | flag | Workflows that ran with the flag in 7 days
+        quota_optimization_effect_ratio | flag estimate | Tokens per run with the flag over without, matched by workflow
+        quota_optimization_success_ratio | flag side | Completed share of the finished runs of the compared workflows
         quota_alerts_firing | alert severity | Alerts firing in the service
         quota_notification_outbox_oldest_timestamp_seconds | | Oldest undelivered notification; absent when none waits
         quota_source_lag_seconds | source | How far behind an origin of usage is
@@ -121,6 +137,7 @@ FAMILIES = (
         """
         quota_scheduler_build_info | version revision python_version | Build metadata, constant 1
         quota_scheduler_task_last_success_timestamp_seconds | task | Last success
+        quota_scheduler_leader | | 1 on the process that runs the ticks
         quota_scheduler_database_up | | 1 when the last database check passed
         """,
     ),
@@ -133,6 +150,7 @@ FAMILIES = (
         quota_estimate_error_ratio | task_type | Actual / estimated tokens
         quota_notification_duration_seconds | target | Delivery time
         quota_scheduler_task_duration_seconds | task | Run time
+        quota_scheduler_database_query_duration_seconds | operation | Time in the database
         """,
     ),
 )
@@ -158,6 +176,7 @@ BUCKETS: dict[str, tuple[float, ...]] = {
     "quota_workflow_tokens": (10e3, 30e3, 100e3, 300e3, 1e6, 2e6, 3e6, 5e6, 10e6, 30e6),
     "quota_estimate_error_ratio": (0.25, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2, 3, 5, 10),
     "quota_notification_duration_seconds": (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60),
+    "quota_scheduler_database_query_duration_seconds": (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
     "quota_scheduler_task_duration_seconds": (0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300),
 }
 """Upper ends of the histograms' buckets: waits up to the longest session windows, tokens around the run caps."""

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Binding, Board
+from quota_scheduler.core.effect import flag_readings
 from quota_scheduler.core.efficiency import DayUsage, RunSummary, cache_hit_rate, cache_readings
 from quota_scheduler.core.histories import Book, Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.readings import CacheReading, RunReading, Spending
-from quota_scheduler.core.spending import Bind, Sets, cache_hits, causes, run_means, spending
-from quota_scheduler.store import Transaction, forecasts, ledger
+from quota_scheduler.core.readings import CacheReading, FlagReading, RunReading, Spending
+from quota_scheduler.core.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
+from quota_scheduler.core.units import Unit
+from quota_scheduler.store import Transaction, forecasts, ledger, windows
 
 LOOKBACK = timedelta(hours=24)
 BASELINE = timedelta(days=15)
@@ -31,6 +33,7 @@ class Analysis:
     runs: tuple[RunReading, ...] = ()
     run_means: dict[str, float] = field(default_factory=dict)
     spending: dict[str, Spending] = field(default_factory=dict)
+    flags: tuple[FlagReading, ...] = ()
 
 
 def analyse(
@@ -52,7 +55,8 @@ def analyse(
 
     since = now - LOOKBACK
     recent_runs = ledger.runs_since(tx, now - BASELINE - LOOKBACK)
-    before = _days(book.between(now - BASELINE - LOOKBACK, since), sets)
+    past = list(book.between(now - BASELINE - LOOKBACK, since))
+    before = _days(past, sets)
     lately = _days(book.between(since, now), sets)
     found = [(run, large(run)) for run in recent_runs]
     return Analysis(
@@ -67,8 +71,18 @@ def analyse(
                 name: cache_hits(forecasts.usage_since(tx, now - span), sets, bind)
                 for name, span in CACHE_LOOKBACKS.items()
             },
+            cache_baselines(past, sets, bind, before=since),
+            _apart(tx, board),
         ),
+        flag_readings(recent_runs, since=now - RUN_DAYS),
     )
+
+
+def _apart(tx: Transaction, board: Board) -> dict[str, tuple[int, int]]:
+    """Tokens used without a lease and beyond reservations, over all windows of every limit in tokens."""
+    tokens = {limit.id: limit for limit in board.limits if limit.unit is Unit.TOKENS}
+    rows = windows.used_apart(tx)
+    return {tokens[rule].instance_id(value): (unleased, over) for rule, value, unleased, over in rows if rule in tokens}
 
 
 def over_cap(run: RunSummary, caps: Iterable[Limit]) -> bool:

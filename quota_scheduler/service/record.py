@@ -19,6 +19,7 @@ from quota_scheduler.core.settlement import attribute, is_of, lease_prefix, owne
 from quota_scheduler.core.tickets import Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.core.windows import Session, Window
+from quota_scheduler.service.budgets import count_passed
 from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
 
 SKEW = timedelta(minutes=2)
@@ -125,6 +126,7 @@ def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Tic
     board = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
     windows.open_for(tx, board, (event.labels for change in changes for event in change if event))
     ledger.apply(tx, changes)
+    count_passed(tx, changes, limits)
     bound = {ticket.run_id for row in leases.values() for ticket in row}
     for old, _ in changes:  # first what is taken back: what comes may open a session that never counted it
         board.book(old, None, leased=old is not None and old.run in bound)

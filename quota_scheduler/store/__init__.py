@@ -1,6 +1,7 @@
 """The store: opening it, transactions, migrations. Queries live beside this file, grouped by what they are about."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from quota_scheduler.store import engine
 
 Clock = Callable[[], datetime]
 Row = tuple[Any, ...]
+Timed = Callable[[str, float], None]
+"""Told an operation (``read``: a view, ``write``: a transaction, ``commit``: the end of one) and its seconds."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -71,6 +74,7 @@ class Store:
         """
         self.path = path
         self.clock = clock
+        self.timed: Timed = lambda *_: None
         self._lock = engine.Lock(path)
         self._mutex = threading.RLock()
         self._local = threading.local()
@@ -99,8 +103,13 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One read-write transaction, alone; commits at the end, rolls back on any exception."""
-        with self._mutex, self._writer.atomic("IMMEDIATE"):
-            yield Transaction(self._writer, self.clock())
+        with self._mutex:
+            began = time.perf_counter()
+            with self._writer.atomic("IMMEDIATE"):
+                yield Transaction(self._writer, self.clock())
+                done = time.perf_counter()
+            self.timed("commit", time.perf_counter() - done)
+            self.timed("write", time.perf_counter() - began)
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -109,8 +118,10 @@ class Store:
         if database is None:
             database = self._local.database = engine.open_reader(self.path)
             self._readers.append(database)
+        began = time.perf_counter()
         with database.atomic():
             yield Transaction(database, self.clock())
+        self.timed("read", time.perf_counter() - began)
 
     def close(self) -> None:
         """Close every connection and give the right to write back."""

@@ -10,8 +10,8 @@ from quota_scheduler.core.forecast import Risk
 from quota_scheduler.core.level import Level
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import KINDS
-from quota_scheduler.metrics.caps import DECISIONS, FAILURES, SKIPS
-from quota_scheduler.metrics.snapshot import FULL, MODELS, WORKFLOWS
+from quota_scheduler.metrics.caps import DECISIONS, FAILURES, OPERATIONS, SKIPS
+from quota_scheduler.metrics.snapshot import FLAGS, FULL, MODELS, WORKFLOWS
 from quota_scheduler.metrics.table import FAMILIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
@@ -53,6 +53,7 @@ def test_label_values_are_those_of_the_code() -> None:
         "decision": list(DECISIONS),
     }
     assert label_values("lookback") == list(LOOKBACKS)
+    assert label_values("operation") == list(OPERATIONS)
     assert label_values("horizon") == [f"over_{edge * 100:.0f}" for edge in REMAINING]
     for reasons in (FAILURES, SKIPS):
         assert ", ".join(f"`{reason}`" for reason in reasons) in PAGE
@@ -71,3 +72,4 @@ def test_bounds_are_those_of_the_code() -> None:
     assert f"The first {FULL} limits" in words
     assert f"past {MODELS} values of `provider`" in words
     assert f"past the {WORKFLOWS} workflows" in words
+    assert f"the {FLAGS} in force" in words

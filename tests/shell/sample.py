@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.forecast import Forecast, TrackRecord
+from quota_scheduler.core.quality import ClassQuality, QualityReading
 from quota_scheduler.core.readings import (
     Burn,
     CacheReading,
     ClassReading,
     Counter,
+    FlagReading,
     HorizonReading,
     LimitReading,
     Readings,
@@ -63,11 +65,30 @@ def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes:
         "burns": tuple(Burn(name, 2.0, 2.5) for name in ("fast_long", "fast_short", "slow_long", "slow_short")),
         "waiting": (ClassReading("low", 3, now - timedelta(minutes=40)), ClassReading("normal", 0, None)),
         "leases": 2,
+        "used_today": 350_000,
         "overshoot_bound": 1_500,
         "track": TrackReading(30, 0.8, 0.05, (HorizonReading("over_10", 30, 0.8, 0.125, 0.0625),)),
-        "spending": Spending("72 % by workflow nightly-tests (claude-opus-5)", 40_000.0, 40_000.0, (("1d", 0.875),)),
+        "spending": some_spending(),
+        "quality": some_quality(now),
     }
     return LimitReading(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def some_quality(now: datetime = NOW) -> QualityReading:
+    classes = (ClassQuality("interactive", 0.0625, 0.25), ClassQuality("low", None, None))
+    return QualityReading(30, now - timedelta(days=30), 0.125, 0.0, 0.75, 0.9375, classes)
+
+
+def some_spending(factor: float = 1.0) -> Spending:
+    return Spending(
+        "72 % by workflow nightly-tests (claude-opus-5)",
+        run_tokens=40_000.0,
+        run_amount=40_000.0,
+        cache_hits=(("1d", 0.875), ("7d", 0.9)),
+        cache_baseline=0.95,
+        unleased=int(80_000 * factor),
+        overrun=int(1_500 * factor),
+    )
 
 
 def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
@@ -80,8 +101,6 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
         Counter("quota_tickets_woken_total", (limit, "low"), 7 * factor),
         Counter("quota_tickets_abandoned_total", (limit, "low"), 1 * factor),
         Counter("quota_leases_expired_total", (limit,), 2 * factor),
-        Counter("quota_overrun_tokens_total", (limit,), 1_500 * factor),
-        Counter("quota_unleased_tokens_total", (limit,), 80_000 * factor),
         Counter("quota_late_usage_tokens_total", ("anthropic",), 10 * factor),
         Counter("quota_unpriced_tokens_total", ("anthropic",), 20 * factor),
         Counter("quota_skewed_events_total", ("anthropic",), 3 * factor),
@@ -91,13 +110,21 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
 
 def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
     dollars = {"unit": Unit.USD, "amount": 10 * MICRO, "allowance": 10 * MICRO, "used": 2_500_000, "reserved": 0}
-    plain = {"forecast": None, "burns": (), "waiting": (), "level": "open", "track": None, "spending": Spending()}
+    plain = {
+        "forecast": None,
+        "burns": (),
+        "waiting": (),
+        "level": "open",
+        "track": None,
+        "spending": Spending(),
+        "quality": None,
+    }
     calls = {"unit": Unit.REQUESTS, "amount": 500, "allowance": 500, "used": 125, "reserved": 5}
     leases = {"unit": Unit.LEASES, "amount": 5, "allowance": 5, "used": 2, "reserved": 0}
     return Readings(
         at=now,
         limits=(
-            a_limit(now=now),
+            a_limit(now=now, spending=some_spending(factor), parent="marketing"),
             a_limit("budget", now=now, **{**plain, **dollars}),
             a_limit("calls", now=now, **{**plain, **calls}),
             a_limit("runs", now=now, **{**plain, **leases, "starts_at": None, "ends_at": None}),
@@ -106,6 +133,8 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
             CacheReading("nightly-tests", "anthropic", 0.875, 0.95, 4_000_000),
             CacheReading("docs", "anthropic", 0.5, None, 1_000_000),
         ),
+        flags=(FlagReading("batching", 3, (0.6, 0.7, 0.8), 0.95, 0.9), FlagReading("stable_prompts", 1)),
+        concurrency=(("anthropic", 2, 5), ("openai", 1, None)),
         counters=some_counters(factor),
         sources=(SourceReading("claude_code", False, 1.5, 2),),
         last_usage=(("anthropic", now - timedelta(seconds=30)),),

@@ -54,6 +54,8 @@ def everything_happened(metrics: Metrics) -> None:
     metrics.task_failed("deliver")
     metrics.task_skipped("recompute", "overlap")
     metrics.database_checked(up=True)
+    metrics.leads(True)
+    metrics.queried("commit", 0.0004)
 
 
 def body(metrics: Metrics, accept: str = "") -> str:
@@ -321,8 +323,18 @@ COUNTED = {
     "quota_leases_active",
     "quota_leases_limit",
     "quota_alerts_firing",
+    "quota_concurrency_in_use",
+    "quota_concurrency_limit",
+    "quota_optimization_flagged_workflows",
 }
-STATES = {"quota_state", "quota_risk", "quota_optimization_level", "quota_scheduler_database_up"}
+STATES = {
+    "quota_state",
+    "quota_risk",
+    "quota_optimization_level",
+    "quota_quality_windows",
+    "quota_scheduler_leader",
+    "quota_scheduler_database_up",
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -1,0 +1,286 @@
+"""Efficiency: where the tokens go, how well the cache works, how large runs are, and what optimizations brought."""
+
+from typing import Any
+
+from grafana.panels import (
+    ANY,
+    HIT,
+    KINDS,
+    PLAIN,
+    bars,
+    by_pattern,
+    coloured,
+    dashed,
+    grid,
+    look,
+    number,
+    row,
+    series,
+    target,
+    thresholds,
+)
+from grafana.queries import DAY, FLEET, LIMITS, WORKFLOWS, ZERO, by_limit, lately, most, quantile
+
+TOKENS, COST = "quota_consumed_tokens_total", "quota_consumed_usd_total"
+MONTHLY = f'max by (limit) (quota_info{{{LIMITS},period="month"}})'
+RUNS_LEFT = by_limit("quota_runs_remaining")
+UNNAMED = {"legend": True, "tooltip": False, "viz": False}
+LEAST_RUNS: Any = ((None, "red"), (1, "orange"), (10, "green"))
+
+
+def panels() -> list[Any]:
+    """All of it, in reading order."""
+    return [
+        *_now(),
+        row("Consumption"),
+        *_consumption(),
+        row("Cache"),
+        *_cache(),
+        row("Runs"),
+        *_runs(),
+        row("What optimizations brought"),
+        *_optimizations(),
+    ]
+
+
+def _widest(metric: str, by: str, over: str = DAY) -> str:
+    """Growth over a span at the limit that counts most: usage that falls under several is counted in each of them."""
+    inner = f"sum by (limit, {by})" if by else "sum by (limit)"
+    return f"max by ({by}) ({inner} (max without (instance) (increase({metric}{{{LIMITS}}}[{over}]))))"
+
+
+def _now() -> list[Any]:
+    return [
+        number(
+            "Tokens, last 24 h",
+            "At the limit that counts most of them.",
+            _widest(TOKENS, ""),
+            look("short", PLAIN, decimals=1, empty="nothing was used"),
+            width=4,
+        ),
+        number(
+            "Cost, last 24 h",
+            "At list prices, at the limit that counts most of it. Subscriptions do not charge it.",
+            _widest(COST, ""),
+            look("currencyUSD", PLAIN, decimals=2, empty="nothing was used"),
+            width=4,
+        ),
+        number(
+            "Weakest cache",
+            "The lowest cache hit rate of any workflow in the last 24 hours. Below 90 % is worth a look.",
+            f"bottomk(1, {most('quota_workflow_cache_hit_ratio', 'workflow', WORKFLOWS)})",
+            look("percentunit", HIT, decimals=0, empty="no input in 24 h"),
+            width=4,
+            legend="{{workflow}}",
+            by_name=True,
+        ),
+        number(
+            "Tokens per run, 7 days",
+            "Mean size of the runs of the last 7 days, at the limit where it is largest.",
+            f"max({by_limit('quota_run_tokens_mean')})",
+            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, empty="no runs in 7 days"),
+            width=4,
+        ),
+        number(
+            "Runs left this month",
+            "Runs of the average size of the last 7 days that the tightest monthly limit is still good for.",
+            f"min({RUNS_LEFT} and on (limit) {MONTHLY})",
+            look("none", LEAST_RUNS, decimals=0, empty="no monthly limit, or no runs"),
+            width=4,
+        ),
+        number(
+            "Over budget, last 24 h",
+            "Runs that passed their cap in the last 24 hours.",
+            f"sum({lately('quota_workflows_over_budget_total', 'task_type', FLEET, DAY, 'max')}) or {ZERO}",
+            look("none", ANY, decimals=0, empty="service is down"),
+            width=4,
+        ),
+    ]
+
+
+def _consumption() -> list[Any]:
+    return [
+        series(
+            "Daily consumption, running total",
+            "Tokens that each limit in tokens has counted since midnight in its own time zone.",
+            12,
+            [target(by_limit("quota_used_today_tokens"), "{{limit}}")],
+            look("short", PLAIN, min_val=0, empty="no limit in tokens"),
+            fill=10,
+        ),
+        series(
+            "Tokens per minute, by kind",
+            "At the limit that counts most of each. Cached tokens count against subscriptions too.",
+            12,
+            [target(f"60 * max by (kind) (sum by (limit, kind) ({_rate(TOKENS)}))", "{{kind}}")],
+            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
+            overrides=coloured(KINDS),
+            stacked=True,
+            fill=40,
+        ),
+        series(
+            "Tokens per minute, by model",
+            "At the limit that counts most of them.",
+            12,
+            [target(f"60 * max by (model) (sum by (limit, model) ({_rate(TOKENS)}))", "{{model}}")],
+            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
+            stacked=True,
+            fill=40,
+        ),
+        series(
+            "Dollars per hour, by model",
+            "At list prices, at the limit that counts most of them.",
+            12,
+            [target(f"3600 * max by (model) (sum by (limit, model) ({_rate(COST)}))", "{{model}}")],
+            look("currencyUSD", PLAIN, min_val=0, empty="nothing was used yet"),
+            stacked=True,
+            fill=40,
+        ),
+    ]
+
+
+def _rate(metric: str) -> str:
+    return f"max without (instance) (rate({metric}{{{LIMITS}}}[$__rate_interval]))"
+
+
+def _cache() -> list[Any]:
+    own, usual = "quota_workflow_cache_hit_ratio", "quota_workflow_cache_baseline_ratio"
+    return [
+        series(
+            "Cache hit rate by workflow",
+            "Share of the input of the last 24 hours that was read from the cache; dashed its usual value, the median "
+            "of the 14 days before. A drop below both marks is an alert.",
+            12,
+            [
+                target(most(own, "workflow", WORKFLOWS), "{{workflow}}"),
+                target(most(usual, "workflow", WORKFLOWS), "{{workflow}} usual"),
+            ],
+            look("percentunit", HIT, max_val=1, empty="no input in 24 h"),
+            soft_min=0.6,
+            overrides=[by_pattern("/ usual$/", **_compared())],
+            marks=True,
+        ),
+        series(
+            "Cache hit rate trend",
+            "Of everything that each limit counts: the last 24 hours, and dashed the last 7 days.",
+            12,
+            [
+                target(by_limit("quota_cache_hit_ratio", ',lookback="1d"'), "{{limit}}"),
+                target(by_limit("quota_cache_hit_ratio", ',lookback="7d"'), "{{limit}} 7 days"),
+            ],
+            look("percentunit", HIT, max_val=1, empty="no input in 7 days"),
+            soft_min=0.6,
+            overrides=[by_pattern("/ 7 days$/", **_compared(), custom__hideFrom=UNNAMED)],
+            marks=True,
+        ),
+    ]
+
+
+def _compared() -> dict[str, Any]:
+    look_of = dashed("text")
+    del look_of["color"]
+    return look_of
+
+
+def _runs() -> list[Any]:
+    sizes, errors = "quota_workflow_tokens", "quota_estimate_error_ratio"
+    return [
+        series(
+            "Average tokens per run, 7 days",
+            "Mean size of the runs of the last 7 days, by the limit that binds them. From 3M on a run is reported.",
+            12,
+            [target(by_limit("quota_run_tokens_mean"), "{{limit}}")],
+            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, min_val=0, empty="no runs"),
+        ),
+        bars(
+            "Runs left at the current rate",
+            "How many runs of the average size of the last 7 days the headroom of each limit is good for.",
+            12,
+            RUNS_LEFT,
+            "{{limit}}",
+            look("none", LEAST_RUNS, decimals=0, min_val=0, empty="no runs in 7 days"),
+        ),
+        series(
+            "Size of finished runs",
+            "Runs that finished in the last 24 hours: half used less than the median, nine of ten less than p90.",
+            8,
+            [
+                target(quantile(0.5, sizes, "task_type", DAY), "{{task_type}} median"),
+                target(quantile(0.9, sizes, "task_type", DAY), "{{task_type}} p90"),
+            ],
+            look("short", PLAIN, min_val=0, empty="no run with a lease has finished in 24 h"),
+            overrides=[by_pattern("/ p90$/", **_compared())],
+        ),
+        series(
+            "Actual against estimated",
+            "Tokens of finished runs over what was estimated, in the last 24 hours. 1 is a perfect estimate; above 1 "
+            "runs cost more than their tickets said.",
+            8,
+            [
+                target(quantile(0.5, errors, "task_type", DAY), "{{task_type}} median"),
+                target(quantile(0.9, errors, "task_type", DAY), "{{task_type}} p90"),
+            ],
+            look(
+                "none", ((None, "green"), (2, "orange")), decimals=2, min_val=0, empty="no estimated run has finished"
+            ),
+            overrides=[by_pattern("/ p90$/", **_compared())],
+            marks=True,
+        ),
+        series(
+            "Runs over their budget, last 24 h",
+            "Runs that passed their cap, by task type.",
+            8,
+            [target(lately("quota_workflows_over_budget_total", "task_type", FLEET, DAY, "max"), "{{task_type}}")],
+            look("none", ANY, decimals=0, min_val=0, empty="no run has passed its cap"),
+            fill=20,
+        ),
+    ]
+
+
+def _optimizations() -> list[Any]:
+    effect = "quota_optimization_effect_ratio"
+    good = {"unit": "percentunit", "decimals": 0, "custom__cellOptions": {"type": "color-text"}}
+    ratio = good | {"thresholds": thresholds(((None, "green"), (1, "orange")))}
+    share = good | {"thresholds": thresholds(((None, "red"), (0.8, "orange"), (0.9, "green")))}
+
+    def of(estimate: str) -> str:
+        return most(effect, "flag", f'{FLEET},estimate="{estimate}"')
+
+    def success(side: str) -> str:
+        return most("quota_optimization_success_ratio", "flag", f'{FLEET},side="{side}"')
+
+    few = {"noValue": "too few runs"}
+    return [
+        grid(
+            "Before and after",
+            "Tokens per run with a flag, as a share of those without it: 70 % means that it saves 30 %. Matched by "
+            "workflow, with a 95 % interval; a flag that makes runs fail is no saving, so success stands beside it.",
+            (14, 7),
+            ("flag", "Flag"),
+            [
+                (
+                    "Workflows, 7 days",
+                    most("quota_optimization_flagged_workflows", "flag", FLEET),
+                    {"decimals": 0, "custom__width": 150},
+                ),
+                ("Tokens with it", of("expected"), ratio | few | {"custom__width": 130}),
+                ("Low", of("low"), ratio | {"custom__width": 80}),
+                ("High", of("high"), ratio | {"custom__width": 80}),
+                ("Success with", success("with"), share | {"custom__width": 120}),
+                ("Success without", success("without"), share | {"custom__width": 130}),
+            ],
+            sort="Tokens with it",
+            descending=False,
+            key_look={"custom__minWidth": 140},
+            empty="no run carried a flag",
+        ),
+        series(
+            "Effect of each flag",
+            "Tokens per run with the flag over without: below 100 % it saves.",
+            10,
+            [target(of("expected"), "{{flag}}")],
+            look("percentunit", ((None, "green"), (1, "red")), min_val=0, empty="too few runs to compare"),
+            marks=True,
+            height=7,
+        ),
+    ]

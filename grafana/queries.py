@@ -1,0 +1,78 @@
+"""PromQL that the dashboards share. Every selector narrows by job and replica.
+
+*Snapshot* metrics are the same on every replica, hence ``max``; *live* ones are a part of the whole, hence ``sum``.
+"""
+
+FLEET = 'job=~"$job",instance=~"$instance"'
+LIMITS = f'{FLEET},limit=~"$limit"'
+WORKFLOWS = f'{FLEET},workflow=~"$workflow"'
+EXPECTED = ',estimate="expected"'
+RATE, HOUR, DAY = "$__rate_interval", "1h", "1d"
+ALIVE = f"max(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})"
+ZERO = f"0 * {ALIVE}"
+"""Zero while the service is there: one that is down must not look like an all-clear."""
+
+STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red")
+LEVELS = ("minimal", "green"), ("balanced", "yellow"), ("aggressive", "orange"), ("emergency", "red")
+RISKS = ("unknown", "text"), ("low", "green"), ("medium", "yellow"), ("high", "orange"), ("critical", "red")
+
+
+def each(metric: str, matchers: str = LIMITS) -> str:
+    """One series per label set of a snapshot metric, whatever the number of replicas."""
+    return f"max without (instance) ({metric}{{{matchers}}})"
+
+
+def most(metric: str, by: str, matchers: str = LIMITS) -> str:
+    """The highest value of a snapshot metric, by some of its labels."""
+    return f"max by ({by}) ({metric}{{{matchers}}})"
+
+
+def by_limit(metric: str, extra: str = "") -> str:
+    """One series per limit of a snapshot metric."""
+    return most(metric, "limit", LIMITS + extra)
+
+
+def in_its_unit(part: str, at_end: str = "") -> str:
+    """An amount of each limit in its own unit: a limit has exactly one of the three."""
+    units = ("tokens", "usd", "requests")
+    return " or ".join(f"max by (limit) (quota_{part}_{unit}{{{LIMITS}}}{at_end})" for unit in units)
+
+
+def numbered(metric: str, label: str, values: tuple[tuple[str, str], ...]) -> str:
+    """Which of several values a limit is at, as a number: 0 for the first."""
+    parts = (f"{n} * {most(metric, f'limit, {label}', f'{LIMITS},{label}={v!r}')}" for n, (v, _) in enumerate(values))
+    return f"sum by (limit) ({' or '.join(parts)})".replace("'", '"')
+
+
+def grown(metric: str, by: str, matchers: str = LIMITS, over: str = RATE) -> str:
+    """How fast a snapshot counter grows, per second."""
+    return f"max by ({by}) (rate({metric}{{{matchers}}}[{over}]))"
+
+
+def summed(metric: str, by: str, matchers: str = FLEET, over: str = RATE) -> str:
+    """How fast a live counter grows over all replicas, per second."""
+    return f"sum by ({by}) (rate({metric}{{{matchers}}}[{over}]))"
+
+
+def lately(metric: str, by: str, matchers: str, over: str, how: str = "sum") -> str:
+    """By how much a counter grew over a fixed span; ``how`` is max for snapshot counters."""
+    return f"{how} by ({by}) (increase({metric}{{{matchers}}}[{over}]))"
+
+
+def quantile(q: float, histogram: str, by: str, over: str = RATE, matchers: str = FLEET) -> str:
+    """A quantile of a live histogram by some of its labels; nothing where nothing was observed."""
+    rate = f"sum by (le, {by}) (rate({histogram}_bucket{{{matchers}}}[{over}]))"
+    return f"histogram_quantile({q}, {rate}) >= 0"
+
+
+FORECAST = "quota_forecast_usage_ratio"
+_EXPECTED_AT_END = f"max by (limit) ({FORECAST}{{{LIMITS}{EXPECTED}}} @ end())"
+_USED_AT_END = f"max by (limit) (quota_usage_ratio{{{LIMITS}}} @ end())"
+FOCUS = f"topk(1, {_EXPECTED_AT_END} or {_USED_AT_END} / 1e6)"
+"""The limit that is expected to be fullest at its reset; of limits without a forecast the fullest. One for all of the
+time that is shown (``@ end()``), so that lines of different limits are never joined."""
+
+
+def focused(expr: str) -> str:
+    """An expression for that one limit alone; it must carry the label ``limit``."""
+    return f"({expr}) and on (limit) {FOCUS}"

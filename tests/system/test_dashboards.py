@@ -1,0 +1,49 @@
+"""Dashboards against the real thing: the service at work, scraped by a Prometheus, asked everything they ask."""
+
+import math
+import time
+
+from grafana.build import PAGES
+from tests.docs.dashboards import asked, filled_in, load, variables
+from tests.system.fleet import Fleet, config, past, work
+from tests.system.prometheus_process import PrometheusProcess, needed
+from tests.system.service_process import HttpReceiver, Place, ServiceProcess, free_port, until
+
+WORK_SECONDS = 20
+"""Long enough for every figure to have moved, and for a rate over ten seconds to have its samples."""
+MAY_BE_EMPTY = {("quota-limit", "Running leases B")}
+"""The one query that may find nothing: how many leases may run is known of limits on leases alone, and the one that is
+closest to running out is another."""
+
+
+def problems(prometheus: PrometheusProcess, uid: str) -> list[str]:
+    """What a dashboard's queries, marks and variables find that is not finite, or do not find."""
+    found = []
+    for title, expr in asked(load(uid)):
+        values = prometheus.values(filled_in(expr))
+        if not all(map(math.isfinite, values)):
+            found.append(f"{uid}: {title}: {values} for {expr}")
+        if not values and (uid, title) not in MAY_BE_EMPTY:
+            found.append(f"{uid}: {title}: nothing for {expr}")
+    for name, selector, label in variables(load(uid)):
+        if not prometheus.get(f"label/{label}/values", **{"match[]": filled_in(selector)}):
+            found.append(f"{uid}: variable {name} has no choices")
+    return found
+
+
+def test_every_query_of_every_dashboard_finds_finite_data_while_a_fleet_works(place: Place) -> None:
+    needed("prometheus", "prometheus")
+    past(place.home)
+    port = free_port()
+    with HttpReceiver() as good, HttpReceiver(answer=500) as bad, PrometheusProcess(place.home / "tsdb", port) as asker:
+        place.config(config(good.url, bad.url))
+        with ServiceProcess(place, port=port) as service:
+            Fleet(service.caught_up(), place.home).morning()
+            assert service.terminate() == 0
+        with ServiceProcess(place, port=port) as service:
+            fleet = Fleet(service.caught_up(), place.home, first=1_000)
+            fleet.mishaps()
+            ends = time.monotonic() + WORK_SECONDS
+            work(fleet, lambda _: time.monotonic() > ends)
+            until(lambda: bad.got and good.got, what="notifications")
+            assert "\n".join(each for uid in PAGES for each in problems(asker, uid)) == ""
