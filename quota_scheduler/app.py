@@ -17,11 +17,14 @@ from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.admission import Admit, Defer, Verdict
 from quota_scheduler.core.alert_values import AlertRule
+from quota_scheduler.core.crowd import Crowds, crowds_in
+from quota_scheduler.core.experience import Learned, experience_of
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.line import Line
 from quota_scheduler.core.notification import Delivery, Outcome
 from quota_scheduler.core.published import read_outlook
-from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.readings import Readings, SourceReading
 from quota_scheduler.core.tickets import State, Ticket
 from quota_scheduler.core.usage import Usage
@@ -38,15 +41,15 @@ from quota_scheduler.service.look import expected_ends, plan_document
 from quota_scheduler.service.pricing import priced_ticket, unpriced
 from quota_scheduler.service.recompute import Recompute
 from quota_scheduler.sources import claude_code
-from quota_scheduler.store import Store, Transaction, counters, ledger, tickets, utc_now, windows
+from quota_scheduler.store import Store, Transaction, counters, experience, ledger, tickets, utc_now
 from quota_scheduler.store import alerts as alert_store
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
 RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
-TASKS = ("tick", "read", "deliver", "mixes", "ends", "prune")
-DELIVER_SECONDS, ENDS_SECONDS, MIXES_SECONDS, PRUNE_SECONDS = 1.0, 10.0, 60.0, 3600.0
+TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
+DELIVER_SECONDS, ENDS_SECONDS, LEARN_SECONDS, PRUNE_SECONDS = 1.0, 10.0, 60.0, 3600.0
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
 """How long a closed ticket's key still names it."""
 MIX_DAYS = timedelta(days=7)
@@ -77,20 +80,20 @@ class Service:
 
     def _build(self) -> None:
         config = self.config
-        self.notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity) for r in config.receivers])
+        self.notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
         self.metrics = Metrics(
             CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=self.notifier.targets
         )
+        self.store.timed = self.metrics.queried
         self.prices = Prices(config.prices)
         self.tokens, self.waiters = Tokens(config.tokens), Waiters()
-        self.mixes: dict[str, Usage] = {}
+        self.learned = Learned()
         self.roots: list[Path] = []
         with self.store.transaction() as tx:
-            for rule in windows.adapt(tx, config.limits):
-                log.warning("limit.redefined limit=%s", rule)
+            found = operate.adopt(tx, config.limits)
             outlooks = {name: read_outlook(body) for name, body in counters.load_bodies(tx, "outlooks").items()}
-            limits, self._limits_expire_at = operate.limits_now(tx, config.limits), operate.next_expiry(tx)
             held = operate.held_because(tx)
+        limits, self._limits_expire_at = found.limits, found.expire_at
         self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))
         self.terms.models, self.terms.reprice = config.models.fallback, self._with_model
         self.terms.marks = config.rules
@@ -137,7 +140,7 @@ class Service:
             *reads,
             Job("tick", config.tick_seconds, self.tick),
             Job("deliver", DELIVER_SECONDS, self.deliverer.deliver),
-            Job("mixes", MIXES_SECONDS, self.learn_mixes),
+            Job("learn", LEARN_SECONDS, self.learn),
             Job("ends", ENDS_SECONDS, self.learn_ends),
             Job("prune", PRUNE_SECONDS, self.prune),
         ]
@@ -146,6 +149,7 @@ class Service:
         """Begin to work: the writer first, then everything that writes."""
         self.writer.start()
         self.metrics.database_checked(up=True)
+        self.metrics.leads(True)
         self.jobs.start()
         self.notifier.warm()
 
@@ -160,6 +164,7 @@ class Service:
         for ingest in self.ingests:
             ingest.stop()
         self.jobs.stop()
+        self.metrics.leads(False)
         self.deliverer.close(5.0)
         self.writer.stop()
         self.store.close()
@@ -178,13 +183,8 @@ class Service:
     def refresh_limits(self) -> None:
         """Let the limits of the file with the stored changes hold."""
 
-        def read(tx: Transaction) -> tuple[tuple[Limit, ...], datetime | None]:
-            for rule in windows.adapt(tx, self.config.limits):
-                log.warning("limit.redefined limit=%s", rule)
-            return operate.limits_now(tx, self.config.limits), operate.next_expiry(tx)
-
-        limits, expire_at = self.writer.do(read).result()
-        self.set_limits(limits, expire_at=expire_at)
+        found: operate.LimitsHold = self.writer.do(lambda tx: operate.adopt(tx, self.config.limits)).result()
+        self.set_limits(found.limits, expire_at=found.expire_at)
 
     def reload(self) -> None:
         """Read the configuration again; an invalid one changes nothing and says so."""
@@ -221,24 +221,38 @@ class Service:
             return
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self.refresh_limits()
-        readings = self.recompute.look()
+        readings = self.recompute.look(self._look_at_line())
         self.terms.outlooks = dict(self.recompute.outlooks)
         self._publish(self.writer.do(lambda tx: self.recompute.step(tx, readings)).result())
+
+    def _look_at_line(self) -> Crowds:
+        """What waits, from the line that the writer keeps; a long one is put in order here, beside its work."""
+
+        def look(tx: Transaction) -> tuple[Crowds, Line, list[Ticket], dict[str, int]]:
+            memory = cycle.remembered(tx, self.terms)
+            return crowds_in(memory.line), memory.line, list(memory.line), dict(memory.running)
+
+        found: tuple[Crowds, Line, list[Ticket], dict[str, int]] = self.writer.do(look).result()
+        crowds, line, waiting, running = found
+        if line.is_long:
+            now = self.store.clock()
+            line.know_places(order(waiting, running, self.terms.policy, now=now), at=now)
+        return crowds
 
     def _publish(self, readings: Readings) -> None:
         self.readings = readings
         self.metrics.publish(readings)
 
-    def learn_mixes(self) -> None:
-        """Learn how work splits over the token kinds: by workflow, task type and provider."""
+    def learn(self) -> None:
+        """Learn what finished work took, and by workflow, task type and provider how it splits over the kinds."""
         with self.store.reading() as tx:
-            runs = ledger.runs_since(tx, tx.now - MIX_DAYS)
+            runs, known = ledger.runs_since(tx, tx.now - MIX_DAYS), experience_of(experience.load(tx))
         sums: dict[str, Usage] = {}
         for run in runs:
             for name in (f"workflow:{run.workflow}", f"task_type:{run.task_type}", f"provider:{run.provider}"):
                 if not name.endswith(":"):
                     sums[name] = sums.get(name, Usage()).plus(run.usage)
-        self.mixes = sums
+        self.learned = Learned(known, sums)
 
     def plan(self, items: Sequence[Ticket]) -> dict[str, Any]:
         """What a plan's items are expected to cost together, and which of them will fit."""
@@ -262,6 +276,7 @@ class Service:
         def some(tx: Transaction) -> int:
             alert_store.prune(tx, tx.now - config.raw_retention)
             tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
+            experience.prune(tx)
             return ledger.prune(
                 tx, recorded_before=tx.now - config.raw_retention, keys_before=tx.now - config.key_retention
             )
@@ -302,11 +317,16 @@ class Service:
         self.waiters.announce(done.changed)
         for ticket, verdict in done.decisions:
             limit, word, reason = _decision(verdict)
-            self.metrics.decided(limit, word, reason, seconds)
+            self.metrics.decided(limit or self._first_limit(ticket.labels), word, reason, seconds)
             if word == "admit" and ticket.was_deferred:
                 self.metrics.started(ticket.priority.value, (self.store.clock() - ticket.waiting_since).total_seconds())
         for ticket in done.closed:
             self._finished(ticket)
+
+    def _first_limit(self, labels: Labels) -> str:
+        """The first limit that binds these labels, in the order of the configuration; empty when none does."""
+        binding = (limit for limit in self.terms.limits if not limit.is_per_run and limit.selects(labels))
+        return next((limit.instance_id(limit.value_of(labels, ())) for limit in binding), "")
 
     def _finished(self, ticket: Ticket) -> None:
         if ticket.lease and ticket.outcome and ticket.state is State.CLOSED:
@@ -334,7 +354,7 @@ def alert_rules(config: Config) -> tuple[AlertRule, ...]:
 
 
 def _decision(verdict: Verdict) -> tuple[str, str, str]:
-    """The first binding limit, the word and the reason of a verdict, as metrics count them."""
+    """The first limit that holds, the word and the reason of a verdict, as metrics count them."""
     if isinstance(verdict, Admit):
         return "", "admit", "fits"
     word = "defer" if isinstance(verdict, Defer) else "reject"

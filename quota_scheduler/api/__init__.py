@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import operate, problems, state, tickets, usage
+from quota_scheduler.api import alerts, operate, problems, state, tickets, usage
 from quota_scheduler.api.documents import OPENAPI
 from quota_scheduler.api.render import json_response
 from quota_scheduler.errors import QuotaSchedulerError
@@ -39,7 +39,11 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/efficiency", state.efficiency),
     ("GET", "/v1/runs", state.runs),
     ("GET", "/v1/usage/summary", state.usage),
-    ("GET", "/v1/alerts", state.alerts),
+    ("GET", "/v1/alerts", alerts.look),
+    ("POST", "/v1/alerts/{alert}/ack", alerts.acknowledge),
+    ("GET", "/v1/silences", alerts.silences),
+    ("POST", "/v1/silences", alerts.silence),
+    ("DELETE", "/v1/silences/{silence}", alerts.end_silence),
     ("GET", "/metrics", state.metrics),
     ("GET", "/healthz", state.healthz),
     ("GET", "/readyz", state.readyz),

@@ -4,11 +4,12 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from quota_scheduler.api.alerts import AckBody, SilenceBody
 from quota_scheduler.api.operate import HoldBody, LimitBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
-MODELS = (TicketBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody)
+MODELS = (TicketBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody, SilenceBody, AckBody)
 PROBLEM = {
     "type": "object",
     "properties": {
@@ -50,6 +51,10 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
     ("get", "/v1/usage/summary", "Usage by day and labels, ?days=30&by=day,model&format=csv", None, "viewer"),
     ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
+    ("post", "/v1/alerts/{alert}/ack", "Acknowledge a firing alert: no more repeats", AckBody, "operator"),
+    ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),
+    ("post", "/v1/silences", "Tell nobody about alerts that every matcher fits", SilenceBody, "operator"),
+    ("delete", "/v1/silences/{silence}", "End a silence now", None, "operator"),
     ("get", "/metrics", "Prometheus exposition", None, "none"),
     ("get", "/healthz", "The process answers", None, "none"),
     ("get", "/readyz", "Work is taken", None, "none"),

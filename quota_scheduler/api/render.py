@@ -75,6 +75,7 @@ def _answered(found: Answered, limits: Mapping[str, Limit], zone: str) -> dict[s
         "counterfactuals": list(found.counterfactuals),
         "advice": {
             "optimization_level": str(found.optimization),
+            "model": found.model or None,
             "advice": ADVICE[Optimization(found.optimization)].text,
         },
     }

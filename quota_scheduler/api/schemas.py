@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from quota_scheduler.core.estimate import SPLIT_WORDS, Description, declared, described, split
+from quota_scheduler.core.estimate import SPLIT_WORDS, Description, declared, split
+from quota_scheduler.core.experience import Learned
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets import Estimate, ModelUsage, Outcome, Ticket
@@ -165,13 +166,13 @@ class TicketBody(Body):
             raise ValueError("give either estimate or describe")
         return self
 
-    def draft(self, mixes: Mapping[str, Usage], *, now: datetime) -> Ticket:
+    def draft(self, known: Learned, *, now: datetime) -> Ticket:
         """The ticket to submit; its cost is still to be priced."""
         labels = self.labels.labels()
         if self.model:
             labels = labels._replace(model=self.model)
         task = self.describe.description() if self.describe else None
-        estimate = described(task) if task else self._declared(mixes, labels)
+        estimate = known.experience.estimate(task, labels.workflow) if task else self._declared(known.mixes, labels)
         return Ticket(
             id=0,
             key=self.key,

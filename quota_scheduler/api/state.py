@@ -1,4 +1,4 @@
-"""What can be looked at: limits, forecasts, the queue, efficiency, alerts, health and metrics."""
+"""What can be looked at: limits, forecasts, the queue, efficiency, health and metrics."""
 
 import asyncio
 import csv
@@ -21,7 +21,6 @@ from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
 from quota_scheduler.service.history import recent_days
 from quota_scheduler.service.look import (
-    alerts_document,
     efficiency_document,
     queue_document,
     runs_document,
@@ -154,17 +153,6 @@ async def runs(request: Request) -> Response:
 def _runs(own: "Service", days: int, most: int) -> dict[str, Any]:
     with own.store.reading() as tx:
         return runs_document(tx, days, most)
-
-
-async def alerts(request: Request) -> Response:
-    """Alerts that are pending, firing or resolved lately."""
-    require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(_alerts, service(request)))
-
-
-def _alerts(own: "Service") -> dict[str, Any]:
-    with own.store.reading() as tx:
-        return alerts_document(tx)
 
 
 async def metrics(request: Request) -> Response:

@@ -29,7 +29,7 @@ async def submit(request: Request) -> Response:
     own = accepting(request)
     bodies, many = one_or_many(await body(request), TICKET)
     now = own.store.clock()
-    drafts = [priced_ticket(each.draft(own.mixes, now=now), now, own.prices) for each in bodies]
+    drafts = [priced_ticket(each.draft(own.learned, now=now), now, own.prices) for each in bodies]
     answers = await written([own.writer.ask(Submit(draft)) for draft in drafts])
     if not many and isinstance(answers[0], Refused):
         raise render.problem_of(answers[0])
@@ -46,7 +46,7 @@ async def preflight(request: Request) -> Response:
     own = accepting(request)
     asked = validated(await body(request), TICKET)
     now = own.store.clock()
-    draft = priced_ticket(asked.draft(own.mixes, now=now), now, own.prices)
+    draft = priced_ticket(asked.draft(own.learned, now=now), now, own.prices)
     (found,) = await written([own.writer.ask(Submit(draft, dry_run=True))])
     return render.json_response(_rendered(request, found))
 
@@ -57,7 +57,7 @@ async def estimate_plan(request: Request) -> Response:
     own = service(request)
     asked = validated(await body(request), PLAN)
     now = own.store.clock()
-    items = [priced_ticket(item.draft(own.mixes, now=now), now, own.prices) for item in asked.items]
+    items = [priced_ticket(item.draft(own.learned, now=now), now, own.prices) for item in asked.items]
     return render.json_response(await asyncio.to_thread(own.plan, items))
 
 

@@ -122,6 +122,8 @@ def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
 
 def never_fits(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Reject | None:
     """Reject what even an empty window is too small for: by a declared estimate, or by the median of a guessed one."""
+    if all(whole <= room.tally.amount for room, whole in rooms.asked(ticket)):
+        return None
     estimate = ticket.estimate
     usage = estimate.reserve if estimate.declared else estimate.median
     found = []

@@ -224,7 +224,7 @@ class Board:
 
         A running lease opens a session at this instant, an offer does not yet.
         """
-        tally = self.opened(binding, self.now) if running else self._holder(binding)
+        tally = self.opened(binding, self.now) if running else self.holder(binding)
         if tally is None:  # a session that ended in the future of a skewed clock: hold in the newest
             tally = self.tallies[binding.instance][-1]
         held = Reservation(ticket, tally.id, binding.instance, amount, whole=max(amount, whole or 0), dirty=True)
@@ -240,9 +240,12 @@ class Board:
             if tally.window is None:
                 self._begins(tally, self.now)
 
-    def _holder(self, binding: Binding) -> Tally:
+    def holder(self, binding: Binding) -> Tally:
+        """The window that holds what is offered now; of a session, one that has not begun."""
+        if found := self.at(binding, self.now):
+            return found
         begins = None if isinstance(binding.limit.schedule, Session) else window_at(binding.limit.schedule, self.now)
-        return self.at(binding, self.now) or self.add(Tally(0, binding.limit, binding.value, begins))
+        return self.add(Tally(0, binding.limit, binding.value, begins))
 
     def tally_of(self, reservation: Reservation) -> Tally:
         """The window a reservation lies in."""
@@ -303,7 +306,7 @@ class Board:
         """The window of now after one that has ended."""
         binding, found = Binding(tally.limit, tally.value), None
         if isinstance(tally.limit.schedule, Session) and not begins:
-            return self._holder(binding)
+            return self.holder(binding)
         if isinstance(tally.limit.schedule, Session) and tally.window:
             found = self.opened(binding, tally.window.ends_at)
         # else a session that a clock ahead of ours has opened in a moment from now: the newest

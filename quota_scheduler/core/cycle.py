@@ -10,15 +10,13 @@ Submit, renew, release, expire, reset and wake are inputs of this one motion. ``
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
 
 from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
+from quota_scheduler.core.answers import answer, preview
 from quota_scheduler.core.board import Binding, Tally
-from quota_scheduler.core.efficiency import optimization_level
-from quota_scheduler.core.explain import counterfactuals, expected_start
 from quota_scheduler.core.leases import hear
 from quota_scheduler.core.limits import Mode
-from quota_scheduler.core.preflight import checks
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import (
     Answered,
@@ -38,9 +36,8 @@ from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.settlement import at_reset
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets import REOPENING, Lease, Outcome, Reason, State, Ticket
-from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.core.wake import wake
+from quota_scheduler.core.wake import next_start, wake
 
 NO_SHADOW: Shadow = (0, ())
 
@@ -55,6 +52,7 @@ class Cycle:
         self.verdicts: dict[int, Verdict] = {}
         self.present: set[int] = set()
         self.arrived: list[int] = []
+        self.warned: dict[int, tuple[Held, ...]] = {}
         self.shadows: Mapping[int, Shadow] = {}
 
     def run(self, requests: Sequence[Request]) -> Decided:
@@ -74,9 +72,9 @@ class Cycle:
         self.out.resets = self.board.roll(offered={ticket.id for ticket in self.work.in_state(State.OFFERED)})
         for tally in self.out.resets:
             self.work.touched.add(tally.instance)
-            following = self.board.current(Binding(tally.limit, tally.value))
-            following.ramp = self.policy.ramp_for(self.line.count(tally.instance))
-            following.dirty = True
+            if ramp := self.policy.ramp_for(self.line.count(tally.instance)):
+                following = self.board.holder(Binding(tally.limit, tally.value))
+                following.ramp, following.dirty = ramp, True
         self._lease_due({tally.id: tally for tally in self.out.resets})
         for ticket in self.work.in_state(State.OFFERED):
             if ticket.deadline and ticket.deadline <= self.now:
@@ -191,6 +189,9 @@ class Cycle:
             self.verdicts[ticket.id] = never
             self.out.decisions.append((ticket, never))
             return self.work.close(ticket, Outcome.REJECTED, never.reason)
+        self.warned[ticket.id] = self._caps_passed(ticket, Mode.WARN)
+        if ticket.run:
+            self.snap.run_open[ticket.run] = self.snap.run_open.get(ticket.run, Usage()).plus(ticket.estimate.reserve)
         self.arrived.append(ticket.id)
         self.work.touch(ticket)
         return ticket
@@ -204,6 +205,7 @@ class Cycle:
         if not self.snap.run_caps:
             return ()
         used = self.snap.run_used.get(ticket.run_id, Usage()).plus(ticket.estimate.reserve)
+        used = used.plus(self.snap.run_open.get(ticket.run, Usage())) if ticket.run else used
         passed = [cap for cap in self.work.caps(ticket) if cap.mode is mode and cap.charge(used) > cap.amount]
         return tuple(Held(cap.id, Reason.RUN_CAP, self.now) for cap in passed)
 
@@ -242,15 +244,24 @@ class Cycle:
             self.rooms.cast(own, -1)  # nobody stands in their own light
             found = decide(ticket, self.rooms, now=self.now)
             self.rooms.cast(own)
-            if isinstance(found, Admit):  # it would fit, but a hold, a ramp or somebody ahead keeps it back
+            if (at := next_start(ticket, self.rooms, self.line)) and at > self.now:
+                found = Defer(self._ramp_ends(ticket), Reason.PACED, ())
+            elif isinstance(found, Admit):  # it would fit, but a hold, a ramp or somebody ahead keeps it back
                 reason = Reason.HELD if self.snap.hold else Reason.PACED
                 found = Defer(self.out.next_slot or self.now + RETRY, reason, ())
             self.verdicts[ticket.id] = found
         return found
 
+    def _ramp_ends(self, ticket: Ticket) -> datetime:
+        """When the last of those who waited with a ticket for a reset will have started."""
+        tallies = (room.tally for room in self.rooms.of(ticket))
+        return max(
+            t.window.starts_at + t.ramp for t in tallies if t.window and self.line.ramps.holds(ticket, t, self.now)
+        )
+
     def _apply(self, ticket: Ticket, verdict: Verdict) -> None:
         first = not ticket.was_deferred
-        if ticket.id in self.arrived and (passed := self._caps_passed(ticket, Mode.WARN)):
+        if passed := self.warned.pop(ticket.id, ()):
             verdict = self.verdicts[ticket.id] = replace(verdict, warned=(*verdict.warned, *passed))
         if first or not isinstance(verdict, Defer):
             self.out.decisions.append((ticket, verdict))
@@ -279,55 +290,12 @@ class Cycle:
 
     def _answer(self, request: Request, number: int) -> Answered:
         if isinstance(request, Submit) and request.dry_run:
-            return self._only_decide(request.draft)
+            draft = request.draft
+            return preview(draft, self._beyond_cap(draft) or decide(draft, self.rooms, now=self.now), self.work)
         ticket = self.work.ticket(number)
         assert ticket is not None
-        verdict = self.verdicts.get(number)
-        if verdict is None and ticket.state in (State.OFFERED, State.RUNNING):
-            verdict = Admit()
-        if ticket.state is State.WAITING:
-            verdict = self._verdict(ticket)
-        if verdict is None and ticket.outcome is Outcome.REJECTED:
-            verdict = Reject(ticket.reason, ())
-        return Answered(
-            ticket,
-            verdict,
-            position=self.line.place(number, self.snap.running, self.policy, now=self.now),
-            reserved=self._held(ticket),
-            stop=number in self.work.stops,
-            optimization=self._optimization(ticket),
-            **self._explained(ticket, verdict),
-        )
-
-    def _explained(self, ticket: Ticket, verdict: Verdict | None) -> dict[str, Any]:
-        """Why and until when, for a ticket that waits."""
-        if not isinstance(verdict, Defer):
-            return {}
-        expected = expected_start(ticket, verdict, self.rooms, busy_until=self.snap.busy_until)
-        changes = counterfactuals(ticket, verdict, self.rooms, models=self.snap.models, reprice=self.snap.reprice)
-        return {"expected": expected, "counterfactuals": tuple(changes)}
-
-    def _only_decide(self, draft: Ticket) -> Answered:
-        verdict = self._beyond_cap(draft) or decide(draft, self.rooms, now=self.now)
-        used = self.snap.run_used.get(draft.run, Usage())
-        found = checks(draft, verdict, self.rooms.of(draft), self.work.caps(draft), used, now=self.now)
-        return Answered(
-            draft, verdict, optimization=self._optimization(draft), checks=found, **self._explained(draft, verdict)
-        )
-
-    def _held(self, ticket: Ticket) -> tuple[tuple[str, int], ...]:
-        sums: dict[str, int] = {}
-        for held in self.board.open_reservations(ticket.id):
-            sums[held.instance] = sums.get(held.instance, 0) + held.held
-        return tuple(sums.items())
-
-    def _optimization(self, ticket: Ticket) -> str:
-        """The level that the tightest binding limit asks for."""
-        rooms = [
-            room for room in self.rooms.of(ticket) if room.tally.amount and room.binding.limit.unit is not Unit.LEASES
-        ]
-        left = [(r.allowance(self.now) - r.tally.spent - r.tally.reserved, r.tally.amount) for r in rooms]
-        return optimization_level(*min(left, key=lambda pair: pair[0] / pair[1], default=(1, 1)), self.snap.marks)
+        verdict = self._verdict(ticket) if ticket.state is State.WAITING else self.verdicts.get(number)
+        return answer(ticket, verdict, self.work, self.policy)
 
 
 def _anew(known: Ticket, draft: Ticket) -> Ticket:

@@ -73,15 +73,16 @@ def described(task: Description) -> Estimate:
         files = min(FILES_MOST, max(FILES_LEAST, task.files / FILES_PER_UNIT)) if task.files else 1.0
         factor = files * COMPLEXITY[task.complexity]
         usage = Usage(input=int(known[0] * factor), output=int(known[1] * factor), requests=1)
-        return _guess(usage, "task_type")
+        return _guess(usage, "task_type", task)
     long = task.words > LONG_WORDS or task.text.count("\n") + 1 > LONG_LINES
     tokens = task.words * TOKENS_PER_WORD * (2 if long else 1)
     factor = COMPLEXITY[task.complexity]
-    return _guess(
-        Usage(input=int(tokens * factor), output=int(tokens * factor * OUTPUT_SHARE), requests=1), "constants"
-    )
+    usage = Usage(input=int(tokens * factor), output=int(tokens * factor * OUTPUT_SHARE), requests=1)
+    return _guess(usage, "constants", task)
 
 
-def _guess(usage: Usage, source: str) -> Estimate:
+def _guess(usage: Usage, source: str, task: Description) -> Estimate:
     reserve = Usage(*(int(part * GUESS_MARGIN) for part in usage[:5]))._replace(requests=usage.requests)
-    return Estimate(usage, reserve, source=source, declared=False, confidence=GUESS_CONFIDENCE)
+    return Estimate(
+        usage, reserve, source=source, declared=False, confidence=GUESS_CONFIDENCE, words=task.words, guess=usage.tokens
+    )

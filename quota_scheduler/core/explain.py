@@ -70,7 +70,7 @@ def _paced_until(
 ) -> datetime:
     """When the demand still to come has shrunk enough, if more important work comes as expected."""
     outlook = room.outlook
-    free = ceiling - room.committed - amount - room.waiting_above(priority)
+    free = ceiling - room.taken(priority) - amount - room.waiting_above(priority)
     if outlook is None or free < 0:
         return ends_at
     low, high = now, ends_at
@@ -101,6 +101,13 @@ def counterfactuals(
     return found
 
 
+def cheaper_model(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> str:
+    """The first model in order of preference that the same work costs less with; empty when there is none."""
+    cost = ticket.estimate.reserve.cost_microusd
+    others = (model for model in models if model != ticket.labels.model)
+    return next((model for model in others if reprice(ticket, model).estimate.reserve.cost_microusd < cost), "")
+
+
 def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
     """The largest estimate, in tokens split as this one is, that could start now; 0 when none could."""
     now, usage = rooms.board.now, ticket.estimate.reserve
@@ -109,7 +116,7 @@ def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
         if not room.enforced or room.binding.limit.unit is Unit.LEASES:
             continue
         rest = room.waiting_above(ticket.priority) + room.demand_above(ticket.priority, now)
-        free = room.ceiling(ticket.priority, now) - room.committed - rest
+        free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority) - rest
         share = min(share, free / max(1, need(ticket, room.binding)))
     if share <= 0:
         return 0

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.board import Binding
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.queue import QueuePolicy, order, rank
+from quota_scheduler.core.queue import QueuePolicy, order
+from quota_scheduler.core.ramp import Ramps
 from quota_scheduler.core.rooms import need
 from quota_scheduler.core.tickets import Ticket
 
@@ -25,7 +26,6 @@ SHORT = 200
 """A line up to this long is put in order for every answer."""
 UNBOUND = ""
 """Stands for a limit where none binds a ticket: it starts at once, so every pass looks at it."""
-PLACES_KEPT = timedelta(seconds=2)
 GroupKey = tuple[tuple[str, ...], int, str, str]
 """Names of the limits, rank, share, and provider: while one provider's usage is read, the others go on."""
 
@@ -39,8 +39,8 @@ def arrival(ticket: Ticket) -> tuple[datetime, int]:
 class Group:
     """Waiting tickets that stand or fall by the same limits, oldest first.
 
-    ``least`` is a lower bound of what the smallest needs in each limit, made exact when a search finds nobody;
-    ``longest`` the longest expected run, so that the bound stays one for what crosses a reset.
+    In each limit ``amounts`` is what all need together and ``least`` a lower bound of what the smallest needs, made
+    exact when a search finds nobody. ``longest`` is the longest expected run: so the bound holds across a reset too.
     """
 
     bindings: tuple[Binding, ...]
@@ -48,14 +48,22 @@ class Group:
     share: str
     tickets: list[Ticket] = field(default_factory=list)
     least: list[int] = field(default_factory=list)
+    amounts: list[int] = field(default_factory=list)
     longest: timedelta | None = None
 
     def add(self, ticket: Ticket, needs: list[int]) -> None:
         """Put a ticket in its place, with what it needs in each limit."""
         insort(self.tickets, ticket, key=arrival)
-        self.least = [min(a, b) for a, b in zip(self.least, needs, strict=True)] if len(self.tickets) > 1 else needs
+        alone = len(self.tickets) == 1
+        self.least = needs if alone else [min(a, b) for a, b in zip(self.least, needs, strict=True)]
+        self.amounts = needs if alone else [a + b for a, b in zip(self.amounts, needs, strict=True)]
         if own := ticket.estimate.duration:
             self.longest = max(own, self.longest or own)
+
+    def remove(self, ticket: Ticket, needs: list[int]) -> None:
+        """Let a ticket leave."""
+        del self.tickets[bisect_left(self.tickets, arrival(ticket), key=arrival)]
+        self.amounts = [a - b for a, b in zip(self.amounts, needs, strict=True)]
 
     def tighten(self) -> None:
         """Make the lower bound exact."""
@@ -73,6 +81,7 @@ class Line:
         self._by_instance: dict[str, set[GroupKey]] = {}
         self._sums: dict[str, list[int]] = {}
         self._due: list[tuple[datetime, int]] = []
+        self.ramps = Ramps()
         self._places: tuple[datetime, dict[int, int]] | None = None
         for ticket in tickets:
             self.add(ticket)
@@ -116,7 +125,7 @@ class Line:
             return
         key, needs = self._standing.pop(number)
         group = self._groups[key]
-        del group.tickets[bisect_left(group.tickets, arrival(ticket), key=arrival)]
+        group.remove(ticket, needs)
         self._count(key, needs, -1)
         if not group.tickets:
             del self._groups[key]
@@ -159,23 +168,33 @@ class Line:
             return sorted(self._groups)
         return sorted({key for name in (UNBOUND, *touched) for key in self._by_instance.get(name, ())})
 
+    def all_groups(self) -> Iterable[Group]:
+        """Every group; none is empty."""
+        return self._groups.values()
+
     def group(self, key: GroupKey) -> Group | None:
         """A group, None when it is empty by now."""
         return self._groups.get(key)
 
     def place(self, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> int | None:
-        """A ticket's place in the whole line, from 1; of a long line as it was up to two seconds ago."""
+        """A ticket's place in the whole line, from 1; of a long line as ``know_places`` was last told."""
         ticket = self._tickets.get(number)
         if ticket is None:
             return None
-        if self._places is None or self._is_old(self._places[0], now):
-            ordered = order(self._tickets.values(), running, policy, now=now)
-            self._places = now, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
+        if self._places is None or (not self.is_long and self._places[0] != now):
+            self.know_places(order(self._tickets.values(), running, policy, now=now), at=now)
+        assert self._places is not None
         known = self._places[1].get(number)
         return known or sum(len(g.tickets) for g in self._groups.values() if g.priority.rank <= ticket.priority.rank)
 
-    def _is_old(self, at: datetime, now: datetime) -> bool:
-        return now != at and (len(self) <= SHORT or now - at > PLACES_KEPT)
+    @property
+    def is_long(self) -> bool:
+        """Whether putting it in order takes longer than an answer should: somebody else does that, now and then."""
+        return len(self) > SHORT
+
+    def know_places(self, ordered: Iterable[Ticket], *, at: datetime) -> None:
+        """Take the order of the whole line as it was at an instant; from any thread."""
+        self._places = at, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
 
     def due(self, now: datetime) -> list[Ticket]:
         """Tickets whose deadline or longest wait has come."""
@@ -190,54 +209,3 @@ class Line:
     def next_due(self) -> datetime | None:
         """When the next deadline or longest wait comes, or came for somebody who has left."""
         return self._due[0][0] if self._due else None
-
-
-class Order:
-    """The heads of some groups, first to go first, while a pass takes them away one by one.
-
-    Fair share: a share's next ticket stands behind as many of every other share's as it runs already.
-    """
-
-    def __init__(
-        self, line: Line, keys: Mapping[GroupKey, int], running: Mapping[str, int], policy: QueuePolicy, now: datetime
-    ) -> None:
-        self._line, self._policy, self._now = line, policy, now
-        self._turns = dict(running)
-        self._heap: list[tuple[int, int, datetime, int, GroupKey, int]] = []
-        for key, place in keys.items():
-            self._push(key, place)
-
-    def _push(self, key: GroupKey, place: int) -> None:
-        group = self._line.group(key)
-        if group and place < len(group.tickets):
-            heapq.heappush(self._heap, (*self._rank(group.tickets[place], key[2]), key, place))
-
-    def _rank(self, ticket: Ticket, share: str) -> tuple[int, int, datetime, int]:
-        turns = self._turns.get(share, 0)
-        return rank(ticket, self._policy, now=self._now), turns, ticket.waiting_since, ticket.id
-
-    def next(self) -> tuple[Ticket, Group, GroupKey, int] | None:
-        """The next ticket to look at, where it stands, and its place there; None at the end."""
-        while self._heap:
-            *seen, key, place = heapq.heappop(self._heap)
-            group = self._line.group(key)
-            if group is None or place >= len(group.tickets):
-                continue
-            ticket = group.tickets[place]
-            if tuple(seen) == self._rank(ticket, key[2]):
-                return ticket, group, key, place
-            self._push(key, place)
-        return None
-
-    def started(self, key: GroupKey, place: int) -> None:
-        """The ticket at ``place`` has left its group: its share has had a turn, and the next one moves up."""
-        self._turns[key[2]] = self._turns.get(key[2], 0) + 1
-        self._push(key, place)
-
-    def passed(self, key: GroupKey, place: int) -> None:
-        """The ticket at ``place`` stays where it is: look at the one behind it."""
-        self._push(key, place + 1)
-
-    def rest(self) -> dict[GroupKey, int]:
-        """Groups that have not been looked at to their end, and from which place on."""
-        return {key: place for *_, key, place in self._heap}

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.admission import admits
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.burn import burns
+from quota_scheduler.core.crowd import Crowd, Crowds
 from quota_scheduler.core.efficiency import optimization_level
 from quota_scheduler.core.forecast import Forecast, is_spike, risk_band
 from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
@@ -15,11 +16,13 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import Level, LevelFacts, LevelState
 from quota_scheduler.core.limits import Limit, Mode
 from quota_scheduler.core.marks import DEFAULT, Marks
-from quota_scheduler.core.outlook import KNOTS, Outlook
+from quota_scheduler.core.outlook import Outlook, demand_knots
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, TrackReading
-from quota_scheduler.core.rooms import Room, need
-from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.rooms import Room, in_pool
+from quota_scheduler.core.tickets import Reason
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.windows import Calendar, Every, PerRun, Session, span_text
 
 HOUR = timedelta(hours=1)
@@ -40,22 +43,28 @@ def outlook(
 ) -> Outlook:
     """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
 
-    ``previous`` is the risk before, for its hysteresis; ``zone`` says when today began, for a spike.
+    ``above`` are forecasts of demand over ``demand_span``. ``previous`` is the risk before, for its hysteresis;
+    ``zone`` says when today began, for a spike.
     """
     observed = timedelta(days=forecast.observed_days)
     if not forecast.sufficient or amount <= 0:
         return Outlook(now, forecast.ends_at, observed)
-    knots = tuple(tuple(each.rest(q) for q in KNOTS) if each else () for each in above)
+    ends_at, length = forecast.ends_at, forecast.ends_at - forecast.starts_at
+    knots = tuple(demand_knots(each, ends_at) for each in above)
+    after = tuple(demand_knots(each, ends_at + length) for each in above)
     p80 = forecast.p80 / amount
     spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=marks.spike_factor)
     risk = str(risk_band(p80, previous, marks=marks))
-    return Outlook(now, forecast.ends_at, observed, knots, risk, forecast.expected / amount, spike)
+    ratio = forecast.expected / amount
+    return Outlook(now, ends_at, observed, knots, risk, ratio, spike, length, after)
 
 
 def is_spiking(history: Histories, now: datetime, zone: str, *, factor: float) -> bool:
     """Whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
-    midnight = Calendar(Every.DAY, zone).span(now)[0]
-    return is_spike(history.since(midnight - (SPIKE_DAYS + 1) * DAY), now, HOUR, midnight=midnight, factor=factor)
+    calendar, begins = Calendar(Every.DAY, zone), [now + HOUR]
+    for _ in range(SPIKE_DAYS + 1):
+        begins.append(calendar.span(begins[-1] - HOUR)[0])
+    return is_spike(history.since(begins[-1] - DAY), now, HOUR, begins=begins[1:], factor=factor)
 
 
 def committed(tally: Tally, waiting: int, *, allowance: int) -> int:
@@ -64,13 +73,9 @@ def committed(tally: Tally, waiting: int, *, allowance: int) -> int:
     return tally.reserved + (min(waiting, room) if tally.limit.mode is Mode.ENFORCE else waiting)
 
 
-def waiting_amounts(waiting: Iterable[Ticket], board: Board) -> dict[str, int]:
+def waiting_amounts(crowds: Crowds) -> dict[str, int]:
     """What waits for each limit instance, in its unit."""
-    sums: dict[str, int] = {}
-    for ticket in waiting:
-        for binding in board.bindings(ticket.labels):
-            sums[binding.instance] = sums.get(binding.instance, 0) + need(ticket, binding)
-    return sums
+    return {instance: sum(crowd.amount for crowd in classes.values()) for instance, classes in crowds.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,44 +87,26 @@ class Queued:
     holding: bool
 
 
-def queued(
-    waiting: Iterable[Ticket], running: Mapping[Labels, int], board: Board, outlooks: Mapping[str, Outlook]
-) -> dict[str, Queued]:
-    """Count the tickets of each limit instance, and see whether it is holding a class back.
-
-    ``running`` counts running leases by labels.
-    """
-    waits: dict[str, dict[Priority, list[Ticket]]] = {}
+def running_by_instance(running: Mapping[Labels, int], board: Board) -> dict[str, int]:
+    """Running leases of each limit instance; ``running`` counts them by labels."""
     runs: dict[str, int] = {}
-    bindings: dict[str, Binding] = {}
-    for ticket in waiting:
-        for binding in board.bindings(ticket.labels):
-            bindings[binding.instance] = binding
-            waits.setdefault(binding.instance, {}).setdefault(ticket.priority, []).append(ticket)
     for labels, count in running.items():
         for binding in board.bindings(labels):
-            bindings[binding.instance] = binding
             runs[binding.instance] = runs.get(binding.instance, 0) + count
-    found = {}
-    for name, binding in bindings.items():
-        room = Room(binding, board.current(binding), outlooks.get(name))
-        found[name] = _queued(waits.get(name, {}), runs.get(name, 0), room, board.now)
-    return found
+    return runs
 
 
-def _queued(waiting: Mapping[Priority, list[Ticket]], running: int, room: Room, now: datetime) -> Queued:
+def queued(waiting: Mapping[Priority, Crowd], running: int, room: Room, now: datetime) -> Queued:
+    """What waits and runs in one limit instance, and whether it is holding a class back."""
     classes = tuple(
-        ClassReading(priority.value, len(own), min(t.waiting_since for t in own))
-        for priority, own in sorted(waiting.items(), key=lambda kv: kv[0].rank)
+        ClassReading(priority.value, crowd.count, crowd.oldest)
+        for priority, crowd in sorted(waiting.items(), key=lambda each: each[0].rank)
     )
-    holding = False
-    for priority, own in waiting.items():
-        smallest = min(need(ticket, room.binding) for ticket in own)
-        holding |= admits(room, smallest, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
+    holding = any(
+        admits(room, crowd.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
+        for priority, crowd in waiting.items()
+    )
     return Queued(classes, running, holding)
-
-
-NOTHING_QUEUED = Queued((), 0, False)
 
 
 def level_facts(room: Room, own: Queued, *, now: datetime) -> LevelFacts:
@@ -148,6 +135,9 @@ class Known:
     lately: Pairs = field(default_factory=list)
     track: TrackReading | None = None
     spending: Spending = field(default_factory=Spending)
+    parent: str = ""
+    used_today: int = 0
+    quality: QualityReading | None = None
 
 
 def read_limit(
@@ -194,7 +184,17 @@ def read_limit(
         level_caused_at=None if level.level is Level.OPEN else level.caused_at,
         track=known.track,
         spending=known.spending,
+        labels=fixed_labels(limit, tally.value),
+        parent=known.parent,
+        used_today=known.used_today,
+        quality=known.quality,
     )
+
+
+def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
+    """The labels that everything in a limit instance carries: matched by one value, or whose value it is."""
+    matched = {name: next(iter(values)) for name, values in limit.match if len(values) == 1}
+    return tuple(sorted({**matched, **({limit.per: value} if limit.per and value else {})}.items()))
 
 
 def scope_text(limit: Limit) -> str:
@@ -229,6 +229,37 @@ def every_instance(board: Board) -> list[Binding]:
             found.setdefault(limit.id, Binding(limit, ""))
     order = {limit.id: place for place, limit in enumerate(board.limits)}
     return sorted(found.values(), key=lambda binding: (order[binding.limit.id], binding.value))
+
+
+def used_today(history: Histories, zone: str, now: datetime) -> int:
+    """What a limit used since midnight in its zone, to the hour."""
+    midnight, end = Calendar(Every.DAY, zone).span(now)
+    return round(history.used(midnight, end))
+
+
+def pool_of(board: Board, binding: Binding) -> str:
+    """The pool that a limit instance is a member of, empty when it is in none."""
+    pools = [limit for limit in board.limits if limit.id == binding.limit.parent]
+    return pools[0].id if pools and in_pool(binding, pools[0]) else ""
+
+
+def concurrency(
+    limits: Iterable[LimitReading], running: Mapping[Labels, int]
+) -> tuple[tuple[str, int, int | None], ...]:
+    """By provider: how many leases run, and the least that a limit on all of its leases allows at once."""
+    runs: dict[str, int] = {}
+    for labels, count in running.items():
+        runs[labels.provider] = runs.get(labels.provider, 0) + count
+    caps: dict[str, int] = {}
+    for limit in limits:
+        if (
+            limit.unit is Unit.LEASES
+            and limit.provider
+            and limit.scope == f"provider={limit.provider}"
+            and not limit.value
+        ):
+            caps[limit.provider] = min(limit.amount, caps.get(limit.provider, limit.amount))
+    return tuple((name, runs.get(name, 0), caps.get(name)) for name in sorted(runs.keys() | caps.keys()))
 
 
 def begin(board: Board, binding: Binding, now: datetime) -> None:

@@ -19,7 +19,7 @@ FADE_HOURS = 336.0
 QUANTILES: Mapping[Priority, tuple[float, float]] = {
     Priority.HIGH: (0.7, 0.55),
     Priority.NORMAL: (0.9, 0.75),
-    Priority.LOW: (0.9, 0.9),
+    Priority.LOW: (0.8, 0.9),
 }
 """(at the reset, far from it): who asks for less important work leaves more room to the classes above.
 
@@ -30,10 +30,15 @@ KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 DEMAND_SPAN = timedelta(hours=26)
 """Demand by class is forecast at least this far, and read at the reset; see ``demand_span``."""
+SOON = timedelta(minutes=15)
+"""This close to a reset the window after it is forecast too: the cycle that sees the reset has no newer outlook."""
 
 
 class Ahead(Protocol):
-    """A forecast of demand: the ``q``-quantile of what comes before an instant."""
+    """A forecast of demand: the ``q``-quantile of what comes before an instant, which it covers up to ``ends_at``."""
+
+    @property
+    def ends_at(self) -> datetime: ...
 
     def rest(self, q: float, until: datetime | None = None) -> float: ...
 
@@ -44,13 +49,15 @@ def demand_span(window: Window, *, now: datetime) -> Window:
     A session is opened by anybody's first use. Past sessions of one class began when that class came, so they would
     promise people at night; over more than a day the forecast goes by the hours at which they do come.
     """
-    short = window.length < DEMAND_SPAN
-    return Window(window.starts_at, max(window.starts_at, now) + DEMAND_SPAN) if short else window
+    begin = max(window.starts_at, now)
+    ends_at = window.ends_at + window.length if window.ends_at - begin <= SOON else window.ends_at
+    return Window(window.starts_at, max(ends_at, begin + DEMAND_SPAN) if window.length < DEMAND_SPAN else ends_at)
 
 
-def demand_knots(forecast: Ahead, ends_at: datetime) -> tuple[float, ...]:
-    """What an outlook keeps of a forecast of demand: its quantiles at the reset."""
-    return tuple(forecast.rest(q, ends_at) for q in KNOTS)
+def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
+    """What an outlook keeps of a forecast of demand: its quantiles at an instant; nothing beyond what it covers."""
+    covered = forecast is not None and until <= forecast.ends_at
+    return tuple(forecast.rest(q, until) for q in KNOTS) if forecast and covered else ()
 
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:
@@ -64,8 +71,9 @@ class Outlook:
     """What is known of a limit's future as of ``at``.
 
     ``above[rank]`` holds the quantiles ``KNOTS`` of the demand still to come before ``ends_at`` from classes above
-    ``rank``, in the limit's unit; empty where there is none or too little history. ``projected_ratio``, ``risk`` and
-    ``spike`` serve the seed policy.
+    ``rank``, in the limit's unit; empty where there is none or too little history. ``after`` holds the same up to the
+    end of the window that follows, as far as it was forecast. ``projected_ratio``, ``risk`` and ``spike`` serve the
+    seed policy.
     """
 
     at: datetime
@@ -75,11 +83,13 @@ class Outlook:
     risk: str = "unknown"
     projected_ratio: float = 0.0
     spike: bool = False
+    length: timedelta = timedelta(0)
+    after: tuple[tuple[float, ...], ...] = ((), (), (), ())
 
     def demand(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
         """The demand of more important classes to leave room for until ``ends_at``.
 
-        Shrinks to nothing at the reset; an outlook of an earlier window says nothing of this one's rest but its rate.
+        Shrinks to nothing at the reset.
         """
         if not self.above[priority.rank] or now >= ends_at:
             return 0
@@ -90,12 +100,14 @@ class Outlook:
         return self._rest(priority, 0.5, now, ends_at) if now < ends_at else 0
 
     def _rest(self, priority: Priority, q: float, now: datetime, ends_at: datetime) -> int:
-        knots = self.above[priority.rank]
-        if not knots or self.ends_at is None:
+        """In proportion to the time that is left; of the window after the one described, what was forecast of it."""
+        knots, until = self.above[priority.rank], self.ends_at
+        if not knots or until is None:
             return 0
-        described = (self.ends_at - self.at).total_seconds()
-        left = (ends_at - now).total_seconds()
-        share = min(1.0, left / described) if described > 0 else 0.0
+        if now >= until and self.after[priority.rank]:
+            knots, until = self.after[priority.rank], until + self.length
+        described = (until - self.at).total_seconds()
+        share = min(1.0, (ends_at - now).total_seconds() / described) if described > 0 else 0.0
         return int(_between(knots, q) * share)
 
 

@@ -66,7 +66,7 @@ def plan(tickets: Sequence[Ticket], rooms: Rooms, *, now: datetime) -> Plan:
     for ticket in tickets:
         found = rooms.of(ticket)
         for room in found:
-            left = room.ceiling(ticket.priority, now) - room.committed
+            left = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
             free.setdefault(room.tally.instance, (room.binding.limit.unit, left))
         short = [
             room.tally.instance

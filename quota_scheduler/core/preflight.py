@@ -53,7 +53,7 @@ def _available(ticket: Ticket, verdict: Verdict, rooms: list[Room], now: datetim
 
 def _figures(ticket: Ticket, room: Room, now: datetime) -> str:
     unit, tally = room.binding.limit.unit, room.tally
-    free = room.ceiling(ticket.priority, now) - room.committed
+    free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
     return (
         f"{tally.instance}: needs {format_amount(need(ticket, room.binding), unit)}, {format_amount(free, unit)} free"
     )

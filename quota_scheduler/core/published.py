@@ -12,6 +12,7 @@ from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.level import Level, LevelState
 from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.readings import LimitReading, TrackReading
 from quota_scheduler.core.track import RECENT
 from quota_scheduler.core.units import format_amount, in_units
@@ -58,6 +59,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
         "runs_remaining": _rounded(reading.runs_remaining, 1),
         "forecast": forecast_document(reading),
+        "quality": quality_document(reading.quality),
     }
 
 
@@ -133,6 +135,28 @@ def track_document(track: TrackReading | None) -> dict[str, Any] | None:
     }
 
 
+def quality_document(quality: QualityReading | None) -> dict[str, Any] | None:
+    """Scheduling quality of a limit as JSON types; None before a window has closed."""
+    if quality is None:
+        return None
+    return {
+        "windows": quality.windows,
+        "since": iso(quality.since),
+        "avoidable_harm_ratio": _rounded(quality.avoidable_harm, 4),
+        "lost_ratio": _rounded(quality.lost, 4),
+        "utilisation_ratio": _rounded(quality.utilisation, 4),
+        "value_ratio": _rounded(quality.value, 4),
+        "classes": [
+            {
+                "class": each.priority,
+                "denied_ratio": _rounded(each.denied, 4),
+                "stalled_ratio": _rounded(each.stalls, 4),
+            }
+            for each in quality.classes
+        ],
+    }
+
+
 def explained(reading: LimitReading, forecast: Forecast) -> list[str]:
     """Say in five lines where a forecast comes from and how far to believe it, in the limit's unit and zone."""
 
@@ -183,6 +207,8 @@ def outlook_document(outlook: Outlook) -> dict[str, Any]:
         "risk": outlook.risk,
         "projected_ratio": outlook.projected_ratio,
         "spike": outlook.spike,
+        "length_seconds": outlook.length.total_seconds(),
+        "after": [list(knots) for knots in outlook.after],
     }
 
 
@@ -196,6 +222,8 @@ def read_outlook(data: Mapping[str, Any]) -> Outlook:
         risk=data["risk"],
         projected_ratio=data["projected_ratio"],
         spike=data["spike"],
+        length=timedelta(seconds=data.get("length_seconds", 0)),
+        after=tuple(tuple(knots) for knots in data.get("after", ((),) * len(data["above"]))),
     )
 
 

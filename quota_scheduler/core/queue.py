@@ -4,7 +4,6 @@ Priority class; within it age lifts a ticket one rank for every ageing step it h
 eligibility; then fair share; then arrival. Who goes now is ``core/wake.py``.
 """
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,12 +26,6 @@ class QueuePolicy:
     def ramp_for(self, waiting: int) -> timedelta:
         """Over how long the starts of so many tickets are spread after a reset: a step each, up to the whole ramp."""
         return min(self.ramp, (waiting - 1) * self.ramp_step) if waiting > 1 else timedelta(0)
-
-
-def slot(ticket: Ticket, starts_at: datetime, ramp: timedelta) -> datetime:
-    """When a ticket that waited for a window may start: the place on the ramp that its id gives it, everywhere."""
-    share = zlib.crc32(str(ticket.id).encode()) / 2**32
-    return starts_at + ramp * share
 
 
 def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> list[Ticket]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.forecast_value import Forecast
+from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.units import Unit
 
 
@@ -62,23 +63,30 @@ class Spending:
     """Who spends a limit, and in what portions, as far as the ledger tells.
 
     ``cause``: one sentence on who spends most of the current window. ``run_tokens``: mean tokens per run over seven
-    days, ``run_amount`` the same in the limit's unit. ``cache_hits``: (lookback, cache-read share of input tokens).
+    days, ``run_amount`` the same in the limit's unit. ``cache_hits``: (lookback, cache-read share of input tokens);
+    ``cache_baseline``: the median of its daily ones over the 14 days before. ``unleased`` and ``overrun``: what was
+    used without a lease and beyond reservations, over all windows, in the limit's unit.
     """
 
     cause: str = ""
     run_tokens: float | None = None
     run_amount: float | None = None
     cache_hits: tuple[tuple[str, float], ...] = ()
+    cache_baseline: float | None = None
+    unleased: int = 0
+    overrun: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LimitReading:
     """One limit instance. Amounts are in the base of ``unit``; ``used`` includes what running leases reported.
 
+    ``parent`` is the pool it belongs to, empty without one. ``used_today`` is what was used since midnight in its zone.
+
     ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was judged. ``level`` is the
     throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a cause seen last at
     ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal, balanced, aggressive,
-    emergency).
+    emergency). ``labels`` are those that everything in it carries. ``quality`` is None until a window has closed.
     """
 
     limit: str
@@ -111,6 +119,10 @@ class LimitReading:
     level_caused_at: datetime | None = None
     track: TrackReading | None = None
     spending: Spending = field(default_factory=Spending)
+    parent: str = ""
+    used_today: int = 0
+    labels: tuple[tuple[str, str], ...] = ()
+    quality: QualityReading | None = None
 
     @property
     def runs_remaining(self) -> float | None:
@@ -148,6 +160,21 @@ class CacheReading:
     baseline: float | None
     input_tokens: int
     changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlagReading:
+    """An optimization flag: in how many workflows it was in force lately, and what it brought.
+
+    ``effect`` (low, expected, high) is tokens per run with it over without, matched by workflow; ``success_with`` and
+    ``success_without`` are the completed shares of the runs of those workflows. None until there are runs to compare.
+    """
+
+    flag: str
+    workflows: int
+    effect: tuple[float, float, float] | None = None
+    success_with: float | None = None
+    success_without: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +219,17 @@ class SourceReading:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Everything computed at ``at``."""
+    """Everything computed at ``at``.
+
+    ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).
+    """
 
     at: datetime
     limits: tuple[LimitReading, ...] = ()
     caches: tuple[CacheReading, ...] = ()
     runs: tuple[RunReading, ...] = ()
+    flags: tuple[FlagReading, ...] = ()
+    concurrency: tuple[tuple[str, int, int | None], ...] = ()
     counters: tuple[Counter, ...] = ()
     sources: tuple[SourceReading, ...] = ()
     last_usage: tuple[tuple[str, datetime], ...] = ()

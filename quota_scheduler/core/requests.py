@@ -104,8 +104,8 @@ class Answered:
 
     ``verdict`` is None for a closed ticket that was not rejected; ``position`` counts from 1 among all that wait;
     ``reserved`` is what it holds by limit instance, in the limit's unit; ``stop`` asks the runner to end at the next
-    safe point; ``optimization`` is what the tightest limit asks for. ``expected`` and
-    ``counterfactuals`` are of one that waits, ``checks`` of one that was only asked about.
+    safe point; ``optimization`` is what the tightest limit asks for, ``model`` one that costs less where it is tight.
+    ``expected`` and ``counterfactuals`` are of one that waits, ``checks`` of one that was only asked about.
     """
 
     ticket: Ticket
@@ -114,6 +114,7 @@ class Answered:
     reserved: tuple[tuple[str, int], ...] = ()
     stop: bool = False
     optimization: str = "minimal"
+    model: str = ""
     expected: ExpectedStart | None = None
     counterfactuals: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Check, ...] = ()

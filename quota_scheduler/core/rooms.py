@@ -19,12 +19,16 @@ from quota_scheduler.core.limits import Limit, Mode
 from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.windows import Session, Window, window_at
 
 Shadow = tuple[int, tuple[tuple[Binding, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""
+
+
+Weighed = tuple[Estimate | None, Labels | None, list[int]]
+NOBODY: Weighed = None, None, []
 
 
 class Waiting(Protocol):
@@ -74,11 +78,6 @@ class Room:
     def enforced(self) -> bool:
         """Whether it keeps anybody waiting; in mode warn it only says what it would have done."""
         return self.tally.limit.mode is Mode.ENFORCE
-
-    @property
-    def committed(self) -> int:
-        """What is used, reserved, or promised to somebody ahead, of whatever class."""
-        return self.tally.spent + self.tally.reserved + sum(self.shadow)
 
     def taken(self, priority: Priority) -> int:
         """What is used, reserved, or promised to somebody ahead of this class or in it."""
@@ -151,7 +150,7 @@ class Rooms:
         self.line: Waiting = line or NobodyWaits()
         self._rooms: dict[str, Room] = {}
         self._of: dict[Labels, list[Room]] = {}
-        self._needs: dict[int, list[int]] = {}
+        self._needs: dict[int, Weighed] = {}
         self._pools = {limit.id: limit for limit in board.limits}
         self._members = _members(board.limits)
 
@@ -171,10 +170,10 @@ class Rooms:
 
     def asked(self, ticket: Ticket) -> Iterable[tuple[Room, int]]:
         """The binding limits of a ticket, as it finds them now, with what it needs of each."""
-        needs = self._needs.get(ticket.id) if ticket.id else None
-        if needs is None:
+        seen, labels, needs = self._needs.get(ticket.id, NOBODY)
+        if seen is not ticket.estimate or labels is not ticket.labels:  # the same ticket may be tried another way
             needs = [need(ticket, binding) for binding in self.board.bindings(ticket.labels)]
-            self._needs[ticket.id] = needs
+            self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
 
     def room(self, binding: Binding) -> Room:

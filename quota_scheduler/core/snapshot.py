@@ -32,11 +32,11 @@ class Snapshot:
     ``keys`` the tickets that submitted keys name. ``own_events`` are the ledger events that leases of named tickets
     were settled as, ``session_events`` those of sessions that a request binds to a lease, ``transcribed`` what the
     transcript of a lease has brought to the ledger, by the fences that have one. ``run_used`` is what named runs used
-    already, ``past_leases`` earlier leases by the fence that a request names. ``running`` counts running leases by
-    share. ``hold`` is the incident switch: nothing starts. ``groups`` is what a pass cut short has left to look at,
-    with its ``shadows``; ``look_at_all`` starts a new pass over the whole line. ``busy_until``, ``models`` and
-    ``reprice`` serve explanations: when running work ends, which models there are in order of preference, and what a
-    ticket costs with another one.
+    already, ``run_open`` what their open tickets may still use, ``past_leases`` earlier leases by the fence that a
+    request names. ``running`` counts running leases by share. ``hold`` is the incident switch: nothing starts.
+    ``groups`` is what a pass cut short has left to look at, with its ``shadows``; ``look_at_all`` begins one over the
+    whole line. ``busy_until``, ``models`` and ``reprice`` serve explanations: when running work ends, which models
+    there are in order of preference, and what a ticket costs with another one.
     """
 
     now: datetime
@@ -47,6 +47,7 @@ class Snapshot:
     outlooks: Mapping[str, Outlook] = field(default_factory=dict)
     run_caps: tuple[Limit, ...] = ()
     run_used: Mapping[str, Usage] = field(default_factory=dict)
+    run_open: dict[str, Usage] = field(default_factory=dict)
     own_events: Mapping[tuple[str, str], UsageEvent] = field(default_factory=dict)
     session_events: Mapping[str, Sequence[UsageEvent]] = field(default_factory=dict)
     transcribed: Mapping[int, Usage] = field(default_factory=dict)

@@ -71,7 +71,8 @@ class Estimate(NamedTuple):
 
     ``source`` says how we know (declared, workflow, task_type, provider, constants), ``declared`` whether the runner
     gave the amount itself; ``confidence`` 0-1. ``estimated_cost`` says that no price is known for the model.
-    ``duration`` is how long the run is expected to take, None when nobody knows.
+    ``duration`` is how long the run is expected to take, None when nobody knows. ``words`` is the length of the
+    description it was made from, ``guess`` how many tokens were guessed from it before experience corrected them.
     """
 
     median: Usage
@@ -81,6 +82,8 @@ class Estimate(NamedTuple):
     confidence: float = 1.0
     estimated_cost: bool = False
     duration: timedelta | None = None
+    words: int = 0
+    guess: int = 0
 
 
 ModelUsage = tuple[tuple[str, Usage], ...]

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quota_scheduler.core.admission import Admit, Defer, Verdict, admits, decide, occupy
-from quota_scheduler.core.line import Group, GroupKey, Line, Order
-from quota_scheduler.core.queue import QueuePolicy, slot
+from quota_scheduler.core.line import Group, GroupKey, Line
+from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.rooms import Rooms, Shadow
 from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.turns import Order
 
-SLICE = 150
-"""Tickets looked at in one slice: about 5 ms on a slow core (docs/explanation/performance.md)."""
+SLICE, START = 60, 3
+"""Looks that one slice may take, below 5 ms on a slow core, and how many of them a start costs (measured in
+benchmarks/bench_queue.py). Counted, not clocked, so that every replica cuts at the same place."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ def wake(
     most: int = SLICE,
     shadows: Mapping[int, Shadow] | None = None,
 ) -> Pass:
-    """Decide the waiting tickets of these groups in order, each from a place on, at most ``most`` of them.
+    """Decide the waiting tickets of these groups in order, each from a place on, for at most ``most`` looks.
 
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
     go on waiting is taken out of the line.
@@ -53,30 +55,35 @@ def wake(
     now, done = rooms.board.now, Pass(shadows=dict(shadows or {}))
     for shadow in done.shadows.values():
         rooms.cast(shadow)
-    order = Order(line, keys, running, policy, now)
-    for _ in range(most):
+    order, left = Order(line, keys, running, policy, now), most
+    flowing: set[GroupKey] = set()  # groups somebody of which has just started: the next one is asked at once
+    while left > 0:
         if (found := order.next()) is None:
             return done
+        left -= 1
         ticket, group, key, place = found
         if ticket.id in done.shadows:
             rooms.cast(done.shadows.pop(ticket.id), -1)  # nobody stands in their own light
-        if not _may_fit(group, rooms):
+        if key not in flowing and not _may_fit(group, rooms):
             _keep_room(ticket, rooms, done.shadows)
             continue  # the smallest of them does not fit: the whole group is passed over
-        if (at := _slot(ticket, rooms)) and at > now:
+        if (at := next_start(ticket, rooms, line)) and at > now:
             done.next_slot = min(at, done.next_slot or at)
-            _keep_room(ticket, rooms, done.shadows)
-            order.passed(key, place)
-            continue
+            _keep_for_all(ticket, group, rooms, done.shadows)
+            continue  # nor may anybody behind it in the group
         verdict = decide(ticket, rooms, now=now)
         done.verdicts.append((ticket, verdict))
         if isinstance(verdict, Defer):
             _keep_room(ticket, rooms, done.shadows)
-            _go_on(group, order, key, place)
+            if key not in flowing or _may_fit(group, rooms):
+                _go_on(group, order, key, place)
+            flowing.discard(key)
             continue
         line.remove(ticket.id)
+        flowing.add(key)
+        left -= START - 1
         if isinstance(verdict, Admit):
-            occupy(ticket, rooms, running=ticket.id in present)
+            _start(ticket, rooms, line, running=ticket.id in present)
         order.started(key, place)
     done.rest = order.rest()
     return done
@@ -100,14 +107,28 @@ def _may_fit(group: Group, rooms: Rooms) -> bool:
     return True
 
 
-def _slot(ticket: Ticket, rooms: Rooms) -> datetime | None:
+def next_start(ticket: Ticket, rooms: Rooms, line: Line) -> datetime | None:
     """When the ramps of the windows it waited for let a ticket start; None when it waited for none."""
-    found = [
-        slot(ticket, room.tally.window.starts_at, room.tally.ramp)
-        for room in rooms.of(ticket)
-        if room.tally.ramp and room.tally.window and ticket.waiting_since < room.tally.window.starts_at
-    ]
-    return max(found, default=None)
+    now = rooms.board.now
+    return max((at for room in rooms.of(ticket) if (at := line.ramps.holds(ticket, room.tally, now))), default=None)
+
+
+def _start(ticket: Ticket, rooms: Rooms, line: Line, *, running: bool) -> None:
+    """Reserve, and let the ramps go on."""
+    occupy(ticket, rooms, running=running)
+    for room in rooms.of(ticket):
+        if room.tally.ramp:
+            line.ramps.started(ticket, room.tally, rooms.board.now, left=line.count(room.tally.instance))
+
+
+def _keep_for_all(ticket: Ticket, group: Group, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
+    """Cast the shadow of a whole group that will start as soon as its ramp lets it, as far as there is room."""
+    amounts = []
+    for room, amount in zip(rooms.of(ticket), group.amounts, strict=True):
+        free = room.ceiling(ticket.priority, rooms.board.now) - room.taken(ticket.priority)
+        amounts.append((room.binding, max(0, min(amount, free))))
+    shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
+    rooms.cast(shadow)
 
 
 def _keep_room(ticket: Ticket, rooms: Rooms, shadows: dict[int, Shadow]) -> None:

@@ -7,7 +7,7 @@ requests (one or a thousand, or none when only the clock asks)
   → answers   after the commit, so that nothing is told that could be lost
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -23,10 +23,10 @@ from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
 from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.snapshot import Decided, Snapshot, same
-from quota_scheduler.core.tickets import Lease, State, Ticket
+from quota_scheduler.core.tickets import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.budgets import count_passed
-from quota_scheduler.store import Transaction, counters, forecasts, ledger, tickets, windows
+from quota_scheduler.store import Transaction, counters, experience, forecasts, ledger, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 LOOK_AT_ALL = timedelta(seconds=2)
@@ -107,9 +107,7 @@ class Answered:
 
 def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
     """Answer a batch with one decision, inside one transaction."""
-    memory = terms.memory
-    if memory is None:
-        memory = terms.memory = _remember(tx, terms)
+    memory = remembered(tx, terms)
     snapshot = _load(tx, requests, terms, memory)
     decided = core.run(requests, snapshot, terms.policy)
     _save(tx, decided, snapshot, memory)
@@ -125,8 +123,16 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
     )
 
 
+def remembered(tx: Transaction, terms: Terms) -> Memory:
+    """What cycles remember; read from the store when they have nothing to remember yet."""
+    if terms.memory is None:
+        terms.memory = _remember(tx, terms)
+    return terms.memory
+
+
 def _remember(tx: Transaction, terms: Terms) -> Memory:
-    board = windows.load(tx, terms.limits, tickets=())
+    board = Board(terms.limits, (), now=tx.now)
+    windows.reload(tx, board)
     return Memory(
         board,
         Line(tickets.waiting(tx), board.bindings, share_label=terms.policy.fair_share),
@@ -141,6 +147,9 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, memory: Memory)
     if decided.changes:
         ledger.apply(tx, decided.changes)
         count_passed(tx, decided.changes, snapshot.run_caps)
+    for ticket in decided.tickets.values():
+        if ticket.outcome in (Outcome.COMPLETED, Outcome.FAILED):
+            ledger.finish_run(tx, ticket.run_id, ticket.outcome.value)
     forecasts.record_unmet(tx, decided, snapshot.board)
     tickets.save(tx, decided.tickets.values(), decided.past_leases, new=memory.next_ticket)
     windows.save(tx, snapshot.board)
@@ -148,6 +157,7 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, memory: Memory)
         tickets.advance(tx, "ticket", snapshot.next_ticket)
     if snapshot.next_fence > memory.next_fence:
         tickets.advance(tx, "fence", snapshot.next_fence)
+    experience.remember(tx, decided.tickets.values(), snapshot.transcribed)
     memory.next_ticket, memory.next_fence = snapshot.next_ticket, snapshot.next_fence
     _count(tx, decided, snapshot.board)
     snapshot.board.rest()
@@ -158,7 +168,9 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
     named = {request.ticket for request in requests if not isinstance(request, Submit)}
     board = _board(tx, memory)
     ended = [tally.id for tally in board.due()]
-    found = tickets.for_cycle(tx, ids=named, keys=[draft.key for draft in drafts], due=tx.now, ended=ended)
+    waiting = {number: ticket for number in named if (ticket := memory.line.get(number))}
+    others = named - waiting.keys()
+    found = tickets.for_cycle(tx, ids=others, keys=[draft.key for draft in drafts], due=tx.now, ended=ended) | waiting
     seen = memory.seen_all_at
     settling, settled = _settling(found, requests, tx)
     past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
@@ -176,6 +188,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         outlooks=terms.outlooks,
         run_caps=tuple(limit for limit in terms.limits if limit.is_per_run),
         run_used=ledger.run_usage(tx, runs) if runs else {},
+        run_open=_run_open(tx, {draft.run for draft in drafts if draft.run}, terms.limits),
         own_events=ledger.of_leases(tx, settled),
         session_events=sessions,
         transcribed=_transcribed(tx, (*(ticket.lease for ticket in settling), *past.values())),
@@ -194,6 +207,20 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         marks=terms.marks,
         look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or LATEST) <= tx.now,
     )
+
+
+def _run_open(tx: Transaction, runs: Collection[str], limits: Iterable[Limit]) -> dict[str, Usage]:
+    """What the open tickets of named runs may still use: with what is used they stay within the cap of the run."""
+    if not runs or not any(limit.is_per_run for limit in limits):
+        return {}
+    found: dict[str, Usage] = {}
+    for ticket in tickets.open_of_runs(tx, runs):
+        known = Usage()
+        if ticket.lease:
+            known = ticket.lease.usage.at_least(ledger.transcript(tx, ticket.lease) or known)
+        rest = Usage(*(max(0, whole - part) for whole, part in zip(ticket.estimate.reserve, known, strict=True)))
+        found[ticket.run] = found.get(ticket.run, Usage()).plus(rest)
+    return found
 
 
 def _board(tx: Transaction, memory: Memory) -> Board:

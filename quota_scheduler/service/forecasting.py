@@ -17,7 +17,7 @@ from quota_scheduler.core.forecast_baselines import seed
 from quota_scheduler.core.histories import Book, Histories
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.marks import DEFAULT, Marks
-from quota_scheduler.core.outlook import Outlook
+from quota_scheduler.core.outlook import Outlook, demand_span
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.track import Track
 from quota_scheduler.core.windows import Window
@@ -159,7 +159,8 @@ class Forecasting:
             name = row.binding.instance
             known = measure.committed(row.tally, waiting.get(name, 0), allowance=row.allowance)
             series.append((row.history.all, row.window, known, row.tally.spent, self.judging.track(name)))
-            series += [(own, row.window, 0, None, None) for own in row.history.above if own.starts.size]
+            span = demand_span(row.window, now=now)
+            series += [(own, span, 0, None, None) for own in row.history.above if own.starts.size]
         return project_many(
             [each[0] for each in series],
             [each[1] for each in series],

@@ -1,4 +1,4 @@
-"""Looking at the queue, alerts and efficiency: what the API answers and the CLI reads from the file."""
+"""Looking at the queue and efficiency: what the API answers and the CLI reads from the file."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,6 @@ from quota_scheduler.core.tickets import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.store import Transaction, ledger, tickets, windows
-from quota_scheduler.store import alerts as alert_store
 
 LENGTHS_FROM = timedelta(days=7)
 """How far back the usual length of a lease is looked for."""
@@ -83,25 +82,6 @@ def plan_document(
         "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
         "fitting": found.fitting,
         "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},
-    }
-
-
-def alerts_document(tx: Transaction) -> dict[str, Any]:
-    """Every alert state as JSON types."""
-    return {
-        "alerts": [
-            {
-                "id": number,
-                "rule": state.rule,
-                "scope": state.scope,
-                "episode": state.episode,
-                "phase": state.phase.value,
-                "severity": state.severity.value,
-                "since": iso(state.since),
-                "value": state.value,
-            }
-            for number, state in alert_store.load_alerts(tx)
-        ]
     }
 
 

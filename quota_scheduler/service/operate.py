@@ -3,6 +3,7 @@
 The file is the base of every limit; changes at run time lie on top, are stored, and may expire.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,10 @@ from typing import Any
 from quota_scheduler.core.changes import LimitChange, changed, effective
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.service.redefine import redefine
 from quota_scheduler.store import Transaction, changes, counters
 
+log = logging.getLogger(__name__)
 HOLD = "hold"
 """Remembered fact: why everything is held, empty when nothing is."""
 
@@ -47,7 +50,15 @@ def change_limit(
             changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
     detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
     counters.audit(tx, who, "limit.changed", detail)
-    return LimitsHold(limits_now(tx, base), next_expiry(tx))
+    return adopt(tx, base)
+
+
+def adopt(tx: Transaction, base: Sequence[Limit]) -> LimitsHold:
+    """Let the limits of the file with the stored changes hold from now on."""
+    limits = limits_now(tx, base)
+    for rule in redefine(tx, limits):
+        log.warning("limit.redefined limit=%s", rule)
+    return LimitsHold(limits, next_expiry(tx))
 
 
 def note(tx: Transaction, what: str, ticket: int, *, who: str) -> None:

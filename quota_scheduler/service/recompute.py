@@ -9,7 +9,7 @@ save       readings, outlooks, tracks, states, owed notifications   one transact
 → the readings, which metrics publish after the commit
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from quota_scheduler.core import measure
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
 from quota_scheduler.core.board import Binding, Board
+from quota_scheduler.core.crowd import Crowds, crowds_of
 from quota_scheduler.core.efficiency import RunSummary
 from quota_scheduler.core.histories import Book
 from quota_scheduler.core.labels import Labels
@@ -34,6 +35,7 @@ from quota_scheduler.core.rooms import Room
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.analysis import Analysis, analyse, over_cap
 from quota_scheduler.service.forecasting import Forecasting
+from quota_scheduler.service.quality import Quality
 from quota_scheduler.store import Store, Transaction, counters, ledger, outbox, tickets, windows
 from quota_scheduler.store import alerts as alert_store
 
@@ -62,7 +64,7 @@ class Recompute:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run = high_usage_run
-        self.forecasting = Forecasting(marks)
+        self.forecasting, self.quality = Forecasting(marks), Quality()
         self._levels: dict[str, LevelState] | None = None
         self._analysis = Analysis()
         self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
@@ -72,19 +74,24 @@ class Recompute:
         """What the admission test may know of each limit's future, as of the last look."""
         return self.forecasting.outlooks
 
-    def look(self) -> Readings:
-        """Compute the readings of now, without the alerts."""
+    def look(self, crowds: Crowds | None = None) -> Readings:
+        """Compute the readings of now, without the alerts.
+
+        ``crowds`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
+        """
         with self.store.reading() as tx:
             board = windows.load(tx, self.limits)
             bindings = measure.every_instance(board)
             for binding in bindings:
                 measure.begin(board, binding, tx.now)
-            waiting = tickets.waiting(tx)
-            self.forecasting.look(tx, board, bindings, measure.waiting_amounts(waiting, board))
+            if crowds is None:
+                crowds = crowds_of(tickets.waiting(tx), board.bindings)
+            self.forecasting.look(tx, board, bindings, measure.waiting_amounts(crowds))
+            self.quality.look(tx, board)
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
                 self._analyse(tx, board, bindings)
-            own = measure.queued(waiting, tickets.running_counts(tx), board, self.outlooks)
-            return self._readings(tx, self._limits(tx, board, bindings, own), board)
+            running = tickets.running_counts(tx)
+            return self._readings(tx, self._limits(tx, board, bindings, crowds, running), board, running)
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -97,6 +104,7 @@ class Recompute:
             result = alert_engine.step(self.rules, samples(readings), before, tx.now, silences)
         alert_store.save_step(tx, result, self._targets)
         self.forecasting.save(tx)
+        self.quality.save(tx)
         counters.save_bodies(tx, "outlooks", {name: outlook_document(each) for name, each in self.outlooks.items()})
         counters.save_bodies(tx, "readings", self._documents(readings))
         return replace(
@@ -114,30 +122,39 @@ class Recompute:
         return {name: document for name, (_, document) in self._told.items()}
 
     def _limits(
-        self, tx: Transaction, board: Board, bindings: Sequence[Binding], own: dict[str, measure.Queued]
+        self,
+        tx: Transaction,
+        board: Board,
+        bindings: Sequence[Binding],
+        crowds: Crowds,
+        running: Mapping[Labels, int],
     ) -> tuple[LimitReading, ...]:
         """One reading per limit instance; its throttle level goes on from where it stood, also over a restart."""
         before = self._levels if self._levels is not None else _stored_levels(tx)
-        overshoot = measure.overshoot(board)
+        overshoot, runs = measure.overshoot(board), measure.running_by_instance(running, board)
         self._levels, found = {}, []
         for binding in bindings:
             name = binding.instance
             room = Room(binding, board.current(binding), self.outlooks.get(name), marks=self.forecasting.marks)
-            queued = own.get(name, measure.NOTHING_QUEUED)
+            queued = measure.queued(crowds.get(name, {}), runs.get(name, 0), room, tx.now)
             level = level_step(before.get(name), measure.level_facts(room, queued, now=tx.now), tx.now)
             self._levels[name] = level
-            known = self._known(name)
+            known = self._known(board, binding)
             found.append(measure.read_limit(room, queued, level, known, overshoot=overshoot.get(name, 0), now=tx.now))
         return tuple(found)
 
-    def _known(self, instance: str) -> measure.Known:
+    def _known(self, board: Board, binding: Binding) -> measure.Known:
+        instance, history = binding.instance, self.forecasting.book.of(binding.instance)
         projected = self.forecasting.projected.get(instance)
         return measure.Known(
             forecast=projected.forecast if projected else None,
             seed=projected.seed if projected else None,
-            lately=self.forecasting.book.of(instance).lately(),
+            lately=history.lately(),
             track=self.forecasting.judging.reading(instance),
+            quality=self.quality.reading(instance),
             spending=self._analysis.spending.get(instance, Spending()),
+            parent=measure.pool_of(board, binding),
+            used_today=measure.used_today(history, binding.limit.zone, board.now),
         )
 
     def _analyse(self, tx: Transaction, board: Board, bindings: Sequence[Binding]) -> None:
@@ -153,7 +170,9 @@ class Recompute:
 
         self._analysis = analyse(tx, board, bindings, self.forecasting.book, large=large)
 
-    def _readings(self, tx: Transaction, limits: tuple[LimitReading, ...], board: Board) -> Readings:
+    def _readings(
+        self, tx: Transaction, limits: tuple[LimitReading, ...], board: Board, running: dict[Labels, int]
+    ) -> Readings:
         totals = ledger.totals(tx)
         newest: dict[str, datetime] = {}
         for labels, _, _, at in totals:
@@ -163,6 +182,8 @@ class Recompute:
             limits=limits,
             caches=self._analysis.caches,
             runs=self._analysis.runs,
+            flags=self._analysis.flags,
+            concurrency=measure.concurrency(limits, running),
             counters=(*_consumed(totals, self.forecasting.book, board), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),

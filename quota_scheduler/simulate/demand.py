@@ -7,7 +7,7 @@ per window and hour serves every policy and factor.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from quota_scheduler.core.forecast import Buckets, Forecast, project_many
 from quota_scheduler.core.histories import Histories
 from quota_scheduler.core.measure import outlook
-from quota_scheduler.core.outlook import Outlook, demand_knots, demand_span
+from quota_scheduler.core.outlook import Outlook, demand_span
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.windows import Window
 from quota_scheduler.simulate.desk import Desk
@@ -76,32 +76,28 @@ class Demand:
         return Truth(at, instant(meter.reset_after(desk.now)), at - self.since, runs=self.future)
 
     def forecast(self, desk: Desk, meter: Meter) -> Outlook:
-        """What the forecast of the core says, as of the last full hour."""
+        """What the forecast of the core says, as of the last full hour: the outlook that the tick would make."""
         now = desk.now // HOUR * HOUR
         start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
         window = Window(instant(min(start, now)), instant(end))
-        found = self._projected(demand_span(window, now=instant(now)), instant(now))
-        whole = outlook(
-            found[-1],
-            (None,) * len(CLASSES),
+        found = self._projected(window, instant(now))
+        return outlook(
+            found[0],
+            (None, *found[1:]),
             Histories(),
             amount=int(TOKENS * meter.amount),
             previous="unknown",
             zone="UTC",
             now=instant(now),
         )
-        if not found[-1].sufficient:
-            return whole
-        above = ((), *(demand_knots(each, window.ends_at) for each in found))
-        return replace(whole, ends_at=window.ends_at, above=above)
 
     def _projected(self, window: Window, now: datetime) -> tuple[Forecast, ...]:
+        """The forecast of the window, and those of the demand above each class but people."""
         key = (window.ends_at, now)
         if key not in self.known:
-            count = len(self.histories)
-            self.known[key] = tuple(
-                project_many(self.histories, [window] * count, now=now, step=STEP, since=[self.since] * count)
-            )
+            series = (self.histories[-1], *self.histories)
+            spans = [window, *[demand_span(window, now=now)] * len(self.histories)]
+            self.known[key] = tuple(project_many(series, spans, now=now, step=STEP, since=[self.since] * len(series)))
         return self.known[key]
 
 

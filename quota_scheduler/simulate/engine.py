@@ -121,8 +121,8 @@ class Engine:
         self._least[rank] = min(self._least[rank], job.left, job.asked)
         job.version += 1
         if patience != 0:
-            until = self.desk.now + (WINDOWS_OF_PATIENCE * self.desk.kind.length if patience is None else patience)
-            heapq.heappush(self._giving_up, (until, job.run.number, job.version))
+            until = job.run.at + (WINDOWS_OF_PATIENCE * self.desk.kind.length if patience is None else patience)
+            heapq.heappush(self._giving_up, (max(until, self.desk.now), job.run.number, job.version))
 
     def _give_up(self, job: Job) -> None:
         self.desk.unqueue(job)

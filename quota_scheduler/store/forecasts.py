@@ -13,7 +13,7 @@ from quota_scheduler.core.tickets import Outcome, Reason, State, Ticket
 from quota_scheduler.core.track import Prediction, Track
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, quality
 from quota_scheduler.store.ledger import HOUR
 
 GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG, Outcome.ABANDONED})
@@ -88,8 +88,10 @@ def ended_with(tx: Transaction, instance: str, starts_at: datetime) -> tuple[dat
 def record_unmet(tx: Transaction, decided: Decided, board: Board) -> None:
     """Count the need of tickets that closed without having run as demand of the hour in which they arrived.
 
-    One that is opened again by its key is no longer given up. Call it before the cycle's tickets are saved.
+    One that is opened again by its key is no longer given up. Call it before the cycle's tickets are saved. What the
+    limits turned away is counted with it, for the quality of their windows.
     """
+    quality.turn_away(tx, decided, board)
     rows = []
     for number, ticket in decided.tickets.items():
         again = decided.before.get(number) is State.CLOSED

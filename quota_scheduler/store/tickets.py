@@ -83,6 +83,16 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
+def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
+    """Every ticket of these named runs that is not closed."""
+    rows = tx.rows(
+        _SELECT
+        + "WHERE t.state != 'closed' AND t.run != '' AND t.run IN (SELECT value FROM json_each(?)) ORDER BY t.id",
+        (json.dumps(sorted(runs)),),
+    )
+    return [_ticket(row) for row in rows]
+
+
 def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
     """Tickets with a lease that is bound to one of these agent sessions, running or ended, newest first.
 
@@ -275,13 +285,14 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
 
 def _dump_estimate(e: Estimate) -> str:
     seconds = e.duration.total_seconds() if e.duration else None
-    return json.dumps([e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds])
+    known = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
+    return json.dumps(known)
 
 
 def _load_estimate(text: str) -> Estimate:
-    median, reserve, source, declared, confidence, estimated_cost, seconds = json.loads(text)
+    median, reserve, source, declared, confidence, estimated_cost, seconds, *rest = json.loads(text)
     duration = None if seconds is None else timedelta(seconds=seconds)
-    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration)
+    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *rest)
 
 
 def _micros(at: datetime | None) -> int | None:

@@ -183,6 +183,11 @@ def shape_text(limit: Limit) -> str:
     return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts])
 
 
+def known_rules(tx: Transaction) -> set[str]:
+    """The limits whose windows are kept."""
+    return {row[0] for row in tx.rows("SELECT id FROM rules")}
+
+
 def known_values(tx: Transaction, rule: str) -> list[str]:
     """The values of a limit that have open windows."""
     return [row[0] for row in tx.rows("SELECT DISTINCT value FROM windows WHERE rule = ? AND closed = 0", (rule,))]

@@ -55,7 +55,9 @@ def test_what_a_runner_declares_is_what_is_reserved():
 def test_described(task, median, source):
     expected = Usage(input=median[0], output=median[1], requests=1)
     reserve = Usage(input=int(median[0] * 1.3), output=int(median[1] * 1.3), requests=1)
-    assert described(task) == Estimate(expected, reserve, source, declared=False, confidence=0.3)
+    assert described(task) == Estimate(
+        expected, reserve, source, declared=False, confidence=0.3, words=task.words, guess=expected.tokens
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from quota_scheduler.core.outlook import Outlook, demand_knots, demand_span, quantile_for
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.windows import Window
-from tests.builders import DAY, HOUR, MONDAY
+from tests.builders import DAY, HOUR, MICRO, MINUTE, MONDAY
 
 KNOTS = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0)
 """Demand whose quantile q is 100 q."""
@@ -23,10 +23,10 @@ def an_outlook(**changes):
     [
         pytest.param(Priority.HIGH, timedelta(0), 0.7, id="high at the reset"),
         pytest.param(Priority.NORMAL, timedelta(0), 0.9, id="normal at the reset"),
-        pytest.param(Priority.LOW, timedelta(0), 0.9, id="low at the reset"),
+        pytest.param(Priority.LOW, timedelta(0), 0.8, id="low at the reset"),
         pytest.param(Priority.HIGH, timedelta(days=365), 0.55, id="high far from it"),
         pytest.param(Priority.NORMAL, timedelta(days=365), 0.75, id="normal far from it"),
-        pytest.param(Priority.LOW, timedelta(days=365), 0.9, id="low as ever"),
+        pytest.param(Priority.LOW, timedelta(days=365), 0.9, id="low far from it"),
         pytest.param(Priority.NORMAL, 336 * HOUR, 0.75 + 0.15 / 2.718281828459045, id="two weeks away the fade is 1/e"),
     ],
 )
@@ -37,8 +37,8 @@ def test_quantile_for(priority, horizon, quantile):
 @pytest.mark.parametrize(
     ("outlook", "priority", "hours_gone", "room"),
     [
-        pytest.param(an_outlook(), Priority.LOW, 0, 90, id="low leaves room for nine days out of ten"),
-        pytest.param(an_outlook(), Priority.LOW, 12, 45, id="half the window later for half of it"),
+        pytest.param(an_outlook(), Priority.LOW, 0, 80, id="low leaves room for four days out of five"),
+        pytest.param(an_outlook(), Priority.LOW, 12, 40, id="half the window later for half of it"),
         pytest.param(an_outlook(), Priority.LOW, 24, 0, id="at the reset for none"),
         pytest.param(an_outlook(), Priority.LOW, 30, 0, id="nor after it"),
         pytest.param(an_outlook(), Priority.INTERACTIVE, 0, 0, id="nobody is above people"),
@@ -59,12 +59,12 @@ def test_between_the_knots_it_is_linear_and_beyond_them_flat():
         skewed.demand(priority, now=MONDAY, ends_at=MONDAY + horizon)
         for priority in (Priority.HIGH, Priority.NORMAL, Priority.LOW)
     ]
-    assert found == [1, 35, 90]
+    assert found == pytest.approx([1, 35, 90], abs=1)
 
 
 def test_after_an_early_look_at_the_next_window_only_the_rate_is_known():
     old = an_outlook(ends_at=MONDAY + HOUR)
-    assert old.demand(Priority.LOW, now=MONDAY + 2 * HOUR, ends_at=MONDAY + DAY) == 90
+    assert old.demand(Priority.LOW, now=MONDAY + 2 * HOUR, ends_at=MONDAY + DAY) == 80
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,7 @@ def test_after_an_early_look_at_the_next_window_only_the_rate_is_known():
         pytest.param(5, 2 + 26, id="a session's demand is forecast for more than a day"),
         pytest.param(24, 2 + 26, id="so is a day's"),
         pytest.param(168, 168, id="a week's to its reset"),
+        pytest.param(2, 2 + 26, id="a session's also when it is about to end"),
     ],
 )
 def test_demand_span(hours, until):
@@ -80,9 +81,32 @@ def test_demand_span(hours, until):
     assert demand_span(window, now=MONDAY + 2 * HOUR) == Window(MONDAY, MONDAY + until * HOUR)
 
 
+def test_shortly_before_a_reset_demand_is_forecast_to_the_end_of_the_next_window():
+    week = Window(MONDAY, MONDAY + 7 * DAY)
+    assert demand_span(week, now=week.ends_at - MINUTE) == Window(MONDAY, MONDAY + 14 * DAY)
+
+
 def test_an_outlook_keeps_the_quantiles_of_demand_at_the_reset():
     class Ahead:
+        ends_at = MONDAY + DAY
+
         def rest(self, q, until=None):
             return q * (until - MONDAY) / HOUR
 
     assert demand_knots(Ahead(), MONDAY + 5 * HOUR) == pytest.approx((2.5, 3.0, 3.5, 4.0, 4.5, 4.75))
+    assert demand_knots(Ahead(), MONDAY + 25 * HOUR) == ()
+    assert demand_knots(None, MONDAY) == ()
+
+
+@pytest.mark.parametrize(
+    ("after", "hours_into_it", "room"),
+    [
+        pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 0, 160, id="what was forecast of it, whole"),
+        pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 12, 80, id="and in proportion to what is left"),
+        pytest.param(((), (), (), ()), 0, 80, id="or at the rate that was expected before the reset"),
+    ],
+)
+def test_at_a_reset_the_outlook_of_the_window_before_still_holds_work_back(after, hours_into_it, room):
+    old = an_outlook(at=MONDAY + DAY - MICRO, ends_at=MONDAY + DAY, length=DAY, after=after)
+    now = MONDAY + DAY + hours_into_it * HOUR
+    assert old.demand(Priority.LOW, now=now, ends_at=MONDAY + 2 * DAY) == pytest.approx(room, abs=1)

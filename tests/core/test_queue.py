@@ -10,9 +10,10 @@ from quota_scheduler.core.board import Tally
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue import QueuePolicy, order, rank, slot
+from quota_scheduler.core.queue import QueuePolicy, order, rank
+from quota_scheduler.core.ramp import Ramps
 from quota_scheduler.core.rooms import Rooms
-from quota_scheduler.core.wake import wake
+from quota_scheduler.core.wake import SLICE, START, wake
 from quota_scheduler.core.windows import Window
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_board, a_concurrency_limit, a_limit, a_ticket
 
@@ -111,17 +112,25 @@ def test_the_ramp_grows_with_what_waits_up_to_its_whole_length(waiting, ramp):
     assert POLICY.ramp_for(waiting) == timedelta(seconds=ramp)
 
 
-@given(st.integers(1, 10**9))
-def test_a_place_on_the_ramp_lies_on_the_ramp_and_is_the_same_everywhere(number):
-    ticket, ramp = waiting(number), timedelta(seconds=30)
-    assert MIDNIGHT <= slot(ticket, MIDNIGHT, ramp) < MIDNIGHT + ramp
-    assert slot(ticket, MIDNIGHT, ramp) == slot(ticket, MIDNIGHT, ramp)
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200, unique=True))
+def test_starts_on_a_ramp_come_one_after_another_and_all_of_them_on_it(numbers):
+    tally = Tally(1, a_limit(), "", TODAY, ramp=timedelta(seconds=30))
+    ramps, starts = Ramps(), []
+    for left, number in reversed(list(enumerate(numbers))):
+        ticket = waiting(number, minutes=60 * 24)
+        starts.append(ramps.holds(ticket, tally, TODAY.starts_at))
+        ramps.started(ticket, tally, TODAY.starts_at, left=left)
+    assert starts[0] == TODAY.starts_at
+    assert starts == sorted(starts)
+    assert starts[-1] <= TODAY.starts_at + 1.5 * tally.ramp
+    assert ramps.holds(waiting(1, minutes=60 * 24), tally, TODAY.starts_at + tally.ramp) is None
+    assert ramps.holds(waiting(1, minutes=0), tally, TODAY.starts_at) is None
 
 
 # a pass
 
 
-def passed(tickets, *limits, most=150, used=0, reserved=0, ramp=timedelta(0), now=MONDAY):
+def passed(tickets, *limits, most=SLICE, used=0, reserved=0, ramp=timedelta(0), now=MONDAY):
     """Pass over a line until it is looked at to its end: the ids that start, in order, and how many slices it took."""
     tallies = [Tally(1, limits[0], "", TODAY, used=used, reserved=reserved, ramp=ramp)]
     board = a_board(*limits, now=now, tallies=tallies)
@@ -199,7 +208,7 @@ def test_however_thin_the_slices_the_same_tickets_start(most):
     tickets = [waiting(number, tokens=60, minutes=1, team="xyz"[number % 3]) for number in range(1, 200)]
     tickets += [waiting(200, tokens=20, team="x"), waiting(201, tokens=20, team="y"), waiting(202, tokens=20, team="z")]
     started, slices = passed(tickets, a_limit(), most=most, used=50)
-    assert (started, slices <= 203 // most + 2) == ([200, 201], True)
+    assert (started, slices <= (203 + 2 * START) // most + 2) == ([200, 201], True)
 
 
 @given(TICKETS, st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
@@ -232,12 +241,12 @@ def test_a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice():
 
 def test_what_starts_later_on_the_ramp_keeps_its_room():
     tickets = [waiting(number, tokens=30, minutes=60 * 16 + 10 - number) for number in range(1, 9)]
-    ramp, now = timedelta(seconds=30), MONDAY
-    board_start = TODAY.starts_at
-    started, _ = passed(tickets, a_limit(), ramp=ramp, now=board_start + ramp / 2)
-    early = [ticket.id for ticket in tickets if slot(ticket, board_start, ramp) <= board_start + ramp / 2]
-    assert now > board_start
-    assert set(started) == set(early) & {1, 2, 3}
+    tickets.append(waiting(9, tokens=80)._replace(waiting_since=TODAY.starts_at))
+    found = [
+        passed(tickets, a_limit(), ramp=timedelta(seconds=30), now=TODAY.starts_at + timedelta(seconds=seconds))[0]
+        for seconds in (0, 14, 31)
+    ]
+    assert found == [[1], [1, 2, 3], [1, 2, 3]]
 
 
 def test_the_line_counts_what_waits():

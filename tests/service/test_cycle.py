@@ -1,16 +1,18 @@
 """Tickets: verdicts, keys, leases and fences, on a real database with a clock that is set."""
 
-
 import pytest
 
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject
+from quota_scheduler.core.estimate import declared
+from quota_scheduler.core.experience import Finished
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits import Holdback, Mode, Policy
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
-from quota_scheduler.core.tickets import Outcome, Reason, State
+from quota_scheduler.core.tickets import Estimate, Outcome, Reason, State
 from quota_scheduler.core.windows import Calendar, Every
+from quota_scheduler.store import experience
 from tests.builders import (
     DAY,
     HOUR,
@@ -26,6 +28,7 @@ from tests.builders import (
     a_session_limit,
     a_ticket,
     a_usage_event,
+    some_usage,
 )
 from tests.service.world import fence, lease, said
 
@@ -452,6 +455,62 @@ def test_what_a_run_used_before_counts_towards_its_cap(world):
     assert said(here.submit(41, run="nightly")) == ("reject", "run_cap")
     held = here.submit(40, run="nightly")
     assert [here.renew(held, used).stop for used in (40, 41)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "expected"),
+    [
+        pytest.param([60], 40, ("admit",), id="both fit into the cap"),
+        pytest.param([60], 41, ("reject", "run_cap"), id="the first runs and may use what it reserved"),
+        pytest.param([40, 20], 41, ("reject", "run_cap"), id="two of them count together"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "one after the other"])
+def test_parallel_tickets_of_one_run_stay_within_its_cap_together(world, before, asked, expected, at_once):
+    here = world(a_limit(1_000), a_run_cap(100))
+    asks = [here.a_submit(tokens, run="nightly") for tokens in (*before, asked)]
+    answers = here.cycle(*asks) if at_once else [here.ask(each) for each in asks]
+    assert [said(answer) for answer in answers] == [("admit",)] * len(before) + [expected]
+
+
+def test_what_a_ticket_of_a_run_gave_back_the_next_may_use(world):
+    here = world(a_limit(1_000), a_run_cap(100))
+    here.release(here.submit(90, run="nightly"), 30)
+    assert said(here.submit(70, run="nightly")) == ("admit",)
+
+
+def cheap_or_dear(ticket, model):
+    """Half the cost with a small model, twice with a large one."""
+    factor = {"small": 1, "large": 4}[model]
+    usage = ticket.estimate.reserve._replace(cost_microusd=factor)
+    return ticket._replace(estimate=ticket.estimate._replace(reserve=usage))
+
+
+@pytest.mark.parametrize(
+    ("used", "models", "advised"),
+    [
+        pytest.param(0, ("large", "small"), ("minimal", ""), id="plenty is left: any model"),
+        pytest.param(750, ("large", "small"), ("aggressive", "small"), id="tight: the first that costs less"),
+        pytest.param(950, ("large", "small"), ("emergency", "small"), id="nothing is left"),
+        pytest.param(750, ("large",), ("aggressive", ""), id="tight, and none costs less"),
+        pytest.param(750, (), ("aggressive", ""), id="tight, and no models are configured"),
+    ],
+)
+def test_where_it_is_tight_a_cheaper_model_is_advised(world, used, models, advised):
+    here = world(a_limit(1_000), models=models, reprice=cheap_or_dear)
+    here.record(a_usage_event(used or 1))
+    found = here.submit(10, estimate=declared(some_usage(10)._replace(cost_microusd=2)))
+    assert (found.optimization, found.model) == advised
+
+
+def test_what_completed_runs_took_is_remembered_beyond_their_tickets(world):
+    here = world(a_limit(1_000))
+    guess = Estimate(some_usage(20), some_usage(26), "task_type", declared=False, words=7, guess=20)
+    here.release(here.submit(estimate=guess, workflow="nightly", task_type="review"), 30)
+    here.release(here.submit(estimate=guess, workflow="nightly"), 30, outcome=Outcome.FAILED)
+    with here.store.transaction() as tx:
+        found = experience.load(tx)
+    assert found == [Finished(MONDAY, "nightly", "review", 7, 20, True, some_usage(30))]
 
 
 def test_a_cap_counts_a_run_once_though_its_transcript_tells_of_it_too(world):

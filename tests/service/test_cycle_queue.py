@@ -447,6 +447,47 @@ def test_a_limit_that_counts_differently_is_rebuilt(world):
     assert here.windows() == {"day": (30, 0, 10)}
 
 
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        pytest.param(None, (0, 0, 60), id="all of it is still to come"),
+        pytest.param(20, (0, 20, 40), id="with what it has reported"),
+        pytest.param(70, (0, 70, 0), id="more than it asked for"),
+    ],
+)
+@pytest.mark.parametrize(
+    "before", [[a_limit(match=match_of({"team": "sales"}))], []], ids=["a redefined limit", "a new limit"]
+)
+def test_what_runs_holds_its_place_in(world, before, used, expected):
+    here = world(*before, a_concurrency_limit(5))
+    held = here.submit(60, team="growth")
+    here.renew(held, used)
+    here.change(a_limit(), a_concurrency_limit(5))
+    assert here.windows() == {"day": expected, "leases": (0, 0, 1)}
+    here.release(held, 65)
+    assert here.windows() == {"day": (max(65, used or 0), 0, 0), "leases": (0, 0, 0)}
+
+
+def test_a_transcript_counts_once_in_a_limit_that_came_later(world):
+    here = world(a_concurrency_limit(5))
+    held = here.submit(60, session="s1")
+    here.record(a_usage_event(30, session="s1"))
+    here.renew(held, 40)
+    here.change(a_limit(), a_concurrency_limit(5))
+    assert here.windows()["day"] == (30, 10, 20)
+    here.release(held, 50)
+    assert here.windows()["day"][1:] == (0, 0)
+
+
+def test_an_offer_holds_its_place_in_a_new_limit(world):
+    here = world(a_concurrency_limit(1))
+    first = here.submit(10)
+    here.submit(20)
+    here.release(first)
+    here.change(a_limit(), a_concurrency_limit(1))
+    assert here.windows() == {"day": (0, 0, 20), "leases": (0, 0, 1)}
+
+
 def test_a_limit_switched_off_and_on_again_has_missed_nothing(world):
     here = world(a_limit())
     here.record(a_usage_event(30))

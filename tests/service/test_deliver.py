@@ -157,7 +157,7 @@ def test_a_defect_while_sending_is_a_failed_attempt_and_waits_like_one(store, cl
     assert "notification.defect target=ops" in caplog.text
 
 
-def test_a_database_that_fails_under_way_loses_nothing(store):
+def test_a_database_that_fails_under_way_loses_nothing_and_is_one_sentence(store, caplog):
     with store.transaction() as tx:
         tx.execute("CREATE TRIGGER full BEFORE UPDATE ON outbox WHEN new.state = 'delivered' "
                    "BEGIN SELECT raise(abort, 'disk is full'); END")  # fmt: skip
@@ -166,6 +166,9 @@ def test_a_database_that_fails_under_way_loses_nothing(store):
     owe(store, "ops")
     run(deliverer)
     assert states(store) == [("ops", "sending", 1)]
+    (said,) = [record for record in caplog.records if record.message.startswith("notification.interrupted")]
+    sentence = "the disk is full or cannot be written (disk is full): make room; it is sent again then"
+    assert (said.message, said.exc_info) == (f"notification.interrupted target=ops error={sentence}", False)
     with store.transaction() as tx:
         tx.execute("DROP TRIGGER full")
     run(deliverer)

@@ -11,6 +11,7 @@ import pytest
 
 from quota_scheduler.core.forecast import Buckets
 from quota_scheduler.core.histories import Book
+from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.priority import Priority
@@ -124,6 +125,7 @@ def test_a_window_that_ended_early_is_not_judged(house: House) -> None:
     before = judged(house)
     with house.store.transaction() as tx:
         tx.execute("UPDATE windows SET ends_at = ends_at - 60000000 WHERE closed = 0")
+    house.terms.windows_moved()
     house.until(MIDNIGHT + GRACE, HOUR)
     assert (judged(house), kept(house)) == (before, [])
 
@@ -219,6 +221,74 @@ def test_the_past_of_many_limits_is_learned_over_several_ticks(tmp_path: Path) -
             house.tick(timedelta(seconds=2))
             seen.append(house.rows("SELECT count(*) FROM tracks")[0][0])
         assert seen == [8, 16, 20, 20]
+
+
+# Changed at once
+
+
+@pytest.mark.parametrize(
+    ("amount", "risk", "passes"),
+    [
+        pytest.param(10_000, "low", False, id="far below the ceiling"),
+        pytest.param(60, "critical", True, id="a lowered ceiling is passed from the next tick on"),
+    ],
+)
+def test_a_changed_ceiling_is_judged_by_the_next_tick(house: House, amount: int, risk: str, passes: bool) -> None:
+    house.import_days(20, 100)
+    house.use(50)
+    before = house.limit(house.tick(), "day")
+    house.restart([a_limit(amount)])
+    after = house.limit(house.tick(), "day")
+    assert before.forecast
+    assert after.forecast
+    assert after.forecast.expected == pytest.approx(before.forecast.expected)
+    assert (after.amount, after.risk) == (amount, risk)
+    assert (after.forecast.p_exceed(amount) > 0.5) is passes
+
+
+def test_an_early_reset_starts_the_forecast_anew(tmp_path: Path) -> None:
+    with House(tmp_path / "quota.db", [a_session_limit(1000)]) as house:
+        house.import_days(20, 100)
+        house.use(70)
+        before = house.limit(house.tick(HOUR), "session").forecast
+        with house.store.transaction() as tx:
+            tx.execute("UPDATE windows SET ends_at = ? WHERE closed = 0", (to_micros(house.clock()),))
+        house.clock.advance(MINUTE)
+        house.use(5)
+        after = house.limit(house.tick(), "session").forecast
+        assert before
+        assert after
+        assert (before.used, before.starts_at) == (70, MONDAY)
+        assert (after.used, after.starts_at) == (5, MONDAY + HOUR + MINUTE)
+        assert house.recompute.forecasting.book.of("session").all.values.sum() == 20 * 100 + 75, "history is kept"
+
+
+def test_a_limit_that_counts_otherwise_is_forecast_from_its_recounted_past(house: House) -> None:
+    house.import_days(20, 100)
+    house.use(99)
+    before = house.limit(house.tick(), "day").forecast
+    house.restart([a_limit(100_000, weights=(5000,) * 5)])
+    house.use(1)
+    after = house.limit(house.tick(), "day").forecast
+    assert before
+    assert after
+    assert (before.used, after.used) == (99, 500)
+    assert after.level == pytest.approx(5 * before.level, rel=0.02)
+
+
+# Known usage
+
+
+def test_what_runs_and_what_waits_is_known_usage(house: House) -> None:
+    house.import_days(20, 10)
+    idle = house.limit(house.tick(), "day")
+    house.ask(Submit(a_ticket(600, key="runs")), Submit(a_ticket(700, key="waits")))
+    busy = house.limit(house.tick(MINUTE), "day")
+    assert idle.forecast
+    assert busy.forecast
+    assert (idle.forecast.known, busy.forecast.known) == (0, 1000), "600 run, of 700 that wait as much as may start"
+    assert busy.forecast.low >= 1000
+    assert busy.forecast.expected == pytest.approx(1000, rel=0.05)
 
 
 # Pools

@@ -14,7 +14,8 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle
 from quota_scheduler.service.recompute import Recompute
 from quota_scheduler.service.record import record_usage
-from quota_scheduler.store import Store, windows
+from quota_scheduler.service.redefine import redefine
+from quota_scheduler.store import Store
 from tests.builders import DAY, HOUR, MONDAY, a_usage_event
 from tests.fakes import FixedClock
 
@@ -34,7 +35,7 @@ class House:
 
     def _assemble(self) -> None:
         with self.store.transaction() as tx:
-            windows.adapt(tx, self.limits)
+            redefine(tx, self.limits)
         self.terms = cycle.Terms(tuple(self.limits))
         self.recompute = Recompute(
             self.store, self.limits, rules=(), targets=(), sources=lambda _: (), high_usage_run=10**12
@@ -53,6 +54,7 @@ class House:
 
     def record(self, events: Iterable[UsageEvent]) -> None:
         """Record usage events."""
+        self.terms.windows_moved()
         with self.store.transaction() as tx:
             record_usage(tx, list(events), self.limits)
 

@@ -13,6 +13,7 @@ from quota_scheduler.core.requests import Answer, Answered, Read, Refused, Relea
 from quota_scheduler.core.tickets import Lease
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle, doctor, record
+from quota_scheduler.service.redefine import redefine
 from quota_scheduler.store import Store, ledger, tickets, windows
 from quota_scheduler.store.counters import all_counters
 from tests.builders import MONDAY, a_report, a_ticket
@@ -41,7 +42,7 @@ class World:
         self.store = Store(self.path, clock=self.clock)
         self.terms = cycle.Terms(self.limits, **self._terms)
         with self.store.transaction() as tx:
-            windows.adapt(tx, self.limits)
+            redefine(tx, self.limits)
 
     def kill(self) -> None:
         """Lose everything that is not on the disk."""

@@ -44,6 +44,7 @@ def test_an_admitted_ticket_is_answered_whole(edge: Edge) -> None:
         "counterfactuals": [],
         "advice": {
             "optimization_level": "balanced",
+            "model": None,
             "advice": edge.submit("a", 400, **{"class": "low"})["advice"]["advice"],
         },
         "lease": {

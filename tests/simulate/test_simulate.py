@@ -1,14 +1,18 @@
 """Simulations: the world, the windows, and what each policy does to people's work and to the quota."""
 
 import random
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from quota_scheduler.simulate import POLICIES, Kind, Outcome, Trace, compare, play, read, to_text
+from quota_scheduler.simulate.demand import demand_of
+from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import row
+from quota_scheduler.simulate.policies import policy
 from quota_scheduler.simulate.windows import first_window, whole_windows
-from quota_scheduler.simulate.world import DAY, HOUR, LARGEST, SHARES, World, fleets, single
+from quota_scheduler.simulate.world import DAY, HOUR, LARGEST, SHARES, Run, World, fleets, single
 
 JUNE = date(2026, 6, 1)
 
@@ -89,16 +93,32 @@ def test_the_same_scenario_always_plays_the_same():
     assert outcomes(policies, kinds, days=22) == outcomes(policies, kinds, days=22)
 
 
-def test_looking_ahead_spares_people_and_expires_nothing():
-    names = ["none", "safe", "seed", "two-sided"]
-    rows = compare("1", [a_world(number) for number in range(1, 4)], policies=names, kinds=[Kind.WEEK], factors=(0.8,))
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.value) for kind in (Kind.WEEK, Kind.SESSION)])
+def test_looking_ahead_spares_people_and_expires_nothing(kind):
+    names = ["fixed90", "safe", "seed", "two-sided"]
+    rows = compare("1", [a_world(number) for number in range(1, 4)], policies=names, kinds=[kind], factors=(0.8,))
     harm = {each.policy: each.avoidable_harm for each in rows}
     value = {each.policy: each.value for each in rows}
     lost = {each.policy: each.lost_while_waited for each in rows}
-    assert harm["clairvoyant"] == 0 < harm["two-sided"] < harm["seed"] < min(harm["safe"], harm["none"])
-    assert harm["two-sided"] < 0.5 * harm["none"]
-    assert max(value["safe"], value["none"]) < value["seed"] < value["two-sided"] < value["clairvoyant"] == 100
+    assert harm["clairvoyant"] == 0 < harm["two-sided"] < 0.5 * min(harm["safe"], harm["fixed90"], harm["seed"])
+    assert max(value["safe"], value["fixed90"], value["seed"]) + 5 < value["two-sided"] < value["clairvoyant"] == 100
     assert lost["two-sided"] < lost["seed"]
+
+
+@pytest.mark.parametrize(
+    ("patience", "denied"),
+    [
+        pytest.param(1, 19, id="who was cut off after two hours and had patience for one gives up"),
+        pytest.param(3, 0, id="who had patience for three goes on at the reset"),
+    ],
+)
+def test_patience_counts_from_the_arrival(patience, denied):
+    empty = World("w", 0.0, 80, (), 1.0)
+    reset = first_window(empty, Kind.MONTH) + Kind.MONTH.length
+    run = Run(0, reset - 2.5 * HOUR, 1, 40.0, 30 / (2 * HOUR), 40.0, patience * HOUR)
+    world = replace(empty, runs=(run,))
+    outcome = Engine(world, Kind.MONTH, 1.0, policy("none", demand_of(world))).play()
+    assert outcome.denied[1] == pytest.approx(denied)
 
 
 def test_figures_are_sums_divided_by_sums():

@@ -1,0 +1,140 @@
+"""Alerts over HTTP: look at them, acknowledge one, silence what fits."""
+
+import asyncio
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, model_validator
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quota_scheduler.api.access import accepting, body, require, service, validated, written
+from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.render import json_response
+from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
+from quota_scheduler.config import Role
+from quota_scheduler.core.alert_values import MATCHABLE, Silence
+from quota_scheduler.service import alerting
+
+if TYPE_CHECKING:
+    from quota_scheduler.app import Service
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+
+
+def _patterns(value: Any) -> Any:
+    """Several patterns of one name are alternatives."""
+    several = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    return "|".join(value) if several else value
+
+
+Pattern = Annotated[Key, BeforeValidator(_patterns)]
+
+
+class SilenceBody(Body):
+    """What to be silent about, why, and until when: an instant, or ``for`` a length of time."""
+
+    matchers: Annotated[dict[str, Pattern], Field(min_length=1)]
+    comment: Annotated[Text, Field(min_length=1)]
+    author: Name = ""
+    starts_at: Instant | None = None
+    until: Instant | None = None
+    length: Annotated[Wait | None, Field(alias="for")] = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if unknown := sorted(self.matchers.keys() - set(MATCHABLE)):
+            raise ValueError(f"nothing is matched by {unknown[0]!r}; the names are {', '.join(MATCHABLE)}")
+        if (self.until is None) == (self.length is None):
+            raise ValueError("say until when: give either until or for")
+        return self
+
+
+class AckBody(Body):
+    """Who takes care of an alert, and what they say."""
+
+    author: Name = ""
+    comment: Text = ""
+
+
+SILENCE: TypeAdapter[SilenceBody] = TypeAdapter(SilenceBody)
+ACK: TypeAdapter[AckBody] = TypeAdapter(AckBody)
+
+
+async def look(request: Request) -> Response:
+    """Alerts that are pending, firing or resolved lately."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(_read, service(request), alerting.alerts_document))
+
+
+async def silences(request: Request) -> Response:
+    """Silences that have not ended."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(_read, service(request), alerting.silences_document))
+
+
+async def silence(request: Request) -> Response:
+    """Tell nobody about alerts that every matcher fits."""
+    who, own = require(request, Role.OPERATOR), accepting(request)
+    wanted = _silence(validated(await body(request), SILENCE), own, who)
+    (made,) = await written([own.writer.do(partial(alerting.add_silence, silence=wanted, who=who))])
+    return json_response(made)
+
+
+async def end_silence(request: Request) -> Response:
+    """End a silence now."""
+    who, own = require(request, Role.OPERATOR), accepting(request)
+    number = _number(request.path_params["silence"])
+    (ended,) = await written([own.writer.do(partial(alerting.end_silence, number=number, who=who))])
+    if not ended:
+        raise Problem(404, "not_found", f"there is no silence {number} that still lasts; see GET /v1/silences")
+    return json_response({"id": number, "ended": True})
+
+
+async def acknowledge(request: Request) -> Response:
+    """Stop the repeats of a firing alert."""
+    who, own = require(request, Role.OPERATOR), accepting(request)
+    asked = validated(await body(request) if await request.body() else {}, ACK)
+    number, author = _number(request.path_params["alert"]), asked.author or who
+    deed = partial(alerting.acknowledge, alert=number, author=author, comment=asked.comment, who=who)
+    (done,) = await written([own.writer.do(deed)])
+    if done is alerting.Acknowledged.UNKNOWN:
+        raise Problem(404, "not_found", f"there is no alert {number}; see GET /v1/alerts")
+    if done is alerting.Acknowledged.NOT_FIRING:
+        raise Problem(409, "not_firing", f"alert {number} does not fire: there is nothing to acknowledge")
+    return json_response({"id": number, "acknowledged_by": author})
+
+
+def _read(own: "Service", document: Any) -> dict[str, Any]:
+    with own.store.reading() as tx:
+        found: dict[str, Any] = document(tx)
+        return found
+
+
+def _silence(asked: SilenceBody, own: "Service", who: str) -> Silence:
+    """The silence that is asked for. Raises Problem for one that nothing could fit or that is over already."""
+    now = own.store.clock()
+    pattern = asked.matchers.get("rule", "*")
+    rules = [rule.id for rule in own.recompute.rules]
+    if not any(fnmatchcase(rule, part) for rule in rules for part in pattern.split("|")):
+        raise Problem(
+            422, "invalid_body", f"/matchers/rule: no rule fits {pattern!r}; the rules are {', '.join(rules)}"
+        )
+    starts_at = asked.starts_at or now
+    ends_at = asked.until or starts_at + (asked.length or timedelta(0))
+    if ends_at <= max(starts_at, now):
+        raise Problem(422, "invalid_body", "/until: it would be over before it began: name a later instant")
+    if ends_at > now + 2 * LONGEST_WAIT:
+        raise Problem(
+            422, "invalid_body", "/until: two years at most: switch the rule off in the configuration instead"
+        )
+    return Silence(tuple(sorted(asked.matchers.items())), asked.author or who, asked.comment, starts_at, ends_at)
+
+
+def _number(text: str) -> int:
+    """An id from a path. Raises Problem for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Problem(404, "not_found", f"{text!r} is no id: it is a whole number, as the list shows it")
+    return int(text)

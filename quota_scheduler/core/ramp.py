@@ -1,0 +1,46 @@
+"""The ramp after a reset: those who waited for it start one after another, in order, not all at once.
+
+    reset ─┬──step──┬──step──┬─ … ─┬ starts_at + ramp: whoever still waits is bound by its limits alone
+           1st      2nd      3rd
+
+A step is the time left divided by those left, times a jitter from the ticket's id (half to one and a half), so that
+many schedulers that reset at once do not call their provider in the same rhythm. Steps adjust themselves: after a
+restart, or when somebody leaves, the rest still spreads over what is left of the ramp.
+"""
+
+import zlib
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.board import Tally
+from quota_scheduler.core.tickets import Ticket
+
+
+def jitter(ticket: int) -> float:
+    """A factor from 0.5 to 1.5 that is a ticket's own, everywhere."""
+    return 0.5 + zlib.crc32(str(ticket).encode()) / 2**32
+
+
+class Ramps:
+    """When the windows that have just begun let their next start happen; lives beside the line, in memory."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, tuple[datetime, datetime]] = {}
+
+    def holds(self, ticket: Ticket, tally: Tally, now: datetime) -> datetime | None:
+        """When a window lets the next one start of those who waited for it; None when the ticket is not one of them."""
+        window = tally.window
+        if not tally.ramp or window is None or ticket.waiting_since >= window.starts_at:
+            return None
+        if now >= window.starts_at + tally.ramp:
+            return None
+        begun, at = self._next.get(tally.instance, (window.starts_at, window.starts_at))
+        return at if begun == window.starts_at else window.starts_at
+
+    def started(self, ticket: Ticket, tally: Tally, now: datetime, *, left: int) -> None:
+        """One of them has started; ``left`` still wait for the limit."""
+        at = self.holds(ticket, tally, now)
+        if at is None or tally.window is None:
+            return
+        ends_at = tally.window.starts_at + tally.ramp
+        step = max(timedelta(0), ends_at - at) / max(1, left) * jitter(ticket.id)
+        self._next[tally.instance] = tally.window.starts_at, at + step
