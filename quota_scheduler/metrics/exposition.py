@@ -4,8 +4,9 @@
     decisions  3 a limit, cached until the next one ──┼─► text 0.0.4 | OpenMetrics 1.0 (one # EOF), plain | gzip
     other live some hundred, encoded now ─────────────┘
 
-Formats are written by prometheus_client alone. Cached parts are kept as flushed deflate streams too, to which that of
-the live part is appended: one gzip member, which every client reads, for the price of the live part.
+How anything looks in a format prometheus_client decides alone (metrics/lines.py keeps what it wrote). Cached parts are
+kept as flushed deflate streams too, to which that of the live part is appended: one gzip member, which every client
+reads, for the price of the live part.
 """
 
 import zlib
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from struct import pack
 from threading import Lock
+from typing import Protocol
 
 from prometheus_client import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -43,6 +45,22 @@ class Families:
     def collect(self) -> Iterable[Metric]:
         """The families."""
         return self.families
+
+    def encoded(self, form: Format) -> bytes:
+        """All of them in one format, without the end mark."""
+        return encode(self, form)
+
+
+class Encoded(Protocol):
+    """What a page is made of."""
+
+    def collect(self) -> Iterable[Metric]:
+        """The families as the client library has them."""
+        ...
+
+    def encoded(self, form: Format) -> bytes:
+        """All families in one format, without the end mark."""
+        ...
 
 
 def encode(families: Families, form: Format) -> bytes:
@@ -92,7 +110,7 @@ def _deflate() -> "zlib._Compress":
 class Page:
     """Families that do not change any more, and their encodings; each is made at most once, when first needed."""
 
-    def __init__(self, families: Families) -> None:
+    def __init__(self, families: Encoded) -> None:
         self.families = families
         self._parts: dict[Format, Part] = {}
         self._lock = Lock()
@@ -101,7 +119,7 @@ class Page:
         """The families in one format."""
         with self._lock:
             if form not in self._parts:
-                self._parts[form] = Part.of(encode(self.families, form))
+                self._parts[form] = Part.of(self.families.encoded(form))
             return self._parts[form]
 
 

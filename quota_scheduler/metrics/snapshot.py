@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
 from quota_scheduler.core.efficiency import Optimization
 from quota_scheduler.core.forecast import Forecast, Risk
 from quota_scheduler.core.level import Level
@@ -16,7 +14,7 @@ from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.readings import CacheReading, Counter, FlagReading, LimitReading, Readings, TrackReading
 from quota_scheduler.core.units import MICRO, Unit, in_units
 from quota_scheduler.metrics.caps import OTHER, Cap
-from quota_scheduler.metrics.exposition import Families
+from quota_scheduler.metrics.lines import Labels, Lines, Written, written
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 
 FULL = 200
@@ -29,23 +27,21 @@ MODELS = 100
 """Values of each of provider, model and task_type that counters keep apart."""
 KINDS_OF_UNIT = (Unit.TOKENS, Unit.USD, Unit.REQUESTS)
 
-Labels = tuple[str, ...]
-
 
 class Filling:
     """Families being filled. A metric that gets no sample does not appear."""
 
     def __init__(self) -> None:
-        self._found: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+        self._found: dict[str, list[tuple[Labels, float]]] = {}
 
-    def add(self, name: str, labels: Sequence[str], value: float) -> None:
+    def add(self, name: str, labels: Labels, value: float) -> None:
         """Add one sample of a metric in the table; ``labels`` in its order."""
-        family = self._found.get(name)
-        if family is None:
-            family = self._found[name] = _family(name)
-        family.add_metric(labels, value)
+        own = self._found.get(name)
+        if own is None:
+            own = self._found[name] = []
+        own.append((labels, value))
 
-    def moment(self, name: str, labels: Sequence[str], at: datetime | None) -> None:
+    def moment(self, name: str, labels: Labels, at: datetime | None) -> None:
         """Add an instant in seconds since 1970; nothing when there is none."""
         if at is not None:
             self.add(name, labels, at.timestamp())
@@ -55,15 +51,9 @@ class Filling:
         for state in states:
             self.add(name, (limit, state), float(state == present))
 
-    def done(self) -> Families:
-        """All families with samples, in the order of the table."""
-        return Families(tuple(self._found[f.name] for f in FAMILIES if f.name in self._found))
-
-
-def _family(name: str) -> GaugeMetricFamily | CounterMetricFamily:
-    family = BY_NAME[name]
-    make = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    return make(name, family.documentation, labels=family.labels)
+    def done(self) -> dict[str, list[tuple[Labels, float]]]:
+        """The samples of all families that have any, in the order of the table."""
+        return {f.name: self._found[f.name] for f in FAMILIES if f.name in self._found}
 
 
 class Snapshot:
@@ -71,9 +61,10 @@ class Snapshot:
 
     def __init__(self) -> None:
         self._shown: dict[tuple[str, Labels], float] = {}
+        self._lines = Lines()
         self._caps = {name: Cap(MODELS) for name in ("provider", "model", "task_type")}
 
-    def families(self, readings: Readings) -> Families:
+    def families(self, readings: Readings) -> Written:
         """All snapshot metrics. Raises ValueError for a counter that the table does not know."""
         out = Filling()
         for index, limit in enumerate(readings.limits):
@@ -94,7 +85,7 @@ class Snapshot:
             out.add("quota_source_lag_seconds", (source.source,), source.lag_seconds)
         out.moment("quota_notification_outbox_oldest_timestamp_seconds", (), readings.outbox_oldest_at)
         out.moment("quota_scheduler_snapshot_timestamp_seconds", (), readings.at)
-        return out.done()
+        return written(out.done(), self._lines)
 
     def _counters(self, out: Filling, readings: Readings) -> None:
         """Counters never fall: after a correction downwards they stand still until the true sum has passed them.
