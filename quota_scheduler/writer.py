@@ -5,6 +5,8 @@ jobs ────do()────┤ queue ─► drain ─► one cycle for all
 the clock ───────┘          (waits no longer than to the next instant at which something falls due)
 """
 
+import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -40,7 +42,21 @@ class _Job:
 @dataclass(slots=True)
 class _Asked:
     request: Request
-    future: "Future[Answer]"
+    future: "Future[Answer] | asyncio.Future[Answer]"
+
+
+Settled = list[tuple["asyncio.Future[Answer]", Answer | Exception]]
+
+
+def settle(settled: Settled) -> None:
+    """Resolve futures of an event loop, in that loop; who has gone away meanwhile is not told."""
+    for future, answer in settled:
+        if future.done():
+            continue
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
 
 
 class Writer:
@@ -69,9 +85,15 @@ class Writer:
 
     def ask(self, request: Request) -> "Future[Answer]":
         """Put a request into the next cycle; the future resolves after its commit."""
-        asked: _Asked = _Asked(request, Future())
-        self._queue.put(asked)
-        return asked.future
+        future: Future[Answer] = Future()
+        self._queue.put(_Asked(request, future))
+        return future
+
+    def ask_from(self, loop: asyncio.AbstractEventLoop, request: Request) -> "asyncio.Future[Answer]":
+        """The same from an event loop: the answers of a cycle are handed to the loop in one call."""
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._queue.put(_Asked(request, future))
+        return future
 
     def do(self, work: Callable[[Transaction], Any]) -> "Future[Any]":
         """Run a piece of writing in a transaction of its own."""
@@ -117,13 +139,27 @@ class Writer:
                 for item in asked:
                     self._serve([item])
             elif asked:
-                asked[0].future.set_exception(reason(error))
+                self._answer(asked, [reason(error)])
             else:
                 log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return
         self._told(done, time.monotonic() - started)
-        for item, answer in zip(asked, done.answers, strict=True):
-            item.future.set_result(answer)
+        self._answer(asked, done.answers)
+
+    @staticmethod
+    def _answer(asked: Sequence[_Asked], answers: Sequence[Answer | Exception]) -> None:
+        """Resolve what asked, each in its own world: threads one by one, an event loop all at once."""
+        by_loop: dict[asyncio.AbstractEventLoop, Settled] = {}
+        for item, answer in zip(asked, answers, strict=True):
+            if isinstance(item.future, asyncio.Future):
+                by_loop.setdefault(item.future.get_loop(), []).append((item.future, answer))
+            elif isinstance(answer, Exception):
+                item.future.set_exception(answer)
+            else:
+                item.future.set_result(answer)
+        for loop, settled in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, settled)
 
     def _cycle(self, requests: Sequence[Request]) -> cycle.Answered:
         self._notice_sleep()

@@ -1,6 +1,7 @@
 """Access to the service behind the routes: roles, bodies, draining."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -12,6 +13,8 @@ from starlette.requests import Request
 from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
+from quota_scheduler.core.requests import Answer
+from quota_scheduler.core.requests import Request as CycleRequest
 from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:
@@ -63,13 +66,25 @@ async def body(request: Request) -> Any:
         raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
 
 
-def one_or_many(raw: Any, adapter: TypeAdapter[M]) -> tuple[list[M], bool]:
-    """Validate one object or an array of them; the flag says which it was. Raises Problem."""
+async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M], bool]:
+    """One validated object or an array of them; the flag says which it was. Raises Problem."""
+    if (await request.body())[:1] == b"{":
+        return [await one(request, adapter)], False
+    raw = await body(request)
     many = isinstance(raw, list)
     items = raw if many else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(413, "too_many", f"{len(items)} entries: send at most {MOST_IN_ARRAY} at a time")
     return [validated(item, adapter) for item in items], many
+
+
+async def one(request: Request, adapter: TypeAdapter[M]) -> M:
+    """One validated object. Raises Problem with a pointer to each error."""
+    raw = await request.body()
+    if len(raw) <= MOST_BYTES:
+        with contextlib.suppress(ValidationError):  # said below, with what was given in its place
+            return adapter.validate_json(raw)
+    return validated(await body(request), adapter)
 
 
 def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
@@ -80,9 +95,19 @@ def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
         raise invalid(error, raw) from None
 
 
-async def written(futures: "Sequence[Future[T]]") -> list[T]:
-    """Wait for writes. Raises Problem when the database does not take them."""
-    waiting = [asyncio.wrap_future(future) for future in futures]
+async def decided(own: "Service", requests: Sequence[CycleRequest]) -> list[Answer]:
+    """The answers of one cycle, or of a few for many requests. Raises Problem when the database does not take them."""
+    loop = asyncio.get_running_loop()
+    return await _within_time([own.writer.ask_from(loop, request) for request in requests])
+
+
+async def written(future: "Future[T]") -> T:
+    """Wait for a write. Raises Problem when the database does not take it."""
+    (found,) = await _within_time([asyncio.wrap_future(future)])
+    return found
+
+
+async def _within_time(waiting: "Sequence[asyncio.Future[T]]") -> list[T]:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)

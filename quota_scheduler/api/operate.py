@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, body, require, service, validated, written
+from quota_scheduler.api.access import accepting, body, decided, require, service, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import Body, Instant
 from quota_scheduler.config import Role
@@ -57,7 +57,7 @@ async def change_limit(request: Request) -> Response:
     if not asked.given():
         raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
     change = partial(operate.change_limit, base=base, rule=rule, fields=asked.given(), who=who, until=asked.until)
-    (done,) = await written([own.writer.do(change)])
+    done = await written(own.writer.do(change))
     if isinstance(done, str):
         raise Problem(422, "invalid_body", done)
     own.set_limits(done.limits, expire_at=done.expire_at)
@@ -69,7 +69,7 @@ async def hold_all(request: Request) -> Response:
     who, own = require(request, Role.OPERATOR), accepting(request)
     asked = validated(await body(request), HOLD)
     reason = (asked.reason or "held by hand") if asked.on else ""
-    await written([own.writer.do(lambda tx: operate.hold_all(tx, reason, who=who))])
+    await written(own.writer.do(lambda tx: operate.hold_all(tx, reason, who=who)))
     own.terms.hold = asked.on
     own.terms.forget()
     return render.json_response({"hold": asked.on, "reason": reason})
@@ -97,8 +97,8 @@ async def revoke_lease(request: Request) -> Response:
 
 async def _operate(request: Request, asked: Hold | Start | Revoke, what: str) -> Response:
     who, own = require(request, Role.OPERATOR), accepting(request)
-    (found,) = await written([own.writer.ask(asked)])
+    (found,) = await decided(own, [asked])
     if isinstance(found, Refused):
         raise render.problem_of(found)
-    await written([own.writer.do(partial(operate.note, what=what, ticket=found.ticket.id, who=who))])
+    await written(own.writer.do(partial(operate.note, what=what, ticket=found.ticket.id, who=who)))
     return render.json_response(render.answer(found, service(request).limits_by_id, zone=own.config.timezone))

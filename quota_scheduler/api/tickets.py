@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, body, one_or_many, require, service, validated, written
+from quota_scheduler.api.access import accepting, decided, one, one_or_many, require, service
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
@@ -27,10 +27,10 @@ async def submit(request: Request) -> Response:
     """Submit one ticket or an array; the answer has a verdict for each, in order."""
     require(request, Role.RUNNER)
     own = accepting(request)
-    bodies, many = one_or_many(await body(request), TICKET)
+    bodies, many = await one_or_many(request, TICKET)
     now = own.store.clock()
     drafts = [priced_ticket(each.draft(own.learned, now=now), now, own.prices) for each in bodies]
-    answers = await written([own.writer.ask(Submit(draft)) for draft in drafts])
+    answers = await decided(own, [Submit(draft) for draft in drafts])
     if not many and isinstance(answers[0], Refused):
         raise render.problem_of(answers[0])
     found = [_rendered(request, each) for each in answers]
@@ -44,10 +44,10 @@ async def preflight(request: Request) -> Response:
     """Decide as for a ticket, and keep nothing."""
     require(request, Role.VIEWER)
     own = accepting(request)
-    asked = validated(await body(request), TICKET)
+    asked = await one(request, TICKET)
     now = own.store.clock()
     draft = priced_ticket(asked.draft(own.learned, now=now), now, own.prices)
-    (found,) = await written([own.writer.ask(Submit(draft, dry_run=True))])
+    (found,) = await decided(own, [Submit(draft, dry_run=True)])
     return render.json_response(_rendered(request, found))
 
 
@@ -55,7 +55,7 @@ async def estimate_plan(request: Request) -> Response:
     """What a whole plan is expected to cost, and which of its items will fit."""
     require(request, Role.VIEWER)
     own = service(request)
-    asked = validated(await body(request), PLAN)
+    asked = await one(request, PLAN)
     now = own.store.clock()
     items = [priced_ticket(item.draft(own.learned, now=now), now, own.prices) for item in asked.items]
     return render.json_response(await asyncio.to_thread(own.plan, items))
@@ -101,7 +101,7 @@ async def release(request: Request) -> Response:
 
 
 async def _report(request: Request) -> tuple[int, ReportBody]:
-    return render.read_id(request.path_params["lease"]), validated(await body(request), REPORT)
+    return render.read_id(request.path_params["lease"]), await one(request, REPORT)
 
 
 async def _priced(request: Request, number: int, report: ReportBody) -> Any:
@@ -116,7 +116,7 @@ async def _priced(request: Request, number: int, report: ReportBody) -> Any:
 
 
 async def _ask(request: Request, asked: Read | Withdraw | Renew | Release) -> Answered:
-    (found,) = await written([service(request).writer.ask(asked)])
+    (found,) = await decided(service(request), [asked])
     if isinstance(found, Refused):
         raise render.problem_of(found)
     return found

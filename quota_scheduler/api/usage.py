@@ -28,7 +28,7 @@ async def record(request: Request) -> Response:
         raise Problem(413, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
     events, rejected = valid_events(items)
     priced = priced_events(events, own.prices)
-    (done,) = await written([own.writer.do(lambda tx: record_usage(tx, priced, own.terms.limits))])
+    done = await written(own.writer.do(lambda tx: record_usage(tx, priced, own.terms.limits)))
     found = {"accepted": done.accepted, "updated": done.updated, "duplicate": done.duplicate, "rejected": rejected}
     return json_response(found, 200 if events or not rejected else 422)
 

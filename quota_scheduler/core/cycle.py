@@ -37,7 +37,7 @@ from quota_scheduler.core.settlement import at_reset
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.core.wake import next_start, wake
+from quota_scheduler.core.wake import SLICE, START, next_start, wake
 
 NO_SHADOW: Shadow = (0, ())
 
@@ -220,6 +220,7 @@ class Cycle:
                 running=self.snap.running,
                 policy=self.policy,
                 present=self.present,
+                most=SLICE + START * len(self.arrived),  # a batch that fits is answered in one cycle, whatever its size
                 shadows=self.snap.shadows,
             )
             self.verdicts |= {ticket.id: verdict for ticket, verdict in done.verdicts}

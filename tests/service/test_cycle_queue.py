@@ -170,6 +170,12 @@ def test_a_ticket_that_fits_is_found_behind_many_that_do_not(world, size):
     assert said(here.read(found)) == ("admit",)
 
 
+def test_a_batch_that_fits_starts_in_one_cycle_whatever_its_size(world):
+    here = world(a_limit(1_000))
+    answers = here.cycle(*(here.a_submit(1) for _ in range(500)))
+    assert {said(answer) for answer in answers} == {("admit",)}
+
+
 def test_a_long_pass_comes_to_its_end(world):
     here = world(a_limit())
     here.record(a_usage_event(50))
