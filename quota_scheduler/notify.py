@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from quota_scheduler.core.alert_values import Severity
+from quota_scheduler.core.alert_values import Matchers, Severity
 from quota_scheduler.core.notification import Delivery, Message, Outcome
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ _STATUS = re.compile(r"error=(\d{3})\b")
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where notifications go: an Apprise address, and the least severity it wants to hear of."""
+    """Where notifications go: an Apprise address, the least severity it wants to hear of, and which labels."""
 
     id: str
     url: str = field(repr=False)
     min_severity: Severity = Severity.WARNING
+    match: Matchers = ()
 
 
 class AppriseNotifier:

@@ -20,7 +20,7 @@ from quota_scheduler.errors import ConfigError
 from quota_scheduler.shipped import data_dir
 
 RUNBOOKS = "alerts/runbooks.md"
-RATIOS = {"usage_ratio", "forecast_ratio", "cache_hit_rate", "cache_hit_rate_alone"}
+RATIOS = {"usage_ratio", "forecast_ratio", "unused_ratio", "cache_hit_rate", "cache_hit_rate_alone"}
 MOST_RATIO = 10.0
 """A ratio threshold above this is a percentage by mistake."""
 
@@ -63,6 +63,7 @@ class Change(BaseModel):
     clear: Number | None = None
     hold: Span | None = Field(default=None, alias="for")
     keep_firing_for: Span | None = None
+    rearm: Span | None = None
     repeat: Span | None = None
     floor: Floor | None = None
     evidence: Number | None = None
@@ -84,6 +85,7 @@ class RuleFile(BaseModel):
     hold: Span = Field(alias="for")
     keep_firing_for: Span = timedelta(0)
     gone_after: Span = timedelta(0)
+    rearm: Span = timedelta(0)
     repeat: Span = timedelta(0)
     floor: Floor = {}
     evidence: Number = 0.0
@@ -116,6 +118,7 @@ class RuleFile(BaseModel):
             hold=self.hold,
             keep_firing_for=self.keep_firing_for,
             gone_after=self.gone_after,
+            rearm=self.rearm,
             repeat=self.repeat,
             floor=tuple(sorted(self.floor.items())),
             evidence=self.evidence,

@@ -79,7 +79,7 @@ async def silence(request: Request) -> Response:
     """Tell nobody about alerts that every matcher fits."""
     who, own = require(request, Role.OPERATOR), accepting(request)
     wanted = _silence(validated(await body(request), SILENCE), own, who)
-    (made,) = await written([own.writer.do(partial(alerting.add_silence, silence=wanted, who=who))])
+    made = await written(own.writer.do(partial(alerting.add_silence, silence=wanted, who=who)))
     return json_response(made)
 
 
@@ -87,7 +87,7 @@ async def end_silence(request: Request) -> Response:
     """End a silence now."""
     who, own = require(request, Role.OPERATOR), accepting(request)
     number = _number(request.path_params["silence"])
-    (ended,) = await written([own.writer.do(partial(alerting.end_silence, number=number, who=who))])
+    ended = await written(own.writer.do(partial(alerting.end_silence, number=number, who=who)))
     if not ended:
         raise Problem(404, "not_found", f"there is no silence {number} that still lasts; see GET /v1/silences")
     return json_response({"id": number, "ended": True})
@@ -99,7 +99,7 @@ async def acknowledge(request: Request) -> Response:
     asked = validated(await body(request) if await request.body() else {}, ACK)
     number, author = _number(request.path_params["alert"]), asked.author or who
     deed = partial(alerting.acknowledge, alert=number, author=author, comment=asked.comment, who=who)
-    (done,) = await written([own.writer.do(deed)])
+    done = await written(own.writer.do(deed))
     if done is alerting.Acknowledged.UNKNOWN:
         raise Problem(404, "not_found", f"there is no alert {number}; see GET /v1/alerts")
     if done is alerting.Acknowledged.NOT_FIRING:

@@ -25,6 +25,7 @@ VERBS = {
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",
+    "silence": "silence",
 }
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 

@@ -1,16 +1,18 @@
-"""``alerts``: what fires, and whether receivers hear it."""
+"""``alerts``: what fires, who takes care of it, and whether receivers hear it."""
 
 import sys
+from typing import Any
 
 import click
 
 from quota_scheduler.cli import reach
+from quota_scheduler.config import Config
 from quota_scheduler.errors import QuotaSchedulerError
 
 
 @click.group("alerts")
 def command() -> None:
-    """Look at alerts and try receivers."""
+    """Look at alerts, acknowledge one, try receivers."""
 
 
 @command.command("list")
@@ -25,19 +27,59 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler alerts list --json
     """
     config = reach.config_of(ctx)
-    try:
-        found = reach.ask(config, "GET", "/v1/alerts")
-    except reach.Unreachable:
-        from quota_scheduler.service.look import alerts_document
-
-        with reach.look(config) as tx:
-            found = alerts_document(tx)
+    found = listed(config)
     if as_json:
         reach.print_json(found)
         return
-    rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE"]]
-    rows += [[str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"]] for a in found["alerts"]]
+    rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE", "QUIET BECAUSE"]]
+    rows += [
+        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)] for a in found["alerts"]
+    ]
     click.echo(reach.table(rows) if len(rows) > 1 else "No alerts.")
+
+
+def listed(config: Config) -> dict[str, Any]:
+    """The alerts as the service, else the database file, has them."""
+    try:
+        found: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
+    except reach.Unreachable:
+        from quota_scheduler.service.alerting import alerts_document
+
+        with reach.look(config) as tx:
+            found = alerts_document(tx)
+    return found
+
+
+def _quiet(alert: dict[str, Any]) -> str:
+    """Why nobody is told of an alert that fires."""
+    by = [f"acknowledged by {alert['acknowledged_by']}"] if alert["acknowledged_by"] else []
+    return ", ".join([*by, *(f"silence {number}" for number in alert["silenced_by"])])
+
+
+@command.command("ack")
+@click.argument("alert", type=int)
+@click.option("--author", default="", help="Who takes care of it; by default the token's name.")
+@click.option("--comment", default="", help="What to say about it.")
+@click.option("--dry-run", is_flag=True, help="Say what would be acknowledged and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def ack(ctx: click.Context, alert: int, author: str, comment: str, dry_run: bool, as_json: bool) -> None:
+    """Acknowledge a firing ALERT, by its number in the list: it is not repeated, and its end is told.
+
+    \b
+    Examples:
+      quota-scheduler alerts ack 12 --comment "on it"
+      quota-scheduler alerts ack 12 --author ana
+    """
+    if dry_run:
+        click.echo(f"would acknowledge alert {alert}")
+        return
+    body = {"author": author, "comment": comment}
+    found = reach.ask(reach.config_of(ctx), "POST", f"/v1/alerts/{alert}/ack", body)
+    if as_json:
+        reach.print_json(found)
+    else:
+        click.echo(f"Acknowledged by {found['acknowledged_by']}: alert {alert}")
 
 
 @command.command("test")
@@ -61,7 +103,7 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
     if not chosen:
         known = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
         raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {known}")
-    notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity) for r in chosen])
+    notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in chosen])
     results = []
     for each in chosen:
         text = "This is a test message of Quota Scheduler. Nothing needs to be done."

@@ -49,7 +49,7 @@ def deep_problems(config: Config) -> list[str]:
     from quota_scheduler.rules import load_rules
 
     load_rules(config.alerts, receivers=[each.id for each in config.receivers])
-    return AppriseNotifier([Receiver(r.id, r.url, r.min_severity) for r in config.receivers]).problems()
+    return AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
 
 
 @command.command("init")

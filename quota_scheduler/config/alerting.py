@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from quota_scheduler.config.fields import Fields
+from quota_scheduler.config.nodes import Listing
 from quota_scheduler.config.scalars import (
     amount,
     level,
+    not_among,
     one_of,
     one_of_names,
     secret_url,
@@ -15,7 +17,7 @@ from quota_scheduler.config.scalars import (
     yes_or_no,
 )
 from quota_scheduler.config.tree import Receiver
-from quota_scheduler.core.alert_values import Severity
+from quota_scheduler.core.alert_values import MATCHABLE, Matchers, Severity
 from quota_scheduler.core.units import Unit, in_units
 
 
@@ -30,11 +32,25 @@ def read_receivers(top: Fields) -> tuple[Receiver, ...]:
                     "url", secret_url, "", "write an Apprise address, as in `url: ${SLACK_URL}`", secret=True
                 ),
                 min_severity=one.read("min_severity", one_of(Severity), Severity.INFO),
+                match=_match(one),
             )
             if receiver.id and receiver.id in found:
                 one.complain("id", f"{receiver.id!r} is the id of an earlier receiver: give each its own")
             found[receiver.id] = receiver
     return tuple(found.values())
+
+
+def _match(fields_: Fields) -> Matchers:
+    """What a receiver is told about: names and patterns, several of a name as alternatives."""
+    found = []
+    for name, node in sorted(fields_.entries("match").items()):
+        if name not in MATCHABLE:
+            fields_.problems.add(node, f"the name {not_among(name, MATCHABLE)}")
+        elif values := fields_.all_of(node, text):
+            found.append((name, "|".join(values)))
+        elif isinstance(node, Listing):
+            fields_.problems.add(node, "fits nothing: name a value or remove it")
+    return tuple(found)
 
 
 def read_alert_rules(top: Fields, receivers: tuple[str, ...]) -> dict[str, dict[str, object]]:
@@ -49,6 +65,7 @@ def read_alert_rules(top: Fields, receivers: tuple[str, ...]) -> dict[str, dict[
                     "clear": one.read("clear", level, None),
                     "for": one.read("for", span_or_zero, None),
                     "keep_firing_for": one.read("keep_firing_for", span_or_zero, None),
+                    "rearm": one.read("rearm", span_or_zero, None),
                     "repeat": one.read("repeat", span_or_zero, None),
                     "floor": _floor(one) or None,
                     "evidence": one.read("evidence", level, None),

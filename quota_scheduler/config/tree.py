@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
-from quota_scheduler.core.alert_values import Severity
+from quota_scheduler.core.alert_values import Matchers, Severity
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.marks import Marks
@@ -70,11 +70,12 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who gets notifications from ``min_severity`` on; ``url`` is a secret."""
+    """Who gets notifications from ``min_severity`` on, of what ``match`` fits; ``url`` is a secret."""
 
     id: str
     url: str = field(repr=False)
     min_severity: Severity
+    match: Matchers = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,13 @@ def redacted(config: Config) -> dict[str, object]:
         "sources": {"claude_code": _claude_code(config.sources.claude_code)},
         "limits": [written_limit(limit) for limit in config.limits],
         "receivers": [
-            {"id": one.id, "url": SECRET, "min_severity": one.min_severity.value} for one in config.receivers
+            {
+                "id": one.id,
+                "url": SECRET,
+                "min_severity": one.min_severity.value,
+                **({"match": dict(one.match)} if one.match else {}),
+            }
+            for one in config.receivers
         ],
         "alerts": {"rules": {rule: _plain_values(change) for rule, change in config.alerts.items()}},
         "tokens": [{"name": one.name, "role": one.role.value, "sha256": SECRET} for one in config.tokens],

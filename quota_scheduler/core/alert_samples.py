@@ -4,6 +4,9 @@
     usage_ratio             limit instance   window start     used ÷ amount                    used
     forecast_ratio          limit instance   window start     expected at the reset ÷ amount   expected
     burn_fast, burn_slow    limit instance   window start     lower lookback's B ÷ its factor  used
+    unused_ratio            limit instance   window start     share that will expire unused    used
+    wait_windows            limit instance   -                oldest wait ÷ window length      waiting tickets
+    wait_seconds            limit instance   -                wait although nothing holds back waiting tickets
     cache_hit_rate          workflow         -                hit rate, against its baseline   input-side tokens
     cache_hit_rate_alone    workflow         -                hit rate, without a baseline     input-side tokens
     run_tokens              run              run              tokens so far                    tokens
@@ -16,10 +19,10 @@ leases in use is a good day, and runs have alerts of their own. What exists but 
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from quota_scheduler.core.alert_values import Fact, Facts, Sample
-from quota_scheduler.core.burn import burn_class, cumulative_burn
+from quota_scheduler.core.burn import LOOKBACKS, burn_class, cumulative_burn
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.readings import Burn, CacheReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
@@ -27,6 +30,16 @@ from quota_scheduler.core.windows import Window
 
 BURN_FLOOR = 0.2
 """Usage below which no burn rate alarms (Google SRE workbook, chapter 5, applied to windows of a limit)."""
+
+LAST_PART = 0.2
+"""Last part of a window in which quota may be said to expire unused: before it, there is time to use it."""
+SHORTEST_UNUSED = timedelta(days=1)
+"""Windows from which on quota that expires unused is worth a message; a session's comes back within hours."""
+HOLDING = ("throttled", "paused")
+"""Levels at which a limit makes tickets wait though something of it is left."""
+
+NO_WORKFLOW = "no workflow"
+"""What work that names no workflow is told as; a line of a message with nothing in this place would be left out."""
 
 
 def samples(readings: Readings) -> tuple[Sample, ...]:
@@ -40,9 +53,12 @@ def samples(readings: Readings) -> tuple[Sample, ...]:
 
 def _samples(readings: Readings) -> Iterator[Sample]:
     causes = readings.facts.get("causes", {})
+    nothing_holds = all(_is_free(limit) for limit in readings.limits)
     for limit in readings.limits:
         if limit.unit is not Unit.LEASES and limit.period != "run":
-            yield from _limit(limit, causes.get(limit.limit, ""), readings.at)
+            facts = _limit_facts(limit, causes.get(limit.limit, ""), readings.at)
+            yield from _limit(limit, facts)
+            yield from _waits(limit, facts, readings.at, nothing_holds=nothing_holds)
     for cache in readings.caches:
         yield _cache(cache)
     for run in readings.runs:
@@ -53,8 +69,7 @@ def _samples(readings: Readings) -> Iterator[Sample]:
         yield _unpriced(model, tokens)
 
 
-def _limit(limit: LimitReading, cause: str, now: datetime) -> Iterator[Sample]:
-    facts = _limit_facts(limit, cause, now)
+def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
     episode = iso(limit.starts_at) if limit.starts_at else ""
     fast, slow = _burn(limit)
     expected = _expected(limit)
@@ -64,8 +79,53 @@ def _limit(limit: LimitReading, cause: str, now: datetime) -> Iterator[Sample]:
         ("forecast_ratio", forecast, expected or 0.0),
         ("burn_fast", fast, limit.used),
         ("burn_slow", slow, limit.used),
+        ("unused_ratio", _number(facts, "unused"), limit.used),
     ):
         yield Sample(reading, limit.limit, episode, value, float(size), limit.unit.value, facts=facts)
+
+
+def _number(facts: Facts, name: str) -> float | None:
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _is_free(limit: LimitReading) -> bool:
+    """Whether a limit makes nobody wait: it is open, or only warns; one on leases has a lease left."""
+    if limit.unit is Unit.LEASES:
+        return limit.leases < limit.amount
+    return limit.level == "open" or limit.mode != "enforce"
+
+
+def _waits(limit: LimitReading, facts: Facts, now: datetime, *, nothing_holds: bool) -> Iterator[Sample]:
+    """How long the oldest ticket has waited: in windows where this limit holds it, in seconds where no limit does."""
+    oldest = min((group.oldest_at for group in limit.waiting if group.oldest_at), default=None)
+    waited = now - oldest if oldest else timedelta(0)
+    windows = 0.0
+    if limit.starts_at and limit.ends_at and not _is_free(limit):
+        windows = waited / (limit.ends_at - limit.starts_at)
+    since = now - limit.level_since if limit.level_since else timedelta(0)
+    for_nothing = min(waited, since) if nothing_holds and limit.mode == "enforce" else timedelta(0)
+    size = float(sum(group.waiting for group in limit.waiting))
+    waits = {**facts, "waited_seconds": waited.total_seconds()}
+    yield Sample("wait_windows", limit.limit, "", windows, size, facts=waits)
+    yield Sample("wait_seconds", limit.limit, "", for_nothing.total_seconds(), size, facts=waits)
+
+
+def _unused(limit: LimitReading, now: datetime) -> float | None:
+    """The share of a window that nobody will use while work waits for it; 0 while there is time, None if not known.
+
+    What waits is counted as usage to come by a forecast, as far as it fits: here it is what goes without.
+    """
+    forecast, starts, ends = limit.forecast, limit.starts_at, limit.ends_at
+    if starts is None or ends is None or limit.amount <= 0 or limit.mode != "enforce":
+        return None
+    late = (ends - now) / (ends - starts) <= LAST_PART and ends - starts >= SHORTEST_UNUSED
+    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.waiting):
+        return 0.0
+    if forecast is None:
+        return None
+    waiting = max(0.0, forecast.known - limit.reserved)
+    return max(0.0, 1.0 - max(float(limit.used + limit.reserved), forecast.expected - waiting) / limit.amount)
 
 
 def _expected(limit: LimitReading) -> float | None:
@@ -97,8 +157,10 @@ def _burn_value(long: Burn | None, short: Burn | None, factor: float, usage_rati
 
 def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
     facts: dict[str, Fact] = {
+        **dict(limit.labels),
         "limit": limit.limit,
         "provider": limit.provider,
+        "period": limit.period,
         "mode": limit.mode,
         "unit": limit.unit.value,
         "zone": limit.zone,
@@ -113,9 +175,23 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
     }
     if limit.starts_at and limit.ends_at:
         facts["pace"] = cumulative_burn(Window(limit.starts_at, limit.ends_at), limit.used, limit.amount, now)
+        facts["unused"] = _unused(limit, now)
+        facts |= _at_this_rate(limit, limit.ends_at, now)
     if limit.forecast is not None and limit.forecast.sufficient:
         facts |= _outlook(limit)
     return facts
+
+
+def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict[str, Fact]:
+    """When it runs out at the rate of the long lookbacks, as far as that is before the reset, and how long they are."""
+    known = burn_class(ends_at - limit.starts_at) if limit.starts_at else None
+    found: dict[str, Fact] = {}
+    for burn in limit.burns if known else ():
+        if known and burn.lookback.endswith("_long") and burn.remaining > 1.0 and limit.used < limit.amount:
+            speed = burn.lookback.removesuffix("_long")
+            found[f"out_{speed}"] = iso(now + (ends_at - now) / burn.remaining)
+            found[f"lookback_{speed}"] = known.lookbacks[LOOKBACKS.index(burn.lookback)].total_seconds()
+    return found
 
 
 def _outlook(limit: LimitReading) -> dict[str, Fact]:
@@ -134,7 +210,7 @@ def _outlook(limit: LimitReading) -> dict[str, Fact]:
 
 def _cache(cache: CacheReading) -> Sample:
     facts: dict[str, Fact] = {
-        "workflow": cache.workflow,
+        "workflow": cache.workflow or NO_WORKFLOW,
         "provider": cache.provider,
         "hit_rate": cache.hit_rate,
         "baseline": cache.baseline,
@@ -143,13 +219,13 @@ def _cache(cache: CacheReading) -> Sample:
     }
     reading = "cache_hit_rate_alone" if cache.baseline is None else "cache_hit_rate"
     size = float(cache.input_tokens)
-    return Sample(reading, cache.workflow, "", cache.hit_rate, size, "tokens", cache.baseline, facts)
+    return Sample(reading, cache.workflow or NO_WORKFLOW, "", cache.hit_rate, size, "tokens", cache.baseline, facts)
 
 
 def _run(run: RunReading) -> Iterator[Sample]:
     facts: dict[str, Fact] = {
         "run": run.run,
-        "workflow": run.workflow,
+        "workflow": run.workflow or NO_WORKFLOW,
         "task_type": run.task_type,
         "team": run.team,
         "provider": run.provider,

@@ -22,8 +22,10 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ABOUT_WORDS = frozenset({"scope", "threshold", "fired_for"})
 LIMIT_WORDS = ABOUT_WORDS | {
     *("limit", "provider", "used", "amount", "reserved", "left", "percent", "pace", "cause", "waiting", "runway"),
-    *("forecast", "expected", "reset", "next_reset", "mode_note", "figure_note"),
+    *("forecast", "expected", "reset", "next_reset", "mode_note", "figure_note", "rate_fast", "rate_slow"),
 }
+UNUSED_WORDS = LIMIT_WORDS | {"unused", "unused_percent", "held_back"}
+WAIT_WORDS = LIMIT_WORDS | {"waited"}
 CACHE_WORDS = ABOUT_WORDS | {"workflow", "provider", "hit_rate", "baseline", "input_tokens", "changed"}
 RUN_WORDS = ABOUT_WORDS | {
     *("run", "workflow", "task_type", "team", "provider", "tokens", "cost", "hit_rate", "run_state"),
@@ -33,6 +35,9 @@ WORDS = {
     "forecast_ratio": LIMIT_WORDS,
     "burn_fast": LIMIT_WORDS,
     "burn_slow": LIMIT_WORDS,
+    "unused_ratio": UNUSED_WORDS,
+    "wait_windows": WAIT_WORDS,
+    "wait_seconds": WAIT_WORDS,
     "cache_hit_rate": CACHE_WORDS,
     "cache_hit_rate_alone": CACHE_WORDS,
     "run_tokens": RUN_WORDS,
@@ -41,6 +46,8 @@ WORDS = {
     "unpriced_tokens": ABOUT_WORDS | {"model", "tokens"},
 }
 """The names that the templates of a rule on each reading may use."""
+PERIODS = {"day": "The day", "week": "The week", "month": "The month"}
+"""What runs out, by the period of a limit; a session is any other length."""
 
 NEW_WINDOW = (
     "The window of {limit} ended at {percent} of {amount}; a new one has begun.",
@@ -115,6 +122,10 @@ def _about(rule: AlertRule, state: AlertState) -> dict[str, str]:
 def _threshold(rule: AlertRule) -> str:
     if rule.reading.endswith("tokens"):
         return format_amount(rule.threshold, Unit.TOKENS)
+    if rule.reading.endswith("seconds"):
+        return span(timedelta(seconds=rule.threshold))
+    if rule.reading == "wait_windows":
+        return f"{rule.threshold:g} windows"
     return f"{rule.threshold * 100:g} %"
 
 
@@ -139,7 +150,36 @@ def _limit_words(facts: Facts, now: datetime) -> dict[str, str]:
     for name, word in (("ends_at", "reset"), ("next_ends_at", "next_reset")):
         at = _instant(facts, name)
         words[word] = f"{local_time(at, zone)} (in {span(at - now)})" if at else ""
-    return words | _forecast_words(facts, unit, amount) | {"runway": _runway(facts, zone)}
+    words |= {"runway": _runway(facts, zone), "rate_fast": _rate(facts, "fast"), "rate_slow": _rate(facts, "slow")}
+    return words | _forecast_words(facts, unit, amount) | _unused_words(facts, unit, amount)
+
+
+def _unused_words(facts: Facts, unit: Unit, amount: float) -> dict[str, str]:
+    """What will expire, how much automation may not touch, and how long tickets have waited."""
+    unused, held = _number(facts, "unused"), amount - _number(facts, "allowance")
+    return {
+        "unused": format_amount(round(unused * amount), unit) if unused else "",
+        "unused_percent": f"{unused:.0%}".replace("%", " %") if unused else "",
+        "held_back": f"{format_amount(round(held), unit)} are held back for people." if held > 0 else "",
+        "waited": span(timedelta(seconds=_number(facts, "waited_seconds"))) if facts.get("waited_seconds") else "",
+    }
+
+
+def _rate(facts: Facts, speed: str) -> str:
+    """When it runs out at the rate of the lookback that alarms."""
+    at, over = _instant(facts, f"out_{speed}"), span(timedelta(seconds=_number(facts, f"lookback_{speed}")))
+    return f"At the rate of the last {over} {_what(facts, 'it')} runs out on {_local(facts, at)}." if at else ""
+
+
+def _what(facts: Facts, other: str) -> str:
+    """What runs out: the day, the week, the month, the session."""
+    period = str(facts.get("period") or "")
+    word = PERIODS.get(period, "The session" if period.startswith("session") else "")
+    return (word if other.istitle() else word.lower()) or other
+
+
+def _local(facts: Facts, at: datetime) -> str:
+    return local_time(at, str(facts["zone"]))
 
 
 def _forecast_words(facts: Facts, unit: Unit, amount: float) -> dict[str, str]:
@@ -156,13 +196,14 @@ def _runway(facts: Facts, zone: str) -> str:
     if _number(facts, "used") >= _number(facts, "amount"):
         return "Nothing is left until the reset."
     middle, early, late = (_instant(facts, name) for name in ("out_at", "out_early", "out_late"))
+    what = _what(facts, "It")
     if middle and early and late:
-        return f"It runs out on {local_time(middle, zone)} ± {span((late - early) / 2)}."
+        return f"{what} runs out on {local_time(middle, zone)} ± {span((late - early) / 2)}."
     if middle and early:
-        return f"It runs out on {local_time(middle, zone)}, at the earliest on {local_time(early, zone)}."
+        return f"{what} runs out on {local_time(middle, zone)}, at the earliest on {local_time(early, zone)}."
     if early:
-        return f"It should last to the reset, but may run out from {local_time(early, zone)} on."
-    return "It should last to the reset." if facts.get("expected") is not None else ""
+        return f"{what} should last to the reset, but may run out from {local_time(early, zone)} on."
+    return f"{what} should last to the reset." if facts.get("expected") is not None else ""
 
 
 def _resolved_lines(rule: AlertRule, state: AlertState) -> Sequence[str]:

@@ -16,8 +16,15 @@ Facts = Mapping[str, Fact]
 """What is known about a scope, raw: amounts in the base of their unit, instants as RFC 3339 text in UTC."""
 Key = tuple[str, str, str]
 """Rule, scope, episode: one alert, whatever the number of ticks, restarts and replicas."""
+Matchers = tuple[tuple[str, str], ...]
+"""Names and shell patterns, alternatives with ``|``; all of them must fit, and none fit everything."""
 NEVER = timedelta(0)
 """A repeat interval that says an alert once and not again while it fires."""
+MATCHABLE = (
+    *("rule", "severity", "scope", "limit", "provider", "account", "model", "team", "project", "workflow"),
+    *("task_type", "run", "source", "unit", "period", "mode"),
+)
+"""What a silence or a receiver may match: the alert's own names, and the labels that are known of its scope."""
 
 
 class Severity(StrEnum):
@@ -76,8 +83,10 @@ class AlertRule:
     is the least size by unit: below it a sample is noise. ``evidence`` is the least size to judge by at all: below it
     nothing is known. With ``drop_share`` a sample's baseline b moves the threshold: max(``drop_share`` · b, and from
     b >= threshold on min(threshold, b - ``drop_points``)). ``under`` names the rules above it on the ladder: while one
-    of them is told for the same scope and episode, this one is not. ``repeat`` 0 is never. A scope that is no longer
-    reported resolves after ``gone_after``. ``once`` fires once per episode and says nothing at its end.
+    of them is told for the same scope and episode, this one is not; rules under each other are one rung, of which the
+    first is told. ``repeat`` 0 is never. A scope that is no longer
+    reported resolves after ``gone_after``. ``once`` fires once per episode and says nothing at its end; else what has
+    resolved fires again in the same episode after ``rearm`` at the earliest.
 
     ``summary``, ``title`` and the lines of ``message``, ``resolved`` and ``gone`` are templates (core/alert_text.py).
     """
@@ -97,6 +106,7 @@ class AlertRule:
     hold: timedelta = timedelta(0)
     keep_firing_for: timedelta = timedelta(0)
     gone_after: timedelta = timedelta(0)
+    rearm: timedelta = timedelta(0)
     repeat: timedelta = NEVER
     floor: tuple[tuple[str, float], ...] = ()
     evidence: float = 0.0
@@ -155,16 +165,35 @@ class AlertState:
         """Rule, scope and episode."""
         return self.rule, self.scope, self.episode
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What matchers look at."""
+        return named(self.rule, self.severity, self.scope, self.facts)
+
+
+def named(rule: str, severity: Severity, scope: str, facts: Facts) -> dict[str, str]:
+    """What is known of an alert by the names that matchers may use."""
+    known = {name: str(facts[name]) for name in MATCHABLE if facts.get(name) not in (None, "")}
+    return {**known, "rule": rule, "severity": severity.value, "scope": scope}
+
+
+def fits(matchers: Matchers, names: Mapping[str, str]) -> bool:
+    """Whether every matcher fits; a name that is not known counts as empty, which only ``*`` fits."""
+    return all(_fits_one(names.get(name, ""), pattern) for name, pattern in matchers)
+
+
+def _fits_one(value: str, pattern: str) -> bool:
+    return any(fnmatchcase(value, part) for part in pattern.split("|"))
+
 
 @dataclass(frozen=True, slots=True)
 class Silence:
     """Nobody is told about alerts that every matcher fits, until ``ends_at``; their states go on.
 
-    A matcher is a name and a shell pattern; names are ``rule``, ``scope``, ``severity`` and any fact (limit, workflow,
-    team, provider …). Without matchers it silences everything.
+    Without matchers it silences everything.
     """
 
-    matchers: tuple[tuple[str, str], ...]
+    matchers: Matchers
     author: str
     comment: str
     starts_at: datetime
@@ -173,10 +202,7 @@ class Silence:
 
     def covers(self, state: AlertState, now: datetime) -> bool:
         """Whether it silences this alert at ``now``."""
-        named = {**state.facts, "rule": state.rule, "scope": state.scope, "severity": state.severity.value}
-        return self.starts_at <= now < self.ends_at and all(
-            fnmatchcase(str(named.get(name) or ""), pattern) for name, pattern in self.matchers
-        )
+        return self.starts_at <= now < self.ends_at and fits(self.matchers, state.names)
 
 
 class Target(Protocol):
@@ -186,6 +212,8 @@ class Target(Protocol):
     def id(self) -> str: ...
     @property
     def min_severity(self) -> Severity: ...
+    @property
+    def match(self) -> Matchers: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +221,7 @@ class Transition:
     """A notification that is due, written out.
 
     ``above`` are the rules of its ladder that are told instead; ``still`` are the lower rungs that go on firing, and
-    are told along when this one resolves.
+    are told along when this one resolves. ``names`` are what a receiver may match.
     """
 
     kind: Kind
@@ -205,6 +233,7 @@ class Transition:
     body: str
     above: tuple[AlertRule, ...] = ()
     still: tuple[Key, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -213,14 +242,15 @@ class Transition:
 
     def reaches(self, target: Target) -> bool:
         """Whether this receiver is told: it wants the rule, and hears of no higher rung instead."""
-        return wants(target, self.rule) and not any(wants(target, rule) for rule in self.above)
+        return wants(target, self.rule, self.names) and not any(wants(target, up, self.names) for up in self.above)
 
 
-def wants(target: Target, rule: AlertRule) -> bool:
-    """Whether a rule is routed to a receiver: by name where the rule names any, else by severity."""
+def wants(target: Target, rule: AlertRule, names: Mapping[str, str]) -> bool:
+    """Whether a rule is routed to a receiver: by name where the rule names any, else by severity and labels."""
     if rule.receivers:
         return target.id in rule.receivers
-    return rule.severity.rank >= target.min_severity.rank
+    told = {**names, "rule": rule.id, "severity": rule.severity.value}
+    return rule.severity.rank >= target.min_severity.rank and fits(target.match, told)
 
 
 @dataclass(frozen=True, slots=True)

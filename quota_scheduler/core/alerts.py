@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core import alert_text
+from quota_scheduler.core.alert_notices import notices
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import (
     AlertRule,
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 KEEP_RESOLVED = timedelta(days=1)
-"""How long a resolved alert stays to be looked at."""
+"""How long a resolved alert stays to be looked at; longer where it may not fire again before."""
 KEEP_ONCE = timedelta(days=40)
 """How long a ``once`` alert is remembered: longer than raw events are kept (35 days), so no replay tells it again."""
 ADOPTED = "first import"
@@ -88,7 +88,7 @@ def step(
     for rule in rules:
         mine = [state for state in before.values() if state.rule == rule.id]
         after.update((state.key, state) for state in _advance_rule(rule, found.get(rule.reading, {}), mine, now))
-    transitions = _notices(rules, before, after, silences, now)
+    transitions = notices(rules, before, after, silences, now)
     for key in {key for due in transitions for key in (due.key, *due.still)}:
         after[key] = replace(after[key], last_notified_at=now)
     return StepResult(
@@ -147,13 +147,18 @@ def _advance_rule(
 def _advance(rule: AlertRule, state: AlertState | None, sample: Sample, now: datetime) -> AlertState | None:
     """Move one alert by a sample of its own episode; None is inactive."""
     if state is None or state.phase is Phase.RESOLVED:
-        rearmed = _holds(rule, sample) and not (rule.once and state)
+        rearmed = _holds(rule, sample) and (state is None or _may_fire_again(rule, state, now))
         return _begin(rule, sample, now) if rearmed else _kept(rule, state, now)
     if _unknown(rule, sample):
         return replace(state, absent_since=None)
     if state.phase is Phase.PENDING:
         return _ripe(rule, _seen(rule, state, sample), now) if _holds(rule, sample) else None
     return _burn_on(rule, _seen(rule, state, sample), now, clear=_clears(rule, sample))
+
+
+def _may_fire_again(rule: AlertRule, state: AlertState, now: datetime) -> bool:
+    """Whether what has resolved may fire again in its episode."""
+    return not rule.once and (state.resolved_at is None or now - state.resolved_at >= rule.rearm)
 
 
 def _begin(rule: AlertRule, sample: Sample, now: datetime) -> AlertState:
@@ -215,7 +220,8 @@ def _kept(rule: AlertRule, state: AlertState | None, now: datetime) -> AlertStat
     """A resolved alert, until it has been looked at for long enough."""
     if state is None or state.resolved_at is None:
         return None
-    return state if now - state.resolved_at < (KEEP_ONCE if rule.once else KEEP_RESOLVED) else None
+    kept = KEEP_ONCE if rule.once else max(KEEP_RESOLVED, rule.rearm)
+    return state if now - state.resolved_at < kept else None
 
 
 def _seen(rule: AlertRule, state: AlertState, sample: Sample) -> AlertState:
@@ -257,79 +263,6 @@ def _threshold(rule: AlertRule, sample: Sample) -> float:
         return rule.threshold
     absolute = min(rule.threshold, base - rule.drop_points) if base >= rule.threshold else 0.0
     return max(rule.drop_share * base, absolute)
-
-
-def _notices(
-    rules: Sequence[AlertRule],
-    before: Mapping[Key, AlertState],
-    after: Mapping[Key, AlertState],
-    silences: Sequence[Silence],
-    now: datetime,
-) -> list[Transition]:
-    """Write out what is due; a rung below one that is told says so in ``above``, and routing decides by receiver."""
-    by_id = {rule.id: rule for rule in rules}
-    due: dict[Key, Kind] = {}
-    for key, state in after.items():
-        kind = _due(by_id[state.rule], before.get(key), state, silences, now)
-        if kind is not None:
-            due[key] = kind
-    return [_transition(by_id, after[key], due, after, now) for key in sorted(due, key=lambda k: _order(by_id, k))]
-
-
-def _order(by_id: Mapping[str, AlertRule], key: Key) -> tuple[int, int, Key]:
-    """Worst first, then the rungs of a ladder from above."""
-    rule = by_id[key[0]]
-    return -rule.severity.rank, len(rule.under), key
-
-
-def _due(
-    rule: AlertRule, before: AlertState | None, state: AlertState, silences: Sequence[Silence], now: datetime
-) -> Kind | None:
-    """Which notification this state calls for at ``now``; None for none."""
-    if state.phase is Phase.RESOLVED:
-        over = before is not None and before.phase is Phase.FIRING and state.last_notified_at is not None
-        return Kind.RESOLVED if over and not rule.once else None
-    if state.phase is not Phase.FIRING or any(silence.covers(state, now) for silence in silences):
-        return None
-    if state.last_notified_at is None:
-        return None if state.acknowledged_at else Kind.FIRED
-    wanted = rule.repeat and not state.acknowledged_at
-    return Kind.REPEAT if wanted and now - state.last_notified_at >= rule.repeat else None
-
-
-def _transition(
-    by_id: Mapping[str, AlertRule],
-    state: AlertState,
-    due: Mapping[Key, Kind],
-    after: Mapping[Key, AlertState],
-    now: datetime,
-) -> Transition:
-    rule, kind = by_id[state.rule], due[state.key]
-    rungs = [by_id[name] for name in rule.under if name in by_id]
-    below = [other for other in by_id.values() if rule.id in other.under and kind is Kind.RESOLVED]
-    still = [other for other in below if _fires(after.get((other.id, state.scope, state.episode)))]
-    subject, body = alert_text.write(rule, state, kind, now=now, still=still)
-    return Transition(
-        kind=kind,
-        rule=rule,
-        scope=state.scope,
-        episode=state.episode,
-        severity=rule.severity,
-        subject=subject,
-        body=body,
-        above=tuple(upper for upper in rungs if _told(after, due, (upper.id, state.scope, state.episode))),
-        still=tuple((other.id, state.scope, state.episode) for other in still),
-    )
-
-
-def _fires(state: AlertState | None) -> bool:
-    return state is not None and state.phase is Phase.FIRING
-
-
-def _told(after: Mapping[Key, AlertState], due: Mapping[Key, Kind], key: Key) -> bool:
-    """Whether people hear, or have heard, of this alert: it is due now, or it fires and was told."""
-    state = after.get(key)
-    return key in due or (state is not None and _fires(state) and state.last_notified_at is not None)
 
 
 def _differs(before: AlertState | None, after: AlertState) -> bool:

@@ -18,7 +18,7 @@ from typing import Protocol
 from quota_scheduler.core.alert_text import LONGEST, LONGEST_SUBJECT, cut, key_line
 from quota_scheduler.core.alert_values import Kind
 from quota_scheduler.core.notification import Delivery, Message, Outcome
-from quota_scheduler.store import Store, outbox
+from quota_scheduler.store import Store, engine, outbox
 from quota_scheduler.store.outbox import Owed
 
 log = logging.getLogger(__name__)
@@ -96,9 +96,10 @@ class Deliverer:
         try:
             while not self._closing.is_set() and self._one(target):
                 pass
-        except Exception:
-            # The database cannot be written: what was claimed stays in ``sending`` and is taken again.
-            log.exception("notification.interrupted target=%s", target)
+        except Exception as error:
+            # What was claimed stays in ``sending`` and is taken again. A database in trouble is one sentence.
+            known = _trouble(error)
+            log.error("notification.interrupted target=%s error=%s", target, known or error, exc_info=not known)
 
     def _one(self, target: str) -> bool:
         """One message: claim, send, settle; False when nothing was due."""
@@ -131,6 +132,20 @@ class Deliverer:
         except Exception as error:
             log.exception("notification.defect target=%s", message.target)
             return Delivery(Outcome.RETRY, f"internal error ({type(error).__name__})", "error")
+
+
+def _trouble(error: BaseException) -> str:
+    """What is wrong with the database or its disk, empty for any other error; it may stand back in the chain."""
+    link: BaseException | None = error
+    refused = ""
+    while link:
+        if isinstance(link, Exception) and engine.is_disk_full(link):
+            return f"the disk is full or cannot be written ({link}): make room; it is sent again then"
+        refused = (
+            f"the database did not take the write ({link}); it is sent again" if engine.is_refusal(link) else refused
+        )
+        link = link.__context__
+    return refused
 
 
 def compose(group: Sequence[Owed]) -> Message:

@@ -11,6 +11,7 @@ from quota_scheduler.core.forecast_value import Forecast
 from quota_scheduler.core.readings import (
     Burn,
     CacheReading,
+    ClassReading,
     LimitReading,
     Readings,
     RunReading,
@@ -39,6 +40,25 @@ def a_forecast(expected: float, *, days: float = 30.0) -> Forecast:
         knots=((0.0, 0.0, 0.0, 0.0), (seconds, rest / 2, rest, rest * 2)), rate=1.0, level=1.0, trend=None,
         observed_days=days, confidence=0.5, method="days",
     )  # fmt: skip
+
+
+def an_ending_limit(**changes: object) -> LimitReading:
+    """A week's last day: half of it is used, automation's allowance is spent, and two tickets wait."""
+    ends = NOW + timedelta(days=1)
+    forecast = replace(
+        a_forecast(0), starts_at=ends - timedelta(days=7), ends_at=ends, used=500_000.0,
+        knots=((0.0, 0.0, 0.0, 0.0), (86_400.0, 20_000, 50_000, 90_000)),
+    )  # fmt: skip
+    limit = a_limit(
+        used=500_000, reserved=50_000, allowance=550_000, starts_at=ends - timedelta(days=7), ends_at=ends,
+        level="paused", waiting=(ClassReading("low", 2, NOW - timedelta(hours=3)),), forecast=forecast,
+    )  # fmt: skip
+    return replace(limit, **changes)
+
+
+def waits(since: datetime, **changes: object) -> LimitReading:
+    """A limit for which a ticket has waited since an instant."""
+    return a_limit(used=100_000, waiting=(ClassReading("low", 1, since),), **changes)
 
 
 def values(**parts: object) -> dict[tuple[str, str], float | None]:
@@ -81,6 +101,68 @@ def test_a_limit(changes, expected):
 )  # fmt: skip
 def test_limits_without_usage_alerts(changes):
     assert values(limits=(a_limit(**changes),)) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, 0.45, id="what is neither used nor reserved nor expected"),
+        pytest.param({"forecast": replace(an_ending_limit().forecast, knots=((0.0,) * 4, (86_400.0, 0.1, 3e5, 4e5)))},
+                     0.2, id="people may still come"),
+        pytest.param({"level": "throttled"}, 0.45, id="held back by pacing"),
+        pytest.param({"level": "open"}, 0.0, id="not where nothing is held back"),
+        pytest.param({"level": "exhausted"}, 0.0, id="not where nothing is left"),
+        pytest.param({"waiting": ()}, 0.0, id="not where nobody waits"),
+        pytest.param({"ends_at": NOW + timedelta(days=3)}, 0.0, id="not while there is time to use it"),
+        pytest.param({"starts_at": NOW - timedelta(hours=20)}, 0.0, id="the last part counts, not the last day"),
+        pytest.param({"starts_at": NOW - timedelta(hours=4), "ends_at": NOW + timedelta(minutes=30)}, 0.0,
+                     id="a session comes back within hours"),
+        pytest.param({"mode": "warn"}, None, id="a limit that only warns holds nobody"),
+        pytest.param({"forecast": None}, None, id="unknown without a forecast"),
+    ],
+)  # fmt: skip
+def test_quota_that_expires_unused(changes, expected):
+    found = values(limits=(an_ending_limit(**changes),))["unused_ratio", "max-weekly"]
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_what_waits_is_not_counted_as_use_to_come():
+    forecast = an_ending_limit().forecast
+    hopeful = replace(forecast, known=350_000.0, knots=((0.0,) * 4, (86_400.0, 320_000, 350_000, 400_000)))
+    found = values(limits=(an_ending_limit(forecast=hopeful),))
+    assert found["unused_ratio", "max-weekly"] == pytest.approx(0.45)
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "windows", "seconds"),
+    [
+        pytest.param([waits(NOW - 84 * HOUR, level="paused", level_since=STARTS)], 0.5, 0.0,
+                     id="half a window of a limit that holds it"),
+        pytest.param([waits(NOW - HOUR, level="open", level_since=NOW - 2 * HOUR)], 0.0, 3600.0,
+                     id="an hour in which nothing holds it"),
+        pytest.param([waits(NOW - HOUR, level="open", level_since=NOW - HOUR / 2)], 0.0, 1800.0,
+                     id="the limit has been open for half of it"),
+        pytest.param([waits(NOW - HOUR, level_since=STARTS), a_limit(limit="day", level="throttled")], 0.0, 0.0,
+                     id="another limit may hold it"),
+        pytest.param([waits(NOW - HOUR, level_since=STARTS), a_limit(limit="day", level="paused", mode="warn")], 0.0,
+                     3600.0, id="but not one that only warns"),
+        pytest.param([waits(NOW - HOUR, level_since=STARTS), a_limit(unit=Unit.LEASES, amount=2, leases=2)], 0.0, 0.0,
+                     id="all leases may be in use"),
+        pytest.param([waits(NOW - HOUR, level_since=STARTS, mode="warn")], 0.0, 0.0, id="a limit that only warns"),
+        pytest.param([a_limit(level_since=STARTS)], 0.0, 0.0, id="nothing waits"),
+    ],
+)  # fmt: skip
+def test_how_long_work_waits(limits, windows, seconds):
+    found = values(limits=tuple(limits))
+    assert (found["wait_windows", "max-weekly"], found["wait_seconds", "max-weekly"]) == (windows, seconds)
+
+
+def test_labels_of_a_limit_are_facts_that_matchers_see():
+    usage, *_ = samples(Readings(at=NOW, limits=(a_limit(labels=(("account", "max-1"), ("team", "growth"))),)))
+    assert {"account": "max-1", "team": "growth", "period": "week"}.items() <= usage.facts.items()
 
 
 def test_the_window_is_the_episode_and_the_use_is_the_size():

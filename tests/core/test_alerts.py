@@ -185,14 +185,32 @@ def test_one_ladder_per_limit(values, told):
     assert Ledger(*LADDER).see(*values).told == [(minute, rule, Kind(kind)) for minute, rule, kind in told]
 
 
+SLOW, SOON = (replace(HIGH, id=name, under=(other,)) for name, other in (("slow", "soon"), ("soon", "slow")))
+
+
+def test_rules_under_each_other_are_one_rung():
+    assert Ledger(SLOW, SOON).see(0.9).told == [(0, "slow", Kind.FIRED)], "both at once: one is told"
+    later = Ledger(replace(SLOW, hold=2 * MINUTE), SOON).see(0.9, 0.9, 0.9)
+    assert later.told == [(0, "soon", Kind.FIRED)], "the second says nothing new"
+    again = Ledger(replace(SLOW, hold=MINUTE, repeat=3 * MINUTE), replace(SOON, repeat=3 * MINUTE)).see(*[0.9] * 4, 0.1)
+    assert again.told == [(0, "soon", Kind.FIRED), (3, "soon", Kind.REPEAT), (4, "soon", Kind.RESOLVED)]
+
+
+def test_what_is_over_may_fire_again_in_its_window_only_after_a_while():
+    ledger = Ledger(a_rule(rearm=3 * MINUTE)).see(0.9, 0.7, 0.9, 0.9, 0.9, 0.9)
+    assert ledger.told == [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED), (4, "high", Kind.FIRED)]
+    fresh = Ledger(a_rule(rearm=60 * MINUTE)).see(0.9, 0.7).see(0.9, episode="w2")
+    assert fresh.told[-1] == (2, "high", Kind.FIRED), "a new window is a new alert"
+
+
 def test_a_step_down_says_what_still_fires():
     body = Ledger(*LADDER).see(0.96, 0.9).results[1].transitions[0].body
     assert body == "It is over after 1 min.\nStill firing: Usage above 80 %.\n[nearly · weekly · w1]"
 
 
 class Receiver:
-    def __init__(self, id: str, min_severity: Severity) -> None:
-        self.id, self.min_severity = id, min_severity
+    def __init__(self, id: str, min_severity: Severity, **match: str) -> None:
+        self.id, self.min_severity, self.match = id, min_severity, tuple(match.items())
 
 
 @pytest.mark.parametrize(
@@ -203,12 +221,19 @@ class Receiver:
         pytest.param(replace(HIGH, receivers=("boss",)), (), Receiver("boss", Severity.CRITICAL), True, id="by name"),
         pytest.param(replace(HIGH, receivers=("boss",)), (), Receiver("ops", Severity.INFO), False, id="names only"),
         pytest.param(HIGH, (NEARLY,), Receiver("ops", Severity.INFO), False, id="the higher rung instead"),
+        pytest.param(HIGH, (), Receiver("growth", Severity.INFO, team="growth|sales"), True, id="by label, one of two"),
+        pytest.param(HIGH, (), Receiver("sales", Severity.INFO, team="sales"), False, id="not with another label"),
+        pytest.param(HIGH, (), Receiver("ops", Severity.INFO, rule="hi*", severity="warning"), True, id="by pattern"),
+        pytest.param(HIGH, (), Receiver("ops", Severity.INFO, model="claude-*"), False, id="not without that label"),
+        pytest.param(HIGH, (NEARLY,), Receiver("ops", Severity.INFO, rule="high"), True,
+                     id="a higher rung that it does not match hides nothing"),
         pytest.param(HIGH, (replace(NEARLY, receivers=("boss",)),), Receiver("ops", Severity.INFO), True,
                      id="a higher rung that goes elsewhere hides nothing"),
     ],
 )  # fmt: skip
 def test_who_is_told(rule, above, receiver, told):
-    due = Ledger(replace(rule, threshold=0.5, clear=0.5)).see(0.6).results[0].transitions[0]
+    due = Ledger(replace(rule, threshold=0.5, clear=0.5)).see(0.6, facts={"team": "growth"})
+    due = due.results[0].transitions[0]
     assert replace(due, above=above).reaches(receiver) is told
 
 

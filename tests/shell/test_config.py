@@ -209,6 +209,12 @@ def test_receivers_alert_rules_and_prices():
     assert config.prices == {"own": OwnPrice(Decimal("0.50"), Decimal(2), cache_read=Decimal(0))}
 
 
+def test_a_receiver_may_match_names_and_patterns():
+    config = loaded("receivers: [{id: a, url: 'json://x', match: {team: [growth, sales], rule: 'usage_*'}}]")
+    assert config.receivers[0].match == (("rule", "usage_*"), ("team", "growth|sales"))
+    assert config.redacted()["receivers"][0]["match"] == {"rule": "usage_*", "team": "growth|sales"}
+
+
 def test_tokens_come_from_the_file_and_a_file_of_their_own(here):
     (here / "tokens").write_text(f"# who\n\noperator:ann:{'CD' * 32}\n")
     config = loaded(f"{{tokens: [{{name: ci, role: runner, sha256: {HASH}}}], tokens_file: tokens}}")

@@ -165,6 +165,9 @@ def test_limit(limit, problem):
         pytest.param("tokens: [{name: a, role: x, sha256: hush}]", "quota.yaml:1: tokens[0].role: 'x'", id="role"),
         pytest.param("tokens: [{name: a, role: viewer, sha256: hush}]", "quota.yaml:1: tokens[0].sha256: *", id="hash"),
         pytest.param("tokens_file: gone", "quota.yaml:1: tokens_file: ", id="no tokens file"),
+        pytest.param("receivers: [{id: a, url: 'json://x', match: {lmit: x}}]",
+                     "quota.yaml:1: receivers[0].match.lmit: the name 'lmit' is not known: did you mean `limit`?",
+                     id="nothing that a receiver can match"),
         pytest.param("alerts: {rules: {a: {receivers: x}}}", "quota.yaml:1: alerts.rules.a.receivers:", id="receiver"),
         pytest.param("prices: {a: {input: 1}}", "quota.yaml:1: prices.a.output: is missing", id="half a price"),
         pytest.param(

@@ -30,7 +30,10 @@ def test_the_shipped_numbers():
         "usage_high": (0.8, 0.75, 30, "warning"),
         "burn_fast": (1.0, 0.9, 120, "critical"),
         "burn_slow": (1.0, 0.9, 900, "warning"),
-        "forecast_over_limit": (1.0, 0.95, 1800, "warning"),
+        "forecast_over_limit": (1.0, 0.9, 1800, "warning"),
+        "expiring_unused": (0.1, 0.05, 1800, "warning"),
+        "deferred_without_cause": (1800, 60, 900, "warning"),
+        "deferred_too_long": (2, 1, 900, "warning"),
         "cache_drop": (0.9, 0.92, 3600, "warning"),
         "cache_low": (0.9, 0.92, 86_400, "info"),
         "run_over_cap": (1, 1, 0, "critical"),
@@ -41,9 +44,7 @@ def test_the_shipped_numbers():
 
 
 def test_trap_usage_alerts_have_a_floor():
-    ladder = [
-        rule for rule in SHIPPED.values() if rule.reading in ("usage_ratio", "forecast_ratio", "burn_fast", "burn_slow")
-    ]
+    ladder = [rule for rule in SHIPPED.values() if rule.reading.endswith("_ratio") or rule.reading.startswith("burn_")]
     assert {rule.id: dict(rule.floor) for rule in ladder} == {
         rule.id: {"tokens": 1_000, "usd": 500_000, "requests": 5} for rule in ladder
     }

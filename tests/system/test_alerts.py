@@ -7,12 +7,13 @@ from tests.system.transcripts import Agent
 
 DAY = timedelta(days=1)
 AT_ONCE = "{for: 0s, keep_firing_for: 0s}"
+BEGUN = datetime.now(UTC) - timedelta(hours=12)
+"""When the day of the limits began: taken once, since another minute would be another limit and end its windows."""
 
 
 def config(receivers: list[tuple[str, str]], *, amount: str = "100k") -> str:
     """Two daily limits whose day began twelve hours ago; alerts without patience."""
-    begun = datetime.now(UTC) - timedelta(hours=12)
-    window = f'{{every: day, starts: "{begun:%H:%M}"}}'
+    window = f'{{every: day, starts: "{BEGUN:%H:%M}"}}'
     told = "".join(f"  - {{id: {name}, url: '{url}'}}\n" for name, url in receivers)
     return f"""
 limits:
