@@ -14,16 +14,15 @@ from typing import Protocol
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.windows import Window
 
-FADE_HOURS = 336.0
-"""How fast a class's quantile moves from its near to its far value with the horizon."""
-QUANTILES: Mapping[Priority, tuple[float, float]] = {
-    Priority.HIGH: (0.7, 0.55),
-    Priority.NORMAL: (0.9, 0.75),
-    Priority.LOW: (0.8, 0.9),
+QUANTILES: Mapping[Priority, tuple[float, float, float]] = {
+    Priority.HIGH: (0.7, 0.55, 336.0),
+    Priority.NORMAL: (0.9, 0.75, 336.0),
+    Priority.LOW: (0.75, 0.92, 48.0),
 }
-"""(at the reset, far from it): who asks for less important work leaves more room to the classes above.
+"""(at the reset, far from it, hours in which it fades from one to the other), by class.
 
-Chosen by simulation on development traces (docs/explanation/admission.md, "What was tried").
+Who asks for less important work leaves more room to the classes above; low gives way in a window's last hours, and in
+sessions, because what it leaves there expires. Chosen by simulation on development traces (docs/explanation/admission.md, "What was tried").
 """
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""
@@ -62,8 +61,8 @@ def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:
     """Which quantile of the demand above it a class leaves room for, this long before the reset."""
-    near, far = QUANTILES[priority]
-    return near + (far - near) * (1 - math.exp(-horizon.total_seconds() / 3600 / FADE_HOURS))
+    near, far, fade = QUANTILES[priority]
+    return near + (far - near) * (1 - math.exp(-horizon.total_seconds() / 3600 / fade))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 
 from grafana.build import PAGES
 from tests.docs.dashboards import asked, filled_in, load, variables
@@ -46,4 +47,7 @@ def test_every_query_of_every_dashboard_finds_finite_data_while_a_fleet_works(pl
             ends = time.monotonic() + WORK_SECONDS
             work(fleet, lambda _: time.monotonic() > ends)
             until(lambda: bad.got and good.got, what="notifications")
+            # what happened last has to be scraped once more before it can be asked for
+            last = partial(asker.values, 'increase(quota_notification_failures_total{target="pager"}[1h]) > 0')
+            until(last, what="the failed delivery in Prometheus")
             assert "\n".join(each for uid in PAGES for each in problems(asker, uid)) == ""
