@@ -116,16 +116,6 @@ def level_facts(room: Room, own: Queued, *, now: datetime) -> LevelFacts:
     return LevelFacts(tally.spent, room.allowance(now), tally.amount, own.holding, starts_at=starts_at)
 
 
-def overshoot(board: Board) -> dict[str, int]:
-    """What running leases used beyond their reservations, by limit instance."""
-    sums: dict[str, int] = {}
-    for row in board.reservations.values():
-        for held in row:
-            if held.open and held.overrun:
-                sums[held.instance] = sums.get(held.instance, 0) + held.overrun
-    return sums
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What was computed about a limit instance beside its counters; ``seed`` is the seeds' projection."""

@@ -22,7 +22,8 @@ QUANTILES: Mapping[Priority, tuple[float, float, float]] = {
 """(at the reset, far from it, hours in which it fades from one to the other), by class.
 
 Who asks for less important work leaves more room to the classes above; low gives way in a window's last hours, and in
-sessions, because what it leaves there expires. Chosen by simulation on development traces (docs/explanation/admission.md, "What was tried").
+sessions, because what it leaves there expires. Chosen by simulation on development traces
+(docs/explanation/admission.md, "What was tried").
 """
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""

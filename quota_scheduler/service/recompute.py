@@ -80,7 +80,7 @@ class Recompute:
         ``crowds`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
         """
         with self.store.reading() as tx:
-            board = windows.load(tx, self.limits)
+            board = windows.load(tx, self.limits, tickets=())
             bindings = measure.every_instance(board)
             for binding in bindings:
                 measure.begin(board, binding, tx.now)
@@ -131,7 +131,7 @@ class Recompute:
     ) -> tuple[LimitReading, ...]:
         """One reading per limit instance; its throttle level goes on from where it stood, also over a restart."""
         before = self._levels if self._levels is not None else _stored_levels(tx)
-        overshoot, runs = measure.overshoot(board), measure.running_by_instance(running, board)
+        overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, board)
         self._levels, found = {}, []
         for binding in bindings:
             name = binding.instance

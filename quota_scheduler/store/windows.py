@@ -57,6 +57,16 @@ def used_apart(tx: Transaction) -> list[Row]:
     return tx.rows("SELECT rule, value, sum(unleased), sum(overrun) FROM windows WHERE end_reason = '' GROUP BY 1, 2")
 
 
+def overshoot(tx: Transaction, limits: Sequence[Limit]) -> dict[str, int]:
+    """What running leases used beyond their reservations, by limit instance."""
+    rows = tx.rows(
+        "SELECT w.rule, w.value, sum(max(r.reported, r.ledgered) - r.amount) FROM reservations r "
+        "JOIN windows w ON w.id = r.window WHERE r.open = 1 AND max(r.reported, r.ledgered) > r.amount GROUP BY 1, 2"
+    )
+    by_id = {limit.id: limit for limit in limits}
+    return {by_id[rule].instance_id(value): int(amount) for rule, value, amount in rows if rule in by_id}
+
+
 def reload(tx: Transaction, board: Board) -> None:
     """Bring the open windows of a board up to what is stored."""
     board.take(tally for row in tx.rows(_OPEN) if (tally := _tally(row, board)))

@@ -12,7 +12,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.tickets import Estimate, Outcome, Reason, State
 from quota_scheduler.core.windows import Calendar, Every
-from quota_scheduler.store import experience
+from quota_scheduler.store import experience, windows
 from tests.builders import (
     DAY,
     HOUR,
@@ -511,6 +511,19 @@ def test_what_completed_runs_took_is_remembered_beyond_their_tickets(world):
     with here.store.transaction() as tx:
         found = experience.load(tx)
     assert found == [Finished(MONDAY, "nightly", "review", 7, 20, True, some_usage(30))]
+
+
+def test_overshoot_is_what_running_leases_used_beyond_their_reservations(world):
+    limits = a_limit(100), a_concurrency_limit(5)
+    here = world(*limits)
+    held, other = here.submit(60), here.submit(40)
+    here.renew(held, 75)
+    here.renew(other, 30)
+    with here.store.transaction() as tx:
+        assert windows.overshoot(tx, limits) == {"day": 15}
+    here.release(held, 75)
+    with here.store.transaction() as tx:
+        assert windows.overshoot(tx, limits) == {}
 
 
 def test_a_cap_counts_a_run_once_though_its_transcript_tells_of_it_too(world):
