@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,34 +15,31 @@ import quota_scheduler
 from quota_scheduler.api.waiting import Waiters
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
-from quota_scheduler.core.admission import Admit, Defer, Verdict
 from quota_scheduler.core.alert_values import AlertRule
 from quota_scheduler.core.crowd import Crowds, crowds_in
-from quota_scheduler.core.experience import Learned, experience_of
+from quota_scheduler.core.experience import Learned
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.line import Line
-from quota_scheduler.core.notification import Delivery, Outcome
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.readings import Readings, SourceReading
-from quota_scheduler.core.tickets import State, Ticket
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.tickets import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
+from quota_scheduler.metrics.told import Told
 from quota_scheduler.notify import AppriseNotifier, Receiver
 from quota_scheduler.prices import Prices
 from quota_scheduler.rules import load_rules
-from quota_scheduler.service import cycle, operate
+from quota_scheduler.service import cycle, learn, operate
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.look import expected_ends, plan_document
 from quota_scheduler.service.pricing import priced_ticket, unpriced
 from quota_scheduler.service.recompute import Recompute
 from quota_scheduler.sources import claude_code
-from quota_scheduler.store import Store, Transaction, counters, experience, ledger, tickets, utc_now
-from quota_scheduler.store import alerts as alert_store
+from quota_scheduler.store import Store, Transaction, counters, tickets, utc_now
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -50,9 +47,6 @@ RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
 DELIVER_SECONDS, ENDS_SECONDS, LEARN_SECONDS, PRUNE_SECONDS = 1.0, 10.0, 60.0, 3600.0
-CLOSED_TICKETS_KEPT = timedelta(hours=24)
-"""How long a closed ticket's key still names it."""
-MIX_DAYS = timedelta(days=7)
 
 
 class Service:
@@ -85,6 +79,7 @@ class Service:
             CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=self.notifier.targets
         )
         self.store.timed = self.metrics.queried
+        self.count = Told(self.metrics, lambda: self.terms.limits, self.store.clock)
         self.prices = Prices(config.prices)
         self.tokens, self.waiters = Tokens(config.tokens), Waiters()
         self.learned = Learned()
@@ -110,7 +105,7 @@ class Service:
             marks=config.rules,
         )
         self.recompute.outlooks.update(outlooks)
-        self.deliverer = Deliverer(self.store, self.notifier, self.notifier.targets, observe=self._attempted)
+        self.deliverer = Deliverer(self.store, self.notifier, self.notifier.targets, observe=self.count.attempted)
         self.readings = Readings(self.store.clock())
         self.jobs = Jobs(self._jobs(), self.metrics)
 
@@ -244,15 +239,9 @@ class Service:
         self.metrics.publish(readings)
 
     def learn(self) -> None:
-        """Learn what finished work took, and by workflow, task type and provider how it splits over the kinds."""
+        """Learn from finished work what the next may use."""
         with self.store.reading() as tx:
-            runs, known = ledger.runs_since(tx, tx.now - MIX_DAYS), experience_of(experience.load(tx))
-        sums: dict[str, Usage] = {}
-        for run in runs:
-            for name in (f"workflow:{run.workflow}", f"task_type:{run.task_type}", f"provider:{run.provider}"):
-                if not name.endswith(":"):
-                    sums[name] = sums.get(name, Usage()).plus(run.usage)
-        self.learned = Learned(known, sums)
+            self.learned = learn.learned(tx)
 
     def plan(self, items: Sequence[Ticket]) -> dict[str, Any]:
         """What a plan's items are expected to cost together, and which of them will fit."""
@@ -271,16 +260,7 @@ class Service:
 
     def prune(self) -> None:
         """Drop what is older than it is kept, a little at a time."""
-        config = self.config
-
-        def some(tx: Transaction) -> int:
-            alert_store.prune(tx, tx.now - config.raw_retention)
-            tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
-            experience.prune(tx)
-            return ledger.prune(
-                tx, recorded_before=tx.now - config.raw_retention, keys_before=tx.now - config.key_retention
-            )
-
+        some = partial(learn.prune, raw=self.config.raw_retention, keys=self.config.key_retention)
         while self.writer.do(some).result():
             pass
 
@@ -315,31 +295,8 @@ class Service:
     def _told(self, done: cycle.Answered, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
         self.waiters.announce(done.changed)
-        for ticket, verdict in done.decisions:
-            limit, word, reason = _decision(verdict)
-            self.metrics.decided(limit or self._first_limit(ticket.labels), word, reason, seconds)
-            if word == "admit" and ticket.was_deferred:
-                self.metrics.started(ticket.priority.value, (self.store.clock() - ticket.waiting_since).total_seconds())
-        for ticket in done.closed:
-            self._finished(ticket)
-
-    def _first_limit(self, labels: Labels) -> str:
-        """The first limit that binds these labels, in the order of the configuration; empty when none does."""
-        binding = (limit for limit in self.terms.limits if not limit.is_per_run and limit.selects(labels))
-        return next((limit.instance_id(limit.value_of(labels, ())) for limit in binding), "")
-
-    def _finished(self, ticket: Ticket) -> None:
-        if ticket.lease and ticket.outcome and ticket.state is State.CLOSED:
-            tokens, task = ticket.lease.usage.tokens, ticket.labels.task_type
-            if tokens:
-                self.metrics.run_finished(task, ticket.outcome.value, tokens)
-                self.metrics.estimated(task, ticket.estimate.median.tokens, tokens)
-
-    def _attempted(self, target: str, delivery: Delivery, seconds: float) -> None:
-        if delivery.outcome is Outcome.DELIVERED:
-            self.metrics.notified(target, seconds)
-        else:
-            self.metrics.notification_failed(target, delivery.reason or "error", seconds)
+        self.count.decided(done.decisions, seconds)
+        self.count.closed(done.closed)
 
 
 def queue_policy(config: Config) -> QueuePolicy:
@@ -351,11 +308,3 @@ def alert_rules(config: Config) -> tuple[AlertRule, ...]:
     """The shipped rules with the configured changes. Raises ConfigError."""
     large = {"threshold": config.high_usage_run, **config.alerts.get("high_usage_run", {})}
     return load_rules({**config.alerts, "high_usage_run": large}, receivers=[r.id for r in config.receivers])
-
-
-def _decision(verdict: Verdict) -> tuple[str, str, str]:
-    """The first limit that holds, the word and the reason of a verdict, as metrics count them."""
-    if isinstance(verdict, Admit):
-        return "", "admit", "fits"
-    word = "defer" if isinstance(verdict, Defer) else "reject"
-    return (verdict.held[0].instance if verdict.held else ""), word, verdict.reason.value

@@ -1,0 +1,60 @@
+"""What happened, counted: decisions, starts, ended runs and deliveries, as the journeys tell of them."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from quota_scheduler.core.admission import Admit, Defer, Verdict
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.notification import Delivery, Outcome
+from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.metrics import Metrics
+
+
+class Told:
+    """Counts what it is told in ``metrics``; ``limits`` gives those that hold."""
+
+    def __init__(self, metrics: Metrics, limits: Callable[[], Sequence[Limit]], clock: Callable[[], datetime]) -> None:
+        self._metrics, self._limits, self._clock = metrics, limits, clock
+
+    def decided(self, decisions: Sequence[tuple[Ticket, Verdict]], seconds: float) -> None:
+        """Verdicts of one cycle, which took so long."""
+        for ticket, verdict in decisions:
+            limit, word, reason = _decision(verdict)
+            self._metrics.decided(limit or self._first_limit(ticket.labels), word, reason, seconds)
+            if word == "admit" and ticket.was_deferred:
+                waited = self._clock() - ticket.waiting_since
+                self._metrics.started(ticket.priority.value, waited.total_seconds())
+
+    def closed(self, tickets: Sequence[Ticket]) -> None:
+        """Tickets that ended; those that ran say what they took."""
+        for ticket in tickets:
+            if (
+                ticket.lease
+                and ticket.outcome
+                and ticket.state is State.CLOSED
+                and (tokens := ticket.lease.usage.tokens)
+            ):
+                task = ticket.labels.task_type
+                self._metrics.run_finished(task, ticket.outcome.value, tokens)
+                self._metrics.estimated(task, ticket.estimate.median.tokens, tokens)
+
+    def attempted(self, target: str, delivery: Delivery, seconds: float) -> None:
+        """An attempt to deliver a notification."""
+        if delivery.outcome is Outcome.DELIVERED:
+            self._metrics.notified(target, seconds)
+        else:
+            self._metrics.notification_failed(target, delivery.reason or "error", seconds)
+
+    def _first_limit(self, labels: Labels) -> str:
+        """The first limit that binds these labels, in the order of the configuration; empty when none does."""
+        binding = (limit for limit in self._limits() if not limit.is_per_run and limit.selects(labels))
+        return next((limit.instance_id(limit.value_of(labels, ())) for limit in binding), "")
+
+
+def _decision(verdict: Verdict) -> tuple[str, str, str]:
+    """The first limit that holds, the word and the reason of a verdict, as metrics count them."""
+    if isinstance(verdict, Admit):
+        return "", "admit", "fits"
+    word = "defer" if isinstance(verdict, Defer) else "reject"
+    return (verdict.held[0].instance if verdict.held else ""), word, verdict.reason.value
