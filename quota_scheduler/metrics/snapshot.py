@@ -62,6 +62,7 @@ class Snapshot:
     def __init__(self) -> None:
         self._shown: dict[tuple[str, Labels], float] = {}
         self._lines = Lines()
+        self._kept: dict[tuple[str, Labels], Labels] = {}
         self._caps = {name: Cap(MODELS) for name in ("provider", "model", "task_type")}
 
     def families(self, readings: Readings) -> Written:
@@ -95,11 +96,13 @@ class Snapshot:
         full = {limit.limit for limit in readings.limits[:FULL]}
         errors = [Counter("quota_source_errors_total", (s.source,), float(s.errors)) for s in readings.sources]
         sums: dict[tuple[str, Labels], float] = defaultdict(float)
+        known, self._kept = self._kept, {}
         for counter in sorted(
             (*readings.counters, *errors, *_per_limit(readings.limits)), key=lambda c: (c.name, -c.value, c.labels)
         ):
-            labels = self._capped(counter)
-            if BY_NAME[counter.name].labels[0] != "limit" or labels[0] in full:
+            key = counter.name, counter.labels
+            labels = self._kept[key] = known.get(key) or self._capped(counter)
+            if labels[0] in full or BY_NAME[counter.name].labels[0] != "limit":
                 sums[counter.name, labels] += counter.value
         shown = {key: max(value, self._shown.get(key, 0.0)) for key, value in sums.items()}
         for (name, labels), value in sorted(shown.items()):
