@@ -88,8 +88,8 @@ def test_what_may_change_about_a_ticket_is_changed(store):
 def test_a_lease_that_goes_on_is_changed_in_place(store):
     first = a_running_ticket()
     save(store, first)
-    renewed = first._replace(lease=first.lease._replace(expires_at=MONDAY + DAY, ttl=HOUR, reported=a_report(5), session="s")
-    )
+    lease = first.lease._replace(expires_at=MONDAY + DAY, ttl=HOUR, reported=a_report(5), session="s")
+    renewed = first._replace(lease=lease)
     save(store, renewed, new=2)
     assert for_cycle(store, ids=[1]) == {1: renewed}
 
