@@ -155,10 +155,8 @@ class QualityReading:
     classes: tuple[ClassQuality, ...] = field(default=())
 
 
-def pool(windows: Sequence[ClosedWindow]) -> QualityReading | None:
-    """The quality of closed windows of one limit taken together; None for none."""
-    if not windows:
-        return None
+def pool(windows: Sequence[ClosedWindow]) -> QualityReading:
+    """The quality of closed windows of one limit taken together, at least one."""
     amount = sum(each.amount for each in windows)
     return QualityReading(
         windows=len(windows),

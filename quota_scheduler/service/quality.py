@@ -5,7 +5,7 @@ judge   who used them, what ran, what waited          core.quality
 save    in the transaction of the tick; a judgement that did not reach the disk is simply owed again
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,7 +22,10 @@ from quota_scheduler.store.tickets import USUAL_LENGTH
 
 LOOKBACK = timedelta(days=30)
 """The windows that readings are over: those that closed this lately, and the last one of a limit in any case."""
+REMEMBERED = timedelta(days=62)
+"""A month's window may have closed that long ago and be the last one."""
 LOOK_EVERY = timedelta(seconds=30)
+LOAD_EVERY = timedelta(days=1)
 FIRST_JUDGED = timedelta(hours=24)
 """A window that closed longer ago is not judged any more: who waited then is forgotten."""
 CORRECTED = timedelta(days=35)
@@ -31,12 +34,14 @@ Sets = dict[int, tuple[Labels, Priority]]
 
 
 class Quality:
-    """The quality of every limit instance over its closed windows."""
+    """The quality of every limit instance over its closed windows; what it remembers is what the database holds."""
 
     def __init__(self) -> None:
+        self._windows: dict[str, dict[datetime, ClosedWindow]] = {}
         self._readings: dict[str, QualityReading] = {}
         self._owed: list[ClosedWindow] = []
         self._looked_at: datetime | None = None
+        self._loaded_at: datetime | None = None
 
     def reading(self, instance: str) -> QualityReading | None:
         """The quality of a limit; None before its first window has closed."""
@@ -46,32 +51,36 @@ class Quality:
         """Judge what has closed; now and then is soon enough."""
         if self._looked_at and timedelta(0) <= tx.now - self._looked_at < LOOK_EVERY:
             return
+        self._looked_at = tx.now
+        changed = set(self._load(tx))
         known = [limit.id for limit in board.limits if limit.is_windowed and limit.unit is not Unit.LEASES]
         found = store.owed(tx, known, since=tx.now - CORRECTED, first_since=tx.now - FIRST_JUDGED)
-        if found or self._looked_at is None:
-            self._owed = _Judge(tx, board).judge(found)
-            self._readings = _pooled(store.judged(tx, tx.now - store.KEPT), self._owed, tx.now - LOOKBACK)
-        self._looked_at = tx.now
+        self._owed = _Judge(tx, board).judge(found)
+        for each in self._owed:
+            self._windows.setdefault(each.instance, {})[each.starts_at] = each
+            changed.add(each.instance)
+        for instance in changed:
+            self._readings[instance] = _lately(self._windows[instance].values(), tx.now - LOOKBACK)
 
     def save(self, tx: Transaction) -> None:
         """Write what was judged since the last save."""
         store.save(tx, self._owed)
         self._owed = []
 
+    def _load(self, tx: Transaction) -> Iterable[str]:
+        """Read what was judged before, at the start and once a day, which lets go of what has become too old."""
+        if self._loaded_at and timedelta(0) <= tx.now - self._loaded_at < LOAD_EVERY:
+            return ()
+        self._loaded_at, self._windows, self._readings = tx.now, {}, {}
+        for each in store.judged(tx, tx.now - REMEMBERED):
+            self._windows.setdefault(each.instance, {})[each.starts_at] = each
+        return tuple(self._windows)
 
-def _pooled(
-    stored: Sequence[ClosedWindow], fresh: Sequence[ClosedWindow], since: datetime
-) -> dict[str, QualityReading]:
-    by_window = {(each.instance, each.starts_at): each for each in (*stored, *fresh)}
-    by_instance: dict[str, list[ClosedWindow]] = {}
-    for each in sorted(by_window.values(), key=lambda window: window.ends_at):
-        by_instance.setdefault(each.instance, []).append(each)
-    found = {}
-    for instance, windows in by_instance.items():
-        lately = [each for each in windows if each.ends_at >= since] or windows[-1:]
-        if (reading := pool(lately)) is not None:
-            found[instance] = reading
-    return found
+
+def _lately(windows: Iterable[ClosedWindow], since: datetime) -> QualityReading:
+    """The quality over the windows that closed since then, or over the last one."""
+    by_end = sorted(windows, key=lambda window: window.ends_at)
+    return pool([each for each in by_end if each.ends_at >= since] or by_end[-1:])
 
 
 class _Judge:

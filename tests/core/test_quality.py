@@ -86,8 +86,7 @@ def test_windows_are_pooled_as_sums_over_sums():
     )
 
 
-def test_nothing_closed_says_nothing():
-    assert pool([]) is None
+def test_where_nothing_was_asked_for_nothing_is_said():
     assert pool([a_closed_window(served=(0, 0, 0, 0))]).avoidable_harm is None
 
 

@@ -132,3 +132,18 @@ def test_the_reading_says_so_and_outlives_a_restart(house: House) -> None:
     before = house.limit(house.tick(), "day").quality
     house.restart()
     assert house.limit(house.tick(), "day").quality == before
+
+
+def test_readings_are_over_thirty_days_or_the_last_window(house: House) -> None:
+    house.use(40)
+    past_midnight(house)
+    for days, windows in ((20, 1), (41, 1)):
+        house.clock.at = MIDNIGHT + days * DAY
+        quality_now = house.limit(house.tick(), "day").quality
+        assert quality_now is not None
+        assert (quality_now.windows, quality_now.utilisation) == (windows, 0.4)
+    house.use(80)
+    house.until(MIDNIGHT + 42 * DAY + MINUTE, HOUR)
+    latest = house.limit(house.tick(), "day").quality
+    assert latest is not None
+    assert (latest.windows, latest.utilisation) == (1, 0.8)
