@@ -174,8 +174,10 @@ class Load:
             client.transport.abort()
 
     async def steadily(self, seconds: float) -> None:
-        started, sent = time.perf_counter(), 0
-        while (now := time.perf_counter() - started) < seconds:
+        started, sent, warm = time.perf_counter(), 0, False
+        while (now := time.perf_counter() - started) < seconds + 1.0:
+            if now > 1.0 and not warm:
+                self.latencies, warm = [], True
             while sent < now * self.rate:
                 sent += 1
                 if self.idle:

@@ -187,7 +187,7 @@ def _rebuild(board: Board, binding: Binding, events: list[UsageEvent], now: date
     assert isinstance(binding.limit.schedule, Session)
     starts_at, ends_at = binding.limit.schedule.opened(event.at for event in events)[-1]
     tally = board.at(binding, now) or (board.opened(binding, starts_at) if ends_at > now else None)
-    if tally is None:
+    if tally is None or (tally.window is None and ends_at <= now):  # one that has not begun is not the one that is over
         return
     tally.window = Window(starts_at, ends_at)
     tally.used = sum(binding.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)

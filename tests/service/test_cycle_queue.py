@@ -10,6 +10,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Hold, Read
 from quota_scheduler.core.tickets import Outcome, Reason, State
 from quota_scheduler.core.windows import Calendar, Every
+from quota_scheduler.service.record import rebuild_sessions
 from tests.builders import (
     DAY,
     HOUR,
@@ -377,6 +378,17 @@ def test_starts_are_spread_after_a_reset_but_never_out_of_order(world, number):
         here.wait(10 * timedelta(milliseconds=1))
         assert here.clock.at < MIDNIGHT + SECOND
     assert "".join(key for key, state in here.tickets().items() if state == "offered") == "abcd"
+
+
+def test_a_session_that_waits_for_its_first_use_is_not_taken_for_the_one_that_is_over(world):
+    here = world(a_session_limit(100), a_limit())
+    here.record(a_usage_event(100))
+    for _ in range(2):
+        here.submit(10)
+    here.wait(5 * HOUR)
+    with here.store.transaction() as tx:
+        rebuild_sessions(tx, here.limits)
+    assert here.spans("session") == [(MONDAY, MONDAY + 5 * HOUR, 100)]
 
 
 def test_a_short_windows_reset_wakes_nobody_whom_a_longer_one_holds(world):

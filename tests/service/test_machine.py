@@ -165,6 +165,7 @@ class Service(RuleBasedStateMachine):
     @rule()
     def finish_a_pass(self) -> None:
         """A source is read to its end: sessions are put where their uses say."""
+        self.world.terms.windows_moved()
         with self.world.store.transaction() as tx:
             rebuild_sessions(tx, LIMITS)
         self.world.check()
@@ -265,7 +266,9 @@ class Service(RuleBasedStateMachine):
                 "SELECT l.fence FROM leases l JOIN events e ON e.session = l.session AND l.session != '' "
                 "AND e.at >= l.granted_at AND e.at <= l.ended_at AND e.key NOT LIKE 'lease:%' "
                 "JOIN tickets t ON t.id = l.ticket AND e.run = iif(t.run = '', 'ticket:' || t.id, t.run) "
-                "JOIN events o ON o.key LIKE 'lease:' || l.ticket || ':' || l.fence || ':%'"
+                "JOIN events o ON o.key LIKE 'lease:' || l.ticket || ':' || l.fence || ':%' "
+                "WHERE NOT EXISTS (SELECT 1 FROM leases n WHERE n.session = l.session AND n.fence > l.fence "
+                "AND e.at >= n.granted_at)"  # of several leases in one session a transcript is the newest's
             )
         assert twice == []
 
