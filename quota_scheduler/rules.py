@@ -64,6 +64,7 @@ class Change(BaseModel):
     hold: Span | None = Field(default=None, alias="for")
     keep_firing_for: Span | None = None
     rearm: Span | None = None
+    tell_from: Span | None = None
     repeat: Span | None = None
     floor: Floor | None = None
     evidence: Number | None = None
@@ -86,6 +87,7 @@ class RuleFile(BaseModel):
     keep_firing_for: Span = timedelta(0)
     gone_after: Span = timedelta(0)
     rearm: Span = timedelta(0)
+    tell_from: Span = timedelta(0)
     repeat: Span = timedelta(0)
     floor: Floor = {}
     evidence: Number = 0.0
@@ -119,6 +121,7 @@ class RuleFile(BaseModel):
             keep_firing_for=self.keep_firing_for,
             gone_after=self.gone_after,
             rearm=self.rearm,
+            tell_from=self.tell_from,
             repeat=self.repeat,
             floor=tuple(sorted(self.floor.items())),
             evidence=self.evidence,

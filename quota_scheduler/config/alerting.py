@@ -66,6 +66,7 @@ def read_alert_rules(top: Fields, receivers: tuple[str, ...]) -> dict[str, dict[
                     "for": one.read("for", span_or_zero, None),
                     "keep_firing_for": one.read("keep_firing_for", span_or_zero, None),
                     "rearm": one.read("rearm", span_or_zero, None),
+                    "tell_from": one.read("tell_from", span_or_zero, None),
                     "repeat": one.read("repeat", span_or_zero, None),
                     "floor": _floor(one) or None,
                     "evidence": one.read("evidence", level, None),

@@ -45,10 +45,18 @@ def _due(
         return Kind.RESOLVED if over and not rule.once else None
     if state.phase is not Phase.FIRING or any(silence.covers(state, now) for silence in silences):
         return None
+    if _is_too_short(rule, state):
+        return None
     if state.last_notified_at is None:
         return None if state.acknowledged_at else Kind.FIRED
     wanted = rule.repeat and not state.acknowledged_at
     return Kind.REPEAT if wanted and now - state.last_notified_at >= rule.repeat else None
+
+
+def _is_too_short(rule: AlertRule, state: AlertState) -> bool:
+    """Whether the window comes back so soon that nobody need be told; a scope without windows has no length."""
+    seconds = dict(state.facts).get("window_seconds")
+    return isinstance(seconds, int | float) and seconds < rule.tell_from.total_seconds()
 
 
 def _transition(

@@ -174,6 +174,7 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
         "cause": cause,
     }
     if limit.starts_at and limit.ends_at:
+        facts["window_seconds"] = (limit.ends_at - limit.starts_at).total_seconds()
         facts["pace"] = cumulative_burn(Window(limit.starts_at, limit.ends_at), limit.used, limit.amount, now)
         facts["unused"] = _unused(limit, now)
         facts |= _at_this_rate(limit, limit.ends_at, now)

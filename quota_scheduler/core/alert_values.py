@@ -88,6 +88,8 @@ class AlertRule:
     reported resolves after ``gone_after``. ``once`` fires once per episode and says nothing at its end; else what has
     resolved fires again in the same episode after ``rearm`` at the earliest.
 
+    Of windows shorter than ``tell_from`` it is shown where alerts are shown, and nobody is told.
+
     ``summary``, ``title`` and the lines of ``message``, ``resolved`` and ``gone`` are templates (core/alert_text.py).
     """
 
@@ -107,6 +109,7 @@ class AlertRule:
     keep_firing_for: timedelta = timedelta(0)
     gone_after: timedelta = timedelta(0)
     rearm: timedelta = timedelta(0)
+    tell_from: timedelta = timedelta(0)
     repeat: timedelta = NEVER
     floor: tuple[tuple[str, float], ...] = ()
     evidence: float = 0.0

@@ -203,6 +203,29 @@ def test_what_is_over_may_fire_again_in_its_window_only_after_a_while():
     assert fresh.told[-1] == (2, "high", Kind.FIRED), "a new window is a new alert"
 
 
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        pytest.param({"window_seconds": 3600.0}, [], id="a short window fires and nobody is told"),
+        pytest.param(
+            {"window_seconds": 7200.0}, [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED)], id="a longer one"
+        ),
+        pytest.param({}, [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED)], id="what has no window"),
+    ],
+)
+def test_windows_too_short_to_tell_of(facts, told):
+    ledger = Ledger(a_rule(tell_from=timedelta(hours=2))).see(0.9, 0.1, facts=facts)
+    assert ledger.told == told
+    assert [state.phase for state in ledger.states] == [Phase.RESOLVED]
+
+
+def test_a_rung_that_is_not_told_keeps_nobody_from_hearing_of_one_below():
+    upper = replace(EXHAUSTED, tell_from=timedelta(hours=2))
+    ledger = Ledger(HIGH, replace(NEARLY, under=()), upper).see(1.0, facts={"window_seconds": 60.0})
+    assert (0, upper.id, Kind.FIRED) not in ledger.told
+    assert ledger.told
+
+
 def test_a_step_down_says_what_still_fires():
     body = Ledger(*LADDER).see(0.96, 0.9).results[1].transitions[0].body
     assert body == "It is over after 1 min.\nStill firing: Usage above 80 %.\n[nearly · weekly · w1]"
