@@ -3,15 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.tickets import Lease, Ticket
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, micros, row_of, ticket_in
 
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
 _TICKET = (
@@ -73,13 +70,13 @@ def for_cycle(
             "(SELECT ticket FROM reservations WHERE open = 1 AND window IN (SELECT value FROM json_each(?)))",
             (json.dumps(list(ended)),),
         )
-    return {row[0]: _ticket(row) for row in rows}
+    return {row[0]: ticket_in(row) for row in rows}
 
 
 def waiting(tx: Transaction) -> list[Ticket]:
     """Every ticket that waits, by id."""
     return [
-        _ticket(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'waiting' ORDER BY t.id")
+        ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'waiting' ORDER BY t.id")
     ]
 
 
@@ -90,7 +87,7 @@ def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
         + "WHERE t.state != 'closed' AND t.run != '' AND t.run IN (SELECT value FROM json_each(?)) ORDER BY t.id",
         (json.dumps(sorted(runs)),),
     )
-    return [_ticket(row) for row in rows]
+    return [ticket_in(row) for row in rows]
 
 
 def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
@@ -105,7 +102,7 @@ def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, li
     )
     found: dict[str, list[Ticket]] = {}
     for row in rows:
-        ticket = _ticket(row)
+        ticket = ticket_in(row)
         if ticket.lease:
             found.setdefault(ticket.lease.session, []).append(ticket)
     return found
@@ -113,7 +110,7 @@ def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, li
 
 def open_tickets(tx: Transaction) -> list[Ticket]:
     """Every ticket that is not closed, by id."""
-    return [_ticket(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' ORDER BY t.id")]
+    return [ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' ORDER BY t.id")]
 
 
 def running_counts(tx: Transaction) -> dict[Labels, int]:
@@ -143,19 +140,19 @@ def next_ends(tx: Transaction, usual: timedelta) -> dict[Labels, datetime]:
 def lease_of(tx: Transaction, ticket: int, fence: int) -> Lease | None:
     """A ticket's lease by its fence, current or past."""
     row = tx.row(f"SELECT {_LEASE} FROM leases WHERE ticket = ? AND fence = ?", (ticket, fence))
-    return _lease(row) if row else None
+    return lease_in(row) if row else None
 
 
 def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[int, Lease]], *, new: int) -> None:
     """Write changed tickets with their leases, and past leases that reported once more; from ``new`` on ids are new."""
     changed = list(changed)
-    tx.many(_INSERT, [_row(ticket) for ticket in changed if ticket.id >= new])
+    tx.many(_INSERT, [row_of(ticket) for ticket in changed if ticket.id >= new])
     tx.many(
         _UPDATE,
-        [(*_changing(t), to_micros(t.waiting_since), _micros(t.wait_until), t.id) for t in changed if t.id < new],
+        [(*changing(t), to_micros(t.waiting_since), micros(t.wait_until), t.id) for t in changed if t.id < new],
     )
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
-    tx.many(_PUT_LEASE, [_lease_row(ticket, lease) for ticket, lease in leases])
+    tx.many(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
 
 
 def sequence(tx: Transaction, name: str) -> int:
@@ -196,108 +193,3 @@ def forget_closed(tx: Transaction, before: datetime) -> int:
     tx.execute(f"DELETE FROM reservations WHERE ticket IN ({old})", (mark,))
     tx.execute(f"DELETE FROM leases WHERE ticket IN ({old})", (mark,))
     return tx.execute("DELETE FROM tickets WHERE state = 'closed' AND closed_at < ?", (mark,))
-
-
-def _row(t: Ticket) -> tuple[Any, ...]:
-    state, session, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held = _changing(t)
-    return (
-        t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), _dump_estimate(t.estimate),
-        to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
-        _micros(t.deadline), _micros(t.wait_until), offers, offer_until, fence, outcome, reason, closed_at,
-        was_deferred, held,
-    )  # fmt: skip
-
-
-def _changing(t: Ticket) -> tuple[Any, ...]:
-    fence = t.lease.fence if t.lease else None
-    outcome = t.outcome.value if t.outcome else None
-    return (
-        t.state.value, t.session, t.offers, _micros(t.offer_until), fence, outcome, t.reason.value,
-        _micros(t.closed_at), int(t.was_deferred), int(t.held),
-    )  # fmt: skip
-
-
-def _ticket(row: Sequence[Any]) -> Ticket:
-    return Ticket(
-        id=row[0],
-        key=row[1],
-        body=row[2],
-        state=State(row[3]),
-        priority=Priority(row[4]),
-        labels=Labels(*json.loads(row[5])),
-        estimate=_load_estimate(row[6]),
-        created_at=from_micros(row[7]),
-        waiting_since=from_micros(row[8]),
-        ttl=row[9] * MICROSECOND,
-        run=row[10],
-        session=row[11],
-        flags=tuple(json.loads(row[12])),
-        deadline=_instant(row[13]),
-        wait_until=_instant(row[14]),
-        offers=row[15],
-        offer_until=_instant(row[16]),
-        outcome=Outcome(row[18]) if row[18] else None,
-        reason=Reason(row[19]),
-        closed_at=_instant(row[20]),
-        was_deferred=bool(row[21]),
-        held=bool(row[22]),
-        lease=_lease(row[23:]) if row[23] is not None else None,
-    )
-
-
-def _lease_row(ticket: int, lease: Lease) -> tuple[Any, ...]:
-    checkpoints = _dump([[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints])
-    return (
-        lease.fence, ticket, to_micros(lease.granted_at), to_micros(lease.expires_at), lease.ttl // MICROSECOND,
-        lease.session, _dump(_dump_usage(lease.reported)), checkpoints, _micros(lease.ended_at),
-    )  # fmt: skip
-
-
-def _lease(row: Sequence[Any]) -> Lease:
-    return Lease(
-        fence=row[0],
-        granted_at=from_micros(row[2]),
-        expires_at=from_micros(row[3]),
-        ttl=timedelta(microseconds=row[4]),
-        session=row[5],
-        reported=_load_usage(json.loads(row[6])),
-        checkpoints=tuple(Checkpoint(from_micros(at), _load_usage(usage)) for at, usage in json.loads(row[7])),
-        ended_at=_instant(row[8]),
-    )
-
-
-def _dump(items: Sequence[Any]) -> str:
-    return json.dumps(items) if items else "[]"  # most tickets have none, and each would be written with every change
-
-
-@lru_cache(4096)
-def _dump_labels(labels: Labels) -> str:
-    return json.dumps(labels)
-
-
-def _dump_usage(usage: ModelUsage) -> list[list[Any]]:
-    return [[model, list(part)] for model, part in usage]
-
-
-def _load_usage(raw: list[list[Any]]) -> ModelUsage:
-    return tuple((model, Usage(*part)) for model, part in raw)
-
-
-def _dump_estimate(e: Estimate) -> str:
-    seconds = e.duration.total_seconds() if e.duration else None
-    known = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
-    return json.dumps(known)
-
-
-def _load_estimate(text: str) -> Estimate:
-    median, reserve, source, declared, confidence, estimated_cost, seconds, *rest = json.loads(text)
-    duration = None if seconds is None else timedelta(seconds=seconds)
-    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *rest)
-
-
-def _micros(at: datetime | None) -> int | None:
-    return None if at is None else to_micros(at)
-
-
-def _instant(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
