@@ -229,8 +229,7 @@ class Service:
 
         found: tuple[Crowds, Line, list[Ticket], dict[str, int]] = self.writer.do(look).result()
         crowds, line, waiting, running = found
-        if line.is_long:
-            now = self.store.clock()
+        if line.wants_places(now := self.store.clock()):
             line.know_places(order(waiting, running, self.terms.policy, now=now), at=now)
         return crowds
 

@@ -24,6 +24,8 @@ from quota_scheduler.core.tickets import Ticket
 Bind = Callable[[Labels], tuple[Binding, ...]]
 SHORT = 200
 """A line up to this long is put in order for every answer."""
+PLACES_KEPT = timedelta(seconds=10)
+"""Places in a longer line are at most about so old."""
 UNBOUND = ""
 """Stands for a limit where none binds a ticket: it starts at once, so every pass looks at it."""
 GroupKey = tuple[tuple[str, ...], int, str, str]
@@ -191,6 +193,10 @@ class Line:
     def is_long(self) -> bool:
         """Whether putting it in order takes longer than an answer should: somebody else does that, now and then."""
         return len(self) > SHORT
+
+    def wants_places(self, now: datetime) -> bool:
+        """Whether somebody should put it in order again: it is long, and its places are old."""
+        return self.is_long and (self._places is None or now - self._places[0] >= PLACES_KEPT)
 
     def know_places(self, ordered: Iterable[Ticket], *, at: datetime) -> None:
         """Take the order of the whole line as it was at an instant; from any thread."""

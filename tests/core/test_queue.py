@@ -249,6 +249,21 @@ def test_what_starts_later_on_the_ramp_keeps_its_room():
     assert found == [[1], [1, 2, 3], [1, 2, 3]]
 
 
+@pytest.mark.parametrize(
+    ("count", "seconds", "wanted"),
+    [
+        pytest.param(200, 60, False, id="a short line is put in order for every answer"),
+        pytest.param(201, 9, False, id="places of a long one are kept for a while"),
+        pytest.param(201, 10, True, id="and then wanted anew"),
+    ],
+)
+def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
+    line = Line([waiting(number) for number in range(1, count + 1)], a_board(a_limit()).bindings, share_label="team")
+    line.know_places(line, at=MONDAY)
+    assert line.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
+    assert line.place(7, {}, POLICY, now=MONDAY) == 7
+
+
 def test_the_line_counts_what_waits():
     board = a_board(a_limit(), a_limit(id="team", per="team"))
     line = Line(
