@@ -12,9 +12,9 @@ from tests.system.service_process import HttpReceiver, Place, ServiceProcess, fr
 
 WORK_SECONDS = 20
 """Long enough for every figure to have moved, and for a rate over ten seconds to have its samples."""
-MAY_BE_EMPTY = {("quota-limit", "Running leases B")}
-"""The one query that may find nothing: how many leases may run is known of limits on leases alone, and the one that is
-closest to running out is another."""
+MAY_BE_EMPTY = {("quota-limit", "Running leases B"), ("quota-service", "Failed and skipped runs, last hour B")}
+"""Queries that may find nothing: how many leases may run is known of limits on leases alone, and the one that is
+closest to running out is another; and a service that keeps up skips no run."""
 
 
 def problems(prometheus: PrometheusProcess, uid: str) -> list[str]:
