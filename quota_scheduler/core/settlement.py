@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Board
+from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.counting import Change
+from quota_scheduler.core.rooms import need
 from quota_scheduler.core.tickets import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket
-from quota_scheduler.core.usage import Usage, UsageEvent, relabelled
+from quota_scheduler.core.usage import Usage, UsageEvent, relabelled, total
 
 AFTERWARDS = timedelta(minutes=2)
 """A transcript's last lines may carry an instant this much after the lease's end."""
@@ -64,6 +65,21 @@ def attribute(ticket: Ticket, changes: Iterable[Change], board: Board) -> None:
                     moved += sign * tally.limit.charge(event.usage)
         if moved:
             board.update(held, ledgered=max(0, held.ledgered + moved))
+
+
+def hold_anew(ticket: Ticket, binding: Binding, events: Iterable[UsageEvent], board: Board) -> None:
+    """Hold the place of what runs or is offered in a window that is new to it.
+
+    What it has used there already is a part of that: as its lease reported, and as ``events`` of its session tell.
+    """
+    held = board.reserve(ticket.id, binding, need(ticket, binding), running=ticket.state is State.RUNNING)
+    window, lease, charge = board.tally_of(held).window, ticket.lease, binding.limit.charge
+    if ticket.state is not State.RUNNING or lease is None:
+        return
+    earlier = [c for c in lease.checkpoints if window is not None and c.at <= window.starts_at]
+    held.before = charge(total(usage for _, usage in earlier[-1].reported)) if earlier else 0
+    own = [e for e in events if is_of(e, lease) and (window is None or window.contains(e.at))]
+    board.update(held, ledgered=sum(charge(e.usage) for e in own), reported=max(0, charge(lease.usage) - held.before))
 
 
 def is_of(event: UsageEvent, lease: Lease) -> bool:

@@ -8,12 +8,9 @@ limits that hold from now on
 
 from collections.abc import Collection, Sequence
 
-from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.rooms import need
-from quota_scheduler.core.settlement import is_of
+from quota_scheduler.core.settlement import hold_anew
 from quota_scheduler.core.tickets import State, Ticket
-from quota_scheduler.core.usage import total
 from quota_scheduler.store import Transaction, ledger, tickets, windows
 
 
@@ -34,19 +31,6 @@ def _hold(tx: Transaction, limits: Sequence[Limit], new: Collection[str], open_t
     for ticket in open_tickets:
         for binding in board.bindings(ticket.labels):
             if binding.limit.id in new:
-                _hold_in(tx, board, binding, ticket)
+                session = ticket.lease.session if ticket.lease else ""
+                hold_anew(ticket, binding, ledger.by_session(tx, session) if session else [], board)
     windows.save(tx, board)
-
-
-def _hold_in(tx: Transaction, board: Board, binding: Binding, ticket: Ticket) -> None:
-    """Reserve what a ticket needs of a limit; what it has used in the window already is a part of that."""
-    running = ticket.state is State.RUNNING
-    held = board.reserve(ticket.id, binding, need(ticket, binding), running=running)
-    window, lease, charge = board.tally_of(held).window, ticket.lease, binding.limit.charge
-    if not running or lease is None:
-        return
-    earlier = [c for c in lease.checkpoints if window is not None and c.at <= window.starts_at]
-    held.before = charge(total(usage for _, usage in earlier[-1].reported)) if earlier else 0
-    events = ledger.by_session(tx, lease.session) if lease.session else []
-    own = [e for e in events if is_of(e, lease) and (window is None or window.contains(e.at))]
-    board.update(held, ledgered=sum(charge(e.usage) for e in own), reported=max(0, charge(lease.usage) - held.before))
