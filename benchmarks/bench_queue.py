@@ -25,7 +25,8 @@ from pathlib import Path
 from quota_scheduler.core.board import Board, Tally
 from quota_scheduler.core.cycle import run
 from quota_scheduler.core.labels import Labels, match_of
-from quota_scheduler.core.limits import Holdback, Limit
+from quota_scheduler.core.limits.limit import Holdback, Limit
+from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
 from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue import QueuePolicy
@@ -34,7 +35,6 @@ from quota_scheduler.core.snapshot import Decided, Snapshot
 from quota_scheduler.core.tickets import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.core.windows import Calendar, Every, Unwindowed, window_at
 
 NOW = datetime(2026, 11, 16, 9, tzinfo=UTC)
 CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)

@@ -19,7 +19,7 @@ from quota_scheduler.core.alert_values import AlertRule
 from quota_scheduler.core.crowd import Crowds, crowds_in
 from quota_scheduler.core.experience import Learned
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.line import Line
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.queue import QueuePolicy, order

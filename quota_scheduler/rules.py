@@ -14,8 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from quota_scheduler.core.alert_text import WORDS, placeholders
 from quota_scheduler.core.alert_values import AlertRule, Op, Severity
+from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import MICRO, Unit, parse_amount
-from quota_scheduler.core.windows import parse_span
 from quota_scheduler.errors import ConfigError
 from quota_scheduler.shipped import data_dir
 

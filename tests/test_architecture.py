@@ -103,6 +103,37 @@ def test_the_core_touches_nothing_outside_itself(path):
     assert outside + clocks + effects == []
 
 
+CORE_ROOMS = "limits tickets efficiency ledger forecast admission queue cycle readings alerts".split()
+"""The packages of the core from the ground up: each may import the shared files and what stands before it."""
+
+
+def core_room(name: str) -> str:
+    """The package of the core that a dotted name lies in; empty for its shared files and for everything else."""
+    parts = f"{name}...".split(".")
+    return parts[2] if parts[1] == "core" and (ROOT / "core" / parts[2]).is_dir() else ""
+
+
+@pytest.mark.parametrize("room", sorted(path.name for path in (ROOT / "core").iterdir() if list(path.glob("*.py"))))
+def test_the_core_reads_upwards(room):
+    allowed = {"", *CORE_ROOMS[: CORE_ROOMS.index(room) + 1]}
+    below = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in files(f"core/{room}")
+        for line, name in imports(path)
+        if core_room(name) not in allowed
+    ]
+    assert below == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "core").glob("*.py")), ids=lambda path: path.stem)
+def test_the_shared_files_of_the_core_know_no_package(path):
+    if path.stem in SHARED:
+        assert [name for _, name in imports(path) if core_room(name)] == []
+
+
+SHARED = {"instants", "units", "priority", "labels", "usage", "pricing"}
+"""The words everybody uses: six files below the packages of the core."""
+
 ROOMS = [
     pytest.param("errors", "", "", id="errors imports nothing"),
     pytest.param("shipped", "errors", "", id="shipped finds the data folders"),

@@ -29,10 +29,10 @@ TRAPS = [
     # limits and resets
     ("a reset clears every copy and keeps what is spent meanwhile", QUEUE, "what_was_used_before_a_reset_stays_there"),
     ("a reset keeps what leases hold", QUEUE, "a_reset_carries_the_unspent_part_of_every_lease"),
-    ("zones, clock changes, month ends, leap days", "core/test_windows.py", "calendar_windows"),
-    ("a day that a country skipped", "core/test_windows.py", "a_day_that_a_country_skipped_is_no_window"),
+    ("zones, clock changes, month ends, leap days", "core/limits/test_schedule.py", "calendar_windows"),
+    ("a day that a country skipped", "core/limits/test_schedule.py", "a_day_that_a_country_skipped_is_no_window"),
     ("a time without a zone", "core/test_usage.py", "an_event_without_a_zone_is_refused"),
-    ("windows that jitter or overlap", "core/test_windows.py", "sessions_cover_every_use_once_and_never_overlap"),
+    ("windows that jitter or overlap", "core/limits/test_schedule.py", "sessions_cover_every_use_once_and_never_overlap"),
     ("several exhausted windows: the last one counts", CYCLE, "a_verdict_names_every_limit_that_holds_and_the_last_of_their_resets"),
     ("a short reset wakes whom a long window holds", QUEUE, "a_short_windows_reset_wakes_nobody_whom_a_longer_one_holds"),
     ("one full scope leaves the others usable", CYCLE, "each_instance_has_an_amount_of_its_own"),

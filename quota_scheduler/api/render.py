@@ -12,7 +12,7 @@ from quota_scheduler.api.problems import Problem
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject, Verdict
 from quota_scheduler.core.efficiency import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.requests import Answer, Answered, Refusal, Refused
 from quota_scheduler.core.text import explain
 from quota_scheduler.core.tickets import State, Ticket

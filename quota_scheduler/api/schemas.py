@@ -20,11 +20,11 @@ from pydantic import (
 from quota_scheduler.core.estimate import SPLIT_WORDS, Description, declared, split
 from quota_scheduler.core.experience import Learned
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
+from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets import Estimate, ModelUsage, Outcome, Ticket
 from quota_scheduler.core.units import MICRO, parse_amount
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.core.windows import parse_span
 
 LARGEST = 10**12
 """Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""

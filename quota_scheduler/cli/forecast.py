@@ -7,8 +7,8 @@ import click
 from quota_scheduler.cli import reach
 from quota_scheduler.cli.status import state_of, written
 from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import local_time
 from quota_scheduler.errors import QuotaSchedulerError
 
 

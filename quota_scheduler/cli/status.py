@@ -7,8 +7,8 @@ import click
 from quota_scheduler.cli import reach
 from quota_scheduler.config import Config
 from quota_scheduler.core.instants import iso, parse_instant
+from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount
-from quota_scheduler.core.windows import local_time
 
 
 @click.command("status")

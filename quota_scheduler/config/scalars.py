@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
+from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import Unit, parse_amount
-from quota_scheduler.core.windows import parse_span
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Parse = Callable[[str], object]

@@ -11,7 +11,7 @@ from functools import partial
 from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.nodes import Scalar
 from quota_scheduler.config.scalars import not_among, one_of, span
-from quota_scheduler.core.windows import (
+from quota_scheduler.core.limits.schedule import (
     Calendar,
     Every,
     PerRun,

@@ -31,12 +31,12 @@ from quota_scheduler.config.scalars import (
     yes_or_no,
 )
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
-from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.marks import Marks
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import check_zone
+from quota_scheduler.core.limits.thresholds import Marks
 from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import check_zone
 
 FACTS = ("cwd", "model", "branch")
 """What a transcript says about itself, and label rules can look at."""

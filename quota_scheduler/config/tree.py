@@ -11,8 +11,8 @@ from pathlib import Path
 
 from quota_scheduler.core.alert_values import Matchers, Severity
 from quota_scheduler.core.labels import LabelRule
-from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.marks import Marks
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.thresholds import Marks
 from quota_scheduler.core.pricing import OwnPrice
 
 

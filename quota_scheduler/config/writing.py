@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from quota_scheduler.config.tree import ClaudeCode, Config
 from quota_scheduler.core.labels import LabelRule
-from quota_scheduler.core.limits import Holdback, Limit, Policy
+from quota_scheduler.core.limits.limit import Holdback, Limit, Policy
+from quota_scheduler.core.limits.schedule import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
 from quota_scheduler.core.units import in_units
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
-from quota_scheduler.core.windows import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
 
 SECRET = "***"
 HASH_DIGITS = 16

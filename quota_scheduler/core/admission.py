@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Tally
-from quota_scheduler.core.limits import Mode, Policy
+from quota_scheduler.core.limits.limit import Mode, Policy
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.tickets import Reason, Ticket

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.alert_values import AlertRule, AlertState, Cause, Facts, Kind
 from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount, format_number
-from quota_scheduler.core.windows import local_time
 
 LONGEST = 900
 """Longest text in characters: Teams cuts at 1000, PagerDuty at 1024 (both as of November 2026)."""

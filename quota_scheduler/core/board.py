@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.tickets import Reservation
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.core.windows import Session, Window, window_at
 
 
 @dataclass(slots=True)

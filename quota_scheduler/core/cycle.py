@@ -16,7 +16,7 @@ from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Ve
 from quota_scheduler.core.answers import answer, preview
 from quota_scheduler.core.board import Binding, Tally
 from quota_scheduler.core.leases import hear
-from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import (
     Answered,

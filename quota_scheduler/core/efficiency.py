@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from statistics import median
 
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.readings import CacheReading
 from quota_scheduler.core.usage import Usage, total
 

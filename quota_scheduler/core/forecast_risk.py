@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 
 DAY = timedelta(days=1)
 SPIKE_DAYS = 14

@@ -17,7 +17,7 @@ from typing import Any
 
 from quota_scheduler.core.forecast_risk import Risk, risk_band
 from quota_scheduler.core.forecast_shape import Knot, probability, spread
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 
 SUFFICIENT_DAYS = 7.0
 """A risk and a confidence are named from so many observed days on."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from quota_scheduler.core.board import Binding
 from quota_scheduler.core.counting import Change
-from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.requests import Refusal, Refused, Release, Renew
 from quota_scheduler.core.settlement import adopted, attribute, merged, own_events, report
 from quota_scheduler.core.snapshot import Work

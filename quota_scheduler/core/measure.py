@@ -14,8 +14,9 @@ from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
 from quota_scheduler.core.histories import Histories, Pairs
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import Level, LevelFacts, LevelState
-from quota_scheduler.core.limits import Limit, Mode
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.limit import Limit, Mode
+from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook, demand_knots
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.quality import QualityReading
@@ -23,7 +24,6 @@ from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, 
 from quota_scheduler.core.rooms import Room, in_pool
 from quota_scheduler.core.tickets import Reason
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import Calendar, Every, PerRun, Session, span_text
 
 HOUR = timedelta(hours=1)
 SPIKE_USAGE = 0.85

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.windows import Window
 
 QUANTILES: Mapping[Priority, tuple[float, float, float]] = {
     Priority.HIGH: (0.7, 0.55, 336.0),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quota_scheduler.core.admission import Defer, Reject, Verdict
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.rooms import Room, need
 from quota_scheduler.core.tickets import Reason, Ticket
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.core.windows import local_time
 
 NOTE_FROM = 0.8
 """Share of the run cap from which a passing estimate is worth a note (design, section 4)."""

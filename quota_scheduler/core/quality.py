@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Binding, Board
-from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets import Outcome, Reason, State, Ticket
 from quota_scheduler.core.units import Unit

@@ -15,13 +15,13 @@ from typing import Protocol
 
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
-from quota_scheduler.core.limits import Limit, Mode
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.limit import Limit, Mode
+from quota_scheduler.core.limits.schedule import Session, Window, window_at
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets import Estimate, Ticket
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import Session, Window, window_at
 
 Shadow = tuple[int, tuple[tuple[Binding, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""

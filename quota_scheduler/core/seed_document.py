@@ -12,10 +12,10 @@ from typing import Any
 
 from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.instants import iso
+from quota_scheduler.core.limits.schedule import local_date, local_time
 from quota_scheduler.core.published import explained, track_document
 from quota_scheduler.core.readings import LimitReading
 from quota_scheduler.core.units import format_amount, in_units
-from quota_scheduler.core.windows import local_date, local_time
 
 DAY = timedelta(days=1)
 STEADY = 0.1

@@ -8,9 +8,9 @@ from quota_scheduler.core.admission import Verdict
 from quota_scheduler.core.board import Board, Tally
 from quota_scheduler.core.counting import Change, Identity, count_once
 from quota_scheduler.core.explain import Reprice
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.line import GroupKey, Line
-from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.rooms import Rooms, Shadow

@@ -15,8 +15,8 @@ from typing import Any
 
 from quota_scheduler.core.calibration import REMAINING, Calibration, observe
 from quota_scheduler.core.forecast import Buckets, Forecast, project
+from quota_scheduler.core.limits.schedule import Calendar, Schedule, Session, Window
 from quota_scheduler.core.readings import HorizonReading, TrackReading
-from quota_scheduler.core.windows import Calendar, Schedule, Session, Window
 
 PARTS = (100, 250, 500, 750, 900)
 """Parts of a window, per mille, at which a forecast is kept to be judged: one for each horizon of the calibration."""

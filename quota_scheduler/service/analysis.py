@@ -9,7 +9,7 @@ from quota_scheduler.core.effect import flag_readings
 from quota_scheduler.core.efficiency import DayUsage, RunSummary, cache_hit_rate, cache_readings
 from quota_scheduler.core.histories import Book, Hour
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings import CacheReading, FlagReading, RunReading, Spending
 from quota_scheduler.core.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.units import Unit

@@ -15,9 +15,9 @@ from quota_scheduler.core import cycle as core
 from quota_scheduler.core.admission import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.board import Board
 from quota_scheduler.core.explain import Reprice
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.line import GroupKey, Line
-from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Board
 from quota_scheduler.core.instants import from_micros, iso, to_micros
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.units import format_amount
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Transaction, engine, ledger, windows

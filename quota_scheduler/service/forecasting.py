@@ -15,12 +15,12 @@ from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.forecast import Buckets, Forecast, project_many
 from quota_scheduler.core.forecast_baselines import seed
 from quota_scheduler.core.histories import Book, Histories
-from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook, demand_span
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.track import Track
-from quota_scheduler.core.windows import Window
 from quota_scheduler.service.judging import Judging
 from quota_scheduler.store import Transaction, counters, ledger
 from quota_scheduler.store import forecasts as store

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.batch import Batch, FileState
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings import SourceReading
 from quota_scheduler.service.pricing import Pricer, priced_events
 from quota_scheduler.service.recompute import FIRST_PASS

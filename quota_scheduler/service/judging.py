@@ -15,10 +15,10 @@ from datetime import datetime
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.histories import Book
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.core.readings import TrackReading
 from quota_scheduler.core.track import Prediction, Track, closed_windows, part_reached, replay
-from quota_scheduler.core.windows import Calendar
 from quota_scheduler.store import Transaction, counters, forecasts, windows
 
 SEEDED_PER_TICK = 8

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.changes import LimitChange, changed, effective
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.changes import LimitChange, changed, effective
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.service.redefine import redefine
 from quota_scheduler.store import Transaction, changes, counters
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.quality import NOTHING, ClosedWindow, QualityReading, could_have_used, pool
 from quota_scheduler.core.units import Unit

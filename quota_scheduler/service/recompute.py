@@ -25,8 +25,8 @@ from quota_scheduler.core.histories import Book
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import LevelState
 from quota_scheduler.core.level import step as level_step
-from quota_scheduler.core.limits import Limit
-from quota_scheduler.core.marks import DEFAULT, Marks
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.published import as_told, level_state, limit_document, outlook_document

@@ -14,10 +14,10 @@ import numpy as np
 
 from quota_scheduler.core.forecast import Buckets, Forecast, project_many
 from quota_scheduler.core.histories import Histories
+from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.measure import outlook
 from quota_scheduler.core.outlook import Outlook, demand_span
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.windows import Window
 from quota_scheduler.simulate.desk import Desk
 from quota_scheduler.simulate.windows import Meter
 from quota_scheduler.simulate.world import HOUR, LONGEST, Run, World

@@ -12,12 +12,12 @@ from datetime import timedelta
 
 from quota_scheduler.core.admission import admits
 from quota_scheduler.core.board import Binding, Tally
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.rooms import Room
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import Calendar, Every, Session, Window
 from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
 from quota_scheduler.simulate.desk import Desk
 from quota_scheduler.simulate.jobs import Job

@@ -2,8 +2,8 @@
 
 import json
 
-from quota_scheduler.core.changes import LimitChange
 from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.store import Transaction
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject, admits, decide, occupy
 from quota_scheduler.core.board import Binding, Tally
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits import Holdback, Mode, Policy
+from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
+from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.rooms import Room, Rooms, need
 from quota_scheduler.core.tickets import Estimate, Reason
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import Window
 from tests.builders import (
     DAY,
     HOUR,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quota_scheduler.core.board import Binding, Tally
-from quota_scheduler.core.windows import Window
+from quota_scheduler.core.limits.schedule import Window
 from tests.builders import (
     DAY,
     HOUR,

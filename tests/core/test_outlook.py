@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.outlook import Outlook, demand_knots, demand_span, quantile_for
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.windows import Window
 from tests.builders import DAY, HOUR, MICRO, MINUTE, MONDAY
 
 KNOTS = (50.0, 60.0, 70.0, 80.0, 90.0, 95.0)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from quota_scheduler.core.board import Tally
 from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue import QueuePolicy, order, rank
 from quota_scheduler.core.ramp import Ramps
 from quota_scheduler.core.rooms import Rooms
 from quota_scheduler.core.wake import SLICE, START, wake
-from quota_scheduler.core.windows import Window
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_board, a_concurrency_limit, a_limit, a_ticket
 
 PEOPLE, HIGH, NORMAL, LOW = Priority

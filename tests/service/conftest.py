@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from tests.service.world import World
 
 

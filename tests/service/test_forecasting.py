@@ -13,7 +13,7 @@ from quota_scheduler.core.forecast import Buckets
 from quota_scheduler.core.histories import Book
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Submit, Withdraw
 from quota_scheduler.core.track import PARTS, Track

@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 from quota_scheduler.core.admission import Admit
 from quota_scheduler.core.board import Tally
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits import Holdback, Mode
+from quota_scheduler.core.limits.limit import Holdback, Mode
+from quota_scheduler.core.limits.schedule import window_at
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.tickets import State
-from quota_scheduler.core.windows import window_at
 from quota_scheduler.service.record import rebuild_sessions
 from quota_scheduler.store import windows
 from quota_scheduler.store.tickets import open_tickets

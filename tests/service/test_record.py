@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage

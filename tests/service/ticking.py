@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings import LimitReading, Readings
 from quota_scheduler.core.requests import Answered, Request
 from quota_scheduler.core.usage import UsageEvent

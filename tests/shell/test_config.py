@@ -12,7 +12,7 @@ import yaml
 
 from quota_scheduler.config import ApiToken, Config, Listen, Receiver, Role, default_config, load, starter_yaml
 from quota_scheduler.core.labels import LabelRule
-from quota_scheduler.core.limits import Mode
+from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.errors import ConfigError, StoreError

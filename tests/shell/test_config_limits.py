@@ -7,9 +7,9 @@ import pytest
 
 from quota_scheduler.config import Config, load
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits import Holdback, Limit, Mode, Policy
+from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy
+from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.windows import Calendar, Every, PerRun, Session, Unwindowed
 from quota_scheduler.errors import ConfigError
 
 HOME = {"HOME": "/home/ann"}

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.core.labels import Labels, match_of
-from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Calendar, Every, Session
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refusal, Refused, Submit
 from quota_scheduler.core.tickets import Estimate, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.core.windows import Calendar, Every, Session
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.record import record_usage

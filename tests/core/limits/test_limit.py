@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits import Holdback, Mode
+from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from tests.builders import (

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from quota_scheduler.core.labels import Labels, Match, matches
+from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
 from quota_scheduler.core.units import Unit, parse_amount
 from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage
-from quota_scheduler.core.windows import PerRun, Schedule, Unwindowed, Window
 
 NO_VALUE = "none"
 """Instance of a ``per`` limit for what carries no value of that label."""

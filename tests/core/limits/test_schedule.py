@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.windows import (
+from quota_scheduler.core.limits.schedule import (
     Calendar,
     Every,
     PerRun,

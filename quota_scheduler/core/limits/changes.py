@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.limits import Holdback, Limit, Mode, Policy, parse_holdback
+from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback
 from quota_scheduler.core.units import format_amount, parse_amount
 
 FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
