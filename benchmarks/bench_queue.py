@@ -32,7 +32,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Submit
 from quota_scheduler.core.snapshot import Decided, Snapshot
-from quota_scheduler.core.tickets import Estimate, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 

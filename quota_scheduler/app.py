@@ -17,14 +17,14 @@ from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alert_values import AlertRule
 from quota_scheduler.core.crowd import Crowds, crowds_in
-from quota_scheduler.core.experience import Learned
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.line import Line
 from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.readings import Readings, SourceReading
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.run_history import Learned
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics

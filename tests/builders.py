@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.board import Board, Tally
-from quota_scheduler.core.estimate import declared
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed, Window
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Lease, ModelUsage, State, Ticket
+from quota_scheduler.core.tickets.estimate import declared
+from quota_scheduler.core.tickets.ticket import Lease, ModelUsage, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage, UsageEvent
 

@@ -15,7 +15,7 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.requests import Answer, Answered, Refusal, Refused
 from quota_scheduler.core.text import explain
-from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import in_units
 
 REFUSED = {

@@ -17,12 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from quota_scheduler.core.estimate import SPLIT_WORDS, Description, declared, split
-from quota_scheduler.core.experience import Learned
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Estimate, ModelUsage, Outcome, Ticket
+from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared, split
+from quota_scheduler.core.tickets.run_history import Learned
+from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
 from quota_scheduler.core.units import MICRO, parse_amount
 from quota_scheduler.core.usage import Usage, UsageEvent
 

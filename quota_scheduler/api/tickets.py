@@ -14,7 +14,7 @@ from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.requests import Answer, Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
-from quota_scheduler.core.tickets import State
+from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.service.pricing import priced_report, priced_ticket
 
 TICKET: TypeAdapter[TicketBody] = TypeAdapter(TicketBody)

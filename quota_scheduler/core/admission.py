@@ -17,7 +17,7 @@ from quota_scheduler.core.board import Tally
 from quota_scheduler.core.limits.limit import Mode, Policy
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.rooms import Room, Rooms
-from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.tickets.ticket import Reason, Ticket
 from quota_scheduler.core.units import Unit
 
 RETRY = timedelta(seconds=60)

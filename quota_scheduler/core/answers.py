@@ -10,7 +10,7 @@ from quota_scheduler.core.preflight import checks
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Answered
 from quota_scheduler.core.snapshot import Work
-from quota_scheduler.core.tickets import Outcome, State, Ticket
+from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
-from quota_scheduler.core.tickets import Reservation
+from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.core.usage import UsageEvent
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from quota_scheduler.core.line import Bind, Line
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from quota_scheduler.core.requests import (
 from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.settlement import at_reset
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
-from quota_scheduler.core.tickets import REOPENING, Lease, Outcome, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.core.wake import SLICE, START, next_start, wake
 

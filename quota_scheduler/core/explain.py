@@ -10,8 +10,8 @@ from typing import Any
 
 from quota_scheduler.core.admission import Defer, Verdict, decide
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.rooms import Room, Rooms, need
-from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.rooms import Room, Rooms
+from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
 from quota_scheduler.core.units import Unit
 
 STEPS = 24
@@ -55,7 +55,7 @@ def _room_start(
     ticket: Ticket, room: Room, reason: Reason, now: datetime, busy_until: Mapping[str, datetime]
 ) -> ExpectedStart:
     ends_at = room.ends_at(now) or now + timedelta(hours=1)
-    amount, ceiling = need(ticket, room.binding), room.ceiling(ticket.priority, now)
+    amount, ceiling = need(ticket, room.binding.limit), room.ceiling(ticket.priority, now)
     if reason is Reason.PACED:
         expected = _paced_until(room, amount, ticket.priority, ceiling, now, ends_at)
         return ExpectedStart(now + (expected - now) / 2, expected, ends_at)
@@ -117,7 +117,7 @@ def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
             continue
         rest = room.waiting_above(ticket.priority) + room.demand_above(ticket.priority, now)
         free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority) - rest
-        share = min(share, free / max(1, need(ticket, room.binding)))
+        share = min(share, free / max(1, need(ticket, room.binding.limit)))
     if share <= 0:
         return 0
     smaller = ticket._replace(estimate=ticket.estimate._replace(reserve=usage.scaled(int(share * 10**6), 10**6)))

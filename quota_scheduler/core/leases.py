@@ -8,7 +8,7 @@ from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.requests import Refusal, Refused, Release, Renew
 from quota_scheduler.core.settlement import adopted, attribute, merged, own_events, report
 from quota_scheduler.core.snapshot import Work
-from quota_scheduler.core.tickets import Lease, State, Ticket
+from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 

@@ -18,8 +18,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.ramp import Ramps
-from quota_scheduler.core.rooms import need
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.ticket import Ticket, need
 
 Bind = Callable[[Labels], tuple[Binding, ...]]
 SHORT = 200
@@ -69,7 +68,7 @@ class Group:
 
     def tighten(self) -> None:
         """Make the lower bound exact."""
-        self.least = [min(need(ticket, binding) for ticket in self.tickets) for binding in self.bindings]
+        self.least = [min(need(ticket, binding.limit) for ticket in self.tickets) for binding in self.bindings]
 
 
 class Line:
@@ -111,7 +110,7 @@ class Line:
             group = self._groups[key] = Group(bindings, ticket.priority, key[2])
             for name in key[0] or (UNBOUND,):
                 self._by_instance.setdefault(name, set()).add(key)
-        needs = [need(ticket, binding) for binding in bindings]
+        needs = [need(ticket, binding.limit) for binding in bindings]
         group.add(ticket, needs)
         self._tickets[ticket.id], self._standing[ticket.id] = ticket, (key, needs)
         self._count(key, needs, +1)

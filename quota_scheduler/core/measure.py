@@ -22,7 +22,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, TrackReading
 from quota_scheduler.core.rooms import Room, in_pool
-from quota_scheduler.core.tickets import Reason
+from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 
 HOUR = timedelta(hours=1)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from quota_scheduler.core.rooms import Rooms, need
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.rooms import Rooms
+from quota_scheduler.core.tickets.ticket import Ticket, need
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
 
@@ -73,11 +73,11 @@ def plan(tickets: Sequence[Ticket], rooms: Rooms, *, now: datetime) -> Plan:
             for room in found
             if room.enforced
             and room.binding.limit.unit is not Unit.LEASES
-            and taken.get(room.tally.instance, 0) + need(ticket, room.binding) > free[room.tally.instance][1]
+            and taken.get(room.tally.instance, 0) + need(ticket, room.binding.limit) > free[room.tally.instance][1]
         ]
         items.append(PlanItem(ticket.key, ticket.estimate.median, short[0] if short else ""))
         for room in found if not short else ():
-            taken[room.tally.instance] = taken.get(room.tally.instance, 0) + need(ticket, room.binding)
+            taken[room.tally.instance] = taken.get(room.tally.instance, 0) + need(ticket, room.binding.limit)
     return Plan(
         tuple(items),
         total(item.usage for item in items),

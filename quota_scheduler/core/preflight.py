@@ -9,8 +9,8 @@ from datetime import datetime
 from quota_scheduler.core.admission import Defer, Reject, Verdict
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.rooms import Room, need
-from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.rooms import Room
+from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import Usage
 
@@ -54,9 +54,8 @@ def _available(ticket: Ticket, verdict: Verdict, rooms: list[Room], now: datetim
 def _figures(ticket: Ticket, room: Room, now: datetime) -> str:
     unit, tally = room.binding.limit.unit, room.tally
     free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
-    return (
-        f"{tally.instance}: needs {format_amount(need(ticket, room.binding), unit)}, {format_amount(free, unit)} free"
-    )
+    needed = need(ticket, room.binding.limit)
+    return f"{tally.instance}: needs {format_amount(needed, unit)}, {format_amount(free, unit)} free"
 
 
 def _forecast(verdict: Verdict, rooms: list[Room]) -> Check:

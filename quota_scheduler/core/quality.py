@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.tickets import Outcome, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket
 from quota_scheduler.core.units import Unit
 
 WORTH = (8, 4, 2, 1)

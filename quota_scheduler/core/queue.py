@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)

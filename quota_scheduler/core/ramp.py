@@ -12,7 +12,7 @@ import zlib
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Tally
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.ticket import Ticket
 
 
 def jitter(ticket: int) -> float:

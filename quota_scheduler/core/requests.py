@@ -9,7 +9,7 @@ from typing import Any
 from quota_scheduler.core.admission import Verdict
 from quota_scheduler.core.explain import ExpectedStart
 from quota_scheduler.core.preflight import Check
-from quota_scheduler.core.tickets import ModelUsage, Outcome, Ticket
+from quota_scheduler.core.tickets.ticket import ModelUsage, Outcome, Ticket
 
 
 @dataclass(frozen=True, slots=True)

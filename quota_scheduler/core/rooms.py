@@ -20,8 +20,7 @@ from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.tickets import Estimate, Ticket
-from quota_scheduler.core.units import Unit
+from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
 
 Shadow = tuple[int, tuple[tuple[Binding, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""
@@ -127,13 +126,6 @@ class Room:
         return int(amount * (max(timedelta(0), ends_at - now) / duration))
 
 
-def need(ticket: Ticket, binding: Binding) -> int:
-    """What a ticket needs of a limit, in its unit: one lease, or its reserved estimate."""
-    if binding.limit.unit is Unit.LEASES:
-        return 1
-    return binding.limit.charge(ticket.estimate.reserve)
-
-
 class Rooms:
     """Every room that a cycle has looked into."""
 
@@ -172,7 +164,7 @@ class Rooms:
         """The binding limits of a ticket, as it finds them now, with what it needs of each."""
         seen, labels, needs = self._needs.get(ticket.id, NOBODY)
         if seen is not ticket.estimate or labels is not ticket.labels:  # the same ticket may be tried another way
-            needs = [need(ticket, binding) for binding in self.board.bindings(ticket.labels)]
+            needs = [need(ticket, binding.limit) for binding in self.board.bindings(ticket.labels)]
             self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
 

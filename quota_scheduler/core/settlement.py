@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.counting import Change
-from quota_scheduler.core.rooms import need
-from quota_scheduler.core.tickets import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket
+from quota_scheduler.core.tickets.ticket import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket, need
 from quota_scheduler.core.usage import Usage, UsageEvent, relabelled, total
 
 AFTERWARDS = timedelta(minutes=2)
@@ -72,7 +71,7 @@ def hold_anew(ticket: Ticket, binding: Binding, events: Iterable[UsageEvent], bo
 
     What it has used there already is a part of that: as its lease reported, and as ``events`` of its session tell.
     """
-    held = board.reserve(ticket.id, binding, need(ticket, binding), running=ticket.state is State.RUNNING)
+    held = board.reserve(ticket.id, binding, need(ticket, binding.limit), running=ticket.state is State.RUNNING)
     window, lease, charge = board.tally_of(held).window, ticket.lease, binding.limit.charge
     if ticket.state is not State.RUNNING or lease is None:
         return

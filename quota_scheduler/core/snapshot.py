@@ -15,7 +15,7 @@ from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.rooms import Rooms, Shadow
 from quota_scheduler.core.settlement import LEASE_KEY, is_of, lease_prefix, settle
-from quota_scheduler.core.tickets import Lease, Outcome, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 

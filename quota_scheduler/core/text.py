@@ -4,7 +4,7 @@ from datetime import datetime
 
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject, Verdict
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.tickets import Outcome, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket
 
 WHY = {
     Reason.NO_HEADROOM: "{limit} has no room for it",

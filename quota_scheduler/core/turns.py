@@ -6,7 +6,7 @@ from datetime import datetime
 
 from quota_scheduler.core.line import Group, GroupKey, Line
 from quota_scheduler.core.queue import QueuePolicy, rank
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.ticket import Ticket
 
 
 class Order:

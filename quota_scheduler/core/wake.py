@@ -13,7 +13,7 @@ from quota_scheduler.core.admission import Admit, Defer, Verdict, admits, decide
 from quota_scheduler.core.line import Group, GroupKey, Line
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.rooms import Rooms, Shadow
-from quota_scheduler.core.tickets import Reason, Ticket
+from quota_scheduler.core.tickets.ticket import Reason, Ticket
 from quota_scheduler.core.turns import Order
 
 SLICE, START = 60, 3

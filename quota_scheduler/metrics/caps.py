@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from threading import Lock
 
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Outcome, Reason
+from quota_scheduler.core.tickets.ticket import Outcome, Reason
 
 OTHER = "other"
 DECISIONS = ("admit", "defer", "reject")

@@ -7,7 +7,7 @@ from quota_scheduler.core.admission import Admit, Defer, Verdict
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.notification import Delivery, Outcome
-from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.metrics import Metrics
 
 

@@ -23,7 +23,7 @@ from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
 from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.snapshot import Decided, Snapshot, same
-from quota_scheduler.core.tickets import Lease, Outcome, State, Ticket
+from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.budgets import count_passed
 from quota_scheduler.store import Transaction, counters, experience, forecasts, ledger, tickets, windows

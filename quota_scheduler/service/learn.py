@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from quota_scheduler.core.experience import Learned, experience_of
+from quota_scheduler.core.tickets.run_history import Learned, experience_of
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, experience, ledger, tickets
 from quota_scheduler.store import alerts as alert_store

@@ -11,7 +11,7 @@ from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.plan import plan
 from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.rooms import Rooms
-from quota_scheduler.core.tickets import State, Ticket
+from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.store import Transaction, ledger, tickets, windows

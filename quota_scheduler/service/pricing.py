@@ -7,7 +7,7 @@ from typing import Protocol
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
-from quota_scheduler.core.tickets import Estimate, ModelUsage, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 

@@ -17,7 +17,7 @@ from quota_scheduler.core.counting import Change, count_once
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session, Window
 from quota_scheduler.core.settlement import attribute, is_of, lease_prefix, owned
-from quota_scheduler.core.tickets import Ticket
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.budgets import count_passed
 from quota_scheduler.store import Transaction, counters, ledger, tickets, windows

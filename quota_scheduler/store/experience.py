@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from quota_scheduler.core.experience import NEWEST, Finished
 from quota_scheduler.core.instants import from_micros, to_micros
-from quota_scheduler.core.tickets import Outcome, State, Ticket
+from quota_scheduler.core.tickets.run_history import NEWEST, Finished
+from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
 

@@ -7,9 +7,8 @@ from datetime import datetime
 from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.instants import from_micros, to_micros
-from quota_scheduler.core.rooms import need
 from quota_scheduler.core.snapshot import Decided
-from quota_scheduler.core.tickets import Outcome, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.track import Prediction, Track
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
@@ -103,7 +102,7 @@ def record_unmet(tx: Transaction, decided: Decided, board: Board) -> None:
                 to_micros(ticket.created_at) // HOUR,
                 b.instance,
                 ticket.priority.rank,
-                sign * need(ticket, b),
+                sign * need(ticket, b.limit),
                 to_micros(tx.now),
             )
             for b in board.bindings(ticket.labels)

@@ -12,7 +12,7 @@ from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.settlement import AFTERWARDS, LEASE_KEY
-from quota_scheduler.core.tickets import Lease, Ticket
+from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction
 

@@ -9,7 +9,7 @@ from typing import Any
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
 

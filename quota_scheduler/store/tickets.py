@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.tickets import Lease, Ticket
+from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, micros, row_of, ticket_in
 

@@ -10,7 +10,7 @@ from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.tickets import Reservation
+from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.store import Row, Transaction, ledger
 
 _TALLY = (

@@ -13,8 +13,8 @@ from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.rooms import Room, Rooms, need
-from quota_scheduler.core.tickets import Estimate, Reason
+from quota_scheduler.core.rooms import Room, Rooms
+from quota_scheduler.core.tickets.ticket import Estimate, Reason, need
 from quota_scheduler.core.units import Unit
 from tests.builders import (
     DAY,
@@ -160,7 +160,7 @@ def test_who_asks_for_less_is_never_worse_off(room, amount, less, priority):
     ],
 )  # fmt: skip
 def test_what_a_ticket_needs(limit, ticket, amount):
-    assert need(ticket, Binding(limit, "")) == amount
+    assert need(ticket, limit) == amount
 
 
 def verdict(ticket, *limits, now=MONDAY, outlooks=None, **used):

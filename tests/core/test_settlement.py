@@ -22,7 +22,7 @@ from quota_scheduler.core.settlement import (
     report,
     settle,
 )
-from quota_scheduler.core.tickets import Checkpoint, Outcome, State
+from quota_scheduler.core.tickets.ticket import Checkpoint, Outcome, State
 from quota_scheduler.core.usage import Usage, UsageEvent, total
 from tests.builders import (
     DAY,

@@ -5,7 +5,7 @@ import pytest
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.text import WHY, explain, reset_text
-from quota_scheduler.core.tickets import Outcome, Reason, State
+from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
 from tests.builders import MIDNIGHT, a_running_ticket, a_ticket
 
 BERLIN = "Europe/Berlin"

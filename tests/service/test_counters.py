@@ -9,7 +9,7 @@ from quota_scheduler.core.effect import flag_readings
 from quota_scheduler.core.efficiency import RunSummary
 from quota_scheduler.core.readings import FlagReading
 from quota_scheduler.core.requests import Submit
-from quota_scheduler.core.tickets import Outcome
+from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import ledger
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_run_cap, a_ticket, a_usage_event

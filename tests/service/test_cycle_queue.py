@@ -9,7 +9,7 @@ from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Hold, Read
-from quota_scheduler.core.tickets import Outcome, Reason, State
+from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
 from quota_scheduler.service.record import rebuild_sessions
 from tests.builders import (
     DAY,

@@ -26,7 +26,7 @@ from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import window_at
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
-from quota_scheduler.core.tickets import State
+from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.service.record import rebuild_sessions
 from quota_scheduler.store import windows
 from quota_scheduler.store.tickets import open_tickets

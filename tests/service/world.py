@@ -10,7 +10,7 @@ from typing import Any
 from quota_scheduler.core.admission import Defer, Reject
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.requests import Answer, Answered, Read, Refused, Release, Renew, Request, Submit, Withdraw
-from quota_scheduler.core.tickets import Lease
+from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle, doctor, record
 from quota_scheduler.service.redefine import redefine

@@ -14,7 +14,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.requests import Answered, Read, Refusal, Refused, Submit
-from quota_scheduler.core.tickets import Estimate, State, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.errors import StoreError

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Checkpoint, Estimate, Outcome, Reason, State
+from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Outcome, Reason, State
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Store, tickets
 from tests.builders import DAY, HOUR, MICRO, MINUTE, MONDAY, a_lease, a_report, a_running_ticket, a_ticket

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Estimate
+from quota_scheduler.core.tickets.ticket import Estimate
 from quota_scheduler.core.usage import Usage
 
 USUAL_MIX = (20, 880, 70, 0, 30)

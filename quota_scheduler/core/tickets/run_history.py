@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
 
-from quota_scheduler.core.estimate import GUESS_CONFIDENCE, Description, described
-from quota_scheduler.core.tickets import Estimate
+from quota_scheduler.core.tickets.estimate import GUESS_CONFIDENCE, Description, described
+from quota_scheduler.core.tickets.ticket import Estimate
 from quota_scheduler.core.usage import Usage
 
 ALIKE = 0.30

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.core.estimate import Description, described
-from quota_scheduler.core.experience import Experience, Finished, experience_of
+from quota_scheduler.core.tickets.estimate import Description, described
+from quota_scheduler.core.tickets.run_history import Experience, Finished, experience_of
 from quota_scheduler.core.usage import Usage
 from tests.builders import MONDAY
 

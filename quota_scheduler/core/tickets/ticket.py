@@ -15,7 +15,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage, total
 
 
@@ -193,3 +195,10 @@ class Reservation:
     def overrun(self) -> int:
         """What it used beyond its reservation."""
         return max(0, self.spent - self.amount)
+
+
+def need(ticket: Ticket, limit: Limit) -> int:
+    """What a ticket needs of a limit, in its unit: one lease, or its reserved estimate."""
+    if limit.unit is Unit.LEASES:
+        return 1
+    return limit.charge(ticket.estimate.reserve)

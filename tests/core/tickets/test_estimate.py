@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.estimate import Description, declared, described, split
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Estimate
+from quota_scheduler.core.tickets.estimate import Description, declared, described, split
+from quota_scheduler.core.tickets.ticket import Estimate
 from quota_scheduler.core.usage import Usage
 
 COUNTS = st.integers(0, 10**9)
