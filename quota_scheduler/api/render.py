@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject, Verdict
-from quota_scheduler.core.efficiency import ADVICE, Optimization
+from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.requests import Answer, Answered, Refusal, Refused

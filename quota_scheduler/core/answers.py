@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quota_scheduler.core.admission import Admit, Defer, Reject, Verdict
-from quota_scheduler.core.efficiency import Optimization, optimization_level
+from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
 from quota_scheduler.core.explain import ExpectedStart, cheaper_model, counterfactuals, expected_start
 from quota_scheduler.core.preflight import checks
 from quota_scheduler.core.queue import QueuePolicy

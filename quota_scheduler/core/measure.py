@@ -8,7 +8,7 @@ from quota_scheduler.core.admission import admits
 from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.burn import burns
 from quota_scheduler.core.crowd import Crowd, Crowds
-from quota_scheduler.core.efficiency import optimization_level
+from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast import Forecast, is_spike, risk_band
 from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
 from quota_scheduler.core.histories import Histories, Pairs

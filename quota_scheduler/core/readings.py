@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from quota_scheduler.core.efficiency.cache import CacheReading
+from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast_value import Forecast
 from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.units import Unit
@@ -144,37 +146,6 @@ class LimitReading:
     def committed_ratio(self) -> float:
         """Used and reserved over amount."""
         return (self.used + self.reserved) / self.amount if self.amount else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class CacheReading:
-    """Cache hit rate of one workflow over the lookback, against its own past.
-
-    ``baseline`` is None until seven days of it are known. ``input_tokens`` are the input-side tokens of the lookback;
-    ``changed`` names what is new since the baseline: models, prompt versions, flags.
-    """
-
-    workflow: str
-    provider: str
-    hit_rate: float
-    baseline: float | None
-    input_tokens: int
-    changed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FlagReading:
-    """An optimization flag: in how many workflows it was in force lately, and what it brought.
-
-    ``effect`` (low, expected, high) is tokens per run with it over without, matched by workflow; ``success_with`` and
-    ``success_without`` are the completed shares of the runs of those workflows. None until there are runs to compare.
-    """
-
-    flag: str
-    workflows: int
-    effect: tuple[float, float, float] | None = None
-    success_with: float | None = None
-    success_without: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

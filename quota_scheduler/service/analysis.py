@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.board import Binding, Board
-from quota_scheduler.core.effect import flag_readings
-from quota_scheduler.core.efficiency import DayUsage, RunSummary, cache_hit_rate, cache_readings
+from quota_scheduler.core.efficiency.cache import CacheReading, DayUsage, cache_readings
+from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
+from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
 from quota_scheduler.core.histories import Book, Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.readings import CacheReading, FlagReading, RunReading, Spending
+from quota_scheduler.core.readings import RunReading, Spending
 from quota_scheduler.core.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.units import Unit
 from quota_scheduler.store import Transaction, forecasts, ledger, windows

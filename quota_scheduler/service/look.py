@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.efficiency import EfficiencyRow, RunSummary, by_run, by_workflow
+from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.outlook import Outlook

@@ -20,7 +20,7 @@ from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
 from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.crowd import Crowds, crowds_of
-from quota_scheduler.core.efficiency import RunSummary
+from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.histories import Book
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import LevelState

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.counting import Change
-from quota_scheduler.core.efficiency import RunSummary
+from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority

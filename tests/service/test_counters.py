@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.effect import flag_readings
-from quota_scheduler.core.efficiency import RunSummary
-from quota_scheduler.core.readings import FlagReading
+from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
+from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.requests import Submit
 from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.core.usage import Usage

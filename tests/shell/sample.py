@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+from quota_scheduler.core.efficiency.cache import CacheReading
+from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast import Forecast, TrackRecord
 from quota_scheduler.core.quality import ClassQuality, QualityReading
 from quota_scheduler.core.readings import (
     Burn,
-    CacheReading,
     ClassReading,
     Counter,
-    FlagReading,
     HorizonReading,
     LimitReading,
     Readings,

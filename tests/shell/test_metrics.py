@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from quota_scheduler.core.readings import CacheReading, Counter, Readings
+from quota_scheduler.core.efficiency.cache import CacheReading
+from quota_scheduler.core.readings import Counter, Readings
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.caps import Cap, closed
 from quota_scheduler.metrics.snapshot import FULL, MODELS, WORKFLOWS

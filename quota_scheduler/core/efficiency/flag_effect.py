@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import NormalDist, fmean
 
-from quota_scheduler.core.efficiency import COMPLETED, RunSummary, success_rate
-from quota_scheduler.core.readings import FlagReading
+from quota_scheduler.core.efficiency.runs import COMPLETED, RunSummary, success_rate
 
 LEAST_RUNS = 5
 """Completed runs that each side needs over all matched workflows before an effect is named."""
@@ -23,6 +22,21 @@ LEAST_FREEDOM = 3
 """Degrees of freedom below which the scatter of runs is not known well enough for an interval."""
 CONFIDENCE = 0.95
 """Share of such intervals that hold the true ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagReading:
+    """An optimization flag: in how many workflows it was in force lately, and what it brought.
+
+    ``effect`` (low, expected, high) is tokens per run with it over without, matched by workflow; ``success_with`` and
+    ``success_without`` are the completed shares of the runs of those workflows. None until there are runs to compare.
+    """
+
+    flag: str
+    workflows: int
+    effect: tuple[float, float, float] | None = None
+    success_with: float | None = None
+    success_without: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,17 @@ from itertools import pairwise
 
 import pytest
 
-from quota_scheduler.core.effect import FlagEffect, flag_effect, flag_effects, student_t
-from quota_scheduler.core.efficiency import (
-    ADVICE,
+from quota_scheduler.core.efficiency.cache import (
+    CacheReading,
     DayUsage,
-    EfficiencyRow,
-    Optimization,
-    RunSummary,
-    by_run,
-    by_workflow,
     cache_baseline,
     cache_dropped,
-    cache_hit_rate,
     cache_readings,
-    optimization_level,
     what_changed,
 )
-from quota_scheduler.core.readings import CacheReading
+from quota_scheduler.core.efficiency.flag_effect import FlagEffect, flag_effect, flag_effects, student_t
+from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization, optimization_level
+from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow, cache_hit_rate
 from quota_scheduler.core.usage import Usage
 
 TODAY = date(2026, 11, 22)

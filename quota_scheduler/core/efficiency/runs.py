@@ -1,0 +1,99 @@
+"""Runs added up: where the tokens of runs and workflows go, and how many of them succeed.
+
+cache hit rate = cache read ÷ (cache read + cache write + fresh input); output is not in the denominator
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from quota_scheduler.core.usage import Usage, total
+
+COMPLETED = "completed"
+"""The status of a run that did what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run: what it was, what was in force, and the sum of its usage. An empty ``status`` is still running."""
+
+    run: str
+    workflow: str
+    task_type: str
+    team: str
+    provider: str
+    model: str
+    flags: tuple[str, ...]
+    prompt_versions: tuple[str, ...]
+    usage: Usage
+    started_at: datetime
+    last_at: datetime
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EfficiencyRow:
+    """Runs added up under one name: a run's, a workflow's, or whatever they were grouped by.
+
+    ``success_rate`` is the completed share of the finished runs, None while none has finished.
+    """
+
+    name: str
+    runs: int
+    usage: Usage
+    success_rate: float | None
+    flags: tuple[str, ...]
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Of everything that went in; None when nothing did."""
+        return cache_hit_rate(self.usage)
+
+    @property
+    def tokens_per_run(self) -> float:
+        """Mean over the runs."""
+        return self.usage.tokens / self.runs
+
+    def share_of(self, amount: int) -> float:
+        """The tokens as a share of a limit's amount in tokens; an amount of 0 is all used."""
+        return self.usage.tokens / amount if amount > 0 else 1.0
+
+
+def cache_hit_rate(usage: Usage) -> float | None:
+    """Cache-read share of the input side; None when nothing went in."""
+    return usage.cache_read / usage.input_side if usage.input_side > 0 else None
+
+
+def by_run(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
+    """One row for each run, the largest first."""
+    return _rows(runs, lambda run: run.run)
+
+
+def by_workflow(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
+    """One row for each workflow, the largest first; runs that name none come under ``none``."""
+    return _rows(runs, lambda run: run.workflow or "none")
+
+
+def _rows(runs: Iterable[RunSummary], name_of: Callable[[RunSummary], str]) -> tuple[EfficiencyRow, ...]:
+    groups: dict[str, list[RunSummary]] = defaultdict(list)
+    for run in runs:
+        groups[name_of(run)].append(run)
+    rows = (_row(name, group) for name, group in groups.items())
+    return tuple(sorted(rows, key=lambda row: (-row.usage.tokens, row.name)))
+
+
+def _row(name: str, runs: Sequence[RunSummary]) -> EfficiencyRow:
+    return EfficiencyRow(
+        name=name,
+        runs=len({run.run for run in runs}),
+        usage=total(run.usage for run in runs),
+        success_rate=success_rate(runs),
+        flags=tuple(sorted({flag for run in runs for flag in run.flags})),
+    )
+
+
+def success_rate(runs: Iterable[RunSummary]) -> float | None:
+    """The completed share of the runs that have finished; None while none has."""
+    finished = [run.status == COMPLETED for run in runs if run.status]
+    return sum(finished) / len(finished) if finished else None
