@@ -22,9 +22,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from quota_scheduler.core.board import Board, Tally
 from quota_scheduler.core.cycle import run
 from quota_scheduler.core.labels import Labels, match_of
+from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
 from quota_scheduler.core.line import Line

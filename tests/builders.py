@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.board import Board, Tally
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed, Window
 from quota_scheduler.core.priority import Priority

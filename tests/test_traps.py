@@ -18,7 +18,7 @@ TRAPS = [
     # counting
     ("one response on many growing lines", "shell/test_claude_code.py", "growing_lines_of_one_response_become_one_event"),
     ("lines of a stream in any order", RECORD, "the_order_of_a_streams_lines_does_not_matter"),
-    ("replays by resumed and sub-agent sessions", "core/test_counting.py", "count_once"),
+    ("replays by resumed and sub-agent sessions", "core/ledger/test_deduplicate.py", "count_once"),
     ("a space after a colon in JSON", "shell/test_claude_code.py", "lines_worth_decoding"),
     ("an event belongs to its own time", RECORD, "an_event_belongs_to_the_window_of_its_own_time"),
     ("one run through two doors", "service/test_counted_once.py", "a_run_that_reports_and_leaves_a_transcript_counts_once"),

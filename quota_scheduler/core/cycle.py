@@ -14,8 +14,9 @@ from datetime import datetime
 
 from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
 from quota_scheduler.core.answers import answer, preview
-from quota_scheduler.core.board import Binding, Tally
 from quota_scheduler.core.leases import hear
+from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.settlement import at_reset
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import (
@@ -33,7 +34,6 @@ from quota_scheduler.core.requests import (
     Withdraw,
 )
 from quota_scheduler.core.rooms import Shadow
-from quota_scheduler.core.settlement import at_reset
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets.ticket import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.forecast import Buckets
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.usage import Usage

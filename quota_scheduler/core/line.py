@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Binding
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.queue import QueuePolicy, order
 from quota_scheduler.core.ramp import Ramps

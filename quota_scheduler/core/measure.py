@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission import admits
-from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.burn import burns
 from quota_scheduler.core.crowd import Crowd, Crowds
 from quota_scheduler.core.efficiency.optimization import optimization_level
@@ -13,6 +12,8 @@ from quota_scheduler.core.forecast import Forecast, is_spike, risk_band
 from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
 from quota_scheduler.core.histories import Histories, Pairs
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.level import Level, LevelFacts, LevelState
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Binding, Board
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket

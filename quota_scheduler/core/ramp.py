@@ -11,7 +11,7 @@ restart, or when somebody leaves, the rest still spreads over what is left of th
 import zlib
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Tally
+from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.tickets.ticket import Ticket
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
+from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks

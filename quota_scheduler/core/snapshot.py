@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quota_scheduler.core.admission import Verdict
-from quota_scheduler.core.board import Board, Tally
-from quota_scheduler.core.counting import Change, Identity, count_once
 from quota_scheduler.core.explain import Reprice
+from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
+from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefix, settle
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.line import GroupKey, Line
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.rooms import Rooms, Shadow
-from quota_scheduler.core.settlement import LEASE_KEY, is_of, lease_prefix, settle
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
-from quota_scheduler.core.board import Binding
 from quota_scheduler.core.efficiency.cache import DayUsage, cache_baseline
 from quota_scheduler.core.histories import Hour
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings import Spending
 from quota_scheduler.core.usage import Usage

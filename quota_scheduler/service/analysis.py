@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.efficiency.cache import CacheReading, DayUsage, cache_readings
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
 from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
 from quota_scheduler.core.histories import Book, Hour
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings import RunReading, Spending
 from quota_scheduler.core.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending

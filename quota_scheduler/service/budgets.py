@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from quota_scheduler.core.counting import Change
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, counters, ledger

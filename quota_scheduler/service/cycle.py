@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core import cycle as core
 from quota_scheduler.core.admission import Admit, Defer, Reject, Verdict
-from quota_scheduler.core.board import Board
 from quota_scheduler.core.explain import Reprice
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.line import GroupKey, Line

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Board
 from quota_scheduler.core.instants import from_micros, iso, to_micros
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.units import format_amount
 from quota_scheduler.core.usage import Usage, total

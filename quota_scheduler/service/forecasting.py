@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core import measure
-from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.forecast import Buckets, Forecast, project_many
 from quota_scheduler.core.forecast_baselines import seed
 from quota_scheduler.core.histories import Book, Histories
+from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks

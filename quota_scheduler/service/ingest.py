@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.batch import Batch, FileState
+from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings import SourceReading
 from quota_scheduler.service.pricing import Pricer, priced_events

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from quota_scheduler.core.board import Binding, Board, Tally
 from quota_scheduler.core.forecast import Forecast
 from quota_scheduler.core.histories import Book
+from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.core.readings import TrackReading

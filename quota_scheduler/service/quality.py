@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.quality import NOTHING, ClosedWindow, QualityReading, could_have_used, pool

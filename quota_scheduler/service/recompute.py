@@ -18,11 +18,12 @@ from quota_scheduler.core import alerts as alert_engine
 from quota_scheduler.core import measure
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
-from quota_scheduler.core.board import Binding, Board
 from quota_scheduler.core.crowd import Crowds, crowds_of
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.histories import Book
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.level import LevelState
 from quota_scheduler.core.level import step as level_step
 from quota_scheduler.core.limits.limit import Limit

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Binding, Board
-from quota_scheduler.core.counting import Change, count_once
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.deduplicate import Change, count_once
+from quota_scheduler.core.ledger.settlement import attribute, is_of, lease_prefix, owned
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session, Window
-from quota_scheduler.core.settlement import attribute, is_of, lease_prefix, owned
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.budgets import count_passed

@@ -8,8 +8,8 @@ limits that hold from now on
 
 from collections.abc import Collection, Sequence
 
+from quota_scheduler.core.ledger.settlement import hold_anew
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.settlement import hold_anew
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.store import Transaction, ledger, tickets, windows
 

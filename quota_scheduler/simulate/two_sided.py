@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from quota_scheduler.core.admission import admits
-from quota_scheduler.core.board import Binding, Tally
+from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.outlook import Outlook

@@ -1,1 +1,1 @@
-"""Usage in: one small module per origin of usage records; each hands out ``core.batch.Batch`` values."""
+"""Usage in: one small module per origin of usage records; each hands out ``core.ledger.source_batch.Batch`` values."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from quota_scheduler.core.batch import Batch, FileState
 from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
+from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.tail import CHUNK, Tail, changed_files

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from quota_scheduler.core.batch import FileState
+from quota_scheduler.core.ledger.source_batch import FileState
 
 CHUNK = 1 << 20
 """Bytes read at once; stays in the processor's cache while it is searched."""

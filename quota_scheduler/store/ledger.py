@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.counting import Change
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.settlement import AFTERWARDS, LEASE_KEY
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.settlement import AFTERWARDS, LEASE_KEY
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction

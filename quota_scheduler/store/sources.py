@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from quota_scheduler.core.batch import FileState
+from quota_scheduler.core.ledger.source_batch import FileState
 from quota_scheduler.store import Transaction
 
 _LOAD = 'SELECT path, inode, size, mtime_ns, "offset" FROM source_files WHERE source = ?'

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.core.board import Tally
+from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.quality import ClassQuality, ClosedWindow, could_have_used, harm_of, pool

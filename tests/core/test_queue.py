@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.board import Tally
 from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority

@@ -20,8 +20,8 @@ from hypothesis.stateful import (
 )
 
 from quota_scheduler.core.admission import Admit
-from quota_scheduler.core.board import Tally
 from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import window_at
 from quota_scheduler.core.priority import Priority

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.batch import FileState
-from quota_scheduler.core.counting import count_once
 from quota_scheduler.core.labels import LabelRule, Labels
+from quota_scheduler.core.ledger.deduplicate import count_once
+from quota_scheduler.core.ledger.source_batch import FileState
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.claude_code import NAME, find_roots, labeller, scan, session_of

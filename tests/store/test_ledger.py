@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quota_scheduler.core.counting import Change
 from quota_scheduler.core.efficiency.runs import RunSummary
+from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Store, ledger

@@ -2,8 +2,8 @@
 
 import pytest
 
-from quota_scheduler.core.board import Binding, Tally
 from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.store import Store, tickets, windows

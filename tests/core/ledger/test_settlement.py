@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.board import Binding
-from quota_scheduler.core.counting import Change
-from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.settlement import (
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.settlement import (
     adopted,
     at_reset,
     attribute,
@@ -22,6 +21,7 @@ from quota_scheduler.core.settlement import (
     report,
     settle,
 )
+from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Checkpoint, Outcome, State
 from quota_scheduler.core.usage import Usage, UsageEvent, total
 from tests.builders import (

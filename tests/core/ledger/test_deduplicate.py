@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.counting import Change, Identity, count_once
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 AT = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -9,61 +9,14 @@ usage, reserves or resets goes through here, so that the invariants hold in one 
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.schedule import Session, Window, window_at
+from quota_scheduler.core.limits.schedule import Session, window_at
 from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.core.usage import UsageEvent
-
-
-@dataclass(slots=True)
-class Tally:
-    """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets.
-
-    ``ramp`` is how long the starts of what waited for this window are spread after its beginning.
-    """
-
-    id: int
-    limit: Limit
-    value: str
-    window: Window | None
-    used: int = 0
-    reported: int = 0
-    reserved: int = 0
-    late: int = 0
-    unleased: int = 0
-    overrun: int = 0
-    estimated: bool = False
-    closed: bool = False
-    ramp: timedelta = timedelta(0)
-    dirty: bool = field(default=True, compare=False)
-    instance: str = field(init=False, compare=False)
-    amount: int = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
-        self.instance, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
-
-    @property
-    def spent(self) -> int:
-        """Usage, whoever reported it."""
-        return self.used + self.reported
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """One limit instance that usage or a ticket counts against; ``instance`` is its name."""
-
-    limit: Limit
-    value: str
-    instance: str = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "instance", self.limit.instance_id(self.value))
-
 
 AHEAD = timedelta(minutes=2)
 """How far ahead of us a use may be and still open a session: what a clock may be wrong by (design, section 2)."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.board import Binding, Tally
+from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.schedule import Window
 from tests.builders import (
     DAY,

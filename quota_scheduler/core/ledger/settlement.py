@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.board import Binding, Board
-from quota_scheduler.core.counting import Change
+from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket, need
 from quota_scheduler.core.usage import Usage, UsageEvent, relabelled, total
 

@@ -1,0 +1,53 @@
+"""Balances of limit instances: what is used, reported and reserved in one window."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Window
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets.
+
+    ``ramp`` is how long the starts of what waited for this window are spread after its beginning.
+    """
+
+    id: int
+    limit: Limit
+    value: str
+    window: Window | None
+    used: int = 0
+    reported: int = 0
+    reserved: int = 0
+    late: int = 0
+    unleased: int = 0
+    overrun: int = 0
+    estimated: bool = False
+    closed: bool = False
+    ramp: timedelta = timedelta(0)
+    dirty: bool = field(default=True, compare=False)
+    instance: str = field(init=False, compare=False)
+    amount: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
+        self.instance, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
+
+    @property
+    def spent(self) -> int:
+        """Usage, whoever reported it."""
+        return self.used + self.reported
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One limit instance that usage or a ticket counts against; ``instance`` is its name."""
+
+    limit: Limit
+    value: str
+    instance: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instance", self.limit.instance_id(self.value))
