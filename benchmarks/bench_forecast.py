@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from quota_scheduler import backtest
-from quota_scheduler.core.forecast import buckets, project, project_many
+from quota_scheduler.core.forecast.project import project, project_many
+from quota_scheduler.core.forecast.series import buckets
 from quota_scheduler.core.scores import Answer, measure
 from quota_scheduler.core.traces import Case, cases_of
 

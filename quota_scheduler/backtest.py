@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from quota_scheduler.core.bars import bars
-from quota_scheduler.core.forecast import Buckets, Forecast, project
-from quota_scheduler.core.forecast_baselines import BASELINES
+from quota_scheduler.core.forecast.baselines import BASELINES
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.project import project
+from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.scores import Answer, Honesty, Row, honesty, measure
 from quota_scheduler.core.traces import DAY, HOUR, QUARTERS, Case, Pairs, Trace, cases_of, cycles, moments
 

@@ -11,7 +11,7 @@ from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:
     from quota_scheduler.backtest import Result
-    from quota_scheduler.core.forecast import Buckets
+    from quota_scheduler.core.forecast.series import Buckets
     from quota_scheduler.core.traces import Trace
 
 NAMES = ("seed", "pro-rata", "mean-7", "ours")

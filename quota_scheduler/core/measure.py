@@ -1,6 +1,6 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,64 +8,23 @@ from quota_scheduler.core.admission import admits
 from quota_scheduler.core.burn import burns
 from quota_scheduler.core.crowd import Crowd, Crowds
 from quota_scheduler.core.efficiency.optimization import optimization_level
-from quota_scheduler.core.forecast import Forecast, is_spike, risk_band
-from quota_scheduler.core.forecast_risk import DAY, SPIKE_DAYS
-from quota_scheduler.core.histories import Histories, Pairs
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.histories import Histories, Pairs
+from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.level import Level, LevelFacts, LevelState
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.outlook import Outlook, demand_knots
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.quality import QualityReading
-from quota_scheduler.core.readings import ClassReading, LimitReading, Spending, TrackReading
+from quota_scheduler.core.readings import ClassReading, LimitReading, Spending
 from quota_scheduler.core.rooms import Room, in_pool
 from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 
 HOUR = timedelta(hours=1)
-SPIKE_USAGE = 0.85
-"""A spike matters for the seed policy only when the P80 at the reset passes this share (design, section 4)."""
-
-
-def outlook(
-    forecast: Forecast,
-    above: Sequence[Forecast | None],
-    history: Histories,
-    *,
-    amount: int,
-    previous: str,
-    zone: str,
-    now: datetime,
-    marks: Marks = DEFAULT,
-) -> Outlook:
-    """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
-
-    ``above`` are forecasts of demand over ``demand_span``. ``previous`` is the risk before, for its hysteresis;
-    ``zone`` says when today began, for a spike.
-    """
-    observed = timedelta(days=forecast.observed_days)
-    if not forecast.sufficient or amount <= 0:
-        return Outlook(now, forecast.ends_at, observed)
-    ends_at, length = forecast.ends_at, forecast.ends_at - forecast.starts_at
-    knots = tuple(demand_knots(each, ends_at) for each in above)
-    after = tuple(demand_knots(each, ends_at + length) for each in above)
-    p80 = forecast.p80 / amount
-    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=marks.spike_factor)
-    risk = str(risk_band(p80, previous, marks=marks))
-    ratio = forecast.expected / amount
-    return Outlook(now, ends_at, observed, knots, risk, ratio, spike, length, after)
-
-
-def is_spiking(history: Histories, now: datetime, zone: str, *, factor: float) -> bool:
-    """Whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
-    calendar, begins = Calendar(Every.DAY, zone), [now + HOUR]
-    for _ in range(SPIKE_DAYS + 1):
-        begins.append(calendar.span(begins[-1] - HOUR)[0])
-    return is_spike(history.since(begins[-1] - DAY), now, HOUR, begins=begins[1:], factor=factor)
 
 
 def committed(tally: Tally, waiting: int, *, allowance: int) -> int:

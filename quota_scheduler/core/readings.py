@@ -10,7 +10,8 @@ from typing import Any
 
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
-from quota_scheduler.core.forecast_value import Forecast
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.units import Unit
 
@@ -31,33 +32,6 @@ class ClassReading:
     priority: str
     waiting: int
     oldest_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class HorizonReading:
-    """How past forecasts fared that were made with this part of their window still to come (``over_50``: per cent).
-
-    ``coverage`` of their 80 % intervals, ``error`` relative to the actual totals, ``brier`` score of ``p_exceed``.
-    """
-
-    horizon: str
-    judged: int
-    coverage: float | None
-    error: float | None
-    brier: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class TrackReading:
-    """How past forecasts of a limit fared: over all horizons lately, and by horizon since it is known.
-
-    ``calibration_error`` is the mean gap between claimed confidence and how often it came true.
-    """
-
-    judged: int
-    coverage: float | None
-    calibration_error: float | None
-    horizons: tuple[HorizonReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.forecast import Forecast
+from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.schedule import local_date, local_time
 from quota_scheduler.core.published import explained, track_document

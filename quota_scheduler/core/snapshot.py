@@ -6,6 +6,7 @@ from datetime import datetime
 
 from quota_scheduler.core.admission import Verdict
 from quota_scheduler.core.explain import Reprice
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
@@ -13,7 +14,6 @@ from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefi
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.line import GroupKey, Line
-from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.rooms import Rooms, Shadow
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, Reason, State, Ticket

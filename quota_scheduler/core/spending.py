@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 from quota_scheduler.core.efficiency.cache import DayUsage, cache_baseline
-from quota_scheduler.core.histories import Hour
+from quota_scheduler.core.forecast.histories import Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.priority import Priority

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core import measure
-from quota_scheduler.core.forecast import Buckets, Forecast, project_many
-from quota_scheduler.core.forecast_baselines import seed
-from quota_scheduler.core.histories import Book, Histories
+from quota_scheduler.core.forecast.baselines import seed
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.histories import Book, Histories
+from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
+from quota_scheduler.core.forecast.project import project_many
+from quota_scheduler.core.forecast.series import Buckets
+from quota_scheduler.core.forecast.track_record import Track
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.outlook import Outlook, demand_span
 from quota_scheduler.core.published import read_outlook
-from quota_scheduler.core.track import Track
 from quota_scheduler.service.judging import Judging
 from quota_scheduler.store import Transaction, counters, ledger
 from quota_scheduler.store import forecasts as store
@@ -143,7 +145,7 @@ class Forecasting:
             facts = _facts(tally, waiting.get(name, 0))
             self.projected[name] = Projected(now, row.window, bool(tally.id), facts, tally.amount, own, row.seeds(now))
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
-            self.outlooks[name] = measure.outlook(
+            self.outlooks[name] = outlook_of(
                 own,
                 above,
                 row.history,

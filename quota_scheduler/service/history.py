@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from quota_scheduler.core.forecast import Buckets
-from quota_scheduler.core.histories import Book, moved, no_buckets
+from quota_scheduler.core.forecast.histories import Book, moved, no_buckets
+from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_date

@@ -12,14 +12,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from quota_scheduler.core.forecast import Forecast
-from quota_scheduler.core.histories import Book
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.histories import Book
+from quota_scheduler.core.forecast.track_record import (
+    Prediction,
+    Track,
+    TrackReading,
+    closed_windows,
+    part_reached,
+    replay,
+)
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar
-from quota_scheduler.core.readings import TrackReading
-from quota_scheduler.core.track import Prediction, Track, closed_windows, part_reached, replay
 from quota_scheduler.store import Transaction, counters, forecasts, windows
 
 SEEDED_PER_TICK = 8

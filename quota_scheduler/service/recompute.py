@@ -20,7 +20,8 @@ from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
 from quota_scheduler.core.crowd import Crowds, crowds_of
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.histories import Book
+from quota_scheduler.core.forecast.histories import Book
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.ledger.balances import Board
@@ -28,7 +29,6 @@ from quota_scheduler.core.level import LevelState
 from quota_scheduler.core.level import step as level_step
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.published import as_told, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings import Counter, LimitReading, Readings, SourceReading, Spending

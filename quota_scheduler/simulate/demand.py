@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from quota_scheduler.core.forecast import Buckets, Forecast, project_many
-from quota_scheduler.core.histories import Histories
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.histories import Histories
+from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
+from quota_scheduler.core.forecast.project import project_many
+from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.measure import outlook
-from quota_scheduler.core.outlook import Outlook, demand_span
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.simulate.desk import Desk
 from quota_scheduler.simulate.windows import Meter
@@ -81,7 +82,7 @@ class Demand:
         start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
         window = Window(instant(min(start, now)), instant(end))
         found = self._projected(window, instant(now))
-        return outlook(
+        return outlook_of(
             found[0],
             (None, *found[1:]),
             Histories(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quota_scheduler.core.forecast_baselines import seed as seed_projection
+from quota_scheduler.core.forecast.baselines import seed as seed_projection
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.simulate.demand import Demand, instant
 from quota_scheduler.simulate.desk import Desk

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quota_scheduler.core.admission import Admit, Defer, Held, Reject, admits, decide, occupy
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.tickets.ticket import Estimate, Reason, need

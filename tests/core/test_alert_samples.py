@@ -8,7 +8,7 @@ import pytest
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_text import WORDS
 from quota_scheduler.core.efficiency.cache import CacheReading
-from quota_scheduler.core.forecast_value import Forecast
+from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from quota_scheduler.core.burn import CLASSES, LOOKBACKS
-from quota_scheduler.core.calibration import REMAINING
 from quota_scheduler.core.efficiency.optimization import Optimization
-from quota_scheduler.core.forecast import Risk
+from quota_scheduler.core.forecast.calibration import REMAINING
+from quota_scheduler.core.forecast.risk import Risk
 from quota_scheduler.core.level import Level
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import KINDS

@@ -3,7 +3,7 @@
 import pytest
 
 from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
-from quota_scheduler.core.forecast_risk import Risk, risk_band
+from quota_scheduler.core.forecast.risk import Risk, risk_band
 from quota_scheduler.core.limits.thresholds import Marks
 
 

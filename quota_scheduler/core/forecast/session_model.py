@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from quota_scheduler.core.forecast_series import DAY, Series
-from quota_scheduler.core.forecast_shape import Quantiles
+from quota_scheduler.core.forecast.series import DAY, Series
+from quota_scheduler.core.forecast.shape import Quantiles
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.forecast_risk import Risk, risk_band
-from quota_scheduler.core.forecast_shape import Knot, probability, spread
+from quota_scheduler.core.forecast.risk import Risk, risk_band
+from quota_scheduler.core.forecast.shape import Knot, probability, spread
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 
 SUFFICIENT_DAYS = 7.0

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.calibration import REMAINING, Calibration, observe
-from quota_scheduler.core.forecast import Buckets, Forecast, project
+from quota_scheduler.core.forecast.calibration import REMAINING, Calibration, observe
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.project import project
+from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.limits.schedule import Calendar, Schedule, Session, Window
-from quota_scheduler.core.readings import HorizonReading, TrackReading
 
 PARTS = (100, 250, 500, 750, 900)
 """Parts of a window, per mille, at which a forecast is kept to be judged: one for each horizon of the calibration."""
@@ -26,6 +27,33 @@ REPLAYED = 30
 """Closed windows of imported history that a new track is earned from; older ones say little of today's habits."""
 LEAST_GRACE, MOST_GRACE = timedelta(minutes=10), timedelta(hours=6)
 HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonReading:
+    """How past forecasts fared that were made with this part of their window still to come (``over_50``: per cent).
+
+    ``coverage`` of their 80 % intervals, ``error`` relative to the actual totals, ``brier`` score of ``p_exceed``.
+    """
+
+    horizon: str
+    judged: int
+    coverage: float | None
+    error: float | None
+    brier: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackReading:
+    """How past forecasts of a limit fared: over all horizons lately, and by horizon since it is known.
+
+    ``calibration_error`` is the mean gap between claimed confidence and how often it came true.
+    """
+
+    judged: int
+    coverage: float | None
+    calibration_error: float | None
+    horizons: tuple[HorizonReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

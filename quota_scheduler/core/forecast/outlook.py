@@ -4,15 +4,23 @@ Computed by the tick, read by every cycle. It carries the demand still to come b
 that a decision costs a look-up and no forecast.
 """
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.risk import DAY, SPIKE_DAYS, is_spike, risk_band
+from quota_scheduler.core.limits.schedule import Calendar, Every, Window
+from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.priority import Priority
+
+if TYPE_CHECKING:  # what reads an outlook from the database need not load numpy
+    from quota_scheduler.core.forecast.histories import Histories
 
 QUANTILES: Mapping[Priority, tuple[float, float, float]] = {
     Priority.HIGH: (0.7, 0.55, 336.0),
@@ -27,11 +35,13 @@ sessions, because what it leaves there expires. Chosen by simulation on developm
 """
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""
-
 DEMAND_SPAN = timedelta(hours=26)
 """Demand by class is forecast at least this far, and read at the reset; see ``demand_span``."""
+HOUR = timedelta(hours=1)
 SOON = timedelta(minutes=15)
 """This close to a reset the window after it is forecast too: the cycle that sees the reset has no newer outlook."""
+SPIKE_USAGE = 0.85
+"""A spike matters for the seed policy only when the P80 at the reset passes this share (design, section 4)."""
 
 
 class Ahead(Protocol):
@@ -120,3 +130,40 @@ def _between(values: tuple[float, ...], q: float) -> float:
     right = bisect_left(KNOTS, q)
     share = (q - KNOTS[right - 1]) / (KNOTS[right] - KNOTS[right - 1])
     return values[right - 1] + (values[right] - values[right - 1]) * share
+
+
+def outlook_of(
+    forecast: Forecast,
+    above: Sequence[Forecast | None],
+    history: Histories,
+    *,
+    amount: int,
+    previous: str,
+    zone: str,
+    now: datetime,
+    marks: Marks = DEFAULT,
+) -> Outlook:
+    """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
+
+    ``above`` are forecasts of demand over ``demand_span``. ``previous`` is the risk before, for its hysteresis;
+    ``zone`` says when today began, for a spike.
+    """
+    observed = timedelta(days=forecast.observed_days)
+    if not forecast.sufficient or amount <= 0:
+        return Outlook(now, forecast.ends_at, observed)
+    ends_at, length = forecast.ends_at, forecast.ends_at - forecast.starts_at
+    knots = tuple(demand_knots(each, ends_at) for each in above)
+    after = tuple(demand_knots(each, ends_at + length) for each in above)
+    p80 = forecast.p80 / amount
+    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=marks.spike_factor)
+    risk = str(risk_band(p80, previous, marks=marks))
+    ratio = forecast.expected / amount
+    return Outlook(now, ends_at, observed, knots, risk, ratio, spike, length, after)
+
+
+def is_spiking(history: Histories, now: datetime, zone: str, *, factor: float) -> bool:
+    """Whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
+    calendar, begins = Calendar(Every.DAY, zone), [now + HOUR]
+    for _ in range(SPIKE_DAYS + 1):
+        begins.append(calendar.span(begins[-1] - HOUR)[0])
+    return is_spike(history.since(begins[-1] - DAY), now, HOUR, begins=begins[1:], factor=factor)

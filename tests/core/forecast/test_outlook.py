@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.core.forecast.outlook import Outlook, demand_knots, demand_span, quantile_for
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.outlook import Outlook, demand_knots, demand_span, quantile_for
 from quota_scheduler.core.priority import Priority
 from tests.builders import DAY, HOUR, MICRO, MINUTE, MONDAY
 

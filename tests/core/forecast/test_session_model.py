@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quota_scheduler.core.forecast import Forecast, project
-from quota_scheduler.core.forecast_baselines import pro_rata
+from quota_scheduler.core.forecast.baselines import pro_rata
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.project import project
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)

@@ -5,8 +5,8 @@ from statistics import mean
 
 import pytest
 
-from quota_scheduler.core.forecast_level import Level, level
-from tests.core.forecasting import DAY, NOW, Window, daily, month
+from quota_scheduler.core.forecast.level import Level, level
+from tests.core.forecast.forecasting import DAY, NOW, Window, daily, month
 
 THREE_WEEKS = Window(NOW, NOW + 21 * DAY)
 EVEN = [1.0] * 7

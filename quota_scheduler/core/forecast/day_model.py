@@ -20,8 +20,8 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from quota_scheduler.core.forecast_level import LONG, LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK, Level
-from quota_scheduler.core.forecast_shape import Quantiles
+from quota_scheduler.core.forecast.level import LONG, LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK, Level
+from quota_scheduler.core.forecast.shape import Quantiles
 
 Array = NDArray[np.float64]
 WEEKS, CLIP, SMALLEST = 8, 3.0, 0.05

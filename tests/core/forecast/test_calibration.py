@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quota_scheduler.core.calibration import REMAINING, Calibration, horizon_of, observe
-from quota_scheduler.core.forecast import project
-from quota_scheduler.core.forecast_value import TrackRecord
+from quota_scheduler.core.forecast.calibration import REMAINING, Calibration, horizon_of, observe
+from quota_scheduler.core.forecast.forecast import TrackRecord
+from quota_scheduler.core.forecast.project import project
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 5, 16, tzinfo=UTC)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.forecast import Forecast, project
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.project import project
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 NOW = datetime(2026, 5, 16, tzinfo=UTC)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quota_scheduler.core.forecast_value import Forecast, TrackRecord
+from quota_scheduler.core.forecast.forecast import Forecast, TrackRecord
 
 RATE = 0.12
 """How far one miss moves the logarithm of a side, per unit of surprise."""

@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from quota_scheduler.core.forecast import Forecast, buckets, is_spike, risk_band
-from tests.core.forecasting import DAY, HOUR, MONTH, NOW, Window, daily, hourly, month
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.risk import is_spike, risk_band
+from quota_scheduler.core.forecast.series import buckets
+from tests.core.forecast.forecasting import DAY, HOUR, MONTH, NOW, Window, daily, hourly, month
 
 
 def test_working_days_are_told_from_weekends():

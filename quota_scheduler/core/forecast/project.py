@@ -15,31 +15,12 @@ from typing import Protocol
 
 import numpy as np
 
-from quota_scheduler.core import forecast_days as day_model
-from quota_scheduler.core import forecast_sessions as session_model
-from quota_scheduler.core.calibration import Calibration, observe
-from quota_scheduler.core.forecast_fan import bounded, mixed
-from quota_scheduler.core.forecast_level import level as level_of
-from quota_scheduler.core.forecast_risk import Risk, is_spike, risk_band
-from quota_scheduler.core.forecast_series import DAY, Buckets, History, Series, buckets, series
-from quota_scheduler.core.forecast_shape import confidence
-from quota_scheduler.core.forecast_value import SUFFICIENT_DAYS, Forecast, TrackRecord
-
-__all__ = [
-    "Buckets",
-    "Calibration",
-    "Forecast",
-    "History",
-    "Risk",
-    "Span",
-    "TrackRecord",
-    "buckets",
-    "is_spike",
-    "observe",
-    "project",
-    "project_many",
-    "risk_band",
-]
+from quota_scheduler.core.forecast import day_model, session_model
+from quota_scheduler.core.forecast.calibration import Calibration
+from quota_scheduler.core.forecast.forecast import SUFFICIENT_DAYS, Forecast, TrackRecord
+from quota_scheduler.core.forecast.level import level as level_of
+from quota_scheduler.core.forecast.series import DAY, History, Series, series
+from quota_scheduler.core.forecast.shape import bounded, confidence, mixed
 
 KNOTS = (0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0)
 """Where the fan is computed, as parts of what is left of the window."""

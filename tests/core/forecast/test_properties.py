@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quota_scheduler.core.calibration import Calibration
-from quota_scheduler.core.forecast import Forecast, project, project_many
-from tests.core.forecasting import DAY, HOUR, MONTH, NOW, Pairs, Window, daily, month
+from quota_scheduler.core.forecast.calibration import Calibration
+from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.forecast.project import project, project_many
+from tests.core.forecast.forecasting import DAY, HOUR, MONTH, NOW, Pairs, Window, daily, month
 
 AMOUNTS = st.one_of(st.just(0.0), st.floats(1e-6, 1e15), st.integers(0, 10**15).map(float))
 GAPS = st.one_of(st.integers(1, 30), st.integers(1, 24 * 366))
