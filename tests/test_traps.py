@@ -40,7 +40,7 @@ TRAPS = [
     # admission
     ("concurrent admissions pass the limit", "system/test_queue.py", "many_runners_and_kills_between_never_admit_too_much_nor_lose_an_answer"),
     ("and in any interleaving", "service/test_machine.py", "a_few_hundred_steps"),
-    ("a batch admits more than fits", "core/test_admission.py", "each_admission_shrinks_what_the_next_one_sees"),
+    ("a batch admits more than fits", "core/admission/test_decide.py", "each_admission_shrinks_what_the_next_one_sees"),
     ("a reservation released twice or never", CYCLE, "a_reservation_is_given_back_exactly_once"),
     ("a leaked reservation blocks for ever", "system/test_queue.py", "a_lease_that_nobody_renews_returns_what_it_held_and_its_key_starts_anew"),
     ("an offer nobody takes blocks for ever", QUEUE, "after_three_offers_a_ticket_is_abandoned_and_may_come_back"),
@@ -51,7 +51,7 @@ TRAPS = [
     ("a fitting ticket behind ten thousand", "core/test_queue.py", "a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice"),
     ("small tickets starve a large one", QUEUE, "a_smaller_ticket_does_not_take_the_room_that_a_larger_one_ahead_will_get"),
     ("ageing overturns a limit", QUEUE, "age_lifts_in_order_only_never_over_a_limit"),
-    ("a borrower keeps out the owner", "core/test_admission.py", "a_member_of_a_pool_borrows"),
+    ("a borrower keeps out the owner", "core/admission/test_decide.py", "a_member_of_a_pool_borrows"),
     ("a stampede at the reset", QUEUE, "starts_are_spread_after_a_reset_but_never_out_of_order"),
     ("more than the fresh allowance at the reset", QUEUE, "at_a_reset_who_waits_wakes_in_order_against_fresh_room"),
     ("work that was cancelled starts", QUEUE, "what_was_withdrawn_does_not_start"),

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from quota_scheduler.core.admission import Admit, Defer, Reject, Verdict
+from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
+from quota_scheduler.core.admission.explanation import ExpectedStart, cheaper_model, counterfactuals, expected_start
+from quota_scheduler.core.admission.preflight import checks
 from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
-from quota_scheduler.core.explain import ExpectedStart, cheaper_model, counterfactuals, expected_start
-from quota_scheduler.core.preflight import checks
 from quota_scheduler.core.queue import QueuePolicy
 from quota_scheduler.core.requests import Answered
 from quota_scheduler.core.snapshot import Work

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from quota_scheduler.core.admission import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
+from quota_scheduler.core.admission.decide import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
+from quota_scheduler.core.admission.headroom import Shadow
 from quota_scheduler.core.answers import answer, preview
 from quota_scheduler.core.leases import hear
 from quota_scheduler.core.ledger.balance import Binding, Tally
@@ -33,7 +34,6 @@ from quota_scheduler.core.requests import (
     Submit,
     Withdraw,
 )
-from quota_scheduler.core.rooms import Shadow
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets.ticket import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.admission import admits
+from quota_scheduler.core.admission.decide import admits
+from quota_scheduler.core.admission.headroom import Room, in_pool
 from quota_scheduler.core.burn import burns
 from quota_scheduler.core.crowd import Crowd, Crowds
 from quota_scheduler.core.efficiency.optimization import optimization_level
@@ -20,7 +21,6 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Sessio
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.readings import ClassReading, LimitReading, Spending
-from quota_scheduler.core.rooms import Room, in_pool
 from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 

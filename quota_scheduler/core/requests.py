@@ -6,9 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from quota_scheduler.core.admission import Verdict
-from quota_scheduler.core.explain import ExpectedStart
-from quota_scheduler.core.preflight import Check
+from quota_scheduler.core.admission.decide import Verdict
+from quota_scheduler.core.admission.explanation import ExpectedStart
+from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.tickets.ticket import ModelUsage, Outcome, Ticket
 
 

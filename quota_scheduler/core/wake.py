@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from quota_scheduler.core.admission import Admit, Defer, Verdict, admits, decide, occupy
+from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
+from quota_scheduler.core.admission.headroom import Rooms, Shadow
 from quota_scheduler.core.line import Group, GroupKey, Line
 from quota_scheduler.core.queue import QueuePolicy
-from quota_scheduler.core.rooms import Rooms, Shadow
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
 from quota_scheduler.core.turns import Order
 

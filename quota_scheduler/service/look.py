@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from quota_scheduler.core.admission.headroom import Rooms
+from quota_scheduler.core.admission.plan import plan
 from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.plan import plan
 from quota_scheduler.core.queue import QueuePolicy, order
-from quota_scheduler.core.rooms import Rooms
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.core.usage import KINDS, Usage

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable
 from datetime import timedelta
 
-from quota_scheduler.core.admission import admits
+from quota_scheduler.core.admission.decide import admits
+from quota_scheduler.core.admission.headroom import Room
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.priority import CLASSES
-from quota_scheduler.core.rooms import Room
 from quota_scheduler.core.units import Unit
 from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
 from quota_scheduler.simulate.desk import Desk

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quota_scheduler.core.admission.headroom import Rooms
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.schedule import Window
@@ -13,7 +14,6 @@ from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue import QueuePolicy, order, rank
 from quota_scheduler.core.ramp import Ramps
-from quota_scheduler.core.rooms import Rooms
 from quota_scheduler.core.wake import SLICE, START, wake
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_board, a_concurrency_limit, a_limit, a_ticket
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.admission import Admit, Defer, Held, Reject
+from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from quota_scheduler.core.admission import Admit
+from quota_scheduler.core.admission.decide import Admit
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.limit import Holdback, Mode

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from quota_scheduler.core.admission import Defer, Reject
+from quota_scheduler.core.admission.decide import Defer, Reject
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.requests import Answer, Answered, Read, Refused, Release, Renew, Request, Submit, Withdraw
 from quota_scheduler.core.tickets.ticket import Lease

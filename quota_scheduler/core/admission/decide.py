@@ -13,10 +13,10 @@ inequality, both sides, no release rule (measured against fixed thresholds in do
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from quota_scheduler.core.admission.headroom import Room, Rooms
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.limit import Mode, Policy
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
 from quota_scheduler.core.units import Unit
 

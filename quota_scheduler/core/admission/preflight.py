@@ -6,10 +6,10 @@ No probe spends quota: everything is read from what is known.
 from dataclasses import dataclass
 from datetime import datetime
 
-from quota_scheduler.core.admission import Defer, Reject, Verdict
+from quota_scheduler.core.admission.decide import Defer, Reject, Verdict
+from quota_scheduler.core.admission.headroom import Room
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.rooms import Room
 from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import Usage

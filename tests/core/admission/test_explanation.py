@@ -2,9 +2,9 @@
 
 import pytest
 
-from quota_scheduler.core.admission import Admit, Defer, Held, Reject
+from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject
+from quota_scheduler.core.admission.explanation import WHY, explain, reset_text
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.text import WHY, explain, reset_text
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
 from tests.builders import MIDNIGHT, a_running_ticket, a_ticket
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.admission import Admit, Defer, Held, Reject, admits, decide, occupy
+from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, admits, decide, occupy
+from quota_scheduler.core.admission.headroom import Room, Rooms
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.tickets.ticket import Estimate, Reason, need
 from quota_scheduler.core.units import Unit
 from tests.builders import (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from quota_scheduler.core.rooms import Rooms
+from quota_scheduler.core.admission.headroom import Rooms
 from quota_scheduler.core.tickets.ticket import Ticket, need
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
