@@ -28,9 +28,9 @@ from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
-from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.throttle_queue import Line
 from quota_scheduler.core.requests import Submit
 from quota_scheduler.core.snapshot import Decided, Snapshot
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket

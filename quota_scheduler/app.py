@@ -16,12 +16,13 @@ from quota_scheduler.api.waiting import Waiters
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alert_values import AlertRule
-from quota_scheduler.core.crowd import Crowds, crowds_in
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.line import Line
 from quota_scheduler.core.published import read_outlook
-from quota_scheduler.core.queue import QueuePolicy, order
+from quota_scheduler.core.queue.order import order
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.throttle_queue import Line
+from quota_scheduler.core.queue.waiting import Crowds, crowds_in
 from quota_scheduler.core.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import Learned
 from quota_scheduler.core.tickets.ticket import Ticket

@@ -25,7 +25,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     try:
         found = reach.ask(config, "GET", "/v1/queue")
     except reach.Unreachable:
-        from quota_scheduler.core.queue import QueuePolicy
+        from quota_scheduler.core.queue.policy import QueuePolicy
         from quota_scheduler.service.look import queue_document
 
         with reach.look(config) as tx:

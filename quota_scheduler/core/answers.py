@@ -7,7 +7,8 @@ from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import ExpectedStart, cheaper_model, counterfactuals, expected_start
 from quota_scheduler.core.admission.preflight import checks
 from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
-from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.queue.order import place
+from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.requests import Answered
 from quota_scheduler.core.snapshot import Work
 from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
@@ -27,7 +28,7 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, policy: QueuePol
     return Answered(
         ticket,
         verdict,
-        position=work.line.place(ticket.id, work.snap.running, policy, now=work.now),
+        position=place(work.line, ticket.id, work.snap.running, policy, now=work.now),
         reserved=_held(ticket, work),
         stop=ticket.id in work.stops,
         optimization=level,

@@ -19,7 +19,8 @@ from quota_scheduler.core.leases import hear
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.settlement import at_reset
 from quota_scheduler.core.limits.limit import Mode
-from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.wake import SLICE, START, next_start, wake
 from quota_scheduler.core.requests import (
     Answered,
     Hold,
@@ -37,7 +38,6 @@ from quota_scheduler.core.requests import (
 from quota_scheduler.core.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.tickets.ticket import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.core.wake import SLICE, START, next_start, wake
 
 NO_SHADOW: Shadow = (0, ())
 

@@ -14,7 +14,7 @@ from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefix, settle
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.line import GroupKey, Line
+from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
 from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent

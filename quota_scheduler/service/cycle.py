@@ -19,8 +19,8 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.line import GroupKey, Line
-from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
 from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
 from quota_scheduler.core.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket

@@ -10,7 +10,8 @@ from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_r
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.queue import QueuePolicy, order
+from quota_scheduler.core.queue.order import order
+from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.core.usage import KINDS, Usage

@@ -19,7 +19,6 @@ from quota_scheduler.core import measure
 from quota_scheduler.core.admission.headroom import Room
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
-from quota_scheduler.core.crowd import Crowds, crowds_of
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.forecast.histories import Book
 from quota_scheduler.core.forecast.outlook import Outlook
@@ -32,6 +31,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.published import as_told, level_state, limit_document, outlook_document
+from quota_scheduler.core.queue.waiting import Crowds, crowds_of
 from quota_scheduler.core.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.analysis import Analysis, analyse, over_cap

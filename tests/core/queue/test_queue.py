@@ -10,11 +10,12 @@ from quota_scheduler.core.admission.headroom import Rooms
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue import QueuePolicy, order, rank
-from quota_scheduler.core.ramp import Ramps
-from quota_scheduler.core.wake import SLICE, START, wake
+from quota_scheduler.core.queue.order import order, place, rank
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.ramp import Ramps
+from quota_scheduler.core.queue.throttle_queue import Line
+from quota_scheduler.core.queue.wake import SLICE, START, wake
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_board, a_concurrency_limit, a_limit, a_ticket
 
 PEOPLE, HIGH, NORMAL, LOW = Priority
@@ -261,7 +262,7 @@ def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
     line = Line([waiting(number) for number in range(1, count + 1)], a_board(a_limit()).bindings, share_label="team")
     line.know_places(line, at=MONDAY)
     assert line.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
-    assert line.place(7, {}, POLICY, now=MONDAY) == 7
+    assert place(line, 7, {}, POLICY, now=MONDAY) == 7
 
 
 def test_the_line_counts_what_waits():
@@ -272,4 +273,4 @@ def test_the_line_counts_what_waits():
     line.add(waiting(3, team="x", tokens=5))
     line.remove(1)
     assert (len(line), line.sums("day"), line.sums("team/x"), line.least("day")) == (2, [0, 30, 5, 0], [0, 0, 5, 0], 5)
-    assert [line.place(number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]
+    assert [place(line, number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from quota_scheduler.core.line import Bind, Line
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.queue.throttle_queue import Bind, Line
 from quota_scheduler.core.tickets.ticket import Ticket
 
 

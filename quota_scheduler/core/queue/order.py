@@ -1,11 +1,16 @@
-"""Turns: in which order a pass asks the groups of the line, first to go first."""
+"""Who goes first.
+
+Priority class; within it age lifts a ticket one rank for every ageing step it has waited, in order only and never in
+eligibility; then fair share; then arrival. Who goes now is ``core/queue/wake.py``.
+"""
 
 import heapq
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from quota_scheduler.core.line import Group, GroupKey, Line
-from quota_scheduler.core.queue import QueuePolicy, rank
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.throttle_queue import Group, GroupKey, Line
 from quota_scheduler.core.tickets.ticket import Ticket
 
 
@@ -58,3 +63,40 @@ class Order:
     def rest(self) -> dict[GroupKey, int]:
         """Groups that have not been looked at to their end, and from which place on."""
         return {key: place for *_, key, place in self._heap}
+
+
+def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> list[Ticket]:
+    """Waiting tickets, first to go first. ``running`` counts what each share runs already.
+
+    Within a rank the shares take turns: a share's next ticket comes after as many of every other share's as it already
+    runs. Ties go to the earlier arrival, then the lower id, so that every replica sees the same order.
+    """
+    by_rank: dict[int, list[Ticket]] = defaultdict(list)
+    for ticket in sorted(waiting, key=lambda t: (t.waiting_since, t.id)):
+        by_rank[rank(ticket, policy, now=now)].append(ticket)
+    ordered: list[Ticket] = []
+    for number in sorted(by_rank):
+        turns = dict(running)
+        keyed = []
+        for ticket in by_rank[number]:
+            share = ticket.labels.value(policy.fair_share)
+            keyed.append((turns.get(share, 0), ticket.waiting_since, ticket.id, ticket))
+            turns[share] = turns.get(share, 0) + 1
+        ordered += [ticket for *_, ticket in sorted(keyed)]
+    return ordered
+
+
+def rank(ticket: Ticket, policy: QueuePolicy, *, now: datetime) -> int:
+    """A ticket's place by class and age; lower goes first, and age can lift it above every class."""
+    return ticket.priority.rank - int((now - ticket.waiting_since) / policy.aging_step)
+
+
+def place(line: Line, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> int | None:
+    """A ticket's place in the whole line, from 1; of a long line as ``know_places`` was last told."""
+    ticket = line.get(number)
+    if ticket is None:
+        return None
+    if line.places is None or (not line.is_long and line.places[0] != now):
+        line.know_places(order(line, running, policy, now=now), at=now)
+    assert line.places is not None
+    return line.places[1].get(number) or line.ahead_of(ticket.priority)

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.admission.headroom import Rooms, Shadow
-from quota_scheduler.core.line import Group, GroupKey, Line
-from quota_scheduler.core.queue import QueuePolicy
+from quota_scheduler.core.queue.order import Order
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.throttle_queue import Group, GroupKey, Line
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
-from quota_scheduler.core.turns import Order
 
 SLICE, START = 60, 3
 """Looks that one slice may take, below 5 ms on a slow core, and how many of them a start costs (measured in

@@ -9,15 +9,14 @@ The line lives in memory beside the store's single writer; after a failed transa
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.queue import QueuePolicy, order
-from quota_scheduler.core.ramp import Ramps
+from quota_scheduler.core.queue.ramp import Ramps
 from quota_scheduler.core.tickets.ticket import Ticket, need
 
 Bind = Callable[[Labels], tuple[Binding, ...]]
@@ -83,7 +82,7 @@ class Line:
         self._sums: dict[str, list[int]] = {}
         self._due: list[tuple[datetime, int]] = []
         self.ramps = Ramps()
-        self._places: tuple[datetime, dict[int, int]] | None = None
+        self.places: tuple[datetime, dict[int, int]] | None = None
         for ticket in tickets:
             self.add(ticket)
 
@@ -173,20 +172,13 @@ class Line:
         """Every group; none is empty."""
         return self._groups.values()
 
+    def ahead_of(self, priority: Priority) -> int:
+        """How many tickets wait in a class and those above it."""
+        return sum(len(group.tickets) for group in self._groups.values() if group.priority.rank <= priority.rank)
+
     def group(self, key: GroupKey) -> Group | None:
         """A group, None when it is empty by now."""
         return self._groups.get(key)
-
-    def place(self, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> int | None:
-        """A ticket's place in the whole line, from 1; of a long line as ``know_places`` was last told."""
-        ticket = self._tickets.get(number)
-        if ticket is None:
-            return None
-        if self._places is None or (not self.is_long and self._places[0] != now):
-            self.know_places(order(self._tickets.values(), running, policy, now=now), at=now)
-        assert self._places is not None
-        known = self._places[1].get(number)
-        return known or sum(len(g.tickets) for g in self._groups.values() if g.priority.rank <= ticket.priority.rank)
 
     @property
     def is_long(self) -> bool:
@@ -195,11 +187,11 @@ class Line:
 
     def wants_places(self, now: datetime) -> bool:
         """Whether somebody should put it in order again: it is long, and its places are old."""
-        return self.is_long and (self._places is None or now - self._places[0] >= PLACES_KEPT)
+        return self.is_long and (self.places is None or now - self.places[0] >= PLACES_KEPT)
 
     def know_places(self, ordered: Iterable[Ticket], *, at: datetime) -> None:
         """Take the order of the whole line as it was at an instant; from any thread."""
-        self._places = at, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
+        self.places = at, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
 
     def due(self, now: datetime) -> list[Ticket]:
         """Tickets whose deadline or longest wait has come."""
