@@ -22,7 +22,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from quota_scheduler.core.cycle import run
+from quota_scheduler.core.cycle.cycle import run
+from quota_scheduler.core.cycle.requests import Submit
+from quota_scheduler.core.cycle.snapshot import Decided, Snapshot
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.ledger.balances import Board
@@ -31,8 +33,6 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, wi
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import Line
-from quota_scheduler.core.requests import Submit
-from quota_scheduler.core.snapshot import Decided, Snapshot
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage

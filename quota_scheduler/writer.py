@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.requests import Answer, Request
+from quota_scheduler.core.cycle.requests import Answer, Request
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.store import Store, Transaction, engine, tickets

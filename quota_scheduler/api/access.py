@@ -13,8 +13,8 @@ from starlette.requests import Request
 from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
-from quota_scheduler.core.requests import Answer
-from quota_scheduler.core.requests import Request as CycleRequest
+from quota_scheduler.core.cycle.requests import Answer
+from quota_scheduler.core.cycle.requests import Request as CycleRequest
 from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:

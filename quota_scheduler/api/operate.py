@@ -12,8 +12,8 @@ from quota_scheduler.api.access import accepting, body, decided, require, servic
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import Body, Instant
 from quota_scheduler.config import Role
+from quota_scheduler.core.cycle.requests import Hold, Refused, Revoke, Start
 from quota_scheduler.core.limits.changes import FIELDS
-from quota_scheduler.core.requests import Hold, Refused, Revoke, Start
 from quota_scheduler.service import operate
 
 

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, Verdict
 from quota_scheduler.core.admission.explanation import explain
+from quota_scheduler.core.cycle.requests import Answer, Answered, Refusal, Refused
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.requests import Answer, Answered, Refusal, Refused
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import in_units
 

@@ -13,7 +13,17 @@ from quota_scheduler.api.access import accepting, decided, one, one_or_many, req
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
-from quota_scheduler.core.requests import Answer, Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
+from quota_scheduler.core.cycle.requests import (
+    Answer,
+    Answered,
+    Read,
+    Refusal,
+    Refused,
+    Release,
+    Renew,
+    Submit,
+    Withdraw,
+)
 from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.service.pricing import priced_report, priced_ticket
 

@@ -11,18 +11,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from quota_scheduler.core import cycle as core
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import Reprice
 from quota_scheduler.core.admission.headroom import Shadow
+from quota_scheduler.core.cycle import cycle as core
+from quota_scheduler.core.cycle.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
+from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
-from quota_scheduler.core.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
-from quota_scheduler.core.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.budgets import count_passed

@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from quota_scheduler.core.cycle.snapshot import Decided
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import Prediction, Track
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.ledger.balances import Board
-from quota_scheduler.core.snapshot import Decided
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage

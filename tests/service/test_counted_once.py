@@ -4,10 +4,10 @@ from itertools import permutations
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Renew
 from quota_scheduler.core.limits.limit import Holdback
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Renew
 from tests.builders import (
     DAY,
     HOUR,

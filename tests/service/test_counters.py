@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.requests import Submit
 from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import ledger

@@ -3,12 +3,12 @@
 import pytest
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject
+from quota_scheduler.core.cycle.requests import Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.run_history import Finished
 from quota_scheduler.core.tickets.ticket import Estimate, Outcome, Reason, State

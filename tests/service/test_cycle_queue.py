@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Hold, Read
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Hold, Read
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
 from quota_scheduler.service.record import rebuild_sessions
 from tests.builders import (

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quota_scheduler.core.cycle.requests import Submit, Withdraw
 from quota_scheduler.core.forecast.histories import Book
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import PARTS, Track
@@ -16,7 +17,6 @@ from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Submit, Withdraw
 from quota_scheduler.core.units import Unit
 from quota_scheduler.store import forecasts, ledger, windows
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_limit, a_session_limit, a_ticket, a_usage_event

@@ -20,12 +20,12 @@ from hypothesis.stateful import (
 )
 
 from quota_scheduler.core.admission.decide import Admit
+from quota_scheduler.core.cycle.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import window_at
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.service.record import rebuild_sessions
 from quota_scheduler.store import windows

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Read, Submit
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Read, Submit
 from quota_scheduler.core.tickets.ticket import State
 from tests.builders import HOUR, MIDNIGHT, MINUTE, a_limit, a_ticket
 from tests.service.ticking import House

@@ -8,8 +8,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Defer, Reject
+from quota_scheduler.core.cycle.requests import (
+    Answer,
+    Answered,
+    Read,
+    Refused,
+    Release,
+    Renew,
+    Request,
+    Submit,
+    Withdraw,
+)
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.requests import Answer, Answered, Read, Refused, Release, Renew, Request, Submit, Withdraw
 from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle, doctor, record

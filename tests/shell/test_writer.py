@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Answered, Read, Refusal, Refused, Submit
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.requests import Answered, Read, Refusal, Refused, Submit
 from quota_scheduler.core.tickets.ticket import Estimate, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage, UsageEvent

@@ -14,14 +14,9 @@ from datetime import datetime
 
 from quota_scheduler.core.admission.decide import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
 from quota_scheduler.core.admission.headroom import Shadow
-from quota_scheduler.core.answers import answer, preview
-from quota_scheduler.core.leases import hear
-from quota_scheduler.core.ledger.balance import Binding, Tally
-from quota_scheduler.core.ledger.settlement import at_reset
-from quota_scheduler.core.limits.limit import Mode
-from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.wake import SLICE, START, next_start, wake
-from quota_scheduler.core.requests import (
+from quota_scheduler.core.cycle.answers import answer, preview
+from quota_scheduler.core.cycle.leases import hear
+from quota_scheduler.core.cycle.requests import (
     Answered,
     Hold,
     Read,
@@ -35,7 +30,12 @@ from quota_scheduler.core.requests import (
     Submit,
     Withdraw,
 )
-from quota_scheduler.core.snapshot import Decided, Snapshot, Work
+from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, Work
+from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.settlement import at_reset
+from quota_scheduler.core.limits.limit import Mode
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.wake import SLICE, START, next_start, wake
 from quota_scheduler.core.tickets.ticket import REOPENING, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.admission.explanation import Reprice
 from quota_scheduler.core.admission.headroom import Rooms, Shadow
+from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.ledger.balances import Board
@@ -15,7 +16,6 @@ from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefi
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
-from quota_scheduler.core.requests import Answer
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 

@@ -6,11 +6,11 @@ from typing import Any
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import ExpectedStart, cheaper_model, counterfactuals, expected_start
 from quota_scheduler.core.admission.preflight import checks
+from quota_scheduler.core.cycle.requests import Answered
+from quota_scheduler.core.cycle.snapshot import Work
 from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
 from quota_scheduler.core.queue.order import place
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.requests import Answered
-from quota_scheduler.core.snapshot import Work
 from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
+from quota_scheduler.core.cycle.requests import Refusal, Refused, Release, Renew
+from quota_scheduler.core.cycle.snapshot import Work
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import adopted, attribute, merged, own_events, report
 from quota_scheduler.core.limits.limit import Mode
-from quota_scheduler.core.requests import Refusal, Refused, Release, Renew
-from quota_scheduler.core.snapshot import Work
 from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
