@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from quota_scheduler.core.alert_samples import BURN_FLOOR
 from quota_scheduler.core.alert_values import AlertRule, Op
-from quota_scheduler.core.burn import CLASSES
+from quota_scheduler.core.readings.burn import CLASSES
 from quota_scheduler.rules import load_rules
 
 RULES = {rule.id: rule for rule in load_rules()}

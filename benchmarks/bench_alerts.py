@@ -28,13 +28,13 @@ from quota_scheduler.backtest import read
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, AlertState, Kind, Severity, Transition
 from quota_scheduler.core.alerts import step
-from quota_scheduler.core.burn import burns
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import Track, part_reached
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
-from quota_scheduler.core.readings import LimitReading, Readings
+from quota_scheduler.core.readings.burn import burns
+from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.traces import Trace
 from quota_scheduler.core.units import Unit
 from quota_scheduler.rules import load_rules

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from quota_scheduler.core.readings import Counter, Readings
+from quota_scheduler.core.readings.readings import Counter, Readings
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.exposition import Encoded, Format, Part
 from tests.shell.sample import a_limit

@@ -18,12 +18,12 @@ from quota_scheduler.config import Config
 from quota_scheduler.core.alert_values import AlertRule
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.published import read_outlook
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import Line
 from quota_scheduler.core.queue.waiting import Crowds, crowds_in
-from quota_scheduler.core.readings import Readings, SourceReading
+from quota_scheduler.core.readings.documents import read_outlook
+from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import Learned
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError

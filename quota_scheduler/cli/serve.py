@@ -42,7 +42,7 @@ def command(ctx: click.Context, verbose: bool) -> None:
 
 def _say(service: "Service", port: int) -> None:
     """What it found, where it listens, where its data lies."""
-    from quota_scheduler.core.measure import period_text, scope_text
+    from quota_scheduler.core.readings.measure import period_text, scope_text
     from quota_scheduler.core.units import format_amount
 
     config = service.config

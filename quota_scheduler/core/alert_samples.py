@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.alert_values import Fact, Facts, Sample
-from quota_scheduler.core.burn import LOOKBACKS, burn_class, cumulative_burn
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.readings import Burn, LimitReading, Readings, RunReading, SourceReading
+from quota_scheduler.core.readings.burn import LOOKBACKS, burn_class, cumulative_burn
+from quota_scheduler.core.readings.readings import Burn, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
 
 BURN_FLOOR = 0.2

@@ -6,29 +6,19 @@ the amounts are dollars, as ``unit`` says, whatever the field is called.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.schedule import local_date, local_time
-from quota_scheduler.core.published import explained, track_document
-from quota_scheduler.core.readings import LimitReading
+from quota_scheduler.core.readings.documents import explained, track_document
+from quota_scheduler.core.readings.readings import DayOfUse, LimitReading
 from quota_scheduler.core.units import format_amount, in_units
 
 DAY = timedelta(days=1)
 STEADY = 0.1
 """A last week within a tenth of the three before is stable (first founding document)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayOfUse:
-    """One civil day of a limit: what was used, in its unit, and how many runs began."""
-
-    day: date
-    used: int
-    runs: int
 
 
 def seed_document(

@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings import Readings
+from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.metrics.caps import (
     CLASSES,
     DECISIONS,

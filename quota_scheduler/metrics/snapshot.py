@@ -13,9 +13,9 @@ from quota_scheduler.core.efficiency.optimization import Optimization
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.risk import Risk
 from quota_scheduler.core.forecast.track_record import TrackReading
-from quota_scheduler.core.level import Level
-from quota_scheduler.core.quality import QualityReading
-from quota_scheduler.core.readings import Counter, LimitReading, Readings
+from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings
+from quota_scheduler.core.readings.scheduling_quality import QualityReading
+from quota_scheduler.core.readings.throttle_level import Level
 from quota_scheduler.core.units import MICRO, Unit, in_units
 from quota_scheduler.metrics.caps import OTHER, Cap
 from quota_scheduler.metrics.lines import Labels, Lines, Written, written

@@ -12,8 +12,8 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.readings import RunReading, Spending
-from quota_scheduler.core.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
+from quota_scheduler.core.readings.readings import RunReading, Spending
+from quota_scheduler.core.readings.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.units import Unit
 from quota_scheduler.store import Transaction, forecasts, ledger, windows
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core import measure
 from quota_scheduler.core.forecast.baselines import seed
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Book, Histories
@@ -23,7 +22,8 @@ from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.published import read_outlook
+from quota_scheduler.core.readings import measure
+from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.service.judging import Judging
 from quota_scheduler.store import Transaction, counters, ledger
 from quota_scheduler.store import forecasts as store

@@ -8,7 +8,7 @@ from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_date
-from quota_scheduler.core.seed_document import DayOfUse
+from quota_scheduler.core.readings.readings import DayOfUse
 from quota_scheduler.store import Transaction, forecasts, ledger, windows
 
 DAYS = 7

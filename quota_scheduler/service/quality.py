@@ -14,7 +14,13 @@ from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.quality import NOTHING, ClosedWindow, QualityReading, could_have_used, pool
+from quota_scheduler.core.readings.scheduling_quality import (
+    NOTHING,
+    ClosedWindow,
+    QualityReading,
+    could_have_used,
+    pool,
+)
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, ledger

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core import alerts as alert_engine
-from quota_scheduler.core import measure
 from quota_scheduler.core.admission.headroom import Room
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
@@ -25,14 +24,15 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.ledger.balances import Board
-from quota_scheduler.core.level import LevelState
-from quota_scheduler.core.level import step as level_step
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.published import as_told, level_state, limit_document, outlook_document
 from quota_scheduler.core.queue.waiting import Crowds, crowds_of
-from quota_scheduler.core.readings import Counter, LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings import measure
+from quota_scheduler.core.readings.documents import as_told, level_state, limit_document, outlook_document
+from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings.throttle_level import LevelState
+from quota_scheduler.core.readings.throttle_level import step as level_step
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.analysis import Analysis, analyse, over_cap
 from quota_scheduler.service.forecasting import Forecasting

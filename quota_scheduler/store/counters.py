@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from quota_scheduler.core.instants import to_micros
-from quota_scheduler.core.readings import Counter
+from quota_scheduler.core.readings.readings import Counter
 from quota_scheduler.store import Transaction
 
 

@@ -10,7 +10,7 @@ from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.quality import NOTHING, ClosedWindow, harm_of
+from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow, harm_of
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
 

@@ -9,7 +9,7 @@ from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_text import WORDS
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
+from quota_scheduler.core.readings.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)

@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-from quota_scheduler.core.burn import CLASSES, LOOKBACKS
 from quota_scheduler.core.efficiency.optimization import Optimization
 from quota_scheduler.core.forecast.calibration import REMAINING
 from quota_scheduler.core.forecast.risk import Risk
-from quota_scheduler.core.level import Level
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings.burn import CLASSES, LOOKBACKS
+from quota_scheduler.core.readings.throttle_level import Level
 from quota_scheduler.core.usage import KINDS
 from quota_scheduler.metrics.caps import DECISIONS, FAILURES, OPERATIONS, SKIPS
 from quota_scheduler.metrics.snapshot import FLAGS, FULL, MODELS, WORKFLOWS

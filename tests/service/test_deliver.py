@@ -10,7 +10,7 @@ import pytest
 from quota_scheduler.core.alert_text import LONGEST
 from quota_scheduler.core.alerts import AlertRule, Kind, Op, Severity, Transition, samples, step
 from quota_scheduler.core.notification import Delivery, Message, Outcome
-from quota_scheduler.core.readings import Readings
+from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.notify import Receiver
 from quota_scheduler.rules import load_rules
 from quota_scheduler.service.deliver import Deliverer, compose

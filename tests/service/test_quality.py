@@ -7,8 +7,8 @@ import pytest
 
 from quota_scheduler.core.cycle.requests import Release, Submit, Withdraw
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.published import limit_document
-from quota_scheduler.core.quality import ClosedWindow
+from quota_scheduler.core.readings.documents import limit_document
+from quota_scheduler.core.readings.scheduling_quality import ClosedWindow
 from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.store import quality
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONTHLY, a_limit, a_report, a_ticket

@@ -12,8 +12,8 @@ from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.published import limit_document
-from quota_scheduler.core.readings import LimitReading
+from quota_scheduler.core.readings.documents import limit_document
+from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import Usage
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, MONTHLY, a_concurrency_limit, a_limit, a_ticket

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from quota_scheduler.core.cycle.requests import Answered, Request
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.readings import LimitReading, Readings
+from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle
 from quota_scheduler.service.recompute import Recompute

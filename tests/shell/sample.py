@@ -6,8 +6,16 @@ from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast, TrackRecord
 from quota_scheduler.core.forecast.track_record import HorizonReading, TrackReading
-from quota_scheduler.core.quality import ClassQuality, QualityReading
-from quota_scheduler.core.readings import Burn, ClassReading, Counter, LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings.readings import (
+    Burn,
+    ClassReading,
+    Counter,
+    LimitReading,
+    Readings,
+    SourceReading,
+    Spending,
+)
+from quota_scheduler.core.readings.scheduling_quality import ClassQuality, QualityReading
 from quota_scheduler.core.units import MICRO, Unit
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

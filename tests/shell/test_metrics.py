@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from quota_scheduler.core.efficiency.cache import CacheReading
-from quota_scheduler.core.readings import Counter, Readings
+from quota_scheduler.core.readings.readings import Counter, Readings
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.caps import Cap, closed
 from quota_scheduler.metrics.snapshot import FULL, MODELS, WORKFLOWS

@@ -5,15 +5,24 @@ see what the leader computed.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import TrackReading
-from quota_scheduler.core.quality import QualityReading
+from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.units import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfUse:
+    """One civil day of a limit: what was used, in its unit, and how many runs began."""
+
+    day: date
+    used: int
+    runs: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Room, in_pool
-from quota_scheduler.core.burn import burns
 from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, Pairs
@@ -14,13 +13,14 @@ from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.balances import Board
-from quota_scheduler.core.level import Level, LevelFacts, LevelState
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.quality import QualityReading
 from quota_scheduler.core.queue.waiting import Crowd, Crowds
-from quota_scheduler.core.readings import ClassReading, LimitReading, Spending
+from quota_scheduler.core.readings.burn import burns
+from quota_scheduler.core.readings.readings import ClassReading, LimitReading, Spending
+from quota_scheduler.core.readings.scheduling_quality import QualityReading
+from quota_scheduler.core.readings.throttle_level import Level, LevelFacts, LevelState
 from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 

@@ -8,7 +8,7 @@ from quota_scheduler.core.forecast.histories import Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings import Spending
+from quota_scheduler.core.readings.readings import Spending
 from quota_scheduler.core.usage import Usage
 
 Sets = Mapping[int, tuple[Labels, Priority]]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.readings import Burn
+from quota_scheduler.core.readings.readings import Burn
 
 LOOKBACKS = ("fast_long", "fast_short", "slow_long", "slow_short")
 """The four lookbacks of every class, in the order in which they are reported."""

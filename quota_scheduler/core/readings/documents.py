@@ -12,10 +12,10 @@ from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
 from quota_scheduler.core.instants import iso, parse_instant
-from quota_scheduler.core.level import Level, LevelState
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.quality import QualityReading
-from quota_scheduler.core.readings import LimitReading
+from quota_scheduler.core.readings.readings import LimitReading
+from quota_scheduler.core.readings.scheduling_quality import QualityReading
+from quota_scheduler.core.readings.throttle_level import Level, LevelState
 from quota_scheduler.core.units import format_amount, in_units
 
 DAY_SECONDS = 86_400

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.burn import CLASSES, LOOKBACKS, MOST, burn_class, burns, cumulative_burn
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.readings import Burn
+from quota_scheduler.core.readings.burn import CLASSES, LOOKBACKS, MOST, burn_class, burns, cumulative_burn
+from quota_scheduler.core.readings.readings import Burn
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -7,7 +7,7 @@ import pytest
 from quota_scheduler.core.ledger.balance import Tally
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.quality import ClassQuality, ClosedWindow, could_have_used, harm_of, pool
+from quota_scheduler.core.readings.scheduling_quality import ClassQuality, ClosedWindow, could_have_used, harm_of, pool
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
 from tests.builders import (
     DAILY,

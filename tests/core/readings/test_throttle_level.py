@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quota_scheduler.core.level import Level, LevelFacts, LevelState, step
+from quota_scheduler.core.readings.throttle_level import Level, LevelFacts, LevelState, step
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WINDOW, NEXT_WINDOW = NOW - timedelta(hours=2), NOW + timedelta(hours=3)
