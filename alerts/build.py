@@ -14,7 +14,7 @@ import yaml
 
 from alerts.cases import CASES, Case
 from alerts.prometheus import ALERTS, BY_RULE, GRAFANA, QUOTA, RECORDINGS, RULES, RUNBOOKS, SERVICE, Alert
-from quota_scheduler.core.alert_values import AlertRule
+from quota_scheduler.core.alerts.rule import AlertRule
 
 HERE = Path(__file__).parent
 JSON = dict[str, Any]

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from quota_scheduler.core.alert_samples import BURN_FLOOR
-from quota_scheduler.core.alert_values import AlertRule, Op
+from quota_scheduler.core.alerts.rule import AlertRule, Op
+from quota_scheduler.core.alerts.samples import BURN_FLOOR
 from quota_scheduler.core.readings.burn import CLASSES
 from quota_scheduler.rules import load_rules
 

@@ -25,9 +25,10 @@ from statistics import median
 import numpy as np
 
 from quota_scheduler.backtest import read
-from quota_scheduler.core.alert_samples import samples
-from quota_scheduler.core.alert_values import AlertRule, AlertState, Kind, Severity, Transition
-from quota_scheduler.core.alerts import step
+from quota_scheduler.core.alerts.rule import AlertRule, Severity
+from quota_scheduler.core.alerts.samples import samples
+from quota_scheduler.core.alerts.state import AlertState, Kind, Transition
+from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets

@@ -15,7 +15,7 @@ import quota_scheduler
 from quota_scheduler.api.waiting import Waiters
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
-from quota_scheduler.core.alert_values import AlertRule
+from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order

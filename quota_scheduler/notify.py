@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from quota_scheduler.core.alert_values import Matchers, Severity
-from quota_scheduler.core.notification import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.routing import Matchers
+from quota_scheduler.core.alerts.rule import Severity
 
 if TYPE_CHECKING:
     from apprise import Apprise, AppriseResult

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from quota_scheduler.core.alert_text import WORDS, placeholders
-from quota_scheduler.core.alert_values import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import MICRO, Unit, parse_amount
 from quota_scheduler.errors import ConfigError

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.notification import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
 
 
 class FixedClock:

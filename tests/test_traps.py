@@ -58,12 +58,12 @@ TRAPS = [
     ("work past its deadline starts", QUEUE, "what_comes_after_its_deadline_does_not_start"),
     # alerts
     ("an alert per tick, replica or restart", "store/test_alert_store.py", "trap_one_notification_per_condition_not_per_tick_replica_or_restart"),
-    ("an old window's alert that never ends", "core/test_alerts.py", "trap_one_alert_per_window_and_a_new_window_ends_the_old_ones"),
+    ("an old window's alert that never ends", "core/alerts/test_step.py", "trap_one_alert_per_window_and_a_new_window_ends_the_old_ones"),
     ("a dead exporter looks like an all-clear", "shell/test_prometheus_rules.py", "trap_a_dead_exporter_is_no_all_clear_and_replicas_are_not_added_up"),
     ("a dead receiver loses the message", "service/test_deliver.py", "trap_a_failing_receiver_keeps_its_message_and_only_it_is_tried_again"),
     ("a hanging receiver blocks the others", "service/test_deliver.py", "trap_a_hanging_receiver_delays_nobody_else"),
     ("99 % of next to nothing", "shell/test_rules.py", "trap_usage_alerts_have_a_floor"),
-    ("a cache alert from a handful of calls", "core/test_alerts.py", "trap_a_cache_drop_needs_an_absolute_and_a_relative_drop"),
+    ("a cache alert from a handful of calls", "core/alerts/test_step.py", "trap_a_cache_drop_needs_an_absolute_and_a_relative_drop"),
     ("a baseline that the drop drags down", "core/efficiency/test_efficiency.py", "cache_baseline"),
     # metrics and storage
     ("invented label values fill a Prometheus", "shell/test_metrics.py", "invented_label_values_are_other"),

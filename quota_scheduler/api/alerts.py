@@ -15,7 +15,8 @@ from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
 from quota_scheduler.config import Role
-from quota_scheduler.core.alert_values import MATCHABLE, Silence
+from quota_scheduler.core.alerts.routing import MATCHABLE
+from quota_scheduler.core.alerts.state import Silence
 from quota_scheduler.service import alerting
 
 if TYPE_CHECKING:

@@ -95,8 +95,8 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
       quota-scheduler alerts test ops --json
     """
     config = reach.config_of(ctx)
-    from quota_scheduler.core.alert_values import Severity
-    from quota_scheduler.core.notification import Message, Outcome
+    from quota_scheduler.core.alerts.message import Message, Outcome
+    from quota_scheduler.core.alerts.rule import Severity
     from quota_scheduler.notify import AppriseNotifier, Receiver
 
     chosen = [r for r in config.receivers if receiver in (None, r.id)]

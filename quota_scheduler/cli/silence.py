@@ -52,7 +52,7 @@ def add(ctx: click.Context, /, matchers: tuple[str, ...], dry_run: bool, as_json
 def _would(config: Any, wanted: dict[str, str], *, as_json: bool) -> None:
     """Say which alerts that fire would be silenced."""
     from quota_scheduler.cli.alerts import listed
-    from quota_scheduler.core.alert_values import fits
+    from quota_scheduler.core.alerts.routing import fits
 
     matchers = tuple(wanted.items())
     found = [a for a in listed(config)["alerts"] if a["phase"] == "firing" and fits(matchers, a["names"])]

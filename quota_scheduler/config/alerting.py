@@ -17,7 +17,8 @@ from quota_scheduler.config.scalars import (
     yes_or_no,
 )
 from quota_scheduler.config.tree import Receiver
-from quota_scheduler.core.alert_values import MATCHABLE, Matchers, Severity
+from quota_scheduler.core.alerts.routing import MATCHABLE, Matchers
+from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.units import Unit, in_units
 
 

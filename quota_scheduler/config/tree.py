@@ -9,7 +9,8 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
-from quota_scheduler.core.alert_values import Matchers, Severity
+from quota_scheduler.core.alerts.routing import Matchers
+from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import Marks

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict
+from quota_scheduler.core.alerts.message import Delivery, Outcome
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.notification import Delivery, Outcome
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.metrics import Metrics
 

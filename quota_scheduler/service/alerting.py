@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from quota_scheduler.core.alert_values import AlertState, Phase, Silence
+from quota_scheduler.core.alerts.state import AlertState, Phase, Silence
 from quota_scheduler.core.instants import iso
 from quota_scheduler.store import Transaction, counters
 from quota_scheduler.store import alerts as store

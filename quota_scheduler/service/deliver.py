@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from quota_scheduler.core.alert_text import LONGEST, LONGEST_SUBJECT, cut, key_line
-from quota_scheduler.core.alert_values import Kind
-from quota_scheduler.core.notification import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.state import Kind
+from quota_scheduler.core.alerts.wording import LONGEST, LONGEST_SUBJECT, cut, key_line
 from quota_scheduler.store import Store, engine, outbox
 from quota_scheduler.store.outbox import Owed
 

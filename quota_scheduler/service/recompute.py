@@ -14,10 +14,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core import alerts as alert_engine
 from quota_scheduler.core.admission.headroom import Room
-from quota_scheduler.core.alert_samples import samples
-from quota_scheduler.core.alert_values import AlertRule, Target
+from quota_scheduler.core.alerts import step as alert_engine
+from quota_scheduler.core.alerts.routing import Target
+from quota_scheduler.core.alerts.rule import AlertRule
+from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.forecast.histories import Book
 from quota_scheduler.core.forecast.outlook import Outlook

@@ -5,15 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.alert_values import (
-    AlertState,
-    Cause,
-    Phase,
-    Severity,
-    Silence,
-    StepResult,
-    Target,
-)
+from quota_scheduler.core.alerts.routing import Target
+from quota_scheduler.core.alerts.rule import Severity
+from quota_scheduler.core.alerts.state import AlertState, Cause, Phase, Silence, StepResult
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.store import Row, Transaction, outbox
 

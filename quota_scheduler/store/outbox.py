@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from quota_scheduler.core.alert_values import Kind, Severity, Transition
+from quota_scheduler.core.alerts.rule import Severity
+from quota_scheduler.core.alerts.state import Kind, Transition
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.store import Row, Transaction
 

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alert_text import LONGEST
-from quota_scheduler.core.alerts import AlertRule, Kind, Op, Severity, Transition, samples, step
-from quota_scheduler.core.notification import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.samples import samples
+from quota_scheduler.core.alerts.state import Kind, Transition
+from quota_scheduler.core.alerts.step import step
+from quota_scheduler.core.alerts.wording import LONGEST
 from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.notify import Receiver
 from quota_scheduler.rules import load_rules
 from quota_scheduler.service.deliver import Deliverer, compose
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import Owed
-from tests.core.test_alert_samples import a_limit
+from tests.core.alerts.test_samples import a_limit
 from tests.fakes import FixedClock, RecordingNotifier
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alerts import AlertRule, Kind, Op, Severity, Transition
-from quota_scheduler.core.notification import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.state import Kind, Transition
 from quota_scheduler.notify import AppriseNotifier, Receiver
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.store import Store, outbox

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from quota_scheduler.core.alerts import Severity
+from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.rules import load_rules
 from quota_scheduler.shipped import data_dir

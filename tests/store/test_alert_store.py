@@ -7,20 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alerts import (
-    AlertRule,
-    AlertState,
-    Cause,
-    Kind,
-    Op,
-    Phase,
-    Sample,
-    Severity,
-    Silence,
-    StepResult,
-    Transition,
-    step,
-)
+from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.state import AlertState, Cause, Kind, Phase, Sample, Silence, StepResult, Transition
+from quota_scheduler.core.alerts.step import step
 from quota_scheduler.notify import Receiver
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OutboxState

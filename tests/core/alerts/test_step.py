@@ -7,21 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.alerts import (
-    AlertRule,
-    AlertState,
-    Cause,
-    Kind,
-    Op,
-    Phase,
-    Sample,
-    Severity,
-    Silence,
-    StepResult,
-    adopt,
-    firing,
-    step,
-)
+from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.state import AlertState, Cause, Kind, Phase, Sample, Silence, StepResult
+from quota_scheduler.core.alerts.step import adopt, firing, step
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

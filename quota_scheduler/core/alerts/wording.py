@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.alert_values import AlertRule, AlertState, Cause, Facts, Kind
+from quota_scheduler.core.alerts.rule import AlertRule, Facts
+from quota_scheduler.core.alerts.state import AlertState, Cause, Kind
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount, format_number

@@ -9,8 +9,9 @@ anything else              ─► nothing     silenced, acknowledged, told alrea
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from quota_scheduler.core import alert_text
-from quota_scheduler.core.alert_values import AlertRule, AlertState, Key, Kind, Phase, Silence, Transition
+from quota_scheduler.core.alerts import wording as alert_text
+from quota_scheduler.core.alerts.rule import AlertRule
+from quota_scheduler.core.alerts.state import AlertState, Key, Kind, Phase, Silence, Transition
 
 
 def notices(

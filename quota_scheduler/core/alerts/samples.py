@@ -21,7 +21,8 @@ leases in use is a good day, and runs have alerts of their own. What exists but 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.alert_values import Fact, Facts, Sample
+from quota_scheduler.core.alerts.rule import Fact, Facts
+from quota_scheduler.core.alerts.state import Sample
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.schedule import Window

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from quota_scheduler.core.alert_values import Severity
+from quota_scheduler.core.alerts.rule import Severity
 
 
 class Outcome(StrEnum):

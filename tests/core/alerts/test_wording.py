@@ -5,14 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.core.alert_samples import samples
-from quota_scheduler.core.alert_text import ABOUT_WORDS, LONGEST, LONGEST_SUBJECT, WORDS, phrases, span
-from quota_scheduler.core.alerts import Kind, step
+from quota_scheduler.core.alerts.samples import samples
+from quota_scheduler.core.alerts.state import Kind
+from quota_scheduler.core.alerts.step import step
+from quota_scheduler.core.alerts.wording import ABOUT_WORDS, LONGEST, LONGEST_SUBJECT, WORDS, phrases, span
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.readings.readings import Burn, ClassReading, Readings, SourceReading
 from quota_scheduler.core.units import Unit
 from quota_scheduler.rules import load_rules
-from tests.core.test_alert_samples import ENDS, NOW, STARTS, a_forecast, a_limit, a_run, an_ending_limit, burns, waits
+from tests.core.alerts.test_samples import ENDS, NOW, STARTS, a_forecast, a_limit, a_run, an_ending_limit, burns, waits
 
 RULES = load_rules()
 

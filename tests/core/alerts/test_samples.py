@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from quota_scheduler.core.alert_samples import samples
-from quota_scheduler.core.alert_text import WORDS
+from quota_scheduler.core.alerts.samples import samples
+from quota_scheduler.core.alerts.wording import WORDS
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.readings.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading

@@ -17,46 +17,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.alert_notices import notices
-from quota_scheduler.core.alert_samples import samples
-from quota_scheduler.core.alert_values import (
-    AlertRule,
+from quota_scheduler.core.alerts.notices import notices
+from quota_scheduler.core.alerts.rule import AlertRule, Fact, Op
+from quota_scheduler.core.alerts.state import (
     AlertState,
     Cause,
-    Fact,
     Key,
-    Kind,
-    Op,
     Phase,
     Sample,
-    Severity,
     Silence,
     StepResult,
-    Target,
-    Transition,
-    wants,
 )
-
-__all__ = [
-    "AlertRule",
-    "AlertState",
-    "Cause",
-    "Key",
-    "Kind",
-    "Op",
-    "Phase",
-    "Sample",
-    "Severity",
-    "Silence",
-    "StepResult",
-    "Target",
-    "Transition",
-    "adopt",
-    "firing",
-    "samples",
-    "step",
-    "wants",
-]
 
 KEEP_RESOLVED = timedelta(days=1)
 """How long a resolved alert stays to be looked at; longer where it may not fire again before."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from quota_scheduler.core.alert_values import MATCHABLE, Severity, fits, named
+from quota_scheduler.core.alerts.routing import MATCHABLE, fits, named
+from quota_scheduler.core.alerts.rule import Severity
 
 NAMES = named(
     "usage_high", Severity.WARNING, "team-daily/growth", {"team": "growth", "limit": "team-daily/growth", "x": 1}
