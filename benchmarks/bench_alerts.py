@@ -24,7 +24,8 @@ from statistics import median
 
 import numpy as np
 
-from quota_scheduler.backtest import read
+from quota_scheduler.backtest.run import read
+from quota_scheduler.backtest.traces import Trace
 from quota_scheduler.core.alerts.rule import AlertRule, Severity
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.state import AlertState, Kind, Transition
@@ -36,7 +37,6 @@ from quota_scheduler.core.forecast.track_record import Track, part_reached
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.core.readings.burn import burns
 from quota_scheduler.core.readings.readings import LimitReading, Readings
-from quota_scheduler.core.traces import Trace
 from quota_scheduler.core.units import Unit
 from quota_scheduler.rules import load_rules
 

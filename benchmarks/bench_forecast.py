@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from quota_scheduler import backtest
+from quota_scheduler.backtest import run as backtest
+from quota_scheduler.backtest.scores import Answer, measure
+from quota_scheduler.backtest.traces import Case, cases_of
 from quota_scheduler.core.forecast.project import project, project_many
 from quota_scheduler.core.forecast.series import buckets
-from quota_scheduler.core.scores import Answer, measure
-from quota_scheduler.core.traces import Case, cases_of
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 5, 20, tzinfo=UTC)

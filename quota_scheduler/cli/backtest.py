@@ -10,9 +10,9 @@ from quota_scheduler.cli import reach
 from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:
-    from quota_scheduler.backtest import Result
+    from quota_scheduler.backtest.run import Result
+    from quota_scheduler.backtest.traces import Trace
     from quota_scheduler.core.forecast.series import Buckets
-    from quota_scheduler.core.traces import Trace
 
 NAMES = ("seed", "pro-rata", "mean-7", "ours")
 """The methods by name; those of ``quota_scheduler.backtest``, which is too heavy to load for a help text."""
@@ -54,7 +54,7 @@ def _chosen(methods: str) -> list[str]:
 
 
 def _of_folder(folder: Path, methods: list[str]) -> "Result":
-    from quota_scheduler import backtest
+    from quota_scheduler.backtest import run as backtest
 
     try:
         traces = list(backtest.read(folder))
@@ -90,7 +90,7 @@ def _of_ledger(ctx: click.Context, methods: list[str], by: str) -> "Result":
 
 def _trace(name: str, history: "Buckets", step: timedelta) -> "Trace":
     """A series of whole steps, idle ones included, from the first recorded one on; the unfinished last is left out."""
-    from quota_scheduler.core.traces import Trace
+    from quota_scheduler.backtest.traces import Trace
 
     width = step.total_seconds()
     first, last = (int(history.starts[i] // width) for i in (0, -1))
@@ -103,7 +103,7 @@ def _trace(name: str, history: "Buckets", step: timedelta) -> "Trace":
 
 
 def _judged(traces: "list[Trace]", methods: list[str]) -> "Result":
-    from quota_scheduler import backtest
+    from quota_scheduler.backtest import run as backtest
 
     result = backtest.judge(traces, methods)
     if not result.rows:

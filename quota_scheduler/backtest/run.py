@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from quota_scheduler.core.bars import bars
+from quota_scheduler.backtest.chart import bars
+from quota_scheduler.backtest.scores import Answer, Honesty, Row, honesty, measure
+from quota_scheduler.backtest.traces import DAY, HOUR, QUARTERS, Case, Pairs, Trace, cases_of, cycles, moments
 from quota_scheduler.core.forecast.baselines import BASELINES
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.scores import Answer, Honesty, Row, honesty, measure
-from quota_scheduler.core.traces import DAY, HOUR, QUARTERS, Case, Pairs, Trace, cases_of, cycles, moments
 
 EPOCH = datetime(1970, 1, 1)
 SESSION_HISTORY = 60 * DAY

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from quota_scheduler.core.traces import Case
+from quota_scheduler.backtest.traces import Case
 
 Array = np.ndarray[Any, Any]
 Answer = tuple[float, float | None, float | None]

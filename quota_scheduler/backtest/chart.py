@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from quota_scheduler.core.scores import Row
+from quota_scheduler.backtest.scores import Row
 
 COLOURS = {"seed": "#b0b7c3", "pro-rata": "#8f9bb3", "mean-7": "#5b7db1", "ours": "#d1495b"}
 OTHER = "#444444"

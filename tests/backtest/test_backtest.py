@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from quota_scheduler import backtest
-from quota_scheduler.backtest import METHODS, evaluate, forecast, leak_free, read
-from quota_scheduler.core.scores import Honesty, Row, honesty, measure
-from quota_scheduler.core.traces import Trace, cases_of
+from quota_scheduler.backtest import run as backtest
+from quota_scheduler.backtest.run import METHODS, evaluate, forecast, leak_free, read
+from quota_scheduler.backtest.scores import Honesty, Row, honesty, measure
+from quota_scheduler.backtest.traces import Trace, cases_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START = datetime(2026, 1, 1)
