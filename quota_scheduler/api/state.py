@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from quota_scheduler.api.access import require, service
 from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.quota_forecast import seed_document
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.readings.documents import forecast_document, limit_document
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading
-from quota_scheduler.core.seed_document import seed_document
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
 from quota_scheduler.service.history import recent_days
