@@ -25,7 +25,7 @@ from quota_scheduler.core.cycle.requests import (
     Withdraw,
 )
 from quota_scheduler.core.tickets.ticket import State
-from quota_scheduler.service.pricing import priced_report, priced_ticket
+from quota_scheduler.service.apply_prices import priced_report, priced_ticket
 
 TICKET: TypeAdapter[TicketBody] = TypeAdapter(TicketBody)
 PLAN: TypeAdapter[PlanBody] = TypeAdapter(PlanBody)

@@ -12,7 +12,7 @@ from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import EventBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.service.pricing import priced_events
+from quota_scheduler.service.apply_prices import priced_events
 from quota_scheduler.service.record import record_usage
 
 EVENT: TypeAdapter[EventBody] = TypeAdapter(EventBody)

@@ -89,7 +89,7 @@ def _recorder(config: Config) -> Any:
     except reach.Unreachable as unreachable:
         from quota_scheduler.api.usage import valid_events
         from quota_scheduler.prices import Prices
-        from quota_scheduler.service.pricing import priced_events
+        from quota_scheduler.service.apply_prices import priced_events
         from quota_scheduler.service.record import record_usage
         from quota_scheduler.store import Store
 

@@ -25,7 +25,7 @@ from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.service.budgets import count_passed
+from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, experience, forecasts, ledger, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)

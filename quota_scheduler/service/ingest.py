@@ -16,9 +16,9 @@ from typing import Any
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import SourceReading
-from quota_scheduler.service.pricing import Pricer, priced_events
-from quota_scheduler.service.recompute import FIRST_PASS
+from quota_scheduler.service.apply_prices import Pricer, priced_events
 from quota_scheduler.service.record import Recorded, rebuild_sessions, record_usage
+from quota_scheduler.service.tick.tick import FIRST_PASS
 from quota_scheduler.store import Store, Transaction, counters
 from quota_scheduler.store import sources as source_store
 

@@ -20,7 +20,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session, Window
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.service.budgets import count_passed
+from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
 
 SKEW = timedelta(minutes=2)

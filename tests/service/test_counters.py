@@ -12,7 +12,7 @@ from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import ledger
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_run_cap, a_ticket, a_usage_event
-from tests.service.ticking import House
+from tests.service.tick.ticking import House
 from tests.service.world import World
 
 OVER = "quota_workflows_over_budget_total"

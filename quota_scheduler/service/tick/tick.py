@@ -35,9 +35,9 @@ from quota_scheduler.core.readings.readings import Counter, LimitReading, Readin
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
 from quota_scheduler.core.usage import KINDS, Usage
-from quota_scheduler.service.analysis import Analysis, analyse, over_cap
-from quota_scheduler.service.forecasting import Forecasting
-from quota_scheduler.service.quality import Quality
+from quota_scheduler.service.tick.analysis import Analysis, analyse, over_cap
+from quota_scheduler.service.tick.forecasts import Forecasting
+from quota_scheduler.service.tick.quality import Quality
 from quota_scheduler.store import Store, Transaction, counters, ledger, outbox, tickets, windows
 from quota_scheduler.store import alerts as alert_store
 

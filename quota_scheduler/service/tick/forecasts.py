@@ -24,7 +24,7 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
-from quota_scheduler.service.judging import Judging
+from quota_scheduler.service.tick.verification import Judging
 from quota_scheduler.store import Transaction, counters, ledger
 from quota_scheduler.store import forecasts as store
 

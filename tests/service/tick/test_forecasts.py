@@ -20,7 +20,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
 from quota_scheduler.store import forecasts, ledger, windows
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_limit, a_session_limit, a_ticket, a_usage_event
-from tests.service.ticking import House
+from tests.service.tick.ticking import House
 
 GRACE = timedelta(minutes=72)
 """A twentieth of a day: how long late usage of a daily window is waited for."""

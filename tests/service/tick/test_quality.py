@@ -12,7 +12,7 @@ from quota_scheduler.core.readings.scheduling_quality import ClosedWindow
 from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.store import quality
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONTHLY, a_limit, a_report, a_ticket
-from tests.service.ticking import House
+from tests.service.tick.ticking import House
 
 MONDAY_MIDNIGHT = MIDNIGHT - DAY
 

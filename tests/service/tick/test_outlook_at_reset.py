@@ -9,7 +9,7 @@ from quota_scheduler.core.cycle.requests import Read, Submit
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import State
 from tests.builders import HOUR, MIDNIGHT, MINUTE, a_limit, a_ticket
-from tests.service.ticking import House
+from tests.service.tick.ticking import House
 
 NOTHING_AFTER = ((), (), (), ())
 

@@ -17,7 +17,7 @@ from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import Usage
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, MONTHLY, a_concurrency_limit, a_limit, a_ticket
-from tests.service.ticking import House
+from tests.service.tick.ticking import House
 
 
 @pytest.fixture
