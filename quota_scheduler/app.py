@@ -33,12 +33,14 @@ from quota_scheduler.metrics.told import Told
 from quota_scheduler.notify import AppriseNotifier, Receiver
 from quota_scheduler.prices import Prices
 from quota_scheduler.rules import load_rules
-from quota_scheduler.service import cycle, learn, operate
+from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
-from quota_scheduler.service.look import expected_ends, plan_document
+from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.queries.queue import expected_ends, plan_document
 from quota_scheduler.service.tick.tick import Recompute
+from quota_scheduler.service.upkeep import learn
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction, counters, tickets, utc_now
 from quota_scheduler.writer import Writer

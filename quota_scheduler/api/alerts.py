@@ -17,7 +17,8 @@ from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, 
 from quota_scheduler.config import Role
 from quota_scheduler.core.alerts.routing import MATCHABLE
 from quota_scheduler.core.alerts.state import Silence
-from quota_scheduler.service import alerting
+from quota_scheduler.service.operate import alerts as alerting
+from quota_scheduler.service.queries.alerts import alerts_document, silences_document
 
 if TYPE_CHECKING:
     from quota_scheduler.app import Service
@@ -67,13 +68,13 @@ ACK: TypeAdapter[AckBody] = TypeAdapter(AckBody)
 async def look(request: Request) -> Response:
     """Alerts that are pending, firing or resolved lately."""
     require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(_read, service(request), alerting.alerts_document))
+    return json_response(await asyncio.to_thread(_read, service(request), alerts_document))
 
 
 async def silences(request: Request) -> Response:
     """Silences that have not ended."""
     require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(_read, service(request), alerting.silences_document))
+    return json_response(await asyncio.to_thread(_read, service(request), silences_document))
 
 
 async def silence(request: Request) -> Response:

@@ -14,7 +14,7 @@ from quota_scheduler.api.schemas import Body, Instant
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Hold, Refused, Revoke, Start
 from quota_scheduler.core.limits.changes import FIELDS
-from quota_scheduler.service import operate
+from quota_scheduler.service.operate import limits as operate
 
 
 class HoldBody(Body):

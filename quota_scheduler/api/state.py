@@ -19,13 +19,9 @@ from quota_scheduler.core.readings.documents import forecast_document, limit_doc
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
-from quota_scheduler.service.history import recent_days
-from quota_scheduler.service.look import (
-    efficiency_document,
-    queue_document,
-    runs_document,
-    usage_document,
-)
+from quota_scheduler.service.queries.history import recent_days
+from quota_scheduler.service.queries.queue import queue_document
+from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 
 if TYPE_CHECKING:
     from quota_scheduler.app import Service

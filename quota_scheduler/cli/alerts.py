@@ -43,7 +43,7 @@ def listed(config: Config) -> dict[str, Any]:
     try:
         found: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
     except reach.Unreachable:
-        from quota_scheduler.service.alerting import alerts_document
+        from quota_scheduler.service.queries.alerts import alerts_document
 
         with reach.look(config) as tx:
             found = alerts_document(tx)

@@ -75,7 +75,7 @@ def _of_folder(folder: Path, methods: list[str]) -> "Result":
 def _of_ledger(ctx: click.Context, methods: list[str], by: str) -> "Result":
     config = reach.config_of(ctx)
     from quota_scheduler.core.limits.schedule import Session
-    from quota_scheduler.service import history
+    from quota_scheduler.service.queries import history
 
     with reach.look(config) as tx:
         if by == "provider":

@@ -21,7 +21,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler doctor --json
     """
     config = reach.config_of(ctx)
-    from quota_scheduler.service.doctor import examine
+    from quota_scheduler.service.upkeep.doctor import examine
 
     with reach.look(config) as tx:
         findings = examine(tx, config.limits)

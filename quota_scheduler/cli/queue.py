@@ -26,7 +26,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         found = reach.ask(config, "GET", "/v1/queue")
     except reach.Unreachable:
         from quota_scheduler.core.queue.policy import QueuePolicy
-        from quota_scheduler.service.look import queue_document
+        from quota_scheduler.service.queries.queue import queue_document
 
         with reach.look(config) as tx:
             found = queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))

@@ -78,7 +78,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     try:
         found = reach.ask(config, "GET", "/v1/silences")
     except reach.Unreachable:
-        from quota_scheduler.service.alerting import silences_document
+        from quota_scheduler.service.queries.alerts import silences_document
 
         with reach.look(config) as tx:
             found = silences_document(tx)

@@ -22,8 +22,9 @@ from quota_scheduler.core.cycle.requests import (
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.service import cycle, doctor, record
-from quota_scheduler.service.redefine import redefine
+from quota_scheduler.service import cycle, record
+from quota_scheduler.service.operate.limits import redefine
+from quota_scheduler.service.upkeep import doctor
 from quota_scheduler.store import Store, ledger, tickets, windows
 from quota_scheduler.store.counters import all_counters
 from tests.builders import MONDAY, a_report, a_ticket

@@ -12,8 +12,8 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle
+from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.record import record_usage
-from quota_scheduler.service.redefine import redefine
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.store import Store
 from tests.builders import DAY, HOUR, MONDAY, a_usage_event

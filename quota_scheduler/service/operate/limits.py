@@ -1,19 +1,26 @@
 """What operators do by hand: change limits, hold everything, hold, start or revoke one; each is written down.
 
-The file is the base of every limit; changes at run time lie on top, are stored, and may expire.
+The file is the base of every limit; changes at run time lie on top, are stored, and may expire. Windows that count
+differently then begin anew, and what runs or is offered holds its place in them:
+
+limits that hold from now on
+  → adapt     windows of redefined and removed limits end                       store
+  → open      the windows of new ones, filled from the ledger
+  → hold      reservations of what runs, with what it has used in them already
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.instants import iso
+from quota_scheduler.core.ledger.settlement import hold_anew
 from quota_scheduler.core.limits.changes import LimitChange, changed, effective
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.service.redefine import redefine
-from quota_scheduler.store import Transaction, changes, counters
+from quota_scheduler.core.tickets.ticket import State, Ticket
+from quota_scheduler.store import Transaction, changes, counters, ledger, tickets, windows
 
 log = logging.getLogger(__name__)
 HOLD = "hold"
@@ -81,3 +88,25 @@ def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
 def held_because(tx: Transaction) -> str:
     """Why everything is held; empty when nothing is."""
     return counters.fact(tx, HOLD) or ""
+
+
+def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
+    """Bring windows and reservations in line with these limits; returns the rules whose windows ended."""
+    known = windows.known_rules(tx)
+    ended = windows.adapt(tx, limits)
+    new = {limit.id for limit in limits} - (known - set(ended))
+    open_tickets = [t for t in tickets.open_tickets(tx) if t.state is not State.WAITING] if new else []
+    if open_tickets:
+        _hold(tx, limits, new, open_tickets)
+    return ended
+
+
+def _hold(tx: Transaction, limits: Sequence[Limit], new: Collection[str], open_tickets: Sequence[Ticket]) -> None:
+    board = windows.load(tx, limits, tickets=())
+    windows.open_for(tx, board, {ticket.labels for ticket in open_tickets})
+    for ticket in open_tickets:
+        for binding in board.bindings(ticket.labels):
+            if binding.limit.id in new:
+                session = ticket.lease.session if ticket.lease else ""
+                hold_anew(ticket, binding, ledger.by_session(tx, session) if session else [], board)
+    windows.save(tx, board)

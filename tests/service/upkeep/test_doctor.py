@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.service.doctor import examine
+from quota_scheduler.service.upkeep.doctor import examine
 from quota_scheduler.store import ledger
 from tests.builders import DAY, a_limit, a_session_limit, a_usage_event
 from tests.service.world import World

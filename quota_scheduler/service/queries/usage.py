@@ -1,0 +1,76 @@
+"""Usage, runs and efficiency over days, as documents."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow
+from quota_scheduler.core.instants import iso
+from quota_scheduler.core.units import MICRO
+from quota_scheduler.core.usage import KINDS, Usage
+from quota_scheduler.store import Transaction, ledger
+
+
+def efficiency_document(tx: Transaction, days: int) -> dict[str, Any]:
+    """Tokens by kind and cache hit rate of every workflow, over the last ``days``."""
+    runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
+    return {"days": days, "workflows": [_efficiency_row(row) for row in by_workflow(runs)]}
+
+
+def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, Any]:
+    """Usage of the last ``days`` added up by UTC ``day`` and labels, in the order of ``by``."""
+    sums: dict[tuple[str, ...], Usage] = {}
+    for day, labels, usage in ledger.by_day(tx, tx.now - timedelta(days=days)):
+        slot = tuple(day if name == "day" else labels.value(name) for name in by)
+        sums[slot] = sums.get(slot, Usage()).plus(usage)
+    rows = [
+        {
+            **dict(zip(by, slot, strict=True)),
+            **dict(zip(KINDS, usage.kinds, strict=True)),
+            "tokens": usage.tokens,
+            "requests": usage.requests,
+            "cost_usd": usage.cost_microusd / MICRO,
+            "unpriced_tokens": usage.unpriced_tokens,
+        }
+        for slot, usage in sorted(sums.items())
+        if any(usage)
+    ]
+    return {"days": days, "by": list(by), "usage": rows}
+
+
+def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:
+    """The largest runs of the last ``days``, with what they used by kind."""
+    found = ledger.runs_since(tx, tx.now - timedelta(days=days))
+    facts = {run.run: run for run in found}
+    rows = by_run(found)[:most]
+    return {"days": days, "runs": [_run_row(row, facts[row.name]) for row in rows]}
+
+
+def _run_row(row: EfficiencyRow, run: RunSummary) -> dict[str, Any]:
+    figures = _efficiency_row(row)
+    del figures["workflow"], figures["runs"], figures["success_rate"], figures["tokens_per_run"]
+    return {
+        "run": run.run,
+        "workflow": run.workflow,
+        "task_type": run.task_type,
+        "model": run.model,
+        "status": run.status or None,
+        "started_at": iso(run.started_at),
+        "last_at": iso(run.last_at),
+        **figures,
+    }
+
+
+def _efficiency_row(row: EfficiencyRow) -> dict[str, Any]:
+    rate = row.cache_hit_rate
+    return {
+        "workflow": row.name,
+        "runs": row.runs,
+        **dict(zip(KINDS, row.usage.kinds, strict=True)),
+        "tokens": row.usage.tokens,
+        "tokens_per_run": round(row.tokens_per_run),
+        "cost_usd": row.usage.cost_microusd / MICRO,
+        "cache_hit_rate": None if rate is None else round(rate, 4),
+        "success_rate": row.success_rate,
+        "flags": list(row.flags),
+    }
