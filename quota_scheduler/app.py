@@ -42,7 +42,7 @@ from quota_scheduler.service.queries.queue import expected_ends, plan_document
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.sources import claude_code
-from quota_scheduler.store import Store, Transaction, counters, tickets, utc_now
+from quota_scheduler.store import Store, Transaction, documents, tickets, utc_now
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Service:
         self.roots: list[Path] = []
         with self.store.transaction() as tx:
             found = operate.adopt(tx, config.limits)
-            outlooks = {name: read_outlook(body) for name, body in counters.load_bodies(tx, "outlooks").items()}
+            outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
             held = operate.held_because(tx)
         limits, self._limits_expire_at = found.limits, found.expire_at
         self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))

@@ -9,6 +9,7 @@ from quota_scheduler.config import Config
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount
+from quota_scheduler.store import documents
 
 
 @click.command("status")
@@ -42,10 +43,8 @@ def state_of(config: Config) -> dict[str, Any]:
         found = reach.ask(config, "GET", "/v1/limits")
         return {"from": f"The service at {config.listen}", **found}
     except reach.Unreachable:
-        from quota_scheduler.store import counters
-
         with reach.look(config) as tx:
-            bodies = counters.load_bodies(tx, "readings")
+            bodies = documents.load_bodies(tx, "readings")
             at = tx.scalar("SELECT max(at) FROM readings")
         from quota_scheduler.core.instants import from_micros
 

@@ -26,7 +26,7 @@ from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, experience, forecasts, ledger, tickets, windows
+from quota_scheduler.store import Transaction, counters, forecasts, ledger, run_history, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 LOOK_AT_ALL = timedelta(seconds=2)
@@ -157,7 +157,7 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, memory: Memory)
         tickets.advance(tx, "ticket", snapshot.next_ticket)
     if snapshot.next_fence > memory.next_fence:
         tickets.advance(tx, "fence", snapshot.next_fence)
-    experience.remember(tx, decided.tickets.values(), snapshot.transcribed)
+    run_history.remember(tx, decided.tickets.values(), snapshot.transcribed)
     memory.next_ticket, memory.next_fence = snapshot.next_ticket, snapshot.next_fence
     _count(tx, decided, snapshot.board)
     snapshot.board.rest()

@@ -19,7 +19,7 @@ from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.service.apply_prices import Pricer, priced_events
 from quota_scheduler.service.record import Recorded, rebuild_sessions, record_usage
 from quota_scheduler.service.tick.tick import FIRST_PASS
-from quota_scheduler.store import Store, Transaction, counters
+from quota_scheduler.store import Store, Transaction, counters, facts
 from quota_scheduler.store import sources as source_store
 
 log = logging.getLogger(__name__)
@@ -126,5 +126,5 @@ class Ingest:
 
     def _caught_up(self, tx: Transaction) -> None:
         rebuild_sessions(tx, self._limits())
-        if counters.fact(tx, FIRST_PASS) is None:
-            counters.remember(tx, FIRST_PASS, tx.now.isoformat())
+        if facts.fact(tx, FIRST_PASS) is None:
+            facts.remember(tx, FIRST_PASS, tx.now.isoformat())

@@ -12,7 +12,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.run_history import Finished
 from quota_scheduler.core.tickets.ticket import Estimate, Outcome, Reason, State
-from quota_scheduler.store import experience, windows
+from quota_scheduler.store import run_history, windows
 from tests.builders import (
     DAY,
     HOUR,
@@ -509,7 +509,7 @@ def test_what_completed_runs_took_is_remembered_beyond_their_tickets(world):
     here.release(here.submit(estimate=guess, workflow="nightly", task_type="review"), 30)
     here.release(here.submit(estimate=guess, workflow="nightly"), 30, outcome=Outcome.FAILED)
     with here.store.transaction() as tx:
-        found = experience.load(tx)
+        found = run_history.load(tx)
     assert found == [Finished(MONDAY, "nightly", "review", 7, 20, True, some_usage(30))]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store import Store, counters, engine, read_only
+from quota_scheduler.store import Store, engine, facts, read_only
 from tests.builders import HOUR, MONDAY
 from tests.fakes import FixedClock
 
@@ -38,7 +38,7 @@ def test_a_transaction_has_one_now(path):
 
 def fail_half_way(store):
     with store.transaction() as tx:
-        counters.remember(tx, "a", "1")
+        facts.remember(tx, "a", "1")
         raise ZeroDivisionError
 
 
@@ -47,21 +47,21 @@ def test_what_fails_half_way_leaves_nothing(path):
         with pytest.raises(ZeroDivisionError):
             fail_half_way(store)
         with store.transaction() as tx:
-            assert counters.fact(tx, "a") is None
+            assert facts.fact(tx, "a") is None
 
 
 def test_a_reader_sees_what_is_committed_and_cannot_write(path):
     with Store(path) as store:
         with store.transaction() as tx:
-            counters.remember(tx, "a", "1")
+            facts.remember(tx, "a", "1")
         with store.transaction() as tx:
-            counters.remember(tx, "a", "2")
+            facts.remember(tx, "a", "2")
             with store.reading() as other:
-                assert counters.fact(other, "a") == "1"
+                assert facts.fact(other, "a") == "1"
         with store.reading() as other:
-            assert counters.fact(other, "a") == "2"
+            assert facts.fact(other, "a") == "2"
         with pytest.raises(Exception, match="readonly database"), read_only(path) as other:
-            counters.remember(other, "a", "3")
+            facts.remember(other, "a", "3")
 
 
 def test_a_second_writer_is_told_who_holds_the_file(path):
@@ -75,16 +75,16 @@ def test_a_second_writer_is_told_who_holds_the_file(path):
 
 def test_what_was_committed_survives_a_killed_process(path):
     script = (
-        "import os, sys; from pathlib import Path; from quota_scheduler.store import Store, counters\n"
+        "import os, sys; from pathlib import Path; from quota_scheduler.store import Store, facts\n"
         "store = Store(Path(sys.argv[1]))\n"
-        "with store.transaction() as tx: counters.remember(tx, 'a', '1')\n"
+        "with store.transaction() as tx: facts.remember(tx, 'a', '1')\n"
         "with store.transaction() as tx:\n"
-        "    counters.remember(tx, 'a', '2'); os.kill(os.getpid(), 9)\n"
+        "    facts.remember(tx, 'a', '2'); os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert done.returncode == -9
     with Store(path) as store, store.transaction() as tx:
-        assert counters.fact(tx, "a") == "1"
+        assert facts.fact(tx, "a") == "1"
 
 
 def a_foreign_database(path):
@@ -153,10 +153,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 def test_a_copied_database_opens_elsewhere(tmp_path):
     with Store(tmp_path / "a.db") as store, store.transaction() as tx:
-        counters.remember(tx, "a", "1")
+        facts.remember(tx, "a", "1")
     shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
     with read_only(tmp_path / "b.db") as tx:
-        assert counters.fact(tx, "a") == "1"
+        assert facts.fact(tx, "a") == "1"
 
 
 @pytest.mark.parametrize(

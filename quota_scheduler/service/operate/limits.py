@@ -20,7 +20,7 @@ from quota_scheduler.core.ledger.settlement import hold_anew
 from quota_scheduler.core.limits.changes import LimitChange, changed, effective
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
-from quota_scheduler.store import Transaction, changes, counters, ledger, tickets, windows
+from quota_scheduler.store import Transaction, audit, facts, ledger, limit_changes, tickets, windows
 
 log = logging.getLogger(__name__)
 HOLD = "hold"
@@ -29,7 +29,7 @@ HOLD = "hold"
 
 def limits_now(tx: Transaction, base: Sequence[Limit]) -> tuple[Limit, ...]:
     """The limits of the file with the stored changes that last."""
-    return effective(base, changes.load(tx), now=tx.now)
+    return effective(base, limit_changes.load(tx), now=tx.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ def change_limit(
         return f"{error}; nothing was changed"
     for field, value in fields.items():
         if value is None:
-            changes.take_back(tx, rule, field)
+            limit_changes.take_back(tx, rule, field)
         else:
-            changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
+            limit_changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
     detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
-    counters.audit(tx, who, "limit.changed", detail)
+    audit.write(tx, who, "limit.changed", detail)
     return adopt(tx, base)
 
 
@@ -70,24 +70,24 @@ def adopt(tx: Transaction, base: Sequence[Limit]) -> LimitsHold:
 
 def note(tx: Transaction, what: str, ticket: int, *, who: str) -> None:
     """Write down what was done to a ticket by hand."""
-    counters.audit(tx, who, what, {"ticket": ticket})
+    audit.write(tx, who, what, {"ticket": ticket})
 
 
 def next_expiry(tx: Transaction) -> datetime | None:
     """When the next change expires."""
-    ends = [change.expires_at for change in changes.load(tx) if change.expires_at and change.expires_at > tx.now]
+    ends = [change.expires_at for change in limit_changes.load(tx) if change.expires_at and change.expires_at > tx.now]
     return min(ends, default=None)
 
 
 def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
     """Let nothing start, with a reason; an empty reason lets everything go on."""
-    counters.remember(tx, HOLD, reason)
-    counters.audit(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
+    facts.remember(tx, HOLD, reason)
+    audit.write(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
 
 
 def held_because(tx: Transaction) -> str:
     """Why everything is held; empty when nothing is."""
-    return counters.fact(tx, HOLD) or ""
+    return facts.fact(tx, HOLD) or ""
 
 
 def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:

@@ -7,19 +7,19 @@ from typing import Any
 from quota_scheduler.core.alerts.state import AlertState, Phase, Silence
 from quota_scheduler.core.instants import iso
 from quota_scheduler.store import Transaction
-from quota_scheduler.store import alerts as store
+from quota_scheduler.store import alerts as alert_store
 
 
 def alerts_document(tx: Transaction) -> dict[str, Any]:
     """Every alert state as JSON types, with who acknowledged it and which silences cover it."""
-    silences = store.load_silences(tx, tx.now)
-    return {"alerts": [_alert(number, state, silences, tx.now) for number, state in store.load_alerts(tx)]}
+    silences = alert_store.load_silences(tx, tx.now)
+    return {"alerts": [_alert(number, state, silences, tx.now) for number, state in alert_store.load_alerts(tx)]}
 
 
 def silences_document(tx: Transaction) -> dict[str, Any]:
     """Every silence that has not ended, with the alerts that it covers now."""
-    alerts = store.load_alerts(tx)
-    return {"silences": [silence_document(each, alerts, tx.now) for each in store.load_silences(tx, tx.now)]}
+    alerts = alert_store.load_alerts(tx)
+    return {"silences": [silence_document(each, alerts, tx.now) for each in alert_store.load_silences(tx, tx.now)]}
 
 
 def silence_document(silence: Silence, alerts: Iterable[tuple[int, AlertState]], now: datetime) -> dict[str, Any]:

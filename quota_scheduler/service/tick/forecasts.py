@@ -25,8 +25,8 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.service.tick.verification import Judging
-from quota_scheduler.store import Transaction, counters, ledger
-from quota_scheduler.store import forecasts as store
+from quota_scheduler.store import Transaction, documents, ledger
+from quota_scheduler.store import forecasts as forecast_store
 
 HISTORY = timedelta(days=120)
 """How much history forecasts look at (reference figures are for 120 days)."""
@@ -86,7 +86,7 @@ class Forecasting:
     def _restore(self, tx: Transaction) -> None:
         """Go on from the outlooks of the tick before a restart: their risk has a hysteresis."""
         if self._looked_at is None:
-            for name, body in counters.load_bodies(tx, "outlooks").items():
+            for name, body in documents.load_bodies(tx, "outlooks").items():
                 self.outlooks.setdefault(name, read_outlook(body))
 
     def _refresh(self, tx: Transaction, board: Board) -> bool:
@@ -95,11 +95,11 @@ class Forecasting:
         Returns whether it was everything.
         """
         since = tx.now - HISTORY
-        sets, totals = ledger.label_sets(tx), store.label_totals(tx)
+        sets, totals = ledger.label_sets(tx), forecast_store.label_totals(tx)
         known = self._looked_at is not None and _counting(self.book.limits) == _counting(board.limits)
         if known and self._folded_at and tx.now - self._folded_at < FOLD_EVERY:
             assert self._looked_at is not None
-            changed = store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
+            changed = forecast_store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
             changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
             known = self.book.update(ledger.hours(tx, changed), changed, sets, board, totals)
         else:
@@ -109,7 +109,7 @@ class Forecasting:
             self.book.fold(ledger.hours(tx, since), sets, board, totals)
             self._folded_at = tx.now
         lately = self._looked_at - OVERLAP if known and self._looked_at else None
-        self.book.demand(store.unmet(tx, since=since, changed_since=lately))
+        self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
         self._looked_at = tx.now
         return not known
 

@@ -24,7 +24,7 @@ from quota_scheduler.core.readings.scheduling_quality import (
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, ledger
-from quota_scheduler.store import quality as store
+from quota_scheduler.store import quality as quality_store
 from quota_scheduler.store.tickets import USUAL_LENGTH
 
 LOOKBACK = timedelta(days=30)
@@ -61,7 +61,7 @@ class Quality:
         self._looked_at = tx.now
         changed = set(self._load(tx))
         known = [limit.id for limit in board.limits if limit.is_windowed and limit.unit is not Unit.LEASES]
-        found = store.owed(tx, known, since=tx.now - CORRECTED, first_since=tx.now - FIRST_JUDGED)
+        found = quality_store.owed(tx, known, since=tx.now - CORRECTED, first_since=tx.now - FIRST_JUDGED)
         self._owed = _Judge(tx, board).judge(found)
         for each in self._owed:
             self._windows.setdefault(each.instance, {})[each.starts_at] = each
@@ -71,7 +71,7 @@ class Quality:
 
     def save(self, tx: Transaction) -> None:
         """Write what was judged since the last save."""
-        store.save(tx, self._owed)
+        quality_store.save(tx, self._owed)
         self._owed = []
 
     def _load(self, tx: Transaction) -> Iterable[str]:
@@ -79,7 +79,7 @@ class Quality:
         if self._loaded_at and timedelta(0) <= tx.now - self._loaded_at < LOAD_EVERY:
             return ()
         self._loaded_at, self._windows, self._readings = tx.now, {}, {}
-        for each in store.judged(tx, tx.now - REMEMBERED):
+        for each in quality_store.judged(tx, tx.now - REMEMBERED):
             self._windows.setdefault(each.instance, {})[each.starts_at] = each
         return tuple(self._windows)
 
@@ -98,7 +98,7 @@ class _Judge:
         self._sets: Sets = {}
         self._used: dict[tuple[datetime, datetime], list[tuple[int, Usage]]] = {}
         self._runs: dict[tuple[datetime, datetime], list[tuple[int, int]]] = {}
-        self._waited: dict[datetime, list[store.Waited]] = {}
+        self._waited: dict[datetime, list[quality_store.Waited]] = {}
 
     def judge(self, windows: Sequence[ClosedWindow]) -> list[ClosedWindow]:
         """The same windows with who used them, and what ran and waited."""
@@ -108,8 +108,8 @@ class _Judge:
     def _one(self, window: ClosedWindow) -> ClosedWindow:
         span = window.starts_at, window.ends_at
         if span not in self._used:
-            self._used[span] = store.used_between(self._tx, *span)
-            self._runs[span] = store.runs_between(self._tx, *span)
+            self._used[span] = quality_store.used_between(self._tx, *span)
+            self._runs[span] = quality_store.runs_between(self._tx, *span)
         served, runs = [0] * len(CLASSES), [0] * len(CLASSES)
         for number, usage in self._used[span]:
             if binding := self._bound(number, window.instance):
@@ -130,7 +130,7 @@ class _Judge:
             return NOTHING
         at, found = window.ends_at, [0] * len(CLASSES)
         if at not in self._waited:
-            self._waited[at] = store.waited_at(self._tx, at)
+            self._waited[at] = quality_store.waited_at(self._tx, at)
         for each in self._waited[at]:
             bindings = self._board.bindings(each.labels)
             own = next((binding for binding in bindings if binding.instance == window.instance), None)
@@ -140,7 +140,7 @@ class _Judge:
             found[each.priority.rank] += could_have_used(own.limit.charge(each.median), waited=waited, takes=takes)
         return tuple(found)
 
-    def _held_by(self, other: Binding, ticket: store.Waited) -> bool:
+    def _held_by(self, other: Binding, ticket: quality_store.Waited) -> bool:
         """Whether another limit has no room for a ticket, so that nothing was lost for it here."""
         if other.limit.mode is not Mode.ENFORCE:
             return False

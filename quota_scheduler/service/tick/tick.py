@@ -38,7 +38,7 @@ from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.tick.analysis import Analysis, analyse, over_cap
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.quality import Quality
-from quota_scheduler.store import Store, Transaction, counters, ledger, outbox, tickets, windows
+from quota_scheduler.store import Store, Transaction, counters, documents, facts, ledger, outbox, tickets, windows
 from quota_scheduler.store import alerts as alert_store
 
 ANALYSE_EVERY = timedelta(seconds=60)
@@ -98,17 +98,17 @@ class Recompute:
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
         before = alert_store.load_states(tx)
-        if counters.fact(tx, ADOPTED) is None:
+        if facts.fact(tx, ADOPTED) is None:
             result = alert_engine.adopt(self.rules, samples(readings), before, tx.now)
-            counters.remember(tx, ADOPTED, tx.now.isoformat())
+            facts.remember(tx, ADOPTED, tx.now.isoformat())
         else:
             silences = alert_store.load_silences(tx, tx.now)
             result = alert_engine.step(self.rules, samples(readings), before, tx.now, silences)
         alert_store.save_step(tx, result, self._targets)
         self.forecasting.save(tx)
         self.quality.save(tx)
-        counters.save_bodies(tx, "outlooks", {name: outlook_document(each) for name, each in self.outlooks.items()})
-        counters.save_bodies(tx, "readings", self._documents(readings))
+        documents.save_bodies(tx, "outlooks", {name: outlook_document(each) for name, each in self.outlooks.items()})
+        documents.save_bodies(tx, "readings", self._documents(readings))
         return replace(
             readings, alerts_firing=alert_engine.firing(result.states), outbox_oldest_at=outbox.oldest_owed(tx)
         )
@@ -160,7 +160,7 @@ class Recompute:
         )
 
     def _analyse(self, tx: Transaction, board: Board, bindings: Sequence[Binding]) -> None:
-        first_pass = counters.fact(tx, FIRST_PASS)
+        first_pass = facts.fact(tx, FIRST_PASS)
         since = datetime.fromisoformat(first_pass) if first_pass else None
         caps = [limit for limit in self.limits if limit.is_per_run]
         least = min([self._high_usage_run, *(limit.amount for limit in caps if limit.unit.value == "tokens")])
@@ -200,7 +200,7 @@ class Recompute:
 
 def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
     """The throttle levels as the last tick before a restart left them."""
-    states = ((name, level_state(body)) for name, body in counters.load_bodies(tx, "readings").items())
+    states = ((name, level_state(body)) for name, body in documents.load_bodies(tx, "readings").items())
     return {name: state for name, state in states if state}
 
 

@@ -26,7 +26,7 @@ from quota_scheduler.core.ledger.balance import Binding, Tally
 from quota_scheduler.core.ledger.balances import Board
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar
-from quota_scheduler.store import Transaction, counters, forecasts, windows
+from quota_scheduler.store import Transaction, facts, forecasts, windows
 
 SEEDED_PER_TICK = 8
 """Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
@@ -91,7 +91,7 @@ class Judging:
         if owed.forget_before:
             forecasts.forget_unmet(tx, owed.forget_before)
         self._mark, self._owed = (self._mark or 0) + 1, Owed()
-        counters.remember(tx, MARK, str(self._mark))
+        facts.remember(tx, MARK, str(self._mark))
 
     def is_due(self, binding: Binding, tally: Tally, forecast: Forecast, now: datetime) -> bool:
         """Whether the window has reached a part at which its forecast is to be kept and was not yet."""
@@ -110,7 +110,7 @@ class Judging:
 
     def _restore(self, tx: Transaction) -> None:
         """Load what was saved, at the start and whenever a write of ours did not reach the disk."""
-        mark = int(counters.fact(tx, MARK) or 0)
+        mark = int(facts.fact(tx, MARK) or 0)
         if self._mark == mark:
             return
         self._mark, self._owed = mark, Owed()

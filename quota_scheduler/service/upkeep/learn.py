@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from quota_scheduler.core.tickets.run_history import Learned, experience_of
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, experience, ledger, tickets
+from quota_scheduler.store import Transaction, ledger, run_history, tickets
 from quota_scheduler.store import alerts as alert_store
 
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
@@ -19,12 +19,12 @@ def learned(tx: Transaction) -> Learned:
         for name in (f"workflow:{run.workflow}", f"task_type:{run.task_type}", f"provider:{run.provider}"):
             if not name.endswith(":"):
                 sums[name] = sums.get(name, Usage()).plus(run.usage)
-    return Learned(experience_of(experience.load(tx)), sums)
+    return Learned(experience_of(run_history.load(tx)), sums)
 
 
 def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
     """Drop a little of what is older than it is kept; returns how many events, 0 when nothing is left to do."""
     alert_store.prune(tx, tx.now - raw)
     tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
-    experience.prune(tx)
+    run_history.prune(tx)
     return ledger.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)

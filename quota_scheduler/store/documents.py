@@ -1,0 +1,29 @@
+"""Documents of the last tick by name: readings and outlooks, for readers of the file and for a restart."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from quota_scheduler.core.instants import to_micros
+from quota_scheduler.store import Transaction
+
+
+def save_bodies(tx: Transaction, table: str, bodies: Mapping[str, Any]) -> None:
+    """Replace a table of JSON documents by name (``outlooks`` or ``readings``), writing only what changed."""
+    key = {"outlooks": "instance", "readings": "name"}[table]
+    stored: dict[str, str] = dict(tx.rows(f"SELECT {key}, body FROM {table}"))
+    fresh = {name: json.dumps(body, separators=(",", ":")) for name, body in bodies.items()}
+    tx.many(f"DELETE FROM {table} WHERE {key} = ?", [(name,) for name in stored if fresh.get(name) != stored[name]])
+    changed = [(name, body) for name, body in fresh.items() if stored.get(name) != body]
+    if table == "readings":
+        tx.many(
+            "INSERT INTO readings (name, at, body) VALUES (?, ?, ?)", [(n, to_micros(tx.now), b) for n, b in changed]
+        )
+    else:
+        tx.many("INSERT INTO outlooks (instance, body) VALUES (?, ?)", changed)
+
+
+def load_bodies(tx: Transaction, table: str) -> dict[str, Any]:
+    """A table of JSON documents by name."""
+    key = {"outlooks": "instance", "readings": "name"}[table]
+    return {name: json.loads(body) for name, body in tx.rows(f"SELECT {key}, body FROM {table}")}

@@ -1,0 +1,17 @@
+"""Facts: single values that outlive a restart, by name."""
+
+from quota_scheduler.store import Transaction
+
+
+def fact(tx: Transaction, name: str) -> str | None:
+    """A remembered fact, None when there is none."""
+    found: str | None = tx.scalar("SELECT value FROM meta WHERE name = ?", (name,))
+    return found
+
+
+def remember(tx: Transaction, name: str, value: str) -> None:
+    """Remember a fact."""
+    tx.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
