@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.rule import AlertRule, Op
 from quota_scheduler.core.alerts.samples import BURN_FLOOR
 from quota_scheduler.core.readings.burn import CLASSES
-from quota_scheduler.rules import load_rules
 
 RULES = {rule.id: rule for rule in load_rules()}
 GRAFANA = "http://localhost:3000"

@@ -24,6 +24,7 @@ from statistics import median
 
 import numpy as np
 
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.backtest.run import read
 from quota_scheduler.backtest.traces import Trace
 from quota_scheduler.core.alerts.rule import AlertRule, Severity
@@ -38,7 +39,6 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.core.readings.burn import burns
 from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.units import Unit
-from quota_scheduler.rules import load_rules
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FORECAST_EVERY = timedelta(hours=1)

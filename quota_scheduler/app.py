@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 import quota_scheduler
-from quota_scheduler.api.waiting import Waiters
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -29,10 +29,9 @@ from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
-from quota_scheduler.metrics.told import Told
+from quota_scheduler.metrics.observer import Told
 from quota_scheduler.notify import AppriseNotifier, Receiver
-from quota_scheduler.prices import Prices
-from quota_scheduler.rules import load_rules
+from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
@@ -43,6 +42,7 @@ from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction, documents, tickets, utc_now
+from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)

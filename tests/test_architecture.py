@@ -147,7 +147,7 @@ SHARED = {"instants", "units", "priority", "labels", "usage", "pricing"}
 
 ROOMS = [
     pytest.param("errors", "", "", id="errors imports nothing"),
-    pytest.param("shipped", "errors", "", id="shipped finds the data folders"),
+    pytest.param("data_files", "errors", "", id="data_files finds the data folders"),
     pytest.param("logs", "", "", id="logs writes lines"),
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
     pytest.param("backtest", "backtest core", "numpy", id="backtest measures the core"),
@@ -157,9 +157,10 @@ ROOMS = [
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
     pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
-    pytest.param("rules", "core errors shipped", "yaml pydantic", id="rules turn data into alert rules"),
+    pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
+    pytest.param("waiters", "", "", id="waiters park requests"),
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
-    pytest.param("prices", "core errors", "genai_prices", id="prices fill the core's price table"),
+    pytest.param("price_catalog", "core errors", "genai_prices", id="price_catalog fills the core's price table"),
     pytest.param("metrics", "core errors metrics", "prometheus_client", id="metrics show what the core computed"),
     pytest.param("notify", "core errors", "apprise", id="notify sends a message and says what became of it"),
     pytest.param(
@@ -167,7 +168,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api app auth config core errors metrics service",
+        "api app auth config core errors metrics service waiters",
         "fastapi msgspec pydantic starlette",
         id="api parses, asks the assembled service, renders",
     ),
@@ -202,7 +203,7 @@ def test_rooms_import_only_inwards(room, rooms, libraries):
 @pytest.mark.parametrize(
     ("library", "owner"),
     [
-        pytest.param("genai_prices", "prices", id="only prices knows where prices come from"),
+        pytest.param("genai_prices", "price_catalog", id="only price_catalog knows where prices come from"),
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param(
@@ -210,7 +211,7 @@ def test_rooms_import_only_inwards(room, rooms, libraries):
             "metrics app",
             id="only metrics knows the exposition, on the registry that app hands it",
         ),
-        pytest.param("yaml", "config rules", id="only configuration and alert rules are YAML"),
+        pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param("sqlite3", "store/engine", id="only the engine knows SQLite"),
         pytest.param("click", "cli", id="only the command line talks to people through click"),
         pytest.param("fastapi", "api", id="only the API speaks HTTP"),

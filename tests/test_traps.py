@@ -24,7 +24,7 @@ TRAPS = [
     ("one run through two doors", "service/test_counted_once.py", "a_run_that_reports_and_leaves_a_transcript_counts_once"),
     ("an unknown model is not free", RECORD, "tokens_without_a_price_are_counted_and_corrected_once_priced"),
     ("an explicit price of 0 is a price", "core/test_pricing.py", "own_price_of_zero_is_a_price"),
-    ("a price table that does not load", "shell/test_prices.py", "a_table_that_does_not_load_says_so_and_makes_estimates"),
+    ("a price table that does not load", "shell/test_price_catalog.py", "a_table_that_does_not_load_says_so_and_makes_estimates"),
     ("one-hour cache writes cost more", "core/test_pricing.py", "cost"),
     # limits and resets
     ("a reset clears every copy and keeps what is spent meanwhile", QUEUE, "what_was_used_before_a_reset_stays_there"),
@@ -62,7 +62,7 @@ TRAPS = [
     ("a dead exporter looks like an all-clear", "shell/test_prometheus_rules.py", "trap_a_dead_exporter_is_no_all_clear_and_replicas_are_not_added_up"),
     ("a dead receiver loses the message", "service/test_deliver.py", "trap_a_failing_receiver_keeps_its_message_and_only_it_is_tried_again"),
     ("a hanging receiver blocks the others", "service/test_deliver.py", "trap_a_hanging_receiver_delays_nobody_else"),
-    ("99 % of next to nothing", "shell/test_rules.py", "trap_usage_alerts_have_a_floor"),
+    ("99 % of next to nothing", "shell/test_alert_rules.py", "trap_usage_alerts_have_a_floor"),
     ("a cache alert from a handful of calls", "core/alerts/test_step.py", "trap_a_cache_drop_needs_an_absolute_and_a_relative_drop"),
     ("a baseline that the drop drags down", "core/efficiency/test_efficiency.py", "cache_baseline"),
     # metrics and storage

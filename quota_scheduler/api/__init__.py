@@ -10,8 +10,9 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import alerts, operate, problems, state, tickets, usage
-from quota_scheduler.api.documents import OPENAPI
+from quota_scheduler.api import alerts, operate, problems, tickets, usage
+from quota_scheduler.api import queries as state
+from quota_scheduler.api.openapi import OPENAPI
 from quota_scheduler.api.render import json_response
 from quota_scheduler.errors import QuotaSchedulerError
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:

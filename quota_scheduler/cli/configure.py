@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config, Role, starter_yaml
 from quota_scheduler.errors import QuotaSchedulerError
 
@@ -45,8 +45,8 @@ def check(ctx: click.Context, as_json: bool) -> None:
 
 def deep_problems(config: Config) -> list[str]:
     """What only the parts that use them can find: alert rules and receivers' addresses."""
+    from quota_scheduler.alert_rules import load_rules
     from quota_scheduler.notify import AppriseNotifier, Receiver
-    from quota_scheduler.rules import load_rules
 
     load_rules(config.alerts, receivers=[each.id for each in config.receivers])
     return AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 
 
 @click.command("doctor")

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.status import state_of, written
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time

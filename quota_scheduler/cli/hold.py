@@ -2,7 +2,7 @@
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 
 
 @click.command("hold")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 from quota_scheduler.errors import QuotaSchedulerError
 
 

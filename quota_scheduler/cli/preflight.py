@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 
 
 @click.command("preflight")

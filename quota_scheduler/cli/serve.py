@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quota_scheduler.cli.reach import config_of
+from quota_scheduler.cli.connection import config_of
 
 if TYPE_CHECKING:
     from quota_scheduler.app import Service

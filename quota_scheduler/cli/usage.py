@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config
 from quota_scheduler.errors import DatabaseBusy, QuotaSchedulerError
 
@@ -88,7 +88,7 @@ def _recorder(config: Config) -> Any:
         return lambda items: reach.ask(config, "POST", "/v1/usage", items)
     except reach.Unreachable as unreachable:
         from quota_scheduler.api.usage import valid_events
-        from quota_scheduler.prices import Prices
+        from quota_scheduler.price_catalog import Prices
         from quota_scheduler.service.apply_prices import priced_events
         from quota_scheduler.service.record import record_usage
         from quota_scheduler.store import Store

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from quota_scheduler.api import ROUTES
-from quota_scheduler.api.documents import OPENAPI
+from quota_scheduler.api.openapi import OPENAPI
 from quota_scheduler.cli import quota_scheduler_command
 
 ROOT = Path(__file__).parents[2]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
 from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
 from quota_scheduler.core.alerts.samples import samples
@@ -15,7 +16,6 @@ from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.alerts.wording import LONGEST
 from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.notify import Receiver
-from quota_scheduler.rules import load_rules
 from quota_scheduler.service.deliver import Deliverer, compose
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import Owed

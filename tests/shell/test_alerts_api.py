@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from quota_scheduler import cli
-from quota_scheduler.cli import reach
+from quota_scheduler.cli import connection as reach
 from tests.shell.edge import Edge, event, start
 
 CONFIG = """

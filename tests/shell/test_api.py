@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from quota_scheduler.api import ROUTES
-from quota_scheduler.api.documents import DOCUMENTED, OPENAPI
+from quota_scheduler.api.openapi import DOCUMENTED, OPENAPI
 from tests.shell.edge import LIMITS, Edge, event, start, ticket
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.api import ROUTES
-from quota_scheduler.api.documents import OPENAPI
+from quota_scheduler.api.openapi import OPENAPI
 from quota_scheduler.app import Service
 from quota_scheduler.auth import Tokens, allows
 from quota_scheduler.config import ApiToken, Role, load

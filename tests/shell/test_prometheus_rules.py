@@ -10,10 +10,10 @@ import yaml
 
 from alerts.build import cases, files, rules
 from alerts.prometheus import ALERTS, BY_RULE, QUOTA, SERVICE, factor
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.readings.burn import CLASSES
+from quota_scheduler.data_files import data_dir
 from quota_scheduler.metrics.table import FAMILIES
-from quota_scheduler.rules import load_rules
-from quota_scheduler.shipped import data_dir
 
 FOLDER = data_dir("alerts")
 SHIPPED = {rule.id: rule for rule in load_rules()}

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import yaml
 
-from quota_scheduler.shipped import data_dir
+from quota_scheduler.data_files import data_dir
 from tests.system.prometheus_process import PrometheusProcess
 from tests.system.service_process import free_port, until
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.state import Kind
 from quota_scheduler.core.alerts.step import step
@@ -12,7 +13,6 @@ from quota_scheduler.core.alerts.wording import ABOUT_WORDS, LONGEST, LONGEST_SU
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.readings.readings import Burn, ClassReading, Readings, SourceReading
 from quota_scheduler.core.units import Unit
-from quota_scheduler.rules import load_rules
 from tests.core.alerts.test_samples import ENDS, NOW, STARTS, a_forecast, a_limit, a_run, an_ending_limit, burns, waits
 
 RULES = load_rules()

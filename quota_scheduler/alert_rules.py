@@ -16,8 +16,8 @@ from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import MICRO, Unit, parse_amount
+from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError
-from quota_scheduler.shipped import data_dir
 
 RUNBOOKS = "alerts/runbooks.md"
 RATIOS = {"usage_ratio", "forecast_ratio", "unused_ratio", "cache_hit_rate", "cache_hit_rate_alone"}

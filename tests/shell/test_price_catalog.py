@@ -11,7 +11,7 @@ import pytest
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import OwnPrice, Priced
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.prices import Prices
+from quota_scheduler.price_catalog import Prices
 
 NOV = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FEB = datetime(2026, 2, 22, 12, tzinfo=UTC)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.rule import Severity
+from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError, StartError
-from quota_scheduler.rules import load_rules
-from quota_scheduler.shipped import data_dir
 
 SHIPPED = {rule.id: rule for rule in load_rules()}
 ROOT = Path(__file__).parents[2]
