@@ -26,8 +26,8 @@ from quota_scheduler.core.cycle.cycle import run
 from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot
 from quota_scheduler.core.labels import Labels, match_of
-from quota_scheduler.core.ledger.balance import Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
 from quota_scheduler.core.priority import Priority
@@ -62,22 +62,24 @@ def a_ticket(number: int, teams: int) -> Ticket:
     )  # fmt: skip
 
 
-def a_board(limits: list[Limit], *, full: bool) -> Board:
+def some_balances(limits: list[Limit], *, full: bool) -> Balances:
     """Every window open; ``full`` ones are used up."""
-    tallies = []
+    rows = []
     for number, limit in enumerate(limits, 1):
-        tally = Tally(number, limit, "", window_at(limit.schedule, NOW))
-        tally.used = limit.amount if full and limit.unit is Unit.TOKENS else 0
-        tallies.append(tally)
-    return Board(limits, tallies, now=NOW)
+        balance = Balance(number, limit, "", window_at(limit.schedule, NOW))
+        balance.used = limit.amount if full and limit.unit is Unit.TOKENS else 0
+        rows.append(balance)
+    return Balances(limits, rows, now=NOW)
 
 
-def a_pass(board: Board, line: Line, *, requests: tuple = (), look_at_all: bool = True) -> tuple[list[float], int]:
+def a_pass(
+    balances: Balances, line: Line, *, requests: tuple = (), look_at_all: bool = True
+) -> tuple[list[float], int]:
     """CPU milliseconds of each slice of one pass, and how many tickets it let go."""
     slices, started, groups, shadows, number = [], 0, {}, {}, 100_000
     while True:
         snapshot = Snapshot(
-            NOW, board, line, {}, groups=groups, shadows=shadows, look_at_all=look_at_all, next_ticket=number
+            NOW, balances, line, {}, groups=groups, shadows=shadows, look_at_all=look_at_all, next_ticket=number
         )
         gc.collect()
         before = time.thread_time()
@@ -101,10 +103,10 @@ def core(waiting: int, count: int) -> None:
         "one arrives": (True, (late,), False),
     }
     for name, (full, requests, look_at_all) in cases.items():
-        board = a_board(limits, full=full)
-        line = Line(tickets, board.bindings, share_label="team")
+        balances = some_balances(limits, full=full)
+        line = Line(tickets, balances.bindings, share_label="team")
         line.know_places(tickets, at=NOW)
-        slices, started = a_pass(board, line, requests=requests, look_at_all=look_at_all)
+        slices, started = a_pass(balances, line, requests=requests, look_at_all=look_at_all)
         print(
             f"core, {waiting} waiting in {len(limits)} limits, {name}: {sum(slices):.1f} ms in {len(slices)} slices, "
             f"longest {max(slices):.1f} ms; {started} started"

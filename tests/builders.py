@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed, Window
 from quota_scheduler.core.priority import Priority
@@ -104,6 +104,6 @@ def a_window(start: datetime = MONDAY, length: timedelta = DAY) -> Window:
     return Window(start, start + length)
 
 
-def a_board(*limits: Limit, now: datetime = MONDAY, tallies: Iterable[Tally] = ()) -> Board:
-    """A board as loaded from the store."""
-    return Board(limits, tallies, now=now)
+def some_balances(*limits: Limit, now: datetime = MONDAY, rows: Iterable[Balance] = ()) -> Balances:
+    """Balances as loaded from the store."""
+    return Balances(limits, rows, now=now)

@@ -18,7 +18,7 @@ from quota_scheduler.core.cycle import cycle as core
 from quota_scheduler.core.cycle.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.queue.policy import QueuePolicy
@@ -56,7 +56,7 @@ class Terms:
     def windows_moved(self) -> None:
         """Somebody else than a cycle has written: the next one reads the open windows again."""
         if self.memory:
-            self.memory.board_is_current = False
+            self.memory.balances_are_current = False
 
 
 @dataclass(slots=True)
@@ -67,12 +67,12 @@ class Memory:
     when all was seen.
     """
 
-    board: Board
+    balances: Balances
     line: Line
     running: dict[str, int]
     next_ticket: int
     next_fence: int
-    board_is_current: bool = True
+    balances_are_current: bool = True
     groups: dict[GroupKey, int] = field(default_factory=dict)
     shadows: Mapping[int, Shadow] = field(default_factory=dict)
     seen_all_at: datetime | None = None
@@ -88,7 +88,7 @@ class Memory:
 
     def due(self) -> datetime | None:
         """The earliest instant at which something remembered falls due."""
-        return min((at for at in (self.next_slot, self.line.next_due(), self.board.ends_next) if at), default=None)
+        return min((at for at in (self.next_slot, self.line.next_due(), self.balances.ends_next) if at), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ def remembered(tx: Transaction, terms: Terms) -> Memory:
 
 
 def _remember(tx: Transaction, terms: Terms) -> Memory:
-    board = Board(terms.limits, (), now=tx.now)
-    windows.reload(tx, board)
+    balances = Balances(terms.limits, (), now=tx.now)
+    windows.reload(tx, balances)
     return Memory(
-        board,
-        Line(tickets.waiting(tx), board.bindings, share_label=terms.policy.fair_share),
+        balances,
+        Line(tickets.waiting(tx), balances.bindings, share_label=terms.policy.fair_share),
         tickets.running_shares(tx, terms.policy.fair_share),
         tickets.sequence(tx, "ticket"),
         tickets.sequence(tx, "fence"),
@@ -150,38 +150,38 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, memory: Memory)
     for ticket in decided.tickets.values():
         if ticket.outcome in (Outcome.COMPLETED, Outcome.FAILED):
             ledger.finish_run(tx, ticket.run_id, ticket.outcome.value)
-    forecasts.record_unmet(tx, decided, snapshot.board)
+    forecasts.record_unmet(tx, decided, snapshot.balances)
     tickets.save(tx, decided.tickets.values(), decided.past_leases, new=memory.next_ticket)
-    windows.save(tx, snapshot.board)
+    windows.save(tx, snapshot.balances)
     if snapshot.next_ticket > memory.next_ticket:
         tickets.advance(tx, "ticket", snapshot.next_ticket)
     if snapshot.next_fence > memory.next_fence:
         tickets.advance(tx, "fence", snapshot.next_fence)
     run_history.remember(tx, decided.tickets.values(), snapshot.transcribed)
     memory.next_ticket, memory.next_fence = snapshot.next_ticket, snapshot.next_fence
-    _count(tx, decided, snapshot.board)
-    snapshot.board.rest()
+    _count(tx, decided, snapshot.balances)
+    snapshot.balances.rest()
 
 
 def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Memory) -> Snapshot:
     drafts = [request.draft for request in requests if isinstance(request, Submit)]
     named = {request.ticket for request in requests if not isinstance(request, Submit)}
-    board = _board(tx, memory)
-    ended = [tally.id for tally in board.due()]
+    balances = _balances(tx, memory)
+    ended = [balance.id for balance in balances.due()]
     waiting = {number: ticket for number in named if (ticket := memory.line.get(number))}
     others = named - waiting.keys()
     found = tickets.for_cycle(tx, ids=others, keys=[draft.key for draft in drafts], due=tx.now, ended=ended) | waiting
     seen = memory.seen_all_at
     settling, settled = _settling(found, requests, tx)
     past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
-    windows.recall(tx, board, tickets=found, since=_since((*settling, *settled), past, sessions))
+    windows.recall(tx, balances, tickets=found, since=_since((*settling, *settled), past, sessions))
     told = (event for events in sessions.values() for event in events)
     asked = {ticket.labels for ticket in (*drafts, *found.values())}
-    windows.open_for(tx, board, asked.union(event.labels for event in told))
+    windows.open_for(tx, balances, asked.union(event.labels for event in told))
     runs = {t.run for t in drafts if t.run} | {t.run_id for t in found.values()}
     return Snapshot(
         now=tx.now,
-        board=board,
+        balances=balances,
         line=memory.line,
         tickets=found,
         keys={ticket.key: number for number, ticket in found.items()},
@@ -223,13 +223,13 @@ def _run_open(tx: Transaction, runs: Collection[str], limits: Iterable[Limit]) -
     return found
 
 
-def _board(tx: Transaction, memory: Memory) -> Board:
+def _balances(tx: Transaction, memory: Memory) -> Balances:
     """The open windows as of now."""
-    memory.board.now = tx.now
-    if not memory.board_is_current:
-        windows.reload(tx, memory.board)
-        memory.board_is_current = True
-    return memory.board
+    memory.balances.now = tx.now
+    if not memory.balances_are_current:
+        windows.reload(tx, memory.balances)
+        memory.balances_are_current = True
+    return memory.balances
 
 
 def _settling(
@@ -288,17 +288,17 @@ def _past(tx: Transaction, found: Mapping[int, Ticket], requests: Iterable[Reque
     return past
 
 
-def _count(tx: Transaction, decided: Decided, board: Board) -> None:
+def _count(tx: Transaction, decided: Decided, balances: Balances) -> None:
     """Raise the counters of what left the queue, what ran out, and what limits in mode warn would have held."""
     for ticket, verdict in decided.decisions:
         for held in verdict.warned if isinstance(verdict, Admit | Defer | Reject) else ():
             counters.add(tx, "quota_would_defer_total", (held.instance, ticket.priority.value))
     for ticket in decided.expired:
-        for binding in board.bindings(ticket.labels):
+        for binding in balances.bindings(ticket.labels):
             counters.add(tx, "quota_leases_expired_total", (binding.instance,))
     for number, ticket in decided.tickets.items():
         woken = decided.before.get(number) is State.WAITING and ticket.state in (State.OFFERED, State.RUNNING)
         lost = decided.before.get(number) in (State.WAITING, State.OFFERED) and ticket.state is State.CLOSED
         name = "quota_tickets_woken_total" if woken else "quota_tickets_abandoned_total" if lost else ""
-        for binding in board.bindings(ticket.labels) if name else ():
+        for binding in balances.bindings(ticket.labels) if name else ():
             counters.add(tx, name, (binding.instance, ticket.priority.value))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, count_once
 from quota_scheduler.core.ledger.settlement import attribute, is_of, lease_prefix, owned
 from quota_scheduler.core.limits.limit import Limit
@@ -124,22 +124,22 @@ def _replaced_reports(tx: Transaction, changes: Sequence[Change], leases: dict[s
 def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Ticket]], limits: Sequence[Limit]) -> None:
     oldest = min(event.at for change in changes for event in change if event)
     running = [t for row in leases.values() for t in row if t.lease and t.lease.ended_at is None]
-    board = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
-    windows.open_for(tx, board, (event.labels for change in changes for event in change if event))
+    balances = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    windows.open_for(tx, balances, (event.labels for change in changes for event in change if event))
     ledger.apply(tx, changes)
     count_passed(tx, changes, limits)
     bound = {ticket.run_id for row in leases.values() for ticket in row}
     for old, _ in changes:  # first what is taken back: what comes may open a session that never counted it
-        board.book(old, None, leased=old is not None and old.run in bound)
+        balances.book(old, None, leased=old is not None and old.run in bound)
     for _, new in changes:
-        board.book(None, new, leased=new is not None and new.run in bound)
+        balances.book(None, new, leased=new is not None and new.run in bound)
     for ticket in running:
-        attribute(ticket, changes, board)
-    windows.save(tx, board)
-    _count(tx, changes, board)
+        attribute(ticket, changes, balances)
+    windows.save(tx, balances)
+    _count(tx, changes, balances)
 
 
-def _count(tx: Transaction, changes: Sequence[Change], board: Board) -> None:
+def _count(tx: Transaction, changes: Sequence[Change], balances: Balances) -> None:
     """Late and unpriced tokens are shown apart."""
     unpriced: dict[str, int] = {}
     late: dict[str, int] = {}
@@ -149,7 +149,9 @@ def _count(tx: Transaction, changes: Sequence[Change], board: Board) -> None:
             continue
         grown = (new.usage.unpriced_tokens if new else 0) - (old.usage.unpriced_tokens if old else 0)
         unpriced[event.labels.provider] = unpriced.get(event.labels.provider, 0) + grown
-        if new and any((tally := board.counted_in(b, new.at)) and tally.closed for b in board.bindings(new.labels)):
+        if new and any(
+            (balance := balances.to_correct(b, new.at)) and balance.closed for b in balances.bindings(new.labels)
+        ):
             late[event.labels.provider] = (
                 late.get(event.labels.provider, 0) + new.usage.tokens - (old.usage.tokens if old else 0)
             )
@@ -168,28 +170,30 @@ def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     sessions = [limit for limit in limits if isinstance(limit.schedule, Session)]
     if not sessions:
         return
-    board = windows.load(tx, limits)
+    balances = windows.load(tx, limits)
     events = ledger.between(tx, tx.now - SESSION_MEMORY, tx.now + SKEW)
     uses: dict[str, list[UsageEvent]] = {}
     for event in events:
-        for binding in board.bindings(event.labels):
+        for binding in balances.bindings(event.labels):
             if binding.limit in sessions and binding.limit.charge(event.usage):
                 uses.setdefault(binding.instance, []).append(event)
     for instance, own in uses.items():
-        binding = next(b for b in board.bindings(own[0].labels) if b.instance == instance)
-        found = board.at(binding, tx.now)
+        binding = next(b for b in balances.bindings(own[0].labels) if b.instance == instance)
+        found = balances.find(binding, tx.now)
         if found is None or not windows.was_reserved(tx, found.id):
-            _rebuild(board, binding, own, tx.now)
-    windows.save(tx, board)
+            _rebuild(balances, binding, own, tx.now)
+    windows.save(tx, balances)
 
 
-def _rebuild(board: Board, binding: Binding, events: list[UsageEvent], now: datetime) -> None:
+def _rebuild(balances: Balances, binding: Binding, events: list[UsageEvent], now: datetime) -> None:
     """Put the newest session where its uses say; one that was over before now is closed by the next cycle."""
     assert isinstance(binding.limit.schedule, Session)
     starts_at, ends_at = binding.limit.schedule.opened(event.at for event in events)[-1]
-    tally = board.at(binding, now) or (board.opened(binding, starts_at) if ends_at > now else None)
-    if tally is None or (tally.window is None and ends_at <= now):  # one that has not begun is not the one that is over
+    balance = balances.find(binding, now) or (balances.open_for_use(binding, starts_at) if ends_at > now else None)
+    if balance is None or (
+        balance.window is None and ends_at <= now
+    ):  # one that has not begun is not the one that is over
         return
-    tally.window = Window(starts_at, ends_at)
-    tally.used = sum(binding.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
-    tally.dirty = True
+    balance.window = Window(starts_at, ends_at)
+    balance.used = sum(binding.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
+    balance.dirty = True

@@ -13,7 +13,7 @@ from datetime import timedelta
 from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Room
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balance import Balance, Binding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.priority import CLASSES
@@ -49,7 +49,7 @@ class TwoSided:
         self._now = instant(desk.now)
         waiting = [int(TOKENS * amount) for amount in (desk.work if self._exact else desk.asked)]
         self._rooms = [
-            Room(binding, self._tally(desk, meter, binding), None, waiting)
+            Room(binding, self._balance(desk, meter, binding), None, waiting)
             for binding, meter in zip(self._bindings, desk.meters, strict=True)
         ]
 
@@ -73,12 +73,12 @@ class TwoSided:
                 return False
         return True
 
-    def _tally(self, desk: Desk, meter: Meter, binding: Binding) -> Tally:
+    def _balance(self, desk: Desk, meter: Meter, binding: Binding) -> Balance:
         until = meter.reset_after(desk.now)
         window = Window(instant(meter.starts_at), instant(meter.ends_at)) if meter.is_open else None
         reserved = sum(self._held(job, desk.now, until) for job in desk.running.values())
         used = int(TOKENS * meter.used) if meter.is_open else 0
-        return Tally(0, binding.limit, "", window, used=used, reserved=int(TOKENS * reserved))
+        return Balance(0, binding.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
     def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
         row = desk.waiting[rank].values()
@@ -98,7 +98,7 @@ class TwoSided:
 
     def started(self, job: Job, _desk: Desk) -> None:
         for room in self._rooms:
-            room.tally.reserved += self._usable(job, room)
+            room.balance.reserved += self._usable(job, room)
         self._rooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
 
     def _need(self, job: Job) -> float:

@@ -9,7 +9,7 @@ from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import Prediction, Track
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
@@ -85,13 +85,13 @@ def ended_with(tx: Transaction, instance: str, starts_at: datetime) -> tuple[dat
     return (from_micros(row[0]), row[1], row[2]) if row else None
 
 
-def record_unmet(tx: Transaction, decided: Decided, board: Board) -> None:
+def record_unmet(tx: Transaction, decided: Decided, balances: Balances) -> None:
     """Count the need of tickets that closed without having run as demand of the hour in which they arrived.
 
     One that is opened again by its key is no longer given up. Call it before the cycle's tickets are saved. What the
     limits turned away is counted with it, for the quality of their windows.
     """
-    quality.turn_away(tx, decided, board)
+    quality.turn_away(tx, decided, balances)
     rows = []
     for number, ticket in decided.tickets.items():
         again = decided.before.get(number) is State.CLOSED
@@ -106,7 +106,7 @@ def record_unmet(tx: Transaction, decided: Decided, board: Board) -> None:
                 sign * need(ticket, b.limit),
                 to_micros(tx.now),
             )
-            for b in board.bindings(ticket.labels)
+            for b in balances.bindings(ticket.labels)
             if _is_counted(b)
         ]
     tx.many(_UNMET, rows)

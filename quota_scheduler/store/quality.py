@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.cycle.snapshot import Decided
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow, harm_of
 from quota_scheduler.core.usage import Usage
@@ -49,15 +49,15 @@ _SUMS = ", ".join(
 )
 
 
-def turn_away(tx: Transaction, decided: Decided, board: Board) -> None:
+def turn_away(tx: Transaction, decided: Decided, balances: Balances) -> None:
     """Count the work that a cycle's closed tickets could not do, in the windows that turned it away."""
     rows = []
     for ticket in decided.tickets.values():
-        for harm in harm_of(ticket, board):
-            tally = board.at(harm.binding, board.now)
-            if tally and tally.window:
-                starts_at = to_micros(tally.window.starts_at)
-                row = (tally.limit.id, tally.value, starts_at, harm.rank, harm.amount, int(harm.stalled))
+        for harm in harm_of(ticket, balances):
+            balance = balances.find(harm.binding, balances.now)
+            if balance and balance.window:
+                starts_at = to_micros(balance.window.starts_at)
+                row = (balance.limit.id, balance.value, starts_at, harm.rank, harm.amount, int(harm.stalled))
                 rows.append(row)
     tx.many(_TURN_AWAY, rows)
 

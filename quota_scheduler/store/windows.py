@@ -1,4 +1,4 @@
-"""Windows and reservations: loading the board that a journey needs, and saving what it moved."""
+"""Windows and reservations: loading the balances that a journey needs, and saving what it moved."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding, Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
@@ -42,15 +42,15 @@ _PUT = (
 
 def load(
     tx: Transaction, limits: Sequence[Limit], *, since: datetime | None = None, tickets: Iterable[int] | None = None
-) -> Board:
-    """The board as of now: open windows, all that ended after ``since``, and reservations with their windows.
+) -> Balances:
+    """The balances as of now: open windows, all that ended after ``since``, and reservations with their windows.
 
     ``tickets`` are those whose reservations will be touched (None: all); those in windows that have ended always come.
     """
-    board = Board(limits, (), now=tx.now)
-    reload(tx, board)
-    recall(tx, board, since=since, tickets=tickets)
-    return board
+    balances = Balances(limits, (), now=tx.now)
+    reload(tx, balances)
+    recall(tx, balances, since=since, tickets=tickets)
+    return balances
 
 
 def used_apart(tx: Transaction) -> list[Row]:
@@ -68,28 +68,28 @@ def overshoot(tx: Transaction, limits: Sequence[Limit]) -> dict[str, int]:
     return {by_id[rule].instance_id(value): int(amount) for rule, value, amount in rows if rule in by_id}
 
 
-def reload(tx: Transaction, board: Board) -> None:
-    """Bring the open windows of a board up to what is stored."""
-    board.take(tally for row in tx.rows(_OPEN) if (tally := _tally(row, board)))
+def reload(tx: Transaction, balances: Balances) -> None:
+    """Bring the open windows of balances up to what is stored."""
+    balances.take(balance for row in tx.rows(_OPEN) if (balance := _balance(row, balances)))
 
 
 def recall(
-    tx: Transaction, board: Board, *, since: datetime | None = None, tickets: Iterable[int] | None = None
+    tx: Transaction, balances: Balances, *, since: datetime | None = None, tickets: Iterable[int] | None = None
 ) -> None:
     """Add what a journey touches beyond the open windows: reservations, and windows that have ended; see ``load``."""
-    ended = board.ends_next is not None and board.ends_next <= tx.now
+    ended = balances.ends_next is not None and balances.ends_next <= tx.now
     held = _reserved(tx, tickets, ended=ended)
     rows = tx.rows(_SINCE, (to_micros(since),)) if since is not None and since < tx.now else []
-    if closed := {row[1] for row in held} - {tally.id for tally in board.all()} - {row[0] for row in rows}:
+    if closed := {row[1] for row in held} - {balance.id for balance in balances.all()} - {row[0] for row in rows}:
         rows += tx.rows(_CLOSED, (json.dumps(sorted(closed)),))
     for row in rows:
-        if tally := _tally(row, board):
-            board.add(tally)
+        if balance := _balance(row, balances):
+            balances.add(balance)
     for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
-        if limit := board.limit(rule):
+        if limit := balances.limit(rule):
             instance = limit.instance_id(value)
             each = Reservation(ticket, window, instance, amount, reported, ledgered, before, bool(is_open), whole)
-            board.reservations.setdefault(ticket, []).append(each)
+            balances.reservations.setdefault(ticket, []).append(each)
 
 
 def _reserved(tx: Transaction, tickets: Iterable[int] | None, *, ended: bool) -> list[Row]:
@@ -106,58 +106,62 @@ def was_reserved(tx: Transaction, window: int) -> bool:
     return tx.row("SELECT 1 FROM reservations WHERE window = ? LIMIT 1", (window,)) is not None
 
 
-def open_for(tx: Transaction, board: Board, labels: Iterable[Labels]) -> None:
+def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> None:
     """Make sure that every calendar window these labels count in now is open, filled from the ledger."""
-    missing = {b.instance: b for each in sorted(set(labels)) for b in board.bindings(each) if not board.at(b, tx.now)}
+    missing = {
+        b.instance: b for each in sorted(set(labels)) for b in balances.bindings(each) if not balances.find(b, tx.now)
+    }
     for binding in missing.values():
-        if binding.limit.is_windowed and (tally := board.opened(binding, tx.now) if _is_calendar(binding) else None):
-            fill(tx, board, binding, tally)
+        if binding.limit.is_windowed and (
+            balance := balances.open_for_use(binding, tx.now) if _is_calendar(binding) else None
+        ):
+            fill(tx, balances, binding, balance)
 
 
 def _is_calendar(binding: Binding) -> bool:
     return hasattr(binding.limit.schedule, "every")
 
 
-def fill(tx: Transaction, board: Board, binding: Binding, tally: Tally) -> None:
+def fill(tx: Transaction, balances: Balances, binding: Binding, balance: Balance) -> None:
     """Count what the ledger already knows of a window, event by event, so that weights round the same way."""
-    if tally.window is None:
+    if balance.window is None:
         return
-    tally.used = sum(
+    balance.used = sum(
         binding.limit.charge(event.usage)
-        for event in ledger.between(tx, tally.window.starts_at, tally.window.ends_at)
-        if binding in board.bindings(event.labels)
+        for event in ledger.between(tx, balance.window.starts_at, balance.window.ends_at)
+        if binding in balances.bindings(event.labels)
     )
-    tally.dirty = True
+    balance.dirty = True
 
 
-def save(tx: Transaction, board: Board) -> None:
+def save(tx: Transaction, balances: Balances) -> None:
     """Write what changed; provisional window ids become real ones, in reservations too."""
     ids: dict[int, int] = {}
     moved = []
-    for tally in board.all():
-        if not tally.dirty:
+    for balance in balances.all():
+        if not balance.dirty:
             continue
-        if tally.id > 0:
-            moved.append((*_columns(tally), tally.id))
+        if balance.id > 0:
+            moved.append((*_columns(balance), balance.id))
         else:
-            ids[tally.id] = tx.insert(_INSERT, (tally.limit.id, tally.value, *_columns(tally)))
-            tally.id = ids[tally.id]
-        tally.dirty = False
+            ids[balance.id] = tx.insert(_INSERT, (balance.limit.id, balance.value, *_columns(balance)))
+            balance.id = ids[balance.id]
+        balance.dirty = False
     tx.many(_UPDATE, moved)
-    for row in board.reservations.values():
+    for row in balances.reservations.values():
         for held in row:
             held.window = ids.get(held.window, held.window)
-    dirty = [held for row in board.reservations.values() for held in row if held.dirty]
+    dirty = [held for row in balances.reservations.values() for held in row if held.dirty]
     tx.many(
         _PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open), h.whole) for h in dirty]
     )
 
 
-def _columns(tally: Tally) -> tuple[int | None, ...]:
-    window = tally.window
+def _columns(balance: Balance) -> tuple[int | None, ...]:
+    window = balance.window
     starts, ends = (to_micros(window.starts_at), to_micros(window.ends_at)) if window else (None, None)
-    sums = (tally.used, tally.reported, tally.reserved, tally.late, tally.unleased, tally.overrun)
-    return starts, ends, *sums, int(tally.estimated), int(tally.closed), tally.amount, tally.ramp // MICROSECOND
+    sums = (balance.used, balance.reported, balance.reserved, balance.late, balance.unleased, balance.overrun)
+    return starts, ends, *sums, int(balance.estimated), int(balance.closed), balance.amount, balance.ramp // MICROSECOND
 
 
 def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
@@ -204,14 +208,14 @@ def known_values(tx: Transaction, rule: str) -> list[str]:
     return [row[0] for row in tx.rows("SELECT DISTINCT value FROM windows WHERE rule = ? AND closed = 0", (rule,))]
 
 
-def _tally(row: Sequence[Any], board: Board) -> Tally | None:
+def _balance(row: Sequence[Any], balances: Balances) -> Balance | None:
     """A stored window; None when its limit is gone."""
     key, rule, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp = row
-    if (limit := board.limit(rule)) is None:
+    if (limit := balances.limit(rule)) is None:
         return None
-    tally = Tally(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
-    tally.used, tally.reported, tally.reserved = used, reported, reserved
-    tally.late, tally.unleased, tally.overrun = late, unleased, overrun
-    tally.estimated, tally.closed, tally.dirty = bool(estimated), bool(closed), False
-    tally.ramp = ramp * MICROSECOND
-    return tally
+    balance = Balance(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
+    balance.used, balance.reported, balance.reserved = used, reported, reserved
+    balance.late, balance.unleased, balance.overrun = late, unleased, overrun
+    balance.estimated, balance.closed, balance.dirty = bool(estimated), bool(closed), False
+    balance.ramp = ramp * MICROSECOND
+    return balance

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from quota_scheduler.core.admission.decide import Admit
 from quota_scheduler.core.cycle.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import window_at
 from quota_scheduler.core.priority import Priority
@@ -178,25 +178,25 @@ class Service(RuleBasedStateMachine):
         done = self.world.run(*requests)  # type: ignore[arg-type]
         started = [ticket for ticket, verdict in done.decisions if isinstance(verdict, Admit)]
         with self.world.store.transaction() as tx:
-            board = windows.load(tx, LIMITS)
-        bound = {ticket.id: {binding.instance for binding in board.bindings(ticket.labels)} for ticket in started}
-        for tally in (tally for tally in board.all() if not tally.closed):
-            self.below(tally, [ticket.priority for ticket in started if tally.instance in bound[ticket.id]])
+            balances = windows.load(tx, LIMITS)
+        bound = {ticket.id: {binding.instance for binding in balances.bindings(ticket.labels)} for ticket in started}
+        for balance in (balance for balance in balances.all() if not balance.closed):
+            self.below(balance, [ticket.priority for ticket in started if balance.instance in bound[ticket.id]])
         if not started and len(requests) == 1:
-            known = {tally.id: tally for tally in board.all()}
+            known = {balance.id: balance for balance in balances.all()}
             for (ticket, window), (amount, priority) in self.held().items():
                 if amount > before.get((ticket, window), (amount,))[0]:
                     self.below(known[window], [Priority(priority)])
         return done.answers[0] if done.answers else None
 
-    def below(self, tally: Tally, classes: list[Priority]) -> None:
+    def below(self, balance: Balance, classes: list[Priority]) -> None:
         """What is spent and reserved lies below the ceiling of the most privileged of these classes."""
-        if not classes or tally.limit.mode is not Mode.ENFORCE:
+        if not classes or balance.limit.mode is not Mode.ENFORCE:
             return
-        window = tally.window or window_at(tally.limit.schedule, self.now)
-        kept = tally.limit.held_back(tally.amount, history=timedelta(0), window=window, now=self.now)
-        most = tally.amount - (0 if Priority.INTERACTIVE in classes else kept)
-        assert tally.spent + tally.reserved <= most, (tally.instance, tally.spent, tally.reserved, most)
+        window = balance.window or window_at(balance.limit.schedule, self.now)
+        kept = balance.limit.held_back(balance.amount, history=timedelta(0), window=window, now=self.now)
+        most = balance.amount - (0 if Priority.INTERACTIVE in classes else kept)
+        assert balance.spent + balance.reserved <= most, (balance.instance, balance.spent, balance.reserved, most)
 
     def held(self) -> dict[tuple[int, int], tuple[int, str]]:
         """The amount and class of every open reservation, by ticket and window."""

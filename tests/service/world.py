@@ -149,9 +149,9 @@ class World:
         assert wrong == []
         memory = self.terms.memory
         assert memory is None or sorted(ticket.id for ticket in memory.line) == waiting
-        if memory and memory.board_is_current:
-            assert sorted(memory.board.all(), key=lambda t: t.id) == sorted(stored.all(), key=lambda t: t.id)
-            assert memory.board.reservations == {}
+        if memory and memory.balances_are_current:
+            assert sorted(memory.balances.all(), key=lambda t: t.id) == sorted(stored.all(), key=lambda t: t.id)
+            assert memory.balances.reservations == {}
 
     def windows(self, *, closed: bool = False) -> dict[str, tuple[int, int, int]]:
         """(used, reported, reserved) of the open windows by instance; of the newest closed ones if asked."""
@@ -163,8 +163,8 @@ class World:
         """(start, end, used) of every window of a limit, oldest first."""
         limits = [limit for limit in self.limits if limit.id == rule]
         with self.store.transaction() as tx:
-            board = windows.load(tx, limits, since=datetime(2000, 1, 1, tzinfo=self.clock.at.tzinfo))
-        return [(t.window.starts_at, t.window.ends_at, t.used) for t in board.all() if t.window]
+            balances = windows.load(tx, limits, since=datetime(2000, 1, 1, tzinfo=self.clock.at.tzinfo))
+        return [(t.window.starts_at, t.window.ends_at, t.used) for t in balances.all() if t.window]
 
     def ledger(self) -> dict[str, int]:
         """Tokens of every event by key."""

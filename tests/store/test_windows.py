@@ -1,9 +1,9 @@
-"""Windows and reservations in the database: the board there and back, and limits that change."""
+"""Windows and reservations in the database: the balances there and back, and limits that change."""
 
 import pytest
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balance import Balance, Binding
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.store import Store, tickets, windows
@@ -46,78 +46,80 @@ def load(store, *limits, **more):
         return windows.load(tx, limits or LIMITS, **more)
 
 
-def save(store, board):
+def save(store, balances):
     with store.transaction() as tx:
-        windows.save(tx, board)
+        windows.save(tx, balances)
 
 
 def filled(store):
-    """A board with usage in three limits and a reservation in each of them and in a lease, saved."""
-    board = load(store)
-    board.book(None, a_usage_event(10, team="growth"), leased=False)
-    for binding in board.bindings(some_labels(team="growth")):
-        board.update(board.reserve(1, binding, 40, running=True), reported=15, ledgered=5)
-    save(store, board)
-    return board
+    """Balances with usage in three limits and a reservation in each of them and in a lease, saved."""
+    balances = load(store)
+    balances.book(None, a_usage_event(10, team="growth"), leased=False)
+    for binding in balances.bindings(some_labels(team="growth")):
+        balances.update(balances.reserve(1, binding, 40, running=True), reported=15, ledgered=5)
+    save(store, balances)
+    return balances
 
 
-def seen(board):
-    held = [each for row in board.reservations.values() for each in row]
-    return sorted(board.all(), key=lambda tally: tally.id), sorted(held, key=lambda each: (each.ticket, each.window))
+def seen(balances):
+    held = [each for row in balances.reservations.values() for each in row]
+    return sorted(balances.all(), key=lambda balance: balance.id), sorted(
+        held, key=lambda each: (each.ticket, each.window)
+    )
 
 
-def test_a_board_comes_back_as_it_was(store):
-    board = filled(store)
-    assert seen(load(store)) == seen(board)
+def test_balances_come_back_as_they_were(store):
+    balances = filled(store)
+    assert seen(load(store)) == seen(balances)
 
 
 def test_saving_what_did_not_change_writes_nothing(store):
     filled(store)
-    board = load(store)
+    balances = load(store)
     with store.transaction() as tx:
         before = tx.scalar("SELECT total_changes()")
-        windows.save(tx, board)
+        windows.save(tx, balances)
         assert tx.scalar("SELECT total_changes()") == before
 
 
 def test_new_windows_get_their_ids_and_reservations_follow(store):
-    board = filled(store)
-    assert all(tally.id > 0 for tally in board.all())
-    assert {held.window for held in board.reservations[1]} == {tally.id for tally in board.all()}
+    balances = filled(store)
+    assert all(balance.id > 0 for balance in balances.all())
+    assert {held.window for held in balances.reservations[1]} == {balance.id for balance in balances.all()}
 
 
 def test_closed_windows_come_only_when_asked_for(store, clock):
     filled(store)
     clock.at = MIDNIGHT + HOUR
-    board = load(store)
-    for held in list(board.open_reservations(1)):
-        board.update(held, open=False)
-    board.roll()
-    save(store, board)
-    open_now = {(tally.instance, tally.closed) for tally in load(store).all()}
+    balances = load(store)
+    for held in list(balances.open_reservations(1)):
+        balances.update(held, open=False)
+    balances.roll()
+    save(store, balances)
+    open_now = {(balance.instance, balance.closed) for balance in load(store).all()}
     assert open_now == {("day", False), ("leases", False), ("team/growth", False)}
-    with_closed = {tally.instance for tally in load(store, since=MONDAY).all() if tally.closed}
+    with_closed = {balance.instance for balance in load(store, since=MONDAY).all() if balance.closed}
     assert with_closed == {"day", "session", "team/growth"}
-    assert not any(tally.closed for tally in load(store, since=MIDNIGHT).all())
+    assert not any(balance.closed for balance in load(store, since=MIDNIGHT).all())
 
 
 def test_a_closed_window_in_which_a_lease_still_holds_comes_with_it(store, clock):
     filled(store)
     clock.at = MIDNIGHT + HOUR
-    board = load(store)
-    board.roll()
-    save(store, board)
+    balances = load(store)
+    balances.roll()
+    save(store, balances)
     found = load(store, tickets=[1])
-    assert [(tally.window.starts_at, tally.closed) for tally in found.tallies["day"]] == [
+    assert [(balance.window.starts_at, balance.closed) for balance in found.by_name["day"]] == [
         (TODAY.starts_at, True), (MIDNIGHT, False),
     ]  # fmt: skip
     assert [held.window for held in found.open_reservations(1)] == sorted(h.window for h in found.open_reservations(1))
 
 
 def test_only_the_reservations_of_named_tickets_and_of_ended_windows_are_loaded(store, clock):
-    board = filled(store)
-    board.reserve(2, Binding(LIMITS[0], ""), 5, running=True)
-    save(store, board)
+    balances = filled(store)
+    balances.reserve(2, Binding(LIMITS[0], ""), 5, running=True)
+    save(store, balances)
     assert set(load(store).reservations) == {1, 2}
     assert set(load(store, tickets=[2]).reservations) == {2}
     assert set(load(store, tickets=[]).reservations) == set()
@@ -127,24 +129,24 @@ def test_only_the_reservations_of_named_tickets_and_of_ended_windows_are_loaded(
 
 def test_windows_of_limits_that_are_not_configured_stay_away(store):
     filled(store)
-    assert {tally.instance for tally in load(store, a_limit()).all()} == {"day"}
+    assert {balance.instance for balance in load(store, a_limit()).all()} == {"day"}
 
 
 def test_calendar_windows_are_opened_for_what_is_asked_and_sessions_are_not(store):
     with store.transaction() as tx:
-        board = windows.load(tx, LIMITS)
-        windows.open_for(tx, board, [some_labels(team="x"), some_labels(team="x"), some_labels(team="y")])
-    assert [(tally.instance, tally.window) for tally in board.all()] == [
+        balances = windows.load(tx, LIMITS)
+        windows.open_for(tx, balances, [some_labels(team="x"), some_labels(team="x"), some_labels(team="y")])
+    assert [(balance.instance, balance.window) for balance in balances.all()] == [
         ("day", TODAY), ("team/x", TODAY), ("team/y", TODAY),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_every_window_has_been_reserved_in_or_not(store, number):
-    board = filled(store)
+    balances = filled(store)
     with store.transaction() as tx:
-        tally = list(board.all())[number]
-        assert windows.was_reserved(tx, tally.id) is True
+        balance = list(balances.all())[number]
+        assert windows.was_reserved(tx, balance.id) is True
         assert windows.was_reserved(tx, 10_000 + number) is False
 
 
@@ -187,7 +189,7 @@ def test_values_with_open_windows_are_known(store):
 
 
 def test_what_would_be_less_than_nothing_is_refused_by_the_database(store):
-    board = load(store)
-    board.add(Tally(0, LIMITS[0], "", TODAY, used=-1))
+    balances = load(store)
+    balances.add(Balance(0, LIMITS[0], "", TODAY, used=-1))
     with pytest.raises(Exception, match="CHECK constraint failed: used >= 0"):
-        save(store, board)
+        save(store, balances)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.headroom import Room, Rooms
-from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.limit import Mode, Policy
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
@@ -26,32 +26,32 @@ RETRY = timedelta(seconds=60)
 
 def admits(room: Room, amount: int, priority: Priority, now: datetime) -> Reason | None:
     """The test for one limit: None when ``amount`` may start now, else why not."""
-    tally, ceiling = room.tally, room.ceiling(priority, now)
+    balance, ceiling = room.balance, room.ceiling(priority, now)
     if room.catching_up and priority is not Priority.INTERACTIVE:
         return Reason.CATCHING_UP
     committed = room.taken(priority)
-    if tally.limit.unit is Unit.LEASES:
+    if balance.limit.unit is Unit.LEASES:
         return None if committed + amount <= ceiling else Reason.CONCURRENCY
     if committed + amount > ceiling:
-        return _short_of(tally, ceiling)
-    if tally.limit.policy is Policy.SEED:
+        return _short_of(balance, ceiling)
+    if balance.limit.policy is Policy.SEED:
         return _seed_waits(room, priority)
     rest = room.waiting_above(priority) + room.demand_above(priority, now)
     return None if committed + amount + rest <= ceiling else Reason.PACED
 
 
-def _short_of(tally: Tally, ceiling: int) -> Reason:
-    if tally.spent >= tally.amount:
+def _short_of(balance: Balance, ceiling: int) -> Reason:
+    if balance.spent >= balance.amount:
         return Reason.EXHAUSTED
-    return Reason.PAUSED if tally.spent >= ceiling else Reason.NO_HEADROOM
+    return Reason.PAUSED if balance.spent >= ceiling else Reason.NO_HEADROOM
 
 
 def _seed_waits(room: Room, priority: Priority) -> Reason | None:
     """The founding documents' thresholds: by risk, projection, spike and usage."""
     if priority in (Priority.INTERACTIVE, Priority.HIGH):
-        stops = priority is Priority.HIGH and room.tally.spent >= room.marks.seed_stop * room.tally.amount
+        stops = priority is Priority.HIGH and room.balance.spent >= room.marks.seed_stop * room.balance.amount
         return Reason.PAUSED if stops else None
-    used, outlook = room.tally.spent / max(1, room.tally.amount), room.outlook
+    used, outlook = room.balance.spent / max(1, room.balance.amount), room.outlook
     if used >= room.marks.seed_stop:
         return Reason.PAUSED
     if used >= room.marks.seed_normal:
@@ -110,7 +110,7 @@ def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
         amount = room.usable(whole, ticket.estimate.duration, now)
         reason = Reason.HELD if ticket.held else admits(room, amount, ticket.priority, now)
         if reason is not None:
-            found = Held(room.tally.instance, reason, _until(room, reason, now))
+            found = Held(room.balance.instance, reason, _until(room, reason, now))
             (held if room.enforced or ticket.held else warned).append(found)
     if ticket.held and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
@@ -122,12 +122,12 @@ def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
 
 def never_fits(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Reject | None:
     """Reject what even an empty window is too small for: by a declared estimate, or by the median of a guessed one."""
-    if all(whole <= room.tally.amount for room, whole in rooms.asked(ticket)):
+    if all(whole <= room.balance.amount for room, whole in rooms.asked(ticket)):
         return None
     estimate = ticket.estimate
     usage = estimate.reserve if estimate.declared else estimate.median
     found = []
-    for binding in rooms.board.bindings(ticket.labels):
+    for binding in rooms.balances.bindings(ticket.labels):
         limit = binding.limit
         amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
         if limit.mode is Mode.ENFORCE and amount > limit.amount_of(binding.value) + limit.borrow:
@@ -144,7 +144,7 @@ def _until(room: Room, reason: Reason, now: datetime) -> datetime:
 
 def occupy(ticket: Ticket, rooms: Rooms, *, running: bool) -> None:
     """Reserve an admitted ticket's need in every binding limit, warned ones included."""
-    now = rooms.board.now
+    now = rooms.balances.now
     for room, whole in rooms.asked(ticket):
         amount = room.usable(whole, ticket.estimate.duration, now)
-        rooms.board.reserve(ticket.id, room.binding, amount, running=running, whole=whole)
+        rooms.balances.reserve(ticket.id, room.binding, amount, running=running, whole=whole)

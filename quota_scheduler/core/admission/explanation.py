@@ -59,12 +59,12 @@ def expected_start(
     """
     if not isinstance(verdict, Defer):
         return None
-    now = rooms.board.now
+    now = rooms.balances.now
     waits = {held.instance: held for held in verdict.held}
     found = [
-        _room_start(ticket, room, waits[room.tally.instance].reason, now, busy_until)
+        _room_start(ticket, room, waits[room.balance.instance].reason, now, busy_until)
         for room in rooms.of(ticket)
-        if room.tally.instance in waits
+        if room.balance.instance in waits
     ]
     if not found:
         return ExpectedStart(verdict.until, verdict.until, verdict.until)
@@ -79,7 +79,7 @@ def _room_start(
     if reason is Reason.PACED:
         expected = _paced_until(room, amount, ticket.priority, ceiling, now, ends_at)
         return ExpectedStart(now + (expected - now) / 2, expected, ends_at)
-    if room.tally.spent + amount <= ceiling and (freed := busy_until.get(room.tally.instance)):
+    if room.balance.spent + amount <= ceiling and (freed := busy_until.get(room.balance.instance)):
         freed = min(max(freed, now), ends_at)
         return ExpectedStart(now, freed, ends_at)
     return ExpectedStart(ends_at, ends_at, ends_at)
@@ -110,7 +110,7 @@ def counterfactuals(
     """What would let a deferred ticket start now: a cheaper model, or a smaller estimate."""
     if not isinstance(verdict, Defer):
         return []
-    now = rooms.board.now
+    now = rooms.balances.now
     found: list[dict[str, Any]] = []
     for model in models:
         if model != ticket.labels.model and not isinstance(decide(reprice(ticket, model), rooms, now=now), Defer):
@@ -130,7 +130,7 @@ def cheaper_model(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> st
 
 def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
     """The largest estimate, in tokens split as this one is, that could start now; 0 when none could."""
-    now, usage = rooms.board.now, ticket.estimate.reserve
+    now, usage = rooms.balances.now, ticket.estimate.reserve
     share = 1.0
     for room in rooms.of(ticket):
         if not room.enforced or room.binding.limit.unit is Unit.LEASES:

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
-from quota_scheduler.core.ledger.balance import Binding, Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
@@ -57,7 +57,7 @@ class NobodyWaits:
 
 @dataclass(slots=True)
 class Room:
-    """One binding limit as the test sees it: a tally, its outlook, and what waits in each class.
+    """One binding limit as the test sees it: a balance, its outlook, and what waits in each class.
 
     ``shadow`` is, by rank, what tickets ahead in order will need here as soon as running work returns its reservation;
     it keeps out their own class and those below, so that nobody waits for lesser work. ``loan`` is what a member of a
@@ -65,7 +65,7 @@ class Room:
     """
 
     binding: Binding
-    tally: Tally
+    balance: Balance
     outlook: Outlook | None
     waiting: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
     shadow: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
@@ -77,17 +77,17 @@ class Room:
     @property
     def enforced(self) -> bool:
         """Whether it keeps anybody waiting; in mode warn it only says what it would have done."""
-        return self.tally.limit.mode is Mode.ENFORCE
+        return self.balance.limit.mode is Mode.ENFORCE
 
     def taken(self, priority: Priority) -> int:
         """What is used, reserved, or promised to somebody ahead of this class or in it."""
-        return self.tally.spent + self.tally.reserved + sum(self.shadow[: priority.rank + 1])
+        return self.balance.spent + self.balance.reserved + sum(self.shadow[: priority.rank + 1])
 
     def window(self, now: datetime) -> Window | None:
         """The window that rules a decision; of a session not yet begun, the one if it began now."""
-        if self.tally.window is None and isinstance(self.tally.limit.schedule, Session):
-            return window_at(self.tally.limit.schedule, now)
-        return self.tally.window
+        if self.balance.window is None and isinstance(self.balance.limit.schedule, Session):
+            return window_at(self.balance.limit.schedule, now)
+        return self.balance.window
 
     def ends_at(self, now: datetime) -> datetime | None:
         """The reset."""
@@ -96,16 +96,16 @@ class Room:
 
     def allowance(self, now: datetime) -> int:
         """What automation may spend: the amount less the holdback as it stands now."""
-        tally = self.tally
-        if self._allowance is None or self._allowance[0] is not tally.window:  # a room lives for one instant
+        balance = self.balance
+        if self._allowance is None or self._allowance[0] is not balance.window:  # a room lives for one instant
             history = self.outlook.history if self.outlook else timedelta(0)
-            held_back = tally.limit.held_back(tally.amount, history=history, window=self.window(now), now=now)
-            self._allowance = tally.window, tally.amount - held_back
+            held_back = balance.limit.held_back(balance.amount, history=history, window=self.window(now), now=now)
+            self._allowance = balance.window, balance.amount - held_back
         return self._allowance[1]
 
     def ceiling(self, priority: Priority, now: datetime) -> int:
         """Where a class stops: people may use what is held back for them; a member may borrow."""
-        own = self.tally.amount if priority is Priority.INTERACTIVE else self.allowance(now)
+        own = self.balance.amount if priority is Priority.INTERACTIVE else self.allowance(now)
         return own + self.loan
 
     def waiting_above(self, priority: Priority) -> int:
@@ -132,31 +132,31 @@ class Rooms:
 
     def __init__(
         self,
-        board: Board,
+        balances: Balances,
         outlooks: Mapping[str, Outlook],
         *,
         line: Waiting | None = None,
         catching_up: frozenset[str] = frozenset(),
         marks: Marks = DEFAULT,
     ) -> None:
-        self.board, self._outlooks, self._catching_up, self._marks = board, outlooks, catching_up, marks
+        self.balances, self._outlooks, self._catching_up, self._marks = balances, outlooks, catching_up, marks
         self.line: Waiting = line or NobodyWaits()
         self._rooms: dict[str, Room] = {}
         self._of: dict[Labels, list[Room]] = {}
         self._needs: dict[int, Weighed] = {}
-        self._pools = {limit.id: limit for limit in board.limits}
-        self._members = _members(board.limits)
+        self._pools = {limit.id: limit for limit in balances.limits}
+        self._members = _members(balances.limits)
 
     def of(self, ticket: Ticket) -> list[Room]:
         """The binding limits of a ticket, as it finds them now."""
         found = self._of.get(ticket.labels)
         if found is None:
-            found = self._of[ticket.labels] = [self.room(binding) for binding in self.board.bindings(ticket.labels)]
+            found = self._of[ticket.labels] = [self.room(binding) for binding in self.balances.bindings(ticket.labels)]
         catching_up = ticket.labels.provider in self._catching_up
         for room in found:
             room.catching_up = catching_up
-            if room.tally.id == 0 or room.tally.closed:
-                room.tally = self.board.current(room.binding)
+            if room.balance.id == 0 or room.balance.closed:
+                room.balance = self.balances.ruling(room.binding)
             if room.binding.limit.parent:
                 room.loan = self._loan(room, ticket.priority)
         return found
@@ -165,7 +165,7 @@ class Rooms:
         """The binding limits of a ticket, as it finds them now, with what it needs of each."""
         seen, labels, needs = self._needs.get(ticket.id, NOBODY)
         if seen is not ticket.estimate or labels is not ticket.labels:  # the same ticket may be tried another way
-            needs = [need(ticket, binding.limit) for binding in self.board.bindings(ticket.labels)]
+            needs = [need(ticket, binding.limit) for binding in self.balances.bindings(ticket.labels)]
             self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
 
@@ -174,11 +174,11 @@ class Rooms:
         room = self._rooms.get(binding.instance)
         if room is None:
             waiting = self.line.sums(binding.instance)
-            tally = self.board.current(binding)
-            room = Room(binding, tally, self._outlooks.get(binding.instance), waiting, marks=self._marks)
+            balance = self.balances.ruling(binding)
+            room = Room(binding, balance, self._outlooks.get(binding.instance), waiting, marks=self._marks)
             self._rooms[binding.instance] = room
-        elif room.tally.id == 0 or room.tally.closed:
-            room.tally = self.board.current(binding)
+        elif room.balance.id == 0 or room.balance.closed:
+            room.balance = self.balances.ruling(binding)
         return room
 
     def cast(self, shadow: Shadow, sign: int = 1) -> None:
@@ -190,7 +190,7 @@ class Rooms:
     def _loan(self, room: Room, priority: Priority) -> int:
         """What a member of a pool may borrow now."""
         member, pool = room.binding.limit, self._pools.get(room.binding.limit.parent)
-        now = self.board.now
+        now = self.balances.now
         if pool is None or not member.borrow or not in_pool(room.binding, pool):
             return 0
         parent = self.room(Binding(pool, ""))
@@ -198,18 +198,18 @@ class Rooms:
         protected = 0
         for other in self._others(room.binding, pool):
             own = self.room(other)
-            free = own.tally.amount - own.taken(priority)
+            free = own.balance.amount - own.taken(priority)
             smallest = self.line.least(other.instance)
             if smallest is not None and smallest <= min(free, left):
                 return 0
-            lent = own.tally.amount if other.limit.lend is None else other.limit.lend
+            lent = own.balance.amount if other.limit.lend is None else other.limit.lend
             protected += max(0, free - lent)
         return max(0, min(member.borrow, left - protected))
 
     def _others(self, binding: Binding, pool: Limit) -> Iterable[Binding]:
         """The other members of a pool: every single limit, and every instance that has been seen."""
         for limit in self._members.get(pool.id, ()):
-            values = sorted(self.board.values[limit.id]) if limit.per else [""]
+            values = sorted(self.balances.values[limit.id]) if limit.per else [""]
             for value in values:
                 other = Binding(limit, value)
                 if other.instance != binding.instance and in_pool(other, pool):

@@ -67,17 +67,17 @@ def plan(tickets: Sequence[Ticket], rooms: Rooms, *, now: datetime) -> Plan:
         found = rooms.of(ticket)
         for room in found:
             left = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
-            free.setdefault(room.tally.instance, (room.binding.limit.unit, left))
+            free.setdefault(room.balance.instance, (room.binding.limit.unit, left))
         short = [
-            room.tally.instance
+            room.balance.instance
             for room in found
             if room.enforced
             and room.binding.limit.unit is not Unit.LEASES
-            and taken.get(room.tally.instance, 0) + need(ticket, room.binding.limit) > free[room.tally.instance][1]
+            and taken.get(room.balance.instance, 0) + need(ticket, room.binding.limit) > free[room.balance.instance][1]
         ]
         items.append(PlanItem(ticket.key, ticket.estimate.median, short[0] if short else ""))
         for room in found if not short else ():
-            taken[room.tally.instance] = taken.get(room.tally.instance, 0) + need(ticket, room.binding.limit)
+            taken[room.balance.instance] = taken.get(room.balance.instance, 0) + need(ticket, room.binding.limit)
     return Plan(
         tuple(items),
         total(item.usage for item in items),

@@ -46,16 +46,16 @@ def _available(ticket: Ticket, verdict: Verdict, rooms: list[Room], now: datetim
     last = max(short, key=lambda each: each.until)
     if last.reason is Reason.NEVER_FITS:
         return Check("quota", False, detail, f"It is larger than {last.instance} allows in a whole window: split it.")
-    zone = next((room.tally.limit.zone for room in rooms if room.tally.instance == last.instance), "UTC")
+    zone = next((room.balance.limit.zone for room in rooms if room.balance.instance == last.instance), "UTC")
     advice = f"Wait for {last.instance} until {local_time(last.until, zone)}, reduce the scope, or raise the limit."
     return Check("quota", False, detail, advice)
 
 
 def _figures(ticket: Ticket, room: Room, now: datetime) -> str:
-    unit, tally = room.binding.limit.unit, room.tally
+    unit, balance = room.binding.limit.unit, room.balance
     free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
     needed = need(ticket, room.binding.limit)
-    return f"{tally.instance}: needs {format_amount(needed, unit)}, {format_amount(free, unit)} free"
+    return f"{balance.instance}: needs {format_amount(needed, unit)}, {format_amount(free, unit)} free"
 
 
 def _forecast(verdict: Verdict, rooms: list[Room]) -> Check:
@@ -74,7 +74,7 @@ def _forecast(verdict: Verdict, rooms: list[Room]) -> Check:
 def _outlook(room: Room) -> str:
     outlook = room.outlook
     assert outlook is not None
-    return f"{room.tally.instance}: {outlook.projected_ratio:.0%} expected at the reset, risk {outlook.risk}"
+    return f"{room.balance.instance}: {outlook.projected_ratio:.0%} expected at the reset, risk {outlook.risk}"
 
 
 def _budget(ticket: Ticket, caps: list[Limit], used: Usage) -> Check:

@@ -65,7 +65,7 @@ def _why(ticket: Ticket, verdict: Verdict | None, work: Work) -> Why:
 
 def _held(ticket: Ticket, work: Work) -> tuple[tuple[str, int], ...]:
     sums: dict[str, int] = {}
-    for held in work.board.open_reservations(ticket.id):
+    for held in work.balances.open_reservations(ticket.id):
         sums[held.instance] = sums.get(held.instance, 0) + held.held
     return tuple(sums.items())
 
@@ -81,8 +81,8 @@ def _optimization(ticket: Ticket, work: Work) -> Optimization:
     """The level that the tightest binding limit asks for."""
     tightest = (1, 1)
     for room in work.rooms.of(ticket):
-        amount = room.tally.amount
+        amount = room.balance.amount
         if amount and room.binding.limit.unit is not Unit.LEASES:
-            left = room.allowance(work.now) - room.tally.spent - room.tally.reserved
+            left = room.allowance(work.now) - room.balance.spent - room.balance.reserved
             tightest = min(tightest, (left, amount), key=lambda pair: pair[0] / pair[1])
     return optimization_level(*tightest, work.snap.marks)

@@ -31,7 +31,7 @@ from quota_scheduler.core.cycle.requests import (
     Withdraw,
 )
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, Work
-from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balance import Balance, Binding
 from quota_scheduler.core.ledger.settlement import at_reset
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.queue.policy import QueuePolicy
@@ -47,7 +47,7 @@ class Cycle:
 
     def __init__(self, snapshot: Snapshot, policy: QueuePolicy) -> None:
         self.work, self.policy, self.now = Work(snapshot), policy, snapshot.now
-        self.snap, self.board, self.line, self.out = snapshot, snapshot.board, snapshot.line, self.work.out
+        self.snap, self.balances, self.line, self.out = snapshot, snapshot.balances, snapshot.line, self.work.out
         self.rooms = self.work.rooms
         self.verdicts: dict[int, Verdict] = {}
         self.present: set[int] = set()
@@ -69,13 +69,13 @@ class Cycle:
     # 1 what has fallen due
 
     def _fall_due(self) -> None:
-        self.out.resets = self.board.roll(offered={ticket.id for ticket in self.work.in_state(State.OFFERED)})
-        for tally in self.out.resets:
-            self.work.touched.add(tally.instance)
-            if ramp := self.policy.ramp_for(self.line.count(tally.instance)):
-                following = self.board.holder(Binding(tally.limit, tally.value))
+        self.out.resets = self.balances.roll(offered={ticket.id for ticket in self.work.in_state(State.OFFERED)})
+        for balance in self.out.resets:
+            self.work.touched.add(balance.instance)
+            if ramp := self.policy.ramp_for(self.line.count(balance.instance)):
+                following = self.balances.open_for_offer(Binding(balance.limit, balance.value))
                 following.ramp, following.dirty = ramp, True
-        self._lease_due({tally.id: tally for tally in self.out.resets})
+        self._lease_due({balance.id: balance for balance in self.out.resets})
         for ticket in self.work.in_state(State.OFFERED):
             if ticket.deadline and ticket.deadline <= self.now:
                 self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
@@ -87,13 +87,13 @@ class Cycle:
             else:
                 self.work.close(ticket, Outcome.WAITED_TOO_LONG, Reason.WAITED_TOO_LONG)
 
-    def _lease_due(self, ended: Mapping[int, Tally]) -> None:
+    def _lease_due(self, ended: Mapping[int, Balance]) -> None:
         """Leases go on over a reset, remembering what they had reported; those nobody renewed settle."""
         for ticket in self.work.in_state(State.RUNNING):
             lease = ticket.lease
-            crossed = [ended[h.window] for h in self.board.reservations.get(ticket.id, ()) if h.window in ended]
+            crossed = [ended[h.window] for h in self.balances.reservations.get(ticket.id, ()) if h.window in ended]
             if lease and crossed:
-                resets = [tally.window.ends_at for tally in crossed if tally.window]
+                resets = [balance.window.ends_at for balance in crossed if balance.window]
                 ticket = self.work.put(ticket._replace(lease=at_reset(lease, min(resets))))
             if lease and lease.expires_at <= self.now and self.snap.expire_leases:
                 self.out.expired.append(ticket)
@@ -105,8 +105,8 @@ class Cycle:
             self.work.close(ticket, Outcome.ABANDONED, Reason.ABANDONED)
             return
         self.work.touch(ticket)
-        for held in self.board.open_reservations(ticket.id):
-            self.board.update(held, open=False)
+        for held in self.balances.open_reservations(ticket.id):
+            self.balances.update(held, open=False)
         self.work.put(ticket._replace(state=State.WAITING, offer_until=None))
 
     # 2 what running work says
@@ -234,7 +234,7 @@ class Cycle:
                 self._apply(waiting, self._verdict(waiting))
         for ticket in self.work.in_state(State.OFFERED):
             if ticket.id in self.present:
-                self.board.begin(ticket.id)
+                self.balances.begin(ticket.id)
                 self._grant(ticket)
 
     def _verdict(self, ticket: Ticket) -> Verdict:
@@ -255,10 +255,8 @@ class Cycle:
 
     def _ramp_ends(self, ticket: Ticket) -> datetime:
         """When the last of those who waited with a ticket for a reset will have started."""
-        tallies = (room.tally for room in self.rooms.of(ticket))
-        return max(
-            t.window.starts_at + t.ramp for t in tallies if t.window and self.line.ramps.holds(ticket, t, self.now)
-        )
+        rows = (room.balance for room in self.rooms.of(ticket))
+        return max(t.window.starts_at + t.ramp for t in rows if t.window and self.line.ramps.holds(ticket, t, self.now))
 
     def _apply(self, ticket: Ticket, verdict: Verdict) -> None:
         first = not ticket.was_deferred
@@ -315,5 +313,5 @@ def _anew(known: Ticket, draft: Ticket) -> Ticket:
 
 
 def run(requests: Sequence[Request], snapshot: Snapshot, policy: QueuePolicy) -> Decided:
-    """Answer a batch of requests with one decision; the board of the snapshot is changed in place."""
+    """Answer a batch of requests with one decision; the balances of the snapshot are changed in place."""
     return Cycle(snapshot, policy).run(requests)

@@ -28,7 +28,7 @@ def hear(request: Renew | Release, work: Work) -> Refused | None:
         return _hear_late(ticket, request, work)
     lease = ticket.lease._replace(reported=merged(ticket.lease.reported, request.usage))
     ticket = work.put(_bound(ticket._replace(lease=lease), request.session, work))
-    report(ticket, lease, work.board)
+    report(ticket, lease, work.balances)
     work.touch(ticket)
     if isinstance(request, Release):
         work.close(ticket, request.outcome)
@@ -47,8 +47,8 @@ def _bound(ticket: Ticket, session: str, work: Work) -> Ticket:
     changes = adopted(events, ticket)
     work.book(changes)
     kept = {old.identity for old, _ in changes if old}
-    attribute(ticket, [Change(None, new) for _, new in changes if new], work.board)
-    attribute(ticket, [Change(None, event) for event in events if event.identity not in kept], work.board)
+    attribute(ticket, [Change(None, new) for _, new in changes if new], work.balances)
+    attribute(ticket, [Change(None, event) for event in events if event.identity not in kept], work.balances)
     return ticket
 
 
@@ -90,15 +90,15 @@ def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
 def _grown(ticket: Ticket, work: Work) -> bool:
     """Let an overrun reservation grow where there is room; False when an enforced limit has none."""
     fits = True
-    for held in work.board.open_reservations(ticket.id):
-        tally = work.board.tally_of(held)
-        if not held.overrun or tally.closed or tally.limit.unit is Unit.LEASES:
+    for held in work.balances.open_reservations(ticket.id):
+        balance = work.balances.balance_of(held)
+        if not held.overrun or balance.closed or balance.limit.unit is Unit.LEASES:
             continue
         more = max(1, held.amount // GROWTH_SHARE)
-        ceiling = work.rooms.room(Binding(tally.limit, tally.value)).ceiling(ticket.priority, work.now)
-        if tally.spent + tally.reserved + more <= ceiling:
-            work.board.update(held, amount=held.spent + more, whole=held.spent + more)
-        elif tally.limit.mode is Mode.ENFORCE:
+        ceiling = work.rooms.room(Binding(balance.limit, balance.value)).ceiling(ticket.priority, work.now)
+        if balance.spent + balance.reserved + more <= ceiling:
+            work.balances.update(held, amount=held.spent + more, whole=held.spent + more)
+        elif balance.limit.mode is Mode.ENFORCE:
             fits = False
     return fits
 

@@ -9,8 +9,8 @@ from quota_scheduler.core.admission.explanation import Reprice
 from quota_scheduler.core.admission.headroom import Rooms, Shadow
 from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.ledger.balance import Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefix, settle
 from quota_scheduler.core.limits.limit import Limit
@@ -41,7 +41,7 @@ class Snapshot:
     """
 
     now: datetime
-    board: Board
+    balances: Balances
     line: Line
     tickets: dict[int, Ticket]
     keys: dict[str, int] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Decided:
     """What a cycle changes and answers.
 
     ``before`` is the state that each changed ticket had, None for a new one. ``changes`` are corrections of the
-    ledger, already counted on the board. ``decisions`` holds the verdict of each arrival and each start. ``groups``
+    ledger, already counted on the balances. ``decisions`` holds the verdict of each arrival and each start. ``groups``
     and ``shadows`` are what the next slice goes on with; ``next_slot`` is when a ramp lets the next ticket start.
     """
 
@@ -81,7 +81,7 @@ class Decided:
     tickets: dict[int, Ticket] = field(default_factory=dict)
     before: dict[int, State | None] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    resets: list[Tally] = field(default_factory=list)
+    resets: list[Balance] = field(default_factory=list)
     decisions: list[tuple[Ticket, Verdict]] = field(default_factory=list)
     expired: list[Ticket] = field(default_factory=list)
     past_leases: dict[int, tuple[int, Lease]] = field(default_factory=dict)
@@ -94,9 +94,9 @@ class Work:
     """The working state of one cycle: every change of a ticket, a lease or the ledger goes through here."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.snap, self.board, self.line, self.now = snapshot, snapshot.board, snapshot.line, snapshot.now
+        self.snap, self.balances, self.line, self.now = snapshot, snapshot.balances, snapshot.line, snapshot.now
         self.rooms = Rooms(
-            self.board, snapshot.outlooks, line=self.line, catching_up=snapshot.catching_up, marks=snapshot.marks
+            self.balances, snapshot.outlooks, line=self.line, catching_up=snapshot.catching_up, marks=snapshot.marks
         )
         self.out = Decided()
         self.touched: set[str] = set()
@@ -127,7 +127,7 @@ class Work:
 
     def touch(self, ticket: Ticket) -> None:
         """Whoever waits for the same limits may find more room than before."""
-        self.touched.update(binding.instance for binding in self.board.bindings(ticket.labels))
+        self.touched.update(binding.instance for binding in self.balances.bindings(ticket.labels))
 
     def caps(self, ticket: Ticket) -> list[Limit]:
         """The run caps that bind a ticket."""
@@ -137,8 +137,8 @@ class Work:
         """Correct the ledger, and the windows with it."""
         for old, new in changes:
             known = old is not None and old.key.startswith(LEASE_KEY)  # what a lease adopts nobody had asked for
-            self.board.book(old, None, leased=known)
-            self.board.book(None, new, leased=True)
+            self.balances.book(old, None, leased=known)
+            self.balances.book(None, new, leased=True)
             if event := old or new:
                 before = self._corrected.get(event.identity)
                 self._corrected[event.identity] = Change(before.old if before else old, new)
@@ -182,7 +182,7 @@ class Work:
         """End a ticket, by whatever road: what it held returns, what it reported becomes usage."""
         self.touch(ticket)
         counts = ticket.lease is not None and self.has_transcript(ticket.lease)
-        closed, events = settle(ticket, self.board, outcome, session_counts=counts, now=self.now)
+        closed, events = settle(ticket, self.balances, outcome, session_counts=counts, now=self.now)
         self.book_own(events)
         return self.put(closed._replace(reason=reason or closed.reason))
 

@@ -17,7 +17,7 @@ import numpy as np
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.usage import Usage
@@ -110,11 +110,11 @@ class Book:
         """The first hour that is known."""
         return next(iter(self.hours), None)
 
-    def bind(self, labels: Labels, board: Board) -> tuple[Binding, ...]:
+    def bind(self, labels: Labels, balances: Balances) -> tuple[Binding, ...]:
         """The limit instances that labels fall to; remembered, since every tick asks for the same ones."""
         found = self._bound.get(labels)
         if found is None:
-            found = self._bound[labels] = board.bindings(labels)
+            found = self._bound[labels] = balances.bindings(labels)
         return found
 
     def of(self, instance: str) -> Histories:
@@ -125,7 +125,7 @@ class Book:
         self,
         rows: Iterable[Hour],
         sets: Mapping[int, tuple[Labels, Priority]],
-        board: Board,
+        balances: Balances,
         totals: Mapping[int, Usage],
     ) -> None:
         """Fold every rollup there is, oldest first, into histories made anew."""
@@ -135,7 +135,7 @@ class Book:
             self.hours.setdefault(hour, {})[number] = usage
             labels, priority = sets[number]
             at, rank = hour.timestamp(), priority.rank
-            for binding in self.bind(labels, board):
+            for binding in self.bind(labels, balances):
                 charge = binding.limit.charge(usage) if binding.limit.is_windowed else 0
                 if not charge:
                     continue
@@ -150,7 +150,7 @@ class Book:
         rows: Iterable[Hour],
         since: datetime,
         sets: Mapping[int, tuple[Labels, Priority]],
-        board: Board,
+        balances: Balances,
         totals: Mapping[int, Usage],
     ) -> bool:
         """Fold what changed in the rollups from the hour ``since`` on, of which ``rows`` are all there are now.
@@ -173,7 +173,7 @@ class Book:
             return False
         for hour, number, old, new in changes:
             labels, priority = sets[number]
-            for binding in self.bind(labels, board):
+            for binding in self.bind(labels, balances):
                 charge = binding.limit.charge(new) - binding.limit.charge(old) if binding.limit.is_windowed else 0
                 if charge:
                     self.of(binding.instance).add_usage(hour, priority.rank, charge)

@@ -8,7 +8,7 @@ from quota_scheduler.core.limits.schedule import Window
 
 
 @dataclass(slots=True)
-class Tally:
+class Balance:
     """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets.
 
     ``ramp`` is how long the starts of what waited for this window are spread after its beginning.

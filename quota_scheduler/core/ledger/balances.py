@@ -1,4 +1,4 @@
-"""The board: a working copy of windows and reservations while one journey moves amounts between them.
+"""The balances: a working copy of windows and reservations while one journey moves amounts between them.
 
 Loaded from the store, changed in place by pure arithmetic, saved in the same transaction. Everything that counts
 usage, reserves or resets goes through here, so that the invariants hold in one place:
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balance import Balance, Binding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session, window_at
 from quota_scheduler.core.tickets.ticket import Reservation
@@ -24,62 +24,62 @@ MOST_REMEMBERED = 20_000
 """Sets of labels whose bindings are remembered; beyond that all are found anew."""
 
 
-class Board:
+class Balances:
     """Windows by instance (oldest first) and reservations by ticket, as of ``now``.
 
     One may serve many journeys of the only writer: between them it keeps the open windows and who binds what.
     """
 
-    def __init__(self, limits: Iterable[Limit], tallies: Iterable[Tally], *, now: datetime) -> None:
+    def __init__(self, limits: Iterable[Limit], rows: Iterable[Balance], *, now: datetime) -> None:
         self.limits = tuple(limit for limit in limits if not limit.is_per_run)
         self.now = now
-        self.tallies: dict[str, list[Tally]] = {}
+        self.by_name: dict[str, list[Balance]] = {}
         self.values: dict[str, set[str]] = {limit.id: set() for limit in self.limits}
         self.reservations: dict[int, list[Reservation]] = {}
         self.ends_next: datetime | None = None
         self._by_id = {limit.id: limit for limit in self.limits}
         self._bindings: dict[Labels, tuple[Binding, ...]] = {}
         self._next_id = -1
-        self.take(tallies)
+        self.take(rows)
 
     def limit(self, name: str) -> Limit | None:
         """A limit by id."""
         return self._by_id.get(name)
 
-    def take(self, tallies: Iterable[Tally]) -> None:
+    def take(self, rows: Iterable[Balance]) -> None:
         """Hold these windows and no others."""
-        self.tallies, self.ends_next = {}, None
-        for tally in sorted(tallies, key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now)):
-            self.add(tally)
+        self.by_name, self.ends_next = {}, None
+        for balance in sorted(rows, key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now)):
+            self.add(balance)
 
     def rest(self) -> None:
         """Let go what only one journey needed: closed windows and reservations."""
         self.reservations.clear()
         self.ends_next = None
-        for row in self.tallies.values():
-            if any(tally.closed for tally in row):
-                row[:] = [tally for tally in row if not tally.closed]
-            for tally in row:
-                self._watch(tally)
+        for row in self.by_name.values():
+            if any(balance.closed for balance in row):
+                row[:] = [balance for balance in row if not balance.closed]
+            for balance in row:
+                self._watch(balance)
         if len(self._bindings) > MOST_REMEMBERED:
             self._bindings.clear()
 
-    def _watch(self, tally: Tally) -> None:
-        ends = None if tally.closed or tally.window is None else tally.window.ends_at
+    def _watch(self, balance: Balance) -> None:
+        ends = None if balance.closed or balance.window is None else balance.window.ends_at
         if ends is not None and (self.ends_next is None or ends < self.ends_next):
             self.ends_next = ends
 
-    def add(self, tally: Tally) -> Tally:
-        """Put a window on the board; a new one gets a provisional id below zero."""
-        if not tally.id:
-            tally.id, self._next_id = self._next_id, self._next_id - 1
-        row = self.tallies.setdefault(tally.instance, [])
-        row.append(tally)
-        if tally.window and len(row) > 1 and row[-2].window and row[-2].window.starts_at > tally.window.starts_at:
+    def add(self, balance: Balance) -> Balance:
+        """Put a window among the balances; a new one gets a provisional id below zero."""
+        if not balance.id:
+            balance.id, self._next_id = self._next_id, self._next_id - 1
+        row = self.by_name.setdefault(balance.instance, [])
+        row.append(balance)
+        if balance.window and len(row) > 1 and row[-2].window and row[-2].window.starts_at > balance.window.starts_at:
             row.sort(key=lambda t: t.window.starts_at if t.window else self.now)
-        self.values[tally.limit.id].add(tally.value)
-        self._watch(tally)
-        return tally
+        self.values[balance.limit.id].add(balance.value)
+        self._watch(balance)
+        return balance
 
     def bindings(self, labels: Labels) -> tuple[Binding, ...]:
         """Every limit instance that these labels fall to, in the order of the configuration."""
@@ -95,26 +95,26 @@ class Board:
             self._bindings[labels] = found
         return found
 
-    def current(self, binding: Binding) -> Tally:
+    def ruling(self, binding: Binding) -> Balance:
         """The window that rules a decision now; a session not yet open counts as empty and begins now."""
-        found = self.at(binding, self.now)
-        return found or Tally(0, binding.limit, binding.value, window_at(binding.limit.schedule, self.now))
+        found = self.find(binding, self.now)
+        return found or Balance(0, binding.limit, binding.value, window_at(binding.limit.schedule, self.now))
 
-    def at(self, binding: Binding, at: datetime) -> Tally | None:
-        """The window on the board that contains an instant, or the one that has not begun."""
-        for tally in reversed(self.tallies.get(binding.instance, ())):
-            if tally.window is None or tally.window.contains(at):
-                return tally
+    def find(self, binding: Binding, at: datetime) -> Balance | None:
+        """The window that contains an instant, or the one that has not begun."""
+        for balance in reversed(self.by_name.get(binding.instance, ())):
+            if balance.window is None or balance.window.contains(at):
+                return balance
         return None
 
-    def counted_in(self, binding: Binding, at: datetime) -> Tally | None:
-        """The window on the board that counted usage at an instant; a session that has not begun counted none."""
-        for tally in self.tallies.get(binding.instance, ()):
-            if tally.window.contains(at) if tally.window else not isinstance(tally.limit.schedule, Session):
-                return tally
+    def to_correct(self, binding: Binding, at: datetime) -> Balance | None:
+        """The window that counted usage at an instant; a session that has not begun counted none."""
+        for balance in self.by_name.get(binding.instance, ()):
+            if balance.window.contains(at) if balance.window else not isinstance(balance.limit.schedule, Session):
+                return balance
         return None
 
-    def opened(self, binding: Binding, at: datetime) -> Tally | None:
+    def open_for_use(self, binding: Binding, at: datetime) -> Balance | None:
         """The window that a use at ``at`` counts in, opened if the use opens it.
 
         None for a use that is history: rollups keep it. A session opens at the exact instant of the first use at or
@@ -122,29 +122,29 @@ class Board:
         """
         if isinstance(binding.limit.schedule, Session):
             return self._opened_session(binding, binding.limit.schedule, at)
-        if found := self.at(binding, at):
+        if found := self.find(binding, at):
             return found
         window = window_at(binding.limit.schedule, at)
         if window and window.ends_at <= self.now:
             return None
-        return self.add(Tally(0, binding.limit, binding.value, window))
+        return self.add(Balance(0, binding.limit, binding.value, window))
 
-    def _opened_session(self, binding: Binding, schedule: Session, at: datetime) -> Tally | None:
-        row = self.tallies.get(binding.instance, [])
-        for tally in row:
-            if tally.window and (tally.window.contains(at) or at < tally.window.starts_at):
-                return tally if tally.window.contains(at) else None
+    def _opened_session(self, binding: Binding, schedule: Session, at: datetime) -> Balance | None:
+        row = self.by_name.get(binding.instance, [])
+        for balance in row:
+            if balance.window and (balance.window.contains(at) or at < balance.window.starts_at):
+                return balance if balance.window.contains(at) else None
         if at + schedule.length <= self.now or at > self.now + AHEAD:
             return None
-        unbegun = next((tally for tally in row if tally.window is None), None)
-        tally = unbegun or self.add(Tally(0, binding.limit, binding.value, None))
-        self._begins(tally, at)
-        return tally
+        unbegun = next((balance for balance in row if balance.window is None), None)
+        balance = unbegun or self.add(Balance(0, binding.limit, binding.value, None))
+        self._begins(balance, at)
+        return balance
 
-    def _begins(self, tally: Tally, at: datetime) -> None:
+    def _begins(self, balance: Balance, at: datetime) -> None:
         """A session that was only held in begins."""
-        tally.window, tally.dirty = window_at(tally.limit.schedule, at), True
-        self._watch(tally)
+        balance.window, balance.dirty = window_at(balance.limit.schedule, at), True
+        self._watch(balance)
 
     def book(self, old: UsageEvent | None, new: UsageEvent | None, *, leased: bool) -> None:
         """Count a change of the ledger in every window it touches: ``old`` taken back, ``new`` counted.
@@ -159,16 +159,16 @@ class Board:
     def _count(self, event: UsageEvent, sign: int, leased: bool) -> None:
         for binding in self.bindings(event.labels):
             charge = sign * binding.limit.charge(event.usage)
-            find = self.opened if charge > 0 else self.counted_in  # what is taken back opens no window
-            tally = find(binding, event.at) if charge else None
-            if tally is None:
+            find = self.open_for_use if charge > 0 else self.to_correct  # what is taken back opens no window
+            balance = find(binding, event.at) if charge else None
+            if balance is None:
                 continue
-            charge = max(charge, -tally.used)  # a session that is not in place yet may not have counted what goes
-            tally.used += charge
-            tally.dirty = True
-            tally.estimated |= event.estimated and sign > 0
-            tally.unleased += 0 if leased else charge
-            tally.late += charge if tally.closed else 0
+            charge = max(charge, -balance.used)  # a session that is not in place yet may not have counted what goes
+            balance.used += charge
+            balance.dirty = True
+            balance.estimated |= event.estimated and sign > 0
+            balance.unleased += 0 if leased else charge
+            balance.late += charge if balance.closed else 0
 
     def reserve(
         self, ticket: int, binding: Binding, amount: int, *, running: bool, whole: int | None = None
@@ -177,66 +177,66 @@ class Board:
 
         A running lease opens a session at this instant, an offer does not yet.
         """
-        tally = self.opened(binding, self.now) if running else self.holder(binding)
-        if tally is None:  # a session that ended in the future of a skewed clock: hold in the newest
-            tally = self.tallies[binding.instance][-1]
-        held = Reservation(ticket, tally.id, binding.instance, amount, whole=max(amount, whole or 0), dirty=True)
+        balance = self.open_for_use(binding, self.now) if running else self.open_for_offer(binding)
+        if balance is None:  # a session that ended in the future of a skewed clock: hold in the newest
+            balance = self.by_name[binding.instance][-1]
+        held = Reservation(ticket, balance.id, binding.instance, amount, whole=max(amount, whole or 0), dirty=True)
         self.reservations.setdefault(ticket, []).append(held)
-        tally.reserved += held.held
-        tally.dirty = True
+        balance.reserved += held.held
+        balance.dirty = True
         return held
 
     def begin(self, ticket: int) -> None:
         """Open the sessions in which a ticket was only offered so far: its run starts now."""
         for held in self.open_reservations(ticket):
-            tally = self.tally_of(held)
-            if tally.window is None:
-                self._begins(tally, self.now)
+            balance = self.balance_of(held)
+            if balance.window is None:
+                self._begins(balance, self.now)
 
-    def holder(self, binding: Binding) -> Tally:
+    def open_for_offer(self, binding: Binding) -> Balance:
         """The window that holds what is offered now; of a session, one that has not begun."""
-        if found := self.at(binding, self.now):
+        if found := self.find(binding, self.now):
             return found
         begins = None if isinstance(binding.limit.schedule, Session) else window_at(binding.limit.schedule, self.now)
-        return self.add(Tally(0, binding.limit, binding.value, begins))
+        return self.add(Balance(0, binding.limit, binding.value, begins))
 
-    def tally_of(self, reservation: Reservation) -> Tally:
+    def balance_of(self, reservation: Reservation) -> Balance:
         """The window a reservation lies in."""
-        for tally in self.tallies[reservation.instance]:
-            if tally.id == reservation.window:
-                return tally
+        for balance in self.by_name[reservation.instance]:
+            if balance.id == reservation.window:
+                return balance
         raise KeyError(
             f"reservation of ticket {reservation.ticket} names window {reservation.window}, which is not loaded"
         )
 
     def update(self, reservation: Reservation, **changes: int | bool) -> None:
         """Change a reservation and move the difference in its window."""
-        tally = self.tally_of(reservation)
+        balance = self.balance_of(reservation)
         held, extra, overrun = reservation.held, reservation.extra, reservation.overrun
         for name, value in changes.items():
             setattr(reservation, name, value)
-        tally.reserved += reservation.held - held
-        tally.reported += reservation.extra - extra
-        tally.overrun += max(0, reservation.overrun - overrun)
-        tally.dirty = reservation.dirty = True
+        balance.reserved += reservation.held - held
+        balance.reported += reservation.extra - extra
+        balance.overrun += max(0, reservation.overrun - overrun)
+        balance.dirty = reservation.dirty = True
 
     def open_reservations(self, ticket: int) -> list[Reservation]:
         """What a ticket holds now."""
         return [held for held in self.reservations.get(ticket, ()) if held.open]
 
-    def all(self) -> Iterator[Tally]:
-        """Every window on the board."""
-        for row in self.tallies.values():
+    def all(self) -> Iterator[Balance]:
+        """Every window."""
+        for row in self.by_name.values():
             yield from row
 
-    def due(self) -> list[Tally]:
+    def due(self) -> list[Balance]:
         """Windows that have ended and are still open, in order of their end."""
         if self.ends_next is None or self.ends_next > self.now:
             return []
         ended = [t for t in self.all() if t.window and not t.closed and t.window.ends_at <= self.now]
         return sorted(ended, key=lambda t: (t.window.ends_at if t.window else self.now, t.instance))
 
-    def roll(self, *, offered: Collection[int] = ()) -> list[Tally]:
+    def roll(self, *, offered: Collection[int] = ()) -> list[Balance]:
         """Close what has ended and open what follows; returns the closed ones.
 
         The unspent part of each open reservation moves along, so nothing is freed by a reset. A calendar limit gets
@@ -244,32 +244,32 @@ class Board:
         tickets that are only ``offered`` go on holding in one that has not begun.
         """
         ended = self.due()
-        for tally in ended:
-            tally.closed = tally.dirty = True
+        for balance in ended:
+            balance.closed = balance.dirty = True
             carried = [
-                held for row in self.reservations.values() for held in row if held.open and held.window == tally.id
+                held for row in self.reservations.values() for held in row if held.open and held.window == balance.id
             ]
-            if carried or not isinstance(tally.limit.schedule, Session):
-                following = self._following(tally, begins=any(held.ticket not in offered for held in carried))
+            if carried or not isinstance(balance.limit.schedule, Session):
+                following = self._following(balance, begins=any(held.ticket not in offered for held in carried))
                 for held in carried:  # one that is used up as well: its reports count where they belong
                     self._carry(held, following)
         return ended
 
-    def _following(self, tally: Tally, *, begins: bool) -> Tally:
+    def _following(self, balance: Balance, *, begins: bool) -> Balance:
         """The window of now after one that has ended."""
-        binding, found = Binding(tally.limit, tally.value), None
-        if isinstance(tally.limit.schedule, Session) and not begins:
-            return self.holder(binding)
-        if isinstance(tally.limit.schedule, Session) and tally.window:
-            found = self.opened(binding, tally.window.ends_at)
+        binding, found = Binding(balance.limit, balance.value), None
+        if isinstance(balance.limit.schedule, Session) and not begins:
+            return self.open_for_offer(binding)
+        if isinstance(balance.limit.schedule, Session) and balance.window:
+            found = self.open_for_use(binding, balance.window.ends_at)
         # else a session that a clock ahead of ours has opened in a moment from now: the newest
-        return found or self.opened(binding, self.now) or self.tallies[binding.instance][-1]
+        return found or self.open_for_use(binding, self.now) or self.by_name[binding.instance][-1]
 
-    def _carry(self, held: Reservation, following: Tally) -> None:
-        tally, rest = self.tally_of(held), held.held
-        tally.reserved -= rest
+    def _carry(self, held: Reservation, following: Balance) -> None:
+        balance, rest = self.balance_of(held), held.held
+        balance.reserved -= rest
         held.amount = min(held.amount, held.spent)
-        held.dirty = tally.dirty = True
+        held.dirty = balance.dirty = True
         before = held.before + held.spent
         rest = max(rest, held.whole - held.spent)
         moved = Reservation(held.ticket, following.id, held.instance, rest, before=before, whole=rest, dirty=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket, need
 from quota_scheduler.core.usage import Usage, UsageEvent, relabelled, total
@@ -38,48 +38,50 @@ def merged(before: ModelUsage, report: ModelUsage | None) -> ModelUsage:
     return tuple(sorted(known.items()))
 
 
-def report(ticket: Ticket, lease: Lease, board: Board) -> None:
+def report(ticket: Ticket, lease: Lease, balances: Balances) -> None:
     """Move what a lease has reported from reserved to reported, in each of its windows."""
     usage = lease.usage
-    for held in board.open_reservations(ticket.id):
-        limit = board.tally_of(held).limit
-        if held is _newest(board, ticket.id, held.instance):
-            board.update(held, reported=max(held.reported, limit.charge(usage) - held.before))
+    for held in balances.open_reservations(ticket.id):
+        limit = balances.balance_of(held).limit
+        if held is _newest(balances, ticket.id, held.instance):
+            balances.update(held, reported=max(held.reported, limit.charge(usage) - held.before))
 
 
-def _newest(board: Board, ticket: int, instance: str) -> object:
-    return [held for held in board.open_reservations(ticket) if held.instance == instance][-1]
+def _newest(balances: Balances, ticket: int, instance: str) -> object:
+    return [held for held in balances.open_reservations(ticket) if held.instance == instance][-1]
 
 
-def attribute(ticket: Ticket, changes: Iterable[Change], board: Board) -> None:
+def attribute(ticket: Ticket, changes: Iterable[Change], balances: Balances) -> None:
     """Tell a running lease's reservations what its session's transcript has just brought to the ledger."""
     lease = ticket.lease
     if lease is None or not lease.session:
         return
-    for held in board.open_reservations(ticket.id):
-        tally = board.tally_of(held)
+    for held in balances.open_reservations(ticket.id):
+        balance = balances.balance_of(held)
         moved = 0
         for old, new in changes:
             for event, sign in ((old, -1), (new, +1)):
-                if event and is_of(event, lease) and (tally.window is None or tally.window.contains(event.at)):
-                    moved += sign * tally.limit.charge(event.usage)
+                if event and is_of(event, lease) and (balance.window is None or balance.window.contains(event.at)):
+                    moved += sign * balance.limit.charge(event.usage)
         if moved:
-            board.update(held, ledgered=max(0, held.ledgered + moved))
+            balances.update(held, ledgered=max(0, held.ledgered + moved))
 
 
-def hold_anew(ticket: Ticket, binding: Binding, events: Iterable[UsageEvent], board: Board) -> None:
+def hold_anew(ticket: Ticket, binding: Binding, events: Iterable[UsageEvent], balances: Balances) -> None:
     """Hold the place of what runs or is offered in a window that is new to it.
 
     What it has used there already is a part of that: as its lease reported, and as ``events`` of its session tell.
     """
-    held = board.reserve(ticket.id, binding, need(ticket, binding.limit), running=ticket.state is State.RUNNING)
-    window, lease, charge = board.tally_of(held).window, ticket.lease, binding.limit.charge
+    held = balances.reserve(ticket.id, binding, need(ticket, binding.limit), running=ticket.state is State.RUNNING)
+    window, lease, charge = balances.balance_of(held).window, ticket.lease, binding.limit.charge
     if ticket.state is not State.RUNNING or lease is None:
         return
     earlier = [c for c in lease.checkpoints if window is not None and c.at <= window.starts_at]
     held.before = charge(total(usage for _, usage in earlier[-1].reported)) if earlier else 0
     own = [e for e in events if is_of(e, lease) and (window is None or window.contains(e.at))]
-    board.update(held, ledgered=sum(charge(e.usage) for e in own), reported=max(0, charge(lease.usage) - held.before))
+    balances.update(
+        held, ledgered=sum(charge(e.usage) for e in own), reported=max(0, charge(lease.usage) - held.before)
+    )
 
 
 def is_of(event: UsageEvent, lease: Lease) -> bool:
@@ -140,14 +142,14 @@ def _own_event(ticket: Ticket, lease: Lease, key: str, model: str, usage: Usage,
 
 
 def settle(
-    ticket: Ticket, board: Board, outcome: Outcome, *, session_counts: bool, now: datetime
+    ticket: Ticket, balances: Balances, outcome: Outcome, *, session_counts: bool, now: datetime
 ) -> tuple[Ticket, Sequence[UsageEvent]]:
     """Close a ticket: return what was reserved and unspent, and turn its reports into ledger events.
 
     ``session_counts`` says that its session has ledger events: then those are the usage.
     """
-    for held in board.open_reservations(ticket.id):
-        board.update(held, open=False)
+    for held in balances.open_reservations(ticket.id):
+        balances.update(held, open=False)
     lease = ticket.lease._replace(ended_at=now) if ticket.lease else None
     events = own_events(ticket, lease, now=now) if lease and not session_counts else []
     return ticket._replace(state=State.CLOSED, outcome=outcome, closed_at=now, offer_until=None, lease=lease), events

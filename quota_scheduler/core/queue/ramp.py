@@ -11,7 +11,7 @@ restart, or when somebody leaves, the rest still spreads over what is left of th
 import zlib
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.tickets.ticket import Ticket
 
 
@@ -26,21 +26,21 @@ class Ramps:
     def __init__(self) -> None:
         self._next: dict[str, tuple[datetime, datetime]] = {}
 
-    def holds(self, ticket: Ticket, tally: Tally, now: datetime) -> datetime | None:
+    def holds(self, ticket: Ticket, balance: Balance, now: datetime) -> datetime | None:
         """When a window lets the next one start of those who waited for it; None when the ticket is not one of them."""
-        window = tally.window
-        if not tally.ramp or window is None or ticket.waiting_since >= window.starts_at:
+        window = balance.window
+        if not balance.ramp or window is None or ticket.waiting_since >= window.starts_at:
             return None
-        if now >= window.starts_at + tally.ramp:
+        if now >= window.starts_at + balance.ramp:
             return None
-        begun, at = self._next.get(tally.instance, (window.starts_at, window.starts_at))
+        begun, at = self._next.get(balance.instance, (window.starts_at, window.starts_at))
         return at if begun == window.starts_at else window.starts_at
 
-    def started(self, ticket: Ticket, tally: Tally, now: datetime, *, left: int) -> None:
+    def started(self, ticket: Ticket, balance: Balance, now: datetime, *, left: int) -> None:
         """One of them has started; ``left`` still wait for the limit."""
-        at = self.holds(ticket, tally, now)
-        if at is None or tally.window is None:
+        at = self.holds(ticket, balance, now)
+        if at is None or balance.window is None:
             return
-        ends_at = tally.window.starts_at + tally.ramp
+        ends_at = balance.window.starts_at + balance.ramp
         step = max(timedelta(0), ends_at - at) / max(1, left) * jitter(ticket.id)
-        self._next[tally.instance] = tally.window.starts_at, at + step
+        self._next[balance.instance] = balance.window.starts_at, at + step

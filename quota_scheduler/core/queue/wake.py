@@ -52,7 +52,7 @@ def wake(
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
     go on waiting is taken out of the line.
     """
-    now, done = rooms.board.now, Pass(shadows=dict(shadows or {}))
+    now, done = rooms.balances.now, Pass(shadows=dict(shadows or {}))
     for shadow in done.shadows.values():
         rooms.cast(shadow)
     order, left = Order(line, keys, running, policy, now), most
@@ -99,7 +99,7 @@ def _go_on(group: Group, order: Order, key: GroupKey, place: int) -> None:
 
 def _may_fit(group: Group, rooms: Rooms) -> bool:
     """Whether a ticket as small as the smallest of the group in every limit could start."""
-    head, now = group.tickets[0], rooms.board.now
+    head, now = group.tickets[0], rooms.balances.now
     for room, least in zip(rooms.of(head), group.least, strict=True):
         amount = room.usable(least, group.longest, now)
         if room.enforced and admits(room, amount, group.priority, now) is not None:
@@ -109,23 +109,23 @@ def _may_fit(group: Group, rooms: Rooms) -> bool:
 
 def next_start(ticket: Ticket, rooms: Rooms, line: Line) -> datetime | None:
     """When the ramps of the windows it waited for let a ticket start; None when it waited for none."""
-    now = rooms.board.now
-    return max((at for room in rooms.of(ticket) if (at := line.ramps.holds(ticket, room.tally, now))), default=None)
+    now = rooms.balances.now
+    return max((at for room in rooms.of(ticket) if (at := line.ramps.holds(ticket, room.balance, now))), default=None)
 
 
 def _start(ticket: Ticket, rooms: Rooms, line: Line, *, running: bool) -> None:
     """Reserve, and let the ramps go on."""
     occupy(ticket, rooms, running=running)
     for room in rooms.of(ticket):
-        if room.tally.ramp:
-            line.ramps.started(ticket, room.tally, rooms.board.now, left=line.count(room.tally.instance))
+        if room.balance.ramp:
+            line.ramps.started(ticket, room.balance, rooms.balances.now, left=line.count(room.balance.instance))
 
 
 def _keep_for_all(ticket: Ticket, group: Group, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
     """Cast the shadow of a whole group that will start as soon as its ramp lets it, as far as there is room."""
     amounts = []
     for room, amount in zip(rooms.of(ticket), group.amounts, strict=True):
-        free = room.ceiling(ticket.priority, rooms.board.now) - room.taken(ticket.priority)
+        free = room.ceiling(ticket.priority, rooms.balances.now) - room.taken(ticket.priority)
         amounts.append((room.binding, max(0, min(amount, free))))
     shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
     rooms.cast(shadow)
@@ -133,10 +133,10 @@ def _keep_for_all(ticket: Ticket, group: Group, rooms: Rooms, shadows: dict[int,
 
 def _keep_room(ticket: Ticket, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
     """Cast a shadow where a ticket will start as soon as running work returns what it reserved."""
-    now, amounts = rooms.board.now, []
+    now, amounts = rooms.balances.now, []
     for room, whole in rooms.asked(ticket):
         amount = room.usable(whole, ticket.estimate.duration, now)
-        reason = admits(room, amount - room.tally.reserved, ticket.priority, now)
+        reason = admits(room, amount - room.balance.reserved, ticket.priority, now)
         if ticket.held or (room.enforced and reason not in (None, Reason.PACED)):
             return  # waits for something else, or behind those that keep all the room: who passes does not delay it
         amounts.append((room.binding, amount))

@@ -11,8 +11,8 @@ from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, Pairs
 from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding, Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
 from quota_scheduler.core.priority import Priority
@@ -27,10 +27,10 @@ from quota_scheduler.core.units import Unit
 HOUR = timedelta(hours=1)
 
 
-def committed(tally: Tally, waiting: int, *, allowance: int) -> int:
+def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
     """Usage that is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
-    room = max(0, allowance - tally.spent - tally.reserved)
-    return tally.reserved + (min(waiting, room) if tally.limit.mode is Mode.ENFORCE else waiting)
+    room = max(0, allowance - balance.spent - balance.reserved)
+    return balance.reserved + (min(waiting, room) if balance.limit.mode is Mode.ENFORCE else waiting)
 
 
 def waiting_amounts(crowds: Crowds) -> dict[str, int]:
@@ -47,11 +47,11 @@ class Queued:
     holding: bool
 
 
-def running_by_instance(running: Mapping[Labels, int], board: Board) -> dict[str, int]:
+def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> dict[str, int]:
     """Running leases of each limit instance; ``running`` counts them by labels."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
-        for binding in board.bindings(labels):
+        for binding in balances.bindings(labels):
             runs[binding.instance] = runs.get(binding.instance, 0) + count
     return runs
 
@@ -71,9 +71,9 @@ def queued(waiting: Mapping[Priority, Crowd], running: int, room: Room, now: dat
 
 def level_facts(room: Room, own: Queued, *, now: datetime) -> LevelFacts:
     """What the throttle level of a limit follows from."""
-    tally = room.tally
-    starts_at = tally.window.starts_at if tally.window else None
-    return LevelFacts(tally.spent, room.allowance(now), tally.amount, own.holding, starts_at=starts_at)
+    balance = room.balance
+    starts_at = balance.window.starts_at if balance.window else None
+    return LevelFacts(balance.spent, room.allowance(now), balance.amount, own.holding, starts_at=starts_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +100,29 @@ def read_limit(
     now: datetime,
 ) -> LimitReading:
     """One limit instance as everybody sees it at ``now``."""
-    tally, limit, forecast = room.tally, room.tally.limit, known.forecast
-    window, allowance = tally.window, room.allowance(now)
-    burn = burns(known.lately, window, tally.spent, tally.amount, now, HOUR) if window and tally.amount else ()
+    balance, limit, forecast = room.balance, room.balance.limit, known.forecast
+    window, allowance = balance.window, room.allowance(now)
+    burn = burns(known.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
     return LimitReading(
-        limit=tally.instance,
+        limit=balance.instance,
         rule=limit.id,
-        value=tally.value,
+        value=balance.value,
         provider=provider_of(limit),
         scope=scope_text(limit),
         unit=limit.unit,
         period=period_text(limit),
         zone=limit.zone,
         mode=limit.mode.value,
-        amount=tally.amount,
+        amount=balance.amount,
         allowance=allowance,
-        used=tally.spent,
-        reserved=tally.reserved,
+        used=balance.spent,
+        reserved=balance.reserved,
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
         level=level.level.value,
         risk=room.outlook.risk if room.outlook else "unknown",
-        optimization=optimization_level(allowance - tally.spent - tally.reserved, tally.amount, room.marks).value,
-        estimated=tally.estimated,
+        optimization=optimization_level(allowance - balance.spent - balance.reserved, balance.amount, room.marks).value,
+        estimated=balance.estimated,
         forecast=forecast,
         seed_forecast=known.seed,
         burns=burn,
@@ -134,7 +134,7 @@ def read_limit(
         level_caused_at=None if level.level is Level.OPEN else level.caused_at,
         track=known.track,
         spending=known.spending,
-        labels=fixed_labels(limit, tally.value),
+        labels=fixed_labels(limit, balance.value),
         parent=known.parent,
         used_today=known.used_today,
         quality=known.quality,
@@ -171,13 +171,13 @@ def provider_of(limit: Limit) -> str:
     return next(iter(values)) if len(values) == 1 else ""
 
 
-def every_instance(board: Board) -> list[Binding]:
+def every_instance(balances: Balances) -> list[Binding]:
     """Every limit instance there is: those with a window, and single limits even before their first use."""
-    found = {t.instance: Binding(t.limit, t.value) for t in board.all() if not t.closed}
-    for limit in board.limits:
+    found = {t.instance: Binding(t.limit, t.value) for t in balances.all() if not t.closed}
+    for limit in balances.limits:
         if not limit.per:
             found.setdefault(limit.id, Binding(limit, ""))
-    order = {limit.id: place for place, limit in enumerate(board.limits)}
+    order = {limit.id: place for place, limit in enumerate(balances.limits)}
     return sorted(found.values(), key=lambda binding: (order[binding.limit.id], binding.value))
 
 
@@ -187,9 +187,9 @@ def used_today(history: Histories, zone: str, now: datetime) -> int:
     return round(history.used(midnight, end))
 
 
-def pool_of(board: Board, binding: Binding) -> str:
+def pool_of(balances: Balances, binding: Binding) -> str:
     """The pool that a limit instance is a member of, empty when it is in none."""
-    pools = [limit for limit in board.limits if limit.id == binding.limit.parent]
+    pools = [limit for limit in balances.limits if limit.id == binding.limit.parent]
     return pools[0].id if pools and in_pool(binding, pools[0]) else ""
 
 
@@ -212,7 +212,7 @@ def concurrency(
     return tuple((name, runs.get(name, 0), caps.get(name)) for name in sorted(runs.keys() | caps.keys()))
 
 
-def begin(board: Board, binding: Binding, now: datetime) -> None:
+def begin(balances: Balances, binding: Binding, now: datetime) -> None:
     """Show a single calendar limit with an empty window before anything is used."""
-    if isinstance(binding.limit.schedule, Calendar) and not board.at(binding, now):
-        board.opened(binding, now)
+    if isinstance(binding.limit.schedule, Calendar) and not balances.find(binding, now):
+        balances.open_for_use(binding, now)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket
@@ -43,7 +43,7 @@ class Harm:
     stalled: bool
 
 
-def harm_of(ticket: Ticket, board: Board) -> list[Harm]:
+def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
     """Which limits a ticket was turned away by as it closed; empty for one that was not.
 
     Those that had no room for it. When each had some, the test held it back for others, and all that bind it count;
@@ -54,17 +54,21 @@ def harm_of(ticket: Ticket, board: Board) -> list[Harm]:
     short: list[Harm] = []
     held_back: list[Harm] = []
     quotas_rule = not ticket.held
-    for binding in board.bindings(ticket.labels):
-        tally, limit = board.at(binding, board.now), binding.limit
-        if tally is None or limit.mode is not Mode.ENFORCE:
+    for binding in balances.bindings(ticket.labels):
+        balance, limit = balances.find(binding, balances.now), binding.limit
+        if balance is None or limit.mode is not Mode.ENFORCE:
             continue
         if limit.unit is Unit.LEASES:
-            quotas_rule &= tally.reserved < tally.amount
+            quotas_rule &= balance.reserved < balance.amount
             continue
         need = limit.charge(ticket.estimate.median)
         done = limit.charge(ticket.lease.usage) if ticket.lease else 0
         found = Harm(binding, ticket.priority.rank, max(0, need - done), ticket.lease is not None)
-        full = tally.spent >= tally.amount if ticket.lease else tally.spent + tally.reserved + need > tally.amount
+        full = (
+            balance.spent >= balance.amount
+            if ticket.lease
+            else balance.spent + balance.reserved + need > balance.amount
+        )
         (short if full else held_back).append(found)
     return short if short or ticket.lease or not quotas_rule else held_back
 

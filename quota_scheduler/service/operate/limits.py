@@ -102,11 +102,11 @@ def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
 
 
 def _hold(tx: Transaction, limits: Sequence[Limit], new: Collection[str], open_tickets: Sequence[Ticket]) -> None:
-    board = windows.load(tx, limits, tickets=())
-    windows.open_for(tx, board, {ticket.labels for ticket in open_tickets})
+    balances = windows.load(tx, limits, tickets=())
+    windows.open_for(tx, balances, {ticket.labels for ticket in open_tickets})
     for ticket in open_tickets:
-        for binding in board.bindings(ticket.labels):
+        for binding in balances.bindings(ticket.labels):
             if binding.limit.id in new:
                 session = ticket.lease.session if ticket.lease else ""
-                hold_anew(ticket, binding, ledger.by_session(tx, session) if session else [], board)
-    windows.save(tx, board)
+                hold_anew(ticket, binding, ledger.by_session(tx, session) if session else [], balances)
+    windows.save(tx, balances)

@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 def recent_days(tx: Transaction, limits: Sequence[Limit], instance: str, *, zone: str) -> list[DayOfUse]:
     """The last seven civil days of a limit instance, today included, newest first; days without use are there too."""
-    board, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
+    balances, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
     today = local_date(tx.now, zone)
     since = tx.now - (DAYS + 1) * DAY
     used = {today - n * DAY: 0 for n in range(DAYS)}
@@ -26,7 +26,7 @@ def recent_days(tx: Transaction, limits: Sequence[Limit], instance: str, *, zone
     charges = {
         number: binding.limit
         for number, (labels, _) in sets.items()
-        for binding in board.bindings(labels)
+        for binding in balances.bindings(labels)
         if binding.instance == instance
     }
     for hour, number, usage in ledger.hours(tx, since):
@@ -41,10 +41,10 @@ def recent_days(tx: Transaction, limits: Sequence[Limit], instance: str, *, zone
 
 def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[Binding, Buckets]]:
     """All that the ledger knows of each windowed limit instance, by hour, in the order of the configuration."""
-    board, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
+    balances, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
     book = Book(limits)
-    book.fold(ledger.hours(tx, EPOCH), sets, board, {})
-    bindings = {b.instance: b for labels, _ in sets.values() for b in book.bind(labels, board)}
+    book.fold(ledger.hours(tx, EPOCH), sets, balances, {})
+    bindings = {b.instance: b for labels, _ in sets.values() for b in book.bind(labels, balances)}
     order = {limit.id: place for place, limit in enumerate(limits)}
     used = [b for b in bindings.values() if b.instance in book.series]
     return [(b, book.of(b.instance).all) for b in sorted(used, key=lambda b: (order[b.limit.id], b.value))]

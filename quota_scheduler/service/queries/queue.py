@@ -49,10 +49,10 @@ def _row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
 def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetime]:
     """By limit instance, when the next of its running leases is expected to end: granted plus the median length."""
     usual = tickets.usual_length(tx, tx.now - LENGTHS_FROM)
-    board = windows.load(tx, limits, tickets=())
+    balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for binding in board.bindings(labels):
+        for binding in balances.bindings(labels):
             ends[binding.instance] = min(at, ends.get(binding.instance, at))
     return ends
 
@@ -61,8 +61,8 @@ def plan_document(
     tx: Transaction, items: Sequence[Ticket], limits: Sequence[Limit], outlooks: Mapping[str, Outlook]
 ) -> dict[str, Any]:
     """What a plan's items are expected to cost together, and which of them will fit."""
-    board = windows.load(tx, limits, tickets=())
-    found = plan(items, Rooms(board, outlooks), now=tx.now)
+    balances = windows.load(tx, limits, tickets=())
+    found = plan(items, Rooms(balances, outlooks), now=tx.now)
     return {
         "sentence": found.sentence(),
         "items": [

@@ -10,7 +10,7 @@ from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
 from quota_scheduler.core.forecast.histories import Book, Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import RunReading, Spending
 from quota_scheduler.core.readings.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
@@ -40,7 +40,7 @@ class Analysis:
 
 def analyse(
     tx: Transaction,
-    board: Board,
+    balances: Balances,
     bindings: Sequence[Binding],
     book: Book,
     *,
@@ -53,7 +53,7 @@ def analyse(
     now, sets = tx.now, ledger.label_sets(tx)
 
     def bind(labels: Labels) -> tuple[Binding, ...]:
-        return book.bind(labels, board)
+        return book.bind(labels, balances)
 
     since = now - LOOKBACK
     recent_runs = ledger.runs_since(tx, now - BASELINE - LOOKBACK)
@@ -67,22 +67,22 @@ def analyse(
         tuple(_run_reading(run, over, now) for run, over in found if over is not None),
         _means(recent_runs, now),
         spending(
-            _causes(tx, board, bindings, sets, bind),
+            _causes(tx, balances, bindings, sets, bind),
             run_means(forecasts.runs_since(tx, now - RUN_DAYS), sets, bind),
             {
                 name: cache_hits(forecasts.usage_since(tx, now - span), sets, bind)
                 for name, span in CACHE_LOOKBACKS.items()
             },
             cache_baselines(past, sets, bind, before=since),
-            _apart(tx, board),
+            _apart(tx, balances),
         ),
         flag_readings(recent_runs, since=now - RUN_DAYS),
     )
 
 
-def _apart(tx: Transaction, board: Board) -> dict[str, tuple[int, int]]:
+def _apart(tx: Transaction, balances: Balances) -> dict[str, tuple[int, int]]:
     """Tokens used without a lease and beyond reservations, over all windows of every limit in tokens."""
-    tokens = {limit.id: limit for limit in board.limits if limit.unit is Unit.TOKENS}
+    tokens = {limit.id: limit for limit in balances.limits if limit.unit is Unit.TOKENS}
     rows = windows.used_apart(tx)
     return {tokens[rule].instance_id(value): (unleased, over) for rule, value, unleased, over in rows if rule in tokens}
 
@@ -93,11 +93,11 @@ def over_cap(run: RunSummary, caps: Iterable[Limit]) -> bool:
     return any(cap.selects(labels) and cap.charge(run.usage) > cap.amount for cap in caps)
 
 
-def _causes(tx: Transaction, board: Board, bindings: Iterable[Binding], sets: Sets, bind: Bind) -> dict[str, str]:
+def _causes(tx: Transaction, balances: Balances, bindings: Iterable[Binding], sets: Sets, bind: Bind) -> dict[str, str]:
     """Who spends the current window of each limit; limits whose windows began together are looked up together."""
     together: dict[datetime, set[str]] = {}
     for binding in bindings:
-        window = board.current(binding).window
+        window = balances.ruling(binding).window
         if window and binding.limit.is_windowed:
             together.setdefault(window.starts_at, set()).add(binding.instance)
     return {

@@ -17,8 +17,8 @@ from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_
 from quota_scheduler.core.forecast.project import project_many
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import Track
-from quota_scheduler.core.ledger.balance import Binding, Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
@@ -64,17 +64,17 @@ class Forecasting:
         self._folded_at: datetime | None = None
         self._looked_at: datetime | None = None
 
-    def look(self, tx: Transaction, board: Board, bindings: Sequence[Binding], waiting: dict[str, int]) -> None:
+    def look(self, tx: Transaction, balances: Balances, bindings: Sequence[Binding], waiting: dict[str, int]) -> None:
         """Bring everything up to the transaction's now; ``waiting`` is what waits by limit instance."""
         self._restore(tx)
-        fresh = self._refresh(tx, board)
-        self.judging.look(tx, board, bindings, self.book, fresh=fresh)
-        tallies = [(b, board.current(b)) for b in bindings if b.limit.is_windowed]
-        stale = [(b, t) for b, t in tallies if self._is_stale(b, t, waiting.get(b.instance, 0), tx.now)]
+        fresh = self._refresh(tx, balances)
+        self.judging.look(tx, balances, bindings, self.book, fresh=fresh)
+        rows = [(b, balances.ruling(b)) for b in bindings if b.limit.is_windowed]
+        stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.instance, 0), tx.now)]
         self._project(stale, waiting, tx.now)
-        for binding, tally in tallies:
-            if (found := self.projected.get(binding.instance)) and found.window == tally.window:
-                self.judging.keep(binding, tally, found.forecast, tx.now)
+        for binding, balance in rows:
+            if (found := self.projected.get(binding.instance)) and found.window == balance.window:
+                self.judging.keep(binding, balance, found.forecast, tx.now)
         self._forget({binding.instance for binding in bindings})
 
     def save(self, tx: Transaction) -> None:
@@ -89,24 +89,24 @@ class Forecasting:
             for name, body in documents.load_bodies(tx, "outlooks").items():
                 self.outlooks.setdefault(name, read_outlook(body))
 
-    def _refresh(self, tx: Transaction, board: Board) -> bool:
+    def _refresh(self, tx: Transaction, balances: Balances) -> bool:
         """Fold what changed in the ledger since the last look; everything once a day, and when limits count otherwise.
 
         Returns whether it was everything.
         """
         since = tx.now - HISTORY
         sets, totals = ledger.label_sets(tx), forecast_store.label_totals(tx)
-        known = self._looked_at is not None and _counting(self.book.limits) == _counting(board.limits)
+        known = self._looked_at is not None and _counting(self.book.limits) == _counting(balances.limits)
         if known and self._folded_at and tx.now - self._folded_at < FOLD_EVERY:
             assert self._looked_at is not None
             changed = forecast_store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
             changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
-            known = self.book.update(ledger.hours(tx, changed), changed, sets, board, totals)
+            known = self.book.update(ledger.hours(tx, changed), changed, sets, balances, totals)
         else:
             known = False
         if not known:
-            self.book = Book(board.limits)
-            self.book.fold(ledger.hours(tx, since), sets, board, totals)
+            self.book = Book(balances.limits)
+            self.book.fold(ledger.hours(tx, since), sets, balances, totals)
             self._folded_at = tx.now
         lately = self._looked_at - OVERLAP if known and self._looked_at else None
         self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
@@ -120,36 +120,38 @@ class Forecasting:
 
     # where windows end
 
-    def _is_stale(self, binding: Binding, tally: Tally, waiting: int, now: datetime) -> bool:
-        before, window = self.projected.get(binding.instance), tally.window
+    def _is_stale(self, binding: Binding, balance: Balance, waiting: int, now: datetime) -> bool:
+        before, window = self.projected.get(binding.instance), balance.window
         if window is None:
             return False
-        if before is None or before.begun != bool(tally.id) or before.amount != tally.amount:
+        if before is None or before.begun != bool(balance.id) or before.amount != balance.amount:
             return True
-        if tally.id and before.window != window:
+        if balance.id and before.window != window:
             return True
-        if self.judging.is_due(binding, tally, before.forecast, now):
+        if self.judging.is_due(binding, balance, before.forecast, now):
             return True
         age = now - before.at
-        moved = before.facts != _facts(tally, waiting)
+        moved = before.facts != _facts(balance, waiting)
         return age >= REFRESH_EVERY or (moved and age >= min(FORECAST_EVERY, window.length / 120))
 
-    def _project(self, stale: Sequence[tuple[Binding, Tally]], waiting: dict[str, int], now: datetime) -> None:
+    def _project(self, stale: Sequence[tuple[Binding, Balance]], waiting: dict[str, int], now: datetime) -> None:
         """Forecast these limits and the demand of the classes above each rank, all in one go."""
         rows = [_Row(b, t, self.book.of(b.instance), self._allowance(b, t, now)) for b, t in stale]
         found = iter(self._projections(rows, waiting, now))
         for row in rows:
-            tally, name = row.tally, row.binding.instance
+            balance, name = row.balance, row.binding.instance
             own = next(found)
             above = tuple(next(found) if history.starts.size else None for history in row.history.above)
-            facts = _facts(tally, waiting.get(name, 0))
-            self.projected[name] = Projected(now, row.window, bool(tally.id), facts, tally.amount, own, row.seeds(now))
+            facts = _facts(balance, waiting.get(name, 0))
+            self.projected[name] = Projected(
+                now, row.window, bool(balance.id), facts, balance.amount, own, row.seeds(now)
+            )
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
             self.outlooks[name] = outlook_of(
                 own,
                 above,
                 row.history,
-                amount=tally.amount,
+                amount=balance.amount,
                 previous=previous,
                 zone=row.binding.limit.zone,
                 now=now,
@@ -160,8 +162,8 @@ class Forecasting:
         series: list[tuple[Buckets, Window, float, float | None, Track | None]] = []
         for row in rows:
             name = row.binding.instance
-            known = measure.committed(row.tally, waiting.get(name, 0), allowance=row.allowance)
-            series.append((row.history.all, row.window, known, row.tally.spent, self.judging.track(name)))
+            known = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
+            series.append((row.history.all, row.window, known, row.balance.spent, self.judging.track(name)))
             span = demand_span(row.window, now=now)
             series += [(own, span, 0, None, None) for own in row.history.above if own.starts.size]
         return project_many(
@@ -175,10 +177,10 @@ class Forecasting:
             since=[self.book.first] * len(series),
         )
 
-    def _allowance(self, binding: Binding, tally: Tally, now: datetime) -> int:
+    def _allowance(self, binding: Binding, balance: Balance, now: datetime) -> int:
         outlook = self.outlooks.get(binding.instance)
         history = outlook.history if outlook else timedelta(0)
-        return tally.amount - binding.limit.held_back(tally.amount, history=history, window=tally.window, now=now)
+        return balance.amount - binding.limit.held_back(balance.amount, history=history, window=balance.window, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,24 +188,24 @@ class _Row:
     """One limit instance about to be forecast."""
 
     binding: Binding
-    tally: Tally
+    balance: Balance
     history: Histories
     allowance: int
 
     @property
     def window(self) -> Window:
-        assert self.tally.window is not None
-        return self.tally.window
+        assert self.balance.window is not None
+        return self.balance.window
 
     def seeds(self, now: datetime) -> int:
         """The seeds' projection, beside ours for comparison: what is used, and their mean of seven days kept up."""
         week = self.history.since(now - timedelta(days=7))
-        return self.tally.spent + round(seed(week, now, now, self.window.ends_at))
+        return self.balance.spent + round(seed(week, now, now, self.window.ends_at))
 
 
-def _facts(tally: Tally, waiting: int) -> tuple[int, int]:
+def _facts(balance: Balance, waiting: int) -> tuple[int, int]:
     """What a forecast follows from beside history: usage, and what is committed or waits."""
-    return tally.spent, tally.reserved + waiting
+    return balance.spent, balance.reserved + waiting
 
 
 def _counting(limits: Iterable[Limit]) -> list[tuple[object, ...]]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.readings.scheduling_quality import (
@@ -54,15 +54,15 @@ class Quality:
         """The quality of a limit; None before its first window has closed."""
         return self._readings.get(instance)
 
-    def look(self, tx: Transaction, board: Board) -> None:
+    def look(self, tx: Transaction, balances: Balances) -> None:
         """Judge what has closed; now and then is soon enough."""
         if self._looked_at and timedelta(0) <= tx.now - self._looked_at < LOOK_EVERY:
             return
         self._looked_at = tx.now
         changed = set(self._load(tx))
-        known = [limit.id for limit in board.limits if limit.is_windowed and limit.unit is not Unit.LEASES]
+        known = [limit.id for limit in balances.limits if limit.is_windowed and limit.unit is not Unit.LEASES]
         found = quality_store.owed(tx, known, since=tx.now - CORRECTED, first_since=tx.now - FIRST_JUDGED)
-        self._owed = _Judge(tx, board).judge(found)
+        self._owed = _Judge(tx, balances).judge(found)
         for each in self._owed:
             self._windows.setdefault(each.instance, {})[each.starts_at] = each
             changed.add(each.instance)
@@ -93,8 +93,8 @@ def _lately(windows: Iterable[ClosedWindow], since: datetime) -> QualityReading:
 class _Judge:
     """Looks up what happened in windows; several that share a span are looked up once."""
 
-    def __init__(self, tx: Transaction, board: Board) -> None:
-        self._tx, self._board = tx, board
+    def __init__(self, tx: Transaction, balances: Balances) -> None:
+        self._tx, self._balances = tx, balances
         self._sets: Sets = {}
         self._used: dict[tuple[datetime, datetime], list[tuple[int, Usage]]] = {}
         self._runs: dict[tuple[datetime, datetime], list[tuple[int, int]]] = {}
@@ -122,7 +122,7 @@ class _Judge:
 
     def _bound(self, number: int, instance: str) -> Binding | None:
         labels = self._sets[number][0]
-        return next((each for each in self._board.bindings(labels) if each.instance == instance), None)
+        return next((each for each in self._balances.bindings(labels) if each.instance == instance), None)
 
     def _could_have_used(self, window: ClosedWindow) -> tuple[int, ...]:
         """What waited at the reset, as far as it could have been used in this window."""
@@ -132,7 +132,7 @@ class _Judge:
         if at not in self._waited:
             self._waited[at] = quality_store.waited_at(self._tx, at)
         for each in self._waited[at]:
-            bindings = self._board.bindings(each.labels)
+            bindings = self._balances.bindings(each.labels)
             own = next((binding for binding in bindings if binding.instance == window.instance), None)
             if own is None or any(self._held_by(other, each) for other in bindings if other != own):
                 continue
@@ -144,6 +144,6 @@ class _Judge:
         """Whether another limit has no room for a ticket, so that nothing was lost for it here."""
         if other.limit.mode is not Mode.ENFORCE:
             return False
-        tally = self._board.current(other)
+        balance = self._balances.ruling(other)
         need = 1 if other.limit.unit is Unit.LEASES else other.limit.charge(ticket.median)
-        return tally.spent + tally.reserved + need > tally.amount
+        return balance.spent + balance.reserved + need > balance.amount

@@ -24,7 +24,7 @@ from quota_scheduler.core.forecast.histories import Book
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Binding
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.priority import Priority
@@ -82,18 +82,18 @@ class Recompute:
         ``crowds`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
         """
         with self.store.reading() as tx:
-            board = windows.load(tx, self.limits, tickets=())
-            bindings = measure.every_instance(board)
+            balances = windows.load(tx, self.limits, tickets=())
+            bindings = measure.every_instance(balances)
             for binding in bindings:
-                measure.begin(board, binding, tx.now)
+                measure.begin(balances, binding, tx.now)
             if crowds is None:
-                crowds = crowds_of(tickets.waiting(tx), board.bindings)
-            self.forecasting.look(tx, board, bindings, measure.waiting_amounts(crowds))
-            self.quality.look(tx, board)
+                crowds = crowds_of(tickets.waiting(tx), balances.bindings)
+            self.forecasting.look(tx, balances, bindings, measure.waiting_amounts(crowds))
+            self.quality.look(tx, balances)
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
-                self._analyse(tx, board, bindings)
+                self._analyse(tx, balances, bindings)
             running = tickets.running_counts(tx)
-            return self._readings(tx, self._limits(tx, board, bindings, crowds, running), board, running)
+            return self._readings(tx, self._limits(tx, balances, bindings, crowds, running), balances, running)
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -126,26 +126,26 @@ class Recompute:
     def _limits(
         self,
         tx: Transaction,
-        board: Board,
+        balances: Balances,
         bindings: Sequence[Binding],
         crowds: Crowds,
         running: Mapping[Labels, int],
     ) -> tuple[LimitReading, ...]:
         """One reading per limit instance; its throttle level goes on from where it stood, also over a restart."""
         before = self._levels if self._levels is not None else _stored_levels(tx)
-        overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, board)
+        overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
         self._levels, found = {}, []
         for binding in bindings:
             name = binding.instance
-            room = Room(binding, board.current(binding), self.outlooks.get(name), marks=self.forecasting.marks)
+            room = Room(binding, balances.ruling(binding), self.outlooks.get(name), marks=self.forecasting.marks)
             queued = measure.queued(crowds.get(name, {}), runs.get(name, 0), room, tx.now)
             level = level_step(before.get(name), measure.level_facts(room, queued, now=tx.now), tx.now)
             self._levels[name] = level
-            known = self._known(board, binding)
+            known = self._known(balances, binding)
             found.append(measure.read_limit(room, queued, level, known, overshoot=overshoot.get(name, 0), now=tx.now))
         return tuple(found)
 
-    def _known(self, board: Board, binding: Binding) -> measure.Known:
+    def _known(self, balances: Balances, binding: Binding) -> measure.Known:
         instance, history = binding.instance, self.forecasting.book.of(binding.instance)
         projected = self.forecasting.projected.get(instance)
         return measure.Known(
@@ -155,11 +155,11 @@ class Recompute:
             track=self.forecasting.judging.reading(instance),
             quality=self.quality.reading(instance),
             spending=self._analysis.spending.get(instance, Spending()),
-            parent=measure.pool_of(board, binding),
-            used_today=measure.used_today(history, binding.limit.zone, board.now),
+            parent=measure.pool_of(balances, binding),
+            used_today=measure.used_today(history, binding.limit.zone, balances.now),
         )
 
-    def _analyse(self, tx: Transaction, board: Board, bindings: Sequence[Binding]) -> None:
+    def _analyse(self, tx: Transaction, balances: Balances, bindings: Sequence[Binding]) -> None:
         first_pass = facts.fact(tx, FIRST_PASS)
         since = datetime.fromisoformat(first_pass) if first_pass else None
         caps = [limit for limit in self.limits if limit.is_per_run]
@@ -170,10 +170,10 @@ class Recompute:
                 return None
             return over_cap(run, caps)
 
-        self._analysis = analyse(tx, board, bindings, self.forecasting.book, large=large)
+        self._analysis = analyse(tx, balances, bindings, self.forecasting.book, large=large)
 
     def _readings(
-        self, tx: Transaction, limits: tuple[LimitReading, ...], board: Board, running: dict[Labels, int]
+        self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]
     ) -> Readings:
         totals = ledger.totals(tx)
         newest: dict[str, datetime] = {}
@@ -186,7 +186,7 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*_consumed(totals, self.forecasting.book, board), *counters.all_counters(tx)),
+            counters=(*_consumed(totals, self.forecasting.book, balances), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
@@ -204,11 +204,13 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
     return {name: state for name, state in states if state}
 
 
-def _consumed(totals: Sequence[tuple[Labels, Priority, Usage, datetime]], book: Book, board: Board) -> list[Counter]:
+def _consumed(
+    totals: Sequence[tuple[Labels, Priority, Usage, datetime]], book: Book, balances: Balances
+) -> list[Counter]:
     """Tokens and cost over all windows, by limit, provider and model."""
     sums: dict[tuple[str, str, str], Usage] = {}
     for labels, _, usage, _ in totals:
-        for binding in book.bind(labels, board):
+        for binding in book.bind(labels, balances):
             slot = (binding.instance, labels.provider, labels.model)
             sums[slot] = sums.get(slot, Usage()).plus(usage)
     found = []

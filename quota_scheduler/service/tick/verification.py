@@ -22,8 +22,8 @@ from quota_scheduler.core.forecast.track_record import (
     part_reached,
     replay,
 )
-from quota_scheduler.core.ledger.balance import Binding, Tally
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.store import Transaction, facts, forecasts, windows
@@ -70,14 +70,16 @@ class Judging:
             known = self._readings[instance] = track, track.reading()
         return known[1]
 
-    def look(self, tx: Transaction, board: Board, bindings: Sequence[Binding], book: Book, *, fresh: bool) -> None:
+    def look(
+        self, tx: Transaction, balances: Balances, bindings: Sequence[Binding], book: Book, *, fresh: bool
+    ) -> None:
         """Learn from what has closed by now; ``fresh``: the histories were folded anew, as they are once a day."""
         self._restore(tx)
         if fresh:
             self._try_again(book)
-        shapes = {limit.id: windows.shape_text(limit) for limit in board.limits}
+        shapes = {limit.id: windows.shape_text(limit) for limit in balances.limits}
         self._rebase(bindings, shapes)
-        self._judge(tx, {limit.id: limit for limit in board.limits}, shapes)
+        self._judge(tx, {limit.id: limit for limit in balances.limits}, shapes)
         self._seed(bindings, shapes, book, tx.now)
 
     def save(self, tx: Transaction) -> None:
@@ -93,18 +95,18 @@ class Judging:
         self._mark, self._owed = (self._mark or 0) + 1, Owed()
         facts.remember(tx, MARK, str(self._mark))
 
-    def is_due(self, binding: Binding, tally: Tally, forecast: Forecast, now: datetime) -> bool:
+    def is_due(self, binding: Binding, balance: Balance, forecast: Forecast, now: datetime) -> bool:
         """Whether the window has reached a part at which its forecast is to be kept and was not yet."""
-        part = part_reached(tally.window, now) if tally.window and tally.id else None
-        if part is None or tally.window is None or forecast.observed_days <= 0:
+        part = part_reached(balance.window, now) if balance.window and balance.id else None
+        if part is None or balance.window is None or forecast.observed_days <= 0:
             return False
-        return (binding.instance, tally.window.starts_at, part) not in self._predictions
+        return (binding.instance, balance.window.starts_at, part) not in self._predictions
 
-    def keep(self, binding: Binding, tally: Tally, forecast: Forecast, now: datetime) -> None:
+    def keep(self, binding: Binding, balance: Balance, forecast: Forecast, now: datetime) -> None:
         """Keep a forecast of the window until it has closed, if it is due."""
-        part = part_reached(tally.window, now) if tally.window else None
-        if part is not None and self.is_due(binding, tally, forecast, now):
-            made = Prediction(binding.instance, part, forecast, tally.amount)
+        part = part_reached(balance.window, now) if balance.window else None
+        if part is not None and self.is_due(binding, balance, forecast, now):
+            made = Prediction(binding.instance, part, forecast, balance.amount)
             self._predictions[made.key] = made
             self._owed.made.append(made)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.instants import from_micros, iso, to_micros
-from quota_scheduler.core.ledger.balances import Board
+from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.units import format_amount
 from quota_scheduler.core.usage import Usage, total
@@ -25,15 +25,15 @@ class Finding:
 
 def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
     """All checks, in the order of their weight."""
-    board = windows.load(tx, limits)
+    balances = windows.load(tx, limits)
     oldest = tx.scalar("SELECT min(at) FROM pruned_keys")
     return [
         _integrity(tx),
-        *_windows(tx, board, from_micros(oldest) if oldest else None),
-        *_reservations(board),
+        *_windows(tx, balances, from_micros(oldest) if oldest else None),
+        *_reservations(balances),
         _rollups(tx),
         _totals(tx),
-        _unbound(tx, board),
+        _unbound(tx, balances),
         _engine(),
     ]
 
@@ -43,33 +43,33 @@ def _integrity(tx: Transaction) -> Finding:
     return Finding("database file", found != "ok", str(found))
 
 
-def _windows(tx: Transaction, board: Board, pruned: datetime | None) -> Iterable[Finding]:
+def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
     """Each open window's usage against the events of its span."""
-    for tally in board.all():
-        window = tally.window
-        if window is None or tally.closed or not tally.limit.is_windowed:
+    for balance in balances.all():
+        window = balance.window
+        if window is None or balance.closed or not balance.limit.is_windowed:
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
-        own = [e for e in events if any(b.instance == tally.instance for b in board.bindings(e.labels))]
-        rebuilt = sum(tally.limit.charge(event.usage) for event in own)
-        unit = tally.limit.unit
-        detail = f"counted {format_amount(tally.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
-        partly = pruned is not None and rebuilt < tally.used
+        own = [e for e in events if any(b.instance == balance.instance for b in balances.bindings(e.labels))]
+        rebuilt = sum(balance.limit.charge(event.usage) for event in own)
+        unit = balance.limit.unit
+        detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
+        partly = pruned is not None and rebuilt < balance.used
         yield Finding(
-            f"window {tally.instance} from {iso(window.starts_at)}", rebuilt != tally.used and not partly, detail
+            f"window {balance.instance} from {iso(window.starts_at)}", rebuilt != balance.used and not partly, detail
         )
 
 
-def _reservations(board: Board) -> Iterable[Finding]:
+def _reservations(balances: Balances) -> Iterable[Finding]:
     """Each window's reserved and reported amounts against the open reservations in it."""
     held: dict[int, int] = {}
     extra: dict[int, int] = {}
-    for row in board.reservations.values():
+    for row in balances.reservations.values():
         for each in row:
             held[each.window] = held.get(each.window, 0) + each.held
             extra[each.window] = extra.get(each.window, 0) + each.extra
-    wrong = [t for t in board.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
-    count = sum(len(row) for row in board.reservations.values())
+    wrong = [t for t in balances.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
+    count = sum(len(row) for row in balances.reservations.values())
     names = ", ".join(t.instance for t in wrong)
     yield Finding("reservations", bool(wrong), f"do not add up in {names}" if wrong else f"{count} open, all add up")
 
@@ -97,13 +97,13 @@ def _totals(tx: Transaction) -> Finding:
     return Finding("totals", rolled != kept, f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
 
 
-def _unbound(tx: Transaction, board: Board) -> Finding:
+def _unbound(tx: Transaction, balances: Balances) -> Finding:
     """Limits that no event of the last seven days has bound: perhaps a label is spelt differently."""
     known = ledger.label_sets(tx)
     since = to_micros(tx.now - UNBOUND_DAYS)
     recent = {row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,))}
-    bound = {binding.limit.id for key in recent for binding in board.bindings(known[key][0])}
-    idle = [limit.id for limit in board.limits if limit.id not in bound]
+    bound = {binding.limit.id for key in recent for binding in balances.bindings(known[key][0])}
+    idle = [limit.id for limit in balances.limits if limit.id not in bound]
     return Finding(
         "limits in use", False, f"no event of the last 7 days has bound {', '.join(idle)}" if idle else "all are bound"
     )

@@ -10,7 +10,7 @@ from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, ad
 from quota_scheduler.core.admission.headroom import Room, Rooms
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balance import Balance, Binding
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
@@ -22,11 +22,11 @@ from tests.builders import (
     MIDNIGHT,
     MINUTE,
     MONDAY,
-    a_board,
     a_concurrency_limit,
     a_limit,
     a_session_limit,
     a_ticket,
+    some_balances,
     some_usage,
 )
 
@@ -38,8 +38,8 @@ TENTH = Holdback(per_mille=100)
 def a_room(limit=None, *, outlook=None, waiting=(0, 0, 0, 0), shadow=(0, 0, 0, 0), catching_up=False, **counters):
     """A limit of 100 as the test sees it."""
     limit = limit or a_limit()
-    tally = Tally(1, limit, "", TODAY if limit.is_windowed else None, **counters)
-    return Room(Binding(limit, ""), tally, outlook, list(waiting), list(shadow), catching_up=catching_up)
+    balance = Balance(1, limit, "", TODAY if limit.is_windowed else None, **counters)
+    return Room(Binding(limit, ""), balance, outlook, list(waiting), list(shadow), catching_up=catching_up)
 
 
 def an_outlook(*above, **changes):
@@ -138,7 +138,7 @@ ROOMS = st.builds(
 @given(ROOMS, AMOUNTS, st.sampled_from(Priority))
 def test_whatever_is_admitted_stays_below_the_ceiling_of_its_class(room, amount, priority):
     if admits(room, amount, priority, MONDAY) is None:
-        assert room.tally.spent + room.tally.reserved + amount <= (100 if priority is PEOPLE else 90)
+        assert room.balance.spent + room.balance.reserved + amount <= (100 if priority is PEOPLE else 90)
 
 
 @given(ROOMS, AMOUNTS, st.integers(0, 50), st.sampled_from(Priority))
@@ -165,8 +165,8 @@ def test_what_a_ticket_needs(limit, ticket, amount):
 
 def verdict(ticket, *limits, now=MONDAY, outlooks=None, **used):
     """The verdict against limits, some of whose windows are used: ``day=95``."""
-    tallies = [Tally(n, limit, "", _window(limit), used=used.get(limit.id, 0)) for n, limit in enumerate(limits, 1)]
-    return decide(ticket, Rooms(a_board(*limits, now=now, tallies=tallies), outlooks or {}), now=now)
+    rows = [Balance(n, limit, "", _window(limit), used=used.get(limit.id, 0)) for n, limit in enumerate(limits, 1)]
+    return decide(ticket, Rooms(some_balances(*limits, now=now, rows=rows), outlooks or {}), now=now)
 
 
 def _window(limit):
@@ -241,15 +241,15 @@ def test_a_run_that_crosses_the_reset_counts_with_its_part_before_it():
 
 
 def test_each_admission_shrinks_what_the_next_one_sees():
-    board = a_board(a_limit(), a_concurrency_limit(5))
-    rooms, found = Rooms(board, {}), []
+    balances = some_balances(a_limit(), a_concurrency_limit(5))
+    rooms, found = Rooms(balances, {}), []
     for number in range(1, 5):
         ticket = a_ticket(30, number=number)
         found.append(decide(ticket, rooms, now=MONDAY))
         if isinstance(found[-1], Admit):
             occupy(ticket, rooms, running=True)
     assert [type(each) for each in found] == [Admit, Admit, Admit, Defer]
-    assert {tally.instance: tally.reserved for tally in board.all()} == {"day": 90, "leases": 3}
+    assert {balance.instance: balance.reserved for balance in balances.all()} == {"day": 90, "leases": 3}
 
 
 POOL = a_limit(100, id="pool")

@@ -1,4 +1,4 @@
-"""The board: in which window usage counts, what reservations hold, and what a reset carries over."""
+"""The balances: in which window usage counts, what reservations hold, and what a reset carries over."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.balance import Binding, Tally
+from quota_scheduler.core.ledger.balance import Balance, Binding
 from quota_scheduler.core.limits.schedule import Window
 from tests.builders import (
     DAY,
@@ -15,11 +15,11 @@ from tests.builders import (
     MIDNIGHT,
     MINUTE,
     MONDAY,
-    a_board,
     a_concurrency_limit,
     a_limit,
     a_session_limit,
     a_usage_event,
+    some_balances,
     some_labels,
 )
 
@@ -27,24 +27,30 @@ TODAY, TOMORROW = Window(MIDNIGHT - DAY, MIDNIGHT), Window(MIDNIGHT, MIDNIGHT + 
 YESTERDAY = Window(MIDNIGHT - 2 * DAY, MIDNIGHT - DAY)
 
 
-def day_tally(window=TODAY, number=1, **counters):
-    return Tally(number, a_limit(), "", window, **counters)
+def a_day_balance(window=TODAY, number=1, **counters):
+    return Balance(number, a_limit(), "", window, **counters)
 
 
-def session_tally(start=MONDAY, number=1, **counters):
-    return Tally(number, a_session_limit(), "", start and Window(start, start + 5 * HOUR), **counters)
+def a_session_balance(start=MONDAY, number=1, **counters):
+    return Balance(number, a_session_limit(), "", start and Window(start, start + 5 * HOUR), **counters)
 
 
-def seen(board):
+def seen(balances):
     """Every window that counts something: (instance, start, used, reported, reserved)."""
     return [
-        (tally.instance, tally.window and tally.window.starts_at, tally.used, tally.reported, tally.reserved)
-        for tally in board.all()
+        (
+            balance.instance,
+            balance.window and balance.window.starts_at,
+            balance.used,
+            balance.reported,
+            balance.reserved,
+        )
+        for balance in balances.all()
     ]
 
 
-def daily_board(*, now=MONDAY, tallies=None):
-    return a_board(a_limit(), now=now, tallies=[day_tally()] if tallies is None else tallies)
+def daily_balances(*, now=MONDAY, rows=None):
+    return some_balances(a_limit(), now=now, rows=[a_day_balance()] if rows is None else rows)
 
 
 # where usage counts
@@ -69,68 +75,70 @@ def daily_board(*, now=MONDAY, tallies=None):
     ],
 )
 def test_usage_counts_in_the_window_of_its_own_time(instant, counted):
-    board = daily_board()
-    board.book(None, a_usage_event(10, at=instant), leased=False)
-    assert seen(board) == counted
+    balances = daily_balances()
+    balances.book(None, a_usage_event(10, at=instant), leased=False)
+    assert seen(balances) == counted
 
 
 def test_late_usage_corrects_a_closed_window_and_says_so():
-    board = daily_board(tallies=[day_tally(YESTERDAY, used=50, closed=True), day_tally(number=2)])
-    board.book(None, a_usage_event(10, at=MONDAY - DAY), leased=False)
-    closed, today = board.all()
+    balances = daily_balances(rows=[a_day_balance(YESTERDAY, used=50, closed=True), a_day_balance(number=2)])
+    balances.book(None, a_usage_event(10, at=MONDAY - DAY), leased=False)
+    closed, today = balances.all()
     assert (closed.used, closed.late, closed.unleased, today.used) == (60, 10, 10, 0)
 
 
 def test_leased_usage_is_not_counted_as_unasked():
-    board = daily_board()
-    board.book(None, a_usage_event(10), leased=True)
-    board.book(None, a_usage_event(7, key="e2"), leased=False)
-    (tally,) = board.all()
-    assert (tally.used, tally.unleased) == (17, 7)
+    balances = daily_balances()
+    balances.book(None, a_usage_event(10), leased=True)
+    balances.book(None, a_usage_event(7, key="e2"), leased=False)
+    (balance,) = balances.all()
+    assert (balance.used, balance.unleased) == (17, 7)
 
 
 def test_a_larger_total_corrects_by_the_difference():
-    board = daily_board()
+    balances = daily_balances()
     old, new = a_usage_event(10), a_usage_event(25)
-    board.book(None, old, leased=False)
-    board.book(old, new, leased=False)
-    assert seen(board) == [("day", TODAY.starts_at, 25, 0, 0)]
+    balances.book(None, old, leased=False)
+    balances.book(old, new, leased=False)
+    assert seen(balances) == [("day", TODAY.starts_at, 25, 0, 0)]
 
 
 def test_a_total_that_grew_over_midnight_moves_to_the_new_day():
-    board = daily_board(now=MIDNIGHT + MINUTE, tallies=[day_tally(used=10, closed=True), day_tally(TOMORROW, 2)])
-    board.book(a_usage_event(10, at=MIDNIGHT - MINUTE), a_usage_event(25, at=MIDNIGHT), leased=False)
-    assert seen(board) == [("day", TODAY.starts_at, 0, 0, 0), ("day", MIDNIGHT, 25, 0, 0)]
+    balances = daily_balances(
+        now=MIDNIGHT + MINUTE, rows=[a_day_balance(used=10, closed=True), a_day_balance(TOMORROW, 2)]
+    )
+    balances.book(a_usage_event(10, at=MIDNIGHT - MINUTE), a_usage_event(25, at=MIDNIGHT), leased=False)
+    assert seen(balances) == [("day", TODAY.starts_at, 0, 0, 0), ("day", MIDNIGHT, 25, 0, 0)]
 
 
 def test_usage_that_changes_hands_moves_between_instances():
     limit = a_limit(id="team", per="team")
-    board = a_board(limit)
+    balances = some_balances(limit)
     old = a_usage_event(10, team="growth")
-    board.book(None, old, leased=False)
-    board.book(old, replace(old, labels=some_labels(team="sales")), leased=True)
-    assert seen(board) == [("team/growth", TODAY.starts_at, 0, 0, 0), ("team/sales", TODAY.starts_at, 10, 0, 0)]
+    balances.book(None, old, leased=False)
+    balances.book(old, replace(old, labels=some_labels(team="sales")), leased=True)
+    assert seen(balances) == [("team/growth", TODAY.starts_at, 0, 0, 0), ("team/sales", TODAY.starts_at, 10, 0, 0)]
 
 
 @pytest.mark.parametrize("limit", [a_limit(), a_session_limit()], ids=["calendar", "session"])
 def test_what_is_taken_back_opens_no_window(limit):
-    board = a_board(limit)
-    board.book(a_usage_event(10), None, leased=False)
-    assert seen(board) == []
+    balances = some_balances(limit)
+    balances.book(a_usage_event(10), None, leased=False)
+    assert seen(balances) == []
 
 
 def test_one_event_counts_in_every_limit_that_binds_it():
     limits = (a_limit(), a_session_limit(), a_limit(id="others", match=(("provider", frozenset({"openai"})),)))
-    board = a_board(*limits)
-    board.book(None, a_usage_event(10), leased=False)
-    assert seen(board) == [("day", TODAY.starts_at, 10, 0, 0), ("session", MONDAY, 10, 0, 0)]
+    balances = some_balances(*limits)
+    balances.book(None, a_usage_event(10), leased=False)
+    assert seen(balances) == [("day", TODAY.starts_at, 10, 0, 0), ("session", MONDAY, 10, 0, 0)]
 
 
 def test_past_the_cap_new_values_share_other():
-    board = a_board(a_limit(id="team", per="team", max_instances=2))
+    balances = some_balances(a_limit(id="team", per="team", max_instances=2))
     for number, team in enumerate("abcda"):
-        board.book(None, a_usage_event(10, key=f"e{number}", team=team), leased=False)
-    assert [(instance, used) for instance, _, used, _, _ in seen(board)] == [
+        balances.book(None, a_usage_event(10, key=f"e{number}", team=team), leased=False)
+    assert [(instance, used) for instance, _, used, _, _ in seen(balances)] == [
         ("team/a", 20), ("team/b", 10), ("team/other", 20),
     ]  # fmt: skip
 
@@ -152,56 +160,56 @@ def test_past_the_cap_new_values_share_other():
     ],
 )
 def test_sessions_open_with_first_use_and_never_move(known, minutes, counted):
-    tallies = [session_tally(MONDAY + start * MINUTE, closed=start <= -300) for start in known]
-    board = a_board(a_session_limit(), tallies=tallies)
+    rows = [a_session_balance(MONDAY + start * MINUTE, closed=start <= -300) for start in known]
+    balances = some_balances(a_session_limit(), rows=rows)
     for number, minute in enumerate(minutes):
-        board.book(None, a_usage_event(10, key=f"e{number}", at=MONDAY + minute * MINUTE), leased=False)
-    assert [(start, used) for _, start, used, _, _ in seen(board)] == [
+        balances.book(None, a_usage_event(10, key=f"e{number}", at=MONDAY + minute * MINUTE), leased=False)
+    assert [(start, used) for _, start, used, _, _ in seen(balances)] == [
         (MONDAY + start * MINUTE, used) for start, used in counted
     ]
 
 
 @given(st.lists(st.integers(-290, 0), min_size=1, max_size=12))
 def test_whatever_the_order_a_session_begins_with_what_was_heard_first(minutes):
-    board = a_board(a_session_limit())
+    balances = some_balances(a_session_limit())
     for number, minute in enumerate(minutes):
-        board.book(None, a_usage_event(1, key=f"e{number}", at=MONDAY + minute * MINUTE), leased=False)
+        balances.book(None, a_usage_event(1, key=f"e{number}", at=MONDAY + minute * MINUTE), leased=False)
     inside = sum(minute >= minutes[0] for minute in minutes)
-    assert seen(board) == [("session", MONDAY + minutes[0] * MINUTE, inside, 0, 0)]
+    assert seen(balances) == [("session", MONDAY + minutes[0] * MINUTE, inside, 0, 0)]
 
 
 def test_a_decision_without_an_open_session_sees_one_from_now_and_opens_none():
-    board = a_board(a_session_limit())
-    found = board.current(Binding(a_session_limit(), ""))
-    assert (found.window, found.spent, seen(board)) == (Window(MONDAY, MONDAY + 5 * HOUR), 0, [])
+    balances = some_balances(a_session_limit())
+    found = balances.ruling(Binding(a_session_limit(), ""))
+    assert (found.window, found.spent, seen(balances)) == (Window(MONDAY, MONDAY + 5 * HOUR), 0, [])
 
 
 # reservations
 
 
-def held_board(limit, *, now=MONDAY, amount=40, running=True, tallies=()):
-    """A board with one reservation of ticket 1, and that reservation."""
-    board = a_board(limit, now=now, tallies=tallies)
-    return board, board.reserve(1, Binding(limit, ""), amount, running=running)
+def balances_with_a_reservation(limit, *, now=MONDAY, amount=40, running=True, rows=()):
+    """Balances with one reservation of ticket 1, and that reservation."""
+    balances = some_balances(limit, now=now, rows=rows)
+    return balances, balances.reserve(1, Binding(limit, ""), amount, running=running)
 
 
 def test_a_running_lease_opens_its_session_now():
-    board, _ = held_board(a_session_limit())
-    assert seen(board) == [("session", MONDAY, 0, 0, 40)]
+    balances, _ = balances_with_a_reservation(a_session_limit())
+    assert seen(balances) == [("session", MONDAY, 0, 0, 40)]
 
 
 def test_an_offer_holds_in_a_session_that_has_not_begun():
-    board, held = held_board(a_session_limit(), running=False)
-    assert seen(board) == [("session", None, 0, 0, 40)]
-    board.now = MONDAY + MINUTE
-    board.begin(held.ticket)
-    assert seen(board) == [("session", MONDAY + MINUTE, 0, 0, 40)]
+    balances, held = balances_with_a_reservation(a_session_limit(), running=False)
+    assert seen(balances) == [("session", None, 0, 0, 40)]
+    balances.now = MONDAY + MINUTE
+    balances.begin(held.ticket)
+    assert seen(balances) == [("session", MONDAY + MINUTE, 0, 0, 40)]
 
 
 def test_usage_opens_the_session_that_an_offer_holds_in():
-    board, _ = held_board(a_session_limit(), running=False)
-    board.book(None, a_usage_event(10, at=MONDAY - MINUTE), leased=False)
-    assert seen(board) == [("session", MONDAY - MINUTE, 10, 0, 40)]
+    balances, _ = balances_with_a_reservation(a_session_limit(), running=False)
+    balances.book(None, a_usage_event(10, at=MONDAY - MINUTE), leased=False)
+    assert seen(balances) == [("session", MONDAY - MINUTE, 10, 0, 40)]
 
 
 @pytest.mark.parametrize(
@@ -217,10 +225,10 @@ def test_usage_opens_the_session_that_an_offer_holds_in():
     ],
 )
 def test_what_a_reservation_holds(changes, expected):
-    board, held = held_board(a_limit(), tallies=[day_tally()])
-    board.update(held, **changes)
-    (tally,) = board.all()
-    assert (tally.reserved, tally.reported, tally.overrun) == expected
+    balances, held = balances_with_a_reservation(a_limit(), rows=[a_day_balance()])
+    balances.update(held, **changes)
+    (balance,) = balances.all()
+    assert (balance.reserved, balance.reported, balance.overrun) == expected
 
 
 REPORTS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100), st.booleans()), max_size=20)
@@ -228,71 +236,71 @@ REPORTS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100), st.boolea
 
 @given(REPORTS)
 def test_sums_follow_their_reservations_through_any_changes(steps):
-    board, held = held_board(a_limit(), tallies=[day_tally()])
-    other = board.reserve(2, Binding(a_limit(), ""), 30, running=True)
-    (tally,) = board.all()
+    balances, held = balances_with_a_reservation(a_limit(), rows=[a_day_balance()])
+    other = balances.reserve(2, Binding(a_limit(), ""), 30, running=True)
+    (balance,) = balances.all()
     for reported, ledgered, first in steps:
-        board.update(held if first else other, reported=reported, ledgered=ledgered)
-        assert (tally.reserved, tally.reported) == (held.held + other.held, held.extra + other.extra)
+        balances.update(held if first else other, reported=reported, ledgered=ledgered)
+        assert (balance.reserved, balance.reported) == (held.held + other.held, held.extra + other.extra)
     for each in (held, other):
-        board.update(each, open=False)
-    assert (tally.reserved, tally.reported) == (0, 0)
+        balances.update(each, open=False)
+    assert (balance.reserved, balance.reported) == (0, 0)
 
 
 # resets
 
 
-def rolled(board, now):
+def rolled(balances, now):
     """The instances whose windows a later look closes."""
-    board.now = now
-    return [(tally.instance, tally.window.ends_at) for tally in board.roll()]
+    balances.now = now
+    return [(balance.instance, balance.window.ends_at) for balance in balances.roll()]
 
 
 def test_a_reset_is_observed_at_its_instant_and_not_before():
-    board = daily_board()
-    assert rolled(board, MIDNIGHT - MICRO) == []
-    assert rolled(board, MIDNIGHT) == [("day", MIDNIGHT)]
-    assert rolled(board, MIDNIGHT) == []
-    assert [(tally.window, tally.closed) for tally in board.all()] == [(TODAY, True), (TOMORROW, False)]
+    balances = daily_balances()
+    assert rolled(balances, MIDNIGHT - MICRO) == []
+    assert rolled(balances, MIDNIGHT) == [("day", MIDNIGHT)]
+    assert rolled(balances, MIDNIGHT) == []
+    assert [(balance.window, balance.closed) for balance in balances.all()] == [(TODAY, True), (TOMORROW, False)]
 
 
 def test_after_a_long_silence_the_window_of_now_opens_and_none_between():
-    board = daily_board()
-    assert rolled(board, MIDNIGHT + 3 * DAY + HOUR) == [("day", MIDNIGHT)]
-    assert [tally.window.starts_at for tally in board.all()] == [TODAY.starts_at, MIDNIGHT + 3 * DAY]
+    balances = daily_balances()
+    assert rolled(balances, MIDNIGHT + 3 * DAY + HOUR) == [("day", MIDNIGHT)]
+    assert [balance.window.starts_at for balance in balances.all()] == [TODAY.starts_at, MIDNIGHT + 3 * DAY]
 
 
 def test_a_reset_carries_the_unspent_part_and_leaves_the_rest():
-    board, held = held_board(a_limit(), tallies=[day_tally()])
-    board.update(held, reported=15)
-    rolled(board, MIDNIGHT)
-    assert seen(board) == [("day", TODAY.starts_at, 0, 15, 0), ("day", MIDNIGHT, 0, 0, 25)]
+    balances, held = balances_with_a_reservation(a_limit(), rows=[a_day_balance()])
+    balances.update(held, reported=15)
+    rolled(balances, MIDNIGHT)
+    assert seen(balances) == [("day", TODAY.starts_at, 0, 15, 0), ("day", MIDNIGHT, 0, 0, 25)]
 
 
 def test_a_lease_beyond_its_reservation_is_carried_too_so_that_its_reports_count_where_they_belong():
-    board, held = held_board(a_limit(), tallies=[day_tally()])
-    board.update(held, reported=55)
-    rolled(board, MIDNIGHT)
-    *_, moved = board.open_reservations(1)
-    board.update(moved, reported=5)
-    assert seen(board) == [("day", TODAY.starts_at, 0, 55, 0), ("day", MIDNIGHT, 0, 5, 0)]
-    assert [tally.overrun for tally in board.all()] == [15, 5]
+    balances, held = balances_with_a_reservation(a_limit(), rows=[a_day_balance()])
+    balances.update(held, reported=55)
+    rolled(balances, MIDNIGHT)
+    *_, moved = balances.open_reservations(1)
+    balances.update(moved, reported=5)
+    assert seen(balances) == [("day", TODAY.starts_at, 0, 55, 0), ("day", MIDNIGHT, 0, 5, 0)]
+    assert [balance.overrun for balance in balances.all()] == [15, 5]
 
 
 def test_what_the_transcript_knew_before_the_reset_is_not_reported_after_it():
     """The lease's own reports lag behind: 10 of the 30 that its transcript had brought."""
-    board, held = held_board(a_limit(), tallies=[day_tally(used=30)])
-    board.update(held, reported=10, ledgered=30)
-    rolled(board, MIDNIGHT)
-    *_, moved = board.open_reservations(1)
+    balances, held = balances_with_a_reservation(a_limit(), rows=[a_day_balance(used=30)])
+    balances.update(held, reported=10, ledgered=30)
+    rolled(balances, MIDNIGHT)
+    *_, moved = balances.open_reservations(1)
     assert (moved.amount, moved.before) == (10, 30)
 
 
 def test_leases_in_use_stay_in_use_whatever_resets():
     limit = a_concurrency_limit(2)
-    board, _ = held_board(limit, amount=1)
-    assert rolled(board, MIDNIGHT) == []
-    assert seen(board) == [("leases", None, 0, 0, 1)]
+    balances, _ = balances_with_a_reservation(limit, amount=1)
+    assert rolled(balances, MIDNIGHT) == []
+    assert seen(balances) == [("leases", None, 0, 0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -304,38 +312,38 @@ def test_leases_in_use_stay_in_use_whatever_resets():
     ],
 )
 def test_a_session_that_ends_under_a_running_lease(hours, sessions):
-    board, _ = held_board(a_session_limit())
-    rolled(board, MONDAY + hours * HOUR)
-    assert [(start, reserved) for _, start, _, _, reserved in seen(board)] == [
+    balances, _ = balances_with_a_reservation(a_session_limit())
+    rolled(balances, MONDAY + hours * HOUR)
+    assert [(start, reserved) for _, start, _, _, reserved in seen(balances)] == [
         (MONDAY + hour * HOUR, reserved) for hour, reserved in sessions
     ]
 
 
 def test_a_session_that_ends_with_nobody_in_it_opens_no_other():
-    board = a_board(a_session_limit(), tallies=[session_tally()])
-    assert rolled(board, MONDAY + 5 * HOUR) == [("session", MONDAY + 5 * HOUR)]
-    assert seen(board) == [("session", MONDAY, 0, 0, 0)]
+    balances = some_balances(a_session_limit(), rows=[a_session_balance()])
+    assert rolled(balances, MONDAY + 5 * HOUR) == [("session", MONDAY + 5 * HOUR)]
+    assert seen(balances) == [("session", MONDAY, 0, 0, 0)]
 
 
 def test_a_session_opened_a_moment_ahead_by_another_clock_takes_over_what_is_carried():
-    board, _ = held_board(a_session_limit())
+    balances, _ = balances_with_a_reservation(a_session_limit())
     end = MONDAY + 5 * HOUR
-    board.now = end
-    board.book(None, a_usage_event(10, at=end + MINUTE), leased=False)
-    rolled(board, end)
-    assert seen(board) == [("session", MONDAY, 0, 0, 0), ("session", end + MINUTE, 10, 0, 40)]
+    balances.now = end
+    balances.book(None, a_usage_event(10, at=end + MINUTE), leased=False)
+    rolled(balances, end)
+    assert seen(balances) == [("session", MONDAY, 0, 0, 0), ("session", end + MINUTE, 10, 0, 40)]
 
 
 def test_an_offer_goes_on_holding_in_a_session_that_has_not_begun():
     """The session that was open when it was offered ends before anybody claims it."""
-    board, _ = held_board(a_session_limit(), tallies=[session_tally()], running=False)
-    board.now = MONDAY + 5 * HOUR
-    board.roll(offered={1})
-    assert seen(board) == [("session", MONDAY, 0, 0, 0), ("session", None, 0, 0, 40)]
+    balances, _ = balances_with_a_reservation(a_session_limit(), rows=[a_session_balance()], running=False)
+    balances.now = MONDAY + 5 * HOUR
+    balances.roll(offered={1})
+    assert seen(balances) == [("session", MONDAY, 0, 0, 0), ("session", None, 0, 0, 40)]
 
 
 def test_windows_that_end_together_close_in_order_of_end_then_name():
     limits = (a_limit(id="b"), a_limit(id="a"), a_session_limit())
-    board = a_board(*limits)
-    board.book(None, a_usage_event(10), leased=False)
-    assert rolled(board, MIDNIGHT) == [("session", MONDAY + 5 * HOUR), ("a", MIDNIGHT), ("b", MIDNIGHT)]
+    balances = some_balances(*limits)
+    balances.book(None, a_usage_event(10), leased=False)
+    assert rolled(balances, MIDNIGHT) == [("session", MONDAY + 5 * HOUR), ("a", MIDNIGHT), ("b", MIDNIGHT)]

@@ -31,13 +31,13 @@ from tests.builders import (
     MIDNIGHT,
     MINUTE,
     MONDAY,
-    a_board,
     a_lease,
     a_limit,
     a_report,
     a_running_ticket,
     a_session_limit,
     a_usage_event,
+    some_balances,
     some_labels,
     some_usage,
 )
@@ -86,17 +86,17 @@ def test_reports_in_any_order_end_in_the_same_total(told):
 
 
 def held(limit, *, amount=60, now=MONDAY):
-    board = a_board(limit, now=now)
-    return board, board.reserve(1, Binding(limit, ""), amount, running=True)
+    balances = some_balances(limit, now=now)
+    return balances, balances.reserve(1, Binding(limit, ""), amount, running=True)
 
 
 def test_a_report_moves_only_the_newest_windows_part():
-    board, first = held(a_limit())
-    report(a_running_ticket(), a_lease(reported=a_report(20)), board)
-    board.now = MIDNIGHT
-    board.roll()
-    _, second = board.open_reservations(1)
-    report(a_running_ticket(), a_lease(reported=a_report(35)), board)
+    balances, first = held(a_limit())
+    report(a_running_ticket(), a_lease(reported=a_report(20)), balances)
+    balances.now = MIDNIGHT
+    balances.roll()
+    _, second = balances.open_reservations(1)
+    report(a_running_ticket(), a_lease(reported=a_report(35)), balances)
     assert (first.reported, second.before, second.reported, second.held) == (20, 20, 15, 25)
 
 
@@ -155,15 +155,15 @@ def test_adopting_changes_only_what_is_its_own_and_not_yet_known_as_such():
     ],
 )
 def test_attribute(changes, ledgered):
-    board, reservation = held(a_limit())
-    attribute(TICKET, changes, board)
+    balances, reservation = held(a_limit())
+    attribute(TICKET, changes, balances)
     assert reservation.ledgered == ledgered
 
 
 @pytest.mark.parametrize("ticket", [TICKET._replace(lease=None), a_running_ticket()], ids=["no lease", "no session"])
 def test_without_a_session_nothing_is_attributed(ticket):
-    board, reservation = held(a_limit())
-    attribute(ticket, [Change(None, a_usage_event(10, session=""))], board)
+    balances, reservation = held(a_limit())
+    attribute(ticket, [Change(None, a_usage_event(10, session=""))], balances)
     assert reservation.ledgered == 0
 
 
@@ -237,12 +237,12 @@ def test_the_parts_between_resets_add_up_to_the_whole(growth):
 
 @pytest.mark.parametrize(("transcribed", "events"), [(True, 0), (False, 1)], ids=["with a transcript", "without"])
 def test_settling_returns_everything_and_writes_the_report_unless_the_transcript_counts(transcribed, events):
-    board, _ = held(a_session_limit())
+    balances, _ = held(a_session_limit())
     ticket = a_running_ticket(60, lease=a_lease(reported=a_report(20)), offer_until=MONDAY)
-    report(ticket, ticket.lease, board)
-    closed, written = settle(ticket, board, Outcome.COMPLETED, session_counts=transcribed, now=MONDAY + HOUR)
-    (tally,) = board.all()
-    assert (tally.reserved, tally.reported, len(written)) == (0, 0, events)
+    report(ticket, ticket.lease, balances)
+    closed, written = settle(ticket, balances, Outcome.COMPLETED, session_counts=transcribed, now=MONDAY + HOUR)
+    (balance,) = balances.all()
+    assert (balance.reserved, balance.reported, len(written)) == (0, 0, events)
     assert closed == ticket._replace(
         state=State.CLOSED, outcome=Outcome.COMPLETED, closed_at=MONDAY + HOUR, offer_until=None,
         lease=ticket.lease._replace(ended_at=MONDAY + HOUR),
@@ -250,7 +250,7 @@ def test_settling_returns_everything_and_writes_the_report_unless_the_transcript
 
 
 def test_what_never_ran_has_nothing_to_settle():
-    board = a_board(a_limit())
+    balances = some_balances(a_limit())
     ticket = a_running_ticket()._replace(state=State.OFFERED, lease=None)
-    closed, written = settle(ticket, board, Outcome.WITHDRAWN, session_counts=False, now=MONDAY)
+    closed, written = settle(ticket, balances, Outcome.WITHDRAWN, session_counts=False, now=MONDAY)
     assert (closed.state, closed.lease, written) == (State.CLOSED, None, [])

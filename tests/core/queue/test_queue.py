@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quota_scheduler.core.admission.headroom import Rooms
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.ledger.balance import Tally
+from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.order import order, place, rank
@@ -16,7 +16,7 @@ from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.ramp import Ramps
 from quota_scheduler.core.queue.throttle_queue import Line
 from quota_scheduler.core.queue.wake import SLICE, START, wake
-from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_board, a_concurrency_limit, a_limit, a_ticket
+from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_ticket, some_balances
 
 PEOPLE, HIGH, NORMAL, LOW = Priority
 POLICY = QueuePolicy()
@@ -115,17 +115,17 @@ def test_the_ramp_grows_with_what_waits_up_to_its_whole_length(waiting, ramp):
 
 @given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200, unique=True))
 def test_starts_on_a_ramp_come_one_after_another_and_all_of_them_on_it(numbers):
-    tally = Tally(1, a_limit(), "", TODAY, ramp=timedelta(seconds=30))
+    balance = Balance(1, a_limit(), "", TODAY, ramp=timedelta(seconds=30))
     ramps, starts = Ramps(), []
     for left, number in reversed(list(enumerate(numbers))):
         ticket = waiting(number, minutes=60 * 24)
-        starts.append(ramps.holds(ticket, tally, TODAY.starts_at))
-        ramps.started(ticket, tally, TODAY.starts_at, left=left)
+        starts.append(ramps.holds(ticket, balance, TODAY.starts_at))
+        ramps.started(ticket, balance, TODAY.starts_at, left=left)
     assert starts[0] == TODAY.starts_at
     assert starts == sorted(starts)
-    assert starts[-1] <= TODAY.starts_at + 1.5 * tally.ramp
-    assert ramps.holds(waiting(1, minutes=60 * 24), tally, TODAY.starts_at + tally.ramp) is None
-    assert ramps.holds(waiting(1, minutes=0), tally, TODAY.starts_at) is None
+    assert starts[-1] <= TODAY.starts_at + 1.5 * balance.ramp
+    assert ramps.holds(waiting(1, minutes=60 * 24), balance, TODAY.starts_at + balance.ramp) is None
+    assert ramps.holds(waiting(1, minutes=0), balance, TODAY.starts_at) is None
 
 
 # a pass
@@ -133,14 +133,14 @@ def test_starts_on_a_ramp_come_one_after_another_and_all_of_them_on_it(numbers):
 
 def passed(tickets, *limits, most=SLICE, used=0, reserved=0, ramp=timedelta(0), now=MONDAY):
     """Pass over a line until it is looked at to its end: the ids that start, in order, and how many slices it took."""
-    tallies = [Tally(1, limits[0], "", TODAY, used=used, reserved=reserved, ramp=ramp)]
-    board = a_board(*limits, now=now, tallies=tallies)
-    line = Line(tickets, board.bindings, share_label="team")
+    rows = [Balance(1, limits[0], "", TODAY, used=used, reserved=reserved, ramp=ramp)]
+    balances = some_balances(*limits, now=now, rows=rows)
+    line = Line(tickets, balances.bindings, share_label="team")
     keys, shadows, started, slices = dict.fromkeys(line.groups(None), 0), {}, [], 0
     while keys:
         done = wake(
             line,
-            Rooms(board, {}, line=line),
+            Rooms(balances, {}, line=line),
             keys,
             running={},
             policy=POLICY,
@@ -259,16 +259,18 @@ def test_what_starts_later_on_the_ramp_keeps_its_room():
     ],
 )
 def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
-    line = Line([waiting(number) for number in range(1, count + 1)], a_board(a_limit()).bindings, share_label="team")
+    line = Line(
+        [waiting(number) for number in range(1, count + 1)], some_balances(a_limit()).bindings, share_label="team"
+    )
     line.know_places(line, at=MONDAY)
     assert line.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
     assert place(line, 7, {}, POLICY, now=MONDAY) == 7
 
 
 def test_the_line_counts_what_waits():
-    board = a_board(a_limit(), a_limit(id="team", per="team"))
+    balances = some_balances(a_limit(), a_limit(id="team", per="team"))
     line = Line(
-        [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], board.bindings, share_label="team"
+        [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], balances.bindings, share_label="team"
     )
     line.add(waiting(3, team="x", tokens=5))
     line.remove(1)

@@ -367,8 +367,8 @@ def folded(house: House) -> dict[str, list[list[tuple[float, float]]]]:
     """Every history as it is when folded from nothing."""
     with house.store.reading() as tx:
         book = Book(house.limits)
-        board = windows.load(tx, house.limits)
-        book.fold(ledger.hours(tx, tx.now - 120 * DAY), ledger.label_sets(tx), board, {})
+        balances = windows.load(tx, house.limits)
+        book.fold(ledger.hours(tx, tx.now - 120 * DAY), ledger.label_sets(tx), balances, {})
         book.demand(forecasts.unmet(tx, since=tx.now - 120 * DAY, changed_since=None))
         return plain(book)
 
