@@ -104,7 +104,7 @@ def core(waiting: int, count: int) -> None:
     }
     for name, (full, requests, look_at_all) in cases.items():
         balances = some_balances(limits, full=full)
-        line = Line(tickets, balances.bindings, share_label="team")
+        line = Line(tickets, balances.instances, share_label="team")
         line.know_places(tickets, at=NOW)
         slices, started = a_pass(balances, line, requests=requests, look_at_all=look_at_all)
         print(

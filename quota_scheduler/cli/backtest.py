@@ -82,7 +82,7 @@ def _of_ledger(ctx: click.Context, methods: list[str], by: str) -> "Result":
             traces = [_trace(name, own, DAY) for name, own in history.recorded_by_provider(tx)]
         else:
             traces = [
-                _trace(binding.instance, own, HOUR if binding.limit.schedule == Session(FIVE_HOURS) else DAY)
+                _trace(binding.name, own, HOUR if binding.limit.schedule == Session(FIVE_HOURS) else DAY)
                 for binding, own in history.recorded(tx, config.limits)
             ]
     return _judged(traces, methods)

@@ -48,8 +48,8 @@ class Told:
 
     def _first_limit(self, labels: Labels) -> str:
         """The first limit that binds these labels, in the order of the configuration; empty when none does."""
-        binding = (limit for limit in self._limits() if not limit.is_per_run and limit.selects(labels))
-        return next((limit.instance_id(limit.value_of(labels, ())) for limit in binding), "")
+        bound = (limit for limit in self._limits() if not limit.is_per_run and limit.selects(labels))
+        return next((limit.instance_id(limit.value_of(labels, ())) for limit in bound), "")
 
 
 def _decision(verdict: Verdict) -> tuple[str, str, str]:

@@ -135,7 +135,7 @@ def _remember(tx: Transaction, terms: Terms) -> Memory:
     windows.reload(tx, balances)
     return Memory(
         balances,
-        Line(tickets.waiting(tx), balances.bindings, share_label=terms.policy.fair_share),
+        Line(tickets.waiting(tx), balances.instances, share_label=terms.policy.fair_share),
         tickets.running_shares(tx, terms.policy.fair_share),
         tickets.sequence(tx, "ticket"),
         tickets.sequence(tx, "fence"),
@@ -294,11 +294,11 @@ def _count(tx: Transaction, decided: Decided, balances: Balances) -> None:
         for held in verdict.warned if isinstance(verdict, Admit | Defer | Reject) else ():
             counters.add(tx, "quota_would_defer_total", (held.instance, ticket.priority.value))
     for ticket in decided.expired:
-        for binding in balances.bindings(ticket.labels):
-            counters.add(tx, "quota_leases_expired_total", (binding.instance,))
+        for instance in balances.instances(ticket.labels):
+            counters.add(tx, "quota_leases_expired_total", (instance.name,))
     for number, ticket in decided.tickets.items():
         woken = decided.before.get(number) is State.WAITING and ticket.state in (State.OFFERED, State.RUNNING)
         lost = decided.before.get(number) in (State.WAITING, State.OFFERED) and ticket.state is State.CLOSED
         name = "quota_tickets_woken_total" if woken else "quota_tickets_abandoned_total" if lost else ""
-        for binding in balances.bindings(ticket.labels) if name else ():
-            counters.add(tx, name, (binding.instance, ticket.priority.value))
+        for instance in balances.instances(ticket.labels) if name else ():
+            counters.add(tx, name, (instance.name, ticket.priority.value))

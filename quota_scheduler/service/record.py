@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, count_once
 from quota_scheduler.core.ledger.settlement import attribute, is_of, lease_prefix, owned
@@ -150,7 +150,7 @@ def _count(tx: Transaction, changes: Sequence[Change], balances: Balances) -> No
         grown = (new.usage.unpriced_tokens if new else 0) - (old.usage.unpriced_tokens if old else 0)
         unpriced[event.labels.provider] = unpriced.get(event.labels.provider, 0) + grown
         if new and any(
-            (balance := balances.to_correct(b, new.at)) and balance.closed for b in balances.bindings(new.labels)
+            (balance := balances.to_correct(b, new.at)) and balance.closed for b in balances.instances(new.labels)
         ):
             late[event.labels.provider] = (
                 late.get(event.labels.provider, 0) + new.usage.tokens - (old.usage.tokens if old else 0)
@@ -174,26 +174,26 @@ def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     events = ledger.between(tx, tx.now - SESSION_MEMORY, tx.now + SKEW)
     uses: dict[str, list[UsageEvent]] = {}
     for event in events:
-        for binding in balances.bindings(event.labels):
-            if binding.limit in sessions and binding.limit.charge(event.usage):
-                uses.setdefault(binding.instance, []).append(event)
-    for instance, own in uses.items():
-        binding = next(b for b in balances.bindings(own[0].labels) if b.instance == instance)
-        found = balances.find(binding, tx.now)
+        for instance in balances.instances(event.labels):
+            if instance.limit in sessions and instance.limit.charge(event.usage):
+                uses.setdefault(instance.name, []).append(event)
+    for name, own in uses.items():
+        instance = next(b for b in balances.instances(own[0].labels) if b.name == name)
+        found = balances.find(instance, tx.now)
         if found is None or not windows.was_reserved(tx, found.id):
-            _rebuild(balances, binding, own, tx.now)
+            _rebuild(balances, instance, own, tx.now)
     windows.save(tx, balances)
 
 
-def _rebuild(balances: Balances, binding: Binding, events: list[UsageEvent], now: datetime) -> None:
+def _rebuild(balances: Balances, instance: LimitInstance, events: list[UsageEvent], now: datetime) -> None:
     """Put the newest session where its uses say; one that was over before now is closed by the next cycle."""
-    assert isinstance(binding.limit.schedule, Session)
-    starts_at, ends_at = binding.limit.schedule.opened(event.at for event in events)[-1]
-    balance = balances.find(binding, now) or (balances.open_for_use(binding, starts_at) if ends_at > now else None)
+    assert isinstance(instance.limit.schedule, Session)
+    starts_at, ends_at = instance.limit.schedule.opened(event.at for event in events)[-1]
+    balance = balances.find(instance, now) or (balances.open_for_use(instance, starts_at) if ends_at > now else None)
     if balance is None or (
         balance.window is None and ends_at <= now
     ):  # one that has not begun is not the one that is over
         return
     balance.window = Window(starts_at, ends_at)
-    balance.used = sum(binding.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
+    balance.used = sum(instance.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
     balance.dirty = True

@@ -1,6 +1,6 @@
 """The core's inequality in a simulation: not written here but asked of the core itself.
 
-``TwoSided`` builds the core's rooms from the meters of the desk and asks ``admits``, with outlooks from somebody who
+``TwoSided`` builds headrooms from the meters of the desk and asks ``admits``, with outlooks from somebody who
 looks ahead: the core's forecast, or the truth. So its figures are those of the product.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from quota_scheduler.core.admission.decide import admits
-from quota_scheduler.core.admission.headroom import Room
+from quota_scheduler.core.admission.headroom import Headroom
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.priority import CLASSES
@@ -35,22 +35,22 @@ class TwoSided:
 
     def __init__(self, ahead: Callable[[Desk, Meter], Outlook], *, exact: bool = False) -> None:
         self._ahead, self._exact = ahead, exact
-        self._bindings: list[Binding] = []
+        self._instances: list[LimitInstance] = []
         self._outlooks: dict[int, tuple[float, Outlook]] = {}
-        self._rooms: list[Room] = []
+        self._headrooms: list[Headroom] = []
         self._now = EPOCH
 
     def look(self, desk: Desk) -> None:
         """It looks when it is asked."""
 
     def begin(self, desk: Desk) -> None:
-        if not self._bindings:
-            self._bindings = [_binding(meter) for meter in desk.meters]
+        if not self._instances:
+            self._instances = [_instance(meter) for meter in desk.meters]
         self._now = instant(desk.now)
         waiting = [int(TOKENS * amount) for amount in (desk.work if self._exact else desk.asked)]
-        self._rooms = [
-            Room(binding, self._balance(desk, meter, binding), None, waiting)
-            for binding, meter in zip(self._bindings, desk.meters, strict=True)
+        self._headrooms = [
+            Headroom(instance, self._balance(desk, meter, instance), None, waiting)
+            for instance, meter in zip(self._instances, desk.meters, strict=True)
         ]
 
     def _outlook(self, place: int, desk: Desk) -> Outlook:
@@ -65,27 +65,27 @@ class TwoSided:
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / LOOKS))
 
-    def _fits(self, need: Callable[[Room], int], rank: int, desk: Desk) -> bool:
-        for place, room in enumerate(self._rooms):
-            if rank and room.outlook is None:
-                room.outlook = self._outlook(place, desk)
-            if admits(room, need(room), CLASSES[rank], self._now) is not None:
+    def _fits(self, need: Callable[[Headroom], int], rank: int, desk: Desk) -> bool:
+        for place, headroom in enumerate(self._headrooms):
+            if rank and headroom.outlook is None:
+                headroom.outlook = self._outlook(place, desk)
+            if admits(headroom, need(headroom), CLASSES[rank], self._now) is not None:
                 return False
         return True
 
-    def _balance(self, desk: Desk, meter: Meter, binding: Binding) -> Balance:
+    def _balance(self, desk: Desk, meter: Meter, instance: LimitInstance) -> Balance:
         until = meter.reset_after(desk.now)
         window = Window(instant(meter.starts_at), instant(meter.ends_at)) if meter.is_open else None
         reserved = sum(self._held(job, desk.now, until) for job in desk.running.values())
         used = int(TOKENS * meter.used) if meter.is_open else 0
-        return Balance(0, binding.limit, "", window, used=used, reserved=int(TOKENS * reserved))
+        return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
     def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
         row = desk.waiting[rank].values()
 
-        def smallest(room: Room) -> int:
+        def smallest(headroom: Headroom) -> int:
             """The least that one of them needs, or could use before the reset."""
-            ends_at = room.ends_at(self._now)
+            ends_at = headroom.ends_at(self._now)
             left = ends_at.timestamp() - desk.now if ends_at else math.inf
             if left > SOON:
                 return int(TOKENS * least)
@@ -94,19 +94,19 @@ class TwoSided:
         return self._fits(smallest, rank, desk)
 
     def admits(self, job: Job, desk: Desk) -> bool:
-        return self._fits(lambda room: self._usable(job, room), job.run.rank, desk)
+        return self._fits(lambda headroom: self._usable(job, headroom), job.run.rank, desk)
 
     def started(self, job: Job, _desk: Desk) -> None:
-        for room in self._rooms:
-            room.balance.reserved += self._usable(job, room)
-        self._rooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
+        for headroom in self._headrooms:
+            headroom.balance.reserved += self._usable(job, headroom)
+        self._headrooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
 
     def _need(self, job: Job) -> float:
         return job.left if self._exact else job.asked
 
-    def _usable(self, job: Job, room: Room) -> int:
+    def _usable(self, job: Job, headroom: Headroom) -> int:
         need = self._need(job)
-        return room.usable(int(TOKENS * need), timedelta(seconds=need / job.run.rate), self._now)
+        return headroom.usable(int(TOKENS * need), timedelta(seconds=need / job.run.rate), self._now)
 
     def _held(self, job: Job, now: float, until: float) -> float:
         if self._exact:
@@ -114,8 +114,8 @@ class TwoSided:
         return job.reserved_at(now, until)
 
 
-def _binding(meter: Meter) -> Binding:
+def _instance(meter: Meter) -> LimitInstance:
     length = timedelta(seconds=meter.length)
     schedule = Session(length) if meter.session else Calendar(Every.MONTH)
     limit = Limit("session" if meter.session else "quota", Unit.TOKENS, int(TOKENS * meter.amount), schedule)
-    return Binding(limit, "")
+    return LimitInstance(limit, "")

@@ -8,7 +8,7 @@ from quota_scheduler.core.cycle.snapshot import Decided
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import Prediction, Track
 from quota_scheduler.core.instants import from_micros, to_micros
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.units import Unit
@@ -101,12 +101,12 @@ def record_unmet(tx: Transaction, decided: Decided, balances: Balances) -> None:
         rows += [
             (
                 to_micros(ticket.created_at) // HOUR,
-                b.instance,
+                b.name,
                 ticket.priority.rank,
                 sign * need(ticket, b.limit),
                 to_micros(tx.now),
             )
-            for b in balances.bindings(ticket.labels)
+            for b in balances.instances(ticket.labels)
             if _is_counted(b)
         ]
     tx.many(_UNMET, rows)
@@ -122,8 +122,8 @@ def _reopened(tx: Transaction, ticket: Ticket) -> bool:
     return tx.scalar("SELECT outcome FROM tickets WHERE id = ?", (ticket.id,)) in GIVEN_UP
 
 
-def _is_counted(binding: Binding) -> bool:
-    return binding.limit.is_windowed and binding.limit.unit is not Unit.LEASES
+def _is_counted(instance: LimitInstance) -> bool:
+    return instance.limit.is_windowed and instance.limit.unit is not Unit.LEASES
 
 
 def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -> list[tuple[datetime, str, int, int]]:

@@ -54,7 +54,7 @@ def turn_away(tx: Transaction, decided: Decided, balances: Balances) -> None:
     rows = []
     for ticket in decided.tickets.values():
         for harm in harm_of(ticket, balances):
-            balance = balances.find(harm.binding, balances.now)
+            balance = balances.find(harm.instance, balances.now)
             if balance and balance.window:
                 starts_at = to_micros(balance.window.starts_at)
                 row = (balance.limit.id, balance.value, starts_at, harm.rank, harm.amount, int(harm.stalled))

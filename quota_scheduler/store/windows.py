@@ -7,7 +7,7 @@ from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
@@ -109,27 +109,27 @@ def was_reserved(tx: Transaction, window: int) -> bool:
 def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> None:
     """Make sure that every calendar window these labels count in now is open, filled from the ledger."""
     missing = {
-        b.instance: b for each in sorted(set(labels)) for b in balances.bindings(each) if not balances.find(b, tx.now)
+        b.name: b for each in sorted(set(labels)) for b in balances.instances(each) if not balances.find(b, tx.now)
     }
-    for binding in missing.values():
-        if binding.limit.is_windowed and (
-            balance := balances.open_for_use(binding, tx.now) if _is_calendar(binding) else None
+    for instance in missing.values():
+        if instance.limit.is_windowed and (
+            balance := balances.open_for_use(instance, tx.now) if _is_calendar(instance) else None
         ):
-            fill(tx, balances, binding, balance)
+            fill(tx, balances, instance, balance)
 
 
-def _is_calendar(binding: Binding) -> bool:
-    return hasattr(binding.limit.schedule, "every")
+def _is_calendar(instance: LimitInstance) -> bool:
+    return hasattr(instance.limit.schedule, "every")
 
 
-def fill(tx: Transaction, balances: Balances, binding: Binding, balance: Balance) -> None:
+def fill(tx: Transaction, balances: Balances, instance: LimitInstance, balance: Balance) -> None:
     """Count what the ledger already knows of a window, event by event, so that weights round the same way."""
     if balance.window is None:
         return
     balance.used = sum(
-        binding.limit.charge(event.usage)
+        instance.limit.charge(event.usage)
         for event in ledger.between(tx, balance.window.starts_at, balance.window.ends_at)
-        if binding in balances.bindings(event.labels)
+        if instance in balances.instances(event.labels)
     )
     balance.dirty = True
 

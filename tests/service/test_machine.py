@@ -179,9 +179,9 @@ class Service(RuleBasedStateMachine):
         started = [ticket for ticket, verdict in done.decisions if isinstance(verdict, Admit)]
         with self.world.store.transaction() as tx:
             balances = windows.load(tx, LIMITS)
-        bound = {ticket.id: {binding.instance for binding in balances.bindings(ticket.labels)} for ticket in started}
+        bound = {ticket.id: {instance.name for instance in balances.instances(ticket.labels)} for ticket in started}
         for balance in (balance for balance in balances.all() if not balance.closed):
-            self.below(balance, [ticket.priority for ticket in started if balance.instance in bound[ticket.id]])
+            self.below(balance, [ticket.priority for ticket in started if balance.name in bound[ticket.id]])
         if not started and len(requests) == 1:
             known = {balance.id: balance for balance in balances.all()}
             for (ticket, window), (amount, priority) in self.held().items():
@@ -196,7 +196,7 @@ class Service(RuleBasedStateMachine):
         window = balance.window or window_at(balance.limit.schedule, self.now)
         kept = balance.limit.held_back(balance.amount, history=timedelta(0), window=window, now=self.now)
         most = balance.amount - (0 if Priority.INTERACTIVE in classes else kept)
-        assert balance.spent + balance.reserved <= most, (balance.instance, balance.spent, balance.reserved, most)
+        assert balance.spent + balance.reserved <= most, (balance.name, balance.spent, balance.reserved, most)
 
     def held(self) -> dict[tuple[int, int], tuple[int, str]]:
         """The amount and class of every open reservation, by ticket and window."""

@@ -3,7 +3,7 @@
 import pytest
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.store import Store, tickets, windows
@@ -55,8 +55,8 @@ def filled(store):
     """Balances with usage in three limits and a reservation in each of them and in a lease, saved."""
     balances = load(store)
     balances.book(None, a_usage_event(10, team="growth"), leased=False)
-    for binding in balances.bindings(some_labels(team="growth")):
-        balances.update(balances.reserve(1, binding, 40, running=True), reported=15, ledgered=5)
+    for instance in balances.instances(some_labels(team="growth")):
+        balances.update(balances.reserve(1, instance, 40, running=True), reported=15, ledgered=5)
     save(store, balances)
     return balances
 
@@ -96,9 +96,9 @@ def test_closed_windows_come_only_when_asked_for(store, clock):
         balances.update(held, open=False)
     balances.roll()
     save(store, balances)
-    open_now = {(balance.instance, balance.closed) for balance in load(store).all()}
+    open_now = {(balance.name, balance.closed) for balance in load(store).all()}
     assert open_now == {("day", False), ("leases", False), ("team/growth", False)}
-    with_closed = {balance.instance for balance in load(store, since=MONDAY).all() if balance.closed}
+    with_closed = {balance.name for balance in load(store, since=MONDAY).all() if balance.closed}
     assert with_closed == {"day", "session", "team/growth"}
     assert not any(balance.closed for balance in load(store, since=MIDNIGHT).all())
 
@@ -118,7 +118,7 @@ def test_a_closed_window_in_which_a_lease_still_holds_comes_with_it(store, clock
 
 def test_only_the_reservations_of_named_tickets_and_of_ended_windows_are_loaded(store, clock):
     balances = filled(store)
-    balances.reserve(2, Binding(LIMITS[0], ""), 5, running=True)
+    balances.reserve(2, LimitInstance(LIMITS[0], ""), 5, running=True)
     save(store, balances)
     assert set(load(store).reservations) == {1, 2}
     assert set(load(store, tickets=[2]).reservations) == {2}
@@ -129,14 +129,14 @@ def test_only_the_reservations_of_named_tickets_and_of_ended_windows_are_loaded(
 
 def test_windows_of_limits_that_are_not_configured_stay_away(store):
     filled(store)
-    assert {balance.instance for balance in load(store, a_limit()).all()} == {"day"}
+    assert {balance.name for balance in load(store, a_limit()).all()} == {"day"}
 
 
 def test_calendar_windows_are_opened_for_what_is_asked_and_sessions_are_not(store):
     with store.transaction() as tx:
         balances = windows.load(tx, LIMITS)
         windows.open_for(tx, balances, [some_labels(team="x"), some_labels(team="x"), some_labels(team="y")])
-    assert [(balance.instance, balance.window) for balance in balances.all()] == [
+    assert [(balance.name, balance.window) for balance in balances.all()] == [
         ("day", TODAY), ("team/x", TODAY), ("team/y", TODAY),
     ]  # fmt: skip
 

@@ -13,7 +13,7 @@ inequality, both sides, no release rule (measured against fixed thresholds in do
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.admission.headroom import Room, Rooms
+from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.limit import Mode, Policy
 from quota_scheduler.core.priority import Priority
@@ -24,19 +24,19 @@ RETRY = timedelta(seconds=60)
 """How far ahead ``until`` lies when nothing but the next look can tell: a lease to end, a source to catch up."""
 
 
-def admits(room: Room, amount: int, priority: Priority, now: datetime) -> Reason | None:
+def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -> Reason | None:
     """The test for one limit: None when ``amount`` may start now, else why not."""
-    balance, ceiling = room.balance, room.ceiling(priority, now)
-    if room.catching_up and priority is not Priority.INTERACTIVE:
+    balance, ceiling = headroom.balance, headroom.ceiling(priority, now)
+    if headroom.catching_up and priority is not Priority.INTERACTIVE:
         return Reason.CATCHING_UP
-    committed = room.taken(priority)
+    committed = headroom.committed(priority)
     if balance.limit.unit is Unit.LEASES:
         return None if committed + amount <= ceiling else Reason.CONCURRENCY
     if committed + amount > ceiling:
         return _short_of(balance, ceiling)
     if balance.limit.policy is Policy.SEED:
-        return _seed_waits(room, priority)
-    rest = room.waiting_above(priority) + room.demand_above(priority, now)
+        return _seed_waits(headroom, priority)
+    rest = headroom.waiting_above(priority) + headroom.protected(priority, now)
     return None if committed + amount + rest <= ceiling else Reason.PACED
 
 
@@ -46,18 +46,22 @@ def _short_of(balance: Balance, ceiling: int) -> Reason:
     return Reason.PAUSED if balance.spent >= ceiling else Reason.NO_HEADROOM
 
 
-def _seed_waits(room: Room, priority: Priority) -> Reason | None:
+def _seed_waits(headroom: Headroom, priority: Priority) -> Reason | None:
     """The founding documents' thresholds: by risk, projection, spike and usage."""
     if priority in (Priority.INTERACTIVE, Priority.HIGH):
-        stops = priority is Priority.HIGH and room.balance.spent >= room.marks.seed_stop * room.balance.amount
+        stops = (
+            priority is Priority.HIGH and headroom.balance.spent >= headroom.marks.seed_stop * headroom.balance.amount
+        )
         return Reason.PAUSED if stops else None
-    used, outlook = room.balance.spent / max(1, room.balance.amount), room.outlook
-    if used >= room.marks.seed_stop:
+    used, outlook = headroom.balance.spent / max(1, headroom.balance.amount), headroom.outlook
+    if used >= headroom.marks.seed_stop:
         return Reason.PAUSED
-    if used >= room.marks.seed_normal:
+    if used >= headroom.marks.seed_normal:
         return Reason.THROTTLED
     if priority is Priority.LOW and outlook:
-        risky = outlook.risk in ("high", "critical") or outlook.projected_ratio > room.marks.seed_stop or outlook.spike
+        risky = (
+            outlook.risk in ("high", "critical") or outlook.projected_ratio > headroom.marks.seed_stop or outlook.spike
+        )
         return Reason.THROTTLED if risky else None
     return None
 
@@ -100,18 +104,18 @@ class Reject:
 Verdict = Admit | Defer | Reject
 
 
-def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
+def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
     """Admit, defer or reject a ticket against every limit that binds it."""
-    if never := never_fits(ticket, rooms, now=now):
+    if never := never_fits(ticket, headrooms, now=now):
         return never
     held: list[Held] = []
     warned: list[Held] = []
-    for room, whole in rooms.asked(ticket):
-        amount = room.usable(whole, ticket.estimate.duration, now)
-        reason = Reason.HELD if ticket.held else admits(room, amount, ticket.priority, now)
+    for headroom, whole in headrooms.asked(ticket):
+        amount = headroom.usable(whole, ticket.estimate.duration, now)
+        reason = Reason.HELD if ticket.held else admits(headroom, amount, ticket.priority, now)
         if reason is not None:
-            found = Held(room.balance.instance, reason, _until(room, reason, now))
-            (held if room.enforced or ticket.held else warned).append(found)
+            found = Held(headroom.balance.name, reason, _until(headroom, reason, now))
+            (held if headroom.enforced or ticket.held else warned).append(found)
     if ticket.held and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
     if held:
@@ -120,31 +124,31 @@ def decide(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Verdict:
     return Admit(tuple(warned))
 
 
-def never_fits(ticket: Ticket, rooms: Rooms, *, now: datetime) -> Reject | None:
+def never_fits(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Reject | None:
     """Reject what even an empty window is too small for: by a declared estimate, or by the median of a guessed one."""
-    if all(whole <= room.balance.amount for room, whole in rooms.asked(ticket)):
+    if all(whole <= headroom.balance.amount for headroom, whole in headrooms.asked(ticket)):
         return None
     estimate = ticket.estimate
     usage = estimate.reserve if estimate.declared else estimate.median
     found = []
-    for binding in rooms.balances.bindings(ticket.labels):
-        limit = binding.limit
+    for instance in headrooms.balances.instances(ticket.labels):
+        limit = instance.limit
         amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
-        if limit.mode is Mode.ENFORCE and amount > limit.amount_of(binding.value) + limit.borrow:
-            found.append(Held(binding.instance, Reason.NEVER_FITS, now))
+        if limit.mode is Mode.ENFORCE and amount > limit.amount_of(instance.value) + limit.borrow:
+            found.append(Held(instance.name, Reason.NEVER_FITS, now))
     return Reject(Reason.NEVER_FITS, tuple(found)) if found else None
 
 
-def _until(room: Room, reason: Reason, now: datetime) -> datetime:
-    ends_at = room.ends_at(now)
+def _until(headroom: Headroom, reason: Reason, now: datetime) -> datetime:
+    ends_at = headroom.ends_at(now)
     if ends_at is None or reason in (Reason.CATCHING_UP, Reason.HELD):
         return now + RETRY
     return ends_at
 
 
-def occupy(ticket: Ticket, rooms: Rooms, *, running: bool) -> None:
+def occupy(ticket: Ticket, headrooms: Headrooms, *, running: bool) -> None:
     """Reserve an admitted ticket's need in every binding limit, warned ones included."""
-    now = rooms.balances.now
-    for room, whole in rooms.asked(ticket):
-        amount = room.usable(whole, ticket.estimate.duration, now)
-        rooms.balances.reserve(ticket.id, room.binding, amount, running=running, whole=whole)
+    now = headrooms.balances.now
+    for headroom, whole in headrooms.asked(ticket):
+        amount = headroom.usable(whole, ticket.estimate.duration, now)
+        headrooms.balances.reserve(ticket.id, headroom.instance, amount, running=running, whole=whole)

@@ -1,6 +1,6 @@
 """Why a ticket waits and until when: expected start with an interval, and what would change it.
 
-Computed when somebody reads a ticket, from the rooms of that moment; nothing is kept per waiting ticket.
+Computed when somebody reads a ticket, from the headrooms of that moment; nothing is kept per waiting ticket.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, Verdict, decide
-from quota_scheduler.core.admission.headroom import Room, Rooms
+from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
@@ -50,7 +50,7 @@ class ExpectedStart:
 
 
 def expected_start(
-    ticket: Ticket, verdict: Verdict, rooms: Rooms, *, busy_until: Mapping[str, datetime]
+    ticket: Ticket, verdict: Verdict, headrooms: Headrooms, *, busy_until: Mapping[str, datetime]
 ) -> ExpectedStart | None:
     """When a deferred ticket may start; None for one that does not wait.
 
@@ -59,12 +59,12 @@ def expected_start(
     """
     if not isinstance(verdict, Defer):
         return None
-    now = rooms.balances.now
+    now = headrooms.balances.now
     waits = {held.instance: held for held in verdict.held}
     found = [
-        _room_start(ticket, room, waits[room.balance.instance].reason, now, busy_until)
-        for room in rooms.of(ticket)
-        if room.balance.instance in waits
+        _room_start(ticket, headroom, waits[headroom.balance.name].reason, now, busy_until)
+        for headroom in headrooms.of(ticket)
+        if headroom.balance.name in waits
     ]
     if not found:
         return ExpectedStart(verdict.until, verdict.until, verdict.until)
@@ -72,25 +72,25 @@ def expected_start(
 
 
 def _room_start(
-    ticket: Ticket, room: Room, reason: Reason, now: datetime, busy_until: Mapping[str, datetime]
+    ticket: Ticket, headroom: Headroom, reason: Reason, now: datetime, busy_until: Mapping[str, datetime]
 ) -> ExpectedStart:
-    ends_at = room.ends_at(now) or now + timedelta(hours=1)
-    amount, ceiling = need(ticket, room.binding.limit), room.ceiling(ticket.priority, now)
+    ends_at = headroom.ends_at(now) or now + timedelta(hours=1)
+    amount, ceiling = need(ticket, headroom.instance.limit), headroom.ceiling(ticket.priority, now)
     if reason is Reason.PACED:
-        expected = _paced_until(room, amount, ticket.priority, ceiling, now, ends_at)
+        expected = _paced_until(headroom, amount, ticket.priority, ceiling, now, ends_at)
         return ExpectedStart(now + (expected - now) / 2, expected, ends_at)
-    if room.balance.spent + amount <= ceiling and (freed := busy_until.get(room.balance.instance)):
+    if headroom.balance.spent + amount <= ceiling and (freed := busy_until.get(headroom.balance.name)):
         freed = min(max(freed, now), ends_at)
         return ExpectedStart(now, freed, ends_at)
     return ExpectedStart(ends_at, ends_at, ends_at)
 
 
 def _paced_until(
-    room: Room, amount: int, priority: Priority, ceiling: int, now: datetime, ends_at: datetime
+    headroom: Headroom, amount: int, priority: Priority, ceiling: int, now: datetime, ends_at: datetime
 ) -> datetime:
     """When the demand still to come has shrunk enough, if more important work comes as expected."""
-    outlook = room.outlook
-    free = ceiling - room.taken(priority) - amount - room.waiting_above(priority)
+    outlook = headroom.outlook
+    free = ceiling - headroom.committed(priority) - amount - headroom.waiting_above(priority)
     if outlook is None or free < 0:
         return ends_at
     low, high = now, ends_at
@@ -105,18 +105,18 @@ def _paced_until(
 
 
 def counterfactuals(
-    ticket: Ticket, verdict: Verdict, rooms: Rooms, *, models: Sequence[str], reprice: Reprice
+    ticket: Ticket, verdict: Verdict, headrooms: Headrooms, *, models: Sequence[str], reprice: Reprice
 ) -> list[dict[str, Any]]:
     """What would let a deferred ticket start now: a cheaper model, or a smaller estimate."""
     if not isinstance(verdict, Defer):
         return []
-    now = rooms.balances.now
+    now = headrooms.balances.now
     found: list[dict[str, Any]] = []
     for model in models:
-        if model != ticket.labels.model and not isinstance(decide(reprice(ticket, model), rooms, now=now), Defer):
+        if model != ticket.labels.model and not isinstance(decide(reprice(ticket, model), headrooms, now=now), Defer):
             found.append({"change": "model", "model": model})
             break
-    if (tokens := _largest_that_fits(ticket, rooms)) > 0:
+    if (tokens := _largest_that_fits(ticket, headrooms)) > 0:
         found.append({"change": "estimate", "tokens": tokens})
     return found
 
@@ -128,20 +128,20 @@ def cheaper_model(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> st
     return next((model for model in others if reprice(ticket, model).estimate.reserve.cost_microusd < cost), "")
 
 
-def _largest_that_fits(ticket: Ticket, rooms: Rooms) -> int:
+def _largest_that_fits(ticket: Ticket, headrooms: Headrooms) -> int:
     """The largest estimate, in tokens split as this one is, that could start now; 0 when none could."""
-    now, usage = rooms.balances.now, ticket.estimate.reserve
+    now, usage = headrooms.balances.now, ticket.estimate.reserve
     share = 1.0
-    for room in rooms.of(ticket):
-        if not room.enforced or room.binding.limit.unit is Unit.LEASES:
+    for headroom in headrooms.of(ticket):
+        if not headroom.enforced or headroom.instance.limit.unit is Unit.LEASES:
             continue
-        rest = room.waiting_above(ticket.priority) + room.demand_above(ticket.priority, now)
-        free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority) - rest
-        share = min(share, free / max(1, need(ticket, room.binding.limit)))
+        rest = headroom.waiting_above(ticket.priority) + headroom.protected(ticket.priority, now)
+        free = headroom.ceiling(ticket.priority, now) - headroom.committed(ticket.priority) - rest
+        share = min(share, free / max(1, need(ticket, headroom.instance.limit)))
     if share <= 0:
         return 0
     smaller = ticket._replace(estimate=ticket.estimate._replace(reserve=usage.scaled(int(share * 10**6), 10**6)))
-    fits = not isinstance(decide(smaller, rooms, now=now), Defer)
+    fits = not isinstance(decide(smaller, headrooms, now=now), Defer)
     return smaller.estimate.reserve.tokens if fits and smaller.estimate.reserve.tokens < usage.tokens else 0
 
 

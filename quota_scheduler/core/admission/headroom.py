@@ -1,4 +1,4 @@
-"""Rooms: the limits as the tests of one cycle see them, each admission shrinking what the next one sees.
+"""Headrooms: the limits as the tests of one cycle see them, each admission shrinking what the next one sees.
 
 A room knows how far a class may go in its limit (the *ceiling*): the amount for people, the allowance for automation,
 and for a member of a pool what it may borrow on top:
@@ -15,7 +15,7 @@ from typing import Protocol
 
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
@@ -23,7 +23,7 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
 
-Shadow = tuple[int, tuple[tuple[Binding, int], ...]]
+Shadow = tuple[int, tuple[tuple[LimitInstance, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""
 
 
@@ -32,7 +32,7 @@ NOBODY: Weighed = None, None, []
 
 
 class Waiting(Protocol):
-    """What rooms ask of the line."""
+    """What headrooms ask of the line."""
 
     def sums(self, instance: str) -> list[int]:
         """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
@@ -56,7 +56,7 @@ class NobodyWaits:
 
 
 @dataclass(slots=True)
-class Room:
+class Headroom:
     """One binding limit as the test sees it: a balance, its outlook, and what waits in each class.
 
     ``shadow`` is, by rank, what tickets ahead in order will need here as soon as running work returns its reservation;
@@ -64,7 +64,7 @@ class Room:
     pool may borrow now.
     """
 
-    binding: Binding
+    instance: LimitInstance
     balance: Balance
     outlook: Outlook | None
     waiting: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
@@ -79,7 +79,7 @@ class Room:
         """Whether it keeps anybody waiting; in mode warn it only says what it would have done."""
         return self.balance.limit.mode is Mode.ENFORCE
 
-    def taken(self, priority: Priority) -> int:
+    def committed(self, priority: Priority) -> int:
         """What is used, reserved, or promised to somebody ahead of this class or in it."""
         return self.balance.spent + self.balance.reserved + sum(self.shadow[: priority.rank + 1])
 
@@ -112,7 +112,7 @@ class Room:
         """What waits in the classes above this one."""
         return sum(self.waiting[: priority.rank])
 
-    def demand_above(self, priority: Priority, now: datetime) -> int:
+    def protected(self, priority: Priority, now: datetime) -> int:
         """What the classes above this one are still expected to ask for before the reset."""
         ends_at = self.ends_at(now)
         if self.outlook is None or ends_at is None or priority is Priority.INTERACTIVE:
@@ -127,7 +127,7 @@ class Room:
         return int(amount * (max(timedelta(0), ends_at - now) / duration))
 
 
-class Rooms:
+class Headrooms:
     """Every room that a cycle has looked into."""
 
     def __init__(
@@ -141,78 +141,80 @@ class Rooms:
     ) -> None:
         self.balances, self._outlooks, self._catching_up, self._marks = balances, outlooks, catching_up, marks
         self.line: Waiting = line or NobodyWaits()
-        self._rooms: dict[str, Room] = {}
-        self._of: dict[Labels, list[Room]] = {}
+        self._headrooms: dict[str, Headroom] = {}
+        self._of: dict[Labels, list[Headroom]] = {}
         self._needs: dict[int, Weighed] = {}
         self._pools = {limit.id: limit for limit in balances.limits}
         self._members = _members(balances.limits)
 
-    def of(self, ticket: Ticket) -> list[Room]:
+    def of(self, ticket: Ticket) -> list[Headroom]:
         """The binding limits of a ticket, as it finds them now."""
         found = self._of.get(ticket.labels)
         if found is None:
-            found = self._of[ticket.labels] = [self.room(binding) for binding in self.balances.bindings(ticket.labels)]
+            found = self._of[ticket.labels] = [
+                self.headroom(instance) for instance in self.balances.instances(ticket.labels)
+            ]
         catching_up = ticket.labels.provider in self._catching_up
-        for room in found:
-            room.catching_up = catching_up
-            if room.balance.id == 0 or room.balance.closed:
-                room.balance = self.balances.ruling(room.binding)
-            if room.binding.limit.parent:
-                room.loan = self._loan(room, ticket.priority)
+        for headroom in found:
+            headroom.catching_up = catching_up
+            if headroom.balance.id == 0 or headroom.balance.closed:
+                headroom.balance = self.balances.ruling(headroom.instance)
+            if headroom.instance.limit.parent:
+                headroom.loan = self._loan(headroom, ticket.priority)
         return found
 
-    def asked(self, ticket: Ticket) -> Iterable[tuple[Room, int]]:
+    def asked(self, ticket: Ticket) -> Iterable[tuple[Headroom, int]]:
         """The binding limits of a ticket, as it finds them now, with what it needs of each."""
         seen, labels, needs = self._needs.get(ticket.id, NOBODY)
         if seen is not ticket.estimate or labels is not ticket.labels:  # the same ticket may be tried another way
-            needs = [need(ticket, binding.limit) for binding in self.balances.bindings(ticket.labels)]
+            needs = [need(ticket, instance.limit) for instance in self.balances.instances(ticket.labels)]
             self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
 
-    def room(self, binding: Binding) -> Room:
+    def headroom(self, instance: LimitInstance) -> Headroom:
         """One limit."""
-        room = self._rooms.get(binding.instance)
-        if room is None:
-            waiting = self.line.sums(binding.instance)
-            balance = self.balances.ruling(binding)
-            room = Room(binding, balance, self._outlooks.get(binding.instance), waiting, marks=self._marks)
-            self._rooms[binding.instance] = room
-        elif room.balance.id == 0 or room.balance.closed:
-            room.balance = self.balances.ruling(binding)
-        return room
+        headroom = self._headrooms.get(instance.name)
+        if headroom is None:
+            waiting = self.line.sums(instance.name)
+            balance = self.balances.ruling(instance)
+            headroom = Headroom(instance, balance, self._outlooks.get(instance.name), waiting, marks=self._marks)
+            self._headrooms[instance.name] = headroom
+        elif headroom.balance.id == 0 or headroom.balance.closed:
+            headroom.balance = self.balances.ruling(instance)
+        return headroom
 
-    def cast(self, shadow: Shadow, sign: int = 1) -> None:
+    def hold_back_for(self, shadow: Shadow, sign: int = 1) -> None:
         """Let a ticket be seen where it will need room, or with ``sign`` -1 no more."""
         rank, amounts = shadow
-        for binding, amount in amounts:
-            self.room(binding).shadow[rank] += sign * amount
+        for instance, amount in amounts:
+            self.headroom(instance).shadow[rank] += sign * amount
 
-    def _loan(self, room: Room, priority: Priority) -> int:
+    def _loan(self, headroom: Headroom, priority: Priority) -> int:
         """What a member of a pool may borrow now."""
-        member, pool = room.binding.limit, self._pools.get(room.binding.limit.parent)
+        member, pool = headroom.instance.limit, self._pools.get(headroom.instance.limit.parent)
         now = self.balances.now
-        if pool is None or not member.borrow or not in_pool(room.binding, pool):
+        if pool is None or not member.borrow or not in_pool(headroom.instance, pool):
             return 0
-        parent = self.room(Binding(pool, ""))
-        left = parent.ceiling(priority, now) - parent.taken(priority)
+        parent = self.headroom(LimitInstance(pool, ""))
+        left = parent.ceiling(priority, now) - parent.committed(priority)
         protected = 0
-        for other in self._others(room.binding, pool):
-            own = self.room(other)
-            free = own.balance.amount - own.taken(priority)
-            smallest = self.line.least(other.instance)
+        for other in self._others(headroom.instance, pool):
+            own = self.headroom(other)
+            free = own.balance.amount - own.committed(priority)
+            smallest = self.line.least(other.name)
             if smallest is not None and smallest <= min(free, left):
                 return 0
             lent = own.balance.amount if other.limit.lend is None else other.limit.lend
             protected += max(0, free - lent)
         return max(0, min(member.borrow, left - protected))
 
-    def _others(self, binding: Binding, pool: Limit) -> Iterable[Binding]:
+    def _others(self, instance: LimitInstance, pool: Limit) -> Iterable[LimitInstance]:
         """The other members of a pool: every single limit, and every instance that has been seen."""
         for limit in self._members.get(pool.id, ()):
             values = sorted(self.balances.values[limit.id]) if limit.per else [""]
             for value in values:
-                other = Binding(limit, value)
-                if other.instance != binding.instance and in_pool(other, pool):
+                other = LimitInstance(limit, value)
+                if other.name != instance.name and in_pool(other, pool):
                     yield other
 
 
@@ -224,9 +226,9 @@ def _members(limits: Iterable[Limit]) -> dict[str, list[Limit]]:
     return found
 
 
-def in_pool(binding: Binding, pool: Limit) -> bool:
+def in_pool(instance: LimitInstance, pool: Limit) -> bool:
     """Whether an instance belongs to a pool: what it is about lies within what the pool is about."""
-    about = {name: set(values) for name, values in binding.limit.match}
-    if binding.limit.per in LABEL_NAMES:
-        about[binding.limit.per] = {binding.value}
+    about = {name: set(values) for name, values in instance.limit.match}
+    if instance.limit.per in LABEL_NAMES:
+        about[instance.limit.per] = {instance.value}
     return all(name in about and about[name] <= set(values) for name, values in pool.match)

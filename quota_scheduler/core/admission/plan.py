@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from quota_scheduler.core.admission.headroom import Rooms
+from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.tickets.ticket import Ticket, need
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
@@ -58,26 +58,27 @@ class Plan:
         return f"{len(self.items)} tasks, estimated {cost}, remaining {left}{tail}"
 
 
-def plan(tickets: Sequence[Ticket], rooms: Rooms, *, now: datetime) -> Plan:
+def plan(tickets: Sequence[Ticket], headrooms: Headrooms, *, now: datetime) -> Plan:
     """Go through the items in order; one that does not fit is passed over, the next may still."""
     free: dict[str, tuple[Unit, int]] = {}
     taken: dict[str, int] = {}
     items = []
     for ticket in tickets:
-        found = rooms.of(ticket)
-        for room in found:
-            left = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
-            free.setdefault(room.balance.instance, (room.binding.limit.unit, left))
+        found = headrooms.of(ticket)
+        for headroom in found:
+            left = headroom.ceiling(ticket.priority, now) - headroom.committed(ticket.priority)
+            free.setdefault(headroom.balance.name, (headroom.instance.limit.unit, left))
         short = [
-            room.balance.instance
-            for room in found
-            if room.enforced
-            and room.binding.limit.unit is not Unit.LEASES
-            and taken.get(room.balance.instance, 0) + need(ticket, room.binding.limit) > free[room.balance.instance][1]
+            headroom.balance.name
+            for headroom in found
+            if headroom.enforced
+            and headroom.instance.limit.unit is not Unit.LEASES
+            and taken.get(headroom.balance.name, 0) + need(ticket, headroom.instance.limit)
+            > free[headroom.balance.name][1]
         ]
         items.append(PlanItem(ticket.key, ticket.estimate.median, short[0] if short else ""))
-        for room in found if not short else ():
-            taken[room.balance.instance] = taken.get(room.balance.instance, 0) + need(ticket, room.binding.limit)
+        for headroom in found if not short else ():
+            taken[headroom.balance.name] = taken.get(headroom.balance.name, 0) + need(ticket, headroom.instance.limit)
     return Plan(
         tuple(items),
         total(item.usage for item in items),

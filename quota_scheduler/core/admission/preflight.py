@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Defer, Reject, Verdict
-from quota_scheduler.core.admission.headroom import Room
+from quota_scheduler.core.admission.headroom import Headroom
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
@@ -30,14 +30,14 @@ class Check:
 
 
 def checks(
-    ticket: Ticket, verdict: Verdict, rooms: list[Room], caps: list[Limit], used: Usage, *, now: datetime
+    ticket: Ticket, verdict: Verdict, headrooms: list[Headroom], caps: list[Limit], used: Usage, *, now: datetime
 ) -> tuple[Check, Check, Check]:
     """The three checks of a ticket that is not submitted yet."""
-    return _available(ticket, verdict, rooms, now), _forecast(verdict, rooms), _budget(ticket, caps, used)
+    return _available(ticket, verdict, headrooms, now), _forecast(verdict, headrooms), _budget(ticket, caps, used)
 
 
-def _available(ticket: Ticket, verdict: Verdict, rooms: list[Room], now: datetime) -> Check:
-    figures = [_figures(ticket, room, now) for room in rooms]
+def _available(ticket: Ticket, verdict: Verdict, headrooms: list[Headroom], now: datetime) -> Check:
+    figures = [_figures(ticket, headroom, now) for headroom in headrooms]
     detail = "; ".join(figures) or "no limit binds it"
     held = verdict.held if isinstance(verdict, Defer | Reject) else ()
     short = [each for each in held if each.reason not in FORECAST_REASONS and each.reason is not Reason.RUN_CAP]
@@ -46,21 +46,23 @@ def _available(ticket: Ticket, verdict: Verdict, rooms: list[Room], now: datetim
     last = max(short, key=lambda each: each.until)
     if last.reason is Reason.NEVER_FITS:
         return Check("quota", False, detail, f"It is larger than {last.instance} allows in a whole window: split it.")
-    zone = next((room.balance.limit.zone for room in rooms if room.balance.instance == last.instance), "UTC")
+    zone = next(
+        (headroom.balance.limit.zone for headroom in headrooms if headroom.balance.name == last.instance), "UTC"
+    )
     advice = f"Wait for {last.instance} until {local_time(last.until, zone)}, reduce the scope, or raise the limit."
     return Check("quota", False, detail, advice)
 
 
-def _figures(ticket: Ticket, room: Room, now: datetime) -> str:
-    unit, balance = room.binding.limit.unit, room.balance
-    free = room.ceiling(ticket.priority, now) - room.taken(ticket.priority)
-    needed = need(ticket, room.binding.limit)
-    return f"{balance.instance}: needs {format_amount(needed, unit)}, {format_amount(free, unit)} free"
+def _figures(ticket: Ticket, headroom: Headroom, now: datetime) -> str:
+    unit, balance = headroom.instance.limit.unit, headroom.balance
+    free = headroom.ceiling(ticket.priority, now) - headroom.committed(ticket.priority)
+    needed = need(ticket, headroom.instance.limit)
+    return f"{balance.name}: needs {format_amount(needed, unit)}, {format_amount(free, unit)} free"
 
 
-def _forecast(verdict: Verdict, rooms: list[Room]) -> Check:
-    known = [room for room in rooms if room.outlook and room.outlook.risk != "unknown"]
-    detail = "; ".join(_outlook(room) for room in known) or "little history: no forecast holds it back yet"
+def _forecast(verdict: Verdict, headrooms: list[Headroom]) -> Check:
+    known = [headroom for headroom in headrooms if headroom.outlook and headroom.outlook.risk != "unknown"]
+    detail = "; ".join(_outlook(headroom) for headroom in known) or "little history: no forecast holds it back yet"
     held = [each for each in (verdict.held if isinstance(verdict, Defer) else ()) if each.reason in FORECAST_REASONS]
     if not held:
         return Check("forecast", True, detail)
@@ -71,10 +73,10 @@ def _forecast(verdict: Verdict, rooms: list[Room]) -> Check:
     return Check("forecast", False, detail, advice)
 
 
-def _outlook(room: Room) -> str:
-    outlook = room.outlook
+def _outlook(headroom: Headroom) -> str:
+    outlook = headroom.outlook
     assert outlook is not None
-    return f"{room.balance.instance}: {outlook.projected_ratio:.0%} expected at the reset, risk {outlook.risk}"
+    return f"{headroom.balance.name}: {outlook.projected_ratio:.0%} expected at the reset, risk {outlook.risk}"
 
 
 def _budget(ticket: Ticket, caps: list[Limit], used: Usage) -> Check:

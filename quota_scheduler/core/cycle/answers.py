@@ -41,7 +41,7 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, policy: QueuePol
 def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answered:
     """What would be decided about a ticket that is only asked about, with the three checks."""
     used = work.snap.run_used.get(draft.run, Usage())
-    found = checks(draft, verdict, work.rooms.of(draft), work.caps(draft), used, now=work.now)
+    found = checks(draft, verdict, work.headrooms.of(draft), work.caps(draft), used, now=work.now)
     level, (expected, changes) = _optimization(draft, work), _why(draft, verdict, work)
     return Answered(
         draft,
@@ -58,8 +58,8 @@ def _why(ticket: Ticket, verdict: Verdict | None, work: Work) -> Why:
     """Until when a ticket waits, and what would change it."""
     if not isinstance(verdict, Defer):
         return None, ()
-    expected = expected_start(ticket, verdict, work.rooms, busy_until=work.snap.busy_until)
-    changes = counterfactuals(ticket, verdict, work.rooms, models=work.snap.models, reprice=work.snap.reprice)
+    expected = expected_start(ticket, verdict, work.headrooms, busy_until=work.snap.busy_until)
+    changes = counterfactuals(ticket, verdict, work.headrooms, models=work.snap.models, reprice=work.snap.reprice)
     return expected, tuple(changes)
 
 
@@ -80,9 +80,9 @@ def _model(ticket: Ticket, level: Optimization, work: Work) -> str:
 def _optimization(ticket: Ticket, work: Work) -> Optimization:
     """The level that the tightest binding limit asks for."""
     tightest = (1, 1)
-    for room in work.rooms.of(ticket):
-        amount = room.balance.amount
-        if amount and room.binding.limit.unit is not Unit.LEASES:
-            left = room.allowance(work.now) - room.balance.spent - room.balance.reserved
+    for headroom in work.headrooms.of(ticket):
+        amount = headroom.balance.amount
+        if amount and headroom.instance.limit.unit is not Unit.LEASES:
+            left = headroom.allowance(work.now) - headroom.balance.spent - headroom.balance.reserved
             tightest = min(tightest, (left, amount), key=lambda pair: pair[0] / pair[1])
     return optimization_level(*tightest, work.snap.marks)

@@ -31,7 +31,7 @@ from quota_scheduler.core.cycle.requests import (
     Withdraw,
 )
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, Work
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.settlement import at_reset
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.queue.policy import QueuePolicy
@@ -48,7 +48,7 @@ class Cycle:
     def __init__(self, snapshot: Snapshot, policy: QueuePolicy) -> None:
         self.work, self.policy, self.now = Work(snapshot), policy, snapshot.now
         self.snap, self.balances, self.line, self.out = snapshot, snapshot.balances, snapshot.line, self.work.out
-        self.rooms = self.work.rooms
+        self.headrooms = self.work.headrooms
         self.verdicts: dict[int, Verdict] = {}
         self.present: set[int] = set()
         self.arrived: list[int] = []
@@ -71,9 +71,9 @@ class Cycle:
     def _fall_due(self) -> None:
         self.out.resets = self.balances.roll(offered={ticket.id for ticket in self.work.in_state(State.OFFERED)})
         for balance in self.out.resets:
-            self.work.touched.add(balance.instance)
-            if ramp := self.policy.ramp_for(self.line.count(balance.instance)):
-                following = self.balances.open_for_offer(Binding(balance.limit, balance.value))
+            self.work.touched.add(balance.name)
+            if ramp := self.policy.ramp_for(self.line.count(balance.name)):
+                following = self.balances.open_for_offer(LimitInstance(balance.limit, balance.value))
                 following.ramp, following.dirty = ramp, True
         self._lease_due({balance.id: balance for balance in self.out.resets})
         for ticket in self.work.in_state(State.OFFERED):
@@ -159,7 +159,7 @@ class Cycle:
             return Refused(Refusal.NOT_FOUND)
         if ticket.state is State.WAITING:
             self.line.remove(number)
-            occupy(ticket, self.rooms, running=False)
+            occupy(ticket, self.headrooms, running=False)
             self._offer(ticket._replace(held=False))
         return None
 
@@ -181,7 +181,7 @@ class Cycle:
 
     def _take_in(self, ticket: Ticket) -> Ticket:
         """Let a ticket wait from now on, unless it will never start."""
-        never = self._beyond_cap(ticket) or never_fits(ticket, self.rooms, now=self.now)
+        never = self._beyond_cap(ticket) or never_fits(ticket, self.headrooms, now=self.now)
         ticket = self.work.put(ticket)
         if ticket.deadline and ticket.deadline <= self.now:
             return self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
@@ -215,7 +215,7 @@ class Cycle:
         if not self.snap.hold:
             done = wake(
                 self.line,
-                self.rooms,
+                self.headrooms,
                 dict.fromkeys(self.line.groups(touched), 0) | self.snap.groups,  # a pass cut short goes on where it was
                 running=self.snap.running,
                 policy=self.policy,
@@ -242,10 +242,10 @@ class Cycle:
         found = self.verdicts.get(ticket.id)
         if found is None:
             own = self.shadows.get(ticket.id, NO_SHADOW)
-            self.rooms.cast(own, -1)  # nobody stands in their own light
-            found = decide(ticket, self.rooms, now=self.now)
-            self.rooms.cast(own)
-            if (at := next_start(ticket, self.rooms, self.line)) and at > self.now:
+            self.headrooms.hold_back_for(own, -1)  # nobody stands in their own light
+            found = decide(ticket, self.headrooms, now=self.now)
+            self.headrooms.hold_back_for(own)
+            if (at := next_start(ticket, self.headrooms, self.line)) and at > self.now:
                 found = Defer(self._ramp_ends(ticket), Reason.PACED, ())
             elif isinstance(found, Admit):  # it would fit, but a hold, a ramp or somebody ahead keeps it back
                 reason = Reason.HELD if self.snap.hold else Reason.PACED
@@ -255,7 +255,7 @@ class Cycle:
 
     def _ramp_ends(self, ticket: Ticket) -> datetime:
         """When the last of those who waited with a ticket for a reset will have started."""
-        rows = (room.balance for room in self.rooms.of(ticket))
+        rows = (headroom.balance for headroom in self.headrooms.of(ticket))
         return max(t.window.starts_at + t.ramp for t in rows if t.window and self.line.ramps.holds(ticket, t, self.now))
 
     def _apply(self, ticket: Ticket, verdict: Verdict) -> None:
@@ -290,7 +290,7 @@ class Cycle:
     def _answer(self, request: Request, number: int) -> Answered:
         if isinstance(request, Submit) and request.dry_run:
             draft = request.draft
-            return preview(draft, self._beyond_cap(draft) or decide(draft, self.rooms, now=self.now), self.work)
+            return preview(draft, self._beyond_cap(draft) or decide(draft, self.headrooms, now=self.now), self.work)
         ticket = self.work.ticket(number)
         assert ticket is not None
         verdict = self._verdict(ticket) if ticket.state is State.WAITING else self.verdicts.get(number)

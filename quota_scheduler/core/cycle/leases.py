@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from quota_scheduler.core.cycle.requests import Refusal, Refused, Release, Renew
 from quota_scheduler.core.cycle.snapshot import Work
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import adopted, attribute, merged, own_events, report
 from quota_scheduler.core.limits.limit import Mode
@@ -95,7 +95,9 @@ def _grown(ticket: Ticket, work: Work) -> bool:
         if not held.overrun or balance.closed or balance.limit.unit is Unit.LEASES:
             continue
         more = max(1, held.amount // GROWTH_SHARE)
-        ceiling = work.rooms.room(Binding(balance.limit, balance.value)).ceiling(ticket.priority, work.now)
+        ceiling = work.headrooms.headroom(LimitInstance(balance.limit, balance.value)).ceiling(
+            ticket.priority, work.now
+        )
         if balance.spent + balance.reserved + more <= ceiling:
             work.balances.update(held, amount=held.spent + more, whole=held.spent + more)
         elif balance.limit.mode is Mode.ENFORCE:

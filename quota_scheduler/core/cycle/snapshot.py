@@ -6,7 +6,7 @@ from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.admission.explanation import Reprice
-from quota_scheduler.core.admission.headroom import Rooms, Shadow
+from quota_scheduler.core.admission.headroom import Headrooms, Shadow
 from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Balance
@@ -95,7 +95,7 @@ class Work:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snap, self.balances, self.line, self.now = snapshot, snapshot.balances, snapshot.line, snapshot.now
-        self.rooms = Rooms(
+        self.headrooms = Headrooms(
             self.balances, snapshot.outlooks, line=self.line, catching_up=snapshot.catching_up, marks=snapshot.marks
         )
         self.out = Decided()
@@ -127,7 +127,7 @@ class Work:
 
     def touch(self, ticket: Ticket) -> None:
         """Whoever waits for the same limits may find more room than before."""
-        self.touched.update(binding.instance for binding in self.balances.bindings(ticket.labels))
+        self.touched.update(instance.name for instance in self.balances.instances(ticket.labels))
 
     def caps(self, ticket: Ticket) -> list[Limit]:
         """The run caps that bind a ticket."""

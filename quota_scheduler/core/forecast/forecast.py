@@ -107,14 +107,14 @@ class Forecast:
 
     def exhaustion(self, amount: float, q: float = 0.5) -> datetime | None:
         """Return when usage reaches ``amount`` on the ``q``-quantile path; None when not before the reset."""
-        room = amount - self.used
-        if room <= 0:
+        headroom = amount - self.used
+        if headroom <= 0:
             return self.now
         before, held = 0.0, 0.0
         for knot in self.knots:
             reached = self._quantile(q, knot)
-            if reached >= room:
-                part = (room - held) / (reached - held)
+            if reached >= headroom:
+                part = (headroom - held) / (reached - held)
                 return self.now + timedelta(seconds=before + part * (knot[0] - before))
             before, held = knot[0], reached
         return None

@@ -1,6 +1,6 @@
 """Histories of limits: hourly rollups folded into what each limit instance counted, kept up to date hour by hour.
 
-    rollups (hour by labels) ─bindings──► all    usage of the instance, in its unit
+    rollups (hour by labels) ─instances─► all    usage of the instance, in its unit
     unmet demand            ──rank──────► above  demand of the classes above each rank: usage and what could not run
 
 A fold of 120 days is done once; after that only the hours that changed are folded again. The sums by labels, which the
@@ -16,7 +16,7 @@ import numpy as np
 
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
@@ -101,7 +101,7 @@ class Book:
         self.limits = tuple(limits)
         self.series: dict[str, Histories] = {}
         self.hours: dict[datetime, dict[int, Usage]] = {}
-        self._bound: dict[Labels, tuple[Binding, ...]] = {}
+        self._bound: dict[Labels, tuple[LimitInstance, ...]] = {}
         self._totals: dict[int, Usage] = {}
         self._unmet: dict[tuple[datetime, str, int], int] = {}
 
@@ -110,11 +110,11 @@ class Book:
         """The first hour that is known."""
         return next(iter(self.hours), None)
 
-    def bind(self, labels: Labels, balances: Balances) -> tuple[Binding, ...]:
+    def bind(self, labels: Labels, balances: Balances) -> tuple[LimitInstance, ...]:
         """The limit instances that labels fall to; remembered, since every tick asks for the same ones."""
         found = self._bound.get(labels)
         if found is None:
-            found = self._bound[labels] = balances.bindings(labels)
+            found = self._bound[labels] = balances.instances(labels)
         return found
 
     def of(self, instance: str) -> Histories:
@@ -135,11 +135,11 @@ class Book:
             self.hours.setdefault(hour, {})[number] = usage
             labels, priority = sets[number]
             at, rank = hour.timestamp(), priority.rank
-            for binding in self.bind(labels, balances):
-                charge = binding.limit.charge(usage) if binding.limit.is_windowed else 0
+            for instance in self.bind(labels, balances):
+                charge = instance.limit.charge(usage) if instance.limit.is_windowed else 0
                 if not charge:
                     continue
-                own = sums.setdefault(binding.instance, [{} for _ in range(1 + len(CLASSES))])
+                own = sums.setdefault(instance.name, [{} for _ in range(1 + len(CLASSES))])
                 for place in (0, *range(rank + 2, 1 + len(CLASSES))):
                     own[place][at] = own[place].get(at, 0) + charge
         self.series = {name: Histories(_buckets(own[0]), [_buckets(o) for o in own[1:]]) for name, own in sums.items()}
@@ -173,10 +173,10 @@ class Book:
             return False
         for hour, number, old, new in changes:
             labels, priority = sets[number]
-            for binding in self.bind(labels, balances):
-                charge = binding.limit.charge(new) - binding.limit.charge(old) if binding.limit.is_windowed else 0
+            for instance in self.bind(labels, balances):
+                charge = instance.limit.charge(new) - instance.limit.charge(old) if instance.limit.is_windowed else 0
                 if charge:
-                    self.of(binding.instance).add_usage(hour, priority.rank, charge)
+                    self.of(instance.name).add_usage(hour, priority.rank, charge)
         if changes:
             self.hours = {hour: own for hour, own in self.hours.items() if hour < since} | fresh
             self._totals = dict(totals)

@@ -28,12 +28,12 @@ class Balance:
     closed: bool = False
     ramp: timedelta = timedelta(0)
     dirty: bool = field(default=True, compare=False)
-    instance: str = field(init=False, compare=False)
+    name: str = field(init=False, compare=False)
     amount: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
-        self.instance, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
+        self.name, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
 
     @property
     def spent(self) -> int:
@@ -42,12 +42,15 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
-    """One limit instance that usage or a ticket counts against; ``instance`` is its name."""
+class LimitInstance:
+    """A limit, and the value it is for where it is ``per`` a label: what usage and tickets count against.
+
+    ``name`` is what people, metrics and the database call it: the limit's id, with the value behind a slash.
+    """
 
     limit: Limit
     value: str
-    instance: str = field(init=False, compare=False)
+    name: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "instance", self.limit.instance_id(self.value))
+        object.__setattr__(self, "name", self.limit.instance_id(self.value))

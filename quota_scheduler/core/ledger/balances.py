@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session, window_at
 from quota_scheduler.core.tickets.ticket import Reservation
@@ -21,7 +21,7 @@ from quota_scheduler.core.usage import UsageEvent
 AHEAD = timedelta(minutes=2)
 """How far ahead of us a use may be and still open a session: what a clock may be wrong by (design, section 2)."""
 MOST_REMEMBERED = 20_000
-"""Sets of labels whose bindings are remembered; beyond that all are found anew."""
+"""Sets of labels whose limit instances are remembered; beyond that all are found anew."""
 
 
 class Balances:
@@ -38,7 +38,7 @@ class Balances:
         self.reservations: dict[int, list[Reservation]] = {}
         self.ends_next: datetime | None = None
         self._by_id = {limit.id: limit for limit in self.limits}
-        self._bindings: dict[Labels, tuple[Binding, ...]] = {}
+        self._instances: dict[Labels, tuple[LimitInstance, ...]] = {}
         self._next_id = -1
         self.take(rows)
 
@@ -61,8 +61,8 @@ class Balances:
                 row[:] = [balance for balance in row if not balance.closed]
             for balance in row:
                 self._watch(balance)
-        if len(self._bindings) > MOST_REMEMBERED:
-            self._bindings.clear()
+        if len(self._instances) > MOST_REMEMBERED:
+            self._instances.clear()
 
     def _watch(self, balance: Balance) -> None:
         ends = None if balance.closed or balance.window is None else balance.window.ends_at
@@ -73,7 +73,7 @@ class Balances:
         """Put a window among the balances; a new one gets a provisional id below zero."""
         if not balance.id:
             balance.id, self._next_id = self._next_id, self._next_id - 1
-        row = self.by_name.setdefault(balance.instance, [])
+        row = self.by_name.setdefault(balance.name, [])
         row.append(balance)
         if balance.window and len(row) > 1 and row[-2].window and row[-2].window.starts_at > balance.window.starts_at:
             row.sort(key=lambda t: t.window.starts_at if t.window else self.now)
@@ -81,63 +81,63 @@ class Balances:
         self._watch(balance)
         return balance
 
-    def bindings(self, labels: Labels) -> tuple[Binding, ...]:
+    def instances(self, labels: Labels) -> tuple[LimitInstance, ...]:
         """Every limit instance that these labels fall to, in the order of the configuration."""
-        found = self._bindings.get(labels)
+        found = self._instances.get(labels)
         if found is None:
             found = tuple(
-                Binding(limit, limit.value_of(labels, self.values[limit.id]))
+                LimitInstance(limit, limit.value_of(labels, self.values[limit.id]))
                 for limit in self.limits
                 if limit.selects(labels)
             )
-            for binding in found:
-                self.values[binding.limit.id].add(binding.value)
-            self._bindings[labels] = found
+            for instance in found:
+                self.values[instance.limit.id].add(instance.value)
+            self._instances[labels] = found
         return found
 
-    def ruling(self, binding: Binding) -> Balance:
+    def ruling(self, instance: LimitInstance) -> Balance:
         """The window that rules a decision now; a session not yet open counts as empty and begins now."""
-        found = self.find(binding, self.now)
-        return found or Balance(0, binding.limit, binding.value, window_at(binding.limit.schedule, self.now))
+        found = self.find(instance, self.now)
+        return found or Balance(0, instance.limit, instance.value, window_at(instance.limit.schedule, self.now))
 
-    def find(self, binding: Binding, at: datetime) -> Balance | None:
+    def find(self, instance: LimitInstance, at: datetime) -> Balance | None:
         """The window that contains an instant, or the one that has not begun."""
-        for balance in reversed(self.by_name.get(binding.instance, ())):
+        for balance in reversed(self.by_name.get(instance.name, ())):
             if balance.window is None or balance.window.contains(at):
                 return balance
         return None
 
-    def to_correct(self, binding: Binding, at: datetime) -> Balance | None:
+    def to_correct(self, instance: LimitInstance, at: datetime) -> Balance | None:
         """The window that counted usage at an instant; a session that has not begun counted none."""
-        for balance in self.by_name.get(binding.instance, ()):
+        for balance in self.by_name.get(instance.name, ()):
             if balance.window.contains(at) if balance.window else not isinstance(balance.limit.schedule, Session):
                 return balance
         return None
 
-    def open_for_use(self, binding: Binding, at: datetime) -> Balance | None:
+    def open_for_use(self, instance: LimitInstance, at: datetime) -> Balance | None:
         """The window that a use at ``at`` counts in, opened if the use opens it.
 
         None for a use that is history: rollups keep it. A session opens at the exact instant of the first use at or
         after the last one's end, and never moves for what comes late.
         """
-        if isinstance(binding.limit.schedule, Session):
-            return self._opened_session(binding, binding.limit.schedule, at)
-        if found := self.find(binding, at):
+        if isinstance(instance.limit.schedule, Session):
+            return self._opened_session(instance, instance.limit.schedule, at)
+        if found := self.find(instance, at):
             return found
-        window = window_at(binding.limit.schedule, at)
+        window = window_at(instance.limit.schedule, at)
         if window and window.ends_at <= self.now:
             return None
-        return self.add(Balance(0, binding.limit, binding.value, window))
+        return self.add(Balance(0, instance.limit, instance.value, window))
 
-    def _opened_session(self, binding: Binding, schedule: Session, at: datetime) -> Balance | None:
-        row = self.by_name.get(binding.instance, [])
+    def _opened_session(self, instance: LimitInstance, schedule: Session, at: datetime) -> Balance | None:
+        row = self.by_name.get(instance.name, [])
         for balance in row:
             if balance.window and (balance.window.contains(at) or at < balance.window.starts_at):
                 return balance if balance.window.contains(at) else None
         if at + schedule.length <= self.now or at > self.now + AHEAD:
             return None
         unbegun = next((balance for balance in row if balance.window is None), None)
-        balance = unbegun or self.add(Balance(0, binding.limit, binding.value, None))
+        balance = unbegun or self.add(Balance(0, instance.limit, instance.value, None))
         self._begins(balance, at)
         return balance
 
@@ -157,10 +157,10 @@ class Balances:
             self._count(new, +1, leased)
 
     def _count(self, event: UsageEvent, sign: int, leased: bool) -> None:
-        for binding in self.bindings(event.labels):
-            charge = sign * binding.limit.charge(event.usage)
+        for instance in self.instances(event.labels):
+            charge = sign * instance.limit.charge(event.usage)
             find = self.open_for_use if charge > 0 else self.to_correct  # what is taken back opens no window
-            balance = find(binding, event.at) if charge else None
+            balance = find(instance, event.at) if charge else None
             if balance is None:
                 continue
             charge = max(charge, -balance.used)  # a session that is not in place yet may not have counted what goes
@@ -171,16 +171,16 @@ class Balances:
             balance.late += charge if balance.closed else 0
 
     def reserve(
-        self, ticket: int, binding: Binding, amount: int, *, running: bool, whole: int | None = None
+        self, ticket: int, instance: LimitInstance, amount: int, *, running: bool, whole: int | None = None
     ) -> Reservation:
         """Hold an amount for a ticket: of the ``whole`` it needs, what it can use before the reset.
 
         A running lease opens a session at this instant, an offer does not yet.
         """
-        balance = self.open_for_use(binding, self.now) if running else self.open_for_offer(binding)
+        balance = self.open_for_use(instance, self.now) if running else self.open_for_offer(instance)
         if balance is None:  # a session that ended in the future of a skewed clock: hold in the newest
-            balance = self.by_name[binding.instance][-1]
-        held = Reservation(ticket, balance.id, binding.instance, amount, whole=max(amount, whole or 0), dirty=True)
+            balance = self.by_name[instance.name][-1]
+        held = Reservation(ticket, balance.id, instance.name, amount, whole=max(amount, whole or 0), dirty=True)
         self.reservations.setdefault(ticket, []).append(held)
         balance.reserved += held.held
         balance.dirty = True
@@ -193,12 +193,12 @@ class Balances:
             if balance.window is None:
                 self._begins(balance, self.now)
 
-    def open_for_offer(self, binding: Binding) -> Balance:
+    def open_for_offer(self, instance: LimitInstance) -> Balance:
         """The window that holds what is offered now; of a session, one that has not begun."""
-        if found := self.find(binding, self.now):
+        if found := self.find(instance, self.now):
             return found
-        begins = None if isinstance(binding.limit.schedule, Session) else window_at(binding.limit.schedule, self.now)
-        return self.add(Balance(0, binding.limit, binding.value, begins))
+        begins = None if isinstance(instance.limit.schedule, Session) else window_at(instance.limit.schedule, self.now)
+        return self.add(Balance(0, instance.limit, instance.value, begins))
 
     def balance_of(self, reservation: Reservation) -> Balance:
         """The window a reservation lies in."""
@@ -234,7 +234,7 @@ class Balances:
         if self.ends_next is None or self.ends_next > self.now:
             return []
         ended = [t for t in self.all() if t.window and not t.closed and t.window.ends_at <= self.now]
-        return sorted(ended, key=lambda t: (t.window.ends_at if t.window else self.now, t.instance))
+        return sorted(ended, key=lambda t: (t.window.ends_at if t.window else self.now, t.name))
 
     def roll(self, *, offered: Collection[int] = ()) -> list[Balance]:
         """Close what has ended and open what follows; returns the closed ones.
@@ -257,13 +257,13 @@ class Balances:
 
     def _following(self, balance: Balance, *, begins: bool) -> Balance:
         """The window of now after one that has ended."""
-        binding, found = Binding(balance.limit, balance.value), None
+        instance, found = LimitInstance(balance.limit, balance.value), None
         if isinstance(balance.limit.schedule, Session) and not begins:
-            return self.open_for_offer(binding)
+            return self.open_for_offer(instance)
         if isinstance(balance.limit.schedule, Session) and balance.window:
-            found = self.open_for_use(binding, balance.window.ends_at)
+            found = self.open_for_use(instance, balance.window.ends_at)
         # else a session that a clock ahead of ours has opened in a moment from now: the newest
-        return found or self.open_for_use(binding, self.now) or self.by_name[binding.instance][-1]
+        return found or self.open_for_use(instance, self.now) or self.by_name[instance.name][-1]
 
     def _carry(self, held: Reservation, following: Balance) -> None:
         balance, rest = self.balance_of(held), held.held

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket, need
@@ -67,13 +67,13 @@ def attribute(ticket: Ticket, changes: Iterable[Change], balances: Balances) -> 
             balances.update(held, ledgered=max(0, held.ledgered + moved))
 
 
-def hold_anew(ticket: Ticket, binding: Binding, events: Iterable[UsageEvent], balances: Balances) -> None:
+def hold_anew(ticket: Ticket, instance: LimitInstance, events: Iterable[UsageEvent], balances: Balances) -> None:
     """Hold the place of what runs or is offered in a window that is new to it.
 
     What it has used there already is a part of that: as its lease reported, and as ``events`` of its session tell.
     """
-    held = balances.reserve(ticket.id, binding, need(ticket, binding.limit), running=ticket.state is State.RUNNING)
-    window, lease, charge = balances.balance_of(held).window, ticket.lease, binding.limit.charge
+    held = balances.reserve(ticket.id, instance, need(ticket, instance.limit), running=ticket.state is State.RUNNING)
+    window, lease, charge = balances.balance_of(held).window, ticket.lease, instance.limit.charge
     if ticket.state is not State.RUNNING or lease is None:
         return
     earlier = [c for c in lease.checkpoints if window is not None and c.at <= window.starts_at]

@@ -33,7 +33,7 @@ class Ramps:
             return None
         if now >= window.starts_at + balance.ramp:
             return None
-        begun, at = self._next.get(balance.instance, (window.starts_at, window.starts_at))
+        begun, at = self._next.get(balance.name, (window.starts_at, window.starts_at))
         return at if begun == window.starts_at else window.starts_at
 
     def started(self, ticket: Ticket, balance: Balance, now: datetime, *, left: int) -> None:
@@ -43,4 +43,4 @@ class Ramps:
             return
         ends_at = balance.window.starts_at + balance.ramp
         step = max(timedelta(0), ends_at - at) / max(1, left) * jitter(ticket.id)
-        self._next[balance.instance] = balance.window.starts_at, at + step
+        self._next[balance.name] = balance.window.starts_at, at + step

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.queue.ramp import Ramps
 from quota_scheduler.core.tickets.ticket import Ticket, need
 
-Bind = Callable[[Labels], tuple[Binding, ...]]
+Bind = Callable[[Labels], tuple[LimitInstance, ...]]
 SHORT = 200
 """A line up to this long is put in order for every answer."""
 PLACES_KEPT = timedelta(seconds=10)
@@ -43,7 +43,7 @@ class Group:
     exact when a search finds nobody. ``longest`` is the longest expected run: so the bound holds across a reset too.
     """
 
-    bindings: tuple[Binding, ...]
+    instances: tuple[LimitInstance, ...]
     priority: Priority
     share: str
     tickets: list[Ticket] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Group:
 
     def tighten(self) -> None:
         """Make the lower bound exact."""
-        self.least = [min(need(ticket, binding.limit) for ticket in self.tickets) for binding in self.bindings]
+        self.least = [min(need(ticket, instance.limit) for ticket in self.tickets) for instance in self.instances]
 
 
 class Line:
@@ -102,14 +102,14 @@ class Line:
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
         self.remove(ticket.id)
-        bindings = self._bind(ticket.labels)
-        key = self._key(ticket, bindings)
+        instances = self._bind(ticket.labels)
+        key = self._key(ticket, instances)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(bindings, ticket.priority, key[2])
+            group = self._groups[key] = Group(instances, ticket.priority, key[2])
             for name in key[0] or (UNBOUND,):
                 self._by_instance.setdefault(name, set()).add(key)
-        needs = [need(ticket, binding.limit) for binding in bindings]
+        needs = [need(ticket, instance.limit) for instance in instances]
         group.add(ticket, needs)
         self._tickets[ticket.id], self._standing[ticket.id] = ticket, (key, needs)
         self._count(key, needs, +1)
@@ -132,8 +132,8 @@ class Line:
             for name in key[0] or (UNBOUND,):
                 self._by_instance[name].discard(key)
 
-    def _key(self, ticket: Ticket, bindings: tuple[Binding, ...]) -> GroupKey:
-        names = tuple(binding.instance for binding in bindings)
+    def _key(self, ticket: Ticket, instances: tuple[LimitInstance, ...]) -> GroupKey:
+        names = tuple(instance.name for instance in instances)
         return names, ticket.priority.rank, ticket.labels.value(self._share_label), ticket.labels.provider
 
     def _count(self, key: GroupKey, needs: list[int], sign: int) -> None:
@@ -141,26 +141,26 @@ class Line:
         for name, amount in zip(names, needs, strict=True):
             self.sums(name)[place] += sign * amount
 
-    def sums(self, instance: str) -> list[int]:
+    def sums(self, name: str) -> list[int]:
         """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
-        found = self._sums.get(instance)
+        found = self._sums.get(name)
         if found is None:
-            found = self._sums[instance] = [0] * len(CLASSES)
+            found = self._sums[name] = [0] * len(CLASSES)
         return found
 
-    def least(self, instance: str) -> int | None:
+    def least(self, name: str) -> int | None:
         """A lower bound of the smallest waiting need in a limit; None when nothing waits for it."""
         found = [
             least
-            for key in self._by_instance.get(instance, ())
-            for binding, least in zip(self._groups[key].bindings, self._groups[key].least, strict=True)
-            if binding.instance == instance
+            for key in self._by_instance.get(name, ())
+            for instance, least in zip(self._groups[key].instances, self._groups[key].least, strict=True)
+            if instance.name == name
         ]
         return min(found, default=None)
 
-    def count(self, instance: str) -> int:
+    def count(self, name: str) -> int:
         """How many tickets wait for a limit."""
-        return sum(len(self._groups[key].tickets) for key in self._by_instance.get(instance, ()))
+        return sum(len(self._groups[key].tickets) for key in self._by_instance.get(name, ()))
 
     def groups(self, touched: Iterable[str] | None) -> list[GroupKey]:
         """The groups that any of these limits binds, all of them for None; in a stable order."""

@@ -42,9 +42,9 @@ def crowds_in(line: Line) -> Crowds:
     """What waits in a line."""
     found: dict[str, dict[Priority, Crowd]] = {}
     for group in line.all_groups():
-        for binding, least, amount in zip(group.bindings, group.least, group.amounts, strict=True):
+        for instance, least, amount in zip(group.instances, group.least, group.amounts, strict=True):
             own = Crowd(len(group.tickets), amount, least, group.tickets[0].waiting_since)
-            classes = found.setdefault(binding.instance, {})
+            classes = found.setdefault(instance.name, {})
             known = classes.get(group.priority)
             classes[group.priority] = known.joined(own) if known else own
     return found

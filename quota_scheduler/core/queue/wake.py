@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
-from quota_scheduler.core.admission.headroom import Rooms, Shadow
+from quota_scheduler.core.admission.headroom import Headrooms, Shadow
 from quota_scheduler.core.queue.order import Order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import Group, GroupKey, Line
@@ -38,7 +38,7 @@ class Pass:
 
 def wake(
     line: Line,
-    rooms: Rooms,
+    headrooms: Headrooms,
     keys: Mapping[GroupKey, int],
     *,
     running: Mapping[str, int],
@@ -52,9 +52,9 @@ def wake(
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
     go on waiting is taken out of the line.
     """
-    now, done = rooms.balances.now, Pass(shadows=dict(shadows or {}))
+    now, done = headrooms.balances.now, Pass(shadows=dict(shadows or {}))
     for shadow in done.shadows.values():
-        rooms.cast(shadow)
+        headrooms.hold_back_for(shadow)
     order, left = Order(line, keys, running, policy, now), most
     flowing: set[GroupKey] = set()  # groups somebody of which has just started: the next one is asked at once
     while left > 0:
@@ -63,19 +63,19 @@ def wake(
         left -= 1
         ticket, group, key, place = found
         if ticket.id in done.shadows:
-            rooms.cast(done.shadows.pop(ticket.id), -1)  # nobody stands in their own light
-        if key not in flowing and not _may_fit(group, rooms):
-            _keep_room(ticket, rooms, done.shadows)
+            headrooms.hold_back_for(done.shadows.pop(ticket.id), -1)  # nobody stands in their own light
+        if key not in flowing and not _may_fit(group, headrooms):
+            _keep_room(ticket, headrooms, done.shadows)
             continue  # the smallest of them does not fit: the whole group is passed over
-        if (at := next_start(ticket, rooms, line)) and at > now:
+        if (at := next_start(ticket, headrooms, line)) and at > now:
             done.next_slot = min(at, done.next_slot or at)
-            _keep_for_all(ticket, group, rooms, done.shadows)
+            _keep_for_all(ticket, group, headrooms, done.shadows)
             continue  # nor may anybody behind it in the group
-        verdict = decide(ticket, rooms, now=now)
+        verdict = decide(ticket, headrooms, now=now)
         done.verdicts.append((ticket, verdict))
         if isinstance(verdict, Defer):
-            _keep_room(ticket, rooms, done.shadows)
-            if key not in flowing or _may_fit(group, rooms):
+            _keep_room(ticket, headrooms, done.shadows)
+            if key not in flowing or _may_fit(group, headrooms):
                 _go_on(group, order, key, place)
             flowing.discard(key)
             continue
@@ -83,7 +83,7 @@ def wake(
         flowing.add(key)
         left -= START - 1
         if isinstance(verdict, Admit):
-            _start(ticket, rooms, line, running=ticket.id in present)
+            _start(ticket, headrooms, line, running=ticket.id in present)
         order.started(key, place)
     done.rest = order.rest()
     return done
@@ -97,48 +97,51 @@ def _go_on(group: Group, order: Order, key: GroupKey, place: int) -> None:
         group.tighten()
 
 
-def _may_fit(group: Group, rooms: Rooms) -> bool:
+def _may_fit(group: Group, headrooms: Headrooms) -> bool:
     """Whether a ticket as small as the smallest of the group in every limit could start."""
-    head, now = group.tickets[0], rooms.balances.now
-    for room, least in zip(rooms.of(head), group.least, strict=True):
-        amount = room.usable(least, group.longest, now)
-        if room.enforced and admits(room, amount, group.priority, now) is not None:
+    head, now = group.tickets[0], headrooms.balances.now
+    for headroom, least in zip(headrooms.of(head), group.least, strict=True):
+        amount = headroom.usable(least, group.longest, now)
+        if headroom.enforced and admits(headroom, amount, group.priority, now) is not None:
             return False
     return True
 
 
-def next_start(ticket: Ticket, rooms: Rooms, line: Line) -> datetime | None:
+def next_start(ticket: Ticket, headrooms: Headrooms, line: Line) -> datetime | None:
     """When the ramps of the windows it waited for let a ticket start; None when it waited for none."""
-    now = rooms.balances.now
-    return max((at for room in rooms.of(ticket) if (at := line.ramps.holds(ticket, room.balance, now))), default=None)
+    now = headrooms.balances.now
+    return max(
+        (at for headroom in headrooms.of(ticket) if (at := line.ramps.holds(ticket, headroom.balance, now))),
+        default=None,
+    )
 
 
-def _start(ticket: Ticket, rooms: Rooms, line: Line, *, running: bool) -> None:
+def _start(ticket: Ticket, headrooms: Headrooms, line: Line, *, running: bool) -> None:
     """Reserve, and let the ramps go on."""
-    occupy(ticket, rooms, running=running)
-    for room in rooms.of(ticket):
-        if room.balance.ramp:
-            line.ramps.started(ticket, room.balance, rooms.balances.now, left=line.count(room.balance.instance))
+    occupy(ticket, headrooms, running=running)
+    for headroom in headrooms.of(ticket):
+        if headroom.balance.ramp:
+            line.ramps.started(ticket, headroom.balance, headrooms.balances.now, left=line.count(headroom.balance.name))
 
 
-def _keep_for_all(ticket: Ticket, group: Group, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
+def _keep_for_all(ticket: Ticket, group: Group, headrooms: Headrooms, shadows: dict[int, Shadow]) -> None:
     """Cast the shadow of a whole group that will start as soon as its ramp lets it, as far as there is room."""
     amounts = []
-    for room, amount in zip(rooms.of(ticket), group.amounts, strict=True):
-        free = room.ceiling(ticket.priority, rooms.balances.now) - room.taken(ticket.priority)
-        amounts.append((room.binding, max(0, min(amount, free))))
+    for headroom, amount in zip(headrooms.of(ticket), group.amounts, strict=True):
+        free = headroom.ceiling(ticket.priority, headrooms.balances.now) - headroom.committed(ticket.priority)
+        amounts.append((headroom.instance, max(0, min(amount, free))))
     shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
-    rooms.cast(shadow)
+    headrooms.hold_back_for(shadow)
 
 
-def _keep_room(ticket: Ticket, rooms: Rooms, shadows: dict[int, Shadow]) -> None:
+def _keep_room(ticket: Ticket, headrooms: Headrooms, shadows: dict[int, Shadow]) -> None:
     """Cast a shadow where a ticket will start as soon as running work returns what it reserved."""
-    now, amounts = rooms.balances.now, []
-    for room, whole in rooms.asked(ticket):
-        amount = room.usable(whole, ticket.estimate.duration, now)
-        reason = admits(room, amount - room.balance.reserved, ticket.priority, now)
-        if ticket.held or (room.enforced and reason not in (None, Reason.PACED)):
+    now, amounts = headrooms.balances.now, []
+    for headroom, whole in headrooms.asked(ticket):
+        amount = headroom.usable(whole, ticket.estimate.duration, now)
+        reason = admits(headroom, amount - headroom.balance.reserved, ticket.priority, now)
+        if ticket.held or (headroom.enforced and reason not in (None, Reason.PACED)):
             return  # waits for something else, or behind those that keep all the room: who passes does not delay it
-        amounts.append((room.binding, amount))
+        amounts.append((headroom.instance, amount))
     shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
-    rooms.cast(shadow)
+    headrooms.hold_back_for(shadow)

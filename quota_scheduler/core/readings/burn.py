@@ -73,9 +73,9 @@ def burns(history: History, window: Window, used: int, amount: int, now: datetim
     elapsed = now - window.starts_at
     if known is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
         return ()
-    left, room = window.ends_at - now, amount - used
+    left, headroom = window.ends_at - now, amount - used
     return tuple(
-        _burn(name, _per_second(history, now - min(lookback, elapsed), now, step), window, left, room, amount)
+        _burn(name, _per_second(history, now - min(lookback, elapsed), now, step), window, left, headroom, amount)
         for name, lookback in zip(LOOKBACKS, known.lookbacks, strict=True)
     )
 
@@ -86,9 +86,9 @@ def cumulative_burn(window: Window, used: int, amount: int, now: datetime) -> fl
     return used / amount / passed if amount > 0 and passed >= SETTLED_RATIO else None
 
 
-def _burn(name: str, rate: float, window: Window, left: timedelta, room: int, amount: int) -> Burn:
+def _burn(name: str, rate: float, window: Window, left: timedelta, headroom: int, amount: int) -> Burn:
     to_come = rate * left.total_seconds()
-    remaining = min(MOST, to_come / room) if room > 0 else (MOST if to_come > 0 else 0.0)
+    remaining = min(MOST, to_come / headroom) if headroom > 0 else (MOST if to_come > 0 else 0.0)
     return Burn(lookback=name, rate=rate * window.length.total_seconds() / amount, remaining=remaining)
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.decide import admits
-from quota_scheduler.core.admission.headroom import Room, in_pool
+from quota_scheduler.core.admission.headroom import Headroom, in_pool
 from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, Pairs
 from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
@@ -29,8 +29,8 @@ HOUR = timedelta(hours=1)
 
 def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
     """Usage that is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
-    room = max(0, allowance - balance.spent - balance.reserved)
-    return balance.reserved + (min(waiting, room) if balance.limit.mode is Mode.ENFORCE else waiting)
+    headroom = max(0, allowance - balance.spent - balance.reserved)
+    return balance.reserved + (min(waiting, headroom) if balance.limit.mode is Mode.ENFORCE else waiting)
 
 
 def waiting_amounts(crowds: Crowds) -> dict[str, int]:
@@ -51,29 +51,29 @@ def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> di
     """Running leases of each limit instance; ``running`` counts them by labels."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
-        for binding in balances.bindings(labels):
-            runs[binding.instance] = runs.get(binding.instance, 0) + count
+        for instance in balances.instances(labels):
+            runs[instance.name] = runs.get(instance.name, 0) + count
     return runs
 
 
-def queued(waiting: Mapping[Priority, Crowd], running: int, room: Room, now: datetime) -> Queued:
+def queued(waiting: Mapping[Priority, Crowd], running: int, headroom: Headroom, now: datetime) -> Queued:
     """What waits and runs in one limit instance, and whether it is holding a class back."""
     classes = tuple(
         ClassReading(priority.value, crowd.count, crowd.oldest)
         for priority, crowd in sorted(waiting.items(), key=lambda each: each[0].rank)
     )
     holding = any(
-        admits(room, crowd.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
+        admits(headroom, crowd.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
         for priority, crowd in waiting.items()
     )
     return Queued(classes, running, holding)
 
 
-def level_facts(room: Room, own: Queued, *, now: datetime) -> LevelFacts:
+def level_facts(headroom: Headroom, own: Queued, *, now: datetime) -> LevelFacts:
     """What the throttle level of a limit follows from."""
-    balance = room.balance
+    balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
-    return LevelFacts(balance.spent, room.allowance(now), balance.amount, own.holding, starts_at=starts_at)
+    return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, own.holding, starts_at=starts_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Known:
 
 
 def read_limit(
-    room: Room,
+    headroom: Headroom,
     own: Queued,
     level: LevelState,
     known: Known,
@@ -100,11 +100,11 @@ def read_limit(
     now: datetime,
 ) -> LimitReading:
     """One limit instance as everybody sees it at ``now``."""
-    balance, limit, forecast = room.balance, room.balance.limit, known.forecast
-    window, allowance = balance.window, room.allowance(now)
+    balance, limit, forecast = headroom.balance, headroom.balance.limit, known.forecast
+    window, allowance = balance.window, headroom.allowance(now)
     burn = burns(known.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
     return LimitReading(
-        limit=balance.instance,
+        limit=balance.name,
         rule=limit.id,
         value=balance.value,
         provider=provider_of(limit),
@@ -120,8 +120,10 @@ def read_limit(
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
         level=level.level.value,
-        risk=room.outlook.risk if room.outlook else "unknown",
-        optimization=optimization_level(allowance - balance.spent - balance.reserved, balance.amount, room.marks).value,
+        risk=headroom.outlook.risk if headroom.outlook else "unknown",
+        optimization=optimization_level(
+            allowance - balance.spent - balance.reserved, balance.amount, headroom.marks
+        ).value,
         estimated=balance.estimated,
         forecast=forecast,
         seed_forecast=known.seed,
@@ -171,14 +173,14 @@ def provider_of(limit: Limit) -> str:
     return next(iter(values)) if len(values) == 1 else ""
 
 
-def every_instance(balances: Balances) -> list[Binding]:
+def every_instance(balances: Balances) -> list[LimitInstance]:
     """Every limit instance there is: those with a window, and single limits even before their first use."""
-    found = {t.instance: Binding(t.limit, t.value) for t in balances.all() if not t.closed}
+    found = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
     for limit in balances.limits:
         if not limit.per:
-            found.setdefault(limit.id, Binding(limit, ""))
+            found.setdefault(limit.id, LimitInstance(limit, ""))
     order = {limit.id: place for place, limit in enumerate(balances.limits)}
-    return sorted(found.values(), key=lambda binding: (order[binding.limit.id], binding.value))
+    return sorted(found.values(), key=lambda instance: (order[instance.limit.id], instance.value))
 
 
 def used_today(history: Histories, zone: str, now: datetime) -> int:
@@ -187,10 +189,10 @@ def used_today(history: Histories, zone: str, now: datetime) -> int:
     return round(history.used(midnight, end))
 
 
-def pool_of(balances: Balances, binding: Binding) -> str:
+def pool_of(balances: Balances, instance: LimitInstance) -> str:
     """The pool that a limit instance is a member of, empty when it is in none."""
-    pools = [limit for limit in balances.limits if limit.id == binding.limit.parent]
-    return pools[0].id if pools and in_pool(binding, pools[0]) else ""
+    pools = [limit for limit in balances.limits if limit.id == instance.limit.parent]
+    return pools[0].id if pools and in_pool(instance, pools[0]) else ""
 
 
 def concurrency(
@@ -212,7 +214,7 @@ def concurrency(
     return tuple((name, runs.get(name, 0), caps.get(name)) for name in sorted(runs.keys() | caps.keys()))
 
 
-def begin(balances: Balances, binding: Binding, now: datetime) -> None:
+def begin(balances: Balances, instance: LimitInstance, now: datetime) -> None:
     """Show a single calendar limit with an empty window before anything is used."""
-    if isinstance(binding.limit.schedule, Calendar) and not balances.find(binding, now):
-        balances.open_for_use(binding, now)
+    if isinstance(instance.limit.schedule, Calendar) and not balances.find(instance, now):
+        balances.open_for_use(instance, now)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
@@ -37,7 +37,7 @@ NOTHING = (0,) * len(CLASSES)
 class Harm:
     """Work of a class that one limit turned away (``amount`` in its unit), and whether it had begun: a stall."""
 
-    binding: Binding
+    instance: LimitInstance
     rank: int
     amount: int
     stalled: bool
@@ -54,8 +54,8 @@ def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
     short: list[Harm] = []
     held_back: list[Harm] = []
     quotas_rule = not ticket.held
-    for binding in balances.bindings(ticket.labels):
-        balance, limit = balances.find(binding, balances.now), binding.limit
+    for instance in balances.instances(ticket.labels):
+        balance, limit = balances.find(instance, balances.now), instance.limit
         if balance is None or limit.mode is not Mode.ENFORCE:
             continue
         if limit.unit is Unit.LEASES:
@@ -63,7 +63,7 @@ def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
             continue
         need = limit.charge(ticket.estimate.median)
         done = limit.charge(ticket.lease.usage) if ticket.lease else 0
-        found = Harm(binding, ticket.priority.rank, max(0, need - done), ticket.lease is not None)
+        found = Harm(instance, ticket.priority.rank, max(0, need - done), ticket.lease is not None)
         full = (
             balance.spent >= balance.amount
             if ticket.lease

@@ -6,13 +6,13 @@ from datetime import datetime
 from quota_scheduler.core.efficiency.cache import DayUsage, cache_baseline
 from quota_scheduler.core.forecast.histories import Hour
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import Spending
 from quota_scheduler.core.usage import Usage
 
 Sets = Mapping[int, tuple[Labels, Priority]]
-Bind = Callable[[Labels], tuple[Binding, ...]]
+Bind = Callable[[Labels], tuple[LimitInstance, ...]]
 """Names the limit instances that labels fall to."""
 Sums = Iterable[tuple[int, Usage]]
 
@@ -25,10 +25,10 @@ def causes(sums: Sums, sets: Sets, bind: Bind, wanted: Collection[str]) -> dict[
     shares: dict[str, dict[str, dict[str, int]]] = {}
     for number, usage in sums:
         labels, _ = sets[number]
-        for binding in bind(labels):
-            charge = binding.limit.charge(usage) if binding.instance in wanted else 0
+        for instance in bind(labels):
+            charge = instance.limit.charge(usage) if instance.name in wanted else 0
             if charge > 0:
-                models = shares.setdefault(binding.instance, {}).setdefault(labels.workflow, {})
+                models = shares.setdefault(instance.name, {}).setdefault(labels.workflow, {})
                 models[labels.model] = models.get(labels.model, 0) + charge
     return {instance: _sentence(own) for instance, own in shares.items()}
 
@@ -45,10 +45,10 @@ def run_means(runs: Iterable[tuple[int, int, Usage]], sets: Sets, bind: Bind) ->
     """Mean tokens per run, and the mean charge per run in the limit's unit, of every limit instance that had runs."""
     sums: dict[str, tuple[int, int, int]] = {}
     for number, count, usage in runs:
-        for binding in bind(sets[number][0]):
-            runs_before, tokens, charge = sums.get(binding.instance, (0, 0, 0))
-            more = (runs_before + count, tokens + usage.tokens, charge + binding.limit.charge(usage))
-            sums[binding.instance] = more
+        for instance in bind(sets[number][0]):
+            runs_before, tokens, charge = sums.get(instance.name, (0, 0, 0))
+            more = (runs_before + count, tokens + usage.tokens, charge + instance.limit.charge(usage))
+            sums[instance.name] = more
     return {name: (tokens / count, charge / count) for name, (count, tokens, charge) in sums.items()}
 
 
@@ -56,9 +56,9 @@ def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
     """Cache-read share of the input tokens of every limit instance that had any."""
     found: dict[str, tuple[int, int]] = {}
     for number, usage in sums:
-        for binding in bind(sets[number][0]) if usage.input_side > 0 else ():
-            read, all_input = found.get(binding.instance, (0, 0))
-            found[binding.instance] = (read + usage.cache_read, all_input + usage.input_side)
+        for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
+            read, all_input = found.get(instance.name, (0, 0))
+            found[instance.name] = (read + usage.cache_read, all_input + usage.input_side)
     return {name: read / all_input for name, (read, all_input) in found.items()}
 
 
@@ -66,8 +66,8 @@ def cache_baselines(hours: Iterable[Hour], sets: Sets, bind: Bind, *, before: da
     """The usual cache hit rate of every limit instance: the median day of the 14 before; absent under seven days."""
     days: dict[str, list[DayUsage]] = {}
     for hour, number, usage in hours:
-        for binding in bind(sets[number][0]) if usage.input_side > 0 else ():
-            days.setdefault(binding.instance, []).append(DayUsage(binding.instance, hour.date(), usage))
+        for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
+            days.setdefault(instance.name, []).append(DayUsage(instance.name, hour.date(), usage))
     found = ((name, cache_baseline(own, before=before.date())) for name, own in days.items())
     return {name: rate for name, rate in found if rate is not None}
 

@@ -105,8 +105,8 @@ def _hold(tx: Transaction, limits: Sequence[Limit], new: Collection[str], open_t
     balances = windows.load(tx, limits, tickets=())
     windows.open_for(tx, balances, {ticket.labels for ticket in open_tickets})
     for ticket in open_tickets:
-        for binding in balances.bindings(ticket.labels):
-            if binding.limit.id in new:
+        for instance in balances.instances(ticket.labels):
+            if instance.limit.id in new:
                 session = ticket.lease.session if ticket.lease else ""
-                hold_anew(ticket, binding, ledger.by_session(tx, session) if session else [], balances)
+                hold_anew(ticket, instance, ledger.by_session(tx, session) if session else [], balances)
     windows.save(tx, balances)

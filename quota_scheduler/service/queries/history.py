@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.forecast.histories import Book, moved, no_buckets
 from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_date
 from quota_scheduler.core.readings.readings import DayOfUse
@@ -16,18 +16,18 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def recent_days(tx: Transaction, limits: Sequence[Limit], instance: str, *, zone: str) -> list[DayOfUse]:
-    """The last seven civil days of a limit instance, today included, newest first; days without use are there too."""
+def recent_days(tx: Transaction, limits: Sequence[Limit], name: str, *, zone: str) -> list[DayOfUse]:
+    """The last seven civil days of a limit name, today included, newest first; days without use are there too."""
     balances, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
     today = local_date(tx.now, zone)
     since = tx.now - (DAYS + 1) * DAY
     used = {today - n * DAY: 0 for n in range(DAYS)}
     runs = dict.fromkeys(used, 0)
     charges = {
-        number: binding.limit
+        number: instance.limit
         for number, (labels, _) in sets.items()
-        for binding in balances.bindings(labels)
-        if binding.instance == instance
+        for instance in balances.instances(labels)
+        if instance.name == name
     }
     for hour, number, usage in ledger.hours(tx, since):
         day = local_date(hour, zone)
@@ -39,15 +39,15 @@ def recent_days(tx: Transaction, limits: Sequence[Limit], instance: str, *, zone
     return [DayOfUse(day, amount, runs[day]) for day, amount in used.items()]
 
 
-def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[Binding, Buckets]]:
+def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[LimitInstance, Buckets]]:
     """All that the ledger knows of each windowed limit instance, by hour, in the order of the configuration."""
     balances, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
     book = Book(limits)
     book.fold(ledger.hours(tx, EPOCH), sets, balances, {})
-    bindings = {b.instance: b for labels, _ in sets.values() for b in book.bind(labels, balances)}
+    instances = {b.name: b for labels, _ in sets.values() for b in book.bind(labels, balances)}
     order = {limit.id: place for place, limit in enumerate(limits)}
-    used = [b for b in bindings.values() if b.instance in book.series]
-    return [(b, book.of(b.instance).all) for b in sorted(used, key=lambda b: (order[b.limit.id], b.value))]
+    used = [b for b in instances.values() if b.name in book.series]
+    return [(b, book.of(b.name).all) for b in sorted(used, key=lambda b: (order[b.limit.id], b.value))]
 
 
 def recorded_by_provider(tx: Transaction) -> list[tuple[str, Buckets]]:

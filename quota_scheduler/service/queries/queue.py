@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.admission.headroom import Rooms
+from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.admission.plan import plan
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.instants import iso
@@ -52,8 +52,8 @@ def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetim
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for binding in balances.bindings(labels):
-            ends[binding.instance] = min(at, ends.get(binding.instance, at))
+        for instance in balances.instances(labels):
+            ends[instance.name] = min(at, ends.get(instance.name, at))
     return ends
 
 
@@ -62,7 +62,7 @@ def plan_document(
 ) -> dict[str, Any]:
     """What a plan's items are expected to cost together, and which of them will fit."""
     balances = windows.load(tx, limits, tickets=())
-    found = plan(items, Rooms(balances, outlooks), now=tx.now)
+    found = plan(items, Headrooms(balances, outlooks), now=tx.now)
     return {
         "sentence": found.sentence(),
         "items": [

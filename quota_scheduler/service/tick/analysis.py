@@ -9,7 +9,7 @@ from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readin
 from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
 from quota_scheduler.core.forecast.histories import Book, Hour
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import RunReading, Spending
@@ -41,7 +41,7 @@ class Analysis:
 def analyse(
     tx: Transaction,
     balances: Balances,
-    bindings: Sequence[Binding],
+    instances: Sequence[LimitInstance],
     book: Book,
     *,
     large: Callable[[RunSummary], bool | None],
@@ -52,7 +52,7 @@ def analyse(
     """
     now, sets = tx.now, ledger.label_sets(tx)
 
-    def bind(labels: Labels) -> tuple[Binding, ...]:
+    def bind(labels: Labels) -> tuple[LimitInstance, ...]:
         return book.bind(labels, balances)
 
     since = now - LOOKBACK
@@ -67,7 +67,7 @@ def analyse(
         tuple(_run_reading(run, over, now) for run, over in found if over is not None),
         _means(recent_runs, now),
         spending(
-            _causes(tx, balances, bindings, sets, bind),
+            _causes(tx, balances, instances, sets, bind),
             run_means(forecasts.runs_since(tx, now - RUN_DAYS), sets, bind),
             {
                 name: cache_hits(forecasts.usage_since(tx, now - span), sets, bind)
@@ -93,13 +93,15 @@ def over_cap(run: RunSummary, caps: Iterable[Limit]) -> bool:
     return any(cap.selects(labels) and cap.charge(run.usage) > cap.amount for cap in caps)
 
 
-def _causes(tx: Transaction, balances: Balances, bindings: Iterable[Binding], sets: Sets, bind: Bind) -> dict[str, str]:
+def _causes(
+    tx: Transaction, balances: Balances, instances: Iterable[LimitInstance], sets: Sets, bind: Bind
+) -> dict[str, str]:
     """Who spends the current window of each limit; limits whose windows began together are looked up together."""
     together: dict[datetime, set[str]] = {}
-    for binding in bindings:
-        window = balances.ruling(binding).window
-        if window and binding.limit.is_windowed:
-            together.setdefault(window.starts_at, set()).add(binding.instance)
+    for instance in instances:
+        window = balances.ruling(instance).window
+        if window and instance.limit.is_windowed:
+            together.setdefault(window.starts_at, set()).add(instance.name)
     return {
         instance: sentence
         for start, names in together.items()

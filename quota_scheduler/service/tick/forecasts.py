@@ -17,7 +17,7 @@ from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_
 from quota_scheduler.core.forecast.project import project_many
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import Track
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
@@ -64,18 +64,20 @@ class Forecasting:
         self._folded_at: datetime | None = None
         self._looked_at: datetime | None = None
 
-    def look(self, tx: Transaction, balances: Balances, bindings: Sequence[Binding], waiting: dict[str, int]) -> None:
+    def look(
+        self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], waiting: dict[str, int]
+    ) -> None:
         """Bring everything up to the transaction's now; ``waiting`` is what waits by limit instance."""
         self._restore(tx)
         fresh = self._refresh(tx, balances)
-        self.judging.look(tx, balances, bindings, self.book, fresh=fresh)
-        rows = [(b, balances.ruling(b)) for b in bindings if b.limit.is_windowed]
-        stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.instance, 0), tx.now)]
+        self.judging.look(tx, balances, instances, self.book, fresh=fresh)
+        rows = [(b, balances.ruling(b)) for b in instances if b.limit.is_windowed]
+        stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.name, 0), tx.now)]
         self._project(stale, waiting, tx.now)
-        for binding, balance in rows:
-            if (found := self.projected.get(binding.instance)) and found.window == balance.window:
-                self.judging.keep(binding, balance, found.forecast, tx.now)
-        self._forget({binding.instance for binding in bindings})
+        for instance, balance in rows:
+            if (found := self.projected.get(instance.name)) and found.window == balance.window:
+                self.judging.keep(instance, balance, found.forecast, tx.now)
+        self._forget({instance.name for instance in instances})
 
     def save(self, tx: Transaction) -> None:
         """Write what this look taught, beside everything else the tick writes."""
@@ -120,26 +122,26 @@ class Forecasting:
 
     # where windows end
 
-    def _is_stale(self, binding: Binding, balance: Balance, waiting: int, now: datetime) -> bool:
-        before, window = self.projected.get(binding.instance), balance.window
+    def _is_stale(self, instance: LimitInstance, balance: Balance, waiting: int, now: datetime) -> bool:
+        before, window = self.projected.get(instance.name), balance.window
         if window is None:
             return False
         if before is None or before.begun != bool(balance.id) or before.amount != balance.amount:
             return True
         if balance.id and before.window != window:
             return True
-        if self.judging.is_due(binding, balance, before.forecast, now):
+        if self.judging.is_due(instance, balance, before.forecast, now):
             return True
         age = now - before.at
         moved = before.facts != _facts(balance, waiting)
         return age >= REFRESH_EVERY or (moved and age >= min(FORECAST_EVERY, window.length / 120))
 
-    def _project(self, stale: Sequence[tuple[Binding, Balance]], waiting: dict[str, int], now: datetime) -> None:
+    def _project(self, stale: Sequence[tuple[LimitInstance, Balance]], waiting: dict[str, int], now: datetime) -> None:
         """Forecast these limits and the demand of the classes above each rank, all in one go."""
-        rows = [_Row(b, t, self.book.of(b.instance), self._allowance(b, t, now)) for b, t in stale]
+        rows = [_Row(b, t, self.book.of(b.name), self._allowance(b, t, now)) for b, t in stale]
         found = iter(self._projections(rows, waiting, now))
         for row in rows:
-            balance, name = row.balance, row.binding.instance
+            balance, name = row.balance, row.instance.name
             own = next(found)
             above = tuple(next(found) if history.starts.size else None for history in row.history.above)
             facts = _facts(balance, waiting.get(name, 0))
@@ -153,7 +155,7 @@ class Forecasting:
                 row.history,
                 amount=balance.amount,
                 previous=previous,
-                zone=row.binding.limit.zone,
+                zone=row.instance.limit.zone,
                 now=now,
                 marks=self.marks,
             )
@@ -161,7 +163,7 @@ class Forecasting:
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
         series: list[tuple[Buckets, Window, float, float | None, Track | None]] = []
         for row in rows:
-            name = row.binding.instance
+            name = row.instance.name
             known = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
             series.append((row.history.all, row.window, known, row.balance.spent, self.judging.track(name)))
             span = demand_span(row.window, now=now)
@@ -177,17 +179,19 @@ class Forecasting:
             since=[self.book.first] * len(series),
         )
 
-    def _allowance(self, binding: Binding, balance: Balance, now: datetime) -> int:
-        outlook = self.outlooks.get(binding.instance)
+    def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:
+        outlook = self.outlooks.get(instance.name)
         history = outlook.history if outlook else timedelta(0)
-        return balance.amount - binding.limit.held_back(balance.amount, history=history, window=balance.window, now=now)
+        return balance.amount - instance.limit.held_back(
+            balance.amount, history=history, window=balance.window, now=now
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """One limit instance about to be forecast."""
 
-    binding: Binding
+    instance: LimitInstance
     balance: Balance
     history: Histories
     allowance: int

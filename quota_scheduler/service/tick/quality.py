@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
@@ -112,17 +112,17 @@ class _Judge:
             self._runs[span] = quality_store.runs_between(self._tx, *span)
         served, runs = [0] * len(CLASSES), [0] * len(CLASSES)
         for number, usage in self._used[span]:
-            if binding := self._bound(number, window.instance):
-                served[self._sets[number][1].rank] += binding.limit.charge(usage)
+            if instance := self._bound(number, window.instance):
+                served[self._sets[number][1].rank] += instance.limit.charge(usage)
         for number, count in self._runs[span]:
             if self._bound(number, window.instance):
                 runs[self._sets[number][1].rank] += count
         waited = window.waited or self._could_have_used(window)
         return replace(window, served=tuple(served), runs=tuple(runs), waited=waited)
 
-    def _bound(self, number: int, instance: str) -> Binding | None:
+    def _bound(self, number: int, instance: str) -> LimitInstance | None:
         labels = self._sets[number][0]
-        return next((each for each in self._balances.bindings(labels) if each.instance == instance), None)
+        return next((each for each in self._balances.instances(labels) if each.name == instance), None)
 
     def _could_have_used(self, window: ClosedWindow) -> tuple[int, ...]:
         """What waited at the reset, as far as it could have been used in this window."""
@@ -132,15 +132,15 @@ class _Judge:
         if at not in self._waited:
             self._waited[at] = quality_store.waited_at(self._tx, at)
         for each in self._waited[at]:
-            bindings = self._balances.bindings(each.labels)
-            own = next((binding for binding in bindings if binding.instance == window.instance), None)
-            if own is None or any(self._held_by(other, each) for other in bindings if other != own):
+            instances = self._balances.instances(each.labels)
+            own = next((instance for instance in instances if instance.name == window.instance), None)
+            if own is None or any(self._held_by(other, each) for other in instances if other != own):
                 continue
             waited, takes = at - max(each.since, window.starts_at), each.takes or USUAL_LENGTH
             found[each.priority.rank] += could_have_used(own.limit.charge(each.median), waited=waited, takes=takes)
         return tuple(found)
 
-    def _held_by(self, other: Binding, ticket: quality_store.Waited) -> bool:
+    def _held_by(self, other: LimitInstance, ticket: quality_store.Waited) -> bool:
         """Whether another limit has no room for a ticket, so that nothing was lost for it here."""
         if other.limit.mode is not Mode.ENFORCE:
             return False

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.admission.headroom import Room
+from quota_scheduler.core.admission.headroom import Headroom
 from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -23,7 +23,7 @@ from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.forecast.histories import Book
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
@@ -83,17 +83,17 @@ class Recompute:
         """
         with self.store.reading() as tx:
             balances = windows.load(tx, self.limits, tickets=())
-            bindings = measure.every_instance(balances)
-            for binding in bindings:
-                measure.begin(balances, binding, tx.now)
+            instances = measure.every_instance(balances)
+            for instance in instances:
+                measure.begin(balances, instance, tx.now)
             if crowds is None:
-                crowds = crowds_of(tickets.waiting(tx), balances.bindings)
-            self.forecasting.look(tx, balances, bindings, measure.waiting_amounts(crowds))
+                crowds = crowds_of(tickets.waiting(tx), balances.instances)
+            self.forecasting.look(tx, balances, instances, measure.waiting_amounts(crowds))
             self.quality.look(tx, balances)
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
-                self._analyse(tx, balances, bindings)
+                self._analyse(tx, balances, instances)
             running = tickets.running_counts(tx)
-            return self._readings(tx, self._limits(tx, balances, bindings, crowds, running), balances, running)
+            return self._readings(tx, self._limits(tx, balances, instances, crowds, running), balances, running)
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -127,7 +127,7 @@ class Recompute:
         self,
         tx: Transaction,
         balances: Balances,
-        bindings: Sequence[Binding],
+        instances: Sequence[LimitInstance],
         crowds: Crowds,
         running: Mapping[Labels, int],
     ) -> tuple[LimitReading, ...]:
@@ -135,31 +135,35 @@ class Recompute:
         before = self._levels if self._levels is not None else _stored_levels(tx)
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
         self._levels, found = {}, []
-        for binding in bindings:
-            name = binding.instance
-            room = Room(binding, balances.ruling(binding), self.outlooks.get(name), marks=self.forecasting.marks)
-            queued = measure.queued(crowds.get(name, {}), runs.get(name, 0), room, tx.now)
-            level = level_step(before.get(name), measure.level_facts(room, queued, now=tx.now), tx.now)
+        for instance in instances:
+            name = instance.name
+            headroom = Headroom(
+                instance, balances.ruling(instance), self.outlooks.get(name), marks=self.forecasting.marks
+            )
+            queued = measure.queued(crowds.get(name, {}), runs.get(name, 0), headroom, tx.now)
+            level = level_step(before.get(name), measure.level_facts(headroom, queued, now=tx.now), tx.now)
             self._levels[name] = level
-            known = self._known(balances, binding)
-            found.append(measure.read_limit(room, queued, level, known, overshoot=overshoot.get(name, 0), now=tx.now))
+            known = self._known(balances, instance)
+            found.append(
+                measure.read_limit(headroom, queued, level, known, overshoot=overshoot.get(name, 0), now=tx.now)
+            )
         return tuple(found)
 
-    def _known(self, balances: Balances, binding: Binding) -> measure.Known:
-        instance, history = binding.instance, self.forecasting.book.of(binding.instance)
-        projected = self.forecasting.projected.get(instance)
+    def _known(self, balances: Balances, instance: LimitInstance) -> measure.Known:
+        name, history = instance.name, self.forecasting.book.of(instance.name)
+        projected = self.forecasting.projected.get(name)
         return measure.Known(
             forecast=projected.forecast if projected else None,
             seed=projected.seed if projected else None,
             lately=history.lately(),
-            track=self.forecasting.judging.reading(instance),
-            quality=self.quality.reading(instance),
-            spending=self._analysis.spending.get(instance, Spending()),
-            parent=measure.pool_of(balances, binding),
-            used_today=measure.used_today(history, binding.limit.zone, balances.now),
+            track=self.forecasting.judging.reading(name),
+            quality=self.quality.reading(name),
+            spending=self._analysis.spending.get(name, Spending()),
+            parent=measure.pool_of(balances, instance),
+            used_today=measure.used_today(history, instance.limit.zone, balances.now),
         )
 
-    def _analyse(self, tx: Transaction, balances: Balances, bindings: Sequence[Binding]) -> None:
+    def _analyse(self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
         first_pass = facts.fact(tx, FIRST_PASS)
         since = datetime.fromisoformat(first_pass) if first_pass else None
         caps = [limit for limit in self.limits if limit.is_per_run]
@@ -170,7 +174,7 @@ class Recompute:
                 return None
             return over_cap(run, caps)
 
-        self._analysis = analyse(tx, balances, bindings, self.forecasting.book, large=large)
+        self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large)
 
     def _readings(
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]
@@ -210,8 +214,8 @@ def _consumed(
     """Tokens and cost over all windows, by limit, provider and model."""
     sums: dict[tuple[str, str, str], Usage] = {}
     for labels, _, usage, _ in totals:
-        for binding in book.bind(labels, balances):
-            slot = (binding.instance, labels.provider, labels.model)
+        for instance in book.bind(labels, balances):
+            slot = (instance.name, labels.provider, labels.model)
             sums[slot] = sums.get(slot, Usage()).plus(usage)
     found = []
     for slot, usage in sorted(sums.items()):

@@ -22,7 +22,7 @@ from quota_scheduler.core.forecast.track_record import (
     part_reached,
     replay,
 )
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar
@@ -71,16 +71,16 @@ class Judging:
         return known[1]
 
     def look(
-        self, tx: Transaction, balances: Balances, bindings: Sequence[Binding], book: Book, *, fresh: bool
+        self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], book: Book, *, fresh: bool
     ) -> None:
         """Learn from what has closed by now; ``fresh``: the histories were folded anew, as they are once a day."""
         self._restore(tx)
         if fresh:
             self._try_again(book)
         shapes = {limit.id: windows.shape_text(limit) for limit in balances.limits}
-        self._rebase(bindings, shapes)
+        self._rebase(instances, shapes)
         self._judge(tx, {limit.id: limit for limit in balances.limits}, shapes)
-        self._seed(bindings, shapes, book, tx.now)
+        self._seed(instances, shapes, book, tx.now)
 
     def save(self, tx: Transaction) -> None:
         """Write what changed since the last save."""
@@ -95,18 +95,18 @@ class Judging:
         self._mark, self._owed = (self._mark or 0) + 1, Owed()
         facts.remember(tx, MARK, str(self._mark))
 
-    def is_due(self, binding: Binding, balance: Balance, forecast: Forecast, now: datetime) -> bool:
+    def is_due(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> bool:
         """Whether the window has reached a part at which its forecast is to be kept and was not yet."""
         part = part_reached(balance.window, now) if balance.window and balance.id else None
         if part is None or balance.window is None or forecast.observed_days <= 0:
             return False
-        return (binding.instance, balance.window.starts_at, part) not in self._predictions
+        return (instance.name, balance.window.starts_at, part) not in self._predictions
 
-    def keep(self, binding: Binding, balance: Balance, forecast: Forecast, now: datetime) -> None:
+    def keep(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> None:
         """Keep a forecast of the window until it has closed, if it is due."""
         part = part_reached(balance.window, now) if balance.window else None
-        if part is not None and self.is_due(binding, balance, forecast, now):
-            made = Prediction(binding.instance, part, forecast, balance.amount)
+        if part is not None and self.is_due(instance, balance, forecast, now):
+            made = Prediction(instance.name, part, forecast, balance.amount)
             self._predictions[made.key] = made
             self._owed.made.append(made)
 
@@ -124,9 +124,9 @@ class Judging:
         self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.judged}
         self._owed.forget_before = book.first
 
-    def _rebase(self, bindings: Iterable[Binding], shapes: dict[str, str]) -> None:
+    def _rebase(self, instances: Iterable[LimitInstance], shapes: dict[str, str]) -> None:
         """Let go of what was learned about limits that are gone or count something else now."""
-        known = {binding.instance for binding in bindings}
+        known = {instance.name for instance in instances}
         for name, (shape, _) in list(self.tracks.items()):
             rule = name.partition("/")[0]
             if shapes.get(rule) != shape and (name in known or rule not in shapes):
@@ -152,18 +152,18 @@ class Judging:
     def _learn(self, instance: str, shape: str, track: Track) -> None:
         self.tracks[instance] = self._owed.tracks[instance] = shape, track
 
-    def _seed(self, bindings: Iterable[Binding], shapes: dict[str, str], book: Book, now: datetime) -> None:
+    def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Book, now: datetime) -> None:
         """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
         first = book.first
-        fresh = [b for b in bindings if b.limit.is_windowed and self._wants_seed(b.instance)]
-        for binding in fresh[:SEEDED_PER_TICK] if first else ():
+        fresh = [b for b in instances if b.limit.is_windowed and self._wants_seed(b.name)]
+        for instance in fresh[:SEEDED_PER_TICK] if first else ():
             assert first is not None
-            self._untried.discard(binding.instance)
-            history = book.of(binding.instance).all
-            closed = closed_windows(binding.limit.schedule, history, since=first, before=now)
-            amount = binding.limit.amount_of(binding.value)
+            self._untried.discard(instance.name)
+            history = book.of(instance.name).all
+            closed = closed_windows(instance.limit.schedule, history, since=first, before=now)
+            amount = instance.limit.amount_of(instance.value)
             track = replay(history, closed, amount=amount, since=first) if closed else Track()
-            self._learn(binding.instance, shapes[binding.limit.id], track)
+            self._learn(instance.name, shapes[instance.limit.id], track)
 
     def _wants_seed(self, instance: str) -> bool:
         return instance not in self.tracks or instance in self._untried

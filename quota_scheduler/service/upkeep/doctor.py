@@ -50,13 +50,13 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
         if window is None or balance.closed or not balance.limit.is_windowed:
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
-        own = [e for e in events if any(b.instance == balance.instance for b in balances.bindings(e.labels))]
+        own = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
         rebuilt = sum(balance.limit.charge(event.usage) for event in own)
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
         partly = pruned is not None and rebuilt < balance.used
         yield Finding(
-            f"window {balance.instance} from {iso(window.starts_at)}", rebuilt != balance.used and not partly, detail
+            f"window {balance.name} from {iso(window.starts_at)}", rebuilt != balance.used and not partly, detail
         )
 
 
@@ -70,7 +70,7 @@ def _reservations(balances: Balances) -> Iterable[Finding]:
             extra[each.window] = extra.get(each.window, 0) + each.extra
     wrong = [t for t in balances.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
     count = sum(len(row) for row in balances.reservations.values())
-    names = ", ".join(t.instance for t in wrong)
+    names = ", ".join(t.name for t in wrong)
     yield Finding("reservations", bool(wrong), f"do not add up in {names}" if wrong else f"{count} open, all add up")
 
 
@@ -102,7 +102,7 @@ def _unbound(tx: Transaction, balances: Balances) -> Finding:
     known = ledger.label_sets(tx)
     since = to_micros(tx.now - UNBOUND_DAYS)
     recent = {row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,))}
-    bound = {binding.limit.id for key in recent for binding in balances.bindings(known[key][0])}
+    bound = {instance.limit.id for key in recent for instance in balances.instances(known[key][0])}
     idle = [limit.id for limit in balances.limits if limit.id not in bound]
     return Finding(
         "limits in use", False, f"no event of the last 7 days has bound {', '.join(idle)}" if idle else "all are bound"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, admits, decide, occupy
-from quota_scheduler.core.admission.headroom import Room, Rooms
+from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
@@ -35,11 +35,11 @@ TODAY = Window(MIDNIGHT - DAY, MIDNIGHT)
 TENTH = Holdback(per_mille=100)
 
 
-def a_room(limit=None, *, outlook=None, waiting=(0, 0, 0, 0), shadow=(0, 0, 0, 0), catching_up=False, **counters):
+def a_headroom(limit=None, *, outlook=None, waiting=(0, 0, 0, 0), shadow=(0, 0, 0, 0), catching_up=False, **counters):
     """A limit of 100 as the test sees it."""
     limit = limit or a_limit()
     balance = Balance(1, limit, "", TODAY if limit.is_windowed else None, **counters)
-    return Room(Binding(limit, ""), balance, outlook, list(waiting), list(shadow), catching_up=catching_up)
+    return Headroom(LimitInstance(limit, ""), balance, outlook, list(waiting), list(shadow), catching_up=catching_up)
 
 
 def an_outlook(*above, **changes):
@@ -49,69 +49,75 @@ def an_outlook(*above, **changes):
 
 
 @pytest.mark.parametrize(
-    ("room", "amount", "priority", "reason"),
+    ("headroom", "amount", "priority", "reason"),
     [
-        pytest.param(a_room(), 100, NORMAL, None, id="an empty window gives all of it"),
+        pytest.param(a_headroom(), 100, NORMAL, None, id="an empty window gives all of it"),
         pytest.param(
-            a_room(used=60, reported=20, reserved=10), 10, NORMAL, None, id="used, reported, reserved: 10 left"
+            a_headroom(used=60, reported=20, reserved=10), 10, NORMAL, None, id="used, reported, reserved: 10 left"
         ),
-        pytest.param(a_room(used=60, reported=20, reserved=10), 11, NORMAL, Reason.NO_HEADROOM, id="and no more"),
-        pytest.param(a_room(reserved=100), 1, NORMAL, Reason.NO_HEADROOM, id="reserved is not used: it may come back"),
-        pytest.param(a_room(used=80, reported=20), 1, NORMAL, Reason.EXHAUSTED, id="all is spent, whoever says so"),
-        pytest.param(a_room(used=100), 0, NORMAL, None, id="nothing fits into nothing"),
-        pytest.param(a_room(used=120), 0, NORMAL, Reason.EXHAUSTED, id="but not into less than nothing"),
-        pytest.param(a_room(a_limit(0)), 1, NORMAL, Reason.EXHAUSTED, id="a limit of nothing is spent from the start"),
+        pytest.param(a_headroom(used=60, reported=20, reserved=10), 11, NORMAL, Reason.NO_HEADROOM, id="and no more"),
         pytest.param(
-            a_room(a_limit(holdback=TENTH)), 91, LOW, Reason.NO_HEADROOM, id="automation keeps off the holdback"
+            a_headroom(reserved=100), 1, NORMAL, Reason.NO_HEADROOM, id="reserved is not used: it may come back"
+        ),
+        pytest.param(a_headroom(used=80, reported=20), 1, NORMAL, Reason.EXHAUSTED, id="all is spent, whoever says so"),
+        pytest.param(a_headroom(used=100), 0, NORMAL, None, id="nothing fits into nothing"),
+        pytest.param(a_headroom(used=120), 0, NORMAL, Reason.EXHAUSTED, id="but not into less than nothing"),
+        pytest.param(
+            a_headroom(a_limit(0)), 1, NORMAL, Reason.EXHAUSTED, id="a limit of nothing is spent from the start"
         ),
         pytest.param(
-            a_room(a_limit(holdback=TENTH), used=90), 1, LOW, Reason.PAUSED, id="at the allowance it is paused"
+            a_headroom(a_limit(holdback=TENTH)), 91, LOW, Reason.NO_HEADROOM, id="automation keeps off the holdback"
         ),
-        pytest.param(a_room(a_limit(holdback=TENTH), used=90), 10, PEOPLE, None, id="people use the holdback"),
         pytest.param(
-            a_room(a_limit(holdback=TENTH), used=90),
+            a_headroom(a_limit(holdback=TENTH), used=90), 1, LOW, Reason.PAUSED, id="at the allowance it is paused"
+        ),
+        pytest.param(a_headroom(a_limit(holdback=TENTH), used=90), 10, PEOPLE, None, id="people use the holdback"),
+        pytest.param(
+            a_headroom(a_limit(holdback=TENTH), used=90),
             11,
             PEOPLE,
             Reason.NO_HEADROOM,
             id="automation's share is not theirs",
         ),
-        pytest.param(a_room(waiting=(30, 0, 0, 0)), 70, HIGH, None, id="beside people who wait"),
-        pytest.param(a_room(waiting=(30, 0, 0, 0)), 71, HIGH, Reason.PACED, id="not into their room"),
+        pytest.param(a_headroom(waiting=(30, 0, 0, 0)), 70, HIGH, None, id="beside people who wait"),
+        pytest.param(a_headroom(waiting=(30, 0, 0, 0)), 71, HIGH, Reason.PACED, id="not into their room"),
         pytest.param(
-            a_room(waiting=(30, 0, 0, 0)), 100, PEOPLE, None, id="one's own class waits in order, not in sums"
+            a_headroom(waiting=(30, 0, 0, 0)), 100, PEOPLE, None, id="one's own class waits in order, not in sums"
         ),
-        pytest.param(a_room(waiting=(0, 0, 0, 90)), 100, NORMAL, None, id="what waits below does not count"),
-        pytest.param(a_room(outlook=an_outlook(0, 0, 0, 40)), 60, LOW, None, id="beside the demand still to come"),
-        pytest.param(a_room(outlook=an_outlook(0, 0, 0, 40)), 61, LOW, Reason.PACED, id="not into it"),
-        pytest.param(a_room(outlook=an_outlook(0, 0, 0, 40)), 100, NORMAL, None, id="demand above low is low's matter"),
-        pytest.param(a_room(shadow=(0, 0, 30, 0)), 70, NORMAL, None, id="beside what somebody ahead will get"),
-        pytest.param(a_room(shadow=(0, 0, 30, 0)), 71, NORMAL, Reason.NO_HEADROOM, id="not into it"),
-        pytest.param(a_room(shadow=(0, 0, 30, 0)), 71, LOW, Reason.NO_HEADROOM, id="nor may lesser work"),
-        pytest.param(a_room(shadow=(0, 0, 30, 0)), 100, HIGH, None, id="more important work does not wait for it"),
+        pytest.param(a_headroom(waiting=(0, 0, 0, 90)), 100, NORMAL, None, id="what waits below does not count"),
+        pytest.param(a_headroom(outlook=an_outlook(0, 0, 0, 40)), 60, LOW, None, id="beside the demand still to come"),
+        pytest.param(a_headroom(outlook=an_outlook(0, 0, 0, 40)), 61, LOW, Reason.PACED, id="not into it"),
         pytest.param(
-            a_room(catching_up=True), 1, HIGH, Reason.CATCHING_UP, id="half a ledger is no ground to decide on"
+            a_headroom(outlook=an_outlook(0, 0, 0, 40)), 100, NORMAL, None, id="demand above low is low's matter"
         ),
-        pytest.param(a_room(catching_up=True), 1, PEOPLE, None, id="but people go on"),
-        pytest.param(a_room(a_concurrency_limit(2), reserved=1), 1, LOW, None, id="a lease is free"),
+        pytest.param(a_headroom(shadow=(0, 0, 30, 0)), 70, NORMAL, None, id="beside what somebody ahead will get"),
+        pytest.param(a_headroom(shadow=(0, 0, 30, 0)), 71, NORMAL, Reason.NO_HEADROOM, id="not into it"),
+        pytest.param(a_headroom(shadow=(0, 0, 30, 0)), 71, LOW, Reason.NO_HEADROOM, id="nor may lesser work"),
+        pytest.param(a_headroom(shadow=(0, 0, 30, 0)), 100, HIGH, None, id="more important work does not wait for it"),
         pytest.param(
-            a_room(a_concurrency_limit(2), reserved=2), 1, PEOPLE, Reason.CONCURRENCY, id="none is, for anybody"
+            a_headroom(catching_up=True), 1, HIGH, Reason.CATCHING_UP, id="half a ledger is no ground to decide on"
+        ),
+        pytest.param(a_headroom(catching_up=True), 1, PEOPLE, None, id="but people go on"),
+        pytest.param(a_headroom(a_concurrency_limit(2), reserved=1), 1, LOW, None, id="a lease is free"),
+        pytest.param(
+            a_headroom(a_concurrency_limit(2), reserved=2), 1, PEOPLE, Reason.CONCURRENCY, id="none is, for anybody"
         ),
         pytest.param(
-            a_room(a_concurrency_limit(2), reserved=1, waiting=(5, 0, 0, 0)),
+            a_headroom(a_concurrency_limit(2), reserved=1, waiting=(5, 0, 0, 0)),
             1,
             LOW,
             None,
             id="leases are given in order, and kept for nobody",
         ),
         pytest.param(
-            a_room(a_limit(policy=Policy.SEED), outlook=an_outlook(0, 0, 0, 90)),
+            a_headroom(a_limit(policy=Policy.SEED), outlook=an_outlook(0, 0, 0, 90)),
             100,
             LOW,
             None,
             id="the seeds know no demand still to come",
         ),
         pytest.param(
-            a_room(a_limit(policy=Policy.SEED), used=80),
+            a_headroom(a_limit(policy=Policy.SEED), used=80),
             30,
             LOW,
             Reason.NO_HEADROOM,
@@ -119,13 +125,13 @@ def an_outlook(*above, **changes):
         ),
     ],
 )
-def test_the_test_of_one_limit(room, amount, priority, reason):
-    assert admits(room, amount, priority, MONDAY) is reason
+def test_the_test_of_one_limit(headroom, amount, priority, reason):
+    assert admits(headroom, amount, priority, MONDAY) is reason
 
 
 AMOUNTS = st.integers(0, 150)
 ROOMS = st.builds(
-    lambda waiting, above, **counters: a_room(
+    lambda waiting, above, **counters: a_headroom(
         a_limit(holdback=TENTH), waiting=waiting, outlook=an_outlook(*above), **counters
     ),
     waiting=st.tuples(*[AMOUNTS] * 4),
@@ -136,15 +142,15 @@ ROOMS = st.builds(
 
 
 @given(ROOMS, AMOUNTS, st.sampled_from(Priority))
-def test_whatever_is_admitted_stays_below_the_ceiling_of_its_class(room, amount, priority):
-    if admits(room, amount, priority, MONDAY) is None:
-        assert room.balance.spent + room.balance.reserved + amount <= (100 if priority is PEOPLE else 90)
+def test_whatever_is_admitted_stays_below_the_ceiling_of_its_class(headroom, amount, priority):
+    if admits(headroom, amount, priority, MONDAY) is None:
+        assert headroom.balance.spent + headroom.balance.reserved + amount <= (100 if priority is PEOPLE else 90)
 
 
 @given(ROOMS, AMOUNTS, st.integers(0, 50), st.sampled_from(Priority))
-def test_who_asks_for_less_is_never_worse_off(room, amount, less, priority):
-    if admits(room, amount, priority, MONDAY) is None:
-        assert admits(room, max(0, amount - less), priority, MONDAY) is None
+def test_who_asks_for_less_is_never_worse_off(headroom, amount, less, priority):
+    if admits(headroom, amount, priority, MONDAY) is None:
+        assert admits(headroom, max(0, amount - less), priority, MONDAY) is None
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_what_a_ticket_needs(limit, ticket, amount):
 def verdict(ticket, *limits, now=MONDAY, outlooks=None, **used):
     """The verdict against limits, some of whose windows are used: ``day=95``."""
     rows = [Balance(n, limit, "", _window(limit), used=used.get(limit.id, 0)) for n, limit in enumerate(limits, 1)]
-    return decide(ticket, Rooms(some_balances(*limits, now=now, rows=rows), outlooks or {}), now=now)
+    return decide(ticket, Headrooms(some_balances(*limits, now=now, rows=rows), outlooks or {}), now=now)
 
 
 def _window(limit):
@@ -242,14 +248,14 @@ def test_a_run_that_crosses_the_reset_counts_with_its_part_before_it():
 
 def test_each_admission_shrinks_what_the_next_one_sees():
     balances = some_balances(a_limit(), a_concurrency_limit(5))
-    rooms, found = Rooms(balances, {}), []
+    headrooms, found = Headrooms(balances, {}), []
     for number in range(1, 5):
         ticket = a_ticket(30, number=number)
-        found.append(decide(ticket, rooms, now=MONDAY))
+        found.append(decide(ticket, headrooms, now=MONDAY))
         if isinstance(found[-1], Admit):
-            occupy(ticket, rooms, running=True)
+            occupy(ticket, headrooms, running=True)
     assert [type(each) for each in found] == [Admit, Admit, Admit, Defer]
-    assert {balance.instance: balance.reserved for balance in balances.all()} == {"day": 90, "leases": 3}
+    assert {balance.name: balance.reserved for balance in balances.all()} == {"day": 90, "leases": 3}
 
 
 POOL = a_limit(100, id="pool")

@@ -36,7 +36,7 @@ def test_quantile_for(priority, horizon, quantile):
 
 
 @pytest.mark.parametrize(
-    ("outlook", "priority", "hours_gone", "room"),
+    ("outlook", "priority", "hours_gone", "headroom"),
     [
         pytest.param(an_outlook(), Priority.LOW, 0, 81, id="low leaves room for four days out of five"),
         pytest.param(an_outlook(), Priority.LOW, 12, 39, id="half the window later for half of it"),
@@ -48,9 +48,9 @@ def test_quantile_for(priority, horizon, quantile):
         pytest.param(an_outlook(at=MONDAY + DAY), Priority.LOW, 1, 0, id="an outlook made at the reset knows nothing"),
     ],
 )
-def test_demand(outlook, priority, hours_gone, room):
+def test_demand(outlook, priority, hours_gone, headroom):
     ends_at = MONDAY + DAY
-    assert outlook.demand(priority, now=MONDAY + hours_gone * HOUR, ends_at=ends_at) == room
+    assert outlook.demand(priority, now=MONDAY + hours_gone * HOUR, ends_at=ends_at) == headroom
 
 
 def test_between_the_knots_it_is_linear_and_beyond_them_flat():
@@ -100,14 +100,14 @@ def test_an_outlook_keeps_the_quantiles_of_demand_at_the_reset():
 
 
 @pytest.mark.parametrize(
-    ("after", "hours_into_it", "room"),
+    ("after", "hours_into_it", "headroom"),
     [
         pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 0, 163, id="what was forecast of it, whole"),
         pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 12, 79, id="and in proportion to what is left"),
         pytest.param(((), (), (), ()), 0, 81, id="or at the rate that was expected before the reset"),
     ],
 )
-def test_at_a_reset_the_outlook_of_the_window_before_still_holds_work_back(after, hours_into_it, room):
+def test_at_a_reset_the_outlook_of_the_window_before_still_holds_work_back(after, hours_into_it, headroom):
     old = an_outlook(at=MONDAY + DAY - MICRO, ends_at=MONDAY + DAY, length=DAY, after=after)
     now = MONDAY + DAY + hours_into_it * HOUR
-    assert old.demand(Priority.LOW, now=now, ends_at=MONDAY + 2 * DAY) == pytest.approx(room, abs=1)
+    assert old.demand(Priority.LOW, now=now, ends_at=MONDAY + 2 * DAY) == pytest.approx(headroom, abs=1)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.balance import Balance, Binding
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.schedule import Window
 from tests.builders import (
     DAY,
@@ -39,7 +39,7 @@ def seen(balances):
     """Every window that counts something: (instance, start, used, reported, reserved)."""
     return [
         (
-            balance.instance,
+            balance.name,
             balance.window and balance.window.starts_at,
             balance.used,
             balance.reported,
@@ -180,7 +180,7 @@ def test_whatever_the_order_a_session_begins_with_what_was_heard_first(minutes):
 
 def test_a_decision_without_an_open_session_sees_one_from_now_and_opens_none():
     balances = some_balances(a_session_limit())
-    found = balances.ruling(Binding(a_session_limit(), ""))
+    found = balances.ruling(LimitInstance(a_session_limit(), ""))
     assert (found.window, found.spent, seen(balances)) == (Window(MONDAY, MONDAY + 5 * HOUR), 0, [])
 
 
@@ -190,7 +190,7 @@ def test_a_decision_without_an_open_session_sees_one_from_now_and_opens_none():
 def balances_with_a_reservation(limit, *, now=MONDAY, amount=40, running=True, rows=()):
     """Balances with one reservation of ticket 1, and that reservation."""
     balances = some_balances(limit, now=now, rows=rows)
-    return balances, balances.reserve(1, Binding(limit, ""), amount, running=running)
+    return balances, balances.reserve(1, LimitInstance(limit, ""), amount, running=running)
 
 
 def test_a_running_lease_opens_its_session_now():
@@ -237,7 +237,7 @@ REPORTS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100), st.boolea
 @given(REPORTS)
 def test_sums_follow_their_reservations_through_any_changes(steps):
     balances, held = balances_with_a_reservation(a_limit(), rows=[a_day_balance()])
-    other = balances.reserve(2, Binding(a_limit(), ""), 30, running=True)
+    other = balances.reserve(2, LimitInstance(a_limit(), ""), 30, running=True)
     (balance,) = balances.all()
     for reported, ledgered, first in steps:
         balances.update(held if first else other, reported=reported, ledgered=ledgered)
@@ -253,7 +253,7 @@ def test_sums_follow_their_reservations_through_any_changes(steps):
 def rolled(balances, now):
     """The instances whose windows a later look closes."""
     balances.now = now
-    return [(balance.instance, balance.window.ends_at) for balance in balances.roll()]
+    return [(balance.name, balance.window.ends_at) for balance in balances.roll()]
 
 
 def test_a_reset_is_observed_at_its_instant_and_not_before():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.balance import Binding
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import (
     adopted,
@@ -87,7 +87,7 @@ def test_reports_in_any_order_end_in_the_same_total(told):
 
 def held(limit, *, amount=60, now=MONDAY):
     balances = some_balances(limit, now=now)
-    return balances, balances.reserve(1, Binding(limit, ""), amount, running=True)
+    return balances, balances.reserve(1, LimitInstance(limit, ""), amount, running=True)
 
 
 def test_a_report_moves_only_the_newest_windows_part():

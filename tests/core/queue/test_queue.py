@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.admission.headroom import Rooms
+from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.schedule import Window
@@ -135,12 +135,12 @@ def passed(tickets, *limits, most=SLICE, used=0, reserved=0, ramp=timedelta(0), 
     """Pass over a line until it is looked at to its end: the ids that start, in order, and how many slices it took."""
     rows = [Balance(1, limits[0], "", TODAY, used=used, reserved=reserved, ramp=ramp)]
     balances = some_balances(*limits, now=now, rows=rows)
-    line = Line(tickets, balances.bindings, share_label="team")
+    line = Line(tickets, balances.instances, share_label="team")
     keys, shadows, started, slices = dict.fromkeys(line.groups(None), 0), {}, [], 0
     while keys:
         done = wake(
             line,
-            Rooms(balances, {}, line=line),
+            Headrooms(balances, {}, line=line),
             keys,
             running={},
             policy=POLICY,
@@ -260,7 +260,7 @@ def test_what_starts_later_on_the_ramp_keeps_its_room():
 )
 def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
     line = Line(
-        [waiting(number) for number in range(1, count + 1)], some_balances(a_limit()).bindings, share_label="team"
+        [waiting(number) for number in range(1, count + 1)], some_balances(a_limit()).instances, share_label="team"
     )
     line.know_places(line, at=MONDAY)
     assert line.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
@@ -270,7 +270,7 @@ def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
 def test_the_line_counts_what_waits():
     balances = some_balances(a_limit(), a_limit(id="team", per="team"))
     line = Line(
-        [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], balances.bindings, share_label="team"
+        [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], balances.instances, share_label="team"
     )
     line.add(waiting(3, team="x", tokens=5))
     line.remove(1)

@@ -169,5 +169,5 @@ def full_balances(*limits, used=95, reserved=0, leases=0):
 )
 def test_harm_of(ticket, balances, turned_away):
     found = harm_of(ticket, balances)
-    assert {each.binding.instance: each.amount for each in found} == turned_away
+    assert {each.instance.name: each.amount for each in found} == turned_away
     assert {(each.rank, each.stalled) for each in found} <= {(ticket.priority.rank, ticket.lease is not None)}
