@@ -34,7 +34,7 @@ from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.forecast.track_record import Track, part_reached
+from quota_scheduler.core.forecast.track_record import TrackRecord, part_reached
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.core.readings.burn import burns
 from quota_scheduler.core.readings.readings import LimitReading, Readings
@@ -71,12 +71,12 @@ class Watch:
     used: float = 0.0
     forecast: Forecast | None = None
     forecast_at: datetime | None = None
-    track: Track = field(default_factory=Track)
+    track: TrackRecord = field(default_factory=TrackRecord)
     kept: dict[int, Forecast] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Told:
+class Observer:
     """What became of one window."""
 
     series: str
@@ -138,7 +138,7 @@ def whole(values: np.ndarray, start: datetime, every: Every) -> Iterator[tuple[i
         at = last
 
 
-def replay(trace: Trace, *, minutes: int = 15, rules: Sequence[AlertRule] = RULES) -> list[Told]:
+def replay(trace: Trace, *, minutes: int = 15, rules: Sequence[AlertRule] = RULES) -> list[Observer]:
     """Everything the rules tell of one series."""
     start, values = hourly(trace)
     history = Buckets(np.array([start.timestamp() + 3600 * i for i in range(len(values))]), values.astype(float))
@@ -168,8 +168,8 @@ def replay(trace: Trace, *, minutes: int = 15, rules: Sequence[AlertRule] = RULE
     return [each for each in told.values() if each.starts_at >= start and each.ends_at <= start + len(values) * HOUR]
 
 
-def _told(trace: Trace, watch: Watch) -> Told:
-    return Told(trace.name, watch.name, watch.window.starts_at, watch.window.ends_at)
+def _told(trace: Trace, watch: Watch) -> Observer:
+    return Observer(trace.name, watch.name, watch.window.starts_at, watch.window.ends_at)
 
 
 def _instant(episode: str) -> datetime:
@@ -186,7 +186,7 @@ def _close(watch: Watch, now: datetime) -> None:
 
 def _spend(
     watches: Iterable[Watch],
-    told: dict[tuple[str, datetime], Told],
+    told: dict[tuple[str, datetime], Observer],
     values: np.ndarray,
     now: datetime,
     start: datetime,
@@ -202,7 +202,7 @@ def _spend(
             own.out_at = now + timedelta(minutes=minutes)
 
 
-def _note(own: Told, due: Transition, now: datetime) -> None:
+def _note(own: Observer, due: Transition, now: datetime) -> None:
     if not due.reaches(Everyone()):
         return
     if due.kind is Kind.RESOLVED:
@@ -245,13 +245,13 @@ def _reading(watch: Watch, history: Buckets, start: datetime, now: datetime) -> 
     )  # fmt: skip
 
 
-def rows(told: Sequence[Told]) -> list[Row]:
+def rows(told: Sequence[Observer]) -> list[Row]:
     """The table: one row for each kind of limit."""
     names = ["tight day", "tight week", "tight month", "roomy day", "roomy week", "roomy month"]
     return [_row(name, own) for name in names if (own := [each for each in told if each.limit == name])]
 
 
-def _row(name: str, own: Sequence[Told]) -> Row:
+def _row(name: str, own: Sequence[Observer]) -> Row:
     out = [each for each in own if _ran_out(each)]
     ahead = [first for each in out if (first := _hours_ahead(each)) is not None]
     weeks = sum(((each.ends_at - each.starts_at) / (7 * DAY) for each in own), 0.0)
@@ -271,24 +271,24 @@ def _row(name: str, own: Sequence[Told]) -> Row:
     )
 
 
-def _gaps(each: Told) -> Iterator[float]:
+def _gaps(each: Observer) -> Iterator[float]:
     """Hours between two firings of one alert in one window."""
     for rule in each.fired:
         yield from (round((b - a) / HOUR, 1) for a, b in pairwise(at for at, name in each.news if name == rule))
 
 
-def _ran_out(each: Told) -> bool:
+def _ran_out(each: Observer) -> bool:
     """Whether a window ran out with a tick left before its reset; at the very end nobody can tell, nor wants to."""
     return each.out_at is not None and each.out_at < each.ends_at
 
 
-def _hours_ahead(each: Told) -> float | None:
+def _hours_ahead(each: Observer) -> float | None:
     """How long before it ran out somebody was told that it would."""
     first = min((at for at, rule in each.news if rule in EARLY), default=None)
     return (each.out_at - first) / HOUR if first and each.out_at and first < each.out_at else None
 
 
-def _by_week(own: Iterable[Told]) -> Counter[tuple[str, int]]:
+def _by_week(own: Iterable[Observer]) -> Counter[tuple[str, int]]:
     """News by series and week."""
     return Counter((each.series, at.toordinal() // 7) for each in own for at, _ in each.news)
 
@@ -308,7 +308,7 @@ def synthetic(series: int = 2, days: int = 45) -> list[Trace]:
     return found
 
 
-def firing_twice(told: Iterable[Told]) -> list[str]:
+def firing_twice(told: Iterable[Observer]) -> list[str]:
     """Alerts that fired more than once in one window."""
     return [f"{e.series} {e.limit} {e.starts_at:%F} {rule} {n}" for e in told for rule, n in e.fired.items() if n > 1]
 
@@ -336,7 +336,7 @@ def main() -> None:
         print(f"{row.limit:<12}" + ", ".join(f"{rule} {count}" for rule, count in sorted(fired.items())))
 
 
-def _one(trace: Trace, minutes: int) -> list[Told]:
+def _one(trace: Trace, minutes: int) -> list[Observer]:
     return replay(trace, minutes=minutes)
 
 

@@ -32,7 +32,7 @@ from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import Line
+from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
@@ -73,13 +73,13 @@ def some_balances(limits: list[Limit], *, full: bool) -> Balances:
 
 
 def a_pass(
-    balances: Balances, line: Line, *, requests: tuple = (), look_at_all: bool = True
+    balances: Balances, queue: ThrottleQueue, *, requests: tuple = (), look_at_all: bool = True
 ) -> tuple[list[float], int]:
     """CPU milliseconds of each slice of one pass, and how many tickets it let go."""
     slices, started, groups, shadows, number = [], 0, {}, {}, 100_000
     while True:
         snapshot = Snapshot(
-            NOW, balances, line, {}, groups=groups, shadows=shadows, look_at_all=look_at_all, next_ticket=number
+            NOW, balances, queue, {}, groups=groups, shadows=shadows, look_at_all=look_at_all, next_ticket=number
         )
         gc.collect()
         before = time.thread_time()
@@ -104,9 +104,9 @@ def core(waiting: int, count: int) -> None:
     }
     for name, (full, requests, look_at_all) in cases.items():
         balances = some_balances(limits, full=full)
-        line = Line(tickets, balances.instances, share_label="team")
-        line.know_places(tickets, at=NOW)
-        slices, started = a_pass(balances, line, requests=requests, look_at_all=look_at_all)
+        queue = ThrottleQueue(tickets, balances.instances, share_label="team")
+        queue.know_places(tickets, at=NOW)
+        slices, started = a_pass(balances, queue, requests=requests, look_at_all=look_at_all)
         print(
             f"core, {waiting} waiting in {len(limits)} limits, {name}: {sum(slices):.1f} ms in {len(slices)} slices, "
             f"longest {max(slices):.1f} ms; {started} started"

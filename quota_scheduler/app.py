@@ -20,16 +20,16 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import Line
-from quota_scheduler.core.queue.waiting import Crowds, crowds_in
+from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
+from quota_scheduler.core.queue.waiting import WaitingByInstance, waiting_in
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.readings.readings import Readings, SourceReading
-from quota_scheduler.core.tickets.run_history import Learned
+from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
-from quota_scheduler.metrics.observer import Told
+from quota_scheduler.metrics.observer import Observer
 from quota_scheduler.notify import AppriseNotifier, Receiver
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import cycle
@@ -82,10 +82,10 @@ class Service:
             CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=self.notifier.targets
         )
         self.store.timed = self.metrics.queried
-        self.count = Told(self.metrics, lambda: self.terms.limits, self.store.clock)
+        self.count = Observer(self.metrics, lambda: self.terms.limits, self.store.clock)
         self.prices = Prices(config.prices)
         self.tokens, self.waiters = Tokens(config.tokens), Waiters()
-        self.learned = Learned()
+        self.learned = EstimateBasis()
         self.roots: list[Path] = []
         with self.store.transaction() as tx:
             found = operate.adopt(tx, config.limits)
@@ -94,7 +94,7 @@ class Service:
         limits, self._limits_expire_at = found.limits, found.expire_at
         self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))
         self.terms.models, self.terms.reprice = config.models.fallback, self._with_model
-        self.terms.marks = config.rules
+        self.terms.thresholds = config.rules
         self.writer = Writer(self.store, self.terms, told=self._told)
         self.ingests = self._ingests()
         self.terms.catching_up = frozenset(each.provider for each in self.ingests)
@@ -105,7 +105,7 @@ class Service:
             targets=self.notifier.receivers,
             sources=self._source_readings,
             high_usage_run=config.high_usage_run,
-            marks=config.rules,
+            thresholds=config.rules,
         )
         self.recompute.outlooks.update(outlooks)
         self.deliverer = Deliverer(self.store, self.notifier, self.notifier.targets, observe=self.count.attempted)
@@ -201,7 +201,7 @@ class Service:
         self.config = replace(fresh, **{name: getattr(self.config, name) for name in RESTART})
         self.tokens, self.terms.policy = Tokens(fresh.tokens), queue_policy(fresh)
         self.recompute.rules = rules
-        self.terms.marks = self.recompute.forecasting.marks = fresh.rules
+        self.terms.thresholds = self.recompute.forecasting.thresholds = fresh.rules
         self.refresh_limits()
         log.info("config.reloaded limits=%d", len(self.terms.limits))
 
@@ -219,22 +219,22 @@ class Service:
             return
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self.refresh_limits()
-        readings = self.recompute.look(self._look_at_line())
+        readings = self.recompute.look(self._read_queue())
         self.terms.outlooks = dict(self.recompute.outlooks)
         self._publish(self.writer.do(lambda tx: self.recompute.step(tx, readings)).result())
 
-    def _look_at_line(self) -> Crowds:
-        """What waits, from the line that the writer keeps; a long one is put in order here, beside its work."""
+    def _read_queue(self) -> WaitingByInstance:
+        """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
 
-        def look(tx: Transaction) -> tuple[Crowds, Line, list[Ticket], dict[str, int]]:
+        def look(tx: Transaction) -> tuple[WaitingByInstance, ThrottleQueue, list[Ticket], dict[str, int]]:
             memory = cycle.remembered(tx, self.terms)
-            return crowds_in(memory.line), memory.line, list(memory.line), dict(memory.running)
+            return waiting_in(memory.queue), memory.queue, list(memory.queue), dict(memory.running)
 
-        found: tuple[Crowds, Line, list[Ticket], dict[str, int]] = self.writer.do(look).result()
-        crowds, line, waiting, running = found
-        if line.wants_places(now := self.store.clock()):
-            line.know_places(order(waiting, running, self.terms.policy, now=now), at=now)
-        return crowds
+        found: tuple[WaitingByInstance, ThrottleQueue, list[Ticket], dict[str, int]] = self.writer.do(look).result()
+        waiting_totals, queue, waiting, running = found
+        if queue.wants_places(now := self.store.clock()):
+            queue.know_places(order(waiting, running, self.terms.policy, now=now), at=now)
+        return waiting_totals
 
     def _publish(self, readings: Readings) -> None:
         self.readings = readings

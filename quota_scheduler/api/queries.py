@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from quota_scheduler.api.access import require, service
 from quota_scheduler.api.problems import Problem
-from quota_scheduler.api.quota_forecast import seed_document
+from quota_scheduler.api.quota_forecast import quota_forecast_document
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import iso
@@ -68,7 +68,7 @@ async def quota_forecast(request: Request) -> Response:
     if reading is None or reading.forecast is None or not (reading.starts_at and reading.ends_at):
         raise Problem(404, "no_forecast", "no monthly token limit is forecast: name one with ?limit=")
     days = await asyncio.to_thread(_recent, service(request), reading)
-    return json_response(seed_document(reading, reading.forecast, days, now=service(request).readings.at))
+    return json_response(quota_forecast_document(reading, reading.forecast, days, now=service(request).readings.at))
 
 
 def _recent(own: "Service", reading: LimitReading) -> list[DayOfUse]:

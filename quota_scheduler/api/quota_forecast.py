@@ -21,7 +21,7 @@ STEADY = 0.1
 """A last week within a tenth of the three before is stable (first founding document)."""
 
 
-def seed_document(
+def quota_forecast_document(
     reading: LimitReading, forecast: Forecast, days: Sequence[DayOfUse], *, now: datetime
 ) -> dict[str, Any]:
     """A limit's forecast under the founding documents' names; ``days`` are the last ones, newest first."""

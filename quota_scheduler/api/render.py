@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem
-from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, Verdict
+from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import explain
 from quota_scheduler.core.cycle.requests import Answer, Answered, Refusal, Refused
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
@@ -123,11 +123,11 @@ def _reason(verdict: Verdict | None, ticket: Ticket) -> str:
     return verdict.reason.value if isinstance(verdict, Defer | Reject) else ticket.reason.value
 
 
-def _holding(verdict: Verdict | None) -> tuple[Held, ...]:
+def _holding(verdict: Verdict | None) -> tuple[Blocker, ...]:
     return verdict.held if isinstance(verdict, Defer | Reject) else ()
 
 
-def _held(held: Held) -> dict[str, Any]:
+def _held(held: Blocker) -> dict[str, Any]:
     return {"limit": held.instance, "reason": held.reason.value, "until": iso(held.until)}
 
 

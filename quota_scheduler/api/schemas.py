@@ -21,7 +21,7 @@ from quota_scheduler.core.labels import LONGEST_VALUE, Labels
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared, split
-from quota_scheduler.core.tickets.run_history import Learned
+from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
 from quota_scheduler.core.units import MICRO, parse_amount
 from quota_scheduler.core.usage import Usage, UsageEvent
@@ -166,7 +166,7 @@ class TicketBody(Body):
             raise ValueError("give either estimate or describe")
         return self
 
-    def draft(self, known: Learned, *, now: datetime) -> Ticket:
+    def draft(self, known: EstimateBasis, *, now: datetime) -> Ticket:
         """The ticket to submit; its cost is still to be priced."""
         labels = self.labels.labels()
         if self.model:

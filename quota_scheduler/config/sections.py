@@ -33,7 +33,7 @@ from quota_scheduler.config.scalars import (
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import check_zone
-from quota_scheduler.core.limits.thresholds import Marks
+from quota_scheduler.core.limits.thresholds import Thresholds
 from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
@@ -44,7 +44,7 @@ SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("provider", "model
 ZERO = Decimal(0)
 SHARES_IN_ORDER = (
     ("risk_medium", "risk_high", "risk_critical"),
-    ("seed_normal", "seed_stop"),
+    ("fixed_normal", "fixed_stop"),
     ("optimization_emergency", "optimization_aggressive", "optimization_balanced"),
 )
 
@@ -184,19 +184,27 @@ def _models(top: Fields) -> tree.Models:
         return tree.Models(fallback=models.several("fallback", text))
 
 
-def _rules(top: Fields) -> Marks:
+def _rules(top: Fields) -> Thresholds:
     with top.section("rules") as rules:
         before = len(top.problems)
-        default = Marks()
+        default = Thresholds()
         given: dict[str, Any] = {
-            f.name: rules.read(f.name, _rule(f.name), getattr(default, f.name)) for f in fields(Marks)
+            f.name: rules.read(_spelling(f.name, rules), _rule(f.name), getattr(default, f.name))
+            for f in fields(Thresholds)
         }
-        found = Marks(**given)
+        found = Thresholds(**given)
         for names in SHARES_IN_ORDER if len(top.problems) == before else ():
             values = [given[name] for name in names]
             if values != sorted(values):
                 rules.complain(names[0], f"{' ≤ '.join(names)} does not hold: {', '.join(f'{v:g}' for v in values)}")
     return found
+
+
+def _spelling(name: str, rules: Fields) -> str:
+    """The key of a rule as it is given: those of the fixed thresholds had another name at first."""
+    former = name.replace("fixed_", "seed_")
+    rules.know(former)
+    return former if rules.has(former) and not rules.has(name) else name
 
 
 def _rule(name: str) -> Callable[[str], float]:

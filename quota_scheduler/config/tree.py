@@ -13,7 +13,7 @@ from quota_scheduler.core.alerts.routing import Matchers
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.thresholds import Marks
+from quota_scheduler.core.limits.thresholds import Thresholds
 from quota_scheduler.core.pricing import OwnPrice
 
 
@@ -119,7 +119,7 @@ class Config:
     metrics_auth: bool
     prices: Mapping[str, OwnPrice]
     models: Models
-    rules: Marks
+    rules: Thresholds
     tick_seconds: float
     claim_within: timedelta
     aging_step: timedelta

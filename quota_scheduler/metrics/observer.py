@@ -11,7 +11,7 @@ from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.metrics import Metrics
 
 
-class Told:
+class Observer:
     """Counts what it is told in ``metrics``; ``limits`` gives those that hold."""
 
     def __init__(self, metrics: Metrics, limits: Callable[[], Sequence[Limit]], clock: Callable[[], datetime]) -> None:

@@ -15,7 +15,7 @@ from quota_scheduler.core.forecast.risk import Risk
 from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
-from quota_scheduler.core.readings.throttle_level import Level
+from quota_scheduler.core.readings.throttle_level import ThrottleLevel
 from quota_scheduler.core.units import MICRO, Unit, in_units
 from quota_scheduler.metrics.caps import OTHER, Cap
 from quota_scheduler.metrics.lines import Labels, Lines, Written, written
@@ -136,7 +136,7 @@ def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
 def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     name = (limit.limit,)
     out.add("quota_usage_ratio", name, limit.usage_ratio)
-    out.one_of("quota_state", limit.limit, limit.level, Level)
+    out.one_of("quota_state", limit.limit, limit.level, ThrottleLevel)
     out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
     if not full:
         return

@@ -20,9 +20,9 @@ from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
+from quota_scheduler.core.queue.throttle_queue import GroupKey, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.run_caps import count_passed
@@ -30,7 +30,7 @@ from quota_scheduler.store import Transaction, counters, forecasts, ledger, run_
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 LOOK_AT_ALL = timedelta(seconds=2)
-"""The whole line is looked at this often: demand still to come shrinks with time, not only with events."""
+"""The whole queue is looked at this often: demand still to come shrinks with time, not only with events."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Terms:
     busy_until: Mapping[str, datetime] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     reprice: Reprice = same
-    marks: Marks = DEFAULT
+    thresholds: Thresholds = DEFAULT
     memory: "Memory | None" = None
 
     def forget(self) -> None:
@@ -63,12 +63,13 @@ class Terms:
 class Memory:
     """What cycles of one process remember of the store, whose only writer they are.
 
-    The open windows, the line, how many leases run by share, the next free numbers, what a pass cut short has left, and
+    The open windows, the throttle queue, how many leases run by share, the next free numbers, what a pass cut short has
+    left, and
     when all was seen.
     """
 
     balances: Balances
-    line: Line
+    queue: ThrottleQueue
     running: dict[str, int]
     next_ticket: int
     next_fence: int
@@ -88,7 +89,7 @@ class Memory:
 
     def due(self) -> datetime | None:
         """The earliest instant at which something remembered falls due."""
-        return min((at for at in (self.next_slot, self.line.next_due(), self.balances.ends_next) if at), default=None)
+        return min((at for at in (self.next_slot, self.queue.next_due(), self.balances.ends_next) if at), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _remember(tx: Transaction, terms: Terms) -> Memory:
     windows.reload(tx, balances)
     return Memory(
         balances,
-        Line(tickets.waiting(tx), balances.instances, share_label=terms.policy.fair_share),
+        ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=terms.policy.fair_share),
         tickets.running_shares(tx, terms.policy.fair_share),
         tickets.sequence(tx, "ticket"),
         tickets.sequence(tx, "fence"),
@@ -168,7 +169,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
     named = {request.ticket for request in requests if not isinstance(request, Submit)}
     balances = _balances(tx, memory)
     ended = [balance.id for balance in balances.due()]
-    waiting = {number: ticket for number in named if (ticket := memory.line.get(number))}
+    waiting = {number: ticket for number in named if (ticket := memory.queue.get(number))}
     others = named - waiting.keys()
     found = tickets.for_cycle(tx, ids=others, keys=[draft.key for draft in drafts], due=tx.now, ended=ended) | waiting
     seen = memory.seen_all_at
@@ -182,7 +183,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
     return Snapshot(
         now=tx.now,
         balances=balances,
-        line=memory.line,
+        queue=memory.queue,
         tickets=found,
         keys={ticket.key: number for number, ticket in found.items()},
         outlooks=terms.outlooks,
@@ -204,7 +205,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         busy_until=terms.busy_until,
         models=terms.models,
         reprice=terms.reprice,
-        marks=terms.marks,
+        thresholds=terms.thresholds,
         look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or LATEST) <= tx.now,
     )
 

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.histories import Histories
+from quota_scheduler.core.forecast.histories import UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
 from quota_scheduler.core.forecast.project import project_many
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.simulate.desk import Desk
+from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.windows import Meter
 from quota_scheduler.simulate.world import HOUR, LONGEST, Run, World
 
@@ -71,21 +71,21 @@ class Demand:
     since: datetime
     known: dict[tuple[datetime, datetime], tuple[Forecast, ...]] = field(default_factory=dict)
 
-    def truth(self, desk: Desk, meter: Meter) -> Outlook:
+    def truth(self, state: SimState, meter: Meter) -> Outlook:
         """What will really come."""
-        at = instant(desk.now)
-        return Truth(at, instant(meter.reset_after(desk.now)), at - self.since, runs=self.future)
+        at = instant(state.now)
+        return Truth(at, instant(meter.reset_after(state.now)), at - self.since, runs=self.future)
 
-    def forecast(self, desk: Desk, meter: Meter) -> Outlook:
+    def forecast(self, state: SimState, meter: Meter) -> Outlook:
         """What the forecast of the core says, as of the last full hour: the outlook that the tick would make."""
-        now = desk.now // HOUR * HOUR
+        now = state.now // HOUR * HOUR
         start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
         window = Window(instant(min(start, now)), instant(end))
         found = self._projected(window, instant(now))
         return outlook_of(
             found[0],
             (None, *found[1:]),
-            Histories(),
+            UsageHistory(),
             amount=int(TOKENS * meter.amount),
             previous="unknown",
             zone="UTC",

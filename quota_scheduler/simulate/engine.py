@@ -13,9 +13,9 @@ import heapq
 from collections.abc import Iterator
 from typing import Protocol
 
-from quota_scheduler.simulate.desk import AUTOMATION, CLASSES, NEVER, SLOTS, Desk
 from quota_scheduler.simulate.figures import Outcome
 from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.state import AUTOMATION, CLASSES, NEVER, SLOTS, SimState
 from quota_scheduler.simulate.windows import EMPTY, Kind, whole_windows
 from quota_scheduler.simulate.world import HOUR, Run, World
 
@@ -29,19 +29,19 @@ class Policy(Protocol):
 
     by_class: bool
 
-    def look(self, desk: Desk) -> None:
+    def look(self, state: SimState) -> None:
         """Learn what can be known now: called at every full hour and every reset."""
 
-    def begin(self, desk: Desk) -> None:
+    def begin(self, state: SimState) -> None:
         """Look at the meters before a pass over the line."""
 
-    def admits(self, job: Job, desk: Desk) -> bool:
+    def admits(self, job: Job, state: SimState) -> bool:
         """Whether a waiting run may start now."""
 
-    def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
+    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
         """Whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
 
-    def started(self, job: Job, desk: Desk) -> None:
+    def started(self, job: Job, state: SimState) -> None:
         """A run has started; the next one in the pass finds less."""
 
 
@@ -49,10 +49,10 @@ class Engine:
     """Plays one scenario."""
 
     def __init__(self, world: World, kind: Kind, factor: float, policy: Policy) -> None:
-        self.desk, self.policy = Desk(world, kind, factor), policy
-        self.end = self.desk.now + whole_windows(world, kind) * kind.length
+        self.state, self.policy = SimState(world, kind, factor), policy
+        self.end = self.state.now + whole_windows(world, kind) * kind.length
         self.outcome = Outcome()
-        self._arrivals = iter([run for run in world.runs if self.desk.now <= run.at < self.end])
+        self._arrivals = iter([run for run in world.runs if self.state.now <= run.at < self.end])
         self._finishing: list[tuple[float, int, int]] = []
         self._giving_up: list[tuple[float, int, int]] = []
         self._jobs: dict[int, Job] = {}
@@ -60,16 +60,16 @@ class Engine:
 
     def play(self) -> Outcome:
         """Everything from the first window to the last reset."""
-        desk, coming = self.desk, next(self._arrivals, None)
-        if self.end <= desk.now:
+        state, coming = self.state, next(self._arrivals, None)
+        if self.end <= state.now:
             return self.outcome
-        tick = (desk.now // HOUR + 1) * HOUR
-        self.policy.look(desk)
+        tick = (state.now // HOUR + 1) * HOUR
+        self.policy.look(state)
         while True:
             times = (*self._ends(), coming.at if coming else NEVER, tick)
             at = min(times)
             kind = times.index(at)
-            desk.pass_time(at)
+            state.pass_time(at)
             if kind == 0:
                 self._reset()
                 if at >= self.end:
@@ -88,16 +88,16 @@ class Engine:
                 continue
             else:
                 tick += HOUR
-                self.policy.look(desk)
+                self.policy.look(state)
             self._wake()
 
     def _ends(self) -> Iterator[float]:
         """When the window, the session, the next run, what is left, and the next patience end."""
-        quota = self.desk.meters[0]
+        quota = self.state.meters[0]
         yield quota.ends_at
-        yield next((m.ends_at for m in self.desk.meters[1:] if m.is_open), NEVER)
+        yield next((m.ends_at for m in self.state.meters[1:] if m.is_open), NEVER)
         yield self._next(self._finishing)
-        yield self.desk.empty_at()
+        yield self.state.empty_at()
         yield self._next(self._giving_up)
 
     def _next(self, heap: list[tuple[float, int, int]]) -> float:
@@ -107,7 +107,7 @@ class Engine:
         return heap[0][0] if heap else NEVER
 
     def _arrive(self, run: Run) -> None:
-        job = Job(run, run.size, self.desk.now)
+        job = Job(run, run.size, self.state.now)
         self._jobs[run.number] = job
         self.outcome.asked(run)
         self._wait(job)
@@ -117,67 +117,67 @@ class Engine:
 
     def _wait(self, job: Job) -> None:
         rank, patience = job.run.rank, job.run.patience
-        self.desk.queue(job)
+        self.state.queue(job)
         self._least[rank] = min(self._least[rank], job.left, job.asked)
         job.version += 1
         if patience != 0:
-            until = job.run.at + (WINDOWS_OF_PATIENCE * self.desk.kind.length if patience is None else patience)
-            heapq.heappush(self._giving_up, (max(until, self.desk.now), job.run.number, job.version))
+            until = job.run.at + (WINDOWS_OF_PATIENCE * self.state.kind.length if patience is None else patience)
+            heapq.heappush(self._giving_up, (max(until, self.state.now), job.run.number, job.version))
 
     def _give_up(self, job: Job) -> None:
-        self.desk.unqueue(job)
+        self.state.unqueue(job)
         job.version += 1
-        self.outcome.given_up(job, self.desk.now)
+        self.outcome.given_up(job, self.state.now)
 
     def _wake(self) -> None:
         """Start whoever may, most important first, or first come first served."""
-        desk, policy = self.desk, self.policy
-        if not any(desk.waiting) or any(meter.is_empty for meter in desk.meters):
+        state, policy = self.state, self.policy
+        if not any(state.waiting) or any(meter.is_empty for meter in state.meters):
             return
-        policy.begin(desk)
+        policy.begin(state)
         if policy.by_class:
             for rank in CLASSES:
                 self._wake_class(rank)
             return
-        for job in sorted((job for row in desk.waiting for job in row.values()), key=lambda job: job.run.number):
+        for job in sorted((job for row in state.waiting for job in row.values()), key=lambda job: job.run.number):
             self._try(job)
 
     def _wake_class(self, rank: int) -> None:
-        desk, row = self.desk, self.desk.waiting[rank]
-        if not row or (rank >= AUTOMATION and min(desk.slots) >= SLOTS):
+        state, row = self.state, self.state.waiting[rank]
+        if not row or (rank >= AUTOMATION and min(state.slots) >= SLOTS):
             return
-        if not self.policy.may_admit(rank, self._least[rank], desk):
+        if not self.policy.may_admit(rank, self._least[rank], state):
             return
         for job in list(row.values()):
             self._try(job)
         self._least[rank] = min((min(job.left, job.asked) for job in row.values()), default=NEVER)
 
     def _try(self, job: Job) -> None:
-        if self.desk.has_slot(job) and self.policy.admits(job, self.desk):
+        if self.state.has_slot(job) and self.policy.admits(job, self.state):
             self._start(job)
-            self.policy.started(job, self.desk)
+            self.policy.started(job, self.state)
 
     def _start(self, job: Job) -> None:
-        desk, run = self.desk, job.run
-        for meter in desk.meters:
+        state, run = self.state, job.run
+        for meter in state.meters:
             if not meter.is_open:
-                meter.begin(desk.now)
-        desk.unqueue(job)
-        desk.running[run.number] = job
-        desk.rate += run.rate
+                meter.begin(state.now)
+        state.unqueue(job)
+        state.running[run.number] = job
+        state.rate += run.rate
         if run.rank >= AUTOMATION:
-            desk.slots[run.member] += 1
-        self.outcome.started(job, desk.now)
-        job.start(desk.now)
-        heapq.heappush(self._finishing, (desk.now + job.left / run.rate, run.number, job.version))
+            state.slots[run.member] += 1
+        self.outcome.started(job, state.now)
+        job.start(state.now)
+        heapq.heappush(self._finishing, (state.now + job.left / run.rate, run.number, job.version))
 
     def _stop(self, job: Job) -> None:
-        desk, run = self.desk, job.run
-        job.stop(desk.now)
-        del desk.running[run.number]
-        desk.rate = sum(other.run.rate for other in desk.running.values())
+        state, run = self.state, job.run
+        job.stop(state.now)
+        del state.running[run.number]
+        state.rate = sum(other.run.rate for other in state.running.values())
         if run.rank >= AUTOMATION:
-            desk.slots[run.member] -= 1
+            state.slots[run.member] -= 1
 
     def _finish(self, job: Job) -> None:
         self._stop(job)
@@ -186,11 +186,11 @@ class Engine:
 
     def _cut_off(self) -> None:
         """A window is empty: everything that runs stops, people's work for good, the rest until the reset."""
-        desk = self.desk
-        empty = min(desk.meters, key=lambda meter: meter.left)
+        state = self.state
+        empty = min(state.meters, key=lambda meter: meter.left)
         empty.used = empty.amount
-        rest = max(0.0, empty.ends_at - desk.now)
-        for job in list(desk.running.values()):
+        rest = max(0.0, empty.ends_at - state.now)
+        for job in list(state.running.values()):
             self._stop(job)
             if job.left <= EMPTY:
                 self.outcome.finished(job)
@@ -206,30 +206,30 @@ class Engine:
             self._wait(job)
 
     def _reset(self) -> None:
-        desk = self.desk
-        unused = max(0.0, desk.quota.left)
-        waited = sum(job.could_have_used(desk.now) for row in desk.waiting for job in row.values())
+        state = self.state
+        unused = max(0.0, state.quota.left)
+        waited = sum(job.could_have_used(state.now) for row in state.waiting for job in row.values())
         self.outcome.lost += min(unused, waited)
-        self.outcome.quota += desk.quota.amount
-        self.outcome.used += desk.quota.used
-        desk.quota.begin(desk.now)
-        if desk.now < self.end:
-            self.policy.look(desk)
+        self.outcome.quota += state.quota.amount
+        self.outcome.used += state.quota.used
+        state.quota.begin(state.now)
+        if state.now < self.end:
+            self.policy.look(state)
 
     def _session_over(self) -> None:
         """The next session opens at once only for work that runs on."""
-        session = self.desk.meters[1]
-        if self.desk.running:
-            session.begin(self.desk.now)
+        session = self.state.meters[1]
+        if self.state.running:
+            session.begin(self.state.now)
         else:
             session.is_open, session.used = False, 0.0
-        self.policy.look(self.desk)
+        self.policy.look(self.state)
 
     def _closed(self) -> Outcome:
-        for job in list(self.desk.running.values()):
+        for job in list(self.state.running.values()):
             self._stop(job)
             self.outcome.runs_on(job)
-        for row in self.desk.waiting:
+        for row in self.state.waiting:
             for job in row.values():
-                self.outcome.still_waits(job, self.desk.now)
+                self.outcome.still_waits(job, self.state.now)
         return self.outcome

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from quota_scheduler.core.forecast.baselines import seed as seed_projection
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.simulate.demand import Demand, instant
-from quota_scheduler.simulate.desk import Desk
 from quota_scheduler.simulate.engine import Policy
 from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.two_sided import TwoSided
 from quota_scheduler.simulate.windows import SOON
 from quota_scheduler.simulate.world import DAY, HOUR
@@ -31,19 +31,19 @@ class Unruled:
     by_class: bool = False
     stopped: bool = False
 
-    def look(self, desk: Desk) -> None:
+    def look(self, state: SimState) -> None:
         """It learns nothing."""
 
-    def begin(self, desk: Desk) -> None:
-        self.stopped = any(m.is_open and m.used >= self.stop * m.amount for m in desk.meters)
+    def begin(self, state: SimState) -> None:
+        self.stopped = any(m.is_open and m.used >= self.stop * m.amount for m in state.meters)
 
-    def may_admit(self, _rank: int, _least: float, _desk: Desk) -> bool:
+    def may_admit(self, _rank: int, _least: float, _desk: SimState) -> bool:
         return True
 
-    def admits(self, job: Job, _desk: Desk) -> bool:
+    def admits(self, job: Job, _desk: SimState) -> bool:
         return job.run.rank == 0 or not self.stopped
 
-    def started(self, job: Job, desk: Desk) -> None:
+    def started(self, job: Job, state: SimState) -> None:
         """Nothing is reserved."""
 
 
@@ -53,19 +53,19 @@ class Safe:
 
     by_class: bool = True
 
-    def look(self, desk: Desk) -> None:
+    def look(self, state: SimState) -> None:
         """It learns nothing."""
 
-    def begin(self, desk: Desk) -> None:
+    def begin(self, state: SimState) -> None:
         """Everything is read when it is asked."""
 
-    def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
-        return rank == 0 or all(least <= free for free in _free(desk)) or _resets_soon(desk)
+    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
+        return rank == 0 or all(least <= free for free in _free(state)) or _resets_soon(state)
 
-    def admits(self, job: Job, desk: Desk) -> bool:
-        return job.run.rank == 0 or all(job.outstanding <= free for free in _free(desk))
+    def admits(self, job: Job, state: SimState) -> bool:
+        return job.run.rank == 0 or all(job.outstanding <= free for free in _free(state))
 
-    def started(self, job: Job, desk: Desk) -> None:
+    def started(self, job: Job, state: SimState) -> None:
         """Everything is read when it is asked."""
 
 
@@ -80,59 +80,59 @@ class Seeds:
     stale: bool = True
     used: float = 0.0
 
-    def look(self, desk: Desk) -> None:
-        if not desk.waiting[Priority.LOW.rank] or desk.now // HOUR % SEED_LOOKS:
-            self.stale |= not desk.waiting[Priority.LOW.rank]
+    def look(self, state: SimState) -> None:
+        if not state.waiting[Priority.LOW.rank] or state.now // HOUR % SEED_LOOKS:
+            self.stale |= not state.waiting[Priority.LOW.rank]
             return
-        self._judge(desk)
+        self._judge(state)
 
-    def _judge(self, desk: Desk) -> None:
+    def _judge(self, state: SimState) -> None:
         """Project the window and compare today with the usual day."""
         self.stale = False
-        now, quota, at = desk.now, desk.quota, instant(desk.now)
+        now, quota, at = state.now, state.quota, instant(state.now)
         hours = range(int(now // HOUR) - 7 * 24, int(now // HOUR))
-        week = [(instant(hour * HOUR), desk.usage[hour]) for hour in hours if hour in desk.usage]
+        week = [(instant(hour * HOUR), state.usage[hour]) for hour in hours if hour in state.usage]
         projected = quota.used + seed_projection(week, at, at, instant(quota.ends_at))
         today = now // DAY * DAY
         if today != self.today:
-            self.today, self.usual = today, _between(desk, today - USUAL_DAYS * DAY, today) / USUAL_DAYS
-        spikes = _between(desk, today, now) > SPIKE * self.usual
+            self.today, self.usual = today, _between(state, today - USUAL_DAYS * DAY, today) / USUAL_DAYS
+        spikes = _between(state, today, now) > SPIKE * self.usual
         self.is_risky = projected >= PROJECTED * quota.amount or spikes
 
-    def begin(self, desk: Desk) -> None:
-        if self.stale and desk.waiting[Priority.LOW.rank]:
-            self._judge(desk)
-        self.used = max(meter.used / meter.amount for meter in desk.meters if meter.is_open)
+    def begin(self, state: SimState) -> None:
+        if self.stale and state.waiting[Priority.LOW.rank]:
+            self._judge(state)
+        self.used = max(meter.used / meter.amount for meter in state.meters if meter.is_open)
 
-    def may_admit(self, rank: int, _least: float, _desk: Desk) -> bool:
+    def may_admit(self, rank: int, _least: float, _desk: SimState) -> bool:
         if rank == 0:
             return True
         if self.used >= STOP or (rank >= Priority.NORMAL.rank and self.used >= NORMAL_STOP):
             return False
         return rank < Priority.LOW.rank or not self.is_risky
 
-    def admits(self, job: Job, desk: Desk) -> bool:
-        return self.may_admit(job.run.rank, 0.0, desk)
+    def admits(self, job: Job, state: SimState) -> bool:
+        return self.may_admit(job.run.rank, 0.0, state)
 
-    def started(self, job: Job, desk: Desk) -> None:
+    def started(self, job: Job, state: SimState) -> None:
         """Nothing is reserved."""
 
 
-def _free(desk: Desk) -> list[float]:
+def _free(state: SimState) -> list[float]:
     """What neither use nor reservations have taken."""
     return [
         (meter.left if meter.is_open else meter.amount)
-        - sum(job.reserved_at(desk.now, meter.reset_after(desk.now)) for job in desk.running.values())
-        for meter in desk.meters
+        - sum(job.reserved_at(state.now, meter.reset_after(state.now)) for job in state.running.values())
+        for meter in state.meters
     ]
 
 
-def _resets_soon(desk: Desk) -> bool:
-    return any(meter.reset_after(desk.now) - desk.now < SOON for meter in desk.meters)
+def _resets_soon(state: SimState) -> bool:
+    return any(meter.reset_after(state.now) - state.now < SOON for meter in state.meters)
 
 
-def _between(desk: Desk, start: float, end: float) -> float:
-    return sum(desk.usage.get(hour, 0.0) for hour in range(int(start // HOUR), int(end // HOUR)))
+def _between(state: SimState, start: float, end: float) -> float:
+    return sum(state.usage.get(hour, 0.0) for hour in range(int(start // HOUR), int(end // HOUR)))
 
 
 POLICIES = ("none", "fixed90", "safe", "seed", "two-sided", "clairvoyant")

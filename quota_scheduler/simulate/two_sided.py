@@ -1,6 +1,6 @@
 """The core's inequality in a simulation: not written here but asked of the core itself.
 
-``TwoSided`` builds headrooms from the meters of the desk and asks ``admits``, with outlooks from somebody who
+``TwoSided`` builds headrooms from the meters of the state and asks ``admits``, with outlooks from somebody who
 looks ahead: the core's forecast, or the truth. So its figures are those of the product.
 """
 
@@ -19,8 +19,8 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Windo
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.units import Unit
 from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
-from quota_scheduler.simulate.desk import Desk
 from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.windows import SOON, Meter
 from quota_scheduler.simulate.world import HOUR
 
@@ -33,70 +33,70 @@ class TwoSided:
 
     by_class = True
 
-    def __init__(self, ahead: Callable[[Desk, Meter], Outlook], *, exact: bool = False) -> None:
+    def __init__(self, ahead: Callable[[SimState, Meter], Outlook], *, exact: bool = False) -> None:
         self._ahead, self._exact = ahead, exact
         self._instances: list[LimitInstance] = []
         self._outlooks: dict[int, tuple[float, Outlook]] = {}
         self._headrooms: list[Headroom] = []
         self._now = EPOCH
 
-    def look(self, desk: Desk) -> None:
+    def look(self, state: SimState) -> None:
         """It looks when it is asked."""
 
-    def begin(self, desk: Desk) -> None:
+    def begin(self, state: SimState) -> None:
         if not self._instances:
-            self._instances = [_instance(meter) for meter in desk.meters]
-        self._now = instant(desk.now)
-        waiting = [int(TOKENS * amount) for amount in (desk.work if self._exact else desk.asked)]
+            self._instances = [_instance(meter) for meter in state.meters]
+        self._now = instant(state.now)
+        waiting = [int(TOKENS * amount) for amount in (state.work if self._exact else state.asked)]
         self._headrooms = [
-            Headroom(instance, self._balance(desk, meter, instance), None, waiting)
-            for instance, meter in zip(self._instances, desk.meters, strict=True)
+            Headroom(instance, self._balance(state, meter, instance), None, waiting)
+            for instance, meter in zip(self._instances, state.meters, strict=True)
         ]
 
-    def _outlook(self, place: int, desk: Desk) -> Outlook:
+    def _outlook(self, place: int, state: SimState) -> Outlook:
         """The outlook of a window; a new one only when somebody asks and the last is old, or of another window."""
-        meter = desk.meters[place]
-        until, found = meter.reset_after(desk.now), self._outlooks.get(place)
+        meter = state.meters[place]
+        until, found = meter.reset_after(state.now), self._outlooks.get(place)
         if found is None or found[0] != (until if meter.is_open else 0.0) or self._is_old(found[1], meter):
-            found = (until if meter.is_open else 0.0), self._ahead(desk, meter)
+            found = (until if meter.is_open else 0.0), self._ahead(state, meter)
             self._outlooks[place] = found
         return found[1]
 
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / LOOKS))
 
-    def _fits(self, need: Callable[[Headroom], int], rank: int, desk: Desk) -> bool:
+    def _fits(self, need: Callable[[Headroom], int], rank: int, state: SimState) -> bool:
         for place, headroom in enumerate(self._headrooms):
             if rank and headroom.outlook is None:
-                headroom.outlook = self._outlook(place, desk)
+                headroom.outlook = self._outlook(place, state)
             if admits(headroom, need(headroom), CLASSES[rank], self._now) is not None:
                 return False
         return True
 
-    def _balance(self, desk: Desk, meter: Meter, instance: LimitInstance) -> Balance:
-        until = meter.reset_after(desk.now)
+    def _balance(self, state: SimState, meter: Meter, instance: LimitInstance) -> Balance:
+        until = meter.reset_after(state.now)
         window = Window(instant(meter.starts_at), instant(meter.ends_at)) if meter.is_open else None
-        reserved = sum(self._held(job, desk.now, until) for job in desk.running.values())
+        reserved = sum(self._held(job, state.now, until) for job in state.running.values())
         used = int(TOKENS * meter.used) if meter.is_open else 0
         return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
-    def may_admit(self, rank: int, least: float, desk: Desk) -> bool:
-        row = desk.waiting[rank].values()
+    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
+        row = state.waiting[rank].values()
 
         def smallest(headroom: Headroom) -> int:
             """The least that one of them needs, or could use before the reset."""
             ends_at = headroom.ends_at(self._now)
-            left = ends_at.timestamp() - desk.now if ends_at else math.inf
+            left = ends_at.timestamp() - state.now if ends_at else math.inf
             if left > SOON:
                 return int(TOKENS * least)
             return int(TOKENS * min(min(self._need(job), job.run.rate * left) for job in row))
 
-        return self._fits(smallest, rank, desk)
+        return self._fits(smallest, rank, state)
 
-    def admits(self, job: Job, desk: Desk) -> bool:
-        return self._fits(lambda headroom: self._usable(job, headroom), job.run.rank, desk)
+    def admits(self, job: Job, state: SimState) -> bool:
+        return self._fits(lambda headroom: self._usable(job, headroom), job.run.rank, state)
 
-    def started(self, job: Job, _desk: Desk) -> None:
+    def started(self, job: Job, _desk: SimState) -> None:
         for headroom in self._headrooms:
             headroom.balance.reserved += self._usable(job, headroom)
         self._headrooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))

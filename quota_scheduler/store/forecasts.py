@@ -6,7 +6,7 @@ from datetime import datetime
 
 from quota_scheduler.core.cycle.snapshot import Decided
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.track_record import Prediction, Track
+from quota_scheduler.core.forecast.track_record import Prediction, TrackRecord
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
@@ -29,13 +29,13 @@ _UNMET = (
 )
 
 
-def tracks(tx: Transaction) -> dict[str, tuple[str, Track]]:
+def tracks(tx: Transaction) -> dict[str, tuple[str, TrackRecord]]:
     """Every track record by limit instance, with the shape of the limit that it was earned under."""
     rows = tx.rows("SELECT instance, shape, body FROM tracks")
-    return {instance: (shape, Track.from_dict(json.loads(body))) for instance, shape, body in rows}
+    return {instance: (shape, TrackRecord.from_dict(json.loads(body))) for instance, shape, body in rows}
 
 
-def save_tracks(tx: Transaction, changed: Mapping[str, tuple[str, Track]]) -> None:
+def save_tracks(tx: Transaction, changed: Mapping[str, tuple[str, TrackRecord]]) -> None:
     """Keep track records."""
     now = to_micros(tx.now)
     tx.many(

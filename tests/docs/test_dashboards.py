@@ -183,7 +183,7 @@ def test_counters_are_asked_for_their_growth(uid: str) -> None:
 
 @every_dashboard
 def test_ranges_fit_the_scrape_interval_unless_a_fixed_one_is_the_point(uid: str) -> None:
-    """Spans of an hour and a day are named in the panel's title, text or axis; marks look a minute back."""
+    """Spans of an hour and a day are named in the panel's title, text or axis; thresholds look a minute back."""
     for panel in charts(load(uid)):
         said = json.dumps([panel["title"], panel["description"], panel["fieldConfig"]["defaults"].get("custom")])
         for span in (s for t in panel["targets"] for s in re.findall(r"\[([^\]]+)\]", t["expr"])):
@@ -224,9 +224,9 @@ def test_every_metric_is_on_a_dashboard_or_in_a_rule_or_documented_for_questions
 @every_dashboard
 def test_resets_and_alerts_are_marked_and_links_lead_on(uid: str) -> None:
     dashboard = load(uid)
-    marks = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
-    assert set(marks) == {"Window reset", "Alert firing"}
-    assert all(mark["enable"] and mark["datasource"]["uid"] == "${datasource}" for mark in marks.values())
+    thresholds = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
+    assert set(thresholds) == {"Window reset", "Alert firing"}
+    assert all(mark["enable"] and mark["datasource"]["uid"] == "${datasource}" for mark in thresholds.values())
     others, runbooks = dashboard["links"]
     assert (others["type"], others["tags"], others["keepTime"], others["includeVars"]) == (
         "dashboards",

@@ -8,7 +8,7 @@ from quota_scheduler.core.forecast.calibration import REMAINING
 from quota_scheduler.core.forecast.risk import Risk
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.burn import CLASSES, LOOKBACKS
-from quota_scheduler.core.readings.throttle_level import Level
+from quota_scheduler.core.readings.throttle_level import ThrottleLevel
 from quota_scheduler.core.usage import KINDS
 from quota_scheduler.metrics.caps import DECISIONS, FAILURES, OPERATIONS, SKIPS
 from quota_scheduler.metrics.snapshot import FLAGS, FULL, MODELS, WORKFLOWS
@@ -45,7 +45,7 @@ def label_values(label: str) -> list[str]:
 
 def test_label_values_are_those_of_the_code() -> None:
     assert {label: label_values(label) for label in ("state", "risk", "level", "class", "kind", "decision")} == {
-        "state": list(Level),
+        "state": list(ThrottleLevel),
         "risk": list(Risk),
         "level": list(Optimization),
         "class": list(Priority),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject
+from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
 from quota_scheduler.core.cycle.requests import Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
@@ -102,7 +102,7 @@ def test_verdicts(world, limit, used, ask, verdict):
     ],
 )
 def test_the_seeds_thresholds(world, used, ask, outlook, verdict):
-    here = world(a_limit(policy=Policy.SEED), outlooks=risky(**outlook))
+    here = world(a_limit(policy=Policy.FIXED_THRESHOLDS), outlooks=risky(**outlook))
     here.record(a_usage_event(used))
     assert said(here.submit(5, priority=ask)) == verdict
 
@@ -150,7 +150,7 @@ def test_a_verdict_names_every_limit_that_holds_and_the_last_of_their_resets(wor
     found = here.submit(10).verdict
     holds = [("day", MIDNIGHT), ("week", NEXT_MONDAY), ("session", MONDAY + 5 * HOUR)]
     assert found == Defer(
-        NEXT_MONDAY, Reason.NO_HEADROOM, tuple(Held(name, Reason.NO_HEADROOM, until) for name, until in holds)
+        NEXT_MONDAY, Reason.NO_HEADROOM, tuple(Blocker(name, Reason.NO_HEADROOM, until) for name, until in holds)
     )
 
 
@@ -158,7 +158,9 @@ def test_limits_in_mode_warn_say_and_count_what_they_would_have_done(world):
     here = world(a_limit(mode=Mode.WARN), a_run_cap(5, mode=Mode.WARN))
     here.record(a_usage_event(95))
     found = here.submit(10)
-    assert found.verdict == Admit((Held("day", Reason.NO_HEADROOM, MIDNIGHT), Held("run-cap", Reason.RUN_CAP, MONDAY)))
+    assert found.verdict == Admit(
+        (Blocker("day", Reason.NO_HEADROOM, MIDNIGHT), Blocker("run-cap", Reason.RUN_CAP, MONDAY))
+    )
     assert here.counter("quota_would_defer_total") == {("day", "normal"): 1, ("run-cap", "normal"): 1}
 
 
@@ -189,7 +191,7 @@ def test_a_source_that_is_catching_up_defers_all_but_people(world):
     here = world(a_limit(), catching_up=frozenset({"anthropic"}))
     deferred = here.submit(10)
     assert deferred.verdict == Defer(
-        MONDAY + MINUTE, Reason.CATCHING_UP, (Held("day", Reason.CATCHING_UP, MONDAY + MINUTE),)
+        MONDAY + MINUTE, Reason.CATCHING_UP, (Blocker("day", Reason.CATCHING_UP, MONDAY + MINUTE),)
     )
     assert said(here.submit(10, priority=PEOPLE)) == ("admit",)
     assert said(here.submit(10, provider="openai")) == ("admit",)
@@ -638,5 +640,5 @@ def test_a_batch_of_everything_is_answered_in_order(world):
         ("reject", "never_fits"),
     ]
     assert isinstance(answers[1], Answered)
-    assert answers[4].verdict == Reject(Reason.NEVER_FITS, (Held("day", Reason.NEVER_FITS, MONDAY),))
+    assert answers[4].verdict == Reject(Reason.NEVER_FITS, (Blocker("day", Reason.NEVER_FITS, MONDAY),))
     assert answers[1].ticket._replace(lease=None).state is State.RUNNING

@@ -148,7 +148,7 @@ class World:
             stored = windows.load(tx, self.limits, tickets=())
         assert wrong == []
         memory = self.terms.memory
-        assert memory is None or sorted(ticket.id for ticket in memory.line) == waiting
+        assert memory is None or sorted(ticket.id for ticket in memory.queue) == waiting
         if memory and memory.balances_are_current:
             assert sorted(memory.balances.all(), key=lambda t: t.id) == sorted(stored.all(), key=lambda t: t.id)
             assert memory.balances.reservations == {}

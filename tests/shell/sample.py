@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
-from quota_scheduler.core.forecast.forecast import Forecast, TrackRecord
+from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
 from quota_scheduler.core.forecast.track_record import HorizonReading, TrackReading
 from quota_scheduler.core.readings.readings import (
     Burn,
@@ -36,7 +36,7 @@ def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
         observed_days=30.0,
         confidence=0.6,
         method="days",
-        record=TrackRecord(judged=30, coverage=0.8, error=0.125, brier=0.0625),
+        record=PastAccuracy(judged=30, coverage=0.8, error=0.125, brier=0.0625),
     )
 
 

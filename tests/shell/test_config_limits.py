@@ -78,7 +78,16 @@ def usd(amount: int, schedule=WEEK, **parts) -> Limit:
             id="overrides in the unit of the limit",
         ),
         pytest.param("amount: 5, window: day, mode: off", tokens(5, mode=Mode.OFF), id="off is a word"),
-        pytest.param("amount: 5, window: day, policy: seed", tokens(5, policy=Policy.SEED), id="the seeds' policy"),
+        pytest.param(
+            "amount: 5, window: day, policy: fixed-thresholds",
+            tokens(5, policy=Policy.FIXED_THRESHOLDS),
+            id="fixed thresholds",
+        ),
+        pytest.param(
+            "amount: 5, window: day, policy: seed",
+            tokens(5, policy=Policy.FIXED_THRESHOLDS),
+            id="fixed thresholds as they were spelled at first",
+        ),
         pytest.param(
             "amount: 9, window: day, weights: {cache_read: 0.1, cache_write: 2, cache_write_1h: 3}",
             tokens(9, weights=(1000, 100, 2000, 3000, 1000)),

@@ -19,7 +19,7 @@ closest to running out is another; and a service that keeps up skips no run."""
 
 
 def problems(prometheus: PrometheusProcess, uid: str) -> list[str]:
-    """What a dashboard's queries, marks and variables find that is not finite, or do not find."""
+    """What a dashboard's queries, thresholds and variables find that is not finite, or do not find."""
     found = []
     for title, expr in asked(load(uid)):
         values = prometheus.values(filled_in(expr))

@@ -34,8 +34,8 @@ def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -
         return None if committed + amount <= ceiling else Reason.CONCURRENCY
     if committed + amount > ceiling:
         return _short_of(balance, ceiling)
-    if balance.limit.policy is Policy.SEED:
-        return _seed_waits(headroom, priority)
+    if balance.limit.policy is Policy.FIXED_THRESHOLDS:
+        return _fixed_thresholds_hold(headroom, priority)
     rest = headroom.waiting_above(priority) + headroom.protected(priority, now)
     return None if committed + amount + rest <= ceiling else Reason.PACED
 
@@ -46,28 +46,31 @@ def _short_of(balance: Balance, ceiling: int) -> Reason:
     return Reason.PAUSED if balance.spent >= ceiling else Reason.NO_HEADROOM
 
 
-def _seed_waits(headroom: Headroom, priority: Priority) -> Reason | None:
+def _fixed_thresholds_hold(headroom: Headroom, priority: Priority) -> Reason | None:
     """The founding documents' thresholds: by risk, projection, spike and usage."""
     if priority in (Priority.INTERACTIVE, Priority.HIGH):
         stops = (
-            priority is Priority.HIGH and headroom.balance.spent >= headroom.marks.seed_stop * headroom.balance.amount
+            priority is Priority.HIGH
+            and headroom.balance.spent >= headroom.thresholds.fixed_stop * headroom.balance.amount
         )
         return Reason.PAUSED if stops else None
     used, outlook = headroom.balance.spent / max(1, headroom.balance.amount), headroom.outlook
-    if used >= headroom.marks.seed_stop:
+    if used >= headroom.thresholds.fixed_stop:
         return Reason.PAUSED
-    if used >= headroom.marks.seed_normal:
+    if used >= headroom.thresholds.fixed_normal:
         return Reason.THROTTLED
     if priority is Priority.LOW and outlook:
         risky = (
-            outlook.risk in ("high", "critical") or outlook.projected_ratio > headroom.marks.seed_stop or outlook.spike
+            outlook.risk in ("high", "critical")
+            or outlook.projected_ratio > headroom.thresholds.fixed_stop
+            or outlook.spike
         )
         return Reason.THROTTLED if risky else None
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Blocker:
     """A limit that does not let a ticket start now, and the earliest instant that could change it."""
 
     instance: str
@@ -79,7 +82,7 @@ class Held:
 class Admit:
     """Start now. ``warned`` are limits in mode warn that would have said no."""
 
-    warned: tuple[Held, ...] = ()
+    warned: tuple[Blocker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,8 @@ class Defer:
 
     until: datetime
     reason: Reason
-    held: tuple[Held, ...]
-    warned: tuple[Held, ...] = ()
+    held: tuple[Blocker, ...]
+    warned: tuple[Blocker, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,8 @@ class Reject:
     """Never, as asked."""
 
     reason: Reason
-    held: tuple[Held, ...]
-    warned: tuple[Held, ...] = ()
+    held: tuple[Blocker, ...]
+    warned: tuple[Blocker, ...] = ()
 
 
 Verdict = Admit | Defer | Reject
@@ -108,13 +111,13 @@ def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
     """Admit, defer or reject a ticket against every limit that binds it."""
     if never := never_fits(ticket, headrooms, now=now):
         return never
-    held: list[Held] = []
-    warned: list[Held] = []
+    held: list[Blocker] = []
+    warned: list[Blocker] = []
     for headroom, whole in headrooms.asked(ticket):
         amount = headroom.usable(whole, ticket.estimate.duration, now)
         reason = Reason.HELD if ticket.held else admits(headroom, amount, ticket.priority, now)
         if reason is not None:
-            found = Held(headroom.balance.name, reason, _until(headroom, reason, now))
+            found = Blocker(headroom.balance.name, reason, _until(headroom, reason, now))
             (held if headroom.enforced or ticket.held else warned).append(found)
     if ticket.held and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
@@ -135,7 +138,7 @@ def never_fits(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Reject
         limit = instance.limit
         amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
         if limit.mode is Mode.ENFORCE and amount > limit.amount_of(instance.value) + limit.borrow:
-            found.append(Held(instance.name, Reason.NEVER_FITS, now))
+            found.append(Blocker(instance.name, Reason.NEVER_FITS, now))
     return Reject(Reason.NEVER_FITS, tuple(found)) if found else None
 
 

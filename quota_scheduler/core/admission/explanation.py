@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, Verdict, decide
+from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict, decide
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.priority import Priority
@@ -169,7 +169,7 @@ def _closed(ticket: Ticket, verdict: Verdict | None) -> str:
     return f"Closed: {ticket.outcome.value if ticket.outcome else 'done'}."
 
 
-def _why(reason: Reason, held: tuple[Held, ...], ticket: Ticket) -> str:
+def _why(reason: Reason, held: tuple[Blocker, ...], ticket: Ticket) -> str:
     names = [each.instance for each in held if each.reason is reason] or ["the limit"]
     return WHY[reason].format(limit=" and ".join(names), priority=ticket.priority.value)
 

@@ -19,7 +19,7 @@ from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
 
@@ -32,7 +32,7 @@ NOBODY: Weighed = None, None, []
 
 
 class Waiting(Protocol):
-    """What headrooms ask of the line."""
+    """What headrooms ask of the throttle queue."""
 
     def sums(self, instance: str) -> list[int]:
         """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
@@ -44,7 +44,7 @@ class Waiting(Protocol):
 
 
 class NobodyWaits:
-    """An empty line."""
+    """An empty queue."""
 
     def sums(self, _instance: str) -> list[int]:
         """Nothing waits."""
@@ -71,7 +71,7 @@ class Headroom:
     shadow: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
     loan: int = 0
     catching_up: bool = False
-    marks: Marks = DEFAULT
+    thresholds: Thresholds = DEFAULT
     _allowance: tuple[Window | None, int] | None = None
 
     @property
@@ -135,12 +135,12 @@ class Headrooms:
         balances: Balances,
         outlooks: Mapping[str, Outlook],
         *,
-        line: Waiting | None = None,
+        queue: Waiting | None = None,
         catching_up: frozenset[str] = frozenset(),
-        marks: Marks = DEFAULT,
+        thresholds: Thresholds = DEFAULT,
     ) -> None:
-        self.balances, self._outlooks, self._catching_up, self._marks = balances, outlooks, catching_up, marks
-        self.line: Waiting = line or NobodyWaits()
+        self.balances, self._outlooks, self._catching_up, self._marks = balances, outlooks, catching_up, thresholds
+        self.queue: Waiting = queue or NobodyWaits()
         self._headrooms: dict[str, Headroom] = {}
         self._of: dict[Labels, list[Headroom]] = {}
         self._needs: dict[int, Weighed] = {}
@@ -175,9 +175,9 @@ class Headrooms:
         """One limit."""
         headroom = self._headrooms.get(instance.name)
         if headroom is None:
-            waiting = self.line.sums(instance.name)
+            waiting = self.queue.sums(instance.name)
             balance = self.balances.ruling(instance)
-            headroom = Headroom(instance, balance, self._outlooks.get(instance.name), waiting, marks=self._marks)
+            headroom = Headroom(instance, balance, self._outlooks.get(instance.name), waiting, thresholds=self._marks)
             self._headrooms[instance.name] = headroom
         elif headroom.balance.id == 0 or headroom.balance.closed:
             headroom.balance = self.balances.ruling(instance)
@@ -201,7 +201,7 @@ class Headrooms:
         for other in self._others(headroom.instance, pool):
             own = self.headroom(other)
             free = own.balance.amount - own.committed(priority)
-            smallest = self.line.least(other.name)
+            smallest = self.queue.least(other.name)
             if smallest is not None and smallest <= min(free, left):
                 return 0
             lent = own.balance.amount if other.limit.lend is None else other.limit.lend

@@ -101,12 +101,12 @@ def _told_instead(
     """Whether a higher rung is told in place of this alert; of two on one rung it is the one that fired first."""
     key = upper.id, state.scope, state.episode
     other = after.get(key)
-    if not _told(after, due, key) or other is None or state.rule not in upper.under:
-        return _told(after, due, key)
+    if not _is_notified(after, due, key) or other is None or state.rule not in upper.under:
+        return _is_notified(after, due, key)
     return (other.fired_at or now, _order(by_id, key)) < (state.fired_at or now, _order(by_id, state.key))
 
 
-def _told(after: Mapping[Key, AlertState], due: Mapping[Key, Kind], key: Key) -> bool:
+def _is_notified(after: Mapping[Key, AlertState], due: Mapping[Key, Kind], key: Key) -> bool:
     """Whether people hear, or have heard, of this alert: it is due now, or it fires and was told."""
     state = after.get(key)
     return key in due or (state is not None and _fires(state) and state.last_notified_at is not None)

@@ -28,7 +28,7 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, policy: QueuePol
     return Answered(
         ticket,
         verdict,
-        position=place(work.line, ticket.id, work.snap.running, policy, now=work.now),
+        position=place(work.queue, ticket.id, work.snap.running, policy, now=work.now),
         reserved=_held(ticket, work),
         stop=ticket.id in work.stops,
         optimization=level,
@@ -85,4 +85,4 @@ def _optimization(ticket: Ticket, work: Work) -> Optimization:
         if amount and headroom.instance.limit.unit is not Unit.LEASES:
             left = headroom.allowance(work.now) - headroom.balance.spent - headroom.balance.reserved
             tightest = min(tightest, (left, amount), key=lambda pair: pair[0] / pair[1])
-    return optimization_level(*tightest, work.snap.marks)
+    return optimization_level(*tightest, work.snap.thresholds)

@@ -12,10 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from quota_scheduler.core.admission.decide import RETRY, Admit, Defer, Held, Reject, Verdict, decide, never_fits, occupy
+from quota_scheduler.core.admission.decide import (
+    RETRY,
+    Admit,
+    Blocker,
+    Defer,
+    Reject,
+    Verdict,
+    decide,
+    never_fits,
+    occupy,
+)
 from quota_scheduler.core.admission.headroom import Shadow
 from quota_scheduler.core.cycle.answers import answer, preview
-from quota_scheduler.core.cycle.leases import hear
+from quota_scheduler.core.cycle.leases import apply_report
 from quota_scheduler.core.cycle.requests import (
     Answered,
     Hold,
@@ -47,12 +57,12 @@ class Cycle:
 
     def __init__(self, snapshot: Snapshot, policy: QueuePolicy) -> None:
         self.work, self.policy, self.now = Work(snapshot), policy, snapshot.now
-        self.snap, self.balances, self.line, self.out = snapshot, snapshot.balances, snapshot.line, self.work.out
+        self.snap, self.balances, self.queue, self.out = snapshot, snapshot.balances, snapshot.queue, self.work.out
         self.headrooms = self.work.headrooms
         self.verdicts: dict[int, Verdict] = {}
         self.present: set[int] = set()
         self.arrived: list[int] = []
-        self.warned: dict[int, tuple[Held, ...]] = {}
+        self.warned: dict[int, tuple[Blocker, ...]] = {}
         self.shadows: Mapping[int, Shadow] = {}
 
     def run(self, requests: Sequence[Request]) -> Decided:
@@ -72,7 +82,7 @@ class Cycle:
         self.out.resets = self.balances.roll(offered={ticket.id for ticket in self.work.in_state(State.OFFERED)})
         for balance in self.out.resets:
             self.work.touched.add(balance.name)
-            if ramp := self.policy.ramp_for(self.line.count(balance.name)):
+            if ramp := self.policy.ramp_for(self.queue.count(balance.name)):
                 following = self.balances.open_for_offer(LimitInstance(balance.limit, balance.value))
                 following.ramp, following.dirty = ramp, True
         self._lease_due({balance.id: balance for balance in self.out.resets})
@@ -81,7 +91,7 @@ class Cycle:
                 self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
             elif ticket.offer_until and ticket.offer_until <= self.now:
                 self._take_back(ticket)
-        for ticket in self.line.due(self.now):
+        for ticket in self.queue.due(self.now):
             if ticket.deadline and ticket.deadline <= self.now:
                 self.work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
             else:
@@ -131,7 +141,7 @@ class Cycle:
             case Start(number):
                 return self._force(number), number
             case Renew() | Release():
-                return hear(request, self.work), request.ticket
+                return apply_report(request, self.work), request.ticket
 
     def _known(self, number: int) -> Refused | None:
         return None if self.work.ticket(number) else Refused(Refusal.NOT_FOUND)
@@ -158,7 +168,7 @@ class Cycle:
         if ticket is None:
             return Refused(Refusal.NOT_FOUND)
         if ticket.state is State.WAITING:
-            self.line.remove(number)
+            self.queue.remove(number)
             occupy(ticket, self.headrooms, running=False)
             self._offer(ticket._replace(held=False))
         return None
@@ -201,36 +211,38 @@ class Cycle:
         held = self._caps_passed(ticket, Mode.ENFORCE)
         return Reject(Reason.RUN_CAP, held) if held else None
 
-    def _caps_passed(self, ticket: Ticket, mode: Mode) -> tuple[Held, ...]:
+    def _caps_passed(self, ticket: Ticket, mode: Mode) -> tuple[Blocker, ...]:
         if not self.snap.run_caps:
             return ()
         used = self.snap.run_used.get(ticket.run_id, Usage()).plus(ticket.estimate.reserve)
         used = used.plus(self.snap.run_open.get(ticket.run, Usage())) if ticket.run else used
         passed = [cap for cap in self.work.caps(ticket) if cap.mode is mode and cap.charge(used) > cap.amount]
-        return tuple(Held(cap.id, Reason.RUN_CAP, self.now) for cap in passed)
+        return tuple(Blocker(cap.id, Reason.RUN_CAP, self.now) for cap in passed)
 
     def _start_what_may(self) -> None:
         """A pass over the groups that something has touched; what one slice cannot do the next one does."""
         touched = None if self.snap.look_at_all else self.work.touched
         if not self.snap.hold:
             done = wake(
-                self.line,
+                self.queue,
                 self.headrooms,
-                dict.fromkeys(self.line.groups(touched), 0) | self.snap.groups,  # a pass cut short goes on where it was
+                dict.fromkeys(self.queue.groups(touched), 0)
+                | self.snap.groups,  # a pass cut short goes on where it was
                 running=self.snap.running,
                 policy=self.policy,
                 present=self.present,
-                most=SLICE + START * len(self.arrived),  # a batch that fits is answered in one cycle, whatever its size
+                budget=SLICE
+                + START * len(self.arrived),  # a batch that fits is answered in one cycle, whatever its size
                 shadows=self.snap.shadows,
             )
             self.verdicts |= {ticket.id: verdict for ticket, verdict in done.verdicts}
             self.snap.tickets = {ticket.id: ticket for ticket, _ in done.verdicts} | self.snap.tickets
-            self.out.groups, self.out.next_slot = done.rest, done.next_slot
-            self.shadows, self.out.shadows = done.shadows, done.shadows if done.rest else {}
+            self.out.groups, self.out.next_slot = done.remaining, done.next_slot
+            self.shadows, self.out.shadows = done.shadows, done.shadows if done.remaining else {}
             for ticket, verdict in done.verdicts:
                 self._apply(ticket, verdict)
         for number in self.arrived:
-            if (waiting := self.line.get(number)) and not waiting.was_deferred:
+            if (waiting := self.queue.get(number)) and not waiting.was_deferred:
                 self._apply(waiting, self._verdict(waiting))
         for ticket in self.work.in_state(State.OFFERED):
             if ticket.id in self.present:
@@ -245,7 +257,7 @@ class Cycle:
             self.headrooms.hold_back_for(own, -1)  # nobody stands in their own light
             found = decide(ticket, self.headrooms, now=self.now)
             self.headrooms.hold_back_for(own)
-            if (at := next_start(ticket, self.headrooms, self.line)) and at > self.now:
+            if (at := next_start(ticket, self.headrooms, self.queue)) and at > self.now:
                 found = Defer(self._ramp_ends(ticket), Reason.PACED, ())
             elif isinstance(found, Admit):  # it would fit, but a hold, a ramp or somebody ahead keeps it back
                 reason = Reason.HELD if self.snap.hold else Reason.PACED
@@ -256,7 +268,9 @@ class Cycle:
     def _ramp_ends(self, ticket: Ticket) -> datetime:
         """When the last of those who waited with a ticket for a reset will have started."""
         rows = (headroom.balance for headroom in self.headrooms.of(ticket))
-        return max(t.window.starts_at + t.ramp for t in rows if t.window and self.line.ramps.holds(ticket, t, self.now))
+        return max(
+            t.window.starts_at + t.ramp for t in rows if t.window and self.queue.ramps.holds(ticket, t, self.now)
+        )
 
     def _apply(self, ticket: Ticket, verdict: Verdict) -> None:
         first = not ticket.was_deferred

@@ -16,7 +16,7 @@ GROWTH_SHARE = 4
 """An overrun lease grows by a quarter of its reservation at a time: one runner cannot take all that is left."""
 
 
-def hear(request: Renew | Release, work: Work) -> Refused | None:
+def apply_report(request: Renew | Release, work: Work) -> Refused | None:
     """Take in what a lease reports; None when it still had the right to.
 
     An old fence has lost the right to go on, not its usage.
@@ -25,7 +25,7 @@ def hear(request: Renew | Release, work: Work) -> Refused | None:
     if ticket is None:
         return Refused(Refusal.NOT_FOUND)
     if ticket.state is not State.RUNNING or ticket.lease is None or ticket.lease.fence != request.fence:
-        return _hear_late(ticket, request, work)
+        return _apply_late_report(ticket, request, work)
     lease = ticket.lease._replace(reported=merged(ticket.lease.reported, request.usage))
     ticket = work.put(_bound(ticket._replace(lease=lease), request.session, work))
     report(ticket, lease, work.balances)
@@ -52,7 +52,7 @@ def _bound(ticket: Ticket, session: str, work: Work) -> Ticket:
     return ticket
 
 
-def _hear_late(ticket: Ticket, request: Renew | Release, work: Work) -> Refused | None:
+def _apply_late_report(ticket: Ticket, request: Renew | Release, work: Work) -> Refused | None:
     """What a lease that has ended says: its usage is settled anew, the same keys, the larger total."""
     lease = ticket.lease
     if lease is None or lease.fence != request.fence:

@@ -14,8 +14,8 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefix, settle
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
-from quota_scheduler.core.queue.throttle_queue import GroupKey, Line
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.queue.throttle_queue import GroupKey, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 
@@ -36,13 +36,13 @@ class Snapshot:
     already, ``run_open`` what their open tickets may still use, ``past_leases`` earlier leases by the fence that a
     request names. ``running`` counts running leases by share. ``hold`` is the incident switch: nothing starts.
     ``groups`` is what a pass cut short has left to look at, with its ``shadows``; ``look_at_all`` begins one over the
-    whole line. ``busy_until``, ``models`` and ``reprice`` serve explanations: when running work ends, which models
+    whole queue. ``busy_until``, ``models`` and ``reprice`` serve explanations: when running work ends, which models
     there are in order of preference, and what a ticket costs with another one.
     """
 
     now: datetime
     balances: Balances
-    line: Line
+    queue: ThrottleQueue
     tickets: dict[int, Ticket]
     keys: dict[str, int] = field(default_factory=dict)
     outlooks: Mapping[str, Outlook] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Snapshot:
     busy_until: Mapping[str, datetime] = field(default_factory=dict)
     models: Sequence[str] = ()
     reprice: Reprice = same
-    marks: Marks = DEFAULT
+    thresholds: Thresholds = DEFAULT
 
 
 @dataclass(slots=True)
@@ -94,9 +94,13 @@ class Work:
     """The working state of one cycle: every change of a ticket, a lease or the ledger goes through here."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.snap, self.balances, self.line, self.now = snapshot, snapshot.balances, snapshot.line, snapshot.now
+        self.snap, self.balances, self.queue, self.now = snapshot, snapshot.balances, snapshot.queue, snapshot.now
         self.headrooms = Headrooms(
-            self.balances, snapshot.outlooks, line=self.line, catching_up=snapshot.catching_up, marks=snapshot.marks
+            self.balances,
+            snapshot.outlooks,
+            queue=self.queue,
+            catching_up=snapshot.catching_up,
+            thresholds=snapshot.thresholds,
         )
         self.out = Decided()
         self.touched: set[str] = set()
@@ -106,7 +110,7 @@ class Work:
     def ticket(self, number: int) -> Ticket | None:
         """A ticket by id, as it stands now."""
         found = self.snap.tickets.get(number)
-        if found is None and (found := self.line.get(number)):
+        if found is None and (found := self.queue.get(number)):
             self.snap.tickets[number] = found
         return found
 
@@ -115,14 +119,14 @@ class Work:
         return [ticket for _, ticket in sorted(self.snap.tickets.items()) if ticket.state is state]
 
     def put(self, ticket: Ticket) -> Ticket:
-        """Keep a changed ticket; it stands in the line exactly while it waits."""
+        """Keep a changed ticket; it stands in the throttle queue exactly while it waits."""
         before = self.ticket(ticket.id)
         self.out.before.setdefault(ticket.id, before.state if before else None)
         self.snap.tickets[ticket.id] = self.out.tickets[ticket.id] = ticket
         if ticket.state is State.WAITING:
-            self.line.add(ticket)
+            self.queue.add(ticket)
         else:
-            self.line.remove(ticket.id)
+            self.queue.remove(ticket.id)
         return ticket
 
     def touch(self, ticket: Ticket) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
 
 class Optimization(StrEnum):
@@ -41,14 +41,14 @@ ADVICE = {
 }
 
 
-def optimization_level(headroom: int, amount: int, marks: Marks = DEFAULT) -> Optimization:
+def optimization_level(headroom: int, amount: int, thresholds: Thresholds = DEFAULT) -> Optimization:
     """The level for what is left of a limit; an amount of 0 leaves nothing.
 
-    ``marks`` hold the headroom ÷ amount above which each level applies; below all of them it is an emergency.
+    ``thresholds`` hold the headroom ÷ amount above which each level applies; below all of them it is an emergency.
     """
     ratio = headroom / amount if amount > 0 else 0.0
-    if ratio > marks.optimization_balanced:
+    if ratio > thresholds.optimization_balanced:
         return Optimization.MINIMAL
-    if ratio > marks.optimization_aggressive:
+    if ratio > thresholds.optimization_aggressive:
         return Optimization.BALANCED
-    return Optimization.AGGRESSIVE if ratio > marks.optimization_emergency else Optimization.EMERGENCY
+    return Optimization.AGGRESSIVE if ratio > thresholds.optimization_emergency else Optimization.EMERGENCY

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from quota_scheduler.core.forecast.forecast import Forecast, TrackRecord
+from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
 
 RATE = 0.12
 """How far one miss moves the logarithm of a side, per unit of surprise."""
@@ -36,11 +36,11 @@ class Horizon:
     scored: int = 0
     brier: float = 0.0
 
-    def record(self) -> TrackRecord:
+    def record(self) -> PastAccuracy:
         """Return realised coverage, error relative to the actual totals, and mean Brier score."""
         if not self.judged:
-            return TrackRecord()
-        return TrackRecord(
+            return PastAccuracy()
+        return PastAccuracy(
             judged=self.judged,
             coverage=self.held / self.judged,
             error=self.error / self.actual if self.actual > 0 else None,
@@ -78,7 +78,7 @@ class Calibration:
         """The factors on the lower and the upper half of the interval."""
         return math.exp(self.low), math.exp(self.high)
 
-    def record(self, remaining_ratio: float) -> TrackRecord:
+    def record(self, remaining_ratio: float) -> PastAccuracy:
         """Return how forecasts fared with about this part of the window still to come."""
         return self.horizons[horizon_of(remaining_ratio)].record()
 

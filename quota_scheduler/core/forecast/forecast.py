@@ -17,14 +17,14 @@ from typing import Any
 
 from quota_scheduler.core.forecast.risk import Risk, risk_band
 from quota_scheduler.core.forecast.shape import Knot, probability, spread
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
 SUFFICIENT_DAYS = 7.0
 """A risk and a confidence are named from so many observed days on."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrackRecord:
+class PastAccuracy:
     """How past forecasts of the series fared at about this distance from the reset."""
 
     judged: int = 0
@@ -56,7 +56,7 @@ class Forecast:
     observed_days: float
     confidence: float | None
     method: str
-    record: TrackRecord = TrackRecord()
+    record: PastAccuracy = PastAccuracy()
     rate_cap: float | None = None
 
     @property
@@ -101,9 +101,9 @@ class Forecast:
             return 0.0
         return 1.0 - probability(amount - self.used, knot)
 
-    def risk(self, amount: float, previous: Risk | str = Risk.UNKNOWN, *, marks: Marks = DEFAULT) -> Risk:
+    def risk(self, amount: float, previous: Risk | str = Risk.UNKNOWN, *, thresholds: Thresholds = DEFAULT) -> Risk:
         """Return the band of the 80th percentile over ``amount``, given the one before; unknown under seven days."""
-        return risk_band(self.p80 / amount if self.sufficient and amount > 0 else None, previous, marks=marks)
+        return risk_band(self.p80 / amount if self.sufficient and amount > 0 else None, previous, thresholds=thresholds)
 
     def exhaustion(self, amount: float, q: float = 0.5) -> datetime | None:
         """Return when usage reaches ``amount`` on the ``q``-quantile path; None when not before the reset."""
@@ -179,7 +179,7 @@ class Forecast:
             knots=tuple((k[0], k[1], k[2], k[3]) for k in data["knots"]),
             confidence=data["confidence"],
             method=data["method"],
-            record=TrackRecord(*data["record"]),
+            record=PastAccuracy(*data["record"]),
             rate_cap=data.get("rate_cap"),
             **rest,
         )

@@ -36,7 +36,7 @@ def no_buckets() -> Buckets:
 
 
 @dataclass(slots=True)
-class Histories:
+class UsageHistory:
     """Hourly history of one limit instance in its unit: its usage, and the demand of the classes above each rank."""
 
     all: Buckets = field(default_factory=no_buckets)
@@ -94,12 +94,12 @@ def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
     return Buckets(history.starts, values)
 
 
-class Book:
+class Histories:
     """The histories of every limit instance, and the rollups that they were folded from."""
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.limits = tuple(limits)
-        self.series: dict[str, Histories] = {}
+        self.series: dict[str, UsageHistory] = {}
         self.hours: dict[datetime, dict[int, Usage]] = {}
         self._bound: dict[Labels, tuple[LimitInstance, ...]] = {}
         self._totals: dict[int, Usage] = {}
@@ -117,9 +117,9 @@ class Book:
             found = self._bound[labels] = balances.instances(labels)
         return found
 
-    def of(self, instance: str) -> Histories:
+    def of(self, instance: str) -> UsageHistory:
         """The histories of an instance; empty for one that nothing was ever counted in."""
-        return self.series.setdefault(instance, Histories())
+        return self.series.setdefault(instance, UsageHistory())
 
     def fold(
         self,
@@ -142,7 +142,9 @@ class Book:
                 own = sums.setdefault(instance.name, [{} for _ in range(1 + len(CLASSES))])
                 for place in (0, *range(rank + 2, 1 + len(CLASSES))):
                     own[place][at] = own[place].get(at, 0) + charge
-        self.series = {name: Histories(_buckets(own[0]), [_buckets(o) for o in own[1:]]) for name, own in sums.items()}
+        self.series = {
+            name: UsageHistory(_buckets(own[0]), [_buckets(o) for o in own[1:]]) for name, own in sums.items()
+        }
         self._unmet = {}
 
     def update(

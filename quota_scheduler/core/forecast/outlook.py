@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.risk import DAY, SPIKE_DAYS, is_spike, risk_band
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.priority import Priority
 
 if TYPE_CHECKING:  # what reads an outlook from the database need not load numpy
-    from quota_scheduler.core.forecast.histories import Histories
+    from quota_scheduler.core.forecast.histories import UsageHistory
 
 QUANTILES: Mapping[Priority, tuple[float, float, float]] = {
     Priority.HIGH: (0.7, 0.55, 336.0),
@@ -135,13 +135,13 @@ def _between(values: tuple[float, ...], q: float) -> float:
 def outlook_of(
     forecast: Forecast,
     above: Sequence[Forecast | None],
-    history: Histories,
+    history: UsageHistory,
     *,
     amount: int,
     previous: str,
     zone: str,
     now: datetime,
-    marks: Marks = DEFAULT,
+    thresholds: Thresholds = DEFAULT,
 ) -> Outlook:
     """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
 
@@ -155,13 +155,13 @@ def outlook_of(
     knots = tuple(demand_knots(each, ends_at) for each in above)
     after = tuple(demand_knots(each, ends_at + length) for each in above)
     p80 = forecast.p80 / amount
-    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=marks.spike_factor)
-    risk = str(risk_band(p80, previous, marks=marks))
+    spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=thresholds.spike_factor)
+    risk = str(risk_band(p80, previous, thresholds=thresholds))
     ratio = forecast.expected / amount
     return Outlook(now, ends_at, observed, knots, risk, ratio, spike, length, after)
 
 
-def is_spiking(history: Histories, now: datetime, zone: str, *, factor: float) -> bool:
+def is_spiking(history: UsageHistory, now: datetime, zone: str, *, factor: float) -> bool:
     """Whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
     calendar, begins = Calendar(Every.DAY, zone), [now + HOUR]
     for _ in range(SPIKE_DAYS + 1):

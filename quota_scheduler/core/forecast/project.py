@@ -17,7 +17,7 @@ import numpy as np
 
 from quota_scheduler.core.forecast import day_model, session_model
 from quota_scheduler.core.forecast.calibration import Calibration
-from quota_scheduler.core.forecast.forecast import SUFFICIENT_DAYS, Forecast, TrackRecord
+from quota_scheduler.core.forecast.forecast import SUFFICIENT_DAYS, Forecast, PastAccuracy
 from quota_scheduler.core.forecast.level import level as level_of
 from quota_scheduler.core.forecast.series import DAY, History, Series, series
 from quota_scheduler.core.forecast.shape import bounded, confidence, mixed
@@ -163,7 +163,7 @@ def _forecast(
         observed_days=row.observed,
         confidence=confidence(used, knots[-1]) if enough else None,
         method=method if enough else "insufficient history",
-        record=calibration.record(left / length) if calibration else TrackRecord(),
+        record=calibration.record(left / length) if calibration else PastAccuracy(),
         rate_cap=cap,
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
 DAY = timedelta(days=1)
 SPIKE_DAYS = 14
@@ -30,19 +30,21 @@ class Risk(StrEnum):
 HYSTERESIS = 0.02
 
 
-def risk_band(p80_ratio: float | None, previous: Risk | str = Risk.UNKNOWN, *, marks: Marks = DEFAULT) -> Risk:
+def risk_band(
+    p80_ratio: float | None, previous: Risk | str = Risk.UNKNOWN, *, thresholds: Thresholds = DEFAULT
+) -> Risk:
     """Return the band of ``p80_ratio`` (P80 at the reset ÷ amount), None when history is insufficient.
 
     A band is entered at its mark and left downwards only 2 points below it.
     """
     if p80_ratio is None:
         return Risk.UNKNOWN
-    fresh = _band(p80_ratio, marks)
+    fresh = _band(p80_ratio, thresholds)
     order = list(Risk)
     before = order.index(Risk(previous))
     if order.index(fresh) >= before:
         return fresh
-    return order[min(before, order.index(_band(p80_ratio + HYSTERESIS, marks)))]
+    return order[min(before, order.index(_band(p80_ratio + HYSTERESIS, thresholds)))]
 
 
 def is_spike(
@@ -79,6 +81,10 @@ def is_spike(
     return seen[0] > factor * usual and seen[0] > 0
 
 
-def _band(ratio: float, marks: Marks) -> Risk:
-    bands = ((Risk.LOW, marks.risk_medium), (Risk.MEDIUM, marks.risk_high), (Risk.HIGH, marks.risk_critical))
+def _band(ratio: float, thresholds: Thresholds) -> Risk:
+    bands = (
+        (Risk.LOW, thresholds.risk_medium),
+        (Risk.MEDIUM, thresholds.risk_high),
+        (Risk.HIGH, thresholds.risk_critical),
+    )
     return next((name for name, mark in bands if ratio < mark), Risk.CRITICAL)

@@ -57,7 +57,7 @@ class TrackReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class TrackRecord:
     """What past forecasts of a limit teach. ``recent``: whether each of the last intervals held, newest last."""
 
     calibration: Calibration = field(default_factory=Calibration)
@@ -68,7 +68,7 @@ class Track:
         """Realised coverage of the last 80 % intervals; None before any was judged."""
         return sum(self.recent) / len(self.recent) if self.recent else None
 
-    def judge(self, forecast: Forecast, actual: float, *, amount: float) -> "Track":
+    def judge(self, forecast: Forecast, actual: float, *, amount: float) -> "TrackRecord":
         """The track after the window of ``forecast`` closed with ``actual`` in total, under a limit of ``amount``."""
         held = forecast.low <= actual <= forecast.high
         return replace(
@@ -95,9 +95,9 @@ class Track:
         return {"calibration": self.calibration.to_dict(), "recent": [int(held) for held in self.recent]}
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> "Track":
+    def from_dict(data: Mapping[str, Any]) -> "TrackRecord":
         """Restore a track from what ``to_dict`` returned."""
-        return Track(Calibration.from_dict(data["calibration"]), tuple(map(bool, data["recent"])))
+        return TrackRecord(Calibration.from_dict(data["calibration"]), tuple(map(bool, data["recent"])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,12 @@ def closed_windows(schedule: Schedule, history: Buckets, *, since: datetime, bef
     return []
 
 
-def replay(history: Buckets, windows: Sequence[Window], *, amount: float, since: datetime) -> Track:
+def replay(history: Buckets, windows: Sequence[Window], *, amount: float, since: datetime) -> TrackRecord:
     """The track that forecasts of closed windows would have earned; each sees only what lies before it.
 
     Moments are moved up to the next full hour: a rollup says nothing of what came when inside its hour.
     """
-    track, starts = Track(), history.starts
+    track, starts = TrackRecord(), history.starts
     for window in windows:
         inside = (starts >= window.starts_at.timestamp()) & (starts < window.ends_at.timestamp())
         actual = float(history.values[inside].sum())

@@ -35,7 +35,11 @@ class Policy(StrEnum):
     """Which test decides who may start: the two-sided inequality, or the founding documents' fixed thresholds."""
 
     TWO_SIDED = "two-sided"
-    SEED = "seed"
+    FIXED_THRESHOLDS = "fixed-thresholds"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Policy | None":
+        return cls.FIXED_THRESHOLDS if value == "seed" else None  # how files and stored changes spelled it at first
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""The marks that levels and the seed policy go by; every one is configuration (docs/reference/config.md)."""
+"""The thresholds that levels and the seed policy go by; every one is configuration (docs/reference/config.md)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Thresholds:
     """Shares are 0-1. Defaults are those of the founding documents.
 
     ``risk_*``: the 80th percentile at the reset over the amount from which risk is in that band. ``optimization_*``:
@@ -18,9 +18,9 @@ class Marks:
     optimization_balanced: float = 0.60
     optimization_aggressive: float = 0.30
     optimization_emergency: float = 0.10
-    seed_normal: float = 0.80
-    seed_stop: float = 0.90
+    fixed_normal: float = 0.80
+    fixed_stop: float = 0.90
     spike_factor: float = 2.0
 
 
-DEFAULT = Marks()
+DEFAULT = Thresholds()

@@ -10,20 +10,25 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import Group, GroupKey, Line
+from quota_scheduler.core.queue.throttle_queue import GroupKey, QueueGroup, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Ticket
 
 
-class Order:
+class FairOrder:
     """The heads of some groups, first to go first, while a pass takes them away one by one.
 
     Fair share: a share's next ticket stands behind as many of every other share's as it runs already.
     """
 
     def __init__(
-        self, line: Line, keys: Mapping[GroupKey, int], running: Mapping[str, int], policy: QueuePolicy, now: datetime
+        self,
+        queue: ThrottleQueue,
+        keys: Mapping[GroupKey, int],
+        running: Mapping[str, int],
+        policy: QueuePolicy,
+        now: datetime,
     ) -> None:
-        self._line, self._policy, self._now = line, policy, now
+        self._line, self._policy, self._now = queue, policy, now
         self._turns = dict(running)
         self._heap: list[tuple[int, int, datetime, int, GroupKey, int]] = []
         for key, place in keys.items():
@@ -38,7 +43,7 @@ class Order:
         turns = self._turns.get(share, 0)
         return rank(ticket, self._policy, now=self._now), turns, ticket.waiting_since, ticket.id
 
-    def next(self) -> tuple[Ticket, Group, GroupKey, int] | None:
+    def next(self) -> tuple[Ticket, QueueGroup, GroupKey, int] | None:
         """The next ticket to look at, where it stands, and its place there; None at the end."""
         while self._heap:
             *seen, key, place = heapq.heappop(self._heap)
@@ -60,7 +65,7 @@ class Order:
         """The ticket at ``place`` stays where it is: look at the one behind it."""
         self._push(key, place + 1)
 
-    def rest(self) -> dict[GroupKey, int]:
+    def remaining(self) -> dict[GroupKey, int]:
         """Groups that have not been looked at to their end, and from which place on."""
         return {key: place for *_, key, place in self._heap}
 
@@ -91,12 +96,14 @@ def rank(ticket: Ticket, policy: QueuePolicy, *, now: datetime) -> int:
     return ticket.priority.rank - int((now - ticket.waiting_since) / policy.aging_step)
 
 
-def place(line: Line, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> int | None:
-    """A ticket's place in the whole line, from 1; of a long line as ``know_places`` was last told."""
-    ticket = line.get(number)
+def place(
+    queue: ThrottleQueue, number: int, running: Mapping[str, int], policy: QueuePolicy, *, now: datetime
+) -> int | None:
+    """A ticket's place in the whole queue, from 1; of a long queue as ``know_places`` was last told."""
+    ticket = queue.get(number)
     if ticket is None:
         return None
-    if line.places is None or (not line.is_long and line.places[0] != now):
-        line.know_places(order(line, running, policy, now=now), at=now)
-    assert line.places is not None
-    return line.places[1].get(number) or line.ahead_of(ticket.priority)
+    if queue.places is None or (not queue.is_long and queue.places[0] != now):
+        queue.know_places(order(queue, running, policy, now=now), at=now)
+    assert queue.places is not None
+    return queue.places[1].get(number) or queue.ahead_of(ticket.priority)

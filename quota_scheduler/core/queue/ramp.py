@@ -21,7 +21,7 @@ def jitter(ticket: int) -> float:
 
 
 class Ramps:
-    """When the windows that have just begun let their next start happen; lives beside the line, in memory."""
+    """When the windows that have just begun let their next start happen; lives beside the throttle queue, in memory."""
 
     def __init__(self) -> None:
         self._next: dict[str, tuple[datetime, datetime]] = {}

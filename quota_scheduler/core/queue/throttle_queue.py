@@ -1,10 +1,10 @@
-"""The line: every waiting ticket, kept in groups so that who fits is found without asking everybody.
+"""The throttle queue: every waiting ticket, kept in groups so that who fits is found without asking everybody.
 
 Tickets of one group bind the same limits, are of one class and of one share: if the smallest of them does not fit, none
 does, and the group is passed over whole. A pass looks at the groups' heads in order and goes on inside a group only
 while something smaller may fit. Its cost follows what is touched, not what waits.
 
-The line lives in memory beside the store's single writer; after a failed transaction it is loaded anew.
+The throttle queue lives in memory beside the store's single writer; after a failed transaction it is loaded anew.
 """
 
 import heapq
@@ -21,9 +21,9 @@ from quota_scheduler.core.tickets.ticket import Ticket, need
 
 Bind = Callable[[Labels], tuple[LimitInstance, ...]]
 SHORT = 200
-"""A line up to this long is put in order for every answer."""
+"""A throttle queue up to this long is put in order for every answer."""
 PLACES_KEPT = timedelta(seconds=10)
-"""Places in a longer line are at most about so old."""
+"""Places in a longer queue are at most about so old."""
 UNBOUND = ""
 """Stands for a limit where none binds a ticket: it starts at once, so every pass looks at it."""
 GroupKey = tuple[tuple[str, ...], int, str, str]
@@ -36,7 +36,7 @@ def arrival(ticket: Ticket) -> tuple[datetime, int]:
 
 
 @dataclass(slots=True)
-class Group:
+class QueueGroup:
     """Waiting tickets that stand or fall by the same limits, oldest first.
 
     In each limit ``amounts`` is what all need together and ``least`` a lower bound of what the smallest needs, made
@@ -70,14 +70,14 @@ class Group:
         self.least = [min(need(ticket, instance.limit) for ticket in self.tickets) for instance in self.instances]
 
 
-class Line:
+class ThrottleQueue:
     """All waiting tickets. ``bind`` names the limits that labels fall to."""
 
     def __init__(self, tickets: Iterable[Ticket], bind: Bind, *, share_label: str) -> None:
         self._bind, self._share_label = bind, share_label
         self._tickets: dict[int, Ticket] = {}
         self._standing: dict[int, tuple[GroupKey, list[int]]] = {}
-        self._groups: dict[GroupKey, Group] = {}
+        self._groups: dict[GroupKey, QueueGroup] = {}
         self._by_instance: dict[str, set[GroupKey]] = {}
         self._sums: dict[str, list[int]] = {}
         self._due: list[tuple[datetime, int]] = []
@@ -106,7 +106,7 @@ class Line:
         key = self._key(ticket, instances)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(instances, ticket.priority, key[2])
+            group = self._groups[key] = QueueGroup(instances, ticket.priority, key[2])
             for name in key[0] or (UNBOUND,):
                 self._by_instance.setdefault(name, set()).add(key)
         needs = [need(ticket, instance.limit) for instance in instances]
@@ -168,7 +168,7 @@ class Line:
             return sorted(self._groups)
         return sorted({key for name in (UNBOUND, *touched) for key in self._by_instance.get(name, ())})
 
-    def all_groups(self) -> Iterable[Group]:
+    def all_groups(self) -> Iterable[QueueGroup]:
         """Every group; none is empty."""
         return self._groups.values()
 
@@ -176,7 +176,7 @@ class Line:
         """How many tickets wait in a class and those above it."""
         return sum(len(group.tickets) for group in self._groups.values() if group.priority.rank <= priority.rank)
 
-    def group(self, key: GroupKey) -> Group | None:
+    def group(self, key: GroupKey) -> QueueGroup | None:
         """A group, None when it is empty by now."""
         return self._groups.get(key)
 
@@ -190,7 +190,7 @@ class Line:
         return self.is_long and (self.places is None or now - self.places[0] >= PLACES_KEPT)
 
     def know_places(self, ordered: Iterable[Ticket], *, at: datetime) -> None:
-        """Take the order of the whole line as it was at an instant; from any thread."""
+        """Take the order of the whole queue as it was at an instant; from any thread."""
         self.places = at, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
 
     def due(self, now: datetime) -> list[Ticket]:

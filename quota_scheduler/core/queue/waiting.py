@@ -1,6 +1,6 @@
-"""Crowds: what waits for each limit instance, class by class, as readings and forecasts need it.
+"""Waiting totals: what waits for each limit instance, class by class, as readings and forecasts need it.
 
-The line keeps its tickets in groups with running sums, so that a crowd is told without asking everybody who waits.
+The throttle queue keeps its tickets in groups with running sums, so that a total needs no look at every ticket.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue.throttle_queue import Bind, Line
+from quota_scheduler.core.queue.throttle_queue import Bind, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class WaitingTotals:
     """What waits in one class for one limit instance.
 
     ``amount`` is what all need together in the limit's unit, ``least`` about what the smallest needs.
@@ -24,9 +24,9 @@ class Crowd:
     least: int
     oldest: datetime
 
-    def joined(self, other: "Crowd") -> "Crowd":
-        """Both crowds as one."""
-        return Crowd(
+    def joined(self, other: "WaitingTotals") -> "WaitingTotals":
+        """Both totals as one."""
+        return WaitingTotals(
             self.count + other.count,
             self.amount + other.amount,
             min(self.least, other.least),
@@ -34,22 +34,22 @@ class Crowd:
         )
 
 
-Crowds = Mapping[str, Mapping[Priority, Crowd]]
+WaitingByInstance = Mapping[str, Mapping[Priority, WaitingTotals]]
 """By limit instance and class; instances for which nothing waits are absent."""
 
 
-def crowds_in(line: Line) -> Crowds:
-    """What waits in a line."""
-    found: dict[str, dict[Priority, Crowd]] = {}
-    for group in line.all_groups():
+def waiting_in(queue: ThrottleQueue) -> WaitingByInstance:
+    """What waits in a throttle queue."""
+    found: dict[str, dict[Priority, WaitingTotals]] = {}
+    for group in queue.all_groups():
         for instance, least, amount in zip(group.instances, group.least, group.amounts, strict=True):
-            own = Crowd(len(group.tickets), amount, least, group.tickets[0].waiting_since)
+            own = WaitingTotals(len(group.tickets), amount, least, group.tickets[0].waiting_since)
             classes = found.setdefault(instance.name, {})
             known = classes.get(group.priority)
             classes[group.priority] = known.joined(own) if known else own
     return found
 
 
-def crowds_of(waiting: Iterable[Ticket], bind: Bind) -> Crowds:
+def waiting_of(waiting: Iterable[Ticket], bind: Bind) -> WaitingByInstance:
     """What waits, given the tickets themselves; ``bind`` names the limits that labels fall to."""
-    return crowds_in(Line(waiting, bind, share_label="team"))
+    return waiting_in(ThrottleQueue(waiting, bind, share_label="team"))

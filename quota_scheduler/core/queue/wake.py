@@ -1,4 +1,4 @@
-"""A pass over the line: who goes now.
+"""A pass over the throttle queue: who goes now.
 
 Each admission reserves, so that the next ticket sees what is left. A smaller ticket may pass a larger one that does not
 fit (backfill), but never takes room that the larger one will get as soon as running work returns it. After a reset the
@@ -11,9 +11,9 @@ from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.admission.headroom import Headrooms, Shadow
-from quota_scheduler.core.queue.order import Order
+from quota_scheduler.core.queue.order import FairOrder
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import Group, GroupKey, Line
+from quota_scheduler.core.queue.throttle_queue import GroupKey, QueueGroup, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
 
 SLICE, START = 60, 3
@@ -22,7 +22,7 @@ benchmarks/bench_queue.py). Counted, not clocked, so that every replica cuts at 
 
 
 @dataclass(slots=True)
-class Pass:
+class WakeResult:
     """What a pass decided, and what is left of it for the next slice.
 
     ``rest`` is, by group, from which place on it is still to be looked at. ``shadows`` is, by ticket, what those that
@@ -31,31 +31,31 @@ class Pass:
     """
 
     verdicts: list[tuple[Ticket, Verdict]] = field(default_factory=list)
-    rest: dict[GroupKey, int] = field(default_factory=dict)
+    remaining: dict[GroupKey, int] = field(default_factory=dict)
     shadows: dict[int, Shadow] = field(default_factory=dict)
     next_slot: datetime | None = None
 
 
 def wake(
-    line: Line,
+    queue: ThrottleQueue,
     headrooms: Headrooms,
     keys: Mapping[GroupKey, int],
     *,
     running: Mapping[str, int],
     policy: QueuePolicy,
     present: set[int],
-    most: int = SLICE,
+    budget: int = SLICE,
     shadows: Mapping[int, Shadow] | None = None,
-) -> Pass:
+) -> WakeResult:
     """Decide the waiting tickets of these groups in order, each from a place on, for at most ``most`` looks.
 
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
-    go on waiting is taken out of the line.
+    go on waiting is taken out of the throttle queue.
     """
-    now, done = headrooms.balances.now, Pass(shadows=dict(shadows or {}))
+    now, done = headrooms.balances.now, WakeResult(shadows=dict(shadows or {}))
     for shadow in done.shadows.values():
         headrooms.hold_back_for(shadow)
-    order, left = Order(line, keys, running, policy, now), most
+    order, left = FairOrder(queue, keys, running, policy, now), budget
     flowing: set[GroupKey] = set()  # groups somebody of which has just started: the next one is asked at once
     while left > 0:
         if (found := order.next()) is None:
@@ -67,7 +67,7 @@ def wake(
         if key not in flowing and not _may_fit(group, headrooms):
             _keep_room(ticket, headrooms, done.shadows)
             continue  # the smallest of them does not fit: the whole group is passed over
-        if (at := next_start(ticket, headrooms, line)) and at > now:
+        if (at := next_start(ticket, headrooms, queue)) and at > now:
             done.next_slot = min(at, done.next_slot or at)
             _keep_for_all(ticket, group, headrooms, done.shadows)
             continue  # nor may anybody behind it in the group
@@ -79,17 +79,17 @@ def wake(
                 _go_on(group, order, key, place)
             flowing.discard(key)
             continue
-        line.remove(ticket.id)
+        queue.remove(ticket.id)
         flowing.add(key)
         left -= START - 1
         if isinstance(verdict, Admit):
-            _start(ticket, headrooms, line, running=ticket.id in present)
+            _start(ticket, headrooms, queue, running=ticket.id in present)
         order.started(key, place)
-    done.rest = order.rest()
+    done.remaining = order.remaining()
     return done
 
 
-def _go_on(group: Group, order: Order, key: GroupKey, place: int) -> None:
+def _go_on(group: QueueGroup, order: FairOrder, key: GroupKey, place: int) -> None:
     """Look behind a ticket that waits; at the end of a fruitless search the group's bound is made exact."""
     if place + 1 < len(group.tickets):
         order.passed(key, place)
@@ -97,7 +97,7 @@ def _go_on(group: Group, order: Order, key: GroupKey, place: int) -> None:
         group.tighten()
 
 
-def _may_fit(group: Group, headrooms: Headrooms) -> bool:
+def _may_fit(group: QueueGroup, headrooms: Headrooms) -> bool:
     """Whether a ticket as small as the smallest of the group in every limit could start."""
     head, now = group.tickets[0], headrooms.balances.now
     for headroom, least in zip(headrooms.of(head), group.least, strict=True):
@@ -107,24 +107,26 @@ def _may_fit(group: Group, headrooms: Headrooms) -> bool:
     return True
 
 
-def next_start(ticket: Ticket, headrooms: Headrooms, line: Line) -> datetime | None:
+def next_start(ticket: Ticket, headrooms: Headrooms, queue: ThrottleQueue) -> datetime | None:
     """When the ramps of the windows it waited for let a ticket start; None when it waited for none."""
     now = headrooms.balances.now
     return max(
-        (at for headroom in headrooms.of(ticket) if (at := line.ramps.holds(ticket, headroom.balance, now))),
+        (at for headroom in headrooms.of(ticket) if (at := queue.ramps.holds(ticket, headroom.balance, now))),
         default=None,
     )
 
 
-def _start(ticket: Ticket, headrooms: Headrooms, line: Line, *, running: bool) -> None:
+def _start(ticket: Ticket, headrooms: Headrooms, queue: ThrottleQueue, *, running: bool) -> None:
     """Reserve, and let the ramps go on."""
     occupy(ticket, headrooms, running=running)
     for headroom in headrooms.of(ticket):
         if headroom.balance.ramp:
-            line.ramps.started(ticket, headroom.balance, headrooms.balances.now, left=line.count(headroom.balance.name))
+            queue.ramps.started(
+                ticket, headroom.balance, headrooms.balances.now, left=queue.count(headroom.balance.name)
+            )
 
 
-def _keep_for_all(ticket: Ticket, group: Group, headrooms: Headrooms, shadows: dict[int, Shadow]) -> None:
+def _keep_for_all(ticket: Ticket, group: QueueGroup, headrooms: Headrooms, shadows: dict[int, Shadow]) -> None:
     """Cast the shadow of a whole group that will start as soon as its ramp lets it, as far as there is room."""
     amounts = []
     for headroom, amount in zip(headrooms.of(ticket), group.amounts, strict=True):

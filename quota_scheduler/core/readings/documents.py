@@ -15,7 +15,7 @@ from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
-from quota_scheduler.core.readings.throttle_level import Level, LevelState
+from quota_scheduler.core.readings.throttle_level import LevelState, ThrottleLevel
 from quota_scheduler.core.units import format_amount, in_units
 
 DAY_SECONDS = 86_400
@@ -46,7 +46,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "ends_at": _iso(reading.ends_at),
         "level": reading.level,
         "level_since": _iso(reading.level_since),
-        "level_caused_at": _iso(as_told(reading).level_caused_at),
+        "level_caused_at": _iso(as_published(reading).level_caused_at),
         "risk": reading.risk,
         "optimization_level": reading.optimization,
         "estimated": reading.estimated,
@@ -70,10 +70,10 @@ def level_state(document: Mapping[str, Any]) -> LevelState | None:
         return None
     caused_at = parse_instant(document["level_caused_at"] or since)
     at = parse_instant(starts_at) if starts_at else None
-    return LevelState(Level(document["level"]), parse_instant(since), caused_at, at)
+    return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at)
 
 
-def as_told(reading: LimitReading) -> LimitReading:
+def as_published(reading: LimitReading) -> LimitReading:
     """A reading less what changes with every tick and no document tells: an unchanged limit is not stored again."""
     at = reading.level_caused_at
     return replace(reading, burns=(), level_caused_at=at.replace(second=0, microsecond=0) if at else None)

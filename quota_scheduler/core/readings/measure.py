@@ -8,7 +8,7 @@ from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom, in_pool
 from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.histories import Histories, Pairs
+from quota_scheduler.core.forecast.histories import Pairs, UsageHistory
 from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -16,11 +16,11 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue.waiting import Crowd, Crowds
+from quota_scheduler.core.queue.waiting import WaitingByInstance, WaitingTotals
 from quota_scheduler.core.readings.burn import burns
 from quota_scheduler.core.readings.readings import ClassReading, LimitReading, Spending
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
-from quota_scheduler.core.readings.throttle_level import Level, LevelFacts, LevelState
+from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel
 from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 
@@ -33,13 +33,13 @@ def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
     return balance.reserved + (min(waiting, headroom) if balance.limit.mode is Mode.ENFORCE else waiting)
 
 
-def waiting_amounts(crowds: Crowds) -> dict[str, int]:
+def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
     """What waits for each limit instance, in its unit."""
-    return {instance: sum(crowd.amount for crowd in classes.values()) for instance, classes in crowds.items()}
+    return {instance: sum(totals.amount for totals in classes.values()) for instance, classes in waiting_totals.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class QueueFacts:
     """What waits and runs in one limit instance."""
 
     waiting: tuple[ClassReading, ...]
@@ -56,20 +56,22 @@ def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> di
     return runs
 
 
-def queued(waiting: Mapping[Priority, Crowd], running: int, headroom: Headroom, now: datetime) -> Queued:
+def queue_facts(
+    waiting: Mapping[Priority, WaitingTotals], running: int, headroom: Headroom, now: datetime
+) -> QueueFacts:
     """What waits and runs in one limit instance, and whether it is holding a class back."""
     classes = tuple(
-        ClassReading(priority.value, crowd.count, crowd.oldest)
-        for priority, crowd in sorted(waiting.items(), key=lambda each: each[0].rank)
+        ClassReading(priority.value, totals.count, totals.oldest)
+        for priority, totals in sorted(waiting.items(), key=lambda each: each[0].rank)
     )
     holding = any(
-        admits(headroom, crowd.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
-        for priority, crowd in waiting.items()
+        admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
+        for priority, totals in waiting.items()
     )
-    return Queued(classes, running, holding)
+    return QueueFacts(classes, running, holding)
 
 
-def level_facts(headroom: Headroom, own: Queued, *, now: datetime) -> LevelFacts:
+def level_facts(headroom: Headroom, own: QueueFacts, *, now: datetime) -> LevelFacts:
     """What the throttle level of a limit follows from."""
     balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
@@ -77,7 +79,7 @@ def level_facts(headroom: Headroom, own: Queued, *, now: datetime) -> LevelFacts
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LimitFacts:
     """What was computed about a limit instance beside its counters; ``seed`` is the seeds' projection."""
 
     forecast: Forecast | None = None
@@ -92,9 +94,9 @@ class Known:
 
 def read_limit(
     headroom: Headroom,
-    own: Queued,
+    own: QueueFacts,
     level: LevelState,
-    known: Known,
+    known: LimitFacts,
     *,
     overshoot: int,
     now: datetime,
@@ -122,7 +124,7 @@ def read_limit(
         level=level.level.value,
         risk=headroom.outlook.risk if headroom.outlook else "unknown",
         optimization=optimization_level(
-            allowance - balance.spent - balance.reserved, balance.amount, headroom.marks
+            allowance - balance.spent - balance.reserved, balance.amount, headroom.thresholds
         ).value,
         estimated=balance.estimated,
         forecast=forecast,
@@ -133,7 +135,7 @@ def read_limit(
         overshoot_bound=overshoot,
         history_days=round(forecast.observed_days, 2) if forecast else 0.0,
         level_since=level.since,
-        level_caused_at=None if level.level is Level.OPEN else level.caused_at,
+        level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
         track=known.track,
         spending=known.spending,
         labels=fixed_labels(limit, balance.value),
@@ -183,7 +185,7 @@ def every_instance(balances: Balances) -> list[LimitInstance]:
     return sorted(found.values(), key=lambda instance: (order[instance.limit.id], instance.value))
 
 
-def used_today(history: Histories, zone: str, now: datetime) -> int:
+def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
     """What a limit used since midnight in its zone, to the hour."""
     midnight, end = Calendar(Every.DAY, zone).span(now)
     return round(history.used(midnight, end))

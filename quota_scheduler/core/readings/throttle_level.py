@@ -16,7 +16,7 @@ LINGER = timedelta(minutes=5)
 """How long the cause of a level must be gone before the level is lowered."""
 
 
-class Level(StrEnum):
+class ThrottleLevel(StrEnum):
     """The throttle levels, mildest first."""
 
     OPEN = "open"
@@ -30,7 +30,7 @@ class Level(StrEnum):
         return _RANKS[self]
 
 
-_RANKS = {level: rank for rank, level in enumerate(Level)}
+_RANKS = {level: rank for rank, level in enumerate(ThrottleLevel)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class LevelFacts:
 class LevelState:
     """A level, ``since`` when, and ``caused_at``: when its cause was last there. ``starts_at`` names the window."""
 
-    level: Level
+    level: ThrottleLevel
     since: datetime
     caused_at: datetime
     starts_at: datetime | None = None
@@ -72,17 +72,17 @@ def step(previous: LevelState | None, facts: LevelFacts, now: datetime) -> Level
     return LevelState(wanted, now, now, facts.starts_at)
 
 
-def _level(facts: LevelFacts, *, slack_up_to: Level | None) -> Level:
-    """The level that the facts call for; marks up to the present level are three points lower."""
+def _level(facts: LevelFacts, *, slack_up_to: ThrottleLevel | None) -> ThrottleLevel:
+    """The level that the facts call for; thresholds up to the present level are three points lower."""
     if facts.starts_at is not None:
-        if facts.spent or _reached(facts, facts.amount, _eased(Level.EXHAUSTED, slack_up_to)):
-            return Level.EXHAUSTED
-        if _reached(facts, facts.allowance, _eased(Level.PAUSED, slack_up_to)):
-            return Level.PAUSED
-    return Level.THROTTLED if facts.holding else Level.OPEN
+        if facts.spent or _reached(facts, facts.amount, _eased(ThrottleLevel.EXHAUSTED, slack_up_to)):
+            return ThrottleLevel.EXHAUSTED
+        if _reached(facts, facts.allowance, _eased(ThrottleLevel.PAUSED, slack_up_to)):
+            return ThrottleLevel.PAUSED
+    return ThrottleLevel.THROTTLED if facts.holding else ThrottleLevel.OPEN
 
 
-def _eased(level: Level, present: Level | None) -> float:
+def _eased(level: ThrottleLevel, present: ThrottleLevel | None) -> float:
     return HYSTERESIS if present is not None and level.rank <= present.rank else 0.0
 
 

@@ -43,7 +43,7 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Experience:
+class RunHistory:
     """What is known of finished runs, newest first, by workflow and by task type."""
 
     by_workflow: dict[str, list[Finished]] = field(default_factory=dict)
@@ -81,16 +81,16 @@ class Experience:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class EstimateBasis:
     """What is known of past work when a new ticket comes: finished runs, and how work splits over the token kinds."""
 
-    experience: Experience = field(default_factory=Experience)
+    experience: RunHistory = field(default_factory=RunHistory)
     mixes: Mapping[str, Usage] = field(default_factory=dict)
 
 
-def experience_of(runs: Iterable[Finished]) -> Experience:
+def run_history_of(runs: Iterable[Finished]) -> RunHistory:
     """Sort finished runs by what they teach about; order of arrival does not matter."""
-    found = Experience()
+    found = RunHistory()
     for run in sorted(runs, key=lambda each: each.ended_at, reverse=True):
         if run.workflow:
             found.by_workflow.setdefault(run.workflow, []).append(run)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from quota_scheduler.core.forecast.histories import Book, moved, no_buckets
+from quota_scheduler.core.forecast.histories import Histories, moved, no_buckets
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.limits.limit import Limit
@@ -42,7 +42,7 @@ def recent_days(tx: Transaction, limits: Sequence[Limit], name: str, *, zone: st
 def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[LimitInstance, Buckets]]:
     """All that the ledger knows of each windowed limit instance, by hour, in the order of the configuration."""
     balances, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
-    book = Book(limits)
+    book = Histories(limits)
     book.fold(ledger.hours(tx, EPOCH), sets, balances, {})
     instances = {b.name: b for labels, _ in sets.values() for b in book.bind(labels, balances)}
     order = {limit.id: place for place, limit in enumerate(limits)}

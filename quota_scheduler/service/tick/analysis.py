@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from quota_scheduler.core.efficiency.cache import CacheReading, DayUsage, cache_readings
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
 from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
-from quota_scheduler.core.forecast.histories import Book, Hour
+from quota_scheduler.core.forecast.histories import Histories, Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
@@ -42,7 +42,7 @@ def analyse(
     tx: Transaction,
     balances: Balances,
     instances: Sequence[LimitInstance],
-    book: Book,
+    book: Histories,
     *,
     large: Callable[[RunSummary], bool | None],
 ) -> Analysis:

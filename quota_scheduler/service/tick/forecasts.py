@@ -12,16 +12,16 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.forecast.baselines import seed
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.histories import Book, Histories
+from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
 from quota_scheduler.core.forecast.project import project_many
 from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.forecast.track_record import Track
+from quota_scheduler.core.forecast.track_record import TrackRecord
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.service.tick.verification import Judging
@@ -55,12 +55,12 @@ class Projected:
 class Forecasting:
     """Keeps the forecast, the outlook and the track record of every limit instance."""
 
-    def __init__(self, marks: Marks = DEFAULT) -> None:
-        self.marks = marks
+    def __init__(self, thresholds: Thresholds = DEFAULT) -> None:
+        self.thresholds = thresholds
         self.outlooks: dict[str, Outlook] = {}
         self.projected: dict[str, Projected] = {}
         self.judging = Judging()
-        self.book = Book(())
+        self.book = Histories(())
         self._folded_at: datetime | None = None
         self._looked_at: datetime | None = None
 
@@ -107,7 +107,7 @@ class Forecasting:
         else:
             known = False
         if not known:
-            self.book = Book(balances.limits)
+            self.book = Histories(balances.limits)
             self.book.fold(ledger.hours(tx, since), sets, balances, totals)
             self._folded_at = tx.now
         lately = self._looked_at - OVERLAP if known and self._looked_at else None
@@ -157,11 +157,11 @@ class Forecasting:
                 previous=previous,
                 zone=row.instance.limit.zone,
                 now=now,
-                marks=self.marks,
+                thresholds=self.thresholds,
             )
 
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
-        series: list[tuple[Buckets, Window, float, float | None, Track | None]] = []
+        series: list[tuple[Buckets, Window, float, float | None, TrackRecord | None]] = []
         for row in rows:
             name = row.instance.name
             known = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
@@ -193,7 +193,7 @@ class _Row:
 
     instance: LimitInstance
     balance: Balance
-    history: Histories
+    history: UsageHistory
     allowance: int
 
     @property

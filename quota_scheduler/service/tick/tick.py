@@ -20,17 +20,17 @@ from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.forecast.histories import Book
+from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.thresholds import DEFAULT, Marks
+from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue.waiting import Crowds, crowds_of
+from quota_scheduler.core.queue.waiting import WaitingByInstance, waiting_of
 from quota_scheduler.core.readings import measure
-from quota_scheduler.core.readings.documents import as_told, level_state, limit_document, outlook_document
+from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
@@ -61,12 +61,12 @@ class Recompute:
         targets: Sequence[Target],
         sources: Callable[[datetime], tuple[SourceReading, ...]],
         high_usage_run: int,
-        marks: Marks = DEFAULT,
+        thresholds: Thresholds = DEFAULT,
     ) -> None:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run = high_usage_run
-        self.forecasting, self.quality = Forecasting(marks), Quality()
+        self.forecasting, self.quality = Forecasting(thresholds), Quality()
         self._levels: dict[str, LevelState] | None = None
         self._analysis = Analysis()
         self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
@@ -76,24 +76,24 @@ class Recompute:
         """What the admission test may know of each limit's future, as of the last look."""
         return self.forecasting.outlooks
 
-    def look(self, crowds: Crowds | None = None) -> Readings:
+    def look(self, waiting_totals: WaitingByInstance | None = None) -> Readings:
         """Compute the readings of now, without the alerts.
 
-        ``crowds`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
+        ``totals`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
         """
         with self.store.reading() as tx:
             balances = windows.load(tx, self.limits, tickets=())
             instances = measure.every_instance(balances)
             for instance in instances:
                 measure.begin(balances, instance, tx.now)
-            if crowds is None:
-                crowds = crowds_of(tickets.waiting(tx), balances.instances)
-            self.forecasting.look(tx, balances, instances, measure.waiting_amounts(crowds))
+            if waiting_totals is None:
+                waiting_totals = waiting_of(tickets.waiting(tx), balances.instances)
+            self.forecasting.look(tx, balances, instances, measure.waiting_amounts(waiting_totals))
             self.quality.look(tx, balances)
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
                 self._analyse(tx, balances, instances)
             running = tickets.running_counts(tx)
-            return self._readings(tx, self._limits(tx, balances, instances, crowds, running), balances, running)
+            return self._readings(tx, self._limits(tx, balances, instances, waiting_totals, running), balances, running)
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -115,7 +115,7 @@ class Recompute:
 
     def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
         """Every limit as a document; one that looks as it did is not written out anew."""
-        told = ((reading.limit, as_told(reading), reading) for reading in readings.limits)
+        told = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
         known, self._told = self._told, {}
         for name, looks, reading in told:
             before = known.get(name)
@@ -128,7 +128,7 @@ class Recompute:
         tx: Transaction,
         balances: Balances,
         instances: Sequence[LimitInstance],
-        crowds: Crowds,
+        waiting_totals: WaitingByInstance,
         running: Mapping[Labels, int],
     ) -> tuple[LimitReading, ...]:
         """One reading per limit instance; its throttle level goes on from where it stood, also over a restart."""
@@ -138,21 +138,21 @@ class Recompute:
         for instance in instances:
             name = instance.name
             headroom = Headroom(
-                instance, balances.ruling(instance), self.outlooks.get(name), marks=self.forecasting.marks
+                instance, balances.ruling(instance), self.outlooks.get(name), thresholds=self.forecasting.thresholds
             )
-            queued = measure.queued(crowds.get(name, {}), runs.get(name, 0), headroom, tx.now)
-            level = level_step(before.get(name), measure.level_facts(headroom, queued, now=tx.now), tx.now)
+            queue_facts = measure.queue_facts(waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now)
+            level = level_step(before.get(name), measure.level_facts(headroom, queue_facts, now=tx.now), tx.now)
             self._levels[name] = level
             known = self._known(balances, instance)
             found.append(
-                measure.read_limit(headroom, queued, level, known, overshoot=overshoot.get(name, 0), now=tx.now)
+                measure.read_limit(headroom, queue_facts, level, known, overshoot=overshoot.get(name, 0), now=tx.now)
             )
         return tuple(found)
 
-    def _known(self, balances: Balances, instance: LimitInstance) -> measure.Known:
+    def _known(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
-        return measure.Known(
+        return measure.LimitFacts(
             forecast=projected.forecast if projected else None,
             seed=projected.seed if projected else None,
             lately=history.lately(),
@@ -209,7 +209,7 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
 
 
 def _consumed(
-    totals: Sequence[tuple[Labels, Priority, Usage, datetime]], book: Book, balances: Balances
+    totals: Sequence[tuple[Labels, Priority, Usage, datetime]], book: Histories, balances: Balances
 ) -> list[Counter]:
     """Tokens and cost over all windows, by limit, provider and model."""
     sums: dict[tuple[str, str, str], Usage] = {}

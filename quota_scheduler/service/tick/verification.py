@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.histories import Book
+from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.track_record import (
     Prediction,
-    Track,
     TrackReading,
+    TrackRecord,
     closed_windows,
     part_reached,
     replay,
@@ -38,7 +38,7 @@ MARK = "forecasts_saved"
 class Owed:
     """What the next transaction of a tick has to write."""
 
-    tracks: dict[str, tuple[str, Track]] = field(default_factory=dict)
+    tracks: dict[str, tuple[str, TrackRecord]] = field(default_factory=dict)
     made: list[Prediction] = field(default_factory=list)
     settled: list[Prediction] = field(default_factory=list)
     forget_before: datetime | None = None
@@ -48,14 +48,14 @@ class Judging:
     """The track record of every limit instance, and the forecasts that await judgement."""
 
     def __init__(self) -> None:
-        self.tracks: dict[str, tuple[str, Track]] = {}
+        self.tracks: dict[str, tuple[str, TrackRecord]] = {}
         self._predictions: dict[tuple[str, datetime, int], Prediction] = {}
-        self._readings: dict[str, tuple[Track, TrackReading]] = {}
+        self._readings: dict[str, tuple[TrackRecord, TrackReading]] = {}
         self._owed = Owed()
         self._mark: int | None = None
         self._untried: set[str] = set()
 
-    def track(self, instance: str) -> Track | None:
+    def track(self, instance: str) -> TrackRecord | None:
         """The track record of a limit instance."""
         found = self.tracks.get(instance)
         return found[1] if found else None
@@ -71,7 +71,7 @@ class Judging:
         return known[1]
 
     def look(
-        self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], book: Book, *, fresh: bool
+        self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], book: Histories, *, fresh: bool
     ) -> None:
         """Learn from what has closed by now; ``fresh``: the histories were folded anew, as they are once a day."""
         self._restore(tx)
@@ -119,7 +119,7 @@ class Judging:
         self.tracks = forecasts.tracks(tx)
         self._predictions = {each.key: each for each in forecasts.predictions(tx)}
 
-    def _try_again(self, book: Book) -> None:
+    def _try_again(self, book: Histories) -> None:
         """Look for closed windows of limits that had none yet, and let go of demand older than any history."""
         self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.judged}
         self._owed.forget_before = book.first
@@ -145,14 +145,14 @@ class Judging:
             rule = each.instance.partition("/")[0]
             actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
             if actual is not None:
-                track = self.track(each.instance) or Track()
+                track = self.track(each.instance) or TrackRecord()
                 self._learn(each.instance, shapes[rule], track.judge(each.forecast, actual, amount=each.amount))
         self._settle(ripe)
 
-    def _learn(self, instance: str, shape: str, track: Track) -> None:
+    def _learn(self, instance: str, shape: str, track: TrackRecord) -> None:
         self.tracks[instance] = self._owed.tracks[instance] = shape, track
 
-    def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Book, now: datetime) -> None:
+    def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Histories, now: datetime) -> None:
         """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
         first = book.first
         fresh = [b for b in instances if b.limit.is_windowed and self._wants_seed(b.name)]
@@ -162,7 +162,7 @@ class Judging:
             history = book.of(instance.name).all
             closed = closed_windows(instance.limit.schedule, history, since=first, before=now)
             amount = instance.limit.amount_of(instance.value)
-            track = replay(history, closed, amount=amount, since=first) if closed else Track()
+            track = replay(history, closed, amount=amount, since=first) if closed else TrackRecord()
             self._learn(instance.name, shapes[instance.limit.id], track)
 
     def _wants_seed(self, instance: str) -> bool:

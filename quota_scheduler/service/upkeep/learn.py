@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from quota_scheduler.core.tickets.run_history import Learned, experience_of
+from quota_scheduler.core.tickets.run_history import EstimateBasis, run_history_of
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, ledger, run_history, tickets
 from quota_scheduler.store import alerts as alert_store
@@ -12,14 +12,14 @@ CLOSED_TICKETS_KEPT = timedelta(hours=24)
 MIX_DAYS = timedelta(days=7)
 
 
-def learned(tx: Transaction) -> Learned:
+def learned(tx: Transaction) -> EstimateBasis:
     """What finished runs took, and by workflow, task type and provider how work splits over the token kinds."""
     sums: dict[str, Usage] = {}
     for run in ledger.runs_since(tx, tx.now - MIX_DAYS):
         for name in (f"workflow:{run.workflow}", f"task_type:{run.task_type}", f"provider:{run.provider}"):
             if not name.endswith(":"):
                 sums[name] = sums.get(name, Usage()).plus(run.usage)
-    return Learned(experience_of(run_history.load(tx)), sums)
+    return EstimateBasis(run_history_of(run_history.load(tx)), sums)
 
 
 def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:

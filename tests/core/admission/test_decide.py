@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject, admits, decide, occupy
+from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, admits, decide, occupy
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
@@ -110,14 +110,14 @@ def an_outlook(*above, **changes):
             id="leases are given in order, and kept for nobody",
         ),
         pytest.param(
-            a_headroom(a_limit(policy=Policy.SEED), outlook=an_outlook(0, 0, 0, 90)),
+            a_headroom(a_limit(policy=Policy.FIXED_THRESHOLDS), outlook=an_outlook(0, 0, 0, 90)),
             100,
             LOW,
             None,
             id="the seeds know no demand still to come",
         ),
         pytest.param(
-            a_headroom(a_limit(policy=Policy.SEED), used=80),
+            a_headroom(a_limit(policy=Policy.FIXED_THRESHOLDS), used=80),
             30,
             LOW,
             Reason.NO_HEADROOM,
@@ -191,7 +191,7 @@ SESSION_END = MONDAY + 4 * HOUR
         pytest.param(verdict(a_ticket(10), a_limit(), day=90), Admit(), id="it fits"),
         pytest.param(
             verdict(a_ticket(10), a_limit(), day=95),
-            Defer(MIDNIGHT, Reason.NO_HEADROOM, (Held("day", Reason.NO_HEADROOM, MIDNIGHT),)),
+            Defer(MIDNIGHT, Reason.NO_HEADROOM, (Blocker("day", Reason.NO_HEADROOM, MIDNIGHT),)),
             id="it waits for the reset",
         ),
         pytest.param(
@@ -199,33 +199,33 @@ SESSION_END = MONDAY + 4 * HOUR
             Defer(
                 MIDNIGHT,
                 Reason.NO_HEADROOM,
-                (Held("day", Reason.NO_HEADROOM, MIDNIGHT), Held("session", Reason.EXHAUSTED, SESSION_END)),
+                (Blocker("day", Reason.NO_HEADROOM, MIDNIGHT), Blocker("session", Reason.EXHAUSTED, SESSION_END)),
             ),
             id="two hold it: it waits for the later of their resets",
         ),
         pytest.param(
             verdict(a_ticket(10), a_concurrency_limit(1, mode=Mode.WARN), a_limit(5, mode=Mode.WARN)),
-            Admit((Held("day", Reason.NO_HEADROOM, MIDNIGHT),)),
+            Admit((Blocker("day", Reason.NO_HEADROOM, MIDNIGHT),)),
             id="limits that warn are told of",
         ),
         pytest.param(
             verdict(a_ticket(10), a_limit(5), a_limit(100, id="wide")),
-            Reject(Reason.NEVER_FITS, (Held("day", Reason.NEVER_FITS, MONDAY),)),
+            Reject(Reason.NEVER_FITS, (Blocker("day", Reason.NEVER_FITS, MONDAY),)),
             id="it never fits",
         ),
         pytest.param(
             verdict(a_ticket(estimate=Estimate(some_usage(90), some_usage(120), declared=False)), a_limit()),
-            Defer(MIDNIGHT, Reason.NO_HEADROOM, (Held("day", Reason.NO_HEADROOM, MIDNIGHT),)),
+            Defer(MIDNIGHT, Reason.NO_HEADROOM, (Blocker("day", Reason.NO_HEADROOM, MIDNIGHT),)),
             id="a guess whose median fits is not rejected",
         ),
         pytest.param(
             verdict(a_ticket(estimate=Estimate(some_usage(101), some_usage(120), declared=False)), a_limit()),
-            Reject(Reason.NEVER_FITS, (Held("day", Reason.NEVER_FITS, MONDAY),)),
+            Reject(Reason.NEVER_FITS, (Blocker("day", Reason.NEVER_FITS, MONDAY),)),
             id="one whose median does not is",
         ),
         pytest.param(
             verdict(a_ticket(10, held=True), a_limit()),
-            Defer(MONDAY + MINUTE, Reason.HELD, (Held("day", Reason.HELD, MONDAY + MINUTE),)),
+            Defer(MONDAY + MINUTE, Reason.HELD, (Blocker("day", Reason.HELD, MONDAY + MINUTE),)),
             id="an operator holds it",
         ),
         pytest.param(

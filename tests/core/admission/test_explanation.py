@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.admission.decide import Admit, Defer, Held, Reject
+from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
 from quota_scheduler.core.admission.explanation import WHY, explain, reset_text
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
@@ -12,7 +12,7 @@ BERLIN = "Europe/Berlin"
 
 
 def held(*instances, reason=Reason.NO_HEADROOM):
-    return tuple(Held(instance, reason, MIDNIGHT) for instance in instances)
+    return tuple(Blocker(instance, reason, MIDNIGHT) for instance in instances)
 
 
 def closed(outcome, reason=Reason.FITS):

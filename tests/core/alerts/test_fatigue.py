@@ -5,13 +5,13 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.bench_alerts import Told, firing_twice, replay, rows, synthetic
+from benchmarks.bench_alerts import Observer, firing_twice, replay, rows, synthetic
 
 HANDFUL = 5
 
 
 @pytest.fixture(scope="module")
-def told() -> list[Told]:
+def told() -> list[Observer]:
     (trace,) = synthetic(1, 36)
     return replay(trace, minutes=30)
 

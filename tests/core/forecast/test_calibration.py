@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from quota_scheduler.core.forecast.calibration import REMAINING, Calibration, horizon_of, observe
-from quota_scheduler.core.forecast.forecast import TrackRecord
+from quota_scheduler.core.forecast.forecast import PastAccuracy
 from quota_scheduler.core.forecast.project import project
 
 DAY = timedelta(days=1)
@@ -60,7 +60,7 @@ def test_the_record_by_horizon():
     assert record.error == pytest.approx(2 / 4)
     assert record.brier is not None
     assert record.brier > 0
-    assert state.record(0.05) == TrackRecord()
+    assert state.record(0.05) == PastAccuracy()
     assert state.reliability() is not None
 
 
@@ -68,7 +68,7 @@ def test_the_forecast_says_how_earlier_ones_fared():
     state = observe(None, FORECAST, FORECAST.expected)
     window = Window(NOW - 15 * DAY, NOW + 15 * DAY)
     found = project(HISTORY, window, now=NOW, step=DAY, calibration=state)
-    assert found.record == TrackRecord(judged=1, coverage=1.0, error=0.0, brier=None)
+    assert found.record == PastAccuracy(judged=1, coverage=1.0, error=0.0, brier=None)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def line(key="req1", message="m1", output=10, *, side=False, minute=0, provider=
     return UsageEvent(key, at, Labels(provider), Usage(output=output, requests=1), message=message, sidechain=side)
 
 
-class Book:
+class Histories:
     """A ledger in a dictionary, corrected by changes as the store is."""
 
     def __init__(self, *recorded):
@@ -130,11 +130,11 @@ REPLAY = line("req2", "m1", 900, side=True)
     ],
 )
 def test_count_once(recorded, batch, changes):
-    assert Book(*recorded).record(*batch) == changes
+    assert Histories(*recorded).record(*batch) == changes
 
 
 def test_a_response_known_from_both_sides_belongs_to_the_main_conversation():
-    book = Book(line(output=30, side=True))
+    book = Histories(line(output=30, side=True))
     book.record(line(output=10))
     book.record(REPLAY)
     assert list(book.events.values()) == [line(output=30)]
@@ -167,7 +167,7 @@ def counted(book):
 @given(histories())
 def test_what_counts_does_not_depend_on_order_or_batches(history):
     lines, shuffled, size = history
-    whole, parts = Book(), Book()
+    whole, parts = Histories(), Histories()
     whole.record(*lines)
     for start in range(0, len(shuffled), size):
         parts.record(*shuffled[start : start + size])

@@ -14,7 +14,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.order import order, place, rank
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.ramp import Ramps
-from quota_scheduler.core.queue.throttle_queue import Line
+from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.wake import SLICE, START, wake
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_ticket, some_balances
 
@@ -131,25 +131,25 @@ def test_starts_on_a_ramp_come_one_after_another_and_all_of_them_on_it(numbers):
 # a pass
 
 
-def passed(tickets, *limits, most=SLICE, used=0, reserved=0, ramp=timedelta(0), now=MONDAY):
-    """Pass over a line until it is looked at to its end: the ids that start, in order, and how many slices it took."""
+def passed(tickets, *limits, budget=SLICE, used=0, reserved=0, ramp=timedelta(0), now=MONDAY):
+    """Pass over a throttle queue to its end: the ids that start, in order, and how many slices it took."""
     rows = [Balance(1, limits[0], "", TODAY, used=used, reserved=reserved, ramp=ramp)]
     balances = some_balances(*limits, now=now, rows=rows)
-    line = Line(tickets, balances.instances, share_label="team")
-    keys, shadows, started, slices = dict.fromkeys(line.groups(None), 0), {}, [], 0
+    queue = ThrottleQueue(tickets, balances.instances, share_label="team")
+    keys, shadows, started, slices = dict.fromkeys(queue.groups(None), 0), {}, [], 0
     while keys:
         done = wake(
-            line,
-            Headrooms(balances, {}, line=line),
+            queue,
+            Headrooms(balances, {}, queue=queue),
             keys,
             running={},
             policy=POLICY,
             present=set(),
-            most=most,
+            budget=budget,
             shadows=shadows,
         )
-        started += [ticket.id for ticket, _ in done.verdicts if ticket.id not in line]
-        keys, shadows, slices = done.rest, done.shadows, slices + 1
+        started += [ticket.id for ticket, _ in done.verdicts if ticket.id not in queue]
+        keys, shadows, slices = done.remaining, done.shadows, slices + 1
         assert slices <= len(tickets) + 2
     return started, slices
 
@@ -204,17 +204,17 @@ def test_who_goes_now(tickets, used, reserved, ids):
     assert passed(tickets, a_limit(), used=used, reserved=reserved)[0] == ids
 
 
-@pytest.mark.parametrize("most", [1, 2, 7, 150, 10_000])
-def test_however_thin_the_slices_the_same_tickets_start(most):
+@pytest.mark.parametrize("budget", [1, 2, 7, 150, 10_000])
+def test_however_thin_the_slices_the_same_tickets_start(budget):
     tickets = [waiting(number, tokens=60, minutes=1, team="xyz"[number % 3]) for number in range(1, 200)]
     tickets += [waiting(200, tokens=20, team="x"), waiting(201, tokens=20, team="y"), waiting(202, tokens=20, team="z")]
-    started, slices = passed(tickets, a_limit(), most=most, used=50)
-    assert (started, slices <= (203 + 2 * START) // most + 2) == ([200, 201], True)
+    started, slices = passed(tickets, a_limit(), budget=budget, used=50)
+    assert (started, slices <= (203 + 2 * START) // budget + 2) == ([200, 201], True)
 
 
 @given(TICKETS, st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
-def test_a_pass_never_starts_more_than_fits(tickets, most, used, reserved):
-    started, _ = passed(tickets, a_limit(), a_concurrency_limit(5), most=most, used=used, reserved=reserved)
+def test_a_pass_never_starts_more_than_fits(tickets, budget, used, reserved):
+    started, _ = passed(tickets, a_limit(), a_concurrency_limit(5), budget=budget, used=used, reserved=reserved)
     taken = sum(ticket.estimate.reserve.tokens for ticket in tickets if ticket.id in started)
     assert len(started) <= 5
     assert not taken or used + reserved + taken <= 100
@@ -259,20 +259,25 @@ def test_what_starts_later_on_the_ramp_keeps_its_room():
     ],
 )
 def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
-    line = Line(
+    queue = ThrottleQueue(
         [waiting(number) for number in range(1, count + 1)], some_balances(a_limit()).instances, share_label="team"
     )
-    line.know_places(line, at=MONDAY)
-    assert line.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
-    assert place(line, 7, {}, POLICY, now=MONDAY) == 7
+    queue.know_places(queue, at=MONDAY)
+    assert queue.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
+    assert place(queue, 7, {}, POLICY, now=MONDAY) == 7
 
 
 def test_the_line_counts_what_waits():
     balances = some_balances(a_limit(), a_limit(id="team", per="team"))
-    line = Line(
+    queue = ThrottleQueue(
         [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], balances.instances, share_label="team"
     )
-    line.add(waiting(3, team="x", tokens=5))
-    line.remove(1)
-    assert (len(line), line.sums("day"), line.sums("team/x"), line.least("day")) == (2, [0, 30, 5, 0], [0, 0, 5, 0], 5)
-    assert [place(line, number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]
+    queue.add(waiting(3, team="x", tokens=5))
+    queue.remove(1)
+    assert (len(queue), queue.sums("day"), queue.sums("team/x"), queue.least("day")) == (
+        2,
+        [0, 30, 5, 0],
+        [0, 0, 5, 0],
+        5,
+    )
+    assert [place(queue, number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]

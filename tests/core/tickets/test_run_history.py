@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.tickets.estimate import Description, described
-from quota_scheduler.core.tickets.run_history import Experience, Finished, experience_of
+from quota_scheduler.core.tickets.run_history import Finished, RunHistory, run_history_of
 from quota_scheduler.core.usage import Usage
 from tests.builders import MONDAY
 
@@ -47,13 +47,13 @@ def run(tokens, *, words=100, workflow="nightly", task_type="review", expected=8
     ],
 )  # fmt: skip
 def test_an_estimate_from_runs_of_alike_length(runs, workflow, expected):
-    found = experience_of(runs).estimate(TASK, workflow)
+    found = run_history_of(runs).estimate(TASK, workflow)
     assert (found.source, found.median.tokens, found.reserve.tokens) == expected
     assert (found.declared, found.words, found.guess) == (False, 100, 0)
 
 
 def test_it_is_split_as_the_runs_were_with_their_requests():
-    found = experience_of([run(1_000)] * 3).estimate(TASK, "nightly")
+    found = run_history_of([run(1_000)] * 3).estimate(TASK, "nightly")
     assert found.median == Usage(input=500, output=500, requests=4)
 
 
@@ -67,7 +67,7 @@ def test_it_is_split_as_the_runs_were_with_their_requests():
     ],
 )
 def test_confidence_from_how_many_and_how_alike(runs, confidence):
-    assert experience_of(runs).estimate(TASK, "nightly").confidence == confidence
+    assert run_history_of(runs).estimate(TASK, "nightly").confidence == confidence
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_confidence_from_how_many_and_how_alike(runs, confidence):
     ],
 )
 def test_a_guess_is_corrected_by_how_far_guesses_were_off(runs, factor):
-    plain, found = described(TASK), experience_of(runs).estimate(TASK, "")
+    plain, found = described(TASK), run_history_of(runs).estimate(TASK, "")
     assert (found.median.tokens, found.reserve.tokens) == (plain.median.tokens * factor, plain.reserve.tokens * factor)
     assert (found.guess, found.confidence, found.source) == (8_000, 0.3, "task_type")
 
 
 def test_without_experience_there_is_no_error_to_tell():
-    assert Experience().error("review") is None
+    assert RunHistory().error("review") is None

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from quota_scheduler.core.cycle.requests import Submit, Withdraw
-from quota_scheduler.core.forecast.histories import Book
+from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.forecast.track_record import PARTS, Track
+from quota_scheduler.core.forecast.track_record import PARTS, TrackRecord
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Limit
@@ -37,9 +37,9 @@ def kept(house: House) -> list[int]:
     return [row[0] for row in house.rows("SELECT part FROM predictions ORDER BY instance, starts_at, part")]
 
 
-def track(house: House, instance: str = "day") -> Track:
+def track(house: House, instance: str = "day") -> TrackRecord:
     with house.store.reading() as tx:
-        return forecasts.tracks(tx).get(instance, ("", Track()))[1]
+        return forecasts.tracks(tx).get(instance, ("", TrackRecord()))[1]
 
 
 def judged(house: House, instance: str = "day") -> int:
@@ -366,14 +366,14 @@ def test_what_nobody_could_claim_counts_until_its_key_asks_again(house: House) -
 def folded(house: House) -> dict[str, list[list[tuple[float, float]]]]:
     """Every history as it is when folded from nothing."""
     with house.store.reading() as tx:
-        book = Book(house.limits)
+        book = Histories(house.limits)
         balances = windows.load(tx, house.limits)
         book.fold(ledger.hours(tx, tx.now - 120 * DAY), ledger.label_sets(tx), balances, {})
         book.demand(forecasts.unmet(tx, since=tx.now - 120 * DAY, changed_since=None))
         return plain(book)
 
 
-def plain(book: Book) -> dict[str, list[list[tuple[float, float]]]]:
+def plain(book: Histories) -> dict[str, list[list[tuple[float, float]]]]:
     def pairs(buckets: Buckets) -> list[tuple[float, float]]:
         assert np.all(np.diff(buckets.starts) > 0)
         return list(zip(buckets.starts.tolist(), buckets.values.tolist(), strict=True))

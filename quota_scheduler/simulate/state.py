@@ -1,4 +1,4 @@
-"""The desk: everything that runs and waits in a scenario, and how full the windows are. Policies look at it."""
+"""The state: everything that runs and waits in a scenario, and how full the windows are. Policies look at it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLOTS = 6
 NEVER = float("inf")
 
 
-class Desk:
+class SimState:
     """Everything that runs and waits, and how full the windows are."""
 
     def __init__(self, world: World, kind: Kind, factor: float) -> None:
