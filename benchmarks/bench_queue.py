@@ -22,7 +22,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from quota_scheduler.core.cycle.cycle import run
+from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot
 from quota_scheduler.core.labels import Labels, match_of
@@ -83,7 +83,7 @@ def a_pass(
         )
         gc.collect()
         before = time.thread_time()
-        decided: Decided = run(requests, snapshot, QueuePolicy())
+        decided: Decided = decide_batch(requests, snapshot, QueuePolicy())
         slices.append((time.thread_time() - before) * 1e3)
         started += sum(ticket.state != "waiting" for ticket in decided.tickets.values())
         groups, shadows, look_at_all, requests = decided.groups, decided.shadows, False, ()

@@ -294,7 +294,7 @@ class Service:
     def _source_readings(self, now: datetime) -> tuple[SourceReading, ...]:
         return tuple(ingest.source_reading(now) for ingest in self.ingests)
 
-    def _told(self, done: cycle.Answered, seconds: float) -> None:
+    def _told(self, done: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
         self.waiters.announce(done.changed)
         self.count.decided(done.decisions, seconds)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Answer, Request
+from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.store import Store, Transaction, engine, tickets
@@ -42,10 +42,10 @@ class _Job:
 @dataclass(slots=True)
 class _Asked:
     request: Request
-    future: "Future[Answer] | asyncio.Future[Answer]"
+    future: "Future[Reply] | asyncio.Future[Reply]"
 
 
-Settled = list[tuple["asyncio.Future[Answer]", Answer | Exception]]
+Settled = list[tuple["asyncio.Future[Reply]", Reply | Exception]]
 
 
 def settle(settled: Settled) -> None:
@@ -62,7 +62,7 @@ def settle(settled: Settled) -> None:
 class Writer:
     """Owns the right to write; everything that changes the database goes through ``ask`` or ``do``."""
 
-    def __init__(self, store: Store, terms: cycle.Terms, *, told: Callable[[cycle.Answered, float], None]) -> None:
+    def __init__(self, store: Store, terms: cycle.Terms, *, told: Callable[[cycle.CycleResult, float], None]) -> None:
         """``told`` is called after each cycle's commit, with what it did and the seconds it took."""
         self.store, self.terms, self._told = store, terms, told
         self._queue: queue.SimpleQueue[_Job | _Asked | None] = queue.SimpleQueue()
@@ -83,15 +83,15 @@ class Writer:
         if self._thread.is_alive():
             self._thread.join(seconds)
 
-    def ask(self, request: Request) -> "Future[Answer]":
+    def ask(self, request: Request) -> "Future[Reply]":
         """Put a request into the next cycle; the future resolves after its commit."""
-        future: Future[Answer] = Future()
+        future: Future[Reply] = Future()
         self._queue.put(_Asked(request, future))
         return future
 
-    def ask_from(self, loop: asyncio.AbstractEventLoop, request: Request) -> "asyncio.Future[Answer]":
+    def ask_from(self, loop: asyncio.AbstractEventLoop, request: Request) -> "asyncio.Future[Reply]":
         """The same from an event loop: the answers of a cycle are handed to the loop in one call."""
-        future: asyncio.Future[Answer] = loop.create_future()
+        future: asyncio.Future[Reply] = loop.create_future()
         self._queue.put(_Asked(request, future))
         return future
 
@@ -147,7 +147,7 @@ class Writer:
         self._answer(asked, done.answers)
 
     @staticmethod
-    def _answer(asked: Sequence[_Asked], answers: Sequence[Answer | Exception]) -> None:
+    def _answer(asked: Sequence[_Asked], answers: Sequence[Reply | Exception]) -> None:
         """Resolve what asked, each in its own world: threads one by one, an event loop all at once."""
         by_loop: dict[asyncio.AbstractEventLoop, Settled] = {}
         for item, answer in zip(asked, answers, strict=True):
@@ -161,11 +161,11 @@ class Writer:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, settled)
 
-    def _cycle(self, requests: Sequence[Request]) -> cycle.Answered:
+    def _cycle(self, requests: Sequence[Request]) -> cycle.CycleResult:
         self._notice_sleep()
         try:
             with self.store.transaction() as tx:
-                done = cycle.run(tx, requests, self.terms)
+                done = cycle.run_cycle(tx, requests, self.terms)
                 wait = self._seconds_to_next(tx)
         except BaseException:
             self.terms.forget()

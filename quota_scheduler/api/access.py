@@ -13,7 +13,7 @@ from starlette.requests import Request
 from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
-from quota_scheduler.core.cycle.requests import Answer
+from quota_scheduler.core.cycle.requests import Reply
 from quota_scheduler.core.cycle.requests import Request as CycleRequest
 from quota_scheduler.errors import StoreError
 
@@ -95,7 +95,7 @@ def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
         raise invalid(error, raw) from None
 
 
-async def decided(own: "Service", requests: Sequence[CycleRequest]) -> list[Answer]:
+async def decided(own: "Service", requests: Sequence[CycleRequest]) -> list[Reply]:
     """The answers of one cycle, or of a few for many requests. Raises Problem when the database does not take them."""
     loop = asyncio.get_running_loop()
     return await _within_time([own.writer.ask_from(loop, request) for request in requests])

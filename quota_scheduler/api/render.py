@@ -11,7 +11,7 @@ from starlette.responses import Response
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import explain
-from quota_scheduler.core.cycle.requests import Answer, Answered, Refusal, Refused
+from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
@@ -49,7 +49,7 @@ def problem_of(refused: Refused) -> Problem:
     return Problem(status, refused.refusal.value, detail)
 
 
-def answer(found: Answer, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
+def answer(found: Reply, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
     """One answer as JSON types; a refusal inside a batch as a problem."""
     if isinstance(found, Refused):
         problem = problem_of(found)
@@ -57,7 +57,7 @@ def answer(found: Answer, limits: Mapping[str, Limit], *, zone: str) -> dict[str
     return _answered(found, limits, zone)
 
 
-def _answered(found: Answered, limits: Mapping[str, Limit], zone: str) -> dict[str, Any]:
+def _answered(found: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str, Any]:
     ticket, verdict = found.ticket, found.verdict
     body: dict[str, Any] = {
         "id": ticket_id(ticket.id) if ticket.id else None,
@@ -89,12 +89,12 @@ def _answered(found: Answered, limits: Mapping[str, Limit], zone: str) -> dict[s
     return body
 
 
-def _expected(found: Answered) -> dict[str, str] | None:
+def _expected(found: Answer) -> dict[str, str] | None:
     each = found.expected
     return {"low": iso(each.low), "expected": iso(each.expected), "high": iso(each.high)} if each else None
 
 
-def _lease(found: Answered, limits: Mapping[str, Limit]) -> dict[str, Any]:
+def _lease(found: Answer, limits: Mapping[str, Limit]) -> dict[str, Any]:
     lease = found.ticket.lease
     assert lease is not None
     return {

@@ -15,12 +15,12 @@ from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import (
     Answer,
-    Answered,
     Read,
     Refusal,
     Refused,
     Release,
     Renew,
+    Reply,
     Submit,
     Withdraw,
 )
@@ -125,14 +125,14 @@ async def _priced(request: Request, number: int, report: ReportBody) -> Any:
     return priced_report(labels, report.reported(labels.model), own.store.clock(), own.prices)
 
 
-async def _ask(request: Request, asked: Read | Withdraw | Renew | Release) -> Answered:
+async def _ask(request: Request, asked: Read | Withdraw | Renew | Release) -> Answer:
     (found,) = await decided(service(request), [asked])
     if isinstance(found, Refused):
         raise render.problem_of(found)
     return found
 
 
-def _rendered(request: Request, found: Answer) -> dict[str, Any]:
+def _rendered(request: Request, found: Reply) -> dict[str, Any]:
     own = service(request)
     return render.answer(found, own.limits_by_id, zone=own.config.timezone)
 

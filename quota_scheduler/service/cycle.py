@@ -2,7 +2,7 @@
 
 requests (one or a thousand, or none when only the clock asks)
   → load      windows, reservations, the tickets that wait, are named or have fallen due     one transaction
-  → decide    core.cycle.run: settle, expire, reset, order, admit
+  → decide    core.cycle.decide_batch: settle, expire, reset, order, admit
   → save      ledger, windows, tickets, leases; provisional ids become real
   → answers   after the commit, so that nothing is told that could be lost
 """
@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import Reprice
 from quota_scheduler.core.admission.headroom import Shadow
-from quota_scheduler.core.cycle import cycle as core
-from quota_scheduler.core.cycle.requests import Answer, Release, Renew, Request, Revoke, Submit, Withdraw
+from quota_scheduler.core.cycle.cycle import decide_batch
+from quota_scheduler.core.cycle.requests import Release, Renew, Reply, Request, Revoke, Submit, Withdraw
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balances import Balances
@@ -93,24 +93,24 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class CycleResult:
     """What a cycle did: an answer per request, the tickets that changed, and what metrics count.
 
     ``unfinished``: a long pass was cut, and goes on with the next cycle.
     """
 
-    answers: tuple[Answer, ...]
+    answers: tuple[Reply, ...]
     changed: frozenset[int]
     decisions: tuple[tuple[Ticket, Verdict], ...]
     closed: tuple[Ticket, ...]
     unfinished: bool = False
 
 
-def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
+def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms) -> CycleResult:
     """Answer a batch with one decision, inside one transaction."""
     memory = remembered(tx, terms)
     snapshot = _load(tx, requests, terms, memory)
-    decided = core.run(requests, snapshot, terms.policy)
+    decided = decide_batch(requests, snapshot, terms.policy)
     _save(tx, decided, snapshot, memory)
     memory.count(decided, terms.policy.fair_share)
     memory.groups, memory.shadows = decided.groups, decided.shadows
@@ -119,7 +119,7 @@ def run(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Answered:
     if snapshot.look_at_all:
         memory.seen_all_at = tx.now
     closed = tuple(t for t in decided.tickets.values() if t.state is State.CLOSED)
-    return Answered(
+    return CycleResult(
         tuple(decided.answers), frozenset(decided.tickets), tuple(decided.decisions), closed, bool(decided.groups)
     )
 

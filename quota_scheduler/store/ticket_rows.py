@@ -30,7 +30,7 @@ def changing(t: Ticket) -> tuple[Any, ...]:
     outcome = t.outcome.value if t.outcome else None
     return (
         t.state.value, t.session, t.offers, micros(t.offer_until), fence, outcome, t.reason.value,
-        micros(t.closed_at), int(t.was_deferred), int(t.held),
+        micros(t.closed_at), int(t.was_deferred), int(t.on_hold),
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
         reason=Reason(row[19]),
         closed_at=_instant(row[20]),
         was_deferred=bool(row[21]),
-        held=bool(row[22]),
+        on_hold=bool(row[22]),
         lease=lease_in(row[23:]) if row[23] is not None else None,
     )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
-from quota_scheduler.core.cycle.requests import Answered, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
+from quota_scheduler.core.cycle.requests import Answer, Read, Refusal, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
@@ -639,6 +639,6 @@ def test_a_batch_of_everything_is_answered_in_order(world):
         ("closed", "completed"),
         ("reject", "never_fits"),
     ]
-    assert isinstance(answers[1], Answered)
+    assert isinstance(answers[1], Answer)
     assert answers[4].verdict == Reject(Reason.NEVER_FITS, (Blocker("day", Reason.NEVER_FITS, MONDAY),))
     assert answers[1].ticket._replace(lease=None).state is State.RUNNING

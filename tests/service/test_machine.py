@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from quota_scheduler.core.admission.decide import Admit
-from quota_scheduler.core.cycle.requests import Answered, Read, Refused, Release, Renew, Submit, Withdraw
+from quota_scheduler.core.cycle.requests import Answer, Read, Refused, Release, Renew, Submit, Withdraw
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.limit import Holdback, Mode
@@ -95,7 +95,7 @@ class Service(RuleBasedStateMachine):
         body = f"{tokens}{ask}{sorted(limits)}"
         draft = a_ticket(tokens, at=self.now, key=f"{key}{tokens % 3}", body=body, **{**ask, **when})  # type: ignore[arg-type]
         answer = self.step(Submit(draft))
-        return answer.ticket.id if isinstance(answer, Answered) else multiple()
+        return answer.ticket.id if isinstance(answer, Answer) else multiple()
 
     @rule(ticket=tickets)
     def read(self, ticket: int) -> None:
@@ -172,7 +172,7 @@ class Service(RuleBasedStateMachine):
 
     # what must be true
 
-    def step(self, *requests: object) -> Answered | Refused | None:
+    def step(self, *requests: object) -> Answer | Refused | None:
         """One cycle; whatever it lets start or grow stays below the ceiling of its class in every enforced limit."""
         before = self.held()
         done = self.world.run(*requests)  # type: ignore[arg-type]

@@ -10,11 +10,11 @@ from typing import Any
 from quota_scheduler.core.admission.decide import Defer, Reject
 from quota_scheduler.core.cycle.requests import (
     Answer,
-    Answered,
     Read,
     Refused,
     Release,
     Renew,
+    Reply,
     Request,
     Submit,
     Withdraw,
@@ -76,28 +76,28 @@ class World:
 
     # the journeys
 
-    def run(self, *requests: Request) -> cycle.Answered:
+    def run(self, *requests: Request) -> cycle.CycleResult:
         """One cycle for a batch of requests."""
         try:
             with self.store.transaction() as tx:
-                done = cycle.run(tx, requests, self.terms)
+                done = cycle.run_cycle(tx, requests, self.terms)
         except BaseException:
             self.terms.forget()
             raise
         self.check()
         return done
 
-    def cycle(self, *requests: Request) -> Sequence[Answer]:
+    def cycle(self, *requests: Request) -> Sequence[Reply]:
         """The answers of one cycle."""
         return self.run(*requests).answers
 
-    def ask(self, request: Request) -> Answered:
+    def ask(self, request: Request) -> Answer:
         """One request that is not refused."""
         (answer,) = self.cycle(request)
-        assert isinstance(answer, Answered), answer
+        assert isinstance(answer, Answer), answer
         return answer
 
-    def submit(self, tokens: int = 10, **changes: Any) -> Answered:
+    def submit(self, tokens: int = 10, **changes: Any) -> Answer:
         """Ask to run; a key of its own unless one is named."""
         return self.ask(self.a_submit(tokens, **changes))
 
@@ -106,27 +106,27 @@ class World:
         self._keys = getattr(self, "_keys", 0) + 1
         return Submit(a_ticket(tokens, at=self.clock.at, **({"key": f"key-{self._keys}"} | changes)))
 
-    def read(self, answer: Answered) -> Answered:
+    def read(self, answer: Answer) -> Answer:
         """Look at a ticket, which claims an offer."""
         return self.ask(Read(answer.ticket.id))
 
-    def renew(self, held: Answered, used: int | None = None, **changes: Any) -> Answered:
+    def renew(self, held: Answer, used: int | None = None, **changes: Any) -> Answer:
         """A heartbeat."""
         return self.ask(self.a_renew(held, used, **changes))
 
-    def a_renew(self, held: Answered, used: int | None = None, **changes: Any) -> Renew:
+    def a_renew(self, held: Answer, used: int | None = None, **changes: Any) -> Renew:
         """A heartbeat to put into a batch."""
         return Renew(held.ticket.id, fence(held), None if used is None else a_report(used), **changes)
 
-    def release(self, held: Answered, used: int | None = None, **changes: Any) -> Answered:
+    def release(self, held: Answer, used: int | None = None, **changes: Any) -> Answer:
         """The end of a run."""
         return self.ask(self.a_release(held, used, **changes))
 
-    def a_release(self, held: Answered, used: int | None = None, **changes: Any) -> Release:
+    def a_release(self, held: Answer, used: int | None = None, **changes: Any) -> Release:
         """The end of a run to put into a batch."""
         return Release(held.ticket.id, fence(held), None if used is None else a_report(used), **changes)
 
-    def withdraw(self, answer: Answered) -> Answered:
+    def withdraw(self, answer: Answer) -> Answer:
         """Give a ticket up."""
         return self.ask(Withdraw(answer.ticket.id))
 
@@ -185,19 +185,19 @@ class World:
             return {each.labels: each.value for each in all_counters(tx) if each.name == name}
 
 
-def fence(held: Answered) -> int:
+def fence(held: Answer) -> int:
     """The fence of a lease that was granted."""
     assert held.ticket.lease is not None, held.ticket
     return held.ticket.lease.fence
 
 
-def lease(held: Answered) -> Lease:
+def lease(held: Answer) -> Lease:
     """The lease of a ticket that runs or ran."""
     assert held.ticket.lease is not None
     return held.ticket.lease
 
 
-def said(answer: Answer) -> tuple[str, ...]:
+def said(answer: Reply) -> tuple[str, ...]:
     """An answer in a few words: the verdict or refusal and its reason, else how the ticket was closed."""
     if isinstance(answer, Refused):
         return "refused", answer.refusal.value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.cycle.requests import Answered, Read, Refusal, Refused, Submit
+from quota_scheduler.core.cycle.requests import Answer, Read, Refusal, Refused, Submit
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session
@@ -60,8 +60,8 @@ def test_what_arrives_together_is_one_cycle_answered_in_order(bench: Bench) -> N
     futures = [bench.writer.ask(submit(f"k{i}")) for i in range(12)]
     bench.writer.start()
     answers = [future.result(20) for future in futures]
-    assert [answer.ticket.key for answer in answers if isinstance(answer, Answered)] == [f"k{i}" for i in range(12)]
-    assert [answer.ticket.state for answer in answers if isinstance(answer, Answered)] == (
+    assert [answer.ticket.key for answer in answers if isinstance(answer, Answer)] == [f"k{i}" for i in range(12)]
+    assert [answer.ticket.state for answer in answers if isinstance(answer, Answer)] == (
         [State.RUNNING] * 10 + [State.WAITING] * 2
     )
     assert bench.told[0] == 12
@@ -70,7 +70,7 @@ def test_what_arrives_together_is_one_cycle_answered_in_order(bench: Bench) -> N
 def test_what_is_answered_is_on_the_disk(bench: Bench) -> None:
     bench.writer.start()
     answer = bench.writer.ask(submit("k")).result(20)
-    assert isinstance(answer, Answered)
+    assert isinstance(answer, Answer)
     with bench.store.reading() as tx:
         assert tx.rows("SELECT id, key, state FROM tickets") == [(answer.ticket.id, "k", "running")]
 
@@ -79,9 +79,9 @@ def test_a_request_that_breaks_a_cycle_is_told_and_the_others_are_served(bench: 
     broken = Submit(None)  # type: ignore[arg-type]
     futures = [bench.writer.ask(each) for each in (submit("a"), broken, submit("b"))]
     bench.writer.start()
-    assert isinstance(futures[0].result(20), Answered)
+    assert isinstance(futures[0].result(20), Answer)
     assert isinstance(futures[1].exception(20), AttributeError)
-    assert isinstance(futures[2].result(20), Answered)
+    assert isinstance(futures[2].result(20), Answer)
 
 
 def test_a_job_that_fails_takes_its_own_writes_back_and_no_others(bench: Bench) -> None:
@@ -119,7 +119,7 @@ def test_a_reset_is_noticed_by_the_clock_alone(tmp_path: Path) -> None:
     store = Store(tmp_path / "quota.db")
     started = threading.Event()
 
-    def told(done: cycle.Answered, _: float) -> None:
+    def told(done: cycle.CycleResult, _: float) -> None:
         if any(ticket.key == "b" and verdict.__class__.__name__ == "Admit" for ticket, verdict in done.decisions):
             started.set()
 
@@ -129,7 +129,7 @@ def test_a_reset_is_noticed_by_the_clock_alone(tmp_path: Path) -> None:
         event = UsageEvent("r1", store.clock(), Labels("anthropic"), Usage(output=100))
         writer.do(lambda tx: record_usage(tx, [event], [quick])).result(20)
         second = writer.ask(submit("b", 100)).result(20)
-        assert isinstance(second, Answered)
+        assert isinstance(second, Answer)
         assert second.ticket.state is State.WAITING
         assert started.wait(20)
     finally:
@@ -141,7 +141,7 @@ def test_what_is_in_line_when_it_stops_is_still_served(bench: Bench) -> None:
     futures = [bench.writer.ask(submit(f"k{i}")) for i in range(5)]
     bench.writer.start()
     bench.writer.stop()
-    assert [type(future.result(0)) for future in futures] == [Answered] * 5
+    assert [type(future.result(0)) for future in futures] == [Answer] * 5
     assert bench.writer.waiting == 0
 
 

@@ -37,7 +37,7 @@ FULL = a_ticket(
     reason=Reason.PACED,
     closed_at=MONDAY + HOUR,
     was_deferred=True,
-    held=True,
+    on_hold=True,
     lease=a_lease(
         7,
         session="s1",
@@ -77,7 +77,7 @@ def test_a_ticket_comes_back_as_it_was(store, ticket):
 def test_what_may_change_about_a_ticket_is_changed(store):
     save(store, a_ticket(number=1))
     changed = a_ticket(number=1)._replace(
-        state=State.CLOSED, session="s1", offers=1, offer_until=MONDAY, lease=a_lease(3), held=True,
+        state=State.CLOSED, session="s1", offers=1, offer_until=MONDAY, lease=a_lease(3), on_hold=True,
         outcome=Outcome.COMPLETED, reason=Reason.HELD, closed_at=MONDAY, was_deferred=True, waiting_since=MONDAY + HOUR,
         wait_until=MONDAY + DAY,
     )  # fmt: skip

@@ -115,11 +115,11 @@ def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
     warned: list[Blocker] = []
     for headroom, whole in headrooms.asked(ticket):
         amount = headroom.usable(whole, ticket.estimate.duration, now)
-        reason = Reason.HELD if ticket.held else admits(headroom, amount, ticket.priority, now)
+        reason = Reason.HELD if ticket.on_hold else admits(headroom, amount, ticket.priority, now)
         if reason is not None:
             found = Blocker(headroom.balance.name, reason, _until(headroom, reason, now))
-            (held if headroom.enforced or ticket.held else warned).append(found)
-    if ticket.held and not held:
+            (held if headroom.enforced or ticket.on_hold else warned).append(found)
+    if ticket.on_hold and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
     if held:
         last = max(held, key=lambda h: (h.until, h.instance))

@@ -6,7 +6,7 @@ from typing import Any
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import ExpectedStart, cheaper_model, counterfactuals, expected_start
 from quota_scheduler.core.admission.preflight import checks
-from quota_scheduler.core.cycle.requests import Answered
+from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.cycle.snapshot import Work
 from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
 from quota_scheduler.core.queue.order import place
@@ -18,14 +18,14 @@ from quota_scheduler.core.usage import Usage
 Why = tuple[ExpectedStart | None, tuple[Mapping[str, Any], ...]]
 
 
-def answer(ticket: Ticket, verdict: Verdict | None, work: Work, policy: QueuePolicy) -> Answered:
+def answer(ticket: Ticket, verdict: Verdict | None, work: Work, policy: QueuePolicy) -> Answer:
     """What the runner of a ticket is told; ``verdict`` None where this cycle had nothing to decide about it."""
     if verdict is None and ticket.state in (State.OFFERED, State.RUNNING):
         verdict = Admit()
     if verdict is None and ticket.outcome is Outcome.REJECTED:
         verdict = Reject(ticket.reason, ())
     level, (expected, changes) = _optimization(ticket, work), _why(ticket, verdict, work)
-    return Answered(
+    return Answer(
         ticket,
         verdict,
         position=place(work.queue, ticket.id, work.snap.running, policy, now=work.now),
@@ -38,12 +38,12 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, policy: QueuePol
     )
 
 
-def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answered:
+def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answer:
     """What would be decided about a ticket that is only asked about, with the three checks."""
     used = work.snap.run_used.get(draft.run, Usage())
     found = checks(draft, verdict, work.headrooms.of(draft), work.caps(draft), used, now=work.now)
     level, (expected, changes) = _optimization(draft, work), _why(draft, verdict, work)
-    return Answered(
+    return Answer(
         draft,
         verdict,
         optimization=level,

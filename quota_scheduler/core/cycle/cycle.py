@@ -27,7 +27,7 @@ from quota_scheduler.core.admission.headroom import Shadow
 from quota_scheduler.core.cycle.answers import answer, preview
 from quota_scheduler.core.cycle.leases import apply_report
 from quota_scheduler.core.cycle.requests import (
-    Answered,
+    Answer,
     Hold,
     Read,
     Refusal,
@@ -158,7 +158,7 @@ class Cycle:
         ticket = self.work.ticket(number)
         if ticket is None:
             return Refused(Refusal.NOT_FOUND)
-        self.work.put(ticket._replace(held=on))
+        self.work.put(ticket._replace(on_hold=on))
         self.work.touch(ticket)
         return None
 
@@ -170,7 +170,7 @@ class Cycle:
         if ticket.state is State.WAITING:
             self.queue.remove(number)
             occupy(ticket, self.headrooms, running=False)
-            self._offer(ticket._replace(held=False))
+            self._offer(ticket._replace(on_hold=False))
         return None
 
     # 3 who may start
@@ -301,7 +301,7 @@ class Cycle:
 
     # 4 answers
 
-    def _answer(self, request: Request, number: int) -> Answered:
+    def _answer(self, request: Request, number: int) -> Answer:
         if isinstance(request, Submit) and request.dry_run:
             draft = request.draft
             return preview(draft, self._beyond_cap(draft) or decide(draft, self.headrooms, now=self.now), self.work)
@@ -326,6 +326,6 @@ def _anew(known: Ticket, draft: Ticket) -> Ticket:
     )
 
 
-def run(requests: Sequence[Request], snapshot: Snapshot, policy: QueuePolicy) -> Decided:
+def decide_batch(requests: Sequence[Request], snapshot: Snapshot, policy: QueuePolicy) -> Decided:
     """Answer a batch of requests with one decision; the balances of the snapshot are changed in place."""
     return Cycle(snapshot, policy).run(requests)

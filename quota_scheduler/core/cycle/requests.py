@@ -99,7 +99,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Answer:
     """A ticket as it stands after the cycle.
 
     ``verdict`` is None for a closed ticket that was not rejected; ``position`` counts from 1 among all that wait;
@@ -120,4 +120,4 @@ class Answered:
     checks: tuple[Check, ...] = ()
 
 
-Answer = Answered | Refused
+Reply = Answer | Refused

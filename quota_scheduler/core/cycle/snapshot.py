@@ -7,7 +7,7 @@ from datetime import datetime
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.admission.explanation import Reprice
 from quota_scheduler.core.admission.headroom import Headrooms, Shadow
-from quota_scheduler.core.cycle.requests import Answer
+from quota_scheduler.core.cycle.requests import Reply
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.ledger.balances import Balances
@@ -77,7 +77,7 @@ class Decided:
     and ``shadows`` are what the next slice goes on with; ``next_slot`` is when a ramp lets the next ticket start.
     """
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Reply] = field(default_factory=list)
     tickets: dict[int, Ticket] = field(default_factory=dict)
     before: dict[int, State | None] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)

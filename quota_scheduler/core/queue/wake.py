@@ -142,7 +142,7 @@ def _keep_room(ticket: Ticket, headrooms: Headrooms, shadows: dict[int, Shadow])
     for headroom, whole in headrooms.asked(ticket):
         amount = headroom.usable(whole, ticket.estimate.duration, now)
         reason = admits(headroom, amount - headroom.balance.reserved, ticket.priority, now)
-        if ticket.held or (headroom.enforced and reason not in (None, Reason.PACED)):
+        if ticket.on_hold or (headroom.enforced and reason not in (None, Reason.PACED)):
             return  # waits for something else, or behind those that keep all the room: who passes does not delay it
         amounts.append((headroom.instance, amount))
     shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))

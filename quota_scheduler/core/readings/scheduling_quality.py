@@ -53,7 +53,7 @@ def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
         return []
     short: list[Harm] = []
     held_back: list[Harm] = []
-    quotas_rule = not ticket.held
+    quotas_rule = not ticket.on_hold
     for instance in balances.instances(ticket.labels):
         balance, limit = balances.find(instance, balances.now), instance.limit
         if balance is None or limit.mode is not Mode.ENFORCE:

@@ -147,7 +147,7 @@ class Ticket(NamedTuple):
     reason: Reason = Reason.FITS
     closed_at: datetime | None = None
     was_deferred: bool = False
-    held: bool = False
+    on_hold: bool = False
 
     @property
     def run_id(self) -> str:

@@ -224,7 +224,7 @@ SESSION_END = MONDAY + 4 * HOUR
             id="one whose median does not is",
         ),
         pytest.param(
-            verdict(a_ticket(10, held=True), a_limit()),
+            verdict(a_ticket(10, on_hold=True), a_limit()),
             Defer(MONDAY + MINUTE, Reason.HELD, (Blocker("day", Reason.HELD, MONDAY + MINUTE),)),
             id="an operator holds it",
         ),

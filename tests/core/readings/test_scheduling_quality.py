@@ -154,7 +154,7 @@ def full_balances(*limits, used=95, reserved=0, leases=0):
             {},
             id="waiting for a lease is no matter of quota",
         ),
-        pytest.param(a_closed_ticket(held=True), full_balances(used=10), {}, id="nor is waiting for an operator"),
+        pytest.param(a_closed_ticket(on_hold=True), full_balances(used=10), {}, id="nor is waiting for an operator"),
         pytest.param(
             a_closed_ticket(Outcome.FAILED, lease=a_lease(reported=a_report(4))),
             full_balances(used=100),

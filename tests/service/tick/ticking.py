@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
-from quota_scheduler.core.cycle.requests import Answered, Request
+from quota_scheduler.core.cycle.requests import Answer, Request
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.usage import UsageEvent
@@ -66,10 +66,10 @@ class House:
             for back in range(days, 0, -1)
         )
 
-    def ask(self, *requests: Request) -> Answered:
+    def ask(self, *requests: Request) -> Answer:
         """One cycle."""
         with self.store.transaction() as tx:
-            return cycle.run(tx, requests, self.terms)
+            return cycle.run_cycle(tx, requests, self.terms)
 
     def tick(self, after: timedelta = timedelta(0)) -> Readings:
         """One tick, as the service does it, after the clock has moved on."""
