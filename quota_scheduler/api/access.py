@@ -65,16 +65,26 @@ async def body(request: Request) -> Any:
         raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
 
 
-async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M], bool]:
-    """One validated object or an array of them; the flag says which it was. Raises Problem."""
+async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M | Problem], bool]:
+    """One object or an array of them, each validated or what is wrong with it; the flag says which it was.
+
+    Raises Problem for what is neither, and for one object that is wrong.
+    """
     if (await request.body())[:1] == b"{":
         return [await one(request, adapter)], False
     raw = await body(request)
-    many = isinstance(raw, list)
-    items = raw if many else [raw]
-    if len(items) > MOST_IN_ARRAY:
-        raise Problem(413, "too_many", f"{len(items)} entries: send at most {MOST_IN_ARRAY} at a time")
-    return [validated(item, adapter) for item in items], many
+    if not isinstance(raw, list):
+        return [validated(raw, adapter)], False
+    if len(raw) > MOST_IN_ARRAY:
+        raise Problem(413, "too_many", f"{len(raw)} entries: send at most {MOST_IN_ARRAY} at a time")
+    return [_element(item, index, adapter) for index, item in enumerate(raw)], True
+
+
+def _element(raw: Any, index: int, adapter: TypeAdapter[M]) -> M | Problem:
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        return invalid(error, raw, within=f"/{index}")
 
 
 async def one(request: Request, adapter: TypeAdapter[M]) -> M:

@@ -45,20 +45,31 @@ def response(problem: Problem) -> Response:
     return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")
 
 
-def invalid(error: ValidationError, raw: Any) -> Problem:
-    """A body that does not fit: every error with its JSON pointer."""
-    found = _errors(error, raw)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    errors = [{"pointer": pointer, "message": message} for pointer, message in found.items()]
-    return Problem(422, "invalid_body", f"{pointers(error, raw)[0]}{more}", errors=errors)
+def invalid(error: ValidationError, raw: Any, *, within: str = "") -> Problem:
+    """A body that does not fit: every error with its JSON pointer; ``within`` is the pointer of ``raw`` itself."""
+    messages = [(within + pointer, message) for pointer, message in _errors(error, raw).items()]
+    more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+    errors = [{"pointer": pointer, "message": message} for pointer, message in messages]
+    return Problem(422, "invalid_body", f"{': '.join(messages[0]).removeprefix(': ')}{more}", errors=errors)
+
+
+def pointed(pointer: str, message: str) -> Problem:
+    """A body that is sound by itself and cannot be taken all the same, because of the value at ``pointer``."""
+    errors = [{"pointer": pointer, "message": message}]
+    return Problem(422, "invalid_body", f"{pointer}: {message}", errors=errors)
+
+
+def inside(problem: Problem) -> dict[str, Any]:
+    """A problem in its place of an array's answer."""
+    return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail, **problem.more}}
 
 
 def _errors(error: ValidationError, raw: Any) -> dict[str, str]:
     """The first error at each place of the body: where a value may be read in several ways, each of them complains."""
-    found: dict[str, str] = {}
-    for each in error.errors():
-        found.setdefault(_pointer(each, raw), _message(each))
-    return found
+    messages: dict[str, str] = {}
+    for wrong in error.errors():
+        messages.setdefault(_pointer(wrong, raw), _message(wrong))
+    return messages
 
 
 def _pointer(error: Any, raw: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.problems import Problem, inside
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import explain
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
@@ -51,8 +51,7 @@ def problem_of(refused: Refused) -> Problem:
 def answer(reply: Reply, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
     """One answer as JSON types; a refusal inside a batch as a problem."""
     if isinstance(reply, Refused):
-        problem = problem_of(reply)
-        return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail}}
+        return inside(problem_of(reply))
     return _answered(reply, limits, zone)
 
 

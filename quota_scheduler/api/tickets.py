@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, decided, facade_of, one, one_or_many, require
-from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.problems import Problem, inside, pointed
 from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import (
@@ -40,22 +39,48 @@ async def submit(request: Request) -> Response:
     require(request, Role.RUNNER)
     service = accepting(request)
     bodies, many = await one_or_many(request, TICKET)
-    replies = await decided(service.submit(_drafts(service, bodies)))
-    if not many and isinstance(replies[0], Refused):
-        raise render.problem_of(replies[0])
-    answers = [_rendered(service, reply) for reply in replies]
-    for answer, asked in zip(answers, bodies, strict=True):
-        if asked.advice:
-            answer["advice"]["description"] = asked.advice
-    return render.json_response(answers if many else answers[0])
+    drafts = [_draft(service, body, f"/{index}" if many else "") for index, body in enumerate(bodies)]
+    replies = iter(await decided(service.submit(service.price([d for d in drafts if isinstance(d, Ticket)]))))
+    outcomes = [draft if isinstance(draft, Problem) else next(replies) for draft in drafts]
+    if not many:
+        return render.json_response(_submitted(service, bodies[0], _sound(outcomes[0])))
+    return render.json_response([_submitted(service, *pair) for pair in zip(bodies, outcomes, strict=True)])
+
+
+def _draft(service: "Facade", body: TicketBody | Problem, within: str = "") -> Ticket | Problem:
+    """The ticket to submit, or why there can be none; ``within`` points at the body in an array."""
+    if isinstance(body, Problem):
+        return body
+    draft = body.draft(service.estimate_basis, now=service.now())
+    return pointed(f"{within}/describe", draft) if isinstance(draft, str) else draft
+
+
+def _sound(outcome: Reply | Problem) -> Answer:
+    """The answer to what stood alone. Raises Problem."""
+    if isinstance(outcome, Problem):
+        raise outcome
+    if isinstance(outcome, Refused):
+        raise render.problem_of(outcome)
+    return outcome
+
+
+def _submitted(service: "Facade", body: TicketBody | Problem, outcome: Reply | Problem) -> dict[str, Any]:
+    if isinstance(outcome, Problem):
+        return inside(outcome)
+    answer = _rendered(service, outcome)
+    if isinstance(outcome, Answer) and isinstance(body, TicketBody) and body.advice:
+        answer["advice"]["description"] = body.advice
+    return answer
 
 
 async def preflight(request: Request) -> Response:
     """Decide as for a ticket, and keep nothing."""
     require(request, Role.VIEWER)
     service = accepting(request)
-    asked = await one(request, TICKET)
-    (reply,) = await decided(service.submit(_drafts(service, [asked]), dry_run=True))
+    draft = _draft(service, await one(request, TICKET))
+    if isinstance(draft, Problem):
+        raise draft
+    (reply,) = await decided(service.submit(service.price([draft]), dry_run=True))
     return render.json_response(_rendered(service, reply))
 
 
@@ -64,13 +89,13 @@ async def estimate_plan(request: Request) -> Response:
     require(request, Role.VIEWER)
     service = facade_of(request)
     asked = await one(request, PLAN)
-    items = _drafts(service, asked.items)
-    return render.json_response(await asyncio.to_thread(service.plan, items))
-
-
-def _drafts(service: "Facade", bodies: Sequence[TicketBody]) -> list[Ticket]:
-    now = service.now()
-    return service.price([asked.draft(service.estimate_basis, now=now) for asked in bodies])
+    items = []
+    for index, body in enumerate(asked.items):
+        draft = _draft(service, body, f"/items/{index}")
+        if isinstance(draft, Problem):
+            raise draft
+        items.append(draft)
+    return render.json_response(await asyncio.to_thread(service.plan, service.price(items)))
 
 
 async def read(request: Request) -> Response:
@@ -131,9 +156,7 @@ async def _priced(service: "Facade", number: int, report: ReportBody) -> ModelUs
 
 async def _ask(service: "Facade", asked: Read | Withdraw | Renew | Release) -> Answer:
     (reply,) = await decided([service.ask(asked)])
-    if isinstance(reply, Refused):
-        raise render.problem_of(reply)
-    return reply
+    return _sound(reply)
 
 
 def _rendered(service: "Facade", reply: Reply) -> dict[str, Any]:

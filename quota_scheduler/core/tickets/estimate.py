@@ -1,5 +1,6 @@
 """What a ticket is expected to use, from what its runner says and from what is known of work like it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,11 +18,28 @@ TASK_TOKENS: Mapping[str, tuple[int, int, Priority]] = {
     "quick_query": (1_000, 1_000, Priority.LOW),
 }
 """Input and output tokens and class by task type (founding document 5)."""
-FILES_PER_UNIT, FILES_LEAST, FILES_MOST = 10, 0.5, 3.0
-"""Ten files are one such task; fewer or more scale it within these bounds."""
+TASK_ALIASES: Mapping[str, str] = {
+    "code_review": "review",
+    "coding": "code_generation",
+    "test": "code_generation",
+    "testing": "code_generation",
+    "docs": "documentation",
+    "query": "quick_query",
+}
+"""Other names that people and the founding documents have for them: writing tests is writing code."""
+FILES_PER_UNIT = 10
+"""Files that one task of the table above touches."""
+FILES_LEAST = 0.5
+FILES_MOST = 3.0
+"""Fewer or more files scale a task within these bounds."""
 COMPLEXITY = {"simple": 0.7, "normal": 1.0, "complex": 1.5}
-TOKENS_PER_WORD, LONG_WORDS, LONG_LINES, OUTPUT_SHARE = 100, 200, 20, 0.08
-"""A text of unknown kind: 100 tokens a word, doubled when long, and 8 % output on top (founding document 1)."""
+TOKENS_PER_WORD = 100
+"""Tokens a word of a text of unknown kind (founding document 1), doubled for a long one."""
+LONG_WORDS = 200
+LONG_LINES = 20
+"""A text with more words or lines is long (founding document 1)."""
+OUTPUT_SHARE = 0.08
+"""Output on top of a text's tokens (founding document 1)."""
 GUESS_CONFIDENCE = 0.3
 GUESS_MARGIN = 1.3
 """A guess reserves 30 % more than it expects."""
@@ -49,7 +67,17 @@ class Description:
         """The class it belongs to when none is asked for."""
         if self.urgent:
             return Priority.HIGH
-        return TASK_TOKENS[self.task_type][2] if self.task_type in TASK_TOKENS else Priority.NORMAL
+        usual = usual_task(self.task_type)
+        return usual[2] if usual else Priority.NORMAL
+
+
+def usual_task(task_type: str) -> tuple[int, int, Priority] | None:
+    """Input and output tokens and class of a task type, however its name is spelled; None for one nobody knows.
+
+    ``CodeReview``, ``code-review`` and ``review`` are one.
+    """
+    name = re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", task_type.strip())).lower()
+    return TASK_TOKENS.get(TASK_ALIASES.get(name, name))
 
 
 def split(tokens: int, mix: Usage | None, *, requests: int = 1) -> Usage:
@@ -66,13 +94,18 @@ def declared(usage: Usage, *, source: str = "declared") -> Estimate:
     return Estimate(usage, usage, source=source)
 
 
+def says_nothing(task: Description) -> bool:
+    """Whether neither the type nor the text of a task says anything about its size."""
+    return usual_task(task.task_type) is None and not task.words
+
+
 def described(task: Description) -> Estimate:
-    """An estimate from words alone."""
-    known = TASK_TOKENS.get(task.task_type)
-    if known:
+    """An estimate from words alone; 0 for a task that says nothing."""
+    usual = usual_task(task.task_type)
+    if usual:
         files = min(FILES_MOST, max(FILES_LEAST, task.files / FILES_PER_UNIT)) if task.files else 1.0
         factor = files * COMPLEXITY[task.complexity]
-        usage = Usage(input=int(known[0] * factor), output=int(known[1] * factor), requests=1)
+        usage = Usage(input=int(usual[0] * factor), output=int(usual[1] * factor), requests=1)
         return _guess(usage, "task_type", task)
     long = task.words > LONG_WORDS or task.text.count("\n") + 1 > LONG_LINES
     tokens = task.words * TOKENS_PER_WORD * (2 if long else 1)
