@@ -12,6 +12,7 @@ from starlette.types import ExceptionHandler
 import quota_scheduler
 from quota_scheduler.api import alerts, operate, problems, tickets, usage
 from quota_scheduler.api import queries as state
+from quota_scheduler.api.door import Door
 from quota_scheduler.api.openapi import OPENAPI
 from quota_scheduler.api.render import json_response
 from quota_scheduler.errors import QuotaSchedulerError
@@ -54,7 +55,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
 TITLE = "Quota Scheduler"
 
 
-def build(service: "Facade") -> Starlette:
+def build(service: "Facade") -> Door:
     """The application that asks ``service``.
 
     Plain routes: validation happens in one place of ours, and the hot ones pay for nothing else.
@@ -69,7 +70,7 @@ def build(service: "Facade") -> Starlette:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.service = service
-    return app
+    return Door(app, service)
 
 
 async def document(_request: Request) -> Response:

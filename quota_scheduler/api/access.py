@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 MOST_IN_ARRAY = 1_000
-MOST_BYTES = 32 * 1024 * 1024
+MEGABYTE = 1024 * 1024
+MOST_BYTES = MEGABYTE
+"""A body may be this large: a thousand tickets are a third of it."""
+MOST_USAGE_BYTES = 32 * MEGABYTE
+"""A body with usage may be larger: it is shipped by the day."""
+BODY_SECONDS = 30.0
+"""A body must have come whole by then."""
 ANSWER_SECONDS = 10.0
 """A write that takes longer has a database in trouble behind it; the runner is told to come again."""
 
@@ -54,11 +60,44 @@ def accepting(request: Request) -> "Facade":
     return facade
 
 
-async def body(request: Request) -> Any:
-    """The JSON body. Raises Problem for anything else, and for one too large."""
-    raw = await request.body()
-    if len(raw) > MOST_BYTES:
-        raise Problem(413, "too_large", f"the body is larger than {MOST_BYTES // 1024**2} MB: send smaller arrays")
+async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
+    """The JSON body, of ``most`` bytes. Raises Problem for anything else, and for one too large."""
+    return _parsed(await _raw(request, most))
+
+
+async def optional_body(request: Request) -> Any:
+    """The JSON body, an empty object where there is none. Raises Problem."""
+    raw = await _raw(request, MOST_BYTES)
+    return _parsed(raw) if raw else {}
+
+
+async def _raw(request: Request, most: int) -> bytes:
+    """The bytes of a body: refused by their announced length, else as soon as there are too many. Raises Problem."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and (len(announced) > 18 or int(announced) > most):
+        raise _too_large(most)
+    chunks = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                chunks += chunk
+                if len(chunks) > most:
+                    raise _too_large(most)
+    except TimeoutError:
+        raise Problem(
+            408, "too_slow", f"the body took longer than {BODY_SECONDS:.0f} s: send smaller arrays", close=True
+        ) from None
+    if chunks and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        way_out = "add -H 'Content-Type: application/json'"
+        raise Problem(415, "not_declared_json", f"the body must be JSON and say so: {way_out}")
+    return bytes(chunks)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "too_large", f"the body is larger than {most // MEGABYTE} MB: send smaller arrays", close=True)
+
+
+def _parsed(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -70,9 +109,10 @@ async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M
 
     Raises Problem for what is neither, and for one object that is wrong.
     """
-    if (await request.body())[:1] == b"{":
-        return [await one(request, adapter)], False
-    raw = await body(request)
+    content = await _raw(request, MOST_BYTES)
+    if content[:1] == b"{":
+        return [_one(content, adapter)], False
+    raw = _parsed(content)
     if not isinstance(raw, list):
         return [validated(raw, adapter)], False
     if len(raw) > MOST_IN_ARRAY:
@@ -89,11 +129,13 @@ def _element(raw: Any, index: int, adapter: TypeAdapter[M]) -> M | Problem:
 
 async def one(request: Request, adapter: TypeAdapter[M]) -> M:
     """One validated object. Raises Problem with a pointer to each error."""
-    raw = await request.body()
-    if len(raw) <= MOST_BYTES:
-        with contextlib.suppress(ValidationError):  # said below, with what was given in its place
-            return adapter.validate_json(raw)
-    return validated(await body(request), adapter)
+    return _one(await _raw(request, MOST_BYTES), adapter)
+
+
+def _one(raw: bytes, adapter: TypeAdapter[M]) -> M:
+    with contextlib.suppress(ValidationError):  # said below, with what was given in its place
+        return adapter.validate_json(raw)
+    return validated(_parsed(raw), adapter)
 
 
 def validated(raw: Any, adapter: TypeAdapter[M]) -> M:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, mod
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, body, facade_of, require, validated, written
+from quota_scheduler.api.access import accepting, body, facade_of, optional_body, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
@@ -94,7 +94,7 @@ async def end_silence(request: Request) -> Response:
 async def acknowledge(request: Request) -> Response:
     """Stop the repeats of a firing alert."""
     who, service = require(request, Role.OPERATOR), accepting(request)
-    asked = validated(await body(request) if await request.body() else {}, ACK)
+    asked = validated(await optional_body(request), ACK)
     number, author = _number(request.path_params["alert"]), asked.author or who
     done = await written(service.acknowledge(number, author=author, comment=asked.comment, who=who))
     if done is alerting.Acknowledged.UNKNOWN:

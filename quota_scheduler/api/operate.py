@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, body, decided, require, validated, written
+from quota_scheduler.api.access import accepting, body, decided, optional_body, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import Body, Instant
 from quota_scheduler.config import Role
@@ -74,7 +74,7 @@ async def hold_all(request: Request) -> Response:
 async def hold_ticket(request: Request) -> Response:
     """Keep one ticket from starting, or let it go on."""
     who, service = require(request, Role.OPERATOR), accepting(request)
-    asked = validated(await body(request) if await request.body() else {}, HOLD)
+    asked = validated(await optional_body(request), HOLD)
     number = render.read_id(request.path_params["ticket"])
     return await _answered(service, service.hold_ticket(number, on=asked.on, who=who))
 

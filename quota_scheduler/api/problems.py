@@ -25,9 +25,13 @@ HTTP = {
 class Problem(Exception):
     """An answer that is not what was asked for; raised by handlers, rendered in one place."""
 
-    def __init__(self, status: int, code: str, detail: str, *, retry_after: int = 0, **more: Any) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_after: int = 0, close: bool = False, **more: Any
+    ) -> None:
+        """``close`` ends the connection: what else comes on it is the rest of a body that nobody reads."""
         super().__init__(detail)
         self.status, self.code, self.detail, self.retry_after, self.more = status, code, detail, retry_after, more
+        self.close = close
 
 
 def response(problem: Problem) -> Response:
@@ -40,6 +44,8 @@ def response(problem: Problem) -> Response:
         **problem.more,
     }
     headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    if problem.close:
+        headers["Connection"] = "close"
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")

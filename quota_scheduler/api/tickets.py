@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, decided, facade_of, one, one_or_many, require
+from quota_scheduler.api.door import may_claim
 from quota_scheduler.api.problems import Problem, inside, pointed
 from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
@@ -100,7 +101,7 @@ async def estimate_plan(request: Request) -> Response:
 
 async def read(request: Request) -> Response:
     """Look at a ticket; ``wait`` parks the request until it changes. Reading an offer claims it."""
-    claim = request.query_params.get("claim", "yes") != "no"
+    claim = request.query_params.get("claim", "yes") != "no" and may_claim(request.method, request.headers)
     require(request, Role.RUNNER if claim else Role.VIEWER)
     service, number = facade_of(request), render.read_id(request.path_params["ticket"])
     wait = _wait(request)
