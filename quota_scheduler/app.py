@@ -30,7 +30,7 @@ from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
-from quota_scheduler.notify import AppriseNotifier, Receiver
+from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
@@ -77,7 +77,9 @@ class Service:
 
     def _build(self) -> None:
         config = self.config
-        self.notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
+        self.notifier = AppriseNotifier(
+            [AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]
+        )
         self.metrics = Metrics(
             CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=self.notifier.targets
         )
