@@ -18,7 +18,7 @@ from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
-from quota_scheduler.notify import AppriseNotifier, Receiver
+from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.runtime import Derived, Parts, Service, source_readings
 from quota_scheduler.service import cycle
@@ -80,7 +80,7 @@ def reload(service: Service, reread: Callable[[], Config]) -> None:
 
 def _assembled(config: Config, store: Store) -> Service:
     derived = derive(config)
-    notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
+    notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
     metrics = Metrics(CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=notifier.targets)
     store.timed = metrics.queried
     prices, waiters = Prices(config.prices), Waiters()
