@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -14,6 +15,7 @@ from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Reply
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:
@@ -39,17 +41,44 @@ def facade_of(request: Request) -> "Facade":
     return facade
 
 
-def require(request: Request, role: Role) -> str:
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the name for the audit log, and the role."""
+
+    name: str
+    role: Role
+    is_token: bool = True
+
+    @property
+    def owner(self) -> str:
+        """Whose the tickets are that they submit: nobody's where there are no tokens."""
+        return self.name if self.is_token else ""
+
+    @property
+    def by(self) -> str | None:
+        """Whose tickets they may act on: None for all."""
+        return None if self.role is Role.OPERATOR else self.name
+
+    def sees_fence(self, ticket: Ticket) -> bool:
+        """Whether they hold the right that a fence stands for, or may give and take it."""
+        return allows(self.role, Role.RUNNER) and not ticket.is_foreign_to(self.by)
+
+
+LOCAL = Asker("local", Role.OPERATOR, is_token=False)
+"""Everybody on this machine, where no token is configured."""
+
+
+def require(request: Request, role: Role) -> Asker:
     """Who is asking. Raises Problem when they may not."""
     tokens = facade_of(request).tokens
     if not tokens:
-        return "local"
+        return LOCAL
     token = tokens.find(request.headers.get("authorization", ""))
     if token is None:
         raise Problem(401, "no_token", "send a known token: Authorization: Bearer …")
     if not allows(token.role, role):
         raise Problem(403, "role", f"this needs the role {role.value}, the token {token.name!r} is {token.role.value}")
-    return token.name
+    return Asker(token.name, token.role)
 
 
 def accepting(request: Request) -> "Facade":

@@ -49,7 +49,7 @@ HOLD: TypeAdapter[HoldBody] = TypeAdapter(HoldBody)
 
 async def change_limit(request: Request) -> Response:
     """Change a limit at run time; it takes effect with the next cycle, also for what waits."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     rule = request.path_params["limit"]
     if rule not in service.limits:
         raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(service.limits)}")
@@ -64,7 +64,7 @@ async def change_limit(request: Request) -> Response:
 
 async def hold_all(request: Request) -> Response:
     """The incident switch: nothing starts until it is released."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     asked = validated(await body(request), HOLD)
     reason = (asked.reason or "held by hand") if asked.on else ""
     await written(service.hold(reason, who=who))
@@ -73,7 +73,7 @@ async def hold_all(request: Request) -> Response:
 
 async def hold_ticket(request: Request) -> Response:
     """Keep one ticket from starting, or let it go on."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     asked = validated(await optional_body(request), HOLD)
     number = render.read_id(request.path_params["ticket"])
     return await _answered(service, service.hold_ticket(number, on=asked.on, who=who))
@@ -81,18 +81,19 @@ async def hold_ticket(request: Request) -> Response:
 
 async def start_ticket(request: Request) -> Response:
     """Let a waiting ticket start, whatever its limits say."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     return await _answered(service, service.start_ticket(render.read_id(request.path_params["ticket"]), who=who))
 
 
 async def revoke_lease(request: Request) -> Response:
     """Take a lease away; what was reported counts."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
-    return await _answered(service, service.revoke(render.read_id(request.path_params["lease"]), who=who))
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
+    number = render.read_id(request.path_params["lease"])
+    return await _answered(service, service.revoke(number, who=who), what="lease")
 
 
-async def _answered(service: "Facade", answer: "asyncio.Future[Reply]") -> Response:
+async def _answered(service: "Facade", answer: "asyncio.Future[Reply]", *, what: str = "ticket") -> Response:
     (reply,) = await decided([answer])
     if isinstance(reply, Refused):
-        raise render.problem_of(reply)
-    return render.json_response(render.answer(reply, service.limits, zone=service.config.timezone))
+        raise render.problem_of(reply, what=what)
+    return render.json_response(render.answer(reply, service.limits, zone=service.config.timezone, fence=True))
