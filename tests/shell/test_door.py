@@ -1,12 +1,17 @@
 """The open door: what a web page in a browser on this machine can make the service do, which is nothing."""
 
+import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from quota_scheduler.api.openapi import OPENAPI
 from tests.shell.edge import LIMITS, Edge, Reply, event, start, ticket
 
 TOKEN = "the-runner-secret"
@@ -179,8 +184,6 @@ def test_R7_bodies_have_a_size(trusting: Edge, path: str, size: int, status: int
 
 async def deliver(edge: Edge, headers: dict[str, str], chunks: AsyncIterator[bytes]) -> tuple[Reply, int]:
     """The reply, and how many bytes of the body had been read when it came."""
-    import httpx
-
     read = 0
 
     async def counted() -> AsyncIterator[bytes]:
@@ -202,16 +205,48 @@ async def megabytes(count: int) -> AsyncIterator[bytes]:
 
 
 def test_R7_a_body_that_is_announced_too_large_is_not_read(trusting: Edge) -> None:
-    import asyncio
-
     reply, read = asyncio.run(deliver(trusting, {"Content-Length": "99999999999"}, megabytes(50)))
     assert (reply.status, reply.title, read) == (413, "too_large", 0)
     assert reply.headers["connection"] == "close"
 
 
 def test_R7_a_body_that_announces_no_length_is_read_to_the_cap(trusting: Edge) -> None:
-    import asyncio
-
     reply, read = asyncio.run(deliver(trusting, {}, megabytes(50)))
     assert (reply.status, reply.title) == (413, "too_large")
     assert read <= 3 * MB
+
+
+def test_R19_the_documentation_needs_no_other_host_and_no_script(trusting: Edge) -> None:
+    reply = trusting.ask("GET", "/docs")
+    assert reply.status == 200
+    assert reply.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    for foreign in ("<script", "http://", "https://", "src=", "style="):
+        assert foreign not in reply.body.replace("http://127.0.0.1", "")
+    for path in OPENAPI["paths"]:
+        assert escape(path) in reply.body
+    for name in OPENAPI["components"]["schemas"]:
+        assert f'id="{name}"' in reply.body
+
+
+def test_R19_the_style_of_the_documentation_is_the_one_its_policy_allows(trusting: Edge) -> None:
+    reply = trusting.ask("GET", "/docs")
+    style = reply.body.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in reply.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "statuses"),
+    [
+        pytest.param("false", [200, 200, 200, 200, 200], id="R19: as a rule they are open"),
+        pytest.param("true", [401, 401, 401, 200, 200], id="R19: metrics_auth closes metrics and docs, not the probes"),
+    ],
+)
+def test_R19_what_metrics_auth_closes(tmp_path: Path, closed: str, statuses: list[int]) -> None:
+    edge = start(tmp_path, f"{ROW}metrics_auth: {closed}\n{LIMITS}")
+    try:
+        paths = ("/metrics", "/docs", "/openapi.json", "/healthz", "/readyz")
+        assert [edge.ask("GET", path).status for path in paths] == statuses
+        assert {edge.ask("GET", path, token=TOKEN).status for path in paths} == {200}
+    finally:
+        edge.service.stop()
