@@ -172,10 +172,16 @@ ROOMS = [
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
+    pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
     pytest.param(
         "facade", "auth config core runtime service store", "", id="facade is what the edge may ask, verb by verb"
     ),
-    pytest.param("server", "api config errors facade runtime", "uvicorn", id="server owns the socket and the signals"),
+    pytest.param(
+        "server",
+        "api config errors facade half_requests runtime",
+        "uvicorn",
+        id="server owns the socket and the signals",
+    ),
 ]
 """What each room may import: rooms of the house, and libraries beside the standard one."""
 
