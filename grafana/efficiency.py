@@ -6,7 +6,9 @@ from grafana.panels import (
     ANY,
     HIT,
     KINDS,
+    LEAST_RUNS,
     PLAIN,
+    RUN_SIZE,
     bars,
     by_pattern,
     coloured,
@@ -19,13 +21,25 @@ from grafana.panels import (
     target,
     thresholds,
 )
-from grafana.queries import DAY, FLEET, LIMITS, WORKFLOWS, ZERO, by_limit, lately, most, quantile
+from grafana.queries import (
+    DAY,
+    FLEET,
+    LIMITS,
+    NONE,
+    WORKFLOWS,
+    ZERO,
+    alive,
+    by_limit,
+    lately,
+    most,
+    otherwise,
+    quantile,
+)
 
 TOKENS, COST = "quota_consumed_tokens_total", "quota_consumed_usd_total"
 MONTHLY = f'max by (limit) (quota_info{{{LIMITS},period="month"}})'
 RUNS_LEFT = by_limit("quota_runs_remaining")
 UNNAMED = {"legend": True, "tooltip": False, "viz": False}
-LEAST_RUNS: Any = ((None, "red"), (1, "orange"), (10, "green"))
 
 
 def panels() -> list[Any]:
@@ -46,7 +60,7 @@ def panels() -> list[Any]:
 def _widest(metric: str, by: str, over: str = DAY) -> str:
     """Growth over a span at the limit that counts most: usage that falls under several is counted in each of them."""
     inner = f"sum by (limit, {by})" if by else "sum by (limit)"
-    return f"max by ({by}) ({inner} (max without (instance) (increase({metric}{{{LIMITS}}}[{over}]))))"
+    return alive(f"max by ({by}) ({inner} (max without (instance) (increase({metric}{{{LIMITS}}}[{over}]))))")
 
 
 def _now() -> list[Any]:
@@ -54,45 +68,45 @@ def _now() -> list[Any]:
         number(
             "Tokens, last 24 h",
             "At the limit that counts most of them.",
-            _widest(TOKENS, ""),
-            look("short", PLAIN, decimals=1, empty="nothing was used"),
+            f"{_widest(TOKENS, '')} or {ZERO}",
+            look("short", PLAIN, decimals=1),
             width=4,
         ),
         number(
             "Cost, last 24 h",
             "At list prices, at the limit that counts most of it. Subscriptions do not charge it.",
-            _widest(COST, ""),
-            look("currencyUSD", PLAIN, decimals=2, empty="nothing was used"),
+            f"{_widest(COST, '')} or {ZERO}",
+            look("currencyUSD", PLAIN, decimals=2),
             width=4,
         ),
         number(
             "Weakest cache",
             "The lowest cache hit rate of any workflow in the last 24 hours. Below 90 % is worth a look.",
-            f"bottomk(1, {most('quota_workflow_cache_hit_ratio', 'workflow', WORKFLOWS)})",
-            look("percentunit", HIT, decimals=0, empty="no input in 24 h"),
+            otherwise(f"bottomk(1, {most('quota_workflow_cache_hit_ratio', 'workflow', WORKFLOWS)})", "no workflow"),
+            look("percentunit", HIT, decimals=0, words={NONE: ("had input in 24 h", "text")}),
             width=4,
-            legend="{{workflow}}",
+            legend="{{workflow}}{{none}}",
             by_name=True,
         ),
         number(
             "Tokens per run, 7 days",
             "Mean size of the runs of the last 7 days, at the limit where it is largest.",
-            f"max({by_limit('quota_run_tokens_mean')})",
-            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, empty="no runs in 7 days"),
+            otherwise(f"max({by_limit('quota_run_tokens_mean')})"),
+            look("short", RUN_SIZE, decimals=1, words={NONE: ("no runs", "text")}),
             width=4,
         ),
         number(
             "Runs left this month",
             "Runs of the average size of the last 7 days that the tightest monthly limit is still good for.",
-            f"min({RUNS_LEFT} and on (limit) {MONTHLY})",
-            look("none", LEAST_RUNS, decimals=0, empty="no monthly limit, or no runs"),
+            otherwise(f"min({RUNS_LEFT} and on (limit) {MONTHLY})"),
+            look("none", LEAST_RUNS, decimals=0, words={NONE: ("no monthly limit, or no runs", "text")}),
             width=4,
         ),
         number(
             "Over budget, last 24 h",
             "Runs that passed their cap in the last 24 hours.",
             f"sum({lately('quota_workflows_over_budget_total', 'task_type', FLEET, DAY, 'max')}) or {ZERO}",
-            look("none", ANY, decimals=0, empty="service is down"),
+            look("none", ANY, decimals=0),
             width=4,
         ),
     ]
@@ -190,15 +204,15 @@ def _runs() -> list[Any]:
             "Mean size of the runs of the last 7 days, by the limit that binds them. From 3M on a run is reported.",
             12,
             [target(by_limit("quota_run_tokens_mean"), "{{limit}}")],
-            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, min_val=0, empty="no runs"),
+            look("short", RUN_SIZE, decimals=1, min_val=0, empty="no runs"),
         ),
         bars(
             "Runs left at the current rate",
             "How many runs of the average size of the last 7 days the headroom of each limit is good for.",
             12,
-            RUNS_LEFT,
-            "{{limit}}",
-            look("none", LEAST_RUNS, decimals=0, min_val=0, empty="no runs in 7 days"),
+            otherwise(RUNS_LEFT, "every limit"),
+            "{{limit}}{{none}}",
+            look("none", LEAST_RUNS, decimals=0, min_val=0, words={NONE: ("no runs in 7 days", "text")}),
         ),
         series(
             "Size of finished runs",

@@ -6,6 +6,7 @@ from grafana.panels import (
     ANY,
     AT_RESET,
     CHANCE,
+    LEAST_RUNS,
     PLAIN,
     SOME,
     USED,
@@ -29,6 +30,7 @@ from grafana.queries import (
     FORECAST,
     LEVELS,
     LIMITS,
+    NONE,
     RISKS,
     STATES,
     ZERO,
@@ -37,6 +39,7 @@ from grafana.queries import (
     focused,
     most,
     numbered,
+    otherwise,
 )
 
 DETAIL = {"title": "Limit detail", "url": "/d/quota-limit?var-limit=${__value.text}&${__url_time_range}"}
@@ -64,47 +67,47 @@ def _now() -> list[Any]:
         number(
             "Closest to running out",
             "The limit that is expected to be fullest at its reset, and how full: 100 % is all of it.",
-            f"topk(1, {EXPECTED_AT_RESET})",
-            look("percentunit", AT_RESET, decimals=0, empty="no forecast yet"),
+            otherwise(f"topk(1, {EXPECTED_AT_RESET})", "no limit"),
+            look("percentunit", AT_RESET, decimals=0, words={NONE: ("has a forecast", "text")}),
             width=6,
-            legend="{{limit}}",
+            legend="{{limit}}{{none}}",
             by_name=True,
         ),
         number(
             "Stopped limits",
             "Limits whose allowance for automation is spent, or everything. Those in mode warn hold nobody.",
             f"sum({stopped}) or {ZERO}",
-            look("none", ANY, decimals=0, empty="service is down"),
+            look("none", ANY, decimals=0),
         ),
         number(
             "Forecast over 100 %",
             "Limits that are expected to run out before their reset.",
             f"sum({EXPECTED_AT_RESET} > bool 1) or {ZERO}",
-            look("none", ANY, decimals=0, empty="service is down"),
+            look("none", ANY, decimals=0),
         ),
         number(
             "Next reset",
             "When the first window ends, and its limit is fresh again.",
-            f"1000 * min({by_limit('quota_window_end_timestamp_seconds')} > time())",
-            look("dateTimeFromNow", empty="no window"),
+            otherwise(f"1000 * min({by_limit('quota_window_end_timestamp_seconds')} > time())"),
+            look("dateTimeFromNow", words={NONE: ("no window", "text")}),
         ),
         number(
             "Tickets waiting",
             "Waiting in the throttle queue, at the limit where most wait.",
             f"{waiting} or {ZERO}",
-            look("none", SOME, decimals=0, empty="service is down"),
+            look("none", SOME, decimals=0),
         ),
         number(
             "Alerts firing",
             "Alerts that fire in the service itself.",
             f"sum({most('quota_alerts_firing', 'alert, severity', FLEET)}) or {ZERO}",
-            look("none", ANY, decimals=0, empty="service is down"),
+            look("none", ANY, decimals=0),
         ),
         number(
             "Age of these figures",
             "How long ago the figures on this page were computed. Old means that the service or its database is down.",
             f"time() - {ALIVE}",
-            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0, empty="service is down"),
+            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0),
         ),
     ]
 
@@ -250,10 +253,8 @@ def _left() -> list[Any]:
             "Runs that still fit",
             "How many runs of the average size of the last 7 days the headroom of each limit is good for.",
             8,
-            by_limit("quota_runs_remaining"),
-            "{{limit}}",
-            look(
-                "none", ((None, "red"), (1, "orange"), (10, "green")), decimals=0, min_val=0, empty="no runs in 7 days"
-            ),
+            otherwise(by_limit("quota_runs_remaining"), "every limit"),
+            "{{limit}}{{none}}",
+            look("none", LEAST_RUNS, decimals=0, min_val=0, words={NONE: ("no runs in 7 days", "text")}),
         ),
     ]

@@ -10,7 +10,9 @@ from grafana.panels import (
     CHANCE,
     HIT,
     KINDS,
+    LEAST_RUNS,
     PLAIN,
+    RUN_SIZE,
     USED,
     by_name,
     coloured,
@@ -28,6 +30,7 @@ from grafana.queries import (
     EXPECTED,
     FORECAST,
     LIMITS,
+    NONE,
     RISKS,
     STATES,
     by_limit,
@@ -35,6 +38,7 @@ from grafana.queries import (
     grown,
     in_its_unit,
     numbered,
+    otherwise,
 )
 
 LOOKBACKS = {
@@ -43,6 +47,8 @@ LOOKBACKS = {
     "slow_long": "blue",
     "slow_short": "light-blue",
 }
+NO_FORECAST = {NONE: ("no forecast", "text")}
+NO_RUNS = {NONE: ("no runs", "text")}
 HORIZONS = {
     "over_75": "dark-purple",
     "over_50": "purple",
@@ -82,7 +88,7 @@ def _now() -> list[Any]:
             "Limit shown here",
             "The chosen limit and how much of it is used. With several chosen: the one closest to running out.",
             _one("quota_usage_ratio"),
-            look("percentunit", USED, decimals=0, empty="no limit"),
+            look("percentunit", USED, decimals=0),
             width=6,
             legend="{{limit}}",
             by_name=True,
@@ -90,66 +96,66 @@ def _now() -> list[Any]:
         number(
             "Expected at the reset",
             "Expected usage at the reset; above 100 % it runs out before.",
-            _one(FORECAST, EXPECTED),
-            look("percentunit", AT_RESET, decimals=0, empty="no forecast"),
+            otherwise(_one(FORECAST, EXPECTED)),
+            look("percentunit", AT_RESET, decimals=0, words=NO_FORECAST),
         ),
         number(
             "Chance to run out",
             "Probability that usage passes the limit before the reset.",
-            _one("quota_forecast_exceed_probability_ratio"),
-            look("percentunit", CHANCE, decimals=0, empty="no forecast"),
+            otherwise(_one("quota_forecast_exceed_probability_ratio")),
+            look("percentunit", CHANCE, decimals=0, words=NO_FORECAST),
         ),
         number(
             "Runs out",
             "When the limit is expected to be exhausted.",
-            f"1000 * ({_one('quota_forecast_exhaustion_timestamp_seconds')})",
-            look("dateTimeFromNow", ((None, "green"), (1, "orange")), empty="lasts"),
+            otherwise(f"1000 * ({_one('quota_forecast_exhaustion_timestamp_seconds')})"),
+            look("dateTimeFromNow", ((None, "green"), (1, "orange")), words={NONE: ("lasts", "green")}),
         ),
         number(
             "Reset",
             "When the window ends and the limit is fresh again.",
-            f"1000 * ({_one('quota_window_end_timestamp_seconds')})",
-            look("dateTimeFromNow", empty="never resets"),
+            otherwise(f"1000 * ({_one('quota_window_end_timestamp_seconds')})"),
+            look("dateTimeFromNow", words={NONE: ("never resets", "text")}),
         ),
         number(
             "Throttle level",
             "Open, throttled (a class is held back), paused (automation's allowance is spent), exhausted.",
             focused(numbered("quota_state", "state", STATES)),
-            look("none", steps_of(STATES), values=STATES, empty="no limit"),
+            look("none", steps_of(STATES), values=STATES),
         ),
         number(
             "Risk",
             "Band of the 80th percentile of the usage at the reset. Unknown under 7 days of history.",
             focused(numbered("quota_risk", "risk", RISKS)),
-            look("none", steps_of(RISKS), values=RISKS, empty="no limit"),
+            look("none", steps_of(RISKS), values=RISKS),
         ),
         number(
             "Headroom",
             "What automation may still start on, as a share of the limit; negative when more is used and reserved than "
             "its allowance.",
             _one("quota_headroom_ratio"),
-            look("percentunit", ((None, "red"), (0, "orange"), (0.1, "green")), decimals=0, empty="no limit"),
+            look("percentunit", ((None, "red"), (0, "orange"), (0.1, "green")), decimals=0),
             width=6,
         ),
         number(
             "Running now",
             "Runs that this limit binds now.",
             _one("quota_leases_active"),
-            look("none", PLAIN, decimals=0, empty="no limit"),
+            look("none", PLAIN, decimals=0),
             width=6,
         ),
         number(
             "Tokens per run, 7 days",
             "Mean size of the runs of the last 7 days that this limit binds.",
-            _one("quota_run_tokens_mean"),
-            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, empty="no runs"),
+            otherwise(_one("quota_run_tokens_mean")),
+            look("short", RUN_SIZE, decimals=1, words=NO_RUNS),
             width=6,
         ),
         number(
             "Runs that still fit",
             "Runs of that size that the headroom is good for until the reset.",
-            _one("quota_runs_remaining"),
-            look("none", ((None, "red"), (1, "orange"), (10, "green")), decimals=0, empty="no runs"),
+            otherwise(_one("quota_runs_remaining")),
+            look("none", LEAST_RUNS, decimals=0, words=NO_RUNS),
             width=6,
         ),
     ]

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat,
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDE = 12
+DOWN = "service is down"
 Steps = Sequence[tuple[float | None, str]]
 Named = Sequence[tuple[str, str]]
 """Values by name with their colours, in order."""
@@ -20,6 +21,8 @@ CHANCE: Steps = ((None, "green"), (0.2, "orange"), (0.5, "red"))
 ANY: Steps = ((None, "green"), (1, "red"))
 SOME: Steps = ((None, "green"), (1, "yellow"))
 PLAIN: Steps = ((None, "blue"),)
+LEAST_RUNS: Steps = ((None, "red"), (1, "orange"), (10, "green"))
+RUN_SIZE: Steps = ((None, "green"), (3e6, "orange"), (5e6, "red"))
 HIT: Steps = ((None, "red"), (0.7, "orange"), (0.9, "green"))
 
 CLASSES = {"interactive": "purple", "high": "blue", "normal": "green", "low": "yellow"}
@@ -61,24 +64,50 @@ def thresholds(steps: Steps) -> model.ThresholdsConfig:
     )
 
 
-def look(unit: str, steps: Steps = PLAIN, *, empty: str = "", values: Named = (), **more: Any) -> Defaults:
-    """How a panel's values look; ``empty`` is what stands there without any, ``values`` name the numbers 0, 1, …"""
+def look(
+    unit: str,
+    steps: Steps = PLAIN,
+    *,
+    empty: str = DOWN,
+    values: Named = (),
+    words: Mapping[int, tuple[str, str]] | None = None,
+    **more: Any,
+) -> Defaults:
+    """How a panel's values look; ``empty`` is what stands there without any, ``values`` name the numbers 0, 1, …
+
+    ``words`` are texts and colours for single numbers, such as that of ``queries.otherwise``.
+    """
     return Defaults(
         unit=unit,
         thresholds=thresholds(steps or steps_of(values)),
         color=model.FieldColor(mode=model.FieldColorModeId.THRESHOLDS),
-        mappings=named(values),
-        no_value=empty or None,
+        mappings=said(dict(enumerate(values)) | (dict(words) if words else {})),
+        no_value=empty,
         **more,
     )
 
 
 def named(values: Named) -> list[Any]:
     """Names and colours for the numbers 0, 1, … of ``queries.numbered``."""
+    return said(dict(enumerate(values)))
+
+
+def said(words: Mapping[int, tuple[str, str]]) -> list[Any]:
+    """Texts and colours that stand for numbers."""
     options = {
-        str(n): model.ValueMappingResult(text=text, color=color, index=n) for n, (text, color) in enumerate(values)
+        str(number): model.ValueMappingResult(text=text, color=color, index=place)
+        for place, (number, (text, color)) in enumerate(words.items())
     }
     return [model.ValueMap(options=options)] if options else []
+
+
+def _or_down(fields: Defaults) -> Defaults:
+    """Nothing at all is an alarm: the text for no value would take the colour of the lowest threshold, often green."""
+    absent = model.ValueMappingResult(text=DOWN, color="red")
+    special = model.DashboardSpecialValueMapOptions(match=model.SpecialValueMatch.NULL, result=absent)
+    fields.no_value = DOWN
+    fields.mappings = [*(fields.mappings or ()), model.SpecialValueMap(options=special)]
+    return fields
 
 
 def steps_of(values: Named) -> Steps:
@@ -111,11 +140,13 @@ def number(
     width: int = 3,
     legend: str = "",
     by_name: bool = False,
-    name_only: bool = False,
 ) -> model.Panel:
-    """One number, ``by_name`` with the name of whom it is about, or that ``name_only``."""
+    """One number, ``by_name`` with the name of whom it is about.
+
+    Its query finds something whenever the service answers; where there is nothing, the service is down.
+    """
     modes = common.BigValueTextMode
-    mode = modes.NAME if name_only else modes.VALUE_AND_NAME if by_name else modes.VALUE
+    mode = modes.VALUE_AND_NAME if by_name else modes.VALUE
     options = stat.Options(
         color_mode=common.BigValueColorMode.VALUE,
         graph_mode=common.BigValueGraphMode.NONE,
@@ -125,7 +156,7 @@ def number(
         orientation=common.VizOrientation.AUTO,
     )
     targets = [target(expr, legend, instant=True)]
-    return panel("stat", title, text, (width, 4), targets, fields, options=options)
+    return panel("stat", title, text, (width, 4), targets, _or_down(fields), options=options)
 
 
 def series(
@@ -181,7 +212,7 @@ def _legend(*, wide: bool) -> common.VizLegendOptions:
 def bars(
     title: str, text: str, width: int, expr: str, legend: str, fields: Defaults, *, height: int = 9
 ) -> model.Panel:
-    """One horizontal bar for each series, as of now."""
+    """One horizontal bar for each series, as of now; without any the service is down, as in ``number``."""
     options = bargauge.Options(
         display_mode=common.BarGaugeDisplayMode.BASIC,
         value_mode=common.BarGaugeValueMode.COLOR,
@@ -191,9 +222,8 @@ def bars(
         max_viz_height=28,
         reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
     )
-    return panel(
-        "bargauge", title, text, (width, height), [target(expr, legend, instant=True)], fields, options=options
-    )
+    targets = [target(expr, legend, instant=True)]
+    return panel("bargauge", title, text, (width, height), targets, _or_down(fields), options=options)
 
 
 def timeline(title: str, text: str, width: int, expr: str, values: Named, *, height: int = 8) -> model.Panel:

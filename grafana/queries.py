@@ -11,10 +11,30 @@ RATE, HOUR, DAY = "$__rate_interval", "1h", "1d"
 ALIVE = f"max(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})"
 ZERO = f"0 * {ALIVE}"
 """Zero while the service is there: one that is down must not look like an all-clear."""
+NONE = -1
+"""What ``otherwise`` says instead of nothing; no figure on a dashboard that uses it is ever below zero."""
 
 STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red")
 LEVELS = ("minimal", "green"), ("balanced", "yellow"), ("aggressive", "orange"), ("emergency", "red")
 RISKS = ("unknown", "text"), ("low", "green"), ("medium", "yellow"), ("high", "orange"), ("critical", "red")
+
+
+def alive(expr: str) -> str:
+    """An expression while the service is there: growth over an hour would be zero for an hour after its end."""
+    return f"({expr} and on () {ALIVE})"
+
+
+def otherwise(expr: str, name: str = "") -> str:
+    """An expression, or ``NONE`` while the service is there and nothing is found: then absence is no alarm.
+
+    ``name`` stands where a limit's would, as the label ``none``, which no link takes for a limit.
+    """
+    none = f"{ZERO} - 1"
+    return f"({expr} or on () ({_label(none, 'none', name) if name else none}))"
+
+
+def _label(expr: str, label: str, value: str) -> str:
+    return f'label_replace({expr}, "{label}", "{value}", "", "")'
 
 
 def each(metric: str, matchers: str = LIMITS) -> str:
@@ -39,9 +59,12 @@ def in_its_unit(part: str, at_end: str = "") -> str:
 
 
 def numbered(metric: str, label: str, values: tuple[tuple[str, str], ...]) -> str:
-    """Which of several values a limit is at, as a number: 0 for the first."""
+    """Which of several values a limit is at, as a number: 0 for the first.
+
+    While it changes, replicas that are scraped one after the other tell of two: the later one in ``values`` is shown.
+    """
     parts = (f"{n} * {most(metric, f'limit, {label}', f'{LIMITS},{label}={v!r}')}" for n, (v, _) in enumerate(values))
-    return f"sum by (limit) ({' or '.join(parts)})".replace("'", '"')
+    return f"max by (limit) ({' or '.join(parts)})".replace("'", '"')
 
 
 def grown(metric: str, by: str, matchers: str = LIMITS, over: str = RATE) -> str:
@@ -56,13 +79,14 @@ def summed(metric: str, by: str, matchers: str = FLEET, over: str = RATE) -> str
 
 def lately(metric: str, by: str, matchers: str, over: str, how: str = "sum") -> str:
     """By how much a counter grew over a fixed span; ``how`` is max for snapshot counters."""
-    return f"{how} by ({by}) (increase({metric}{{{matchers}}}[{over}]))"
+    return alive(f"{how} by ({by}) (increase({metric}{{{matchers}}}[{over}]))")
 
 
 def quantile(q: float, histogram: str, by: str, over: str = RATE, matchers: str = FLEET) -> str:
     """A quantile of a live histogram by some of its labels; nothing where nothing was observed."""
     rate = f"sum by (le, {by}) (rate({histogram}_bucket{{{matchers}}}[{over}]))"
-    return f"histogram_quantile({q}, {rate}) >= 0"
+    found = f"histogram_quantile({q}, {rate}) >= 0"
+    return found if over == RATE else alive(found)
 
 
 FORECAST = "quota_forecast_usage_ratio"

@@ -25,13 +25,16 @@ from grafana.queries import (
     FLEET,
     HOUR,
     LIMITS,
+    NONE,
     STATES,
     ZERO,
+    alive,
     by_limit,
     each,
     lately,
     most,
     numbered,
+    otherwise,
     quantile,
     summed,
 )
@@ -63,29 +66,34 @@ def _now() -> list[Any]:
             "Waiting now",
             "Tickets in the throttle queue, at the limit where most wait.",
             f"max(sum by (limit) ({WAITING})) or {ZERO}",
-            look("none", SOME, decimals=0, empty="service is down"),
+            look("none", SOME, decimals=0),
             width=4,
         ),
         number(
             "Longest wait",
             "How long the oldest waiting ticket has waited.",
-            oldest,
-            look("s", ((None, "green"), (3600, "yellow"), (86400, "orange")), decimals=0, empty="nobody waits"),
+            otherwise(oldest),
+            look(
+                "s",
+                ((None, "green"), (3600, "yellow"), (86400, "orange")),
+                decimals=0,
+                words={NONE: ("nobody waits", "green")},
+            ),
             width=4,
         ),
         number(
             "Running now",
             "Leases that run, of all providers.",
             f"sum({most('quota_concurrency_in_use', 'provider', FLEET)}) or {ZERO}",
-            look("none", PLAIN, decimals=0, empty="service is down"),
+            look("none", PLAIN, decimals=0),
             width=4,
         ),
         *(
             number(
                 f"{title}, last hour",
                 text,
-                f'sum(increase({DECIDED}{{{LIMITS},decision="{decision}"}}[{HOUR}]))',
-                look("none", steps, decimals=0, empty="none"),
+                alive(f'sum(increase({DECIDED}{{{LIMITS},decision="{decision}"}}[{HOUR}]))') + f" or {ZERO}",
+                look("none", steps, decimals=0),
                 width=4,
             )
             for title, text, decision, steps in (
@@ -154,7 +162,7 @@ def _where() -> Any:
 
 
 def _decisions() -> list[Any]:
-    would = f"3600 * max by (limit, class) (rate(quota_would_defer_total{{{LIMITS}}}[{HOUR}]))"
+    would = lately("quota_would_defer_total", "limit, class", LIMITS, HOUR, "max")
     return [
         series(
             "Decisions per minute",

@@ -15,10 +15,11 @@ from grafana.panels import (
     series,
     target,
 )
-from grafana.queries import ALIVE, FLEET, HOUR, RATE, lately, most, quantile, summed
+from grafana.queries import ALIVE, FLEET, HOUR, NONE, RATE, ZERO, alive, lately, most, otherwise, quantile, summed
 
 UP_DOWN = (("down", "red"), ("up", "green"))
 OPERATIONS = {"read": "green", "write": "blue", "commit": "orange"}
+LAG: Any = ((None, "green"), (300, "orange"), (1800, "red"))
 SEVERITIES = {"critical": "red", "warning": "orange", "info": "blue"}
 
 
@@ -38,58 +39,63 @@ def panels() -> list[Any]:
 
 
 def _now() -> list[Any]:
-    failed = f"sum(increase(quota_scheduler_task_failures_total{{{FLEET}}}[{HOUR}]))"
+    failed = alive(f"sum(increase(quota_scheduler_task_failures_total{{{FLEET}}}[{HOUR}]))")
     outbox = f"time() - max(quota_notification_outbox_oldest_timestamp_seconds{{{FLEET}}})"
     return [
         number(
             "Leaders",
             "Processes that run the ticks: one is right. None: nothing is computed. Two: a split.",
             f"sum(quota_scheduler_leader{{{FLEET}}})",
-            look("none", ((None, "red"), (1, "green"), (2, "red")), decimals=0, empty="service is down"),
+            look("none", ((None, "red"), (1, "green"), (2, "red")), decimals=0),
         ),
         number(
             "Age of the figures",
             "How long ago the exported figures were computed; they are renewed with every tick.",
             f"time() - {ALIVE}",
-            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0, empty="service is down"),
+            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0),
         ),
         number(
             "Database",
             "Whether the last check of the database passed, on every replica.",
             f"min(quota_scheduler_database_up{{{FLEET}}})",
-            look("none", ((None, "red"), (1, "green")), values=UP_DOWN, empty="service is down"),
+            look("none", ((None, "red"), (1, "green")), values=UP_DOWN),
         ),
         number(
             "Failed tasks, last hour",
             "Runs of scheduled tasks that ended with an error.",
-            failed,
-            look("none", ANY, decimals=0, empty="service is down"),
+            f"{failed} or {ZERO}",
+            look("none", ANY, decimals=0),
         ),
         number(
             "Furthest behind",
             "The origin of usage that is furthest behind its files or its interface.",
-            f"max({most('quota_source_lag_seconds', 'source', FLEET)})",
-            look("s", ((None, "green"), (300, "orange"), (1800, "red")), decimals=0, empty="no source is read"),
+            otherwise(f"max({most('quota_source_lag_seconds', 'source', FLEET)})"),
+            look("s", LAG, decimals=0, words={NONE: ("no source is read", "text")}),
         ),
         number(
             "Oldest notification owed",
             "How long the oldest undelivered notification has waited.",
-            outbox,
-            look("s", ((None, "green"), (60, "orange"), (600, "red")), decimals=0, empty="none is owed"),
+            otherwise(outbox),
+            look(
+                "s",
+                ((None, "green"), (60, "orange"), (600, "red")),
+                decimals=0,
+                words={NONE: ("none is owed", "green")},
+            ),
         ),
         number(
             "Running since",
             "When the process that started last came up.",
-            f"1000 * max(process_start_time_seconds{{{FLEET}}})",
-            look("dateTimeFromNow", empty="not on this system"),
+            otherwise(f"1000 * max(process_start_time_seconds{{{FLEET}}})"),
+            look("dateTimeFromNow", words={NONE: ("not on this system", "text")}),
         ),
         number(
             "Version",
             "The version that runs; several names mean that replicas differ.",
             f"max by (version) (quota_scheduler_build_info{{{FLEET}}})",
-            look("none", PLAIN, decimals=0, empty="service is down"),
+            look("none", PLAIN, decimals=0, words={1: ("runs", "blue")}),
             legend="{{version}}",
-            name_only=True,
+            by_name=True,
         ),
     ]
 
@@ -132,9 +138,7 @@ def _tasks() -> list[Any]:
             12,
             f"time() - max by (task) (quota_scheduler_task_last_success_timestamp_seconds{{{FLEET}}})",
             "{{task}}",
-            look(
-                "s", ((None, "green"), (300, "orange"), (4000, "red")), decimals=0, min_val=0, empty="service is down"
-            ),
+            look("s", ((None, "green"), (300, "orange"), (4000, "red")), decimals=0, min_val=0),
         ),
     ]
 
@@ -154,7 +158,7 @@ def _sources() -> list[Any]:
             "How far each origin of usage is behind.",
             6,
             [target(most("quota_source_lag_seconds", "source", FLEET), "{{source}}")],
-            look("s", ((None, "green"), (300, "orange"), (1800, "red")), min_val=0, empty="no source is read"),
+            look("s", LAG, min_val=0, empty="no source is read"),
         ),
         series(
             "Newest usage",

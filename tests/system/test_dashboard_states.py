@@ -1,0 +1,137 @@
+"""Dashboards in states that matter at night: nothing happened yet, the service is gone, replicas differ, many limits.
+
+A real Prometheus scrapes replicas that expose readings of a test's own; what stands on the panels is what Grafana's
+mappings and thresholds make of the answers.
+"""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grafana.build import PAGES
+from quota_scheduler.core.readings import Readings
+from tests.docs.dashboards import JSON, charts, drawn, filled_in, load
+from tests.shell.sample import a_limit, some_readings
+from tests.system.prometheus_process import PrometheusProcess, needed
+from tests.system.replicas import Replica
+from tests.system.service_process import until
+
+NUMBERS = ("stat", "bargauge")
+ALIVE = "max(quota_scheduler_snapshot_timestamp_seconds)"
+GOOD = ("green", "dark-green", "light-green")
+
+
+@pytest.fixture(autouse=True)
+def _programs() -> None:
+    needed("prometheus", "prometheus")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def panel_of(uid: str, title: str) -> JSON:
+    (found,) = (panel for panel in charts(load(uid)) if panel["title"] == title)
+    return found
+
+
+def asked(prometheus: PrometheusProcess, panel: JSON) -> list[tuple[dict[str, str], float]]:
+    """What all queries of a panel find now."""
+    return [each for t in panel["targets"] for each in prometheus.found(filled_in(t["expr"], interval="4s"))]
+
+
+def seen(prometheus: PrometheusProcess, panel: JSON) -> list[tuple[str, str]]:
+    """The texts and colours on a panel of numbers now."""
+    return [drawn(panel, value) for _, value in asked(prometheus, panel)] or [drawn(panel, None)]
+
+
+def all_panels(*kinds: str) -> list[tuple[str, JSON]]:
+    found = [(uid, panel) for uid in PAGES for panel in charts(load(uid)) if not kinds or panel["type"] in kinds]
+    assert found
+    return found
+
+
+class Scraped:
+    """Replicas and the Prometheus that scrapes them; begins when all of them were scraped."""
+
+    def __init__(self, folder: Path, *readings: Readings) -> None:
+        self._stack = ExitStack()
+        self.replicas = [
+            self._stack.enter_context(Replica(each, leads=number == 0)) for number, each in enumerate(readings)
+        ]
+        ports = [replica.port for replica in self.replicas]
+        self.prometheus = self._stack.enter_context(PrometheusProcess(folder / "tsdb", *ports))
+
+    def __enter__(self) -> "Scraped":
+        count = "sum(count_over_time(quota_scheduler_snapshot_timestamp_seconds[1m]))"
+        until(lambda: sum(self.prometheus.values(count)) >= 2 * len(self.replicas), what="two scrapes of each")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def stop(self) -> None:
+        """Stop every replica, until Prometheus has noticed and no rate reaches back to when they were there."""
+        for replica in self.replicas:
+            replica.stop()
+        until(lambda: not self.prometheus.values(ALIVE), what="a failed scrape")
+        rates = "count(rate(quota_scheduler_database_query_duration_seconds_count[4s]))"
+        until(lambda: not self.prometheus.values(rates), what="the end of the rates")
+
+
+def test_a_service_that_is_gone_is_red_and_shows_no_zero_and_no_green(tmp_path: Path) -> None:
+    with Scraped(tmp_path, some_readings(now())) as scraped:
+        scraped.stop()
+        for uid, panel in all_panels(*NUMBERS):
+            assert seen(scraped.prometheus, panel) == [("service is down", "red")], (uid, panel["title"])
+        for uid, panel in all_panels():
+            assert asked(scraped.prometheus, panel) == [], (uid, panel["title"], "goes on after the end")
+
+
+def test_a_service_that_has_done_nothing_yet_is_not_down(tmp_path: Path) -> None:
+    """The other side: whatever is absent while the service answers has words of its own."""
+    idle = a_limit(forecast=None, burns=(), waiting=(), level="open", risk="unknown", track=None, quality=None)
+    for number, readings in enumerate((Readings(now()), Readings(now(), (idle,)))):
+        (tmp_path / str(number)).mkdir()
+        with Scraped(tmp_path / str(number), readings) as scraped:
+            for uid, panel in all_panels(*NUMBERS):
+                if not readings.limits and uid == "quota-limit":
+                    continue  # there is no limit whose page it could be
+                said = seen(scraped.prometheus, panel)
+                assert ("service is down", "red") not in said, (uid, panel["title"])
+
+
+def test_three_replicas_in_two_states_show_one_of_them(tmp_path: Path) -> None:
+    """Scraped one after the other, replicas tell of the state before and after a change for some seconds."""
+    before, after = ("throttled", "high", "minimal"), ("paused", "critical", "aggressive")
+    states = [
+        replace(
+            some_readings(now()),
+            limits=(a_limit("a", level=level, risk=risk, optimization=asked_for),),
+        )
+        for level, risk, asked_for in (before, after, before)
+    ]
+    with Scraped(tmp_path, *states) as scraped:
+        panels = [p for _, p in all_panels() for t in p["targets"] if "quota_state" in t["expr"]]
+        assert len(panels) > 3
+        for title, uid in (("Throttle level", "quota-limit"), ("Risk", "quota-limit")):
+            text = {"Throttle level": "paused", "Risk": "critical"}[title]
+            assert [said for said, _ in seen(scraped.prometheus, panel_of(uid, title))] == [text]
+        for title, number in (("Throttle level", 2), ("Asked of runners", 2)):
+            assert asked(scraped.prometheus, panel_of("quota-fleet", title)) == [({"limit": "a"}, number)]
+
+
+def test_any_number_of_replicas_show_the_same_figures(tmp_path: Path) -> None:
+    at = now() - timedelta(seconds=1)
+    per_process = {"Leaders", "Running since"}
+    (tmp_path / "1").mkdir()
+    (tmp_path / "3").mkdir()
+    readings = some_readings(at)
+    with Scraped(tmp_path / "1", readings) as one, Scraped(tmp_path / "3", *[readings] * 3) as three:
+        for uid, panel in all_panels("stat"):
+            if "Age" not in panel["title"] and panel["title"] not in per_process and "time()" not in str(panel):
+                assert seen(one.prometheus, panel) == seen(three.prometheus, panel), (uid, panel["title"])
