@@ -16,14 +16,16 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from grafana import efficiency, fleet, limit, queue, service
 from grafana.panels import mark, placed, source, variable
-from grafana.queries import FLEET, LIMITS, most
+from grafana.queries import FLEET, LIMITS, ONE, most
 
 HERE = Path(__file__).parent
 TAG = "quota-scheduler"
 RUNBOOKS = "alerts/runbooks.md"
 """Where the runbooks are, as alerts name it; ``--runbooks`` makes it an address that a browser can open."""
 
-LIMIT = variable("limit", "Limit", f"label_values(quota_usage_ratio{{{FLEET}}}, limit)")
+_LIMIT_NAMES = f"label_values(quota_usage_ratio{{{FLEET}}}, limit)"
+LIMIT = variable("limits", "Limits", _LIMIT_NAMES)
+ONE_LIMIT = variable("limit", "Limit", _LIMIT_NAMES, several=False)
 WORKFLOW = variable("workflow", "Workflow", f"label_values(quota_workflow_cache_hit_ratio{{{FLEET}}}, workflow)")
 
 
@@ -49,7 +51,7 @@ PAGES = {
         "Quota limit detail",
         "One limit: usage against its pace, forecast, burn, room, and how good its forecasts have been.",
         limit.panels,
-        (LIMIT,),
+        (ONE_LIMIT,),
         "now-2d",
     ),
     "quota-queue": Page(
@@ -95,15 +97,15 @@ def dashboard(uid: str, page: Page, runbooks: str = RUNBOOKS) -> model.Dashboard
         schema_version=42,
         version=1,
         templating=model.DashboardDashboardTemplating(list_val=[source(), job, replica, *page.variables]),
-        annotations=model.AnnotationContainer(list_val=_marks(limits=LIMIT in page.variables)),
+        annotations=model.AnnotationContainer(list_val=_marks(page)),
         links=_links(runbooks),
         panels=placed(page.panels()),
     )
 
 
-def _marks(*, limits: bool) -> list[model.AnnotationQuery]:
+def _marks(page: Page) -> list[model.AnnotationQuery]:
     """Resets, and alerts that fire in the service."""
-    matchers = LIMITS if limits else FLEET
+    matchers = ONE if ONE_LIMIT in page.variables else LIMITS if LIMIT in page.variables else FLEET
     resets = f"max by (limit) (changes(quota_window_end_timestamp_seconds{{{matchers}}}[1m])) > 0"
     alerts = f"{most('quota_alerts_firing', 'alert, severity', FLEET)} > 0"
     return [

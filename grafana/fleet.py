@@ -36,7 +36,7 @@ from grafana.queries import (
     ZERO,
     by_limit,
     each,
-    focused,
+    fullest,
     most,
     numbered,
     otherwise,
@@ -169,7 +169,7 @@ def _words(values: tuple[tuple[str, str], ...]) -> dict[str, Any]:
 
 
 def _over_time() -> list[Any]:
-    fan_of = focused(f"max by (limit, estimate) ({FORECAST}{{{LIMITS}}})")
+    fan_of = fullest(f"max by (limit, estimate) ({FORECAST}{{{LIMITS}}})", 1)
     return [
         series(
             "Usage",
@@ -194,7 +194,7 @@ def _over_time() -> list[Any]:
             "Low, expected and high usage at the reset (80 % interval) of the limit named at the top left, and what it "
             "has used so far. Choose a limit above to see its fan.",
             12,
-            [target(fan_of, "{{estimate}}"), target(focused(by_limit("quota_usage_ratio")), "used so far")],
+            [target(fan_of, "{{estimate}}"), target(fullest(by_limit("quota_usage_ratio"), 1), "used so far")],
             look("percentunit", AT_RESET, min_val=0, empty="no forecast yet"),
             overrides=fan(),
             marks=True,

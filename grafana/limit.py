@@ -1,7 +1,4 @@
-"""Limit detail: one limit, from its usage to how far its forecasts can be believed.
-
-With several limits chosen it shows the one that is closest to running out, so that every panel stays readable.
-"""
+"""Limit detail: one limit, from its usage to how far its forecasts can be believed."""
 
 from typing import Any
 
@@ -29,12 +26,11 @@ from grafana.panels import (
 from grafana.queries import (
     EXPECTED,
     FORECAST,
-    LIMITS,
     NONE,
+    ONE,
     RISKS,
     STATES,
     by_limit,
-    focused,
     grown,
     in_its_unit,
     numbered,
@@ -47,6 +43,7 @@ LOOKBACKS = {
     "slow_long": "blue",
     "slow_short": "light-blue",
 }
+UNKNOWN = {NONE: ("not known", "text")}
 NO_FORECAST = {NONE: ("no forecast", "text")}
 NO_RUNS = {NONE: ("no runs", "text")}
 HORIZONS = {
@@ -79,18 +76,18 @@ def panels() -> list[Any]:
 
 def _one(metric: str, extra: str = "") -> str:
     """A snapshot metric of the limit that is shown."""
-    return focused(by_limit(metric, extra))
+    return by_limit(metric, extra, ONE)
 
 
 def _now() -> list[Any]:
     return [
         number(
             "Limit shown here",
-            "The chosen limit and how much of it is used. With several chosen: the one closest to running out.",
-            _one("quota_usage_ratio"),
-            look("percentunit", USED, decimals=0),
+            "The chosen limit and how much of it is used.",
+            otherwise(_one("quota_usage_ratio"), "no limit"),
+            look("percentunit", USED, decimals=0, words={NONE: ("of this name", "text")}),
             width=6,
-            legend="{{limit}}",
+            legend="{{limit}}{{none}}",
             by_name=True,
         ),
         number(
@@ -108,40 +105,40 @@ def _now() -> list[Any]:
         number(
             "Runs out",
             "When the limit is expected to be exhausted.",
-            otherwise(f"1000 * ({_one('quota_forecast_exhaustion_timestamp_seconds')})"),
+            otherwise(f"1000 * {_one('quota_forecast_exhaustion_timestamp_seconds')}"),
             look("dateTimeFromNow", ((None, "green"), (1, "orange")), words={NONE: ("lasts", "green")}),
         ),
         number(
             "Reset",
             "When the window ends and the limit is fresh again.",
-            otherwise(f"1000 * ({_one('quota_window_end_timestamp_seconds')})"),
+            otherwise(f"1000 * {_one('quota_window_end_timestamp_seconds')}"),
             look("dateTimeFromNow", words={NONE: ("never resets", "text")}),
         ),
         number(
             "Throttle level",
             "Open, throttled (a class is held back), paused (automation's allowance is spent), exhausted.",
-            focused(numbered("quota_state", "state", STATES)),
-            look("none", steps_of(STATES), values=STATES),
+            otherwise(numbered("quota_state", "state", STATES, ONE)),
+            look("none", steps_of(STATES), values=STATES, words=UNKNOWN),
         ),
         number(
             "Risk",
             "Band of the 80th percentile of the usage at the reset. Unknown under 7 days of history.",
-            focused(numbered("quota_risk", "risk", RISKS)),
-            look("none", steps_of(RISKS), values=RISKS),
+            otherwise(numbered("quota_risk", "risk", RISKS, ONE)),
+            look("none", steps_of(RISKS), values=RISKS, words=UNKNOWN),
         ),
         number(
             "Headroom",
             "What automation may still start on, as a share of the limit; negative when more is used and reserved than "
             "its allowance.",
-            _one("quota_headroom_ratio"),
-            look("percentunit", ((None, "red"), (0, "orange"), (0.1, "green")), decimals=0),
+            otherwise(_one("quota_headroom_ratio")),
+            look("percentunit", ((None, "red"), (0, "orange"), (0.1, "green")), decimals=0, words=UNKNOWN),
             width=6,
         ),
         number(
             "Running now",
             "Runs that this limit binds now.",
-            _one("quota_leases_active"),
-            look("none", PLAIN, decimals=0),
+            otherwise(_one("quota_leases_active")),
+            look("none", PLAIN, decimals=0, words=UNKNOWN),
             width=6,
         ),
         number(
@@ -162,8 +159,8 @@ def _now() -> list[Any]:
 
 
 def _usage() -> list[Any]:
-    start, end = by_limit("quota_window_start_timestamp_seconds"), by_limit("quota_window_end_timestamp_seconds")
-    pace = focused(f"(time() - {start}) / ({end} - {start})")
+    start, end = _one("quota_window_start_timestamp_seconds"), _one("quota_window_end_timestamp_seconds")
+    pace = f"(time() - {start}) / ({end} - {start})"
     return [
         series(
             "Usage against the pace",
@@ -191,7 +188,7 @@ def _usage() -> list[Any]:
             "was used by then. A band that narrows towards the reset is a good sign.",
             12,
             [
-                target(focused(f"max by (limit, estimate) ({FORECAST}{{{LIMITS}}})"), "{{estimate}}"),
+                target(f"max by (limit, estimate) ({FORECAST}{{{ONE}}})", "{{estimate}}"),
                 target(_one("quota_usage_ratio"), "used so far"),
             ],
             look("percentunit", AT_RESET, min_val=0, empty="no forecast: nothing resets here"),
@@ -209,7 +206,7 @@ def _speed() -> list[Any]:
             "How fast the limit is used, by lookback. 1 is on pace: a whole window at this rate uses all of it. "
             "No rate is shown in the first 5 % of a window, nor for windows under two hours.",
             12,
-            [target(focused(f"max by (limit, lookback) (quota_burn_rate_ratio{{{LIMITS}}})"), "{{lookback}}")],
+            [target(f"max by (limit, lookback) (quota_burn_rate_ratio{{{ONE}}})", "{{lookback}}")],
             look("none", one, decimals=1, min_val=0, empty="no burn rate for this window yet"),
             overrides=coloured(LOOKBACKS),
             marks=True,
@@ -218,7 +215,7 @@ def _speed() -> list[Any]:
             "Burn of what is left",
             "The same against what is left: above 1 the limit runs out before its reset. An alert needs both.",
             12,
-            [target(focused(f"max by (limit, lookback) (quota_remaining_burn_ratio{{{LIMITS}}})"), "{{lookback}}")],
+            [target(f"max by (limit, lookback) (quota_remaining_burn_ratio{{{ONE}}})", "{{lookback}}")],
             look("none", one, decimals=1, min_val=0, max_val=10, empty="no burn rate for this window yet"),
             overrides=coloured(LOOKBACKS),
             marks=True,
@@ -234,9 +231,9 @@ def _amounts() -> list[Any]:
             f"{own_unit} Reserved is what running work may still use.",
             8,
             [
-                target(focused(in_its_unit("used")), "used"),
-                target(focused(in_its_unit("reserved")), "reserved"),
-                target(focused(in_its_unit("limit")), "limit"),
+                target(in_its_unit("used", ONE), "used"),
+                target(in_its_unit("reserved", ONE), "reserved"),
+                target(in_its_unit("limit", ONE), "limit"),
             ],
             look("short", PLAIN, min_val=0, empty="a limit on leases has none"),
             overrides=[
@@ -260,7 +257,7 @@ def _amounts() -> list[Any]:
             "Used today, running total",
             f"Since midnight in the limit's time zone. {own_unit}",
             8,
-            [target(focused(in_its_unit("used_today")), "used today")],
+            [target(in_its_unit("used_today", ONE), "used today")],
             look("short", PLAIN, min_val=0, empty="nothing was used yet"),
             overrides=[by_name("used today", color=fixed("blue"))],
             fill=30,
@@ -292,7 +289,7 @@ def _believed() -> list[Any]:
             "Relative error of the expected value, by the share of the window that was still to come (over_75: more "
             "than three quarters). Errors shrink towards the reset.",
             8,
-            [target(focused(by_horizon.format("quota_forecast_error_ratio", LIMITS)), "{{horizon}}")],
+            [target(by_horizon.format("quota_forecast_error_ratio", ONE), "{{horizon}}")],
             look("percentunit", PLAIN, min_val=0, empty="no forecast was judged yet"),
             overrides=coloured(HORIZONS),
         ),
@@ -300,7 +297,7 @@ def _believed() -> list[Any]:
             "Brier score of the chance to run out",
             "Mean squared error of the stated chance: 0 is perfect, 0.25 is a coin.",
             8,
-            [target(focused(by_horizon.format("quota_forecast_brier_ratio", LIMITS)), "{{horizon}}")],
+            [target(by_horizon.format("quota_forecast_brier_ratio", ONE), "{{horizon}}")],
             look(
                 "none",
                 ((None, "green"), (0.25, "red")),
@@ -316,8 +313,8 @@ def _believed() -> list[Any]:
 
 
 def _tokens() -> list[Any]:
-    kinds = focused(f"60 * {grown('quota_consumed_tokens_total', 'limit, kind')}")
-    hits = focused(f"max by (limit, lookback) (quota_cache_hit_ratio{{{LIMITS}}})")
+    kinds = f"60 * {grown('quota_consumed_tokens_total', 'limit, kind', ONE)}"
+    hits = f"max by (limit, lookback) (quota_cache_hit_ratio{{{ONE}}})"
     return [
         series(
             "Tokens per minute, by kind",
@@ -365,7 +362,7 @@ def _outside() -> list[Any]:
             "Tokens per minute outside the rules",
             "What no decision could prevent: used beyond what a lease had reserved, or without any lease.",
             8,
-            [target(focused(f"60 * {grown(metric, 'limit')}"), name) for metric, name in beyond],
+            [target(f"60 * {grown(metric, 'limit', ONE)}", name) for metric, name in beyond],
             look("short", PLAIN, min_val=0, empty="not a limit in tokens"),
             overrides=[
                 by_name("beyond reservations", color=fixed("orange")),

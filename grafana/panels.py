@@ -352,8 +352,9 @@ def placed(panels: Iterable[model.Panel | model.RowPanel]) -> list[Any]:
     return done
 
 
-def variable(name: str, label: str, query: str) -> model.VariableModel:
-    """A choice among label values."""
+def variable(name: str, label: str, query: str, *, several: bool = True) -> model.VariableModel:
+    """A choice among label values: ``several`` or all of them, or one, the first unless a link names another."""
+    text, value = (["All"], ["$__all"]) if several else ("", "")
     return model.VariableModel(
         type_val=model.VariableType.QUERY,
         name=name,
@@ -362,10 +363,10 @@ def variable(name: str, label: str, query: str) -> model.VariableModel:
         datasource=DATASOURCE,
         definition=query,
         query={"query": query, "refId": f"Variable-{name}"},
-        multi=True,
-        include_all=True,
-        all_value=".+",
-        current=model.VariableOption(text=["All"], value=["$__all"]),
+        multi=several,
+        include_all=several,
+        all_value=".+" if several else None,
+        current=model.VariableOption(text=text, value=value),
         refresh=model.VariableRefresh.ON_TIME_RANGE_CHANGED,
         sort=model.VariableSort.ALPHABETICAL_ASC,
         options=[],

@@ -4,15 +4,17 @@
 """
 
 FLEET = 'job=~"$job",instance=~"$instance"'
-LIMITS = f'{FLEET},limit=~"$limit"'
+LIMITS = f'{FLEET},limit=~"$limits"'
+"""The limits that are chosen. One alone has another name, so that a link from where all are chosen leads to one."""
+ONE = f'{FLEET},limit="$limit"'
 WORKFLOWS = f'{FLEET},workflow=~"$workflow"'
 EXPECTED = ',estimate="expected"'
 RATE, HOUR, DAY = "$__rate_interval", "1h", "1d"
 ALIVE = f"max(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})"
 ZERO = f"0 * {ALIVE}"
 """Zero while the service is there: one that is down must not look like an all-clear."""
-NONE = -1
-"""What ``otherwise`` says instead of nothing; no figure on a dashboard that uses it is ever below zero."""
+NONE = -1000
+"""What ``otherwise`` says instead of nothing, far below any figure."""
 
 STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red")
 LEVELS = ("minimal", "green"), ("balanced", "yellow"), ("aggressive", "orange"), ("emergency", "red")
@@ -29,7 +31,7 @@ def otherwise(expr: str, name: str = "") -> str:
 
     ``name`` stands where a limit's would, as the label ``none``, which no link takes for a limit.
     """
-    none = f"{ZERO} - 1"
+    none = f"{ZERO} - {-NONE}"
     return f"({expr} or on () ({_label(none, 'none', name) if name else none}))"
 
 
@@ -47,23 +49,22 @@ def most(metric: str, by: str, matchers: str = LIMITS) -> str:
     return f"max by ({by}) ({metric}{{{matchers}}})"
 
 
-def by_limit(metric: str, extra: str = "") -> str:
+def by_limit(metric: str, extra: str = "", matchers: str = LIMITS) -> str:
     """One series per limit of a snapshot metric."""
-    return most(metric, "limit", LIMITS + extra)
+    return most(metric, "limit", matchers + extra)
 
 
-def in_its_unit(part: str, at_end: str = "") -> str:
+def in_its_unit(part: str, matchers: str = LIMITS, units: tuple[str, ...] = ("tokens", "usd", "requests")) -> str:
     """An amount of each limit in its own unit: a limit has exactly one of the three."""
-    units = ("tokens", "usd", "requests")
-    return " or ".join(f"max by (limit) (quota_{part}_{unit}{{{LIMITS}}}{at_end})" for unit in units)
+    return " or ".join(by_limit(f"quota_{part}_{unit}", "", matchers) for unit in units)
 
 
-def numbered(metric: str, label: str, values: tuple[tuple[str, str], ...]) -> str:
+def numbered(metric: str, label: str, values: tuple[tuple[str, str], ...], matchers: str = LIMITS) -> str:
     """Which of several values a limit is at, as a number: 0 for the first.
 
     While it changes, replicas that are scraped one after the other tell of two: the later one in ``values`` is shown.
     """
-    parts = (f"{n} * {most(metric, f'limit, {label}', f'{LIMITS},{label}={v!r}')}" for n, (v, _) in enumerate(values))
+    parts = (f"{n} * {most(metric, f'limit, {label}', f'{matchers},{label}={v!r}')}" for n, (v, _) in enumerate(values))
     return f"max by (limit) ({' or '.join(parts)})".replace("'", '"')
 
 
@@ -90,13 +91,16 @@ def quantile(q: float, histogram: str, by: str, over: str = RATE, matchers: str 
 
 
 FORECAST = "quota_forecast_usage_ratio"
-_EXPECTED_AT_END = f"max by (limit) ({FORECAST}{{{LIMITS}{EXPECTED}}} @ end())"
-_USED_AT_END = f"max by (limit) (quota_usage_ratio{{{LIMITS}}} @ end())"
-FOCUS = f"topk(1, {_EXPECTED_AT_END} or {_USED_AT_END} / 1e6)"
-"""The limit that is expected to be fullest at its reset; of limits without a forecast the fullest. One for all of the
-time that is shown (``@ end()``), so that lines of different limits are never joined."""
+_RANKS = f"{FORECAST}{{{LIMITS}{EXPECTED}}}", f"quota_usage_ratio{{{LIMITS}}}"
+_EXPECTED_LAST, _USED_LAST = (f"max by (limit) (last_over_time({rank}[$__range] @ end()))" for rank in _RANKS)
+_RANKED = f"{_EXPECTED_LAST} or {_USED_LAST} / 1e6"
 
 
-def focused(expr: str) -> str:
-    """An expression for that one limit alone; it must carry the label ``limit``."""
-    return f"({expr}) and on (limit) {FOCUS}"
+def fullest(expr: str, most: int) -> str:
+    """An expression, with the label ``limit``, for so many limits: those that are expected to be fullest at the reset.
+
+    Limits without a forecast come after them, the fullest first. The choice is one for all of the time that is shown
+    (``@ end()``), so that lines of different limits are never joined, and it looks back over all of that time, so that
+    a service that is down at its end has a past nevertheless.
+    """
+    return f"({expr}) and on (limit) topk({most}, {_RANKED})"

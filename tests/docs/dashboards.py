@@ -39,11 +39,11 @@ def variables(dashboard: JSON) -> Iterator[tuple[str, str, str]]:
             yield variable["name"], selector, label
 
 
-def filled_in(expr: str, *, interval: str = "10s") -> str:
-    """What Grafana puts in for variables when everything is chosen."""
-    for name in ("$job", "$instance", "$limit", "$workflow"):
+def filled_in(expr: str, *, interval: str = "10s", limit: str = "team-daily/growth") -> str:
+    """What Grafana puts in for variables when everything is chosen, or that one limit."""
+    for name in ("$job", "$instance", "$limits", "$workflow"):
         expr = expr.replace(name, ".+")
-    return expr.replace("$__rate_interval", interval)
+    return expr.replace('"$limit"', f'"{limit}"').replace("$__rate_interval", interval).replace("$__range", "1h")
 
 
 def drawn(panel: JSON, number: float | None) -> tuple[str, str]:

@@ -14,7 +14,6 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.build import HERE, PAGES, TAG, render
-from grafana.queries import FOCUS
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 from tests.docs.dashboards import asked, charts, filled_in, load, variables
 
@@ -94,14 +93,21 @@ def test_variables(uid: str) -> None:
     assert [v["name"] for v in others][:2] == ["job", "instance"]
     for variable in others:
         assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-        chosen = {key: variable[key] for key in ("type", "multi", "includeAll", "allValue", "refresh")}
-        assert chosen == {"type": "query", "multi": True, "includeAll": True, "allValue": ".+", "refresh": 2}
-        assert variable["current"] == {"text": ["All"], "value": ["$__all"]}
+        several = (uid, variable["name"]) != ("quota-limit", "limit")
+        chosen = {key: variable.get(key) for key in ("type", "multi", "includeAll", "allValue", "refresh")}
+        assert chosen == {
+            "type": "query",
+            "multi": several,
+            "includeAll": several,
+            "allValue": ".+" if several else None,
+            "refresh": 2,
+        }
+        assert variable["current"] == ({"text": ["All"], "value": ["$__all"]} if several else {"text": "", "value": ""})
     for name, selector, label in variables(load(uid)):
-        assert label == name
+        assert label == ("limit" if name == "limits" else name)
         assert name == "job" or 'job=~"$job"' in selector
         assert name in ("job", "instance") or 'instance=~"$instance"' in selector
-    known = {variable["name"] for variable in others} | {"__rate_interval"}
+    known = {variable["name"] for variable in others} | {"__rate_interval", "__range"}
     assert {name for _, expr in asked(load(uid)) for name in re.findall(r"\$(\w+)", expr)} <= known
 
 
@@ -124,9 +130,8 @@ def test_panels(uid: str) -> None:
         assert panel["targets"]
         assert [t["refId"] for t in panel["targets"]] == [chr(ord("A") + n) for n in range(len(panel["targets"]))]
         assert all(t["datasource"] == panel["datasource"] for t in panel["targets"])
-        if panel["type"] != "table" and any(
-            metrics_in(t["expr"].replace(FOCUS, "")) & WITH_MARKS for t in panel["targets"]
-        ):
+        shown = {metric for t in panel["targets"] for metric in metrics_in(t["expr"].partition(" topk(")[0])}
+        if panel["type"] not in ("table", "state-timeline") and shown & WITH_MARKS:
             assert len(defaults["thresholds"]["steps"]) > 1, panel["title"]
         if panel["type"] == "timeseries":
             assert all("{{" in t["legendFormat"] or t["legendFormat"] != "__auto" for t in panel["targets"])
@@ -186,8 +191,8 @@ def test_ranges_fit_the_scrape_interval_unless_a_fixed_one_is_the_point(uid: str
     """Spans of an hour and a day are named in the panel's title, text or axis; marks look a minute back."""
     for panel in charts(load(uid)):
         said = json.dumps([panel["title"], panel["description"], panel["fieldConfig"]["defaults"].get("custom")])
-        for span in (s for t in panel["targets"] for s in re.findall(r"\[([^\]]+)\]", t["expr"])):
-            words = {"1h": ("hour",), "1d": ("24 h",), "$__rate_interval": ("",)}[span]
+        for span in (s for t in panel["targets"] for s in re.findall(r"\[(\$__range\] @ end\(\)|[^\]]+)", t["expr"])):
+            words = {"1h": ("hour",), "1d": ("24 h",), "$__rate_interval": ("",), "$__range] @ end()": ("",)}[span]
             assert any(word in said for word in words), (panel["title"], span)
 
 

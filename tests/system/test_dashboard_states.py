@@ -22,7 +22,7 @@ from tests.system.service_process import until
 
 NUMBERS = ("stat", "bargauge")
 ALIVE = "max(quota_scheduler_snapshot_timestamp_seconds)"
-GOOD = ("green", "dark-green", "light-green")
+LIMIT = "team-daily/growth"
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,17 @@ def _programs() -> None:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def history(prometheus: PrometheusProcess, panel: JSON) -> list[JSON]:
+    """What a panel over time draws of the last minute."""
+    ends = now().timestamp()
+    asked_for = {"start": f"{ends - 60}", "end": f"{ends}", "step": "1"}
+    found = []
+    for target in panel["targets"]:
+        expr = filled_in(target["expr"], interval="4s")
+        found += prometheus.get("query_range", query=expr, **asked_for)["result"]
+    return found
 
 
 def panel_of(uid: str, title: str) -> JSON:
@@ -92,6 +103,16 @@ def test_a_service_that_is_gone_is_red_and_shows_no_zero_and_no_green(tmp_path: 
             assert asked(scraped.prometheus, panel) == [], (uid, panel["title"], "goes on after the end")
 
 
+def test_the_past_of_a_limit_is_drawn_when_the_service_is_down_at_the_end_of_it(tmp_path: Path) -> None:
+    with Scraped(tmp_path, some_readings(now())) as scraped:
+        scraped.stop()
+        for title in ("Usage against the pace", "Forecast fan", "Used, reserved and limit", "Error of past forecasts"):
+            assert history(scraped.prometheus, panel_of("quota-limit", title)), title
+        fan = panel_of("quota-fleet", "Forecast fan of the limit closest to running out")
+        assert len(history(scraped.prometheus, fan)) == 4
+        assert history(scraped.prometheus, panel_of("quota-fleet", "Usage"))
+
+
 def test_a_service_that_has_done_nothing_yet_is_not_down(tmp_path: Path) -> None:
     """The other side: whatever is absent while the service answers has words of its own."""
     idle = a_limit(forecast=None, burns=(), waiting=(), level="open", risk="unknown", track=None, quality=None)
@@ -99,8 +120,6 @@ def test_a_service_that_has_done_nothing_yet_is_not_down(tmp_path: Path) -> None
         (tmp_path / str(number)).mkdir()
         with Scraped(tmp_path / str(number), readings) as scraped:
             for uid, panel in all_panels(*NUMBERS):
-                if not readings.limits and uid == "quota-limit":
-                    continue  # there is no limit whose page it could be
                 said = seen(scraped.prometheus, panel)
                 assert ("service is down", "red") not in said, (uid, panel["title"])
 
@@ -111,7 +130,7 @@ def test_three_replicas_in_two_states_show_one_of_them(tmp_path: Path) -> None:
     states = [
         replace(
             some_readings(now()),
-            limits=(a_limit("a", level=level, risk=risk, optimization=asked_for),),
+            limits=(a_limit(LIMIT, level=level, risk=risk, optimization=asked_for),),
         )
         for level, risk, asked_for in (before, after, before)
     ]
@@ -122,7 +141,7 @@ def test_three_replicas_in_two_states_show_one_of_them(tmp_path: Path) -> None:
             text = {"Throttle level": "paused", "Risk": "critical"}[title]
             assert [said for said, _ in seen(scraped.prometheus, panel_of(uid, title))] == [text]
         for title, number in (("Throttle level", 2), ("Asked of runners", 2)):
-            assert asked(scraped.prometheus, panel_of("quota-fleet", title)) == [({"limit": "a"}, number)]
+            assert asked(scraped.prometheus, panel_of("quota-fleet", title)) == [({"limit": LIMIT}, number)]
 
 
 def test_any_number_of_replicas_show_the_same_figures(tmp_path: Path) -> None:
