@@ -66,7 +66,6 @@ PAGES = {
         "Where the tokens go, how well the cache works, how large runs are, and what optimizations brought.",
         efficiency.panels,
         (LIMIT, WORKFLOW),
-        "now-7d",
     ),
     "quota-service": Page(
         "Quota Scheduler itself",
@@ -140,11 +139,14 @@ def _links(runbooks: str) -> list[model.DashboardLink]:
 def render(uid: str, page: Page, runbooks: str = RUNBOOKS) -> str:
     """The file's text. ``id`` is null, so that an import makes a new dashboard; the SDK leaves out what is null.
 
-    It also places links and marks in a menu; they belong on the page.
+    It also places links and marks in a menu, while they belong on the page, and gives tables a footer, which they have
+    no more.
     """
     found: dict[str, Any] = {"id": None} | json.loads(JSONEncoder().encode(dashboard(uid, page, runbooks)))
     for each in (*found["links"], *found["annotations"]["list"]):
         each.pop("placement")
+    for panel in found["panels"]:
+        panel.get("options", {}).pop("footer", None)
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -7,6 +7,7 @@ from grafana.panels import (
     HIT,
     KINDS,
     LEAST_RUNS,
+    NO_SAMPLES,
     PLAIN,
     RUN_SIZE,
     bars,
@@ -26,10 +27,13 @@ from grafana.queries import (
     FLEET,
     LIMITS,
     NONE,
+    TOP,
     WORKFLOWS,
     ZERO,
     alive,
+    biggest,
     by_limit,
+    fullest,
     lately,
     most,
     otherwise,
@@ -116,9 +120,9 @@ def _consumption() -> list[Any]:
     return [
         series(
             "Daily consumption, running total",
-            "Tokens that each limit in tokens has counted since midnight in its own time zone.",
+            f"Tokens since midnight in the limit's own time zone: the {TOP} limits in tokens that have counted most.",
             12,
-            [target(by_limit("quota_used_today_tokens"), "{{limit}}")],
+            [target(biggest("quota_used_today_tokens"), "{{limit}}")],
             look("short", PLAIN, min_val=0, empty="no limit in tokens"),
             fill=10,
         ),
@@ -127,7 +131,7 @@ def _consumption() -> list[Any]:
             "At the limit that counts most of each. Cached tokens count against subscriptions too.",
             12,
             [target(f"60 * max by (kind) (sum by (limit, kind) ({_rate(TOKENS)}))", "{{kind}}")],
-            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             overrides=coloured(KINDS),
             stacked=True,
             fill=40,
@@ -137,7 +141,7 @@ def _consumption() -> list[Any]:
             "At the limit that counts most of them.",
             12,
             [target(f"60 * max by (model) (sum by (limit, model) ({_rate(TOKENS)}))", "{{model}}")],
-            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             stacked=True,
             fill=40,
         ),
@@ -146,7 +150,7 @@ def _consumption() -> list[Any]:
             "At list prices, at the limit that counts most of them.",
             12,
             [target(f"3600 * max by (model) (sum by (limit, model) ({_rate(COST)}))", "{{model}}")],
-            look("currencyUSD", PLAIN, min_val=0, empty="nothing was used yet"),
+            look("currencyUSD", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             stacked=True,
             fill=40,
         ),
@@ -158,31 +162,31 @@ def _rate(metric: str) -> str:
 
 
 def _cache() -> list[Any]:
-    own, usual = "quota_workflow_cache_hit_ratio", "quota_workflow_cache_baseline_ratio"
+    usual = "quota_workflow_cache_baseline_ratio"
+    weakest = biggest("quota_workflow_cache_hit_ratio", "workflow", WORKFLOWS, choose="bottomk")
+    day, week = (by_limit("quota_cache_hit_ratio", f',lookback="{span}"') for span in ("1d", "7d"))
     return [
         series(
             "Cache hit rate by workflow",
             "Share of the input of the last 24 hours that was read from the cache; dashed its usual value, the median "
-            "of the 14 days before. A drop below both marks is an alert.",
+            f"of the 14 days before. A drop below both marks is an alert. The {TOP} workflows with the lowest rate.",
             12,
             [
-                target(most(own, "workflow", WORKFLOWS), "{{workflow}}"),
-                target(most(usual, "workflow", WORKFLOWS), "{{workflow}} usual"),
+                target(weakest, "{{workflow}}"),
+                target(f"{most(usual, 'workflow', WORKFLOWS)} and on (workflow) ({weakest})", "{{workflow}} usual"),
             ],
-            look("percentunit", HIT, max_val=1, empty="no input in 24 h"),
+            look("percentunit", HIT, max_val=1, empty=f"{NO_SAMPLES}, or no input in 24 h"),
             soft_min=0.6,
             overrides=[by_pattern("/ usual$/", **_compared())],
             marks=True,
         ),
         series(
             "Cache hit rate trend",
-            "Of everything that each limit counts: the last 24 hours, and dashed the last 7 days.",
+            "Of everything that a limit counts: the last 24 hours, and dashed the last 7 days. The "
+            f"{TOP} limits that are expected to be fullest.",
             12,
-            [
-                target(by_limit("quota_cache_hit_ratio", ',lookback="1d"'), "{{limit}}"),
-                target(by_limit("quota_cache_hit_ratio", ',lookback="7d"'), "{{limit}} 7 days"),
-            ],
-            look("percentunit", HIT, max_val=1, empty="no input in 7 days"),
+            [target(fullest(day), "{{limit}}"), target(fullest(week), "{{limit}} 7 days")],
+            look("percentunit", HIT, max_val=1, empty=f"{NO_SAMPLES}, or no input in 7 days"),
             soft_min=0.6,
             overrides=[by_pattern("/ 7 days$/", **_compared(), custom__hideFrom=UNNAMED)],
             marks=True,
@@ -201,16 +205,18 @@ def _runs() -> list[Any]:
     return [
         series(
             "Average tokens per run, 7 days",
-            "Mean size of the runs of the last 7 days, by the limit that binds them. From 3M on a run is reported.",
+            "Mean size of the runs of the last 7 days, by the limit that binds them: the "
+            f"{TOP} with the largest. From 3M on a run is reported.",
             12,
-            [target(by_limit("quota_run_tokens_mean"), "{{limit}}")],
-            look("short", RUN_SIZE, decimals=1, min_val=0, empty="no runs"),
+            [target(biggest("quota_run_tokens_mean"), "{{limit}}")],
+            look("short", RUN_SIZE, decimals=1, min_val=0, empty=f"{NO_SAMPLES}, or no runs"),
         ),
         bars(
             "Runs left at the current rate",
-            "How many runs of the average size of the last 7 days the headroom of each limit is good for.",
+            "How many runs of the average size of the last 7 days the headroom of a limit is good for: the "
+            f"{TOP} limits with the fewest.",
             12,
-            otherwise(RUNS_LEFT, "every limit"),
+            otherwise(f"bottomk({TOP}, {RUNS_LEFT})", "every limit"),
             "{{limit}}{{none}}",
             look("none", LEAST_RUNS, decimals=0, min_val=0, words={NONE: ("no runs in 7 days", "text")}),
         ),
@@ -222,7 +228,7 @@ def _runs() -> list[Any]:
                 target(quantile(0.5, sizes, "task_type", DAY), "{{task_type}} median"),
                 target(quantile(0.9, sizes, "task_type", DAY), "{{task_type}} p90"),
             ],
-            look("short", PLAIN, min_val=0, empty="no run with a lease has finished in 24 h"),
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or no run has finished"),
             overrides=[by_pattern("/ p90$/", **_compared())],
         ),
         series(
@@ -235,7 +241,11 @@ def _runs() -> list[Any]:
                 target(quantile(0.9, errors, "task_type", DAY), "{{task_type}} p90"),
             ],
             look(
-                "none", ((None, "green"), (2, "orange")), decimals=2, min_val=0, empty="no estimated run has finished"
+                "none",
+                ((None, "green"), (2, "orange")),
+                decimals=2,
+                min_val=0,
+                empty=f"{NO_SAMPLES}, or no estimated run has finished",
             ),
             overrides=[by_pattern("/ p90$/", **_compared())],
             marks=True,
@@ -245,7 +255,7 @@ def _runs() -> list[Any]:
             "Runs that passed their cap, by task type.",
             8,
             [target(lately("quota_workflows_over_budget_total", "task_type", FLEET, DAY, "max"), "{{task_type}}")],
-            look("none", ANY, decimals=0, min_val=0, empty="no run has passed its cap"),
+            look("none", ANY, decimals=0, min_val=0, empty=f"{NO_SAMPLES}, or no run has passed its cap"),
             fill=20,
         ),
     ]
@@ -283,8 +293,7 @@ def _optimizations() -> list[Any]:
                 ("Success with", success("with"), share | {"custom__width": 120}),
                 ("Success without", success("without"), share | {"custom__width": 130}),
             ],
-            sort="Tokens with it",
-            descending=False,
+            sort=[("Tokens with it", False)],
             key_look={"custom__minWidth": 140},
             empty="no run carried a flag",
         ),
@@ -293,7 +302,12 @@ def _optimizations() -> list[Any]:
             "Tokens per run with the flag over without: below 100 % it saves.",
             10,
             [target(of("expected"), "{{flag}}")],
-            look("percentunit", ((None, "green"), (1, "red")), min_val=0, empty="too few runs to compare"),
+            look(
+                "percentunit",
+                ((None, "green"), (1, "red")),
+                min_val=0,
+                empty=f"{NO_SAMPLES}, or too few runs to compare",
+            ),
             marks=True,
             height=7,
         ),

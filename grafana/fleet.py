@@ -1,22 +1,29 @@
-"""Fleet overview: every limit at a glance, the most endangered first."""
+"""Fleet overview: every limit at a glance, what runs out next and what has run out first."""
 
 from typing import Any
 
 from grafana.panels import (
     ANY,
     AT_RESET,
+    BURN,
     CHANCE,
     LEAST_RUNS,
+    NO_SAMPLES,
+    NOTHING_LEFT,
     PLAIN,
     SOME,
+    TIME_LEFT,
     USED,
     bars,
+    by_name,
     fan,
     grid,
+    link,
     look,
     named,
     number,
     row,
+    said,
     series,
     steps_of,
     target,
@@ -33,22 +40,36 @@ from grafana.queries import (
     NONE,
     RISKS,
     STATES,
+    TOP,
     ZERO,
+    biggest,
     by_limit,
     each,
     fullest,
+    in_its_unit,
     most,
     numbered,
     otherwise,
+    restless,
+    time_left,
 )
 
-DETAIL = {"title": "Limit detail", "url": "/d/quota-limit?var-limit=${__value.text}&${__url_time_range}"}
+DETAIL = "Limit detail", "quota-limit"
 EXPECTED_AT_RESET = by_limit(FORECAST, EXPECTED)
+USED_UP = f"{by_limit('quota_usage_ratio')} >= 1"
+RUNS_OUT = time_left("quota_forecast_exhaustion_timestamp_seconds")
+RESETS = time_left("quota_window_end_timestamp_seconds")
+LASTS = 10**10
+"""Seconds that stand for a limit that lasts: in a table it comes after all that do not."""
+SHOWN_STOPPED = 3
+ROWS = 20
+"""Limits of a timeline that stand on one page of it."""
 
 
 def panels() -> list[Any]:
     """All of it, in reading order."""
     return [
+        *_next(),
         *_now(),
         _limits(),
         row("Usage and forecast"),
@@ -60,48 +81,76 @@ def panels() -> list[Any]:
     ]
 
 
-def _now() -> list[Any]:
-    stopped = each("quota_state", LIMITS + ',state=~"paused|exhausted"')
-    waiting = f"max(sum by (limit) ({each('quota_tickets_waiting')}))"
+def _next() -> list[Any]:
+    stopped = f"{numbered('quota_state', 'state', STATES)} >= 2"
+    full = f"topk(1, {by_limit('quota_usage_ratio')} and on (limit) ({RESETS}))"
+    of_limit = link(*DETAIL, "limit", "${__field.labels.limit:percentencode}")
     return [
         number(
-            "Closest to running out",
-            "The limit that is expected to be fullest at its reset, and how full: 100 % is all of it.",
-            otherwise(f"topk(1, {EXPECTED_AT_RESET})", "no limit"),
-            look("percentunit", AT_RESET, decimals=0, words={NONE: ("has a forecast", "text")}),
-            width=6,
+            "Next to run out in",
+            "The limit that is expected to run out next before its reset, and how long it lasts. What has run out "
+            "already is under stopped limits.",
+            otherwise(f"bottomk(1, ({RUNS_OUT}) unless on (limit) ({USED_UP}))", "every limit"),
+            look("s", TIME_LEFT, decimals=1, words={NONE: ("lasts", "green")}),
+            width=4,
+            leads_to=of_limit,
             legend="{{limit}}{{none}}",
             by_name=True,
         ),
         number(
             "Stopped limits",
-            "Limits whose allowance for automation is spent, or everything. Those in mode warn hold nobody.",
-            f"sum({stopped}) or {ZERO}",
-            look("none", ANY, decimals=0),
+            "Limits whose allowance for automation is spent (paused), or everything (exhausted). Those in mode warn "
+            "hold nobody. A level stays for some minutes after its cause has gone, such as an amount that was raised.",
+            otherwise(f"topk({SHOWN_STOPPED}, {stopped})", "no limit"),
+            look(
+                "none",
+                steps_of(STATES),
+                values=STATES,
+                words={NONE: ("is stopped", "green")},
+                decimals=0,
+            ),
+            width=4,
+            leads_to=of_limit,
+            legend="{{limit}}{{none}}",
+            by_name=True,
+            further=[(f"count({stopped}) - {SHOWN_STOPPED} > 0", "and more")],
+            overrides=[by_name("and more", mappings=[], thresholds=thresholds(ANY))],
         ),
+        number(
+            "Reset of the fullest",
+            "When the limit that is used most is fresh again.",
+            otherwise(f"({RESETS}) and on (limit) {full}", "no limit"),
+            look("s", PLAIN, decimals=1, words={NONE: ("resets", "text")}),
+            width=4,
+            leads_to=of_limit,
+            legend="{{limit}}{{none}}",
+            by_name=True,
+        ),
+    ]
+
+
+def _now() -> list[Any]:
+    waiting = f"max(sum by (limit) ({each('quota_tickets_waiting')}))"
+    return [
         number(
             "Forecast over 100 %",
-            "Limits that are expected to run out before their reset.",
+            "Limits that are expected to run out before their reset, or have run out.",
             f"sum({EXPECTED_AT_RESET} > bool 1) or {ZERO}",
             look("none", ANY, decimals=0),
-        ),
-        number(
-            "Next reset",
-            "When the first window ends, and its limit is fresh again.",
-            otherwise(f"1000 * min({by_limit('quota_window_end_timestamp_seconds')} > time())"),
-            look("dateTimeFromNow", words={NONE: ("no window", "text")}),
         ),
         number(
             "Tickets waiting",
             "Waiting in the throttle queue, at the limit where most wait.",
             f"{waiting} or {ZERO}",
             look("none", SOME, decimals=0),
+            leads_to=link("Throttle queue", "quota-queue"),
         ),
         number(
             "Alerts firing",
-            "Alerts that fire in the service itself.",
+            "Alerts that fire in the service itself. A click leads to the table that names them.",
             f"sum({most('quota_alerts_firing', 'alert, severity', FLEET)}) or {ZERO}",
             look("none", ANY, decimals=0),
+            leads_to=link("Which alerts", "quota-service"),
         ),
         number(
             "Age of these figures",
@@ -115,12 +164,19 @@ def _now() -> list[Any]:
 def _limits() -> Any:
     text = {"type": "color-text"}
     gauge = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
-    share = {"unit": "percentunit", "decimals": 0, "min": 0, "max": 1, "custom__width": 90}
+    share = {"unit": "percentunit", "decimals": 0, "min": 0, "max": 1, "custom__width": 80}
     at_reset = share | {"thresholds": thresholds(AT_RESET), "custom__cellOptions": text}
+    plain = {"custom__align": "left"}
+    words = said({0: ("has run out", "red"), LASTS: ("lasts", "green"), LASTS + 1: ("–", "text")})
+    runs_out = {"unit": "s", "decimals": 1, "thresholds": thresholds(TIME_LEFT), "mappings": words}
+    left = f"({in_its_unit('limit')}) - on (limit) ({in_its_unit('used')})"
+    free = f"{by_limit('quota_leases_limit')} - on (limit) {by_limit('quota_leases_active')}"
     return grid(
         "Limits",
-        "Every limit in one line, the fullest first. Low, expected and high are the forecast of its usage at the reset "
-        "(80 % interval), chance the probability that it runs out before. A name leads to the limit's own page.",
+        "Every limit in one line: what has run out, then what runs out next, then what is expected to be fullest. "
+        "Expected and high are the forecast of its usage at the reset (upper end of the 80 % interval), chance the "
+        "probability that it runs out before. A level stays for some minutes after its cause has gone. A name leads "
+        "to the limit's own page.",
         (24, 11),
         ("limit", "Limit"),
         [
@@ -129,38 +185,39 @@ def _limits() -> Any:
                 by_limit("quota_usage_ratio"),
                 share | {"custom__width": 150, "thresholds": thresholds(USED), "custom__cellOptions": gauge},
             ),
-            ("With reserved", by_limit("quota_committed_ratio"), share | {"custom__width": 115}),
-            ("Low", by_limit(FORECAST, ',estimate="low"'), at_reset | {"custom__width": 70}),
-            ("Expected", EXPECTED_AT_RESET, at_reset),
-            ("High", by_limit(FORECAST, ',estimate="high"'), at_reset | {"custom__width": 70}),
+            ("Left", f"{left} or {free}", {"decimals": 1, "custom__width": 85}),
+            ("Unit", "", plain | {"custom__width": 80}),
+            ("Expected", EXPECTED_AT_RESET, at_reset | {"custom__width": 85}),
+            ("High", by_limit(FORECAST, ',estimate="high"'), at_reset),
             (
                 "Chance",
                 by_limit("quota_forecast_exceed_probability_ratio"),
                 share | {"thresholds": thresholds(CHANCE), "custom__cellOptions": text},
             ),
-            (
-                "Runs out",
-                f"1000 * {by_limit('quota_forecast_exhaustion_timestamp_seconds')}",
-                {"unit": "dateTimeFromNow", "noValue": "lasts", "custom__width": 140},
-            ),
-            (
-                "Reset",
-                f"1000 * {by_limit('quota_window_end_timestamp_seconds')}",
-                {"unit": "dateTimeFromNow", "noValue": "never", "custom__width": 140},
-            ),
-            ("Runs left", by_limit("quota_runs_remaining"), {"decimals": 0, "noValue": "–", "custom__width": 95}),
-            ("Level", numbered("quota_state", "state", STATES), _words(STATES) | {"custom__width": 110}),
-            ("Risk", numbered("quota_risk", "risk", RISKS), _words(RISKS) | {"custom__width": 100}),
+            ("Runs out in", _runs_out(), runs_out | {"custom__cellOptions": text, "custom__width": 110}),
+            ("Reset in", RESETS, {"unit": "s", "decimals": 1, "noValue": "never", "custom__width": 105}),
+            ("Window", "", plain | {"custom__width": 105}),
+            ("Runs left", by_limit("quota_runs_remaining"), {"decimals": 0, "custom__width": 85}),
+            ("Level", numbered("quota_state", "state", STATES), _words(STATES) | {"custom__width": 100}),
+            ("Risk", numbered("quota_risk", "risk", RISKS), _words(RISKS) | {"custom__width": 85}),
             (
                 "Asked of runners",
                 numbered("quota_optimization_level", "level", LEVELS),
-                _words(LEVELS) | {"custom__width": 140},
+                _words(LEVELS) | {"custom__width": 135},
             ),
         ],
-        sort="Used",
-        key_look={"links": [DETAIL], "custom__minWidth": 160},
+        sort=[("Runs out in", False), ("Expected", True)],
+        facts=(f"max by (limit, unit, period) (quota_info{{{LIMITS}}})", {"unit": "Unit", "period": "Window"}),
+        key_look={"links": [link(*DETAIL, "limit", "${__value.text:percentencode}")], "custom__minWidth": 150},
         empty="no limit is known: is the service running?",
     )
+
+
+def _runs_out() -> str:
+    """Seconds until a limit runs out, 0 where it has, and numbers that come after all times where it does not."""
+    used = by_limit("quota_usage_ratio")
+    lasts = f"0 * {EXPECTED_AT_RESET} + {LASTS}"
+    return f"0 * ({USED_UP}) or {RUNS_OUT} or {lasts} or 0 * {used} + {LASTS + 1}"
 
 
 def _words(values: tuple[tuple[str, str], ...]) -> dict[str, Any]:
@@ -170,90 +227,100 @@ def _words(values: tuple[tuple[str, str], ...]) -> dict[str, Any]:
 
 def _over_time() -> list[Any]:
     fan_of = fullest(f"max by (limit, estimate) ({FORECAST}{{{LIMITS}}})", 1)
+    chosen = f"The {TOP} limits that are expected to be fullest, of those chosen above."
+    burn = by_limit("quota_remaining_burn_ratio", ',lookback="slow_long"')
     return [
         series(
             "Usage",
-            "Used share of each limit; falls to zero at a reset. Dashed at 80 and 95 %, where alerts begin. What is "
-            "above 125 % is off the chart.",
+            f"Used share; falls to zero at a reset. {chosen} Dashed at 80 and 95 %, where alerts begin. What is above "
+            "125 % is off the chart.",
             12,
-            [target(by_limit("quota_usage_ratio"), "{{limit}}")],
-            look("percentunit", USED, min_val=0, max_val=1.25, empty="no limit is known"),
+            [target(fullest(by_limit("quota_usage_ratio")), "{{limit}}")],
+            look("percentunit", USED, min_val=0, max_val=1.25, empty=NO_SAMPLES),
             marks=True,
         ),
         series(
             "Expected at the reset",
-            "Where each limit is expected to stand at its reset. Above 100 % it runs out before. What is above 200 % "
-            "is off the chart.",
+            f"Where a limit is expected to stand at its reset; above 100 % it runs out before. {chosen} What is above "
+            "200 % is off the chart.",
             12,
-            [target(EXPECTED_AT_RESET, "{{limit}}")],
+            [target(fullest(EXPECTED_AT_RESET), "{{limit}}")],
             look("percentunit", AT_RESET, min_val=0, max_val=2, empty="no forecast yet"),
             marks=True,
         ),
         series(
             "Forecast fan of the limit closest to running out",
-            "Low, expected and high usage at the reset (80 % interval) of the limit named at the top left, and what it "
-            "has used so far. Choose a limit above to see its fan.",
+            "Low, expected and high usage at the reset (80 % interval) of the limit that is expected to be fullest, "
+            "and what it has used so far. Choose a limit above to see its fan.",
             12,
             [target(fan_of, "{{estimate}}"), target(fullest(by_limit("quota_usage_ratio"), 1), "used so far")],
             look("percentunit", AT_RESET, min_val=0, empty="no forecast yet"),
             overrides=fan(),
+            soft_max=1,
             marks=True,
         ),
         series(
             "Burn of what is left",
-            "At the pace of the slow long lookback: above 1 the limit runs out before its reset. No rate is shown in "
-            "the first 5 % of a window.",
+            f"At the pace of the slow long lookback: above 1 a limit runs out before its reset. {chosen} No rate is "
+            "shown in the first 5 % of a window.",
             12,
-            [target(by_limit("quota_remaining_burn_ratio", ',lookback="slow_long"'), "{{limit}}")],
-            look("none", ((None, "green"), (1, "red")), decimals=1, min_val=0, max_val=5, empty="no burn rate yet"),
+            [target(fullest(burn), "{{limit}}")],
+            look("none", BURN, decimals=1, min_val=0, max_val=5, empty="no burn rate yet", words=NOTHING_LEFT),
             marks=True,
         ),
     ]
 
 
 def _levels() -> list[Any]:
+    busiest = f"The {ROWS} limits that were so for longest; those without any are left out."
     return [
         timeline(
             "Throttle level",
             "Open: headroom alone decides. Throttled: a class is held back. Paused: automation has spent its "
-            "allowance. Exhausted: nothing is left.",
+            f"allowance. Exhausted: nothing is left. {busiest}",
             12,
-            numbered("quota_state", "state", STATES),
+            restless("quota_state", "state", STATES, ROWS),
             STATES,
+            empty="every limit was open all the time, or there are no samples yet",
         ),
         timeline(
             "Asked of runners",
-            "The optimization level, by how much headroom is left: over 60 %, over 30 %, over 10 %, or less.",
+            "The optimization level, by how much headroom is left: over 60 %, over 30 %, over 10 %, or less. "
+            f"{busiest}",
             12,
-            numbered("quota_optimization_level", "level", LEVELS),
+            restless("quota_optimization_level", "level", LEVELS, ROWS),
             LEVELS,
+            empty="nothing was asked all the time, or there are no samples yet",
         ),
     ]
 
 
 def _left() -> list[Any]:
+    midnight = "have used since midnight in their own time zone"
+    runs = f"bottomk({TOP}, {by_limit('quota_runs_remaining')})"
     return [
         series(
             "Tokens used today, running total",
-            "What each limit in tokens has used since midnight in its own time zone.",
+            f"What the {TOP} limits in tokens with most of it {midnight}.",
             8,
-            [target(by_limit("quota_used_today_tokens"), "{{limit}}")],
+            [target(biggest("quota_used_today_tokens"), "{{limit}}")],
             look("short", PLAIN, min_val=0, empty="no limit in tokens"),
             fill=10,
         ),
         series(
             "Dollars used today, running total",
-            "What each limit in dollars has used since midnight in its own time zone.",
+            f"What the {TOP} limits in dollars with most of it {midnight}.",
             8,
-            [target(by_limit("quota_used_today_usd"), "{{limit}}")],
+            [target(biggest("quota_used_today_usd"), "{{limit}}")],
             look("currencyUSD", PLAIN, min_val=0, empty="no limit in dollars"),
             fill=10,
         ),
         bars(
             "Runs that still fit",
-            "How many runs of the average size of the last 7 days the headroom of each limit is good for.",
+            "How many runs of the average size of the last 7 days the headroom of a limit is good for: the "
+            f"{TOP} limits with the fewest.",
             8,
-            otherwise(by_limit("quota_runs_remaining"), "every limit"),
+            otherwise(runs, "every limit"),
             "{{limit}}{{none}}",
             look("none", LEAST_RUNS, decimals=0, min_val=0, words={NONE: ("no runs in 7 days", "text")}),
         ),

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat,
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDE = 12
 DOWN = "service is down"
+NO_SAMPLES = "no samples yet"
 Steps = Sequence[tuple[float | None, str]]
 Named = Sequence[tuple[str, str]]
 """Values by name with their colours, in order."""
@@ -19,6 +20,11 @@ USED: Steps = ((None, "green"), (0.8, "orange"), (0.95, "red"))
 AT_RESET: Steps = ((None, "green"), (0.85, "orange"), (1.0, "red"))
 CHANCE: Steps = ((None, "green"), (0.2, "orange"), (0.5, "red"))
 ANY: Steps = ((None, "green"), (1, "red"))
+BURN: Steps = ((None, "green"), (1, "red"))
+NOTHING_LEFT = {1000: ("nothing left", "red")}
+"""Where the burn of what is left stops."""
+TIME_LEFT: Steps = ((None, "red"), (3600, "orange"), (86400, "yellow"))
+"""Seconds until something runs out: an hour, a day."""
 SOME: Steps = ((None, "green"), (1, "yellow"))
 PLAIN: Steps = ((None, "blue"),)
 LEAST_RUNS: Steps = ((None, "red"), (1, "orange"), (10, "green"))
@@ -140,8 +146,11 @@ def number(
     width: int = 3,
     legend: str = "",
     by_name: bool = False,
+    further: Sequence[tuple[str, str]] = (),
+    overrides: Sequence[Any] = (),
+    leads_to: Mapping[str, str] | None = None,
 ) -> model.Panel:
-    """One number, ``by_name`` with the name of whom it is about.
+    """One number, ``by_name`` with the name of whom it is about; ``further`` queries, with names, stand beside it.
 
     Its query finds something whenever the service answers; where there is nothing, the service is down.
     """
@@ -155,8 +164,11 @@ def number(
         reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
         orientation=common.VizOrientation.AUTO,
     )
-    targets = [target(expr, legend, instant=True)]
-    return panel("stat", title, text, (width, 4), targets, _or_down(fields), options=options)
+    targets = [target(expr, legend, instant=True), *(target(*each, instant=True) for each in further)]
+    size, looks = (width, 4), [*overrides]
+    if leads_to:
+        looks.append(by_pattern("/./", links=[leads_to]))  # the SDK takes links of a panel's own for a dashboard's
+    return panel("stat", title, text, size, targets, _or_down(fields), options=options, overrides=looks)
 
 
 def series(
@@ -172,6 +184,7 @@ def series(
     stacked: bool = False,
     fill: int = 0,
     soft_min: float | None = None,
+    soft_max: float | None = None,
     height: int = 9,
 ) -> model.Panel:
     """Lines over time, or bars; ``marks`` draws the thresholds as dashed lines."""
@@ -188,6 +201,7 @@ def series(
         point_size=4,
         span_nulls=False,
         axis_soft_min=soft_min,
+        axis_soft_max=soft_max,
         thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
         stacking=stack,
     )
@@ -226,9 +240,11 @@ def bars(
     return panel("bargauge", title, text, (width, height), targets, _or_down(fields), options=options)
 
 
-def timeline(title: str, text: str, width: int, expr: str, values: Named, *, height: int = 8) -> model.Panel:
+def timeline(
+    title: str, text: str, width: int, expr: str, values: Named, *, empty: str, height: int = 10
+) -> model.Panel:
     """States over time, one row per limit."""
-    fields = look("none", steps_of(values), values=values, empty="no limit is known")
+    fields = look("none", steps_of(values), values=values, empty=empty)
     fields.custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80)
     options = statetimeline.Options(
         show_value=common.VisibilityMode.AUTO,
@@ -241,6 +257,13 @@ def timeline(title: str, text: str, width: int, expr: str, values: Named, *, hei
     return panel("state-timeline", title, text, (width, height), [target(expr, "{{limit}}")], fields, options=options)
 
 
+def link(title: str, uid: str, name: str = "", value: str = "") -> dict[str, str]:
+    """A link to another dashboard with the same data source, job and time range, and one more choice set."""
+    also = f"var-{name}={value}&" if name else ""
+    kept = "${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
+    return {"title": title, "url": f"/d/{uid}?{also}{kept}"}
+
+
 Column = tuple[str, str, Mapping[str, Any]]
 
 
@@ -251,16 +274,24 @@ def grid(
     key: tuple[str, str],
     columns: Sequence[Column],
     *,
-    sort: str,
-    descending: bool = True,
+    sort: Sequence[tuple[str, bool]],
+    facts: tuple[str, Mapping[str, str]] | None = None,
     key_look: Mapping[str, Any] | None = None,
     empty: str = "",
 ) -> model.Panel:
-    """A table: one row for each value of a label, one query for each column."""
+    """A table: one row for each value of a label, one query for each column.
+
+    ``sort``: columns, and whether the highest comes first. ``facts``: a query whose other labels are columns too, with
+    their titles; a column of that title in ``columns``, without a query, gives its place and look.
+    """
     label, name = key
-    refs = [chr(ord("A") + n) for n in range(len(columns))]
-    titles = {f"Value #{ref}": column for ref, (column, _, _) in zip(refs, columns, strict=True)} | {label: name}
-    order = {label: 0} | {f"Value #{ref}": n for n, ref in enumerate(refs, 1)}
+    asked, labels = [each for each in columns if each[1]], dict(facts[1]) if facts else {}
+    refs = {column: f"Value #{chr(ord('A') + n)}" for n, (column, _, _) in enumerate(asked)}
+    sources = refs | {column: own for own, column in labels.items()}
+    hidden = {"Time": True} | ({f"Value #{chr(ord('A') + len(asked))}": True} if facts else {})
+    titles = {label: name} | {sources[column]: column for column, _, _ in columns}
+    order = {label: 0} | {sources[column]: n for n, (column, _, _) in enumerate(columns, 1)}
+    queries = [*(expr for _, expr, _ in asked), *([facts[0]] if facts else [])]
     fields = look("short", PLAIN, empty=empty)
     fields.custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, inspect=False, filterable=True)
     return panel(
@@ -268,7 +299,7 @@ def grid(
         title,
         text,
         size,
-        [target(expr, table=True) for _, expr, _ in columns],
+        [target(expr, table=True) for expr in queries],
         fields,
         overrides=[
             by_name(name, **(key_look or {})),
@@ -276,13 +307,13 @@ def grid(
         ],
         options=table.Options(
             cell_height=common.TableCellHeight.SM,
-            sort_by=[common.TableSortByFieldState(display_name=sort, desc=descending)],
+            sort_by=[common.TableSortByFieldState(display_name=column, desc=down) for column, down in sort],
         ),
         transformations=[
             model.DataTransformerConfig(id_val="merge", options={}),
             model.DataTransformerConfig(
                 id_val="organize",
-                options={"excludeByName": {"Time": True}, "renameByName": titles, "indexByName": order},
+                options={"excludeByName": hidden, "renameByName": titles, "indexByName": order},
             ),
         ],
     )

@@ -7,6 +7,8 @@ FLEET = 'job=~"$job",instance=~"$instance"'
 LIMITS = f'{FLEET},limit=~"$limits"'
 """The limits that are chosen. One alone has another name, so that a link from where all are chosen leads to one."""
 ONE = f'{FLEET},limit="$limit"'
+TOP = 10
+"""Lines of a graph that can still be told apart."""
 WORKFLOWS = f'{FLEET},workflow=~"$workflow"'
 EXPECTED = ',estimate="expected"'
 RATE, HOUR, DAY = "$__rate_interval", "1h", "1d"
@@ -54,6 +56,11 @@ def by_limit(metric: str, extra: str = "", matchers: str = LIMITS) -> str:
     return most(metric, "limit", matchers + extra)
 
 
+def time_left(metric: str) -> str:
+    """Seconds until an instant of each limit, as long as it is to come."""
+    return f"{by_limit(metric)} - time() > 0"
+
+
 def in_its_unit(part: str, matchers: str = LIMITS, units: tuple[str, ...] = ("tokens", "usd", "requests")) -> str:
     """An amount of each limit in its own unit: a limit has exactly one of the three."""
     return " or ".join(by_limit(f"quota_{part}_{unit}", "", matchers) for unit in units)
@@ -91,16 +98,38 @@ def quantile(q: float, histogram: str, by: str, over: str = RATE, matchers: str 
 
 
 FORECAST = "quota_forecast_usage_ratio"
-_RANKS = f"{FORECAST}{{{LIMITS}{EXPECTED}}}", f"quota_usage_ratio{{{LIMITS}}}"
-_EXPECTED_LAST, _USED_LAST = (f"max by (limit) (last_over_time({rank}[$__range] @ end()))" for rank in _RANKS)
-_RANKED = f"{_EXPECTED_LAST} or {_USED_LAST} / 1e6"
 
 
-def fullest(expr: str, most: int) -> str:
+def biggest(metric: str, by: str = "limit", matchers: str = LIMITS, *, choose: str = "topk", few: int = TOP) -> str:
+    """A snapshot metric of so many: those where it is largest at the end of the time shown, or with bottomk smallest."""
+    return f"{most(metric, by, matchers)} and on ({by}) {choose}({few}, {_last(metric, by, matchers)})"
+
+
+def grown_most(expr: str, metric: str, by: str = "limit", matchers: str = LIMITS) -> str:
+    """An expression of the few for which a snapshot counter grew most over the time that is shown."""
+    growth = f"max by ({by}) (increase({metric}{{{matchers}}}[$__range] @ end()))"
+    return f"{expr} and on ({by}) topk({TOP}, {growth})"
+
+
+def _last(metric: str, by: str, matchers: str) -> str:
+    return f"max by ({by}) (last_over_time({metric}{{{matchers}}}[$__range] @ end()))"
+
+
+def restless(metric: str, label: str, values: tuple[tuple[str, str], ...], most: int) -> str:
+    """``numbered`` of those limits that were not at the first of the values all the time, the most often so first."""
+    other = f'{metric}{{{LIMITS},{label}!="{values[0][0]}"}}'
+    share = f"sum by (limit) (max without (instance) (avg_over_time({other}[$__range] @ end())))"
+    return f"{numbered(metric, label, values)} and on (limit) topk({most}, {share} > 0)"
+
+
+_RANKED = f"{_last(FORECAST, 'limit', LIMITS + EXPECTED)} or {_last('quota_usage_ratio', 'limit', LIMITS)} / 1e6"
+
+
+def fullest(expr: str, most: int = TOP) -> str:
     """An expression, with the label ``limit``, for so many limits: those that are expected to be fullest at the reset.
 
     Limits without a forecast come after them, the fullest first. The choice is one for all of the time that is shown
     (``@ end()``), so that lines of different limits are never joined, and it looks back over all of that time, so that
     a service that is down at its end has a past nevertheless.
     """
-    return f"({expr}) and on (limit) topk({most}, {_RANKED})"
+    return f"{expr} and on (limit) topk({most}, {_RANKED})"

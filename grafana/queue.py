@@ -6,6 +6,7 @@ from grafana.panels import (
     ANY,
     CLASSES,
     DECISIONS,
+    NO_SAMPLES,
     PLAIN,
     SOME,
     by_pattern,
@@ -27,10 +28,13 @@ from grafana.queries import (
     LIMITS,
     NONE,
     STATES,
+    TOP,
     ZERO,
     alive,
+    biggest,
     by_limit,
     each,
+    grown_most,
     lately,
     most,
     numbered,
@@ -156,13 +160,14 @@ def _where() -> Any:
                 words | {"custom__cellOptions": {"type": "color-text"}, "custom__width": 100},
             ),
         ],
-        sort="Waiting",
+        sort=[("Waiting", True)],
         empty="nobody waits",
     )
 
 
 def _decisions() -> list[Any]:
     would = lately("quota_would_defer_total", "limit, class", LIMITS, HOUR, "max")
+    would = f"sum by (limit) ({would})"
     return [
         series(
             "Decisions per minute",
@@ -190,9 +195,10 @@ def _decisions() -> list[Any]:
         ),
         series(
             "Would have waited, per hour",
-            "Tickets that limits in mode warn would have held: what enforcing them would mean.",
+            "Tickets that limits in mode warn would have held: what enforcing them would mean. The "
+            f"{TOP} limits that would have held most.",
             8,
-            [target(would, "{{limit}} {{class}}")],
+            [target(grown_most(would, "quota_would_defer_total"), "{{limit}}")],
             look("none", PLAIN, decimals=0, min_val=0, empty="no limit only warns, or none would have held anybody"),
         ),
     ]
@@ -241,13 +247,17 @@ def _thin() -> dict[str, Any]:
 
 
 def _leases() -> list[Any]:
+    expired = lately("quota_leases_expired_total", "limit", LIMITS, HOUR, "max")
+    running, ever = (
+        most(f"quota_{m}", "provider", FLEET) for m in ("concurrency_in_use", "last_usage_timestamp_seconds")
+    )
     return [
         series(
             "Running leases by provider",
             "Runs at once, and how many a limit on all leases of the provider allows.",
             8,
             [
-                target(most("quota_concurrency_in_use", "provider", FLEET), "{{provider}}"),
+                target(f"{running} or 0 * {ever}", "{{provider}}"),
                 target(most("quota_concurrency_limit", "provider", FLEET), "{{provider}} at most"),
             ],
             look("none", PLAIN, decimals=0, min_val=0, empty="nothing has run yet"),
@@ -255,18 +265,18 @@ def _leases() -> list[Any]:
         ),
         series(
             "Running leases by limit",
-            "Runs that each limit binds; a run that several bind is shown in each.",
+            f"Runs that a limit binds, of the {TOP} with most; a run that several bind is shown in each.",
             8,
-            [target(by_limit("quota_leases_active"), "{{limit}}")],
-            look("none", PLAIN, decimals=0, min_val=0, empty="no limit is known"),
+            [target(biggest("quota_leases_active"), "{{limit}}")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
         ),
         series(
             "Leases that ran out, last hour",
             "Leases whose runner was not heard of any more. A few are crashes; many are a runner that "
-            "does not release.",
+            f"does not release. The {TOP} limits with most of them.",
             8,
-            [target(lately("quota_leases_expired_total", "limit", LIMITS, HOUR, "max"), "{{limit}}")],
-            look("none", ((None, "green"), (5, "orange")), decimals=0, min_val=0, empty="no limit is known"),
+            [target(grown_most(expired, "quota_leases_expired_total"), "{{limit}}")],
+            look("none", ((None, "green"), (5, "orange")), decimals=0, min_val=0, empty=NO_SAMPLES),
             marks=True,
         ),
     ]

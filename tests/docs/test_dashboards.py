@@ -66,6 +66,8 @@ def test_reading_a_file_and_writing_it_again_loses_nothing(uid: str) -> None:
     again = json.loads(JSONEncoder().encode(Dashboard.from_json(load(uid))))
     for each in (*again["links"], *again["annotations"]["list"]):
         del each["placement"]  # which the SDK adds
+    for panel in again["panels"]:
+        panel.get("options", {}).pop("footer", None)  # likewise
     assert {"id": None} | again == load(uid)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from grafana.build import PAGES
-from quota_scheduler.core.readings import Readings
+from quota_scheduler.core.readings import Counter, Readings
 from tests.docs.dashboards import JSON, charts, drawn, filled_in, load
-from tests.shell.sample import a_limit, some_readings
+from tests.shell.sample import a_forecast, a_limit, some_readings
 from tests.system.prometheus_process import PrometheusProcess, needed
 from tests.system.replicas import Replica
 from tests.system.service_process import until
@@ -154,3 +154,66 @@ def test_any_number_of_replicas_show_the_same_figures(tmp_path: Path) -> None:
         for uid, panel in all_panels("stat"):
             if "Age" not in panel["title"] and panel["title"] not in per_process and "time()" not in str(panel):
                 assert seen(one.prometheus, panel) == seen(three.prometheus, panel), (uid, panel["title"])
+
+
+def running_out_in(seconds: float, at: datetime, used: int) -> Any:
+    """Of a million, over the six hours to the reset, at a steady pace."""
+    return a_forecast(at, used, round((1_000_000 - used) * 6 * 3600 / seconds))
+
+
+def test_what_runs_out_next_comes_with_its_time_and_what_has_run_out_is_stopped(tmp_path: Path) -> None:
+    at = now()
+    limits = (
+        a_limit("gone", now=at, used=2_630_000, level="exhausted", forecast=a_forecast(at, 2_630_000, 0)),
+        a_limit("soon", now=at, used=380_000, level="open", forecast=running_out_in(600, at, 380_000)),
+        a_limit("later", now=at, used=950_000, level="paused", forecast=running_out_in(9e3, at, 950_000)),
+        a_limit("lasts", now=at, used=10_000, level="open", forecast=a_forecast(at, 10_000, 5_000)),
+    )
+    with Scraped(tmp_path, replace(some_readings(at), limits=limits)) as scraped:
+        ((labels, seconds),) = asked(scraped.prometheus, panel_of("quota-fleet", "Next to run out in"))
+        assert labels == {"limit": "soon"}
+        assert 540 < seconds <= 600
+        stopped = asked(scraped.prometheus, panel_of("quota-fleet", "Stopped limits"))
+        assert stopped == [({"limit": "gone"}, 3), ({"limit": "later"}, 2)]
+        column = panel_of("quota-fleet", "Limits")["targets"]
+        runs_out = next(t["expr"] for t in column if "exhaustion" in t["expr"])
+        found = sorted(scraped.prometheus.found(filled_in(runs_out)), key=lambda each: each[1])
+        assert [labels["limit"] for labels, _ in found] == ["gone", "soon", "later", "lasts"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        pytest.param((), [("lasts", "green")], id="no limit at all"),
+        pytest.param((a_limit(forecast=None),), [("lasts", "green")], id="none that will run out"),
+    ],
+)
+def test_nothing_that_runs_out_is_good_news(tmp_path: Path, limits: tuple[Any, ...], said: list[Any]) -> None:
+    with Scraped(tmp_path, Readings(now(), limits)) as scraped:
+        assert seen(scraped.prometheus, panel_of("quota-fleet", "Next to run out in")) == said
+
+
+MOST_LINES = 24
+"""Lines in one graph that a legend beside it still has room for."""
+
+
+def test_sixty_one_limits_stay_readable(tmp_path: Path) -> None:
+    at, names = now(), [f"team-daily/team-{number:02}" for number in range(61)]
+    limits = tuple(
+        a_limit(name, now=at, used=10_000 * number, forecast=a_forecast(at, 10_000 * number, 5_000 * number))
+        for number, name in enumerate(names)
+    )
+    counters = tuple(
+        Counter("quota_consumed_tokens_total", (name, "anthropic", "claude-sonnet-5", "output"), 4_000)
+        for name in names
+    )
+    readings = replace(some_readings(at), limits=limits, counters=counters)
+    with Scraped(tmp_path, readings) as scraped:
+        for uid, panel in all_panels("timeseries", "state-timeline", "bargauge", "stat"):
+            lines = {str(each["metric"]) for each in history(scraped.prometheus, panel)}
+            assert len(lines) <= MOST_LINES, (uid, panel["title"])
+        fullest = history(scraped.prometheus, panel_of("quota-fleet", "Expected at the reset"))
+        assert {each["metric"]["limit"] for each in fullest} == set(names[-10:])
+        fewest = asked(scraped.prometheus, panel_of("quota-fleet", "Runs that still fit"))
+        assert len(fewest) == 10
+        assert [value for _, value in fewest] == sorted(value for _, value in fewest)
