@@ -1,7 +1,7 @@
 """Build the dashboards: the SDK's model in, classic dashboard JSON (schema version 42) out.
 
 python -m grafana.build                     writes grafana/dashboards/*.json; a test fails when they differ from this
-python -m grafana.build --runbooks URL      the same, with links that lead to where your runbooks are published
+python -m grafana.build --runbooks URL      the same, with links to where your runbooks are published
 """
 
 import argparse
@@ -20,9 +20,6 @@ from grafana.queries import FLEET, LIMITS, ONE, most
 
 HERE = Path(__file__).parent
 TAG = "quota-scheduler"
-RUNBOOKS = "alerts/runbooks.md"
-"""Where the runbooks are, as alerts name it; ``--runbooks`` makes it an address that a browser can open."""
-
 _LIMIT_NAMES = f"label_values(quota_usage_ratio{{{FLEET}}}, limit)"
 LIMIT = variable("limits", "Limits", _LIMIT_NAMES)
 ONE_LIMIT = variable("limit", "Limit", _LIMIT_NAMES, several=False)
@@ -77,7 +74,7 @@ PAGES = {
 }
 
 
-def dashboard(uid: str, page: Page, runbooks: str = RUNBOOKS) -> model.Dashboard:
+def dashboard(uid: str, page: Page, runbooks: str = "") -> model.Dashboard:
     """One dashboard with what all of them share."""
     job = variable("job", "Job", "label_values(quota_scheduler_build_info, job)")
     replica = variable("instance", "Replica", 'label_values(quota_scheduler_build_info{job=~"$job"}, instance)')
@@ -114,7 +111,8 @@ def _marks(page: Page) -> list[model.AnnotationQuery]:
 
 
 def _links(runbooks: str) -> list[model.DashboardLink]:
-    return [
+    """The other dashboards; runbooks only where an address is known, since Grafana does not serve the file."""
+    links = [
         model.DashboardLink(
             title="Quota dashboards",
             type_val=model.DashboardLinkType.DASHBOARDS,
@@ -125,18 +123,22 @@ def _links(runbooks: str) -> list[model.DashboardLink]:
             include_vars=True,
             keep_time=True,
         ),
-        model.DashboardLink(
-            title="Runbooks",
-            type_val=model.DashboardLinkType.LINK,
-            icon="doc",
-            tooltip="What to look at and what to do, alert by alert",
-            url=runbooks,
-            target_blank=True,
-        ),
     ]
+    if runbooks:
+        links.append(
+            model.DashboardLink(
+                title="Runbooks",
+                type_val=model.DashboardLinkType.LINK,
+                icon="doc",
+                tooltip="What to look at and what to do, alert by alert",
+                url=runbooks,
+                target_blank=True,
+            )
+        )
+    return links
 
 
-def render(uid: str, page: Page, runbooks: str = RUNBOOKS) -> str:
+def render(uid: str, page: Page, runbooks: str = "") -> str:
     """The file's text. ``id`` is null, so that an import makes a new dashboard; the SDK leaves out what is null.
 
     It also places links and marks in a menu, while they belong on the page, and gives tables a footer, which they have
@@ -153,7 +155,7 @@ def render(uid: str, page: Page, runbooks: str = RUNBOOKS) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write every dashboard."""
     parser = argparse.ArgumentParser(description="Build the dashboards.")
-    parser.add_argument("--runbooks", metavar="URL", default=RUNBOOKS, help="where your runbooks are published")
+    parser.add_argument("--runbooks", metavar="URL", default="", help="where your runbooks are published")
     runbooks = parser.parse_args(arguments).runbooks
     for uid, page in PAGES.items():
         (HERE / "dashboards" / f"{uid}.json").write_text(render(uid, page, runbooks), encoding="utf-8")

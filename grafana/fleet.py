@@ -35,6 +35,7 @@ from grafana.queries import (
     EXPECTED,
     FLEET,
     FORECAST,
+    LASTS,
     LEVELS,
     LIMITS,
     NONE,
@@ -51,6 +52,7 @@ from grafana.queries import (
     numbered,
     otherwise,
     restless,
+    runs_out,
     time_left,
 )
 
@@ -59,8 +61,6 @@ EXPECTED_AT_RESET = by_limit(FORECAST, EXPECTED)
 USED_UP = f"{by_limit('quota_usage_ratio')} >= 1"
 RUNS_OUT = time_left("quota_forecast_exhaustion_timestamp_seconds")
 RESETS = time_left("quota_window_end_timestamp_seconds")
-LASTS = 10**10
-"""Seconds that stand for a limit that lasts: in a table it comes after all that do not."""
 SHOWN_STOPPED = 3
 ROWS = 20
 """Limits of a timeline that stand on one page of it."""
@@ -168,8 +168,9 @@ def _limits() -> Any:
     at_reset = share | {"thresholds": thresholds(AT_RESET), "custom__cellOptions": text}
     plain = {"custom__align": "left"}
     words = said({0: ("has run out", "red"), LASTS: ("lasts", "green"), LASTS + 1: ("–", "text")})
-    runs_out = {"unit": "s", "decimals": 1, "thresholds": thresholds(TIME_LEFT), "mappings": words}
+    out = {"unit": "s", "decimals": 1, "thresholds": thresholds(TIME_LEFT), "mappings": words}
     left = f"({in_its_unit('limit')}) - on (limit) ({in_its_unit('used')})"
+    lasting = f"{runs_out()} or 0 * {by_limit('quota_usage_ratio')} + {LASTS + 1}"
     free = f"{by_limit('quota_leases_limit')} - on (limit) {by_limit('quota_leases_active')}"
     return grid(
         "Limits",
@@ -194,7 +195,7 @@ def _limits() -> Any:
                 by_limit("quota_forecast_exceed_probability_ratio"),
                 share | {"thresholds": thresholds(CHANCE), "custom__cellOptions": text},
             ),
-            ("Runs out in", _runs_out(), runs_out | {"custom__cellOptions": text, "custom__width": 110}),
+            ("Runs out in", lasting, out | {"custom__cellOptions": text, "custom__width": 110}),
             ("Reset in", RESETS, {"unit": "s", "decimals": 1, "noValue": "never", "custom__width": 105}),
             ("Window", "", plain | {"custom__width": 105}),
             ("Runs left", by_limit("quota_runs_remaining"), {"decimals": 0, "custom__width": 85}),
@@ -211,13 +212,6 @@ def _limits() -> Any:
         key_look={"links": [link(*DETAIL, "limit", "${__value.text:percentencode}")], "custom__minWidth": 150},
         empty="no limit is known: is the service running?",
     )
-
-
-def _runs_out() -> str:
-    """Seconds until a limit runs out, 0 where it has, and numbers that come after all times where it does not."""
-    used = by_limit("quota_usage_ratio")
-    lasts = f"0 * {EXPECTED_AT_RESET} + {LASTS}"
-    return f"0 * ({USED_UP}) or {RUNS_OUT} or {lasts} or 0 * {used} + {LASTS + 1}"
 
 
 def _words(values: tuple[tuple[str, str], ...]) -> dict[str, Any]:

@@ -4,20 +4,25 @@ from typing import Any
 
 from grafana.panels import (
     AT_RESET,
+    BURN,
     CHANCE,
     HIT,
     KINDS,
     LEAST_RUNS,
+    NO_SAMPLES,
+    NOTHING_LEFT,
     PLAIN,
     RUN_SIZE,
+    TIME_LEFT,
     USED,
     by_name,
-    coloured,
+    by_pattern,
     dashed,
     fan,
     fixed,
     look,
     number,
+    renamed,
     row,
     series,
     steps_of,
@@ -26,32 +31,37 @@ from grafana.panels import (
 from grafana.queries import (
     EXPECTED,
     FORECAST,
+    LASTS,
     NONE,
     ONE,
     RISKS,
     STATES,
+    alive,
     by_limit,
     grown,
     in_its_unit,
     numbered,
     otherwise,
+    runs_out,
+    time_left,
 )
 
 LOOKBACKS = {
-    "fast_long": "red",
-    "fast_short": "light-orange",
-    "slow_long": "blue",
-    "slow_short": "light-blue",
+    "fast_long": ("red", "fast alert, long span"),
+    "fast_short": ("light-orange", "fast alert, short span"),
+    "slow_long": ("blue", "slow alert, long span"),
+    "slow_short": ("light-blue", "slow alert, short span"),
 }
 UNKNOWN = {NONE: ("not known", "text")}
 NO_FORECAST = {NONE: ("no forecast", "text")}
 NO_RUNS = {NONE: ("no runs", "text")}
+NO_BURN = "no burn rate for this window yet"
 HORIZONS = {
-    "over_75": "dark-purple",
-    "over_50": "purple",
-    "over_25": "blue",
-    "over_10": "light-blue",
-    "over_0": "green",
+    "over_75": ("dark-purple", "over 75 % to come"),
+    "over_50": ("purple", "50 to 75 %"),
+    "over_25": ("blue", "25 to 50 %"),
+    "over_10": ("light-blue", "10 to 25 %"),
+    "over_0": ("green", "under 10 %"),
 }
 
 
@@ -80,10 +90,12 @@ def _one(metric: str, extra: str = "") -> str:
 
 
 def _now() -> list[Any]:
+    lasting = {0: ("has run out", "red"), LASTS: ("lasts", "green"), **NO_FORECAST}
+    free = f"{_one('quota_leases_limit')} - on (limit) {_one('quota_leases_active')}"
     return [
         number(
             "Limit shown here",
-            "The chosen limit and how much of it is used.",
+            "The chosen limit and how much of it is used; of a limit on leases, how many of them run.",
             otherwise(_one("quota_usage_ratio"), "no limit"),
             look("percentunit", USED, decimals=0, words={NONE: ("of this name", "text")}),
             width=6,
@@ -91,40 +103,47 @@ def _now() -> list[Any]:
             by_name=True,
         ),
         number(
-            "Expected at the reset",
-            "Expected usage at the reset; above 100 % it runs out before.",
-            otherwise(_one(FORECAST, EXPECTED)),
-            look("percentunit", AT_RESET, decimals=0, words=NO_FORECAST),
-        ),
-        number(
-            "Chance to run out",
-            "Probability that usage passes the limit before the reset.",
-            otherwise(_one("quota_forecast_exceed_probability_ratio")),
-            look("percentunit", CHANCE, decimals=0, words=NO_FORECAST),
-        ),
-        number(
-            "Runs out",
-            "When the limit is expected to be exhausted.",
-            otherwise(f"1000 * {_one('quota_forecast_exhaustion_timestamp_seconds')}"),
-            look("dateTimeFromNow", ((None, "green"), (1, "orange")), words={NONE: ("lasts", "green")}),
-        ),
-        number(
-            "Reset",
-            "When the window ends and the limit is fresh again.",
-            otherwise(f"1000 * {_one('quota_window_end_timestamp_seconds')}"),
-            look("dateTimeFromNow", words={NONE: ("never resets", "text")}),
-        ),
-        number(
             "Throttle level",
-            "Open, throttled (a class is held back), paused (automation's allowance is spent), exhausted.",
+            "Open, throttled (a class is held back), paused (automation's allowance is spent), exhausted. It stays for "
+            "some minutes after its cause has gone, such as an amount that was raised.",
             otherwise(numbered("quota_state", "state", STATES, ONE)),
             look("none", steps_of(STATES), values=STATES, words=UNKNOWN),
+            width=5,
+        ),
+        number(
+            "Runs out in",
+            "How long the limit is expected to last.",
+            otherwise(runs_out(ONE)),
+            look("s", TIME_LEFT, decimals=1, words=lasting),
+            width=5,
+        ),
+        number(
+            "Reset in",
+            "When the window ends and the limit is fresh again.",
+            otherwise(time_left("quota_window_end_timestamp_seconds", ONE)),
+            look("s", decimals=1, words={NONE: ("never resets", "text")}),
+            width=4,
         ),
         number(
             "Risk",
             "Band of the 80th percentile of the usage at the reset. Unknown under 7 days of history.",
             otherwise(numbered("quota_risk", "risk", RISKS, ONE)),
             look("none", steps_of(RISKS), values=RISKS, words=UNKNOWN),
+            width=4,
+        ),
+        number(
+            "Expected at the reset",
+            "Expected usage at the reset; above 100 % it runs out before.",
+            otherwise(_one(FORECAST, EXPECTED)),
+            look("percentunit", AT_RESET, decimals=0, words=NO_FORECAST),
+            width=4,
+        ),
+        number(
+            "Chance to run out",
+            "Probability that usage passes the limit before the reset.",
+            otherwise(_one("quota_forecast_exceed_probability_ratio")),
+            look("percentunit", CHANCE, decimals=0, words=NO_FORECAST),
+            width=4,
         ),
         number(
             "Headroom",
@@ -132,28 +151,28 @@ def _now() -> list[Any]:
             "its allowance.",
             otherwise(_one("quota_headroom_ratio")),
             look("percentunit", ((None, "red"), (0, "orange"), (0.1, "green")), decimals=0, words=UNKNOWN),
-            width=6,
+            width=4,
         ),
         number(
             "Running now",
             "Runs that this limit binds now.",
             otherwise(_one("quota_leases_active")),
             look("none", PLAIN, decimals=0, words=UNKNOWN),
-            width=6,
+            width=4,
         ),
         number(
             "Tokens per run, 7 days",
             "Mean size of the runs of the last 7 days that this limit binds.",
             otherwise(_one("quota_run_tokens_mean")),
             look("short", RUN_SIZE, decimals=1, words=NO_RUNS),
-            width=6,
+            width=4,
         ),
         number(
             "Runs that still fit",
-            "Runs of that size that the headroom is good for until the reset.",
-            otherwise(_one("quota_runs_remaining")),
+            "Runs of that size that the headroom is good for until the reset; of a limit on leases, how many are free.",
+            otherwise(f"{_one('quota_runs_remaining')} or {free}"),
             look("none", LEAST_RUNS, decimals=0, words=NO_RUNS),
-            width=6,
+            width=4,
         ),
     ]
 
@@ -173,7 +192,7 @@ def _usage() -> list[Any]:
                 target(pace, "even pace"),
                 target(_one("quota_allowance_ratio"), "allowance"),
             ],
-            look("percentunit", USED, min_val=0, empty="no limit"),
+            look("percentunit", USED, min_val=0, empty=NO_SAMPLES),
             overrides=[
                 by_name("used", color=fixed("blue"), custom__fillOpacity=15),
                 by_name("used and reserved", color=fixed("light-blue"), custom__lineWidth=1),
@@ -191,15 +210,15 @@ def _usage() -> list[Any]:
                 target(f"max by (limit, estimate) ({FORECAST}{{{ONE}}})", "{{estimate}}"),
                 target(_one("quota_usage_ratio"), "used so far"),
             ],
-            look("percentunit", AT_RESET, min_val=0, empty="no forecast: nothing resets here"),
+            look("percentunit", AT_RESET, min_val=0, empty=f"{NO_SAMPLES}, or nothing resets here"),
             overrides=fan(),
+            soft_max=1,
             marks=True,
         ),
     ]
 
 
 def _speed() -> list[Any]:
-    one: Any = ((None, "green"), (1, "red"))
     return [
         series(
             "Burn rate",
@@ -207,8 +226,8 @@ def _speed() -> list[Any]:
             "No rate is shown in the first 5 % of a window, nor for windows under two hours.",
             12,
             [target(f"max by (limit, lookback) (quota_burn_rate_ratio{{{ONE}}})", "{{lookback}}")],
-            look("none", one, decimals=1, min_val=0, empty="no burn rate for this window yet"),
-            overrides=coloured(LOOKBACKS),
+            look("none", BURN, decimals=1, min_val=0, empty=NO_BURN),
+            overrides=renamed(LOOKBACKS),
             marks=True,
         ),
         series(
@@ -216,14 +235,23 @@ def _speed() -> list[Any]:
             "The same against what is left: above 1 the limit runs out before its reset. An alert needs both.",
             12,
             [target(f"max by (limit, lookback) (quota_remaining_burn_ratio{{{ONE}}})", "{{lookback}}")],
-            look("none", one, decimals=1, min_val=0, max_val=10, empty="no burn rate for this window yet"),
-            overrides=coloured(LOOKBACKS),
+            look(
+                "none",
+                BURN,
+                decimals=1,
+                min_val=0,
+                max_val=10,
+                empty=NO_BURN,
+                words=NOTHING_LEFT,
+            ),
+            overrides=renamed(LOOKBACKS),
             marks=True,
         ),
     ]
 
 
 def _amounts() -> list[Any]:
+    parts = "used", "reserved", "limit"
     own_unit = "In the limit's own unit: tokens, dollars or requests."
     return [
         series(
@@ -231,15 +259,15 @@ def _amounts() -> list[Any]:
             f"{own_unit} Reserved is what running work may still use.",
             8,
             [
-                target(in_its_unit("used", ONE), "used"),
-                target(in_its_unit("reserved", ONE), "reserved"),
-                target(in_its_unit("limit", ONE), "limit"),
+                *(target(in_its_unit(part, ONE, ("tokens", "requests")), part) for part in parts),
+                *(target(_one(f"quota_{part}_usd"), f"{part}, dollars") for part in parts),
             ],
             look("short", PLAIN, min_val=0, empty="a limit on leases has none"),
             overrides=[
-                by_name("used", color=fixed("blue"), custom__stacking={"mode": "normal", "group": "A"}),
-                by_name("reserved", color=fixed("light-blue"), custom__stacking={"mode": "normal", "group": "A"}),
-                by_name("limit", **dashed("red")),
+                by_pattern("/, dollars$/", unit="currencyUSD"),
+                by_pattern("/^used/", color=fixed("blue"), custom__stacking={"mode": "normal", "group": "A"}),
+                by_pattern("/^reserved/", color=fixed("light-blue"), custom__stacking={"mode": "normal", "group": "A"}),
+                by_pattern("/^limit/", **dashed("red")),
             ],
             fill=30,
         ),
@@ -249,7 +277,7 @@ def _amounts() -> list[Any]:
             "reserved than the allowance. The allowance is the limit less what is kept for people.",
             8,
             [target(_one("quota_headroom_ratio"), "headroom"), target(_one("quota_allowance_ratio"), "allowance")],
-            look("percentunit", ((None, "red"), (0, "green")), empty="no limit"),
+            look("percentunit", ((None, "red"), (0, "green")), empty=NO_SAMPLES),
             overrides=[by_name("headroom", color=fixed("green")), by_name("allowance", **dashed("purple"))],
             marks=True,
         ),
@@ -257,9 +285,15 @@ def _amounts() -> list[Any]:
             "Used today, running total",
             f"Since midnight in the limit's time zone. {own_unit}",
             8,
-            [target(in_its_unit("used_today", ONE), "used today")],
-            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
-            overrides=[by_name("used today", color=fixed("blue"))],
+            [
+                target(in_its_unit("used_today", ONE, ("tokens", "requests")), "used today"),
+                target(_one("quota_used_today_usd"), "used today, dollars"),
+            ],
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
+            overrides=[
+                by_pattern("/, dollars$/", unit="currencyUSD"),
+                by_pattern("/^used today/", color=fixed("blue")),
+            ],
             fill=30,
         ),
     ]
@@ -286,12 +320,12 @@ def _believed() -> list[Any]:
         ),
         series(
             "Error of past forecasts",
-            "Relative error of the expected value, by the share of the window that was still to come (over_75: more "
-            "than three quarters). Errors shrink towards the reset.",
+            "Relative error of the expected value, by the share of the window that was still to come. Errors shrink "
+            "towards the reset.",
             8,
             [target(by_horizon.format("quota_forecast_error_ratio", ONE), "{{horizon}}")],
             look("percentunit", PLAIN, min_val=0, empty="no forecast was judged yet"),
-            overrides=coloured(HORIZONS),
+            overrides=renamed(HORIZONS),
         ),
         series(
             "Brier score of the chance to run out",
@@ -306,7 +340,7 @@ def _believed() -> list[Any]:
                 max_val=0.5,
                 empty="no forecast was judged yet",
             ),
-            overrides=coloured(HORIZONS),
+            overrides=renamed(HORIZONS),
             marks=True,
         ),
     ]
@@ -321,8 +355,8 @@ def _tokens() -> list[Any]:
             "Cached tokens count against subscriptions too.",
             12,
             [target(kinds, "{{kind}}")],
-            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
-            overrides=coloured(KINDS),
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
+            overrides=renamed(KINDS),
             stacked=True,
             fill=40,
         ),
@@ -355,14 +389,15 @@ def _outside() -> list[Any]:
             "Leases that run now, and how many may: a limit on leases alone has such a number.",
             8,
             [target(_one("quota_leases_active"), "running"), target(_one("quota_leases_limit"), "at most")],
-            look("none", PLAIN, decimals=0, min_val=0, empty="no limit"),
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
             overrides=[by_name("running", color=fixed("blue")), by_name("at most", **dashed("red"))],
         ),
         series(
             "Tokens per minute outside the rules",
-            "What no decision could prevent: used beyond what a lease had reserved, or without any lease.",
+            "What no decision could prevent: used beyond what a lease had reserved, or without any lease. Means of "
+            "5 minutes, since these figures move once a minute.",
             8,
-            [target(f"60 * {grown(metric, 'limit', ONE)}", name) for metric, name in beyond],
+            [target(f"60 * {alive(grown(metric, 'limit', ONE, '5m'))}", name) for metric, name in beyond],
             look("short", PLAIN, min_val=0, empty="not a limit in tokens"),
             overrides=[
                 by_name("beyond reservations", color=fixed("orange")),

@@ -34,11 +34,11 @@ HIT: Steps = ((None, "red"), (0.7, "orange"), (0.9, "green"))
 CLASSES = {"interactive": "purple", "high": "blue", "normal": "green", "low": "yellow"}
 DECISIONS = {"admit": "green", "defer": "yellow", "reject": "red"}
 KINDS = {
-    "input": "blue",
-    "cache_read": "green",
-    "cache_write_5m": "yellow",
-    "cache_write_1h": "orange",
-    "output": "purple",
+    "input": ("blue", "input"),
+    "cache_read": ("green", "read from the cache"),
+    "cache_write_5m": ("yellow", "written to the cache, 5 min"),
+    "cache_write_1h": ("orange", "written to the cache, 1 h"),
+    "output": ("purple", "output"),
 }
 
 
@@ -98,11 +98,11 @@ def named(values: Named) -> list[Any]:
     return said(dict(enumerate(values)))
 
 
-def said(words: Mapping[int, tuple[str, str]]) -> list[Any]:
-    """Texts and colours that stand for numbers."""
+def said(words: Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]]) -> list[Any]:
+    """Texts and colours that stand for numbers or other texts."""
     options = {
-        str(number): model.ValueMappingResult(text=text, color=color, index=place)
-        for place, (number, (text, color)) in enumerate(words.items())
+        str(value): model.ValueMappingResult(text=text, color=color, index=place)
+        for place, (value, (text, color)) in enumerate(words.items())
     }
     return [model.ValueMap(options=options)] if options else []
 
@@ -275,23 +275,24 @@ def grid(
     columns: Sequence[Column],
     *,
     sort: Sequence[tuple[str, bool]],
-    facts: tuple[str, Mapping[str, str]] | None = None,
+    facts: tuple[str, Mapping[str, str]] = ("", {}),
     key_look: Mapping[str, Any] | None = None,
     empty: str = "",
 ) -> model.Panel:
     """A table: one row for each value of a label, one query for each column.
 
-    ``sort``: columns, and whether the highest comes first. ``facts``: a query whose other labels are columns too, with
-    their titles; a column of that title in ``columns``, without a query, gives its place and look.
+    ``sort``: columns, and whether the highest comes first. ``facts``: a query, and titles for its other labels, which
+    are columns too; without the query the columns' own have them. A column of that title in ``columns``, without a
+    query, gives its place and look.
     """
     label, name = key
-    asked, labels = [each for each in columns if each[1]], dict(facts[1]) if facts else {}
+    asked, (fact, labels) = [each for each in columns if each[1]], facts
     refs = {column: f"Value #{chr(ord('A') + n)}" for n, (column, _, _) in enumerate(asked)}
     sources = refs | {column: own for own, column in labels.items()}
-    hidden = {"Time": True} | ({f"Value #{chr(ord('A') + len(asked))}": True} if facts else {})
+    hidden = {"Time": True} | ({f"Value #{chr(ord('A') + len(asked))}": True} if fact else {})
     titles = {label: name} | {sources[column]: column for column, _, _ in columns}
     order = {label: 0} | {sources[column]: n for n, (column, _, _) in enumerate(columns, 1)}
-    queries = [*(expr for _, expr, _ in asked), *([facts[0]] if facts else [])]
+    queries = [*(expr for _, expr, _ in asked), *([fact] if fact else [])]
     fields = look("short", PLAIN, empty=empty)
     fields.custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, inspect=False, filterable=True)
     return panel(
@@ -339,6 +340,11 @@ def _override(kind: str, which: str, properties: Mapping[str, Any]) -> model.Das
 def coloured(colors: Mapping[str, str]) -> list[model.DashboardFieldConfigSourceOverrides]:
     """The same colour for the same name, wherever it begins a series' name."""
     return [by_pattern(f"/^{name}\\b/", color=fixed(color)) for name, color in colors.items()]
+
+
+def renamed(looks: Mapping[str, tuple[str, str]]) -> list[model.DashboardFieldConfigSourceOverrides]:
+    """A colour and a name for people, for series that are called as a label's value is."""
+    return [by_name(name, color=fixed(color), displayName=text) for name, (color, text) in looks.items()]
 
 
 def fixed(color: str) -> dict[str, str]:

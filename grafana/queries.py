@@ -7,9 +7,12 @@ FLEET = 'job=~"$job",instance=~"$instance"'
 LIMITS = f'{FLEET},limit=~"$limits"'
 """The limits that are chosen. One alone has another name, so that a link from where all are chosen leads to one."""
 ONE = f'{FLEET},limit="$limit"'
+LASTS = 10**10
+"""Seconds that stand for a limit that lasts: in a table it comes after all that do not."""
 TOP = 10
 """Lines of a graph that can still be told apart."""
 WORKFLOWS = f'{FLEET},workflow=~"$workflow"'
+FORECAST = "quota_forecast_usage_ratio"
 EXPECTED = ',estimate="expected"'
 RATE, HOUR, DAY = "$__rate_interval", "1h", "1d"
 ALIVE = f"max(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})"
@@ -56,9 +59,16 @@ def by_limit(metric: str, extra: str = "", matchers: str = LIMITS) -> str:
     return most(metric, "limit", matchers + extra)
 
 
-def time_left(metric: str) -> str:
+def time_left(metric: str, matchers: str = LIMITS) -> str:
     """Seconds until an instant of each limit, as long as it is to come."""
-    return f"{by_limit(metric)} - time() > 0"
+    return f"{by_limit(metric, '', matchers)} - time() > 0"
+
+
+def runs_out(matchers: str = LIMITS) -> str:
+    """Seconds until each limit runs out, 0 where it has, ``LASTS`` where it does not; nothing without a forecast."""
+    gone = f"0 * ({by_limit('quota_usage_ratio', '', matchers)} >= 1)"
+    lasts = f"0 * {by_limit(FORECAST, EXPECTED, matchers)} + {LASTS}"
+    return f"{gone} or {time_left('quota_forecast_exhaustion_timestamp_seconds', matchers)} or {lasts}"
 
 
 def in_its_unit(part: str, matchers: str = LIMITS, units: tuple[str, ...] = ("tokens", "usd", "requests")) -> str:
@@ -97,11 +107,8 @@ def quantile(q: float, histogram: str, by: str, over: str = RATE, matchers: str 
     return found if over == RATE else alive(found)
 
 
-FORECAST = "quota_forecast_usage_ratio"
-
-
 def biggest(metric: str, by: str = "limit", matchers: str = LIMITS, *, choose: str = "topk", few: int = TOP) -> str:
-    """A snapshot metric of so many: those where it is largest at the end of the time shown, or with bottomk smallest."""
+    """A snapshot metric of the few where it is largest at the end of the time shown, or with bottomk smallest."""
     return f"{most(metric, by, matchers)} and on ({by}) {choose}({few}, {_last(metric, by, matchers)})"
 
 

@@ -9,13 +9,15 @@ from grafana.panels import (
     by_pattern,
     coloured,
     fixed,
+    grid,
     look,
     number,
     row,
+    said,
     series,
     target,
 )
-from grafana.queries import ALIVE, FLEET, HOUR, NONE, RATE, ZERO, alive, lately, most, otherwise, quantile, summed
+from grafana.queries import FLEET, HOUR, NONE, RATE, ZERO, alive, lately, most, otherwise, quantile, summed
 
 UP_DOWN = (("down", "red"), ("up", "green"))
 OPERATIONS = {"read": "green", "write": "blue", "commit": "orange"}
@@ -50,8 +52,9 @@ def _now() -> list[Any]:
         ),
         number(
             "Age of the figures",
-            "How long ago the exported figures were computed; they are renewed with every tick.",
-            f"time() - {ALIVE}",
+            "How long ago the exported figures were computed, on the replica where that is longest ago; they are "
+            "renewed with every tick.",
+            f"time() - min(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})",
             look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0),
         ),
         number(
@@ -73,7 +76,7 @@ def _now() -> list[Any]:
             look("s", LAG, decimals=0, words={NONE: ("no source is read", "text")}),
         ),
         number(
-            "Oldest notification owed",
+            "Notification owed",
             "How long the oldest undelivered notification has waited.",
             otherwise(outbox),
             look(
@@ -165,7 +168,7 @@ def _sources() -> list[Any]:
             "How old the newest usage of each provider is. Old while runs are on means that usage does not arrive.",
             6,
             [target(f"time() - max by (provider) (quota_last_usage_timestamp_seconds{{{FLEET}}})", "{{provider}}")],
-            look("s", PLAIN, min_val=0, empty="no usage yet"),
+            look("s", PLAIN, decimals=0, min_val=0, empty="no usage yet"),
         ),
         series(
             "Unusable, last hour",
@@ -187,12 +190,27 @@ def _sources() -> list[Any]:
 def _notifications() -> list[Any]:
     failures = f"{lately('quota_notification_failures_total', 'target, reason', FLEET, HOUR)} > 0"
     severities = [by_pattern(f"/\\({name}\\)$/", color=fixed(color)) for name, color in SEVERITIES.items()]
+    firing = f"{most('quota_alerts_firing', 'alert, severity', FLEET)} > 0"
+    colors = said({name: (name, color) for name, color in SEVERITIES.items()})
     return [
+        grid(
+            "Which alerts fire",
+            "Alerts that fire in the service now. Which limits they are about is told by quota-scheduler alerts list.",
+            (8, 9),
+            ("alert", "Alert"),
+            [
+                ("Severity", "", {"mappings": colors, "custom__cellOptions": {"type": "color-text"}}),
+                ("Firing", firing, {"decimals": 0, "custom__width": 80}),
+            ],
+            sort=[("Firing", True)],
+            facts=("", {"severity": "Severity"}),
+            empty="no alert fires, or the service is down",
+        ),
         series(
-            "Alerts firing",
-            "Alerts that fire in the service, with their severity.",
-            8,
-            [target(f"{most('quota_alerts_firing', 'alert, severity', FLEET)} > 0", "{{alert}} ({{severity}})")],
+            "Alerts over time",
+            "Alerts that fired in the service, with their severity.",
+            16,
+            [target(firing, "{{alert}} ({{severity}})")],
             look("none", PLAIN, decimals=0, min_val=0, empty="no alert fires"),
             overrides=severities,
             stacked=True,
@@ -201,7 +219,7 @@ def _notifications() -> list[Any]:
         series(
             "Deliveries, last hour",
             "Attempts to deliver by target, and those that failed with their reason.",
-            8,
+            12,
             [
                 target(lately("quota_notifications_total", "target", FLEET, HOUR), "{{target}}"),
                 target(failures, "{{target}} failed: {{reason}}"),
@@ -212,7 +230,7 @@ def _notifications() -> list[Any]:
         series(
             "Delivery time, p90",
             "Nine of ten deliveries of the last hour took less.",
-            8,
+            12,
             [target(quantile(0.9, "quota_notification_duration_seconds", "target", HOUR), "{{target}}")],
             look("s", ((None, "green"), (5, "orange")), min_val=0, empty="nothing was delivered in the last hour"),
         ),

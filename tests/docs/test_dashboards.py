@@ -14,6 +14,8 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.build import HERE, PAGES, TAG, render
+from grafana.limit import HORIZONS, LOOKBACKS
+from grafana.panels import KINDS as KINDS_OF_TOKENS
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 from tests.docs.dashboards import asked, charts, filled_in, load, variables
 
@@ -27,6 +29,15 @@ KINDS = {"stat", "table", "timeseries", "bargauge", "state-timeline"}
 NARROWEST = {"stat": 3, "table": 8, "timeseries": 6, "bargauge": 8, "state-timeline": 8}
 WITH_MARKS = {"quota_usage_ratio", "quota_forecast_usage_ratio", "quota_remaining_burn_ratio", "quota_cache_hit_ratio"}
 """What is held against a mark: the panel's colours change there."""
+SPANS = {
+    "1h": ("hour",),
+    "1d": ("24 h",),
+    "5m": ("5 minutes",),
+    "$__rate_interval": ("",),
+    "$__range] @ end()": ("",),
+}
+NAMED = {"kind": KINDS_OF_TOKENS, "lookback": LOOKBACKS, "horizon": HORIZONS}
+"""Labels whose values have names for people."""
 every_dashboard = pytest.mark.parametrize("uid", PAGES)
 
 
@@ -144,6 +155,7 @@ def test_overrides_name_what_is_there(uid: str) -> None:
     """A look that is meant for a column or a line finds it."""
     for panel in charts(load(uid)):
         names = {t["legendFormat"] for t in panel["targets"]} | {"low", "expected", "high"}
+        names |= {value for label, values in NAMED.items() if f"{{{{{label}}}}}" in names for value in values}
         for step in panel.get("transformations", ()):
             names |= set(step["options"].get("renameByName", {}).values())
         for override in panel["fieldConfig"]["overrides"]:
@@ -194,7 +206,13 @@ def test_ranges_fit_the_scrape_interval_unless_a_fixed_one_is_the_point(uid: str
     for panel in charts(load(uid)):
         said = json.dumps([panel["title"], panel["description"], panel["fieldConfig"]["defaults"].get("custom")])
         for span in (s for t in panel["targets"] for s in re.findall(r"\[(\$__range\] @ end\(\)|[^\]]+)", t["expr"])):
-            words = {"1h": ("hour",), "1d": ("24 h",), "$__rate_interval": ("",), "$__range] @ end()": ("",)}[span]
+            words = {
+                "1h": ("hour",),
+                "1d": ("24 h",),
+                "5m": ("5 minutes",),
+                "$__rate_interval": ("",),
+                "$__range] @ end()": ("",),
+            }[span]
             assert any(word in said for word in words), (panel["title"], span)
 
 
@@ -234,15 +252,16 @@ def test_resets_and_alerts_are_marked_and_links_lead_on(uid: str) -> None:
     marks = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
     assert set(marks) == {"Window reset", "Alert firing"}
     assert all(mark["enable"] and mark["datasource"]["uid"] == "${datasource}" for mark in marks.values())
-    others, runbooks = dashboard["links"]
+    (others,) = dashboard["links"]
     assert (others["type"], others["tags"], others["keepTime"], others["includeVars"]) == (
         "dashboards",
         [TAG],
         True,
         True,
     )
-    assert (runbooks["type"], runbooks["url"]) == ("link", "alerts/runbooks.md")
-    assert (ROOT / runbooks["url"]).is_file()
+    address = "https://wiki.example.com/quota"
+    *_, runbooks = json.loads(render(uid, PAGES[uid], address))["links"]
+    assert (runbooks["type"], runbooks["url"]) == ("link", address)
     for panel in charts(dashboard):
         for url in re.findall(r'"/d/([\w-]+)', json.dumps(panel)):
             assert url in PAGES
