@@ -34,15 +34,17 @@ from grafana.queries import (
     biggest,
     by_limit,
     fullest,
+    grown_most,
     lately,
     most,
     otherwise,
     quantile,
 )
 
-TOKENS, COST = "quota_consumed_tokens_total", "quota_consumed_usd_total"
+TOKENS, COST = "quota_recorded_tokens_total", "quota_recorded_usd_total"
 MONTHLY = f'max by (limit) (quota_info{{{LIMITS},period="month"}})'
 RUNS_LEFT = by_limit("quota_runs_remaining")
+BACKFILL = "Usage that came over an hour late, such as an import, is left out."
 UNNAMED = {"legend": True, "tooltip": False, "viz": False}
 
 
@@ -61,25 +63,28 @@ def panels() -> list[Any]:
     ]
 
 
-def _widest(metric: str, by: str, over: str = DAY) -> str:
-    """Growth over a span at the limit that counts most: usage that falls under several is counted in each of them."""
-    inner = f"sum by (limit, {by})" if by else "sum by (limit)"
-    return alive(f"max by ({by}) ({inner} (max without (instance) (increase({metric}{{{LIMITS}}}[{over}]))))")
+def _day(metric: str) -> str:
+    """Growth over a day, of everything that was recorded."""
+    return alive(f"sum(max without (instance) (increase({metric}{{{FLEET}}}[{DAY}])))") + f" or {ZERO}"
+
+
+def _rate(metric: str, by: str) -> str:
+    return f"sum by ({by}) (max without (instance) (rate({metric}{{{FLEET}}}[$__rate_interval])))"
 
 
 def _now() -> list[Any]:
     return [
         number(
             "Tokens, last 24 h",
-            "At the limit that counts most of them.",
-            f"{_widest(TOKENS, '')} or {ZERO}",
+            f"Of all usage, whatever limits it falls under. {BACKFILL}",
+            _day(TOKENS),
             look("short", PLAIN, decimals=1),
             width=4,
         ),
         number(
             "Cost, last 24 h",
-            "At list prices, at the limit that counts most of it. Subscriptions do not charge it.",
-            f"{_widest(COST, '')} or {ZERO}",
+            f"Of all usage, at list prices. Subscriptions do not charge it. {BACKFILL}",
+            _day(COST),
             look("currencyUSD", PLAIN, decimals=2),
             width=4,
         ),
@@ -94,10 +99,12 @@ def _now() -> list[Any]:
         ),
         number(
             "Tokens per run, 7 days",
-            "Mean size of the runs of the last 7 days, at the limit where it is largest.",
-            otherwise(f"max({by_limit('quota_run_tokens_mean')})"),
-            look("short", RUN_SIZE, decimals=1, words={NONE: ("no runs", "text")}),
+            "Mean size of the runs of the last 7 days, of the limit where it is largest.",
+            otherwise(f"topk(1, {by_limit('quota_run_tokens_mean')})", "no limit"),
+            look("short", RUN_SIZE, decimals=1, words={NONE: ("had runs", "text")}),
             width=4,
+            legend="{{limit}}{{none}}",
+            by_name=True,
         ),
         number(
             "Runs left this month",
@@ -128,9 +135,9 @@ def _consumption() -> list[Any]:
         ),
         series(
             "Tokens per minute, by kind",
-            "At the limit that counts most of each. Cached tokens count against subscriptions too.",
+            f"Of all usage. Cached tokens count against subscriptions too. {BACKFILL}",
             12,
-            [target(f"60 * max by (kind) (sum by (limit, kind) ({_rate(TOKENS)}))", "{{kind}}")],
+            [target(f"60 * {_rate(TOKENS, 'kind')}", "{{kind}}")],
             look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             overrides=renamed(KINDS),
             stacked=True,
@@ -138,27 +145,23 @@ def _consumption() -> list[Any]:
         ),
         series(
             "Tokens per minute, by model",
-            "At the limit that counts most of them.",
+            f"Of all usage, the {TOP} models with most. {BACKFILL}",
             12,
-            [target(f"60 * max by (model) (sum by (limit, model) ({_rate(TOKENS)}))", "{{model}}")],
+            [target(grown_most(f"60 * {_rate(TOKENS, 'model')}", TOKENS, "model", FLEET), "{{model}}")],
             look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             stacked=True,
             fill=40,
         ),
         series(
             "Dollars per hour, by model",
-            "At list prices, at the limit that counts most of them.",
+            f"Of all usage, at list prices, the {TOP} models with most. {BACKFILL}",
             12,
-            [target(f"3600 * max by (model) (sum by (limit, model) ({_rate(COST)}))", "{{model}}")],
+            [target(grown_most(f"3600 * {_rate(COST, 'model')}", COST, "model", FLEET), "{{model}}")],
             look("currencyUSD", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             stacked=True,
             fill=40,
         ),
     ]
-
-
-def _rate(metric: str) -> str:
-    return f"max without (instance) (rate({metric}{{{LIMITS}}}[$__rate_interval]))"
 
 
 def _cache() -> list[Any]:

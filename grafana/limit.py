@@ -352,8 +352,8 @@ def _tokens() -> list[Any]:
     return [
         series(
             "Tokens per minute, by kind",
-            "Cached tokens count against subscriptions too.",
-            12,
+            "Cached tokens count against subscriptions too. Usage that came over an hour late is left out.",
+            8,
             [target(kinds, "{{kind}}")],
             look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             overrides=renamed(KINDS),
@@ -361,10 +361,19 @@ def _tokens() -> list[Any]:
             fill=40,
         ),
         series(
+            "Dollars per hour, by model",
+            "At list prices. Usage that came over an hour late is left out.",
+            8,
+            [target(f"3600 * {grown('quota_consumed_usd_total', 'model', ONE)}", "{{model}}")],
+            look("currencyUSD", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
+            stacked=True,
+            fill=40,
+        ),
+        series(
             "Cache hit rate",
             "Share of the input that was read from the cache, over the last day and week, and its usual value: the "
             "median of the 14 days before.",
-            12,
+            8,
             [target(hits, "last {{lookback}}"), target(_one("quota_cache_hit_baseline_ratio"), "usual")],
             look("percentunit", HIT, max_val=1, empty="no input in a week"),
             soft_min=0.6,

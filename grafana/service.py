@@ -148,6 +148,7 @@ def _tasks() -> list[Any]:
 
 def _sources() -> list[Any]:
     apart = (
+        ("quota_backfilled_tokens_total", "{{provider}} over an hour late"),
         ("quota_late_usage_tokens_total", "{{provider}} into closed windows"),
         ("quota_unpriced_tokens_total", "{{provider}} without a price"),
     )
@@ -179,7 +180,8 @@ def _sources() -> list[Any]:
         ),
         series(
             "Late and unpriced, last hour",
-            "Tokens that came into windows already closed, or whose model has no known price.",
+            "Tokens that came over an hour after their own time (no rate counts them), into windows already closed, or "
+            "whose model has no known price.",
             6,
             [target(lately(metric, "provider", FLEET, HOUR, "max"), name) for metric, name in apart],
             look("short", PLAIN, min_val=0, empty="nothing"),

@@ -214,7 +214,7 @@ class Board:
             tally.used += charge
             tally.dirty = True
             tally.estimated |= event.estimated and sign > 0
-            tally.unleased += 0 if leased else charge
+            tally.unleased += 0 if leased or event.is_backfill(self.now) else charge
             tally.late += charge if tally.closed else 0
 
     def reserve(

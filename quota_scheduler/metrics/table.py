@@ -106,14 +106,17 @@ FAMILIES = (
     *_snapshot(
         "counter",
         """
-        quota_consumed_tokens_total | limit provider model kind | Tokens over all windows; never reset by a window
-        quota_consumed_usd_total | limit provider model | Cost over all windows; never reset by a window
-        quota_workflows_over_budget_total | task_type | Workflows that passed their budget
+        quota_consumed_tokens_total | limit provider model kind | Tokens over all windows, less backfills; never reset
+        quota_consumed_usd_total | limit provider model | Cost over all windows, less backfills; never reset
+        quota_recorded_tokens_total | provider model kind | Tokens of all usage, less backfills, under any limit or none
+        quota_recorded_usd_total | provider model | Cost of all usage, less backfills, under any limit or none
+        quota_backfilled_tokens_total | provider | Tokens recorded over an hour after their own time
+        quota_workflows_over_budget_total | task_type | Workflows that passed their budget, backfills aside
         quota_tickets_woken_total | limit class | Tickets that left the queue to start
         quota_tickets_abandoned_total | limit class | Tickets that left the queue because nobody claimed them
         quota_leases_expired_total | limit | Leases that ran out without settlement
         quota_overrun_tokens_total | limit | Used beyond reservations
-        quota_unleased_tokens_total | limit | Used without a lease
+        quota_unleased_tokens_total | limit | Used without a lease, backfills aside
         quota_late_usage_tokens_total | provider | Booked into closed windows
         quota_unpriced_tokens_total | provider | Without a known price
         quota_skewed_events_total | provider | Usage events whose clock was ahead

@@ -43,6 +43,8 @@ ANALYSE_EVERY = timedelta(seconds=60)
 """Caches and runs change slowly; once a minute is soon enough for an alert with a lookback of a day."""
 FIRST_PASS = "first_pass_at"
 """Remembered fact: when the installation had read its sources once; runs that ended before alarm nobody."""
+Totals = Sequence[tuple[Labels, Priority, Usage, datetime]]
+NOTHING = Usage()
 ADOPTED = "alerts_adopted_at"
 """Remembered fact: when the first complete readings were taken as they are; alerts are told from then on."""
 
@@ -184,7 +186,7 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*_consumed(totals, self.forecasting.book, board), *counters.all_counters(tx)),
+            counters=(*_consumed(tx, totals, self.forecasting.book, board), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
@@ -202,24 +204,29 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
     return {name: state for name, state in states if state}
 
 
-def _consumed(totals: Sequence[tuple[Labels, Priority, Usage, datetime]], book: Book, board: Board) -> list[Counter]:
-    """Tokens and cost over all windows, by limit, provider and model."""
-    sums: dict[tuple[str, str, str], Usage] = {}
-    for labels, _, usage, _ in totals:
-        for binding in book.bind(labels, board):
-            slot = (binding.instance, labels.provider, labels.model)
-            sums[slot] = sums.get(slot, Usage()).plus(usage)
-    found = []
+def _consumed(tx: Transaction, totals: Totals, book: Book, board: Board) -> list[Counter]:
+    """Tokens and cost over all windows, by limit, provider and model, and without any limit; backfills are apart."""
+    sums: dict[tuple[str, ...], Usage] = {}
+    late, backfills = ledger.backfilled(tx), dict.fromkeys((labels.provider for labels, *_ in totals), 0)
+    for labels, priority, whole, _ in totals:
+        backfill = late.get((labels, priority), NOTHING)
+        backfills[labels.provider] += backfill.tokens
+        usage = whole.minus(backfill)
+        for names in ((), *((binding.instance,) for binding in book.bind(labels, board))):
+            slot = (*names, labels.provider, labels.model)
+            sums[slot] = sums.get(slot, NOTHING).plus(usage)
+    found = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
     for slot, usage in sorted(sums.items()):
+        name = "quota_consumed" if len(slot) > 2 else "quota_recorded"
         found += [
-            Counter("quota_consumed_tokens_total", (*slot, kind), value)
+            Counter(f"{name}_tokens_total", (*slot, kind), value)
             for kind, value in zip(KINDS, usage.kinds, strict=True)
         ]
-        found.append(Counter("quota_consumed_usd_total", slot, usage.cost_microusd))
+        found.append(Counter(f"{name}_usd_total", slot, usage.cost_microusd))
     return found
 
 
-def _unpriced(totals: Sequence[tuple[Labels, Priority, Usage, datetime]]) -> dict[str, int]:
+def _unpriced(totals: Totals) -> dict[str, int]:
     found: dict[str, int] = {}
     for labels, _, usage, _ in totals:
         if usage.unpriced_tokens > 0:

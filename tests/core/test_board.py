@@ -78,7 +78,21 @@ def test_late_usage_corrects_a_closed_window_and_says_so():
     board = daily_board(tallies=[day_tally(YESTERDAY, used=50, closed=True), day_tally(number=2)])
     board.book(None, a_usage_event(10, at=MONDAY - DAY), leased=False)
     closed, today = board.all()
-    assert (closed.used, closed.late, closed.unleased, today.used) == (60, 10, 10, 0)
+    assert (closed.used, closed.late, closed.unleased, today.used) == (60, 10, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "unleased"),
+    [
+        pytest.param(HOUR, 10, id="an hour late is use of now"),
+        pytest.param(HOUR + MINUTE, 0, id="later it is a backfill: used, and nothing that happens now"),
+    ],
+)
+def test_a_backfill_counts_as_used_and_not_as_unasked(age, unleased):
+    board = daily_board()
+    board.book(None, a_usage_event(10, at=MONDAY - age), leased=False)
+    (tally,) = board.all()
+    assert (tally.used, tally.unleased) == (10, unleased)
 
 
 def test_leased_usage_is_not_counted_as_unasked():
