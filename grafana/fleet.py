@@ -42,6 +42,7 @@ from grafana.queries import (
     RISKS,
     STATES,
     TOP,
+    WAITING,
     ZERO,
     biggest,
     by_limit,
@@ -130,7 +131,6 @@ def _next() -> list[Any]:
 
 
 def _now() -> list[Any]:
-    waiting = f"max(sum by (limit) ({each('quota_tickets_waiting')}))"
     return [
         number(
             "Forecast over 100 %",
@@ -140,9 +140,9 @@ def _now() -> list[Any]:
         ),
         number(
             "Tickets waiting",
-            "Waiting in the throttle queue, at the limit where most wait.",
-            f"{waiting} or {ZERO}",
-            look("none", SOME, decimals=0),
+            "Everybody who waits in the throttle queue.",
+            otherwise(f"sum({WAITING})"),
+            look("none", SOME, decimals=0, words={NONE: ("not known yet", "text")}),
             leads_to=link("Throttle queue", "quota-queue"),
         ),
         number(
@@ -176,8 +176,8 @@ def _limits() -> Any:
         "Limits",
         "Every limit in one line: what has run out, then what runs out next, then what is expected to be fullest. "
         "Expected and high are the forecast of its usage at the reset (upper end of the 80 % interval), chance the "
-        "probability that it runs out before. A level stays for some minutes after its cause has gone. A name leads "
-        "to the limit's own page.",
+        "probability that it runs out before. Holds: tickets that it keeps waiting now. A level stays for some minutes "
+        "after its cause has gone. A name leads to the limit's own page.",
         (24, 11),
         ("limit", "Limit"),
         [
@@ -199,6 +199,11 @@ def _limits() -> Any:
             ("Reset in", RESETS, {"unit": "s", "decimals": 1, "noValue": "never", "custom__width": 105}),
             ("Window", "", plain | {"custom__width": 105}),
             ("Runs left", by_limit("quota_runs_remaining"), {"decimals": 0, "custom__width": 85}),
+            (
+                "Holds",
+                f"sum by (limit) ({each('quota_tickets_held')})",
+                {"decimals": 0, "thresholds": thresholds(SOME), "custom__cellOptions": text, "custom__width": 70},
+            ),
             ("Level", numbered("quota_state", "state", STATES), _words(STATES) | {"custom__width": 100}),
             ("Risk", numbered("quota_risk", "risk", RISKS), _words(RISKS) | {"custom__width": 85}),
             (

@@ -36,8 +36,10 @@ from grafana.queries import (
     ONE,
     RISKS,
     STATES,
+    ZERO,
     alive,
     by_limit,
+    each,
     grown,
     in_its_unit,
     numbered,
@@ -79,7 +81,7 @@ def panels() -> list[Any]:
         *_believed(),
         row("Tokens and cache"),
         *_tokens(),
-        row("Leases, and use outside the rules"),
+        row("Tickets, leases, and use outside the rules"),
         *_outside(),
     ]
 
@@ -392,11 +394,23 @@ def _outside() -> list[Any]:
         ("quota_overrun_tokens_total", "beyond reservations"),
         ("quota_unleased_tokens_total", "without a lease"),
     )
+    held, under = (f"sum({each(m, ONE)})" for m in ("quota_tickets_held", "quota_tickets_waiting"))
     return [
+        series(
+            "Tickets that wait",
+            "Those that this limit does not let start now, and all that fall under it, whatever holds them.",
+            6,
+            [target(f"{held} or {ZERO}", "held by this limit"), target(under, "under this limit")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
+            overrides=[
+                by_name("held by this limit", color=fixed("orange"), custom__fillOpacity=30),
+                by_name("under this limit", **dashed("text")),
+            ],
+        ),
         series(
             "Running leases",
             "Leases that run now, and how many may: a limit on leases alone has such a number.",
-            8,
+            6,
             [target(_one("quota_leases_active"), "running"), target(_one("quota_leases_limit"), "at most")],
             look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
             overrides=[by_name("running", color=fixed("blue")), by_name("at most", **dashed("red"))],
@@ -405,7 +419,7 @@ def _outside() -> list[Any]:
             "Tokens per minute outside the rules",
             "What no decision could prevent: used beyond what a lease had reserved, or without any lease. Means of "
             "5 minutes, since these figures move once a minute.",
-            8,
+            6,
             [target(f"60 * {alive(grown(metric, 'limit', ONE, '5m'))}", name) for metric, name in beyond],
             look("short", PLAIN, min_val=0, empty="not a limit in tokens"),
             overrides=[
@@ -417,7 +431,7 @@ def _outside() -> list[Any]:
             "Bound on overshoot",
             "The most by which running leases can take the limit past its amount: what they used beyond their "
             "reservations.",
-            8,
+            6,
             [target(_one("quota_overshoot_bound_tokens"), "tokens")],
             look("short", ((None, "green"), (1, "orange")), min_val=0, empty="not a limit in tokens"),
             overrides=[by_name("tokens", color=fixed("orange"))],

@@ -21,6 +21,9 @@ ZERO = f"0 * {ALIVE}"
 NONE = -1000
 """What ``otherwise`` says instead of nothing, far below any figure."""
 
+WAITING = f"max by (class) (quota_queue_waiting{{{FLEET}}})"
+"""Everybody who waits once, by class."""
+
 STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red")
 LEVELS = ("minimal", "green"), ("balanced", "yellow"), ("aggressive", "orange"), ("emergency", "red")
 RISKS = ("unknown", "text"), ("low", "green"), ("medium", "yellow"), ("high", "orange"), ("critical", "red")

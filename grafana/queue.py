@@ -13,10 +13,13 @@ from grafana.panels import (
     coloured,
     dashed,
     grid,
+    link,
     look,
     named,
     number,
+    renamed,
     row,
+    said,
     series,
     steps_of,
     target,
@@ -29,10 +32,10 @@ from grafana.queries import (
     NONE,
     STATES,
     TOP,
+    WAITING,
     ZERO,
     alive,
     biggest,
-    by_limit,
     each,
     grown_most,
     lately,
@@ -43,7 +46,20 @@ from grafana.queries import (
     summed,
 )
 
-WAITING = each("quota_tickets_waiting")
+REASONS = {
+    "no_headroom": ("not enough left", "yellow"),
+    "throttled": ("throttled", "dark-yellow"),
+    "paced": ("paced", "blue"),
+    "paused": ("paused", "orange"),
+    "exhausted": ("exhausted", "red"),
+    "concurrency": ("all leases run", "purple"),
+    "held": ("held by hand", "text"),
+    "catching_up": ("usage is being read", "light-blue"),
+}
+"""What the reasons to wait are called, and their colours."""
+SITTING: Any = ((None, "green"), (60, "yellow"), (600, "red"))
+PATIENT: Any = ((None, "green"), (3600, "yellow"), (86400, "orange"))
+"""Seconds that a person, and anything else, may wait."""
 DECIDED = "quota_admission_decisions_total"
 HELD = f'{LIMITS},decision!="admit"'
 
@@ -64,33 +80,38 @@ def panels() -> list[Any]:
 
 
 def _now() -> list[Any]:
-    oldest = f"time() - min({each('quota_tickets_oldest_timestamp_seconds')})"
+    others = f'time() - min by (class) (quota_queue_oldest_timestamp_seconds{{{FLEET},class!="interactive"}})'
+    people = f'time() - min(quota_queue_oldest_timestamp_seconds{{{FLEET},class="interactive"}})'
+    nobody = {NONE: ("nobody waits", "green")}
     return [
         number(
             "Waiting now",
-            "Tickets in the throttle queue, at the limit where most wait.",
-            f"max(sum by (limit) ({WAITING})) or {ZERO}",
-            look("none", SOME, decimals=0),
+            "Everybody who waits in the throttle queue.",
+            otherwise(f"sum({WAITING})"),
+            look("none", SOME, decimals=0, words={NONE: ("not known yet", "text")}),
             width=4,
         ),
         number(
-            "Longest wait",
-            "How long the oldest waiting ticket has waited.",
-            otherwise(oldest),
-            look(
-                "s",
-                ((None, "green"), (3600, "yellow"), (86400, "orange")),
-                decimals=0,
-                words={NONE: ("nobody waits", "green")},
-            ),
+            "Longest wait, interactive",
+            "How long the oldest ticket of somebody who sits and waits has waited.",
+            otherwise(people),
+            look("s", SITTING, decimals=0, words=nobody),
             width=4,
+        ),
+        number(
+            "Longest wait, others",
+            "How long the oldest ticket of the class that has waited longest has waited, interactive aside.",
+            otherwise(f"topk(1, {others})", "nobody"),
+            look("s", PATIENT, decimals=0, words={NONE: ("waits", "green")}),
+            width=4,
+            legend="{{class}}{{none}}",
+            by_name=True,
         ),
         number(
             "Running now",
             "Leases that run, of all providers.",
             f"sum({most('quota_concurrency_in_use', 'provider', FLEET)}) or {ZERO}",
             look("none", PLAIN, decimals=0),
-            width=4,
         ),
         *(
             number(
@@ -98,7 +119,6 @@ def _now() -> list[Any]:
                 text,
                 alive(f'sum(increase({DECIDED}{{{LIMITS},decision="{decision}"}}[{HOUR}]))') + f" or {ZERO}",
                 look("none", steps, decimals=0),
-                width=4,
             )
             for title, text, decision, steps in (
                 ("Admitted", "Tickets that were let start.", "admit", ((None, "green"),)),
@@ -110,58 +130,67 @@ def _now() -> list[Any]:
 
 
 def _waiting() -> list[Any]:
+    oldest = f"time() - min by (class) ({each('quota_queue_oldest_timestamp_seconds', FLEET)})"
     return [
         series(
+            "Waiting by reason",
+            "Everybody who waits, by the reason that their verdict would have now. Paced: it would fit, and somebody "
+            "ahead or expected is left room.",
+            8,
+            [target(f"max by (reason) (quota_queue_held{{{FLEET}}})", "{{reason}}")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
+            overrides=renamed({reason: (color, text) for reason, (text, color) in REASONS.items()}),
+            stacked=True,
+            fill=40,
+        ),
+        series(
             "Waiting by class",
-            "Tickets of each priority class, at the limit where most of the class wait.",
-            7,
-            [target("max by (class) (" + WAITING + ")", "{{class}}")],
-            look("none", PLAIN, decimals=0, min_val=0, empty="nobody waits"),
+            "Everybody who waits, by priority class.",
+            8,
+            [target(WAITING, "{{class}}")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
             overrides=coloured(CLASSES),
             fill=20,
         ),
         series(
             "Longest wait by class",
             "How long the oldest waiting ticket of each class has waited.",
-            7,
-            [target(f"time() - min by (class) ({each('quota_tickets_oldest_timestamp_seconds')})", "{{class}}")],
+            8,
+            [target(oldest, "{{class}}")],
             look("s", PLAIN, min_val=0, empty="nobody waits"),
             overrides=coloured(CLASSES),
         ),
-        _where(),
+        _holders(),
     ]
 
 
-def _where() -> Any:
-    waits = f"sum by (limit) ({WAITING}) > 0"
-    only = f" and on (limit) ({waits})"
+def _holders() -> Any:
+    held = f"sum by (limit, reason) ({each('quota_tickets_held')})"
+    until = f"min by (limit, reason) ({each('quota_tickets_held_until_timestamp_seconds')}) - time()"
+    oldest = f"time() - min by (limit, reason) ({each('quota_tickets_held_oldest_timestamp_seconds')})"
+    level = f"0 * {held} + on (limit) group_left () {numbered('quota_state', 'state', STATES)}"
+    people = each("quota_tickets_held", LIMITS + ',class="interactive"')
     words = {"mappings": named(STATES), "thresholds": thresholds(steps_of(STATES)), "custom__align": "left"}
+    text = {"type": "color-text"}
     return grid(
-        "Where they wait",
-        "Limits that waiting tickets fall under, since when, and when they reset: by then there is room again. The "
-        "expected start of one ticket is told by quota-scheduler queue explain.",
-        (10, 9),
+        "What holds them",
+        "The limits that do not let waiting tickets start now, and why, as verdicts name them; a ticket that several "
+        "hold is counted in each. Earliest change: when the first of them could start, as far as this limit goes: its "
+        "reset, or the next look where a run has to end. One ticket is explained by quota-scheduler queue explain.",
+        (24, 9),
         ("limit", "Limit"),
         [
-            ("Waiting", waits, {"decimals": 0, "custom__width": 75}),
-            (
-                "Oldest came",
-                f"1000 * min by (limit) ({each('quota_tickets_oldest_timestamp_seconds')})",
-                {"unit": "dateTimeFromNow", "custom__width": 115},
-            ),
-            (
-                "Room again",
-                f"1000 * {by_limit('quota_window_end_timestamp_seconds')}{only}",
-                {"unit": "dateTimeFromNow", "noValue": "when a run ends", "custom__width": 135},
-            ),
-            (
-                "Level",
-                f"{numbered('quota_state', 'state', STATES)}{only}",
-                words | {"custom__cellOptions": {"type": "color-text"}, "custom__width": 100},
-            ),
+            ("Reason", "", {"mappings": said(REASONS), "custom__cellOptions": text, "custom__align": "left"}),
+            ("Waiting", held, {"decimals": 0, "custom__width": 110}),
+            ("Of them interactive", f"sum by (limit, reason) ({people})", {"decimals": 0, "custom__width": 160}),
+            ("Oldest has waited", oldest, {"unit": "s", "decimals": 1, "custom__width": 170}),
+            ("Earliest change in", until, {"unit": "s", "decimals": 1, "custom__width": 170}),
+            ("Level", level, words | {"custom__cellOptions": text, "custom__width": 140}),
         ],
         sort=[("Waiting", True)],
-        empty="nobody waits",
+        facts=("", {"reason": "Reason"}),
+        key_look={"links": [link("Limit detail", "quota-limit", "limit", "${__value.text:percentencode}")]},
+        empty="nobody is held by a limit",
     )
 
 
@@ -181,7 +210,8 @@ def _decisions() -> list[Any]:
         ),
         series(
             "Reasons per minute",
-            "Why tickets were told to wait or never to run. The codes are explained in the reference.",
+            "Why tickets were told to wait or never to run when that was decided; who waits now, and why, stands "
+            "above. The codes are explained in the reference.",
             8,
             [
                 target(

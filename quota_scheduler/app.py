@@ -16,8 +16,8 @@ from quota_scheduler.api.waiting import Waiters
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alert_values import AlertRule
-from quota_scheduler.core.crowd import Crowds, crowds_in
 from quota_scheduler.core.experience import Learned
+from quota_scheduler.core.holders import Queue, queue_in
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits import Limit
 from quota_scheduler.core.line import Line
@@ -220,18 +220,18 @@ class Service:
         self.terms.outlooks = dict(self.recompute.outlooks)
         self._publish(self.writer.do(lambda tx: self.recompute.step(tx, readings)).result())
 
-    def _look_at_line(self) -> Crowds:
+    def _look_at_line(self) -> Queue:
         """What waits, from the line that the writer keeps; a long one is put in order here, beside its work."""
 
-        def look(tx: Transaction) -> tuple[Crowds, Line, list[Ticket], dict[str, int]]:
+        def look(tx: Transaction) -> tuple[Queue, Line, list[Ticket], dict[str, int]]:
             memory = cycle.remembered(tx, self.terms)
-            return crowds_in(memory.line), memory.line, list(memory.line), dict(memory.running)
+            return queue_in(memory.line, hold=self.terms.hold), memory.line, list(memory.line), dict(memory.running)
 
-        found: tuple[Crowds, Line, list[Ticket], dict[str, int]] = self.writer.do(look).result()
-        crowds, line, waiting, running = found
+        found: tuple[Queue, Line, list[Ticket], dict[str, int]] = self.writer.do(look).result()
+        queue, line, waiting, running = found
         if line.wants_places(now := self.store.clock()):
             line.know_places(order(waiting, running, self.terms.policy, now=now), at=now)
-        return crowds
+        return queue
 
     def _publish(self, readings: Readings) -> None:
         self.readings = readings

@@ -3,13 +3,12 @@
 The line keeps its tickets in groups with running sums, so that a crowd is told without asking everybody who waits.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from quota_scheduler.core.line import Bind, Line
+from quota_scheduler.core.line import Line
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,3 @@ def crowds_in(line: Line) -> Crowds:
             known = classes.get(group.priority)
             classes[group.priority] = known.joined(own) if known else own
     return found
-
-
-def crowds_of(waiting: Iterable[Ticket], bind: Bind) -> Crowds:
-    """What waits, given the tickets themselves; ``bind`` names the limits that labels fall to."""
-    return crowds_in(Line(waiting, bind, share_label="team"))

@@ -32,6 +32,28 @@ class ClassReading:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldReading:
+    """What one limit holds of one class for one reason; ``until`` is the earliest instant that could change it."""
+
+    limit: str
+    reason: str
+    priority: str
+    waiting: int
+    oldest_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """Everybody who waits once: by class, all of them named, and by reason; and by who holds them, where they may be
+    counted in several limits."""
+
+    classes: tuple[ClassReading, ...]
+    reasons: tuple[tuple[str, int], ...] = ()
+    held: tuple[HeldReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HorizonReading:
     """How past forecasts fared that were made with this part of their window still to come (``over_50``: per cent).
 
@@ -222,6 +244,7 @@ class Readings:
     """Everything computed at ``at``.
 
     ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).
+    ``queue`` is None while nobody has looked at the line yet, which is not the same as nobody waiting.
     """
 
     at: datetime
@@ -235,4 +258,5 @@ class Readings:
     last_usage: tuple[tuple[str, datetime], ...] = ()
     alerts_firing: tuple[tuple[str, str, int], ...] = ()
     outbox_oldest_at: datetime | None = None
+    queue: QueueReading | None = None
     facts: dict[str, Any] = field(default_factory=dict)

@@ -11,9 +11,18 @@ from quota_scheduler.core.efficiency import Optimization
 from quota_scheduler.core.forecast import Forecast, Risk
 from quota_scheduler.core.level import Level
 from quota_scheduler.core.quality import QualityReading
-from quota_scheduler.core.readings import CacheReading, Counter, FlagReading, LimitReading, Readings, TrackReading
+from quota_scheduler.core.readings import (
+    CacheReading,
+    Counter,
+    FlagReading,
+    HeldReading,
+    LimitReading,
+    QueueReading,
+    Readings,
+    TrackReading,
+)
 from quota_scheduler.core.units import MICRO, Unit, in_units
-from quota_scheduler.metrics.caps import OTHER, Cap
+from quota_scheduler.metrics.caps import CLASSES, HOLDING, OTHER, REASONS, Cap, closed
 from quota_scheduler.metrics.lines import Labels, Lines, Written, written
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 
@@ -71,6 +80,8 @@ class Snapshot:
         for index, limit in enumerate(readings.limits):
             _limit(out, limit, full=index < FULL)
         _caches(out, readings.caches)
+        if readings.queue is not None:
+            _queue(out, readings.queue, [limit.limit for limit in readings.limits])
         for flag in sorted(readings.flags, key=lambda flag: (-flag.workflows, flag.flag))[:FLAGS]:
             _flag(out, flag)
         for provider, in_use, most in readings.concurrency:
@@ -155,6 +166,23 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     if limit.quality is not None:
         _quality(out, limit.limit, limit.quality)
     _spending(out, limit)
+
+
+def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:
+    """Who waits; what limits past ``FULL`` hold is pooled."""
+    names = dict.fromkeys(limits, OTHER) | {name: name for name in limits[:FULL]}
+    for own in queue.classes:
+        out.add("quota_queue_waiting", (own.priority,), own.waiting)
+        out.moment("quota_queue_oldest_timestamp_seconds", (own.priority,), own.oldest_at)
+    for reason, count in (dict.fromkeys(HOLDING, 0) | dict(queue.reasons)).items():
+        out.add("quota_queue_held", (closed(reason, REASONS),), count)
+    pooled: dict[Labels, list[HeldReading]] = defaultdict(list)
+    for each in (held for held in queue.held if held.limit in names):
+        pooled[names[each.limit], closed(each.reason, REASONS), closed(each.priority, CLASSES)].append(each)
+    for labels, held in pooled.items():
+        out.add("quota_tickets_held", labels, sum(each.waiting for each in held))
+        out.moment("quota_tickets_held_oldest_timestamp_seconds", labels, min(each.oldest_at for each in held))
+        out.moment("quota_tickets_held_until_timestamp_seconds", labels, min(each.until for each in held))
 
 
 def _amounts(out: Filling, limit: LimitReading) -> None:

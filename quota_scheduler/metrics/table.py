@@ -80,7 +80,13 @@ FAMILIES = (
         quota_state | limit state | 1 for the current throttle level, 0 for others
         quota_risk | limit risk | 1 for the current risk band, 0 for others
         quota_optimization_level | limit level | 1 for the current optimization level, 0 for others
-        quota_tickets_waiting | limit class | Waiting in the throttle queue
+        quota_queue_waiting | class | Waiting in the throttle queue, everybody once
+        quota_queue_oldest_timestamp_seconds | class | When the oldest waiting ticket came in; absent when none waits
+        quota_queue_held | reason | Waiting in the throttle queue by the reason of their verdict, everybody once
+        quota_tickets_held | limit reason class | Waiting, by each limit that holds them now
+        quota_tickets_held_oldest_timestamp_seconds | limit reason class | When the oldest of them came in
+        quota_tickets_held_until_timestamp_seconds | limit reason class | The earliest instant that could change it
+        quota_tickets_waiting | limit class | Waiting in the throttle queue under a limit, whoever holds them
         quota_tickets_oldest_timestamp_seconds | limit class | When the oldest waiting ticket came in
         quota_concurrency_in_use | provider | Running leases of a provider
         quota_concurrency_limit | provider | Most leases of a provider at once; absent without a limit on all of them

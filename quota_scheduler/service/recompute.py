@@ -19,19 +19,21 @@ from quota_scheduler.core import measure
 from quota_scheduler.core.alert_samples import samples
 from quota_scheduler.core.alert_values import AlertRule, Target
 from quota_scheduler.core.board import Binding, Board
-from quota_scheduler.core.crowd import Crowds, crowds_of
+from quota_scheduler.core.crowd import Crowds
 from quota_scheduler.core.efficiency import RunSummary
 from quota_scheduler.core.histories import Book
+from quota_scheduler.core.holders import Queue, Told, queue_in, queue_reading
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.level import LevelState
 from quota_scheduler.core.level import step as level_step
 from quota_scheduler.core.limits import Limit
+from quota_scheduler.core.line import Line
 from quota_scheduler.core.marks import DEFAULT, Marks
 from quota_scheduler.core.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.published import as_told, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings import Counter, LimitReading, Readings, SourceReading, Spending
-from quota_scheduler.core.rooms import Room
+from quota_scheduler.core.rooms import Room, Rooms
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.analysis import Analysis, analyse, over_cap
 from quota_scheduler.service.forecasting import Forecasting
@@ -76,24 +78,27 @@ class Recompute:
         """What the admission test may know of each limit's future, as of the last look."""
         return self.forecasting.outlooks
 
-    def look(self, crowds: Crowds | None = None) -> Readings:
+    def look(self, queue: Queue | None = None) -> Readings:
         """Compute the readings of now, without the alerts.
 
-        ``crowds`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
+        ``queue`` is what waits as whoever keeps the line knows it; without it every waiting ticket is read.
         """
         with self.store.reading() as tx:
             board = windows.load(tx, self.limits, tickets=())
             bindings = measure.every_instance(board)
             for binding in bindings:
                 measure.begin(board, binding, tx.now)
-            if crowds is None:
-                crowds = crowds_of(tickets.waiting(tx), board.bindings)
+            if queue is None:
+                queue = queue_in(Line(tickets.waiting(tx), board.bindings, share_label="team"))
+            crowds = queue.crowds
             self.forecasting.look(tx, board, bindings, measure.waiting_amounts(crowds))
             self.quality.look(tx, board)
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
                 self._analyse(tx, board, bindings)
             running = tickets.running_counts(tx)
-            return self._readings(tx, self._limits(tx, board, bindings, crowds, running), board, running)
+            readings = self._readings(tx, self._limits(tx, board, bindings, crowds, running), board, running)
+            rooms = Rooms(board, self.outlooks, line=Told(crowds), marks=self.forecasting.marks)
+            return replace(readings, queue=queue_reading(queue, rooms, now=tx.now))
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""

@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from grafana.build import HERE, PAGES, TAG, render
 from grafana.limit import HORIZONS, LOOKBACKS
 from grafana.panels import KINDS as KINDS_OF_TOKENS
+from grafana.queue import REASONS
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 from tests.docs.dashboards import asked, charts, filled_in, load, variables
 
@@ -36,7 +37,7 @@ SPANS = {
     "$__rate_interval": ("",),
     "$__range] @ end()": ("",),
 }
-NAMED = {"kind": KINDS_OF_TOKENS, "lookback": LOOKBACKS, "horizon": HORIZONS}
+NAMED = {"kind": KINDS_OF_TOKENS, "lookback": LOOKBACKS, "horizon": HORIZONS, "reason": REASONS}
 """Labels whose values have names for people."""
 every_dashboard = pytest.mark.parametrize("uid", PAGES)
 

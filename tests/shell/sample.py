@@ -10,8 +10,10 @@ from quota_scheduler.core.readings import (
     ClassReading,
     Counter,
     FlagReading,
+    HeldReading,
     HorizonReading,
     LimitReading,
+    QueueReading,
     Readings,
     SourceReading,
     Spending,
@@ -111,6 +113,27 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
     )
 
 
+def some_queue(now: datetime = NOW) -> QueueReading:
+    """Five wait: three for one limit, two of whom another holds as well, and two behind others."""
+    hour, soon, limit = timedelta(hours=1), now + timedelta(minutes=1), "team-daily/growth"
+    return QueueReading(
+        (
+            ClassReading("interactive", 1, now - timedelta(minutes=2)),
+            ClassReading("high", 0, None),
+            ClassReading("normal", 0, None),
+            ClassReading("low", 4, now - hour),
+        ),
+        (("concurrency", 3), ("paced", 2)),
+        (
+            HeldReading(
+                "runs", "concurrency", "interactive", 1, now - timedelta(minutes=2), now + timedelta(minutes=1)
+            ),
+            HeldReading("runs", "concurrency", "low", 2, now - hour, soon),
+            HeldReading(limit, "no_headroom", "low", 2, now - hour, now + 6 * hour),
+        ),
+    )
+
+
 def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
     dollars = {"unit": Unit.USD, "amount": 10 * MICRO, "allowance": 10 * MICRO, "used": 2_500_000, "reserved": 0}
     plain = {
@@ -143,4 +166,5 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
         last_usage=(("anthropic", now - timedelta(seconds=30)),),
         alerts_firing=(("QuotaUsageHigh", "warning", 1),),
         outbox_oldest_at=now - timedelta(minutes=2),
+        queue=some_queue(now),
     )

@@ -193,6 +193,30 @@ def test_nothing_that_runs_out_is_good_news(tmp_path: Path, limits: tuple[Any, .
         assert seen(scraped.prometheus, panel_of("quota-fleet", "Next to run out in")) == said
 
 
+def test_everybody_who_waits_is_counted_once_and_under_what_holds_them(tmp_path: Path) -> None:
+    """Two limits hold different tickets: the larger of both is not how many wait, nor is what falls under a limit."""
+    with Scraped(tmp_path, some_readings(now()), some_readings(now())) as scraped:
+        for uid, title in (("quota-fleet", "Tickets waiting"), ("quota-queue", "Waiting now")):
+            assert asked(scraped.prometheus, panel_of(uid, title)) == [({}, 5)]
+        by_class = asked(scraped.prometheus, panel_of("quota-queue", "Waiting by class"))
+        assert {labels["class"]: n for labels, n in by_class} == {"interactive": 1, "high": 0, "normal": 0, "low": 4}
+        by_reason = asked(scraped.prometheus, panel_of("quota-queue", "Waiting by reason"))
+        assert {labels["reason"]: n for labels, n in by_reason if n} == {"concurrency": 3, "paced": 2}
+        columns = panel_of("quota-queue", "What holds them")["targets"]
+        waiting, people, *_ = (scraped.prometheus.found(filled_in(column["expr"])) for column in columns)
+        assert sorted((labels["limit"], labels["reason"], n) for labels, n in waiting) == [
+            ("runs", "concurrency", 3),
+            ("team-daily/growth", "no_headroom", 2),
+        ]
+        assert [(labels["limit"], n) for labels, n in people] == [("runs", 1)]
+        for column in columns[2:]:
+            found = scraped.prometheus.found(filled_in(column["expr"]))
+            assert {(labels["limit"], labels["reason"]) for labels, _ in found} == {
+                ("runs", "concurrency"),
+                ("team-daily/growth", "no_headroom"),
+            }
+
+
 MOST_LINES = 24
 """Lines in one graph that a legend beside it still has room for."""
 
