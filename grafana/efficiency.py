@@ -124,14 +124,19 @@ def _now() -> list[Any]:
 
 
 def _consumption() -> list[Any]:
+    today = biggest("quota_used_today_tokens")
     return [
         series(
             "Daily consumption, running total",
-            f"Tokens since midnight in the limit's own time zone: the {TOP} limits in tokens that have counted most.",
+            "Tokens since midnight in the limit's own time zone, and dashed what is usual by the same hour, the mean "
+            f"of the last 7 days: the {TOP} limits in tokens that have counted most.",
             12,
-            [target(biggest("quota_used_today_tokens"), "{{limit}}")],
+            [
+                target(today, "{{limit}}"),
+                target(f"{by_limit('quota_usual_today_tokens')} and on (limit) ({today})", "{{limit}} usual"),
+            ],
             look("short", PLAIN, min_val=0, empty="no limit in tokens"),
-            fill=10,
+            overrides=[by_pattern("/ usual$/", **_compared(), custom__hideFrom=UNNAMED)],
         ),
         series(
             "Tokens per minute, by kind",

@@ -49,19 +49,23 @@ from grafana.queries import (
     each,
     fullest,
     in_its_unit,
+    level,
     most,
     numbered,
     otherwise,
     restless,
     runs_out,
     time_left,
+    used_up,
+    was_full,
 )
 
 DETAIL = "Limit detail", "quota-limit"
+ASKED = numbered("quota_optimization_level", "level", LEVELS)
 EXPECTED_AT_RESET = by_limit(FORECAST, EXPECTED)
-USED_UP = f"{by_limit('quota_usage_ratio')} >= 1"
 RUNS_OUT = time_left("quota_forecast_exhaustion_timestamp_seconds")
 RESETS = time_left("quota_window_end_timestamp_seconds")
+MODES = {"enforce": ("enforced", "text"), "warn": ("warns", "blue"), "off": ("off", "text")}
 SHOWN_STOPPED = 3
 ROWS = 20
 """Limits of a timeline that stand on one page of it."""
@@ -83,7 +87,7 @@ def panels() -> list[Any]:
 
 
 def _next() -> list[Any]:
-    stopped = f"{numbered('quota_state', 'state', STATES)} >= 2"
+    stopped = f"{level()} >= 2"
     full = f"topk(1, {by_limit('quota_usage_ratio')} and on (limit) ({RESETS}))"
     of_limit = link(*DETAIL, "limit", "${__field.labels.limit:percentencode}")
     return [
@@ -91,7 +95,7 @@ def _next() -> list[Any]:
             "Next to run out in",
             "The limit that is expected to run out next before its reset, and how long it lasts. What has run out "
             "already is under stopped limits.",
-            otherwise(f"bottomk(1, ({RUNS_OUT}) unless on (limit) ({USED_UP}))", "every limit"),
+            otherwise(f"bottomk(1, ({RUNS_OUT}) unless on (limit) ({used_up()}))", "every limit"),
             look("s", TIME_LEFT, decimals=1, words={NONE: ("lasts", "green")}),
             width=4,
             leads_to=of_limit,
@@ -100,8 +104,9 @@ def _next() -> list[Any]:
         ),
         number(
             "Stopped limits",
-            "Limits whose allowance for automation is spent (paused), or everything (exhausted). Those in mode warn "
-            "hold nobody. A level stays for some minutes after its cause has gone, such as an amount that was raised.",
+            "Limits whose allowance for automation is spent (paused), or everything (exhausted), or all of whose "
+            "leases run (full, which ends by itself). Those in mode warn hold nobody. A level stays for some minutes "
+            "after its cause has gone, such as an amount that was raised.",
             otherwise(f"topk({SHOWN_STOPPED}, {stopped})", "no limit"),
             look(
                 "none",
@@ -198,22 +203,26 @@ def _limits() -> Any:
             ("Runs out in", lasting, out | {"custom__cellOptions": text, "custom__width": 110}),
             ("Reset in", RESETS, {"unit": "s", "decimals": 1, "noValue": "never", "custom__width": 105}),
             ("Window", "", plain | {"custom__width": 105}),
+            ("Mode", "", plain | {"custom__width": 80, "mappings": said(MODES), "custom__cellOptions": text}),
             ("Runs left", by_limit("quota_runs_remaining"), {"decimals": 0, "custom__width": 85}),
             (
                 "Holds",
                 f"sum by (limit) ({each('quota_tickets_held')})",
                 {"decimals": 0, "thresholds": thresholds(SOME), "custom__cellOptions": text, "custom__width": 70},
             ),
-            ("Level", numbered("quota_state", "state", STATES), _words(STATES) | {"custom__width": 100}),
+            ("Level", level(), _words(STATES) | {"custom__width": 100}),
             ("Risk", numbered("quota_risk", "risk", RISKS), _words(RISKS) | {"custom__width": 85}),
             (
                 "Asked of runners",
-                numbered("quota_optimization_level", "level", LEVELS),
+                ASKED,
                 _words(LEVELS) | {"custom__width": 135},
             ),
         ],
         sort=[("Runs out in", False), ("Expected", True)],
-        facts=(f"max by (limit, unit, period) (quota_info{{{LIMITS}}})", {"unit": "Unit", "period": "Window"}),
+        facts=(
+            f"max by (limit, unit, period, mode) (quota_info{{{LIMITS}}})",
+            {"unit": "Unit", "period": "Window", "mode": "Mode"},
+        ),
         key_look={"links": [link(*DETAIL, "limit", "${__value.text:percentencode}")], "custom__minWidth": 150},
         empty="no limit is known: is the service running?",
     )
@@ -276,9 +285,9 @@ def _levels() -> list[Any]:
         timeline(
             "Throttle level",
             "Open: headroom alone decides. Throttled: a class is held back. Paused: automation has spent its "
-            f"allowance. Exhausted: nothing is left. {busiest}",
+            f"allowance. Exhausted: nothing is left. Full: all leases run. {busiest}",
             12,
-            restless("quota_state", "state", STATES, ROWS),
+            restless(level(), "quota_state", "state", "open", ROWS, was_full()),
             STATES,
             empty="every limit was open all the time, or there are no samples yet",
         ),
@@ -287,7 +296,7 @@ def _levels() -> list[Any]:
             "The optimization level, by how much headroom is left: over 60 %, over 30 %, over 10 %, or less. "
             f"{busiest}",
             12,
-            restless("quota_optimization_level", "level", LEVELS, ROWS),
+            restless(ASKED, "quota_optimization_level", "level", "minimal", ROWS),
             LEVELS,
             empty="nothing was asked all the time, or there are no samples yet",
         ),

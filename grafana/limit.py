@@ -42,6 +42,7 @@ from grafana.queries import (
     each,
     grown,
     in_its_unit,
+    level,
     numbered,
     otherwise,
     runs_out,
@@ -106,9 +107,9 @@ def _now() -> list[Any]:
         ),
         number(
             "Throttle level",
-            "Open, throttled (a class is held back), paused (automation's allowance is spent), exhausted. It stays for "
-            "some minutes after its cause has gone, such as an amount that was raised.",
-            otherwise(numbered("quota_state", "state", STATES, ONE)),
+            "Open, throttled (a class is held back), paused (automation's allowance is spent), exhausted, or full (all "
+            "leases run). It stays for some minutes after its cause has gone, such as an amount that was raised.",
+            otherwise(level(ONE)),
             look("none", steps_of(STATES), values=STATES, words=UNKNOWN),
             width=5,
         ),
@@ -285,16 +286,20 @@ def _amounts() -> list[Any]:
         ),
         series(
             "Used today, running total",
-            f"Since midnight in the limit's time zone. {own_unit}",
+            "Since midnight in the limit's time zone, and dashed the mean of the last 7 days by the same hour. "
+            f"{own_unit}",
             8,
             [
                 target(in_its_unit("used_today", ONE, ("tokens", "requests")), "used today"),
                 target(_one("quota_used_today_usd"), "used today, dollars"),
+                target(in_its_unit("usual_today", ONE, ("tokens", "requests")), "usual by this hour"),
+                target(_one("quota_usual_today_usd"), "usual by this hour, dollars"),
             ],
             look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             overrides=[
                 by_pattern("/, dollars$/", unit="currencyUSD"),
                 by_pattern("/^used today/", color=fixed("blue")),
+                by_pattern("/^usual/", **dashed("text")),
             ],
             fill=30,
         ),

@@ -24,7 +24,9 @@ NONE = -1000
 WAITING = f"max by (class) (quota_queue_waiting{{{FLEET}}})"
 """Everybody who waits once, by class."""
 
-STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red")
+STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red"), ("full", "dark-orange")
+"""Throttle levels, and beside them that all leases of a limit run: that ends by itself, and holds whoever waits."""
+FULL = 4
 LEVELS = ("minimal", "green"), ("balanced", "yellow"), ("aggressive", "orange"), ("emergency", "red")
 RISKS = ("unknown", "text"), ("low", "green"), ("medium", "yellow"), ("high", "orange"), ("critical", "red")
 
@@ -67,11 +69,18 @@ def time_left(metric: str, matchers: str = LIMITS) -> str:
     return f"{by_limit(metric, '', matchers)} - time() > 0"
 
 
+def used_up(matchers: str = LIMITS) -> str:
+    """The limits of which nothing is left; all leases may run, and come back."""
+    leases = by_limit("quota_leases_limit", "", matchers)
+    return f"({by_limit('quota_usage_ratio', '', matchers)} >= 1) unless on (limit) {leases}"
+
+
 def runs_out(matchers: str = LIMITS) -> str:
     """Seconds until each limit runs out, 0 where it has, ``LASTS`` where it does not; nothing without a forecast."""
-    gone = f"0 * ({by_limit('quota_usage_ratio', '', matchers)} >= 1)"
     lasts = f"0 * {by_limit(FORECAST, EXPECTED, matchers)} + {LASTS}"
-    return f"{gone} or {time_left('quota_forecast_exhaustion_timestamp_seconds', matchers)} or {lasts}"
+    return (
+        f"0 * ({used_up(matchers)}) or {time_left('quota_forecast_exhaustion_timestamp_seconds', matchers)} or {lasts}"
+    )
 
 
 def in_its_unit(part: str, matchers: str = LIMITS, units: tuple[str, ...] = ("tokens", "usd", "requests")) -> str:
@@ -86,6 +95,14 @@ def numbered(metric: str, label: str, values: tuple[tuple[str, str], ...], match
     """
     parts = (f"{n} * {most(metric, f'limit, {label}', f'{matchers},{label}={v!r}')}" for n, (v, _) in enumerate(values))
     return f"max by (limit) ({' or '.join(parts)})".replace("'", '"')
+
+
+def level(matchers: str = LIMITS) -> str:
+    """The throttle level of each limit as a number, 4 where all of its leases run."""
+    most_leases = by_limit("quota_leases_limit", "", matchers)
+    full = f"0 * ({by_limit('quota_leases_active', '', matchers)} >= on (limit) {most_leases}) + {FULL}"
+    levels = numbered("quota_state", "state", STATES[:FULL], matchers)
+    return f"max by (limit) ({_label(full, 'state', 'full')} or {_label(levels, 'state', 'other')})"
 
 
 def grown(metric: str, by: str, matchers: str = LIMITS, over: str = RATE) -> str:
@@ -125,11 +142,20 @@ def _last(metric: str, by: str, matchers: str) -> str:
     return f"max by ({by}) (last_over_time({metric}{{{matchers}}}[$__range] @ end()))"
 
 
-def restless(metric: str, label: str, values: tuple[tuple[str, str], ...], most: int) -> str:
-    """``numbered`` of those limits that were not at the first of the values all the time, the most often so first."""
-    other = f'{metric}{{{LIMITS},{label}!="{values[0][0]}"}}'
-    share = f"sum by (limit) (max without (instance) (avg_over_time({other}[$__range] @ end())))"
-    return f"{numbered(metric, label, values)} and on (limit) topk({most}, {share} > 0)"
+def restless(expr: str, metric: str, label: str, calm: str, few: int, or_else: str = "") -> str:
+    """An expression of those limits that were not ``calm`` all the time, the most often so first.
+
+    ``or_else`` finds limits that were not for another reason.
+    """
+    other = f'{metric}{{{LIMITS},{label}!="{calm}"}}'
+    share = f"sum by (limit) (max without (instance) (avg_over_time({other}[$__range] @ end()))) > 0"
+    return f"{expr} and on (limit) topk({few}, {share}{f' or {or_else}' if or_else else ''})"
+
+
+def was_full() -> str:
+    """Limits all of whose leases ran at some time; the number only ranks them."""
+    running = f"max by (limit) (max_over_time(quota_leases_active{{{LIMITS}}}[$__range] @ end()))"
+    return f"0 * ({running} >= on (limit) {_last('quota_leases_limit', 'limit', LIMITS)}) + 0.5"
 
 
 _RANKED = f"{_last(FORECAST, 'limit', LIMITS + EXPECTED)} or {_last('quota_usage_ratio', 'limit', LIMITS)} / 1e6"

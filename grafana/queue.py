@@ -39,8 +39,8 @@ from grafana.queries import (
     each,
     grown_most,
     lately,
+    level,
     most,
-    numbered,
     otherwise,
     quantile,
     summed,
@@ -168,7 +168,7 @@ def _holders() -> Any:
     held = f"sum by (limit, reason) ({each('quota_tickets_held')})"
     until = f"min by (limit, reason) ({each('quota_tickets_held_until_timestamp_seconds')}) - time()"
     oldest = f"time() - min by (limit, reason) ({each('quota_tickets_held_oldest_timestamp_seconds')})"
-    level = f"0 * {held} + on (limit) group_left () {numbered('quota_state', 'state', STATES)}"
+    stands = f"0 * {held} + on (limit) group_left () {level()}"
     people = each("quota_tickets_held", LIMITS + ',class="interactive"')
     words = {"mappings": named(STATES), "thresholds": thresholds(steps_of(STATES)), "custom__align": "left"}
     text = {"type": "color-text"}
@@ -185,7 +185,7 @@ def _holders() -> Any:
             ("Of them interactive", f"sum by (limit, reason) ({people})", {"decimals": 0, "custom__width": 160}),
             ("Oldest has waited", oldest, {"unit": "s", "decimals": 1, "custom__width": 170}),
             ("Earliest change in", until, {"unit": "s", "decimals": 1, "custom__width": 170}),
-            ("Level", level, words | {"custom__cellOptions": text, "custom__width": 140}),
+            ("Level", stands, words | {"custom__cellOptions": text, "custom__width": 140}),
         ],
         sort=[("Waiting", True)],
         facts=("", {"reason": "Reason"}),

@@ -147,12 +147,14 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
     if not full:
         return
-    out.add("quota_info", (limit.limit, limit.provider, limit.scope, limit.period, limit.unit, limit.parent), 1)
+    info = limit.provider, limit.scope, limit.period, limit.unit, limit.parent, limit.mode
+    out.add("quota_info", (limit.limit, *info), 1)
     out.add("quota_committed_ratio", name, limit.committed_ratio)
     out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
     _amounts(out, limit)
     out.one_of("quota_risk", limit.limit, limit.risk, Risk)
-    out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
+    if limit.unit is not Unit.LEASES:  # advice looks at what is left, and a lease comes back by itself
+        out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
     for burn in limit.burns:
         out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
         out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
@@ -192,8 +194,10 @@ def _amounts(out: Filling, limit: LimitReading) -> None:
         out.add("quota_leases_limit", name, limit.amount)
     if limit.unit in KINDS_OF_UNIT:
         parts = {"limit": limit.amount, "used": limit.used, "reserved": limit.reserved}
-        for part, amount in (parts | {"used_today": limit.used_today} if limit.ends_at else parts).items():
-            out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
+        today = {"used_today": limit.used_today, "usual_today": limit.usual_today} if limit.ends_at else {}
+        for part, amount in (parts | today).items():
+            if amount is not None:
+                out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
         out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
     if limit.amount > 0:
@@ -207,7 +211,7 @@ def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
         for estimate in ("low", "expected", "high"):
             out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)
         out.add("quota_forecast_exceed_probability_ratio", (name,), forecast.p_exceed(amount))
-        out.moment("quota_forecast_exhaustion_timestamp_seconds", (name,), forecast.exhaustion(amount))
+        out.moment("quota_forecast_exhaustion_timestamp_seconds", (name,), limit.exhausts_at)
 
 
 def _track(out: Filling, name: str, track: TrackReading) -> None:

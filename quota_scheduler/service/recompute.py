@@ -162,6 +162,7 @@ class Recompute:
             spending=self._analysis.spending.get(instance, Spending()),
             parent=measure.pool_of(board, binding),
             used_today=measure.used_today(history, binding.limit.zone, board.now),
+            usual_today=measure.usual_today(history, binding.limit.zone, board.now),
         )
 
     def _analyse(self, tx: Transaction, board: Board, bindings: Sequence[Binding]) -> None:

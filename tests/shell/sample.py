@@ -68,6 +68,7 @@ def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes:
         "waiting": (ClassReading("low", 3, now - timedelta(minutes=40)), ClassReading("normal", 0, None)),
         "leases": 2,
         "used_today": 350_000,
+        "usual_today": 250_000,
         "overshoot_bound": 1_500,
         "track": TrackReading(30, 0.8, 0.05, (HorizonReading("over_10", 30, 0.8, 0.125, 0.0625),)),
         "spending": some_spending(),

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from grafana.build import PAGES
-from quota_scheduler.core.readings import Counter, Readings
+from quota_scheduler.core.readings import Counter, Readings, Spending
+from quota_scheduler.core.units import Unit
 from tests.docs.dashboards import JSON, charts, drawn, filled_in, load
 from tests.shell.sample import a_forecast, a_limit, some_readings
 from tests.system.prometheus_process import PrometheusProcess, needed
@@ -215,6 +216,30 @@ def test_everybody_who_waits_is_counted_once_and_under_what_holds_them(tmp_path:
                 ("runs", "concurrency"),
                 ("team-daily/growth", "no_headroom"),
             }
+
+
+def test_a_limit_on_leases_is_full_and_shows_whom_it_holds(tmp_path: Path) -> None:
+    plain = {"forecast": None, "burns": (), "waiting": (), "level": "open", "spending": Spending(), "quality": None}
+    leases = plain | {"unit": Unit.LEASES, "amount": 4, "allowance": 4, "used": 0, "reserved": 4, "risk": "unknown"}
+    full = a_limit("runs", leases=4, starts_at=None, ends_at=None, **leases)
+    with Scraped(tmp_path, replace(some_readings(now()), limits=(full,))) as scraped:
+        said = {
+            title: [
+                drawn(panel, value)
+                for each in panel["targets"]
+                for _, value in scraped.prometheus.found(filled_in(each["expr"], limit="runs"))
+            ]
+            for panel in charts(load("quota-limit"))
+            if panel["type"] == "stat"
+            for title in (panel["title"],)
+        }
+        assert said["Limit shown here"] == [("1", "red")]
+        assert said["Throttle level"] == [("full", "dark-orange")]
+        assert said["Runs out in"] == said["Chance to run out"] == [("no forecast", "text")]
+        assert said["Runs that still fit"] == [("0", "red")]
+        assert asked(scraped.prometheus, panel_of("quota-fleet", "Stopped limits")) == [({"limit": "runs"}, 4)]
+        assert asked(scraped.prometheus, panel_of("quota-fleet", "Asked of runners")) == []
+        assert not scraped.prometheus.values("quota_optimization_level")
 
 
 MOST_LINES = 24
