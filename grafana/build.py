@@ -15,7 +15,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
 from grafana import efficiency, fleet, limit, queue, service
-from grafana.panels import mark, placed, source, variable
+from grafana.panels import (
+    mark,
+    placed,
+    source,
+    variable,
+)
 from grafana.queries import FLEET, LIMITS, ONE, most
 
 HERE = Path(__file__).parent

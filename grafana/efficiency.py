@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     HIT,
     KINDS,
@@ -10,17 +10,19 @@ from grafana.panels import (
     NO_SAMPLES,
     PLAIN,
     RUN_SIZE,
-    bars,
     by_pattern,
     dashed,
-    grid,
     look,
-    number,
     renamed,
+    thresholds,
+)
+from grafana.panels import (
+    bars,
+    grid,
+    number,
     row,
     series,
     target,
-    thresholds,
 )
 from grafana.queries import (
     DAY,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     AT_RESET,
     BURN,
@@ -11,23 +11,26 @@ from grafana.panels import (
     NO_SAMPLES,
     NOTHING_LEFT,
     PLAIN,
+    SITTING,
     SOME,
     TIME_LEFT,
     USED,
-    bars,
     by_name,
     fan,
-    grid,
-    link,
     look,
     named,
+    said,
+    steps_of,
+    thresholds,
+)
+from grafana.panels import (
+    bars,
+    grid,
+    link,
     number,
     row,
-    said,
     series,
-    steps_of,
     target,
-    thresholds,
     timeline,
 )
 from grafana.queries import (
@@ -43,6 +46,7 @@ from grafana.queries import (
     STATES,
     TOP,
     WAITING,
+    WAITING_PEOPLE,
     ZERO,
     biggest,
     by_limit,
@@ -95,9 +99,9 @@ def _next() -> list[Any]:
             "Next to run out in",
             "The limit that is expected to run out next before its reset, and how long it lasts. What has run out "
             "already is under stopped limits.",
-            otherwise(f"bottomk(1, ({RUNS_OUT}) unless on (limit) ({used_up()}))", "every limit"),
-            look("s", TIME_LEFT, decimals=1, words={NONE: ("lasts", "green")}),
-            width=4,
+            otherwise(f"bottomk(1, ({RUNS_OUT}) unless on (limit) ({used_up()}))", "no limit"),
+            look("s", TIME_LEFT, decimals=1, words={NONE: ("runs out next", "green")}),
+            width=6,
             leads_to=of_limit,
             legend="{{limit}}{{none}}",
             by_name=True,
@@ -115,7 +119,7 @@ def _next() -> list[Any]:
                 words={NONE: ("is stopped", "green")},
                 decimals=0,
             ),
-            width=4,
+            width=9,
             leads_to=of_limit,
             legend="{{limit}}{{none}}",
             by_name=True,
@@ -127,10 +131,17 @@ def _next() -> list[Any]:
             "When the limit that is used most is fresh again.",
             otherwise(f"({RESETS}) and on (limit) {full}", "no limit"),
             look("s", PLAIN, decimals=1, words={NONE: ("resets", "text")}),
-            width=4,
+            width=5,
             leads_to=of_limit,
             legend="{{limit}}{{none}}",
             by_name=True,
+        ),
+        number(
+            "Age of these figures",
+            "How long ago the figures on this page were computed. Old means that the service or its database is down.",
+            f"time() - {ALIVE}",
+            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0),
+            width=4,
         ),
     ]
 
@@ -142,12 +153,25 @@ def _now() -> list[Any]:
             "Limits that are expected to run out before their reset, or have run out.",
             f"sum({EXPECTED_AT_RESET} > bool 1) or {ZERO}",
             look("none", ANY, decimals=0),
+            width=6,
+            height=3,
         ),
         number(
             "Tickets waiting",
             "Everybody who waits in the throttle queue.",
             otherwise(f"sum({WAITING})"),
             look("none", SOME, decimals=0, words={NONE: ("not known yet", "text")}),
+            width=6,
+            height=3,
+            leads_to=link("Throttle queue", "quota-queue"),
+        ),
+        number(
+            "Longest wait, interactive",
+            "How long the oldest ticket of somebody who sits and waits has waited.",
+            otherwise(WAITING_PEOPLE),
+            look("s", SITTING, decimals=0, words={NONE: ("nobody waits", "green")}),
+            width=6,
+            height=3,
             leads_to=link("Throttle queue", "quota-queue"),
         ),
         number(
@@ -155,13 +179,9 @@ def _now() -> list[Any]:
             "Alerts that fire in the service itself. A click leads to the table that names them.",
             f"sum({most('quota_alerts_firing', 'alert, severity', FLEET)}) or {ZERO}",
             look("none", ANY, decimals=0),
+            width=6,
+            height=3,
             leads_to=link("Which alerts", "quota-service"),
-        ),
-        number(
-            "Age of these figures",
-            "How long ago the figures on this page were computed. Old means that the service or its database is down.",
-            f"time() - {ALIVE}",
-            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0),
         ),
     ]
 
@@ -175,6 +195,8 @@ def _limits() -> Any:
     words = said({0: ("has run out", "red"), LASTS: ("lasts", "green"), LASTS + 1: ("–", "text")})
     out = {"unit": "s", "decimals": 1, "thresholds": thresholds(TIME_LEFT), "mappings": words}
     left = f"({in_its_unit('limit')}) - on (limit) ({in_its_unit('used')})"
+    below = thresholds(((None, "red"), (0, "text")))
+    amount = {"decimals": 1, "custom__width": 85, "thresholds": below, "custom__cellOptions": text}
     lasting = f"{runs_out()} or 0 * {by_limit('quota_usage_ratio')} + {LASTS + 1}"
     free = f"{by_limit('quota_leases_limit')} - on (limit) {by_limit('quota_leases_active')}"
     return grid(
@@ -191,7 +213,7 @@ def _limits() -> Any:
                 by_limit("quota_usage_ratio"),
                 share | {"custom__width": 150, "thresholds": thresholds(USED), "custom__cellOptions": gauge},
             ),
-            ("Left", f"{left} or {free}", {"decimals": 1, "custom__width": 85}),
+            ("Left", f"{left} or {free}", amount),
             ("Unit", "", plain | {"custom__width": 80}),
             ("Expected", EXPECTED_AT_RESET, at_reset | {"custom__width": 85}),
             ("High", by_limit(FORECAST, ',estimate="high"'), at_reset),
@@ -224,7 +246,7 @@ def _limits() -> Any:
             {"unit": "Unit", "period": "Window", "mode": "Mode"},
         ),
         key_look={"links": [link(*DETAIL, "limit", "${__value.text:percentencode}")], "custom__minWidth": 150},
-        empty="no limit is known: is the service running?",
+        empty="service is down, or no limit is known",
     )
 
 

@@ -23,6 +23,8 @@ NONE = -1000
 
 WAITING = f"max by (class) (quota_queue_waiting{{{FLEET}}})"
 """Everybody who waits once, by class."""
+WAITING_PEOPLE = f'time() - min(quota_queue_oldest_timestamp_seconds{{{FLEET},class="interactive"}})'
+"""Seconds that the oldest ticket of the class has waited in which people sit and wait."""
 
 STATES = ("open", "green"), ("throttled", "yellow"), ("paused", "orange"), ("exhausted", "red"), ("full", "dark-orange")
 """Throttle levels, and beside them that all leases of a limit run: that ends by itself, and holds whoever waits."""
@@ -81,6 +83,11 @@ def runs_out(matchers: str = LIMITS) -> str:
     return (
         f"0 * ({used_up(matchers)}) or {time_left('quota_forecast_exhaustion_timestamp_seconds', matchers)} or {lasts}"
     )
+
+
+def one(metric: str, extra: str = "") -> str:
+    """A snapshot metric of the limit that is shown."""
+    return by_limit(metric, extra, ONE)
 
 
 def in_its_unit(part: str, matchers: str = LIMITS, units: tuple[str, ...] = ("tokens", "usd", "requests")) -> str:

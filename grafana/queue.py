@@ -2,28 +2,31 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     CLASSES,
     DECISIONS,
     NO_SAMPLES,
     PLAIN,
+    SITTING,
     SOME,
     by_pattern,
     coloured,
     dashed,
-    grid,
-    link,
     look,
     named,
-    number,
     renamed,
-    row,
     said,
-    series,
     steps_of,
-    target,
     thresholds,
+)
+from grafana.panels import (
+    grid,
+    link,
+    number,
+    row,
+    series,
+    target,
 )
 from grafana.queries import (
     FLEET,
@@ -33,6 +36,7 @@ from grafana.queries import (
     STATES,
     TOP,
     WAITING,
+    WAITING_PEOPLE,
     ZERO,
     alive,
     biggest,
@@ -57,9 +61,8 @@ REASONS = {
     "catching_up": ("usage is being read", "light-blue"),
 }
 """What the reasons to wait are called, and their colours."""
-SITTING: Any = ((None, "green"), (60, "yellow"), (600, "red"))
 PATIENT: Any = ((None, "green"), (3600, "yellow"), (86400, "orange"))
-"""Seconds that a person, and anything else, may wait."""
+"""Seconds that what nobody sits and waits for may wait."""
 DECIDED = "quota_admission_decisions_total"
 HELD = f'{LIMITS},decision!="admit"'
 
@@ -81,7 +84,6 @@ def panels() -> list[Any]:
 
 def _now() -> list[Any]:
     others = f'time() - min by (class) (quota_queue_oldest_timestamp_seconds{{{FLEET},class!="interactive"}})'
-    people = f'time() - min(quota_queue_oldest_timestamp_seconds{{{FLEET},class="interactive"}})'
     nobody = {NONE: ("nobody waits", "green")}
     return [
         number(
@@ -94,7 +96,7 @@ def _now() -> list[Any]:
         number(
             "Longest wait, interactive",
             "How long the oldest ticket of somebody who sits and waits has waited.",
-            otherwise(people),
+            otherwise(WAITING_PEOPLE),
             look("s", SITTING, decimals=0, words=nobody),
             width=4,
         ),
@@ -190,7 +192,7 @@ def _holders() -> Any:
         sort=[("Waiting", True)],
         facts=("", {"reason": "Reason"}),
         key_look={"links": [link("Limit detail", "quota-limit", "limit", "${__value.text:percentencode}")]},
-        empty="nobody is held by a limit",
+        empty="nobody is held by a limit, or the service is down",
     )
 
 

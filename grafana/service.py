@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     PLAIN,
-    bars,
     by_pattern,
     coloured,
     fixed,
-    grid,
     look,
+    said,
+)
+from grafana.panels import (
+    bars,
+    grid,
     number,
     row,
-    said,
     series,
     target,
 )

@@ -19,9 +19,9 @@ from quota_scheduler.core.readings import ClassReading, HeldReading, QueueReadin
 from quota_scheduler.core.rooms import Rooms
 from quota_scheduler.core.tickets import Reason, Ticket
 
-HEARD = 64
-"""Of one group of the line the oldest so many are told apart by what they need; those behind are counted with the
-oldest, so that a long line costs no more."""
+HEARD, VOICES = 64, 8
+"""Of one group of the line the oldest so many are told apart, by so many different needs; all others are counted with
+the oldest, so that a long line costs no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,9 @@ def parties_in(line: Line) -> Iterable[Party]:
         alike: dict[Any, tuple[Ticket, int]] = {}
         for ticket in islice(group.tickets, HEARD):
             need = ticket.estimate.reserve, ticket.estimate.duration, ticket.held
-            first, count = alike.get(need, (ticket, 0))
-            alike[need] = first, count + 1
+            if need in alike or len(alike) < VOICES:
+                first, count = alike.get(need, (ticket, 0))
+                alike[need] = first, count + 1
         behind = len(group.tickets) - sum(count for _, count in alike.values())
         for place, (ticket, count) in enumerate(alike.values()):
             yield Party(ticket, count + (behind if place == 0 else 0))

@@ -113,8 +113,8 @@ def test_under_the_incident_switch_no_limit_holds():
     assert (found.reasons, found.held) == ((("held", 1),), ())
 
 
-def test_a_long_line_is_counted_whole():
-    many = [waiting(number, minutes=HEARD * 3 - number, tokens=10 + number % 2) for number in range(1, HEARD * 3)]
+def test_a_long_line_of_many_needs_is_counted_whole():
+    many = [waiting(number, minutes=HEARD * 3 - number, tokens=number) for number in range(1, HEARD * 3)]
     found = read(many, SPENT)
     assert [each.waiting for each in found.held] == [len(many)]
     assert found.held[0].oldest_at == many[0].waiting_since

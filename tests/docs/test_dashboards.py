@@ -14,8 +14,9 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.build import HERE, PAGES, TAG, render
-from grafana.limit import HORIZONS, LOOKBACKS
-from grafana.panels import KINDS as KINDS_OF_TOKENS
+from grafana.limit import LOOKBACKS
+from grafana.limit_record import HORIZONS
+from grafana.looks import KINDS as KINDS_OF_TOKENS
 from grafana.queue import REASONS
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 from tests.docs.dashboards import asked, charts, filled_in, load, variables

@@ -185,8 +185,8 @@ def test_what_runs_out_next_comes_with_its_time_and_what_has_run_out_is_stopped(
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        pytest.param((), [("lasts", "green")], id="no limit at all"),
-        pytest.param((a_limit(forecast=None),), [("lasts", "green")], id="none that will run out"),
+        pytest.param((), [("runs out next", "green")], id="no limit at all"),
+        pytest.param((a_limit(forecast=None),), [("runs out next", "green")], id="none that will run out"),
     ],
 )
 def test_nothing_that_runs_out_is_good_news(tmp_path: Path, limits: tuple[Any, ...], said: list[Any]) -> None:
