@@ -230,7 +230,12 @@ def _limits() -> Any:
             (
                 "Holds",
                 f"sum by (limit) ({each('quota_tickets_held')})",
-                {"decimals": 0, "thresholds": thresholds(SOME), "custom__cellOptions": text, "custom__width": 70},
+                {
+                    "decimals": 0,
+                    "thresholds": thresholds(((None, "text"), (1, "yellow"))),
+                    "custom__cellOptions": text,
+                    "custom__width": 70,
+                },
             ),
             ("Level", level(), _words(STATES) | {"custom__width": 100}),
             ("Risk", numbered("quota_risk", "risk", RISKS), _words(RISKS) | {"custom__width": 85}),

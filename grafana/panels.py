@@ -64,7 +64,8 @@ def number(
     overrides: Sequence[Any] = (),
     leads_to: Mapping[str, str] | None = None,
 ) -> model.Panel:
-    """One number, ``by_name`` with the name of whom it is about; ``further`` queries, with names, stand beside it.
+    """One number, ``by_name`` with the name of whom it is about; ``further`` queries, with names, stand beside it, and
+    all of its values in a row.
 
     Its query finds something whenever the service answers; where there is nothing, the service is down.
     """
@@ -76,7 +77,7 @@ def number(
         justify_mode=common.BigValueJustifyMode.CENTER,
         text_mode=mode,
         reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
-        orientation=common.VizOrientation.AUTO,
+        orientation=common.VizOrientation.VERTICAL if further else common.VizOrientation.AUTO,
     )
     targets = [target(expr, legend, instant=True), *(target(*each, instant=True) for each in further)]
     size, looks = (width, height), [*overrides]

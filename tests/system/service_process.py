@@ -176,9 +176,10 @@ class ServiceProcess:
             found[kind] = found.get(kind, 0) + int(value)
         return found
 
-    def recorded(self) -> dict[str, int]:
-        """Tokens by kind of everything in the ledger, however old; nothing before the first."""
-        rows = self.get("/v1/usage/summary?days=3660&by=provider")["usage"]
+    def recorded(self, provider: str = "anthropic") -> dict[str, int]:
+        """Tokens by kind of everything of a provider in the ledger, however old; nothing before the first."""
+        found = self.get("/v1/usage/summary?days=3660&by=provider")["usage"]
+        rows = [row for row in found if row["provider"] == provider]
         return {kind: sum(row[kind] for row in rows) for kind in KINDS} if rows else {}
 
     def kill(self) -> None:

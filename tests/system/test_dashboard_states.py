@@ -4,6 +4,7 @@ A real Prometheus scrapes replicas that expose readings of a test's own; what st
 mappings and thresholds make of the answers.
 """
 
+import re
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -136,13 +137,20 @@ def test_three_replicas_in_two_states_show_one_of_them(tmp_path: Path) -> None:
         for level, risk, asked_for in (before, after, before)
     ]
     with Scraped(tmp_path, *states) as scraped:
-        panels = [p for _, p in all_panels() for t in p["targets"] if "quota_state" in t["expr"]]
-        assert len(panels) > 3
+        states_of = re.compile("quota_(state|risk|optimization_level)")
+        expressions = {t["expr"] for _, p in all_panels() for t in p["targets"] if states_of.search(t["expr"])}
+        assert len(expressions) > 6
+        for expr in expressions:
+            found = scraped.prometheus.found(filled_in(expr))
+            assert len({labels.get("limit") for labels, _ in found}) == len(found), expr
         for title, uid in (("Throttle level", "quota-limit"), ("Risk", "quota-limit")):
             text = {"Throttle level": "paused", "Risk": "critical"}[title]
             assert [said for said, _ in seen(scraped.prometheus, panel_of(uid, title))] == [text]
-        for title, number in (("Throttle level", 2), ("Asked of runners", 2)):
+        for title, number in (("Throttle level", 2), ("Asked of runners", 2), ("Stopped limits", 2)):
             assert asked(scraped.prometheus, panel_of("quota-fleet", title)) == [({"limit": LIMIT}, number)]
+        columns = panel_of("quota-fleet", "Limits")["targets"]
+        found = {label: [t["expr"] for t in columns if f"quota_{label}" in t["expr"]] for label in ("state", "risk")}
+        assert [scraped.prometheus.values(filled_in(*found[label])) for label in found] == [[2], [4]]
 
 
 def test_any_number_of_replicas_show_the_same_figures(tmp_path: Path) -> None:
