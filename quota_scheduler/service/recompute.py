@@ -4,6 +4,7 @@ look       everything the tick needs, in one read-only view         (no writer w
 forecast   limits that changed, at most every thirty seconds each   service.forecasting
 analyse    caches, runs, who spends what; once a minute             service.analysis
 measure    one reading per limit                                    core.measure
+hold       who waits and what holds them, decided as of now         core.holders
 step       the alert states move by the new readings                core.alerts
 save       readings, outlooks, tracks, states, owed notifications   one transaction
 → the readings, which metrics publish after the commit
