@@ -29,6 +29,8 @@ MOST_BYTES = MEGABYTE
 """A body may be this large: a thousand tickets are a third of it."""
 MOST_USAGE_BYTES = 32 * MEGABYTE
 """A body with usage may be larger: it is shipped by the day."""
+LONG_BYTES = 64 * 1024
+"""A longer body is read beside the event loop: a megabyte takes ten milliseconds."""
 BODY_SECONDS = 30.0
 """A body must have come whole by then."""
 ANSWER_SECONDS = 10.0
@@ -91,7 +93,8 @@ def accepting(request: Request) -> "Facade":
 
 async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
     """The JSON body, of ``most`` bytes. Raises Problem for anything else, and for one too large."""
-    return _parsed(await _raw(request, most))
+    raw = await _raw(request, most)
+    return await asyncio.to_thread(_parsed, raw) if len(raw) > LONG_BYTES else _parsed(raw)
 
 
 async def optional_body(request: Request) -> Any:
@@ -141,7 +144,7 @@ async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M
     content = await _raw(request, MOST_BYTES)
     if content[:1] == b"{":
         return [_one(content, adapter)], False
-    raw = _parsed(content)
+    raw = await asyncio.to_thread(_parsed, content) if len(content) > LONG_BYTES else _parsed(content)
     if not isinstance(raw, list):
         return [validated(raw, adapter)], False
     if len(raw) > MOST_IN_ARRAY:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class HoldBody(Body):
     """Hold everything, with a reason; ``on: false`` lets everything go on."""
 
-    on: bool = True
+    on: Annotated[bool, Field(strict=True)] = True
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
 
 

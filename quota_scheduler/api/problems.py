@@ -15,11 +15,19 @@ from quota_scheduler.errors import QuotaSchedulerError
 log = logging.getLogger(__name__)
 STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
 """HTTP status by error code; everything else is 500."""
+LONGEST_SENTENCE = 400
+"""Letters of an error: a value of a hundred thousand digits is not echoed."""
 HTTP = {
     404: ("not_found", "there is no such path; /docs shows those there are"),
     405: ("method_not_allowed", "this path has other methods; /docs shows them"),
 }
 """What the router itself refuses: code and way out by status."""
+
+
+def short(text: str) -> str:
+    """A sentence that may quote what was given, which may be long."""
+    half = LONGEST_SENTENCE // 2
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[:half]}…{text[-half:]}"
 
 
 class Problem(Exception):
@@ -30,7 +38,13 @@ class Problem(Exception):
     ) -> None:
         """``close`` ends the connection: what else comes on it is the rest of a body that nobody reads."""
         super().__init__(detail)
-        self.status, self.code, self.detail, self.retry_after, self.more = status, code, detail, retry_after, more
+        self.status, self.code, self.detail, self.retry_after, self.more = (
+            status,
+            code,
+            short(detail),
+            retry_after,
+            more,
+        )
         self.close = close
 
 
@@ -93,7 +107,7 @@ def _pointer(error: Any, raw: Any) -> str:
 def _message(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown key: remove it or see /docs for the keys there are"
-    text = str(error["msg"]).removeprefix("Value error, ")
+    text = short(str(error["msg"]).removeprefix("Value error, "))
     shown = error.get("input")
     return f"{text}, got {shown!r}" if isinstance(shown, str | int | float) and len(str(shown)) < 80 else text
 

@@ -25,8 +25,12 @@ from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, T
 from quota_scheduler.core.units import MICRO, parse_amount
 from quota_scheduler.core.usage import Usage, UsageEvent
 
-LARGEST = 10**12
-"""Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""
+LARGEST = 10**10
+"""Most tokens one event or report may name: ten times the largest real run; a billion such events do not overflow."""
+LARGEST_FENCE = 2**63 - 1
+"""As far as a database counts."""
+MOST_MODELS = 100
+"""Models that one report may name: each has a price to be found."""
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
@@ -127,9 +131,9 @@ class DescribeBody(Body):
 
     task_type: Name = ""
     text: Annotated[str, StringConstraints(max_length=200_000)] = ""
-    files: Annotated[int, Field(ge=0, le=100_000)] = 0
+    files: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
     complexity: Literal["simple", "normal", "complex"] = "normal"
-    urgent: bool = False
+    urgent: Annotated[bool, Field(strict=True)] = False
 
     def description(self, task_type: str = "") -> Description:
         """As the core has it; ``task_type`` is that of the labels, for one that names none."""
@@ -221,9 +225,9 @@ class PlanBody(Body):
 class ReportBody(Body):
     """Renew or release: usage is the total of the run so far, one sum or by model."""
 
-    fence: Annotated[int, Field(ge=1)]
+    fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True)]
     session: Name = ""
-    usage: TokensBody | dict[Key, TokensBody] | None = None
+    usage: TokensBody | Annotated[dict[Key, TokensBody], Field(max_length=MOST_MODELS)] | None = None
     status: Literal["completed", "failed"] = "completed"
     ttl: Ttl | None = None
 

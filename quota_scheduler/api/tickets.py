@@ -40,7 +40,8 @@ async def submit(request: Request) -> Response:
     asker, service = require(request, Role.RUNNER), accepting(request)
     bodies, many = await one_or_many(request, TICKET)
     drafts = [_draft(service, asker, body, f"/{index}" if many else "") for index, body in enumerate(bodies)]
-    replies = iter(await decided(service.submit(service.price([d for d in drafts if isinstance(d, Ticket)]))))
+    priced = await service.price([draft for draft in drafts if isinstance(draft, Ticket)])
+    replies = iter(await decided(service.submit(priced)))
     outcomes = [draft if isinstance(draft, Problem) else next(replies) for draft in drafts]
     if not many:
         return render.json_response(_submitted(service, asker, bodies[0], _sound(outcomes[0])))
@@ -79,7 +80,7 @@ async def preflight(request: Request) -> Response:
     draft = _draft(service, asker, await one(request, TICKET))
     if isinstance(draft, Problem):
         raise draft
-    (reply,) = await decided(service.submit(service.price([draft]), dry_run=True))
+    (reply,) = await decided(service.submit(await service.price([draft]), dry_run=True))
     return render.json_response(_rendered(service, asker, reply))
 
 
@@ -93,7 +94,7 @@ async def estimate_plan(request: Request) -> Response:
         if isinstance(draft, Problem):
             raise draft
         items.append(draft)
-    return render.json_response(await asyncio.to_thread(service.plan, service.price(items)))
+    return render.json_response(await asyncio.to_thread(service.plan, await service.price(items)))
 
 
 async def read(request: Request) -> Response:

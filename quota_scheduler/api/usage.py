@@ -1,5 +1,6 @@
 """Usage over HTTP."""
 
+import asyncio
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,8 +25,8 @@ async def record(request: Request) -> Response:
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(413, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
-    events, rejected = valid_events(items)
-    done = await written(service.record(events))
+    events, rejected = await asyncio.to_thread(valid_events, items)
+    done = await written(await service.record(events))
     counts = {"accepted": done.accepted, "updated": done.updated, "duplicate": done.duplicate, "rejected": rejected}
     return json_response(counts, 200 if events or not rejected else 422)
 
