@@ -95,7 +95,7 @@ NUMBERS: list[Any] = [
     pytest.param("GET", f"/v1/tickets/t1?wait={'9' * 5_000}", None, id="R15: a wait of 5,000 digits"),
     pytest.param("PATCH", "/v1/limits/daily", b'{"amount": %s}' % HUGE.encode(), id="R15: an amount of 4,000 digits"),
     pytest.param("PATCH", "/v1/limits/daily", b'{"amount": "%s"}' % HUGE.encode(), id="R15: the same as a text"),
-    pytest.param("POST", "/v1/usage", b'{"provider": "a", "key": "k", "at": "2026-11-22T08:00Z", "output": 1%s1}' % ZEROS,
+    pytest.param("POST", "/v1/usage", b'{"provider": "a", "key": "k", "at": "2026-11-22T08:00Z", "input": 1%s1}' % ZEROS,  # noqa: E501
                  id="R14: an event of more than ten billion tokens"),
 ]  # fmt: skip
 
