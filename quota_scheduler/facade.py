@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from quota_scheduler.auth import Tokens
@@ -26,6 +27,7 @@ from quota_scheduler.core.cycle.requests import (
     Withdraw,
 )
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
 from quota_scheduler.core.tickets.run_history import EstimateBasis
@@ -41,6 +43,7 @@ from quota_scheduler.service.queries.queue import plan_document, queue_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
+from quota_scheduler.store import limit_changes as stored_changes
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -157,13 +160,19 @@ class Facade:
     # Operators
 
     def change_limit(
-        self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str
+        self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str, dry_run: bool
     ) -> "Future[operate.LimitsHold | str]":
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
-        base = self.config.limits
-        return self._do(
-            lambda tx: operate.change_limit(tx, base, rule, fields, who=who, until=until), then=self._limits_changed
+        change = partial(
+            operate.change_limit,
+            base=self.config.limits,
+            rule=rule,
+            fields=fields,
+            who=who,
+            until=until,
+            dry_run=dry_run,
         )
+        return self._do(change, then=None if dry_run else self._limits_changed)
 
     def _limits_changed(self, hold: operate.LimitsHold | str) -> None:
         if not isinstance(hold, str):
@@ -209,6 +218,16 @@ class Facade:
         return self._do(lambda tx: alerting.acknowledge(tx, alert, author=author, comment=comment, who=who))
 
     # Whoever looks
+
+    def limit_changes(self, rule: str) -> list[LimitChange]:
+        """What was changed about a limit while the service runs, and still lasts."""
+        return self._look(
+            lambda tx: [
+                change
+                for change in stored_changes.load(tx)
+                if change.rule == rule and (change.expires_at is None or change.expires_at > tx.now)
+            ]
+        )
 
     def queue(self) -> Document:
         """The throttle queue in order."""

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from quota_scheduler.api.alerts import AckBody, SilenceBody
-from quota_scheduler.api.operate import HoldBody, LimitBody
+from quota_scheduler.api.limits import LimitBody
+from quota_scheduler.api.operate import HoldBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
@@ -45,6 +46,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("patch", "/v1/limits/{limit}", "Change a limit at run time; null takes a change back", LimitBody, "operator"),
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
+    ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
     ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
     ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),

@@ -1,7 +1,7 @@
 """What operators do over HTTP: change limits, hold, start, revoke."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints, TypeAdapter
 from starlette.requests import Request
@@ -9,11 +9,9 @@ from starlette.responses import Response
 
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, body, decided, optional_body, require, validated, written
-from quota_scheduler.api.problems import Problem
-from quota_scheduler.api.schemas import Body, Instant
+from quota_scheduler.api.schemas import Body
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Refused, Reply
-from quota_scheduler.core.limits.changes import FIELDS
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -26,40 +24,7 @@ class HoldBody(Body):
     reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
 
 
-class LimitBody(Body):
-    """Fields of a limit to change; null takes a change back. ``until`` is when the file's values hold again."""
-
-    amount: Any = None
-    holdback: Any = None
-    borrow: Any = None
-    lend: Any = None
-    overrides: Any = None
-    mode: Any = None
-    policy: Any = None
-    until: Instant | None = None
-
-    def given(self) -> dict[str, Any]:
-        """The fields that were given."""
-        return {name: getattr(self, name) for name in FIELDS if name in self.model_fields_set}
-
-
-LIMIT: TypeAdapter[LimitBody] = TypeAdapter(LimitBody)
 HOLD: TypeAdapter[HoldBody] = TypeAdapter(HoldBody)
-
-
-async def change_limit(request: Request) -> Response:
-    """Change a limit at run time; it takes effect with the next cycle, also for what waits."""
-    who, service = require(request, Role.OPERATOR).name, accepting(request)
-    rule = request.path_params["limit"]
-    if rule not in service.limits:
-        raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(service.limits)}")
-    asked = validated(await body(request), LIMIT)
-    if not asked.given():
-        raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
-    done = await written(service.change_limit(rule, asked.given(), until=asked.until, who=who))
-    if isinstance(done, str):
-        raise Problem(422, "invalid_body", done)
-    return render.json_response({"limit": rule, "changed": sorted(asked.given())})
 
 
 async def hold_all(request: Request) -> Response:

@@ -22,7 +22,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO, parse_amount
+from quota_scheduler.core.units import MICRO, Unit, amount_in
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 LARGEST = 10**10
@@ -34,7 +34,13 @@ MOST_MODELS = 100
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
-Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
+
+
+def _tokens(value: int | float | str) -> int:
+    return amount_in(value, Unit.TOKENS)
+
+
+Amount = Annotated[int, BeforeValidator(_tokens), Field(le=LARGEST)]
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""

@@ -15,6 +15,7 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 VERBS = {
     "serve": "serve",
     "status": "status",
+    "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
     "queue": "queue",
