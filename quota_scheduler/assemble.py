@@ -27,6 +27,7 @@ from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import everything_held
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, documents, utc_now
@@ -131,6 +132,8 @@ def _assembled(config: Config, store: Store) -> Service:
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute)
     service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
+    with store.reading() as tx:
+        service.set_hold(everything_held(tx))
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
 
@@ -146,12 +149,10 @@ def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) ->
     with store.transaction() as tx:
         hold = operate.adopt(tx, config.limits)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
-        everything_held = bool(operate.held_because(tx))
     terms = cycle.Terms(
         hold.limits,
         policy,
         outlooks,
-        hold=everything_held,
         models=config.models.fallback,
         reprice=with_model,
         thresholds=config.rules,

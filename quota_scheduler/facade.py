@@ -37,6 +37,7 @@ from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld, audit_document, everything_held
 from quota_scheduler.service.queries.alerts import alerts_document, silences_document
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.queue import plan_document, queue_document
@@ -82,6 +83,11 @@ class Facade:
     def limits(self) -> dict[str, Limit]:
         """The limits as they hold now, by id."""
         return {limit.id: limit for limit in self._service.writer.terms.limits}
+
+    @property
+    def held(self) -> EverythingHeld | None:
+        """Who holds everything, and why; None when nothing is held."""
+        return self._service.held
 
     @property
     def rules(self) -> list[str]:
@@ -178,13 +184,14 @@ class Facade:
         if not isinstance(hold, str):
             self._service.set_limits(hold.limits, expire_at=hold.expire_at)
 
-    def hold(self, reason: str, *, who: str) -> "Future[None]":
+    def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""
 
-        def applied(_: None) -> None:
-            self._service.change_terms(forget=True, hold=bool(reason))
+        def deed(tx: Transaction) -> EverythingHeld | None:
+            operate.hold_all(tx, reason, who=who)
+            return everything_held(tx)
 
-        return self._do(lambda tx: operate.hold_all(tx, reason, who=who), then=applied)
+        return self._do(deed, then=self._service.set_hold)
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""
@@ -233,6 +240,10 @@ class Facade:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
 
+    def audit(self, most: int) -> Document:
+        """What was done by hand, newest first."""
+        return self._look(lambda tx: audit_document(tx, most))
+
     def alerts(self) -> Document:
         """Alerts that are pending, firing or resolved lately."""
         return self._look(alerts_document)
@@ -277,7 +288,8 @@ class Facade:
     def notes(self) -> list[str]:
         """What an operator should know although work is taken."""
         parts = self._service.parts
-        notes = [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+        notes = [self.held.sentence()] if self.held else []
+        notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
         notes += parts.notifier.problems(wait=False)
         if not self.config.receivers:
             notes.append("no receiver is configured: alerts reach nobody")

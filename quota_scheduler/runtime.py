@@ -27,6 +27,7 @@ from quota_scheduler.service import cycle
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
@@ -78,6 +79,7 @@ class Service:
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
         self.draining = False
+        self.held: EverythingHeld | None = None
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
         self._limits_expire_at = limits_expire_at
@@ -124,6 +126,12 @@ class Service:
             setattr(self.writer.terms, name, value)
         if forget:
             self.writer.terms.forget()
+
+    def set_hold(self, held: EverythingHeld | None) -> None:
+        """Let nothing start, or let everything go on, from the next cycle on."""
+        self.held = held
+        self.change_terms(forget=True, hold=held is not None)
+        self.parts.metrics.everything_held(on=held is not None)
 
     def set_limits(self, limits: tuple[Limit, ...], *, expire_at: datetime | None = None) -> None:
         """Let other limits hold from the next cycle on, also for what waits already."""

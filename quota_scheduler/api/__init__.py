@@ -49,6 +49,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/silences", alerts.silences),
     ("POST", "/v1/silences", alerts.silence),
     ("DELETE", "/v1/silences/{silence}", alerts.end_silence),
+    ("GET", "/v1/audit", state.audit),
     ("GET", "/metrics", state.metrics),
     ("GET", "/healthz", state.healthz),
     ("GET", "/readyz", state.readyz),

@@ -56,6 +56,7 @@ async def limits(request: Request) -> Response:
         {
             "at": iso(readings.at),
             "limits": [limit_document(reading) for reading in readings.limits],
+            "hold": service.held.document() if service.held else None,
             "run_caps": [written_limit(limit) for limit in service.limits.values() if limit.is_per_run],
             "sources": [
                 {"source": source.source, "catching_up": source.catching_up, "errors": source.errors}

@@ -57,6 +57,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),
     ("post", "/v1/silences", "Tell nobody about alerts that every matcher fits", SilenceBody, "operator"),
     ("delete", "/v1/silences/{silence}", "End a silence now", None, "operator"),
+    ("get", "/v1/audit", "What was done by hand, newest first, ?limit=100", None, "operator"),
     ("get", "/metrics", "Prometheus exposition", None, "none"),
     ("get", "/healthz", "The process answers", None, "none"),
     ("get", "/readyz", "Work is taken", None, "none"),

@@ -32,8 +32,8 @@ async def hold_all(request: Request) -> Response:
     who, service = require(request, Role.OPERATOR).name, accepting(request)
     asked = validated(await body(request), HOLD)
     reason = (asked.reason or "held by hand") if asked.on else ""
-    await written(service.hold(reason, who=who))
-    return render.json_response({"hold": asked.on, "reason": reason})
+    held = await written(service.hold(reason, who=who))
+    return render.json_response({"hold": held is not None, "reason": reason, **(held.document() if held else {})})
 
 
 async def hold_ticket(request: Request) -> Response:
@@ -61,4 +61,6 @@ async def _answered(service: "Facade", answer: "asyncio.Future[Reply]", *, what:
     (reply,) = await decided([answer])
     if isinstance(reply, Refused):
         raise render.problem_of(reply, what=what)
-    return render.json_response(render.answer(reply, service.limits, zone=service.config.timezone, fence=True))
+    return render.json_response(
+        render.answer(reply, service.limits, zone=service.config.timezone, fence=True, held=service.held)
+    )

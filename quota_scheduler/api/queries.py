@@ -78,6 +78,13 @@ def _reading(request: Request, name: str) -> LimitReading:
     raise Problem(404, "no_limit", f"there is no limit {name!r}; there are: {names}")
 
 
+async def audit(request: Request) -> Response:
+    """What was done by hand, newest first."""
+    require(request, Role.OPERATOR)
+    most = _number(request, "limit", 100, least=1, most=10_000)
+    return json_response(await asyncio.to_thread(facade_of(request).audit, most))
+
+
 async def queue(request: Request) -> Response:
     """The throttle queue in order."""
     require(request, Role.VIEWER)

@@ -27,6 +27,7 @@ VERBS = {
     "doctor": "doctor",
     "alerts": "alerts",
     "silence": "silence",
+    "audit": "audit",
 }
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 

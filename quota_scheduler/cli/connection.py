@@ -102,6 +102,14 @@ def look(config: Config) -> Iterator[Any]:
         ) from error
 
 
+def say_hold(state: dict[str, Any]) -> None:
+    """Say that everything is held, by whom and why, where it is."""
+    if hold := state.get("hold"):
+        by = f" by {hold['who']}" if hold["who"] else ""
+        since = f" since {hold['since']}" if hold["since"] else ""
+        click.echo(f"Everything is held{by}{since}: {hold['reason']}")
+
+
 def print_json(value: Any) -> None:
     """Print JSON for programs."""
     click.echo(json.dumps(value, indent=2, default=str))

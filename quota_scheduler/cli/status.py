@@ -29,6 +29,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         reach.print_json(state)
         return
     click.echo(f"{state['from']}, as of {state['at']}")
+    reach.say_hold(state)
     for source in state.get("sources", []):
         if source["catching_up"]:
             click.echo(f"{source['source']} is still being read: the figures below grow")
@@ -45,9 +46,12 @@ def state_of(config: Config) -> dict[str, Any]:
     try:
         return {"from": f"The service at {config.listen}", **reach.ask(config, "GET", "/v1/limits")}
     except reach.Unreachable:
+        from quota_scheduler.service.operate.holds import everything_held
+
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")
             at = tx.scalar("SELECT max(at) FROM readings")
+            held = everything_held(tx)
         from quota_scheduler.config.writing import written_limit
         from quota_scheduler.core.instants import from_micros
 
@@ -56,6 +60,7 @@ def state_of(config: Config) -> dict[str, Any]:
             "from": f"The file {config.database} (no service answers)",
             "at": when,
             "limits": [bodies[n] for n in sorted(bodies)],
+            "hold": held.document() if held else None,
             "run_caps": [written_limit(limit) for limit in config.limits if limit.is_per_run],
         }
 

@@ -151,6 +151,7 @@ FAMILIES = (
         quota_scheduler_task_last_success_timestamp_seconds | task | Last success
         quota_scheduler_leader | | 1 on the process that runs the ticks
         quota_scheduler_database_up | | 1 when the last database check passed
+        quota_scheduler_held | | 1 while an operator holds everything
         """,
     ),
     *_live(

@@ -312,11 +312,14 @@ class Cycle:
     def _answer(self, request: Request, number: int) -> Answer:
         if isinstance(request, Submit) and request.dry_run:
             draft = request.draft
-            return preview(draft, self._beyond_cap(draft) or decide(draft, self.headrooms, now=self.now), self.work)
+            verdict = self._beyond_cap(draft) or decide(draft, self.headrooms, now=self.now)
+            if self.snap.hold and isinstance(verdict, Admit):
+                verdict = Defer(self.now + RETRY, Reason.HELD, ())
+            return preview(draft, verdict, self.work)
         ticket = self.work.ticket(number)
         assert ticket is not None
-        verdict = self._verdict(ticket) if ticket.state is State.WAITING else self.verdicts.get(number)
-        return answer(ticket, verdict, self.work, self.policy)
+        outcome = self._verdict(ticket) if ticket.state is State.WAITING else self.verdicts.get(number)
+        return answer(ticket, outcome, self.work, self.policy)
 
 
 def _anew(known: Ticket, draft: Ticket) -> Ticket:

@@ -99,11 +99,6 @@ def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
     audit.write(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
 
 
-def held_because(tx: Transaction) -> str:
-    """Why everything is held; empty when nothing is."""
-    return facts.fact(tx, HOLD) or ""
-
-
 def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
     """Bring windows and reservations in line with these limits; returns the rules whose windows ended."""
     known = windows.known_rules(tx)
