@@ -9,6 +9,7 @@ Method, measured figures and what did not help: docs/explanation/forecasting.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -172,4 +173,5 @@ def _forecast(
 def _trend(days: Sequence[float], observed: float) -> float | None:
     """Return the last week's daily level over that of the three weeks before, minus 1; None when not comparable."""
     before = sum(days[7:28]) / 3
-    return sum(days[:7]) / before - 1.0 if before > 0 and observed >= 28 else None
+    trend = sum(days[:7]) / before - 1.0 if before > 0 and observed >= 28 else math.inf
+    return trend if math.isfinite(trend) else None  # next to nothing before says nothing, and JSON knows no infinity

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quota_scheduler.core.forecast.calibration import Calibration
@@ -58,6 +58,7 @@ def test_any_history_gives_a_finite_ordered_forecast(history, window, step, know
 
 
 @examples
+@example(spaced([(138, 1e90), (32, 1e-218), (600, 0.0)]), Window(NOW, NOW + HOUR), HOUR)
 @given(st.lists(st.tuples(GAPS, st.floats(0, allow_infinity=False)), max_size=40).map(spaced), WINDOWS, STEPS)
 def test_even_the_largest_finite_input_stays_finite(history, window, step):
     found = project(history, window, now=NOW, step=step)
