@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.project import project, project_many
+from quota_scheduler.core.forecast.project import Projectable, project, project_many
 from tests.core.forecast.forecasting import DAY, HOUR, MONTH, NOW, Pairs, Window, daily, month
 
 AMOUNTS = st.one_of(st.just(0.0), st.floats(1e-6, 1e15), st.integers(0, 10**15).map(float))
@@ -160,7 +160,7 @@ def test_exhaustion_is_within_its_interval_and_the_window(history, window, step,
 @examples
 @given(st.lists(HISTORIES, min_size=1, max_size=6))
 def test_many_at_once_gives_the_numbers_of_one_by_one(histories):
-    many = project_many(histories, [MONTH] * len(histories), now=NOW, step=DAY)
+    many = project_many([Projectable(history, MONTH) for history in histories], now=NOW, step=DAY)
     for found, history in zip(many, histories, strict=True):
         alone = month(history)
         for name in ("low", "expected", "high"):
