@@ -22,6 +22,7 @@ from quota_scheduler.simulate.world import HOUR, Run, World
 REDONE = 0.3
 """Share of its work that a run redoes after it was cut off."""
 WINDOWS_OF_PATIENCE = 1.2
+"""Windows that a run without a patience of its own waits."""
 
 
 class StartPolicy(Protocol):

@@ -19,6 +19,7 @@ from quota_scheduler.core.units import Unit, format_amount, format_number
 LONGEST = 900
 """Longest text in characters: Teams cuts at 1000, PagerDuty at 1024 (both as of November 2026)."""
 LONGEST_SUBJECT = 160
+"""Longest subject in characters: what phones and mail clients show of one line."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ABOUT_WORDS = frozenset({"scope", "threshold", "fired_for"})
 LIMIT_WORDS = ABOUT_WORDS | {
@@ -54,7 +55,9 @@ NEW_WINDOW = (
     "The window of {limit} ended at {percent} of {amount}; a new one has begun.",
     "The new one resets on {next_reset}.",
 )
+"""What resolved limits say by default when their window is over."""
 GONE = ("{scope} is no longer reported: it was removed, or is idle. Nothing more is known about it.",)
+"""What is said by default of a scope that is no longer there."""
 
 
 def write(
