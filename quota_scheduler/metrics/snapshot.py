@@ -128,34 +128,34 @@ def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
         if limit.unit is Unit.TOKENS:
             yield Counter("quota_unleased_tokens_total", (limit.limit,), limit.spending.unleased)
             yield Counter("quota_overrun_tokens_total", (limit.limit,), limit.spending.overrun)
-        for waiting in limit.waiting:
+        for waiting in limit.queue.waiting:
             yield Counter("quota_tickets_woken_total", (limit.limit, waiting.priority), 0)
             yield Counter("quota_tickets_abandoned_total", (limit.limit, waiting.priority), 0)
 
 
 def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     name = (limit.limit,)
-    out.add("quota_usage_ratio", name, limit.usage_ratio)
+    out.add("quota_usage_ratio", name, limit.balance.usage_ratio)
     out.one_of("quota_state", limit.limit, limit.level, ThrottleLevel)
-    out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
+    out.moment("quota_window_end_timestamp_seconds", name, limit.balance.ends_at)
     if not full:
         return
     out.add("quota_info", (limit.limit, limit.provider, limit.scope, limit.period, limit.unit, limit.parent), 1)
-    out.add("quota_committed_ratio", name, limit.committed_ratio)
-    out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
+    out.add("quota_committed_ratio", name, limit.balance.committed_ratio)
+    out.moment("quota_window_start_timestamp_seconds", name, limit.balance.starts_at)
     _amounts(out, limit)
-    out.one_of("quota_risk", limit.limit, limit.risk, Risk)
+    out.one_of("quota_risk", limit.limit, limit.projection.risk, Risk)
     out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
-    for burn in limit.burns:
+    for burn in limit.projection.burns:
         out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
         out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
-    for waiting in limit.waiting:
+    for waiting in limit.queue.waiting:
         out.add("quota_tickets_waiting", (limit.limit, waiting.priority), waiting.waiting)
         out.moment("quota_tickets_oldest_timestamp_seconds", (limit.limit, waiting.priority), waiting.oldest_at)
-    if limit.forecast is not None:
-        _forecast(out, limit, limit.forecast)
-    if limit.track is not None:
-        _track(out, limit.limit, limit.track)
+    if limit.projection.forecast is not None:
+        _forecast(out, limit, limit.projection.forecast)
+    if limit.projection.track is not None:
+        _track(out, limit.limit, limit.projection.track)
     if limit.quality is not None:
         _quality(out, limit.limit, limit.quality)
     _spending(out, limit)
@@ -163,22 +163,24 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
 
 def _amounts(out: Filling, limit: LimitReading) -> None:
     name = (limit.limit,)
-    out.add("quota_leases_active", name, limit.leases)
+    out.add("quota_leases_active", name, limit.queue.leases)
     if limit.unit is Unit.LEASES:
-        out.add("quota_leases_limit", name, limit.amount)
+        out.add("quota_leases_limit", name, limit.balance.amount)
     if limit.unit in KINDS_OF_UNIT:
-        parts = {"limit": limit.amount, "used": limit.used, "reserved": limit.reserved}
-        for part, amount in (parts | {"used_today": limit.used_today} if limit.ends_at else parts).items():
+        parts = {"limit": limit.balance.amount, "used": limit.balance.used, "reserved": limit.balance.reserved}
+        for part, amount in (
+            parts | {"used_today": limit.balance.used_today} if limit.balance.ends_at else parts
+        ).items():
             out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
-        out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
-    if limit.amount > 0:
-        out.add("quota_headroom_ratio", name, limit.headroom / limit.amount)
-        out.add("quota_allowance_ratio", name, limit.allowance / limit.amount)
+        out.add("quota_overshoot_bound_tokens", name, limit.queue.overshoot_bound)
+    if limit.balance.amount > 0:
+        out.add("quota_headroom_ratio", name, limit.balance.headroom / limit.balance.amount)
+        out.add("quota_allowance_ratio", name, limit.balance.allowance / limit.balance.amount)
 
 
 def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
-    name, amount = limit.limit, limit.amount
+    name, amount = limit.limit, limit.balance.amount
     if amount > 0:
         for estimate in ("low", "expected", "high"):
             out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)

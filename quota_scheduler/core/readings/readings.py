@@ -63,57 +63,21 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitReading:
-    """One limit instance. Amounts are in the base of ``unit``; ``used`` includes what running leases reported.
+class BalanceReading:
+    """What is used, reserved and left of a limit, in the base of its unit.
 
-    ``parent`` is the pool it belongs to, empty without one. ``used_today`` is what was used since midnight in its zone.
-
-    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified. ``level`` is the
-    throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a cause seen last at
-    ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal, balanced, aggressive,
-    emergency). ``labels`` are those that everything in it carries. ``quality`` is None until a window has closed.
+    ``used`` includes what running leases reported; ``used_today`` is what was used since midnight in the limit's zone.
+    ``starts_at`` and ``ends_at`` are None where a limit has no windows, or none is open.
     """
 
-    limit: str
-    rule: str
-    value: str
-    provider: str
-    scope: str
-    unit: Unit
-    period: str
-    zone: str
-    mode: str
     amount: int
     allowance: int
     used: int
     reserved: int
-    starts_at: datetime | None
-    ends_at: datetime | None
-    level: str = "open"
-    risk: str = "unknown"
-    optimization: str = "minimal"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
     estimated: bool = False
-    forecast: Forecast | None = None
-    weighted_mean: int | None = None
-    burns: tuple[Burn, ...] = ()
-    waiting: tuple[ClassReading, ...] = ()
-    leases: int = 0
-    overshoot_bound: int = 0
-    history_days: float = 0.0
-    level_since: datetime | None = None
-    level_caused_at: datetime | None = None
-    track: TrackReading | None = None
-    spending: Spending = field(default_factory=Spending)
-    parent: str = ""
     used_today: int = 0
-    labels: tuple[tuple[str, str], ...] = ()
-    quality: QualityReading | None = None
-
-    @property
-    def runs_remaining(self) -> float | None:
-        """How many runs of the mean size of seven days the headroom is good for; None before there were any."""
-        per_run = self.spending.run_amount
-        return max(0, self.headroom) / per_run if per_run else None
 
     @property
     def headroom(self) -> int:
@@ -129,6 +93,72 @@ class LimitReading:
     def committed_ratio(self) -> float:
         """Used and reserved over amount."""
         return (self.used + self.reserved) / self.amount if self.amount else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionReading:
+    """Where a window ends: its forecast, what that was measured against, how it fared, and what follows from it.
+
+    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified.
+    ``weighted_mean`` is the baseline's projection, in the base of the limit's unit; ``burns`` are empty while a window
+    is too young or too short for one.
+    """
+
+    forecast: Forecast | None = None
+    weighted_mean: int | None = None
+    track: TrackReading | None = None
+    risk: str = "unknown"
+    burns: tuple[Burn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """What waits for a limit and runs in it.
+
+    ``overshoot_bound`` is by how much running leases have passed their reservations, in the base of its unit.
+    """
+
+    waiting: tuple[ClassReading, ...] = ()
+    leases: int = 0
+    overshoot_bound: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReading:
+    """One limit instance as everybody sees it.
+
+    ``parent`` is the pool it belongs to, empty without one; ``labels`` are those that everything in it carries.
+    ``level`` is the throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a
+    cause seen last at ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal,
+    balanced, aggressive, emergency). ``quality`` is None until a window has closed.
+    """
+
+    limit: str
+    rule: str
+    value: str
+    provider: str
+    scope: str
+    unit: Unit
+    period: str
+    zone: str
+    mode: str
+    balance: BalanceReading
+    projection: ProjectionReading = ProjectionReading()
+    queue: QueueReading = QueueReading()
+    level: str = "open"
+    level_since: datetime | None = None
+    level_caused_at: datetime | None = None
+    optimization: str = "minimal"
+    spending: Spending = field(default_factory=Spending)
+    parent: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    quality: QualityReading | None = None
+
+    @property
+    def runs_remaining(self) -> float | None:
+        """How many runs of the mean size of seven days the headroom is good for; None before there were any."""
+        per_run = self.spending.run_amount
+        return max(0, self.balance.headroom) / per_run if per_run else None
 
 
 @dataclass(frozen=True, slots=True)
