@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import MICRO, Unit, parse_amount
@@ -111,11 +111,7 @@ class RuleFile(BaseModel):
             threshold=self.threshold,
             clear=self.clear,
             severity=self.severity,
-            summary=self.summary,
-            title=self.title,
-            message=tuple(self.message),
-            resolved=tuple(self.resolved),
-            gone=tuple(self.gone),
+            texts=RuleTexts(self.summary, self.title, tuple(self.message), tuple(self.resolved), tuple(self.gone)),
             runbook=f"{RUNBOOKS}#{self.id}",
             hold=self.hold,
             keep_firing_for=self.keep_firing_for,
@@ -198,8 +194,9 @@ def _mark_problem(rule: AlertRule) -> list[str]:
 def _word_problems(rule: AlertRule) -> list[str]:
     if rule.reading not in WORDS:
         return [f"{rule.id}.reading: {rule.reading!r} is not known; the readings are {', '.join(WORDS)}"]
-    templates = [rule.summary, rule.title, *rule.message, *rule.resolved, *rule.gone]
-    unknown = sorted({name for template in templates for name in placeholders(template)} - WORDS[rule.reading])
+    unknown = sorted(
+        {name for template in rule.texts.templates for name in placeholders(template)} - WORDS[rule.reading]
+    )
     names = ", ".join(sorted(WORDS[rule.reading]))
     return [f"{rule.id}: {{{name}}} is not known for {rule.reading}; known are {names}" for name in unknown]
 

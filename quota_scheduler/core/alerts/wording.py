@@ -67,10 +67,10 @@ def write(
     words = {**phrases(state.facts, now), **_about(rule, state)}
     if kind is NoticeKind.RESOLVED:
         lines = [*_resolved_lines(rule, state), *_still(still)]
-        subject = f"Resolved: {_fill(rule.summary, words)}: {state.scope}"
+        subject = f"Resolved: {_fill(rule.texts.summary, words)}: {state.scope}"
     else:
-        lines = list(rule.message)
-        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.title, words) or state.scope)
+        lines = list(rule.texts.message)
+        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.texts.title, words) or state.scope)
     body = "\n".join(text for line in lines if (text := _fill(line, words)))
     return cut(subject, LONGEST_SUBJECT), _signed(body, key_line(rule.id, state.scope, state.episode, rule.runbook))
 
@@ -215,13 +215,13 @@ def _resolved_lines(rule: AlertRule, state: AlertState) -> Sequence[str]:
         case Cause.NEW_WINDOW if "limit" in state.facts:
             return NEW_WINDOW
         case Cause.GONE:
-            return rule.gone or GONE
+            return rule.texts.gone or GONE
         case _:
-            return rule.resolved or ("It is over after {fired_for}.",)
+            return rule.texts.resolved or ("It is over after {fired_for}.",)
 
 
 def _still(rules: Sequence[AlertRule]) -> list[str]:
-    names = [_fill(rule.summary, {"threshold": _threshold(rule)}) for rule in rules]
+    names = [_fill(rule.texts.summary, {"threshold": _threshold(rule)}) for rule in rules]
     return [f"Still firing: {', '.join(names)}."] if names else []
 
 
