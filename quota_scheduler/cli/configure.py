@@ -34,7 +34,9 @@ def check(ctx: click.Context, as_json: bool) -> None:
 
         raise ConfigError(problems)
     if as_json:
-        reach.print_json(config.redacted())
+        from quota_scheduler.config.writing import redacted
+
+        reach.print_json(redacted(config))
         return
     click.echo(f"The configuration is sound: {config.origin}")
     click.echo(

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.records import ApiMessage, BadLine, Record, record_of
 
@@ -113,6 +114,8 @@ def _response(record: Record) -> _Response | None:
         at = parse_instant(record.timestamp or "")
     except (ValueError, OverflowError):
         raise BadLine(f"{record.timestamp!r} is not an instant with a time zone") from None
+    if not is_plausible(at) or usage.tokens > LARGEST_EVENT:
+        raise BadLine(f"{at} or {usage.tokens} tokens are no call that was ever made")
     return _Response(record, at, usage, (_key(record, message), message.id or ""), bool(record.is_sidechain))
 
 

@@ -5,13 +5,13 @@ Amounts are in units as people write them (dollars, tokens), instants RFC 3339 i
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
-from quota_scheduler.core.instants import iso, parse_instant
+from quota_scheduler.core.instants import iso, iso_or_none, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
@@ -42,17 +42,17 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "reserved": amount(reading.balance.reserved),
         "headroom": amount(reading.balance.headroom),
         "usage_ratio": round(reading.balance.usage_ratio, 6),
-        "starts_at": _iso(reading.balance.starts_at),
-        "ends_at": _iso(reading.balance.ends_at),
+        "starts_at": iso_or_none(reading.balance.starts_at),
+        "ends_at": iso_or_none(reading.balance.ends_at),
         "level": reading.level,
-        "level_since": _iso(reading.level_since),
-        "level_caused_at": _iso(as_published(reading).level_caused_at),
+        "level_since": iso_or_none(reading.level_since),
+        "level_caused_at": iso_or_none(as_published(reading).level_caused_at),
         "risk": reading.projection.risk,
         "optimization_level": reading.optimization,
         "estimated": reading.balance.estimated,
         "leases": reading.queue.leases,
         "waiting": [
-            {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": _iso(waiting.oldest_at)}
+            {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": iso_or_none(waiting.oldest_at)}
             for waiting in reading.queue.waiting
         ],
         "spent_by": reading.spending.cause,
@@ -106,8 +106,8 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "p80": amount(forecast.p80),
         "known": amount(forecast.committed),
         "confidence": _rounded(forecast.confidence, 4),
-        "exhaustion_at": _iso(forecast.exhaustion(reading.balance.amount)),
-        "exhaustion_between": [_iso(at) for at in forecast.exhaustion_interval(reading.balance.amount)],
+        "exhaustion_at": iso_or_none(forecast.exhaustion(reading.balance.amount)),
+        "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.balance.amount)],
         "burn_rate": round(forecast.burn_rate(reading.balance.amount), 4),
         "remaining_pace": amount(forecast.remaining_pace(reading.balance.amount) * DAY_SECONDS),
         "trend": _rounded(forecast.trend, 4),
@@ -205,7 +205,7 @@ def outlook_document(outlook: Outlook) -> dict[str, Any]:
     """An outlook as JSON types; ``read_outlook`` restores it."""
     return {
         "at": iso(outlook.at),
-        "ends_at": _iso(outlook.ends_at),
+        "ends_at": iso_or_none(outlook.ends_at),
         "history_seconds": outlook.history.total_seconds(),
         "above": [list(knots) for knots in outlook.above],
         "risk": outlook.risk,
@@ -233,7 +233,3 @@ def read_outlook(data: Mapping[str, Any]) -> Outlook:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _iso(at: datetime | None) -> str | None:
-    return iso(at) if at else None

@@ -24,7 +24,7 @@ from quota_scheduler.core.forecast.track_record import (
 )
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.limit import Limit, parts_of
 from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.store import Transaction, facts, forecasts, windows
 
@@ -128,7 +128,7 @@ class Judging:
         """Let go of what was learned about limits that are gone or count something else now."""
         known = {instance.name for instance in instances}
         for name, (shape, _) in list(self.tracks.items()):
-            rule = name.partition("/")[0]
+            rule, _ = parts_of(name)
             if shapes.get(rule) != shape and (name in known or rule not in shapes):
                 self.tracks.pop(name)
                 self._settle([p for p in self._predictions.values() if p.instance == name])
@@ -142,7 +142,7 @@ class Judging:
         """Judge the forecasts of windows that have closed, once late usage has had time to come in."""
         ripe = [each for each in self._predictions.values() if each.ripe(tx.now)]
         for each in sorted(ripe, key=lambda p: (p.forecast.ends_at, p.key)):
-            rule = each.instance.partition("/")[0]
+            rule, _ = parts_of(each.instance)
             actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
             if actual is not None:
                 track = self.track(each.instance) or TrackRecord()
