@@ -162,7 +162,7 @@ def _read(path: Path) -> list[AlertRule]:
         try:
             rules.append(RuleFile.model_validate(entry).rule())
         except ValidationError as error:
-            problems += _told(f"{path.name}: {name}", RuleFile, error)
+            problems += _problems_of(f"{path.name}: {name}", RuleFile, error)
     problems += [f"{path.name}: {problem}" for problem in check(rules)]
     if problems:
         raise ConfigError(problems)
@@ -207,7 +207,7 @@ def _changed(rule: AlertRule, change: Any, receivers: Collection[str] | None, pr
     try:
         wanted = RuleChange.model_validate(change or {})
     except ValidationError as error:
-        problems += _told(where, RuleChange, error)
+        problems += _problems_of(where, RuleChange, error)
         return None
     fields = {name: getattr(wanted, name) for name in wanted.model_fields_set if name != "enabled"}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -232,7 +232,7 @@ def _unknown_receivers(where: str, names: Iterable[str], configured: Collection[
     ]
 
 
-def _told(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
+def _problems_of(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
     """Each problem of a validation as path, value and reason."""
     problems = []
     keys = [field.alias or name for name, field in model.model_fields.items()]

@@ -190,13 +190,13 @@ class Engine:
         state = self.state
         empty = min(state.meters, key=lambda meter: meter.left)
         empty.used = empty.amount
-        rest = max(0.0, empty.ends_at - state.now)
+        time_left = max(0.0, empty.ends_at - state.now)
         for job in list(state.running.values()):
             self._stop(job)
             if job.left <= EMPTY:
                 self.outcome.finished(job)
                 continue
-            self.outcome.cut_off(job, min(job.left, job.run.rate * rest))
+            self.outcome.cut_off(job, min(job.left, job.run.rate * time_left))
             if job.run.patience == 0:
                 self.outcome.broken_off(job)
                 continue

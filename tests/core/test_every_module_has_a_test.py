@@ -19,10 +19,11 @@ UNTESTED = {
 def imported_in(folder: Path) -> set[str]:
     """The dotted modules that the tests of one folder import."""
     return {
-        node.module
+        module
         for path in folder.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module
+        for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
     }
 
 
