@@ -9,7 +9,7 @@ import pytest
 
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.alerts.step import step
@@ -41,8 +41,8 @@ def store(tmp_path: Path, clock: FixedClock) -> Iterator[Store]:
 
 def owe(store: Store, *targets: str, scope: str = "weekly", kind: NoticeKind = NoticeKind.FIRED) -> None:
     rule = AlertRule(
-        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING, summary="High",
-        title="", message=("",),
+        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING,
+        texts=RuleTexts("High", "", ("",)),
     )  # fmt: skip
     due = Transition(kind, rule, scope, "w1", rule.severity, f"{scope} {kind}", f"{scope} is high.\n[high · {scope}]")
     with store.transaction() as tx:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
 from quota_scheduler.service.deliver import Deliverer
@@ -198,7 +198,7 @@ def test_trap_a_dead_receiver_loses_no_message_and_delays_nobody_else(tmp_path: 
     port = a_closed_port()
     receivers = {"good": good.server_port, "broken": broken.server_port, "refused": port,
                  "hanging": a_server(servers, None).server_port}  # fmt: skip
-    rule = AlertRule("high", "ratio", Op.ABOVE, 0.8, 0.7, Severity.WARNING, "High", "", ("",))
+    rule = AlertRule("high", "ratio", Op.ABOVE, 0.8, 0.7, Severity.WARNING, RuleTexts("High", "", ("",)))
     due = Transition(NoticeKind.FIRED, rule, "weekly", "w1", rule.severity, "weekly is high", "weekly is high.")
     notifier = AppriseNotifier(
         tuple(AppriseReceiver(name, f"json://127.0.0.1:{port}/?rto=0.5&cto=0.5") for name, port in receivers.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.state import (
     AlertState,
     Cause,
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 RULE = AlertRule(
     id="high", reading="ratio", op=Op.AT_LEAST, threshold=0.8, clear=0.75, severity=Severity.WARNING,
-    summary="Usage above {threshold}", title="{scope} is high", message=("{scope} is high.",),
+    texts=RuleTexts("Usage above {threshold}", "{scope} is high", ("{scope} is high.",)),
 )  # fmt: skip
 OPS, BOSS = AppriseReceiver("ops", "json://localhost"), AppriseReceiver("boss", "json://localhost", Severity.CRITICAL)
 FULL = AlertState(
