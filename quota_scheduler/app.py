@@ -30,7 +30,8 @@ from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
-from quota_scheduler.notify import AppriseNotifier, Receiver
+from quota_scheduler.notify.addresses import Receiver
+from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced

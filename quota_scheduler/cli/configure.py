@@ -46,7 +46,8 @@ def check(ctx: click.Context, as_json: bool) -> None:
 def deep_problems(config: Config) -> list[str]:
     """What only the parts that use them can find: alert rules and receivers' addresses."""
     from quota_scheduler.alert_rules import load_rules
-    from quota_scheduler.notify import AppriseNotifier, Receiver
+    from quota_scheduler.notify.addresses import Receiver
+    from quota_scheduler.notify.notifier import AppriseNotifier
 
     load_rules(config.alerts, receivers=[each.id for each in config.receivers])
     return AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
