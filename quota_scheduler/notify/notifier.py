@@ -138,7 +138,8 @@ class _Call:
         self._heard = note_answers()
         result: Delivery | Exception
         try:
-            time.sleep(max(0.0, self._not_before - time.monotonic()))
+            if (distance := self._not_before - time.monotonic()) > 0:
+                self._ended.wait(distance)
             self._began = time.monotonic()
             result = self._judge.delivery(self._notify(), self._heard)
         except Exception as error:
