@@ -33,7 +33,7 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]{0,30})://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class AppriseReceiver:
     """Where notifications go: an Apprise address, the least severity it wants to hear of, and which labels."""
 
     id: str
@@ -52,7 +52,7 @@ class Address:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
-def read_addresses(receivers: Sequence[Receiver]) -> tuple[dict[str, tuple[Address, ...]], list[str]]:
+def read_addresses(receivers: Sequence[AppriseReceiver]) -> tuple[dict[str, tuple[Address, ...]], list[str]]:
     """Return the targets behind each usable receiver, by its id, and what is wrong with the others, a sentence each."""
     _hush()
     from apprise import AppriseAsset
@@ -86,7 +86,7 @@ def _hush() -> None:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
-def _services(receiver: Receiver, asset: "AppriseAsset") -> list[Any]:
+def _services(receiver: AppriseReceiver, asset: "AppriseAsset") -> list[Any]:
     from apprise import Apprise
 
     service = Apprise(asset=asset)
@@ -94,7 +94,7 @@ def _services(receiver: Receiver, asset: "AppriseAsset") -> list[Any]:
     return list(service) if accepted else []
 
 
-def _targets(receiver: Receiver, whole: Any, asset: "AppriseAsset") -> tuple[Address, ...]:
+def _targets(receiver: AppriseReceiver, whole: Any, asset: "AppriseAsset") -> tuple[Address, ...]:
     """The targets of one address; a service that cannot be taken apart stays one."""
     from apprise import Apprise
 
@@ -150,7 +150,7 @@ def _secrets(url: str) -> tuple[str, ...]:
     return tuple(sorted(secrets, key=len, reverse=True))
 
 
-def _problem(receiver: Receiver, count: int, twice: bool) -> str:
+def _problem(receiver: AppriseReceiver, count: int, twice: bool) -> str:
     """Why a receiver cannot be used, without its address."""
     from apprise.plugins import N_MGR
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from quota_scheduler.core.alerts.message import Delivery, Outcome, one_line
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, one_line
 
 if TYPE_CHECKING:
     from requests import Response
@@ -82,25 +82,25 @@ class Judge:
         last = heard[-1] if heard else None
         if accepted:
             said = "" if last is None or isinstance(last, Exception) else f": {self._answer(last)}"
-            return Delivery(Outcome.DELIVERED, f"{self.name}{said}")
+            return Delivery(DeliveryOutcome.DELIVERED, f"{self.name}{said}")
         if last is None:
-            return Delivery(Outcome.RETRY, f"{self.name}: cannot connect, or no valid answer", "error")
+            return Delivery(DeliveryOutcome.RETRY, f"{self.name}: cannot connect, or no valid answer", "error")
         return self._broken(last) if isinstance(last, Exception) else self._refused(last)
 
     def unanswered(self, seconds: float, heard: "Sequence[Response | Exception]") -> Delivery:
         """What is known of a call that has not ended in time. A text that does not end is not waited for."""
         last = heard[-1] if heard else None
         if last is None or isinstance(last, Exception):
-            return Delivery(Outcome.RETRY, f"{self.name}: no answer in {seconds:g} s", "timeout")
+            return Delivery(DeliveryOutcome.RETRY, f"{self.name}: no answer in {seconds:g} s", "timeout")
         said = f"{self.name}: HTTP {last.status_code}, and a text that did not end in {seconds:g} s"
         if 200 <= last.status_code < 300:
-            return Delivery(Outcome.DELIVERED, said)
-        return Delivery(Outcome.RETRY, said, "timeout", asked_wait(last, text=""))
+            return Delivery(DeliveryOutcome.DELIVERED, said)
+        return Delivery(DeliveryOutcome.RETRY, said, "timeout", asked_wait(last, text=""))
 
     def _redirected(self, answer: "Response") -> Delivery:
         where = self._blot(one_line(answer.headers.get("Location", "")))[:LONGEST_TEXT] or "nowhere"
         said = f"HTTP {answer.status_code}, the address answers with a redirect to {where}: use that address"
-        return Delivery(Outcome.RETRY, f"{self.name}: {said}", "rejected")
+        return Delivery(DeliveryOutcome.RETRY, f"{self.name}: {said}", "rejected")
 
     def _refused(self, answer: "Response") -> Delivery:
         asked = asked_wait(answer, text_of(answer))
@@ -111,18 +111,18 @@ class Judge:
         if asked:
             detail += f" (asked to wait {asked.total_seconds():.0f} s)"
         reason = "rejected" if 400 <= status < 500 else "error"
-        return Delivery(Outcome.RETRY, detail, reason, asked)
+        return Delivery(DeliveryOutcome.RETRY, detail, reason, asked)
 
     def _broken(self, error: Exception) -> Delivery:
         from requests import exceptions
 
         if isinstance(error, exceptions.ReadTimeout):
-            return Delivery(Outcome.RETRY, f"{self.name}: connected, and no answer in time", "timeout")
+            return Delivery(DeliveryOutcome.RETRY, f"{self.name}: connected, and no answer in time", "timeout")
         if isinstance(error, exceptions.SSLError):
-            return Delivery(Outcome.RETRY, f"{self.name}: its certificate is not accepted", "error")
+            return Delivery(DeliveryOutcome.RETRY, f"{self.name}: its certificate is not accepted", "error")
         if isinstance(error, exceptions.ConnectTimeout):
-            return Delivery(Outcome.RETRY, f"{self.name}: no connection in time", "timeout")
-        return Delivery(Outcome.RETRY, f"{self.name}: cannot connect, or no valid answer", "error")
+            return Delivery(DeliveryOutcome.RETRY, f"{self.name}: no connection in time", "timeout")
+        return Delivery(DeliveryOutcome.RETRY, f"{self.name}: cannot connect, or no valid answer", "error")
 
     def _answer(self, answer: "Response") -> str:
         """Status and the beginning of the text, on one line."""

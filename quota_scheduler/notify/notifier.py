@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome, defused, one_line, receiver_of
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message, defused, one_line, receiver_of
 from quota_scheduler.core.alerts.rule import Severity
-from quota_scheduler.notify.addresses import Address, Receiver, read_addresses
+from quota_scheduler.notify.addresses import Address, AppriseReceiver, read_addresses
 from quota_scheduler.notify.answers import Judge, listen, note_answers
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Late = Callable[[Delivery], None]
 class AppriseNotifier:
     """Sends to receivers through Apprise. Loading Apprise takes a second: it happens with the first use, once."""
 
-    def __init__(self, receivers: Sequence[Receiver], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, receivers: Sequence[AppriseReceiver], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.receivers = tuple(receivers)
         self.timeout_seconds = timeout_seconds
         self._loading = threading.Lock()
@@ -70,16 +70,16 @@ class AppriseNotifier:
         addresses = self._load()[0].get(receiver_of(message.target), ())
         chosen = [address for address in addresses if message.target in (address.target, receiver_of(address.target))]
         if not chosen:
-            return Delivery(Outcome.RETRY, "the receiver's address is not usable: see config check", "nomatch")
+            return Delivery(DeliveryOutcome.RETRY, "the receiver's address is not usable: see config check", "nomatch")
         deliveries = [self._send(address, message, late) for address in chosen]
-        failed = next((one for one in deliveries if one.outcome is not Outcome.DELIVERED), None)
-        return failed or Delivery(Outcome.DELIVERED, "; ".join(one.detail for one in deliveries))
+        failed = next((one for one in deliveries if one.outcome is not DeliveryOutcome.DELIVERED), None)
+        return failed or Delivery(DeliveryOutcome.DELIVERED, "; ".join(one.detail for one in deliveries))
 
     def _send(self, address: Address, message: Message, late: Late) -> Delivery:
         before = self._calls.get(address.target)
         if before and before.under_way and before.seconds < FORGET_SECONDS:
             detail = f"the message before has no answer since {before.seconds:.0f} s; nothing was sent"
-            return Delivery(Outcome.RETRY, detail, "timeout")
+            return Delivery(DeliveryOutcome.RETRY, detail, "timeout")
         call = self._calls[address.target] = _Call(address, message, late, not_before=_next_start(before))
         return call.wait(self.timeout_seconds)
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome, receiver_of
-from quota_scheduler.core.alerts.state import Kind
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message, receiver_of
+from quota_scheduler.core.alerts.state import NoticeKind
 from quota_scheduler.core.alerts.wording import LONGEST, LONGEST_SUBJECT, cut, key_line
 from quota_scheduler.store import Store, engine, outbox
-from quota_scheduler.store.outbox import Owed
+from quota_scheduler.store.outbox import OwedMessage
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Deliverer:
         self._monotonic = monotonic
         self._threads: dict[str, threading.Thread] = {}
         self._wait_ends: dict[str, float] = {}
-        self._unsettled: dict[str, tuple[tuple[Owed, ...], Delivery]] = {}
+        self._unsettled: dict[str, tuple[tuple[OwedMessage, ...], Delivery]] = {}
         self._problems: dict[str, str] = {}
         self._mutex = threading.Lock()
         self._closing = threading.Event()
@@ -185,16 +185,16 @@ class Deliverer:
         self.observe(receiver_of(target), delivery, seconds)  # only now: what counts as sent is also written down
         return True
 
-    def _settle(self, target: str, group: tuple[Owed, ...], delivery: Delivery) -> None:
+    def _settle(self, target: str, group: tuple[OwedMessage, ...], delivery: Delivery) -> None:
         """Write down what became of an attempt, however often the database refuses."""
         wait = None
         with self.store.transaction() as tx:
             match delivery.outcome:
-                case Outcome.DELIVERED:
+                case DeliveryOutcome.DELIVERED:
                     outbox.delivered(tx, group, delivery.detail)
-                case Outcome.RETRY:
+                case DeliveryOutcome.RETRY:
                     wait = outbox.failed(tx, group, delivery.detail, delivery.retry_after)
-                case Outcome.DEAD:
+                case DeliveryOutcome.DEAD:
                     outbox.dead(tx, group, delivery.detail)
         self._unsettled.pop(target, None)
         if wait is not None:
@@ -204,18 +204,18 @@ class Deliverer:
             delivery.outcome.value, target, len(group), group[0].attempts, delivery.detail or "-",
         )  # fmt: skip
 
-    def _send(self, group: tuple[Owed, ...]) -> Delivery:
+    def _send(self, group: tuple[OwedMessage, ...]) -> Delivery:
         """Send; a defect of a notifier is a failed attempt like any other, and waits like one."""
         try:
             return self.notifier.send(compose(group), lambda delivery: self._came_late(group, delivery))
         except Exception as error:
             log.exception("notification.defect target=%s", group[0].target)
-            return Delivery(Outcome.RETRY, f"internal error ({type(error).__name__})", "error")
+            return Delivery(DeliveryOutcome.RETRY, f"internal error ({type(error).__name__})", "error")
 
-    def _came_late(self, group: tuple[Owed, ...], delivery: Delivery) -> None:
+    def _came_late(self, group: tuple[OwedMessage, ...], delivery: Delivery) -> None:
         """Take an answer for what it is, though it came after the time limit: who has heard is not told again."""
         target = group[0].target
-        if delivery.outcome is not Outcome.DELIVERED:
+        if delivery.outcome is not DeliveryOutcome.DELIVERED:
             log.info("notification.late target=%s detail=%s", target, delivery.detail)
             return
         try:
@@ -241,14 +241,14 @@ def _trouble(error: BaseException) -> str:
     return refused
 
 
-def compose(group: Sequence[Owed]) -> Message:
+def compose(group: Sequence[OwedMessage]) -> Message:
     """One message of notifications for the same target: one alone as it is, several worst first, under 900 characters.
 
     Several are given whole where that fits, else by subject and key; what does not fit is counted by rule.
     """
     worst = sorted(group, key=lambda row: (-row.severity.rank, row.id))
     first = worst[0]
-    resolved = first.kind is Kind.RESOLVED
+    resolved = first.kind is NoticeKind.RESOLVED
     if len(group) == 1:
         return Message(first.target, first.severity, first.subject, first.body, resolved)
     subject = cut(f"{_count(worst, resolved)}: {first.subject}", LONGEST_SUBJECT)
@@ -256,14 +256,14 @@ def compose(group: Sequence[Owed]) -> Message:
     return Message(first.target, first.severity, subject, whole if len(whole) <= LONGEST else _brief(worst), resolved)
 
 
-def _count(rows: Sequence[Owed], resolved: bool) -> str:
+def _count(rows: Sequence[OwedMessage], resolved: bool) -> str:
     if resolved:
         return f"{len(rows)} alerts resolved"
     by_severity = Counter(row.severity.value for row in rows)
     return f"{len(rows)} alerts ({', '.join(f'{count} {severity}' for severity, count in by_severity.items())})"
 
 
-def _brief(rows: Sequence[Owed]) -> str:
+def _brief(rows: Sequence[OwedMessage]) -> str:
     """Subject and key of each, as many as fit, and how many more there are of which rule."""
     lines: list[str] = []
     for index, row in enumerate(rows):
@@ -275,7 +275,7 @@ def _brief(rows: Sequence[Owed]) -> str:
     return "\n".join(lines)
 
 
-def _rest(rows: Sequence[Owed]) -> str:
+def _rest(rows: Sequence[OwedMessage]) -> str:
     if not rows:
         return ""
     by_rule = Counter(row.rule for row in rows)

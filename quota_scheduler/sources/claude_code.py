@@ -16,7 +16,7 @@ from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, Tail, changed_files, trouble_at
-from quota_scheduler.sources.transcript import Labeller, Lines, read_lines, usage_lines
+from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
@@ -191,8 +191,8 @@ def _take_lines(batch: _Open, text: bytearray, end: int, path: str, offset: int,
     batch.errors += errors
 
 
-def _read_alone(line: memoryview, session: str, labeller: Labeller) -> Lines:
+def _read_alone(line: memoryview, session: str, labeller: Labeller) -> TranscriptLines:
     try:
         return read_lines([line], session=session, labeller=labeller)
     except Exception:
-        return Lines([], 1)
+        return TranscriptLines([], 1)

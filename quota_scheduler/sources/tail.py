@@ -24,7 +24,7 @@ _LARGEST_INTEGER = 2**63 - 1
 
 
 @dataclass(slots=True)
-class Listing:
+class ChangedFiles:
     """What one walk over the roots met: files to read with the offset to start at, oldest change first.
 
     ``unreadable`` are folders, links and files that could not be looked at, with the reason.
@@ -44,21 +44,21 @@ class Listing:
         return any(path == bad or path.startswith(f"{bad}{os.sep}") for bad in self.unreadable)
 
 
-def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> Listing:
+def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
     """List the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
 
     Each state returned is as found on disk, with the offset from which to read. Oldest change first, so that history
     arrives in about the order it happened and originals come before their copies. One entry that cannot be looked at,
     whatever it is, hides no other.
     """
-    listing = Listing()
+    listing = ChangedFiles()
     for root in roots:
         _walk(str(root), known, suffix, listing)
     listing.todo.sort(key=lambda state: (state.mtime_ns, state.path))
     return listing
 
 
-def _walk(root: str, known: Mapping[str, FileState], suffix: str, listing: Listing) -> None:
+def _walk(root: str, known: Mapping[str, FileState], suffix: str, listing: ChangedFiles) -> None:
     folders, links = [root], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
@@ -78,7 +78,7 @@ def _look(
     entry: "os.DirEntry[str]",
     known: Mapping[str, FileState],
     suffix: str,
-    listing: Listing,
+    listing: ChangedFiles,
     links: set[tuple[int, int]],
 ) -> str:
     """Take one entry of a folder in; returns the path of a folder to go into, else nothing."""
@@ -102,7 +102,7 @@ def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
     return not met
 
 
-def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], listing: Listing) -> None:
+def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], listing: ChangedFiles) -> None:
     stat = entry.stat()
     entry.path.encode()
     if not entry.is_file() or entry.path in listing.seen:
@@ -116,7 +116,7 @@ def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], listing: Li
     listing.todo.append(FileState(entry.path, inode, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0))
 
 
-def _name(path: str, error: Exception, listing: Listing) -> None:
+def _name(path: str, error: Exception, listing: ChangedFiles) -> None:
     listing.unreadable[path] = trouble_at(path, error)
 
 

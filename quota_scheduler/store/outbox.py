@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from quota_scheduler.core.alerts.message import PART, receiver_of
 from quota_scheduler.core.alerts.rule import Severity
-from quota_scheduler.core.alerts.state import Kind, Transition
+from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.store import Row, Transaction
 
@@ -42,7 +42,7 @@ class OutboxState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class OwedMessage:
     """One claimed notification; ``attempts`` counts this one."""
 
     id: int
@@ -50,7 +50,7 @@ class Owed:
     rule: str
     scope: str
     episode: str
-    kind: Kind
+    kind: NoticeKind
     severity: Severity
     subject: str
     body: str
@@ -98,7 +98,7 @@ def _wait_left(state: str, attempts: int, next_try: int, now: datetime) -> timed
     return max(timedelta(0), from_micros(next_try) - now) if tried else timedelta(0)
 
 
-def claim(tx: Transaction, target: str, now: datetime, *, waited: bool = False) -> tuple[Owed, ...]:
+def claim(tx: Transaction, target: str, now: datetime, *, waited: bool = False) -> tuple[OwedMessage, ...]:
     """Take the oldest open notifications of a target that can go as one message; empty when none is due.
 
     One message is what came together or has piled up, oldest first, up to the first one of the other direction: news
@@ -115,27 +115,27 @@ def claim(tx: Transaction, target: str, now: datetime, *, waited: bool = False) 
     attempts, next_try, state = rows[0][-3:]
     if not waited and not may_be_tried(_wait_left(state, attempts - 1, next_try, now)):
         return ()
-    over = rows[0][5] == Kind.RESOLVED
+    over = rows[0][5] == NoticeKind.RESOLVED
     taken: list[Row] = []
     for row in rows:
-        if (row[5] == Kind.RESOLVED) is not over:
+        if (row[5] == NoticeKind.RESOLVED) is not over:
             break
         taken.append(row)
     tx.many("UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?", [(row[0],) for row in taken])
     return tuple(_owed(row) for row in taken)
 
 
-def delivered(tx: Transaction, group: Sequence[Owed], detail: str = "") -> None:
+def delivered(tx: Transaction, group: Sequence[OwedMessage], detail: str = "") -> None:
     """Settle claimed notifications as delivered."""
     _settle(tx, group, OutboxState.DELIVERED, detail)
 
 
-def dead(tx: Transaction, group: Sequence[Owed], detail: str) -> None:
+def dead(tx: Transaction, group: Sequence[OwedMessage], detail: str) -> None:
     """Settle claimed notifications as given up."""
     _settle(tx, group, OutboxState.DEAD, detail)
 
 
-def delivered_late(tx: Transaction, group: Sequence[Owed], detail: str) -> int:
+def delivered_late(tx: Transaction, group: Sequence[OwedMessage], detail: str) -> int:
     """Settle as delivered what was to be tried again, since the receiver has taken it after all; returns how many."""
     now = to_micros(tx.now)
     return sum(
@@ -149,7 +149,7 @@ def delivered_late(tx: Transaction, group: Sequence[Owed], detail: str) -> int:
 
 
 def failed(
-    tx: Transaction, group: Sequence[Owed], detail: str, retry_after: timedelta = timedelta(0)
+    tx: Transaction, group: Sequence[OwedMessage], detail: str, retry_after: timedelta = timedelta(0)
 ) -> timedelta | None:
     """Settle a failed attempt: try again after a wait, or give up what has become too old; returns the wait, if any."""
     old = [row for row in group if _is_too_old(row, tx.now)]
@@ -163,7 +163,7 @@ def failed(
     return waits[young[0].id] if young else None
 
 
-def _is_too_old(row: Owed, now: datetime) -> bool:
+def _is_too_old(row: OwedMessage, now: datetime) -> bool:
     return abs(now - row.created_at) >= GIVE_UP_AFTER and row.attempts >= GIVE_UP_ATTEMPTS
 
 
@@ -239,7 +239,7 @@ def prune(tx: Transaction, before: datetime) -> int:
     )
 
 
-def _settle(tx: Transaction, group: Sequence[Owed], state: OutboxState, detail: str) -> None:
+def _settle(tx: Transaction, group: Sequence[OwedMessage], state: OutboxState, detail: str) -> None:
     now = to_micros(tx.now)
     tx.many(
         "UPDATE outbox SET state = ?, settled_at = ?, detail = ? WHERE id = ?",
@@ -247,7 +247,9 @@ def _settle(tx: Transaction, group: Sequence[Owed], state: OutboxState, detail: 
     )
 
 
-def _owed(row: Row) -> Owed:
+def _owed(row: Row) -> OwedMessage:
     key, target, rule, scope, episode, kind, severity, subject, body, created_at, attempts, *_ = row
     at = from_micros(created_at)
-    return Owed(key, target, rule, scope, episode, Kind(kind), Severity(severity), subject, body, at, attempts)
+    return OwedMessage(
+        key, target, rule, scope, episode, NoticeKind(kind), Severity(severity), subject, body, at, attempts
+    )

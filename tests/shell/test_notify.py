@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
-from quota_scheduler.core.alerts.state import Kind, Transition
-from quota_scheduler.notify.addresses import Receiver
+from quota_scheduler.core.alerts.state import NoticeKind, Transition
+from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.store import Store, outbox
@@ -102,7 +102,7 @@ def a_closed_port() -> int:
 
 
 def notifier_to(port: int, *, timeout_seconds: float = 10.0) -> AppriseNotifier:
-    return AppriseNotifier((Receiver("ops", ADDRESS.format(port=port)),), timeout_seconds=timeout_seconds)
+    return AppriseNotifier((AppriseReceiver("ops", ADDRESS.format(port=port)),), timeout_seconds=timeout_seconds)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def notifier_to(port: int, *, timeout_seconds: float = 10.0) -> AppriseNotifier:
 def test_delivered(servers, message, kind):
     server = a_server(servers)
     assert notifier_to(server.server_port).send(message) == Delivery(
-        Outcome.DELIVERED, "JSON: HTTP 200: a body that names …"
+        DeliveryOutcome.DELIVERED, "JSON: HTTP 200: a body that names …"
     )
     [post] = server.posts
     assert (post["title"], post["message"], post["type"]) == (message.subject, message.body, kind)
@@ -129,42 +129,74 @@ SAID = "a body that names …"
 @pytest.mark.parametrize(
     ("status", "headers", "delivery"),
     [
-        pytest.param(500, {}, Delivery(Outcome.RETRY, f"JSON: HTTP 500: {SAID}", "error"), id="the server fails"),
-        pytest.param(403, {}, Delivery(Outcome.RETRY, f"JSON: HTTP 403: {SAID}", "rejected"), id="the server refuses"),
         pytest.param(
-            429, {}, Delivery(Outcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 120 s)", "rejected",
-                              timedelta(minutes=2)),
+            500, {}, Delivery(DeliveryOutcome.RETRY, f"JSON: HTTP 500: {SAID}", "error"), id="the server fails"
+        ),
+        pytest.param(
+            403, {}, Delivery(DeliveryOutcome.RETRY, f"JSON: HTTP 403: {SAID}", "rejected"), id="the server refuses"
+        ),
+        pytest.param(
+            429,
+            {},
+            Delivery(
+                DeliveryOutcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 120 s)", "rejected", timedelta(minutes=2)
+            ),
             id="too many messages: wait longer",
         ),
         pytest.param(
-            429, {"Retry-After": "600"},
-            Delivery(Outcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 600 s)", "rejected", timedelta(minutes=10)),
+            429,
+            {"Retry-After": "600"},
+            Delivery(
+                DeliveryOutcome.RETRY,
+                f"JSON: HTTP 429: {SAID} (asked to wait 600 s)",
+                "rejected",
+                timedelta(minutes=10),
+            ),
             id="ten minutes are asked for and kept",
         ),
         pytest.param(
-            503, {"Retry-After": "600"},
-            Delivery(Outcome.RETRY, f"JSON: HTTP 503: {SAID} (asked to wait 600 s)", "error", timedelta(minutes=10)),
+            503,
+            {"Retry-After": "600"},
+            Delivery(
+                DeliveryOutcome.RETRY, f"JSON: HTTP 503: {SAID} (asked to wait 600 s)", "error", timedelta(minutes=10)
+            ),
             id="also by a server that fails",
         ),
         pytest.param(
-            429, {"Retry-After": "Mon, 23 Nov 2026 08:10:00 GMT", "Date": "Mon, 23 Nov 2026 08:00:00 GMT"},
-            Delivery(Outcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 600 s)", "rejected", timedelta(minutes=10)),
+            429,
+            {"Retry-After": "Mon, 23 Nov 2026 08:10:00 GMT", "Date": "Mon, 23 Nov 2026 08:00:00 GMT"},
+            Delivery(
+                DeliveryOutcome.RETRY,
+                f"JSON: HTTP 429: {SAID} (asked to wait 600 s)",
+                "rejected",
+                timedelta(minutes=10),
+            ),
             id="until an instant, by the receiver's own clock",
         ),
         pytest.param(
-            429, {"Retry-After": "99999999"},
-            Delivery(Outcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 3600 s)", "rejected", timedelta(hours=1)),
+            429,
+            {"Retry-After": "99999999"},
+            Delivery(
+                DeliveryOutcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 3600 s)", "rejected", timedelta(hours=1)
+            ),
             id="no longer than an hour",
         ),
         pytest.param(
-            429, {"Retry-After": "soon"},
-            Delivery(Outcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 120 s)", "rejected", timedelta(minutes=2)),
+            429,
+            {"Retry-After": "soon"},
+            Delivery(
+                DeliveryOutcome.RETRY, f"JSON: HTTP 429: {SAID} (asked to wait 120 s)", "rejected", timedelta(minutes=2)
+            ),
             id="a wish that cannot be read is none",
         ),
-        pytest.param(None, {}, Delivery(Outcome.RETRY, "JSON: connected, and no answer in time", "timeout"),
-                     id="the server never answers"),
+        pytest.param(
+            None,
+            {},
+            Delivery(DeliveryOutcome.RETRY, "JSON: connected, and no answer in time", "timeout"),
+            id="the server never answers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_attempt_that_fails(servers, status, headers, delivery):
     server = a_server(servers, status, headers)
     assert notifier_to(server.server_port).send(A_MESSAGE) == delivery
@@ -175,7 +207,7 @@ def test_a_redirect_is_no_delivery_and_names_the_address_to_use(servers, status)
     elsewhere = a_server(servers)
     server = a_server(servers, status, {"Location": f"http://127.0.0.1:{elsewhere.server_port}/new/s3cr3t-path"})
     assert notifier_to(server.server_port).send(A_MESSAGE) == Delivery(
-        Outcome.RETRY,
+        DeliveryOutcome.RETRY,
         f"JSON: HTTP {status}, the address answers with a redirect to "
         f"http://127.0.0.1:{elsewhere.server_port}/new/…: use that address",
         "rejected",
@@ -187,7 +219,7 @@ def test_a_redirect_is_not_followed_though_the_address_asks_for_it(servers):
     elsewhere = a_server(servers)
     server = a_server(servers, 302, {"Location": f"http://127.0.0.1:{elsewhere.server_port}/"})
     address = f"json://127.0.0.1:{server.server_port}/?redirect=yes"
-    assert AppriseNotifier((Receiver("ops", address),)).send(A_MESSAGE).outcome is Outcome.RETRY
+    assert AppriseNotifier((AppriseReceiver("ops", address),)).send(A_MESSAGE).outcome is DeliveryOutcome.RETRY
     assert elsewhere.methods == []
 
 
@@ -195,14 +227,16 @@ def test_a_receiver_that_answers_after_five_seconds_is_delivered(servers):
     server = a_server(servers)
     server.delay = 5.0
     address = f"json://127.0.0.1:{server.server_port}/"
-    assert AppriseNotifier((Receiver("ops", address),)).send(A_MESSAGE).outcome is Outcome.DELIVERED
+    assert AppriseNotifier((AppriseReceiver("ops", address),)).send(A_MESSAGE).outcome is DeliveryOutcome.DELIVERED
     assert len(server.posts) == 1
 
 
 def test_an_answer_that_comes_after_the_limit_is_told_and_until_then_nothing_is_sent_again(servers):
     server = a_server(servers)
     server.delay = 1.0
-    notifier = AppriseNotifier((Receiver("ops", f"json://127.0.0.1:{server.server_port}/"),), timeout_seconds=0.2)
+    notifier = AppriseNotifier(
+        (AppriseReceiver("ops", f"json://127.0.0.1:{server.server_port}/"),), timeout_seconds=0.2
+    )
     came: list[Delivery] = []
     arrived = threading.Event()
 
@@ -210,13 +244,13 @@ def test_an_answer_that_comes_after_the_limit_is_told_and_until_then_nothing_is_
         came.append(delivery)
         arrived.set()
 
-    assert notifier.send(A_MESSAGE, late) == Delivery(Outcome.RETRY, "JSON: no answer in 0.2 s", "timeout")
+    assert notifier.send(A_MESSAGE, late) == Delivery(DeliveryOutcome.RETRY, "JSON: no answer in 0.2 s", "timeout")
     again = notifier.send(A_MESSAGE, late)
-    assert (again.outcome, again.reason) == (Outcome.RETRY, "timeout")
+    assert (again.outcome, again.reason) == (DeliveryOutcome.RETRY, "timeout")
     assert "nothing was sent" in again.detail
     assert arrived.wait(SECONDS)
     assert (came, len(server.posts)) == (
-        [Delivery(Outcome.DELIVERED, "JSON: HTTP 200: a body that names s3cr3t-path")],
+        [Delivery(DeliveryOutcome.DELIVERED, "JSON: HTTP 200: a body that names s3cr3t-path")],
         1,
     )
 
@@ -225,7 +259,7 @@ def test_a_text_that_does_not_end_is_not_waited_for(servers):
     server = a_server(servers)
     server.trickles = True
     notifier = notifier_to(server.server_port, timeout_seconds=0.5)
-    expected = Delivery(Outcome.DELIVERED, "JSON: HTTP 200, and a text that did not end in 0.5 s")
+    expected = Delivery(DeliveryOutcome.DELIVERED, "JSON: HTTP 200, and a text that did not end in 0.5 s")
     assert notifier.send(A_MESSAGE) == expected
 
 
@@ -233,11 +267,11 @@ def test_R10_a_process_ends_although_a_receiver_trickles(servers):
     server = a_server(servers)
     server.trickles = True
     program = (
-        "from quota_scheduler.notify.addresses import Receiver\n"
+        "from quota_scheduler.notify.addresses import AppriseReceiver\n"
         "from quota_scheduler.notify.notifier import AppriseNotifier\n"
         "from quota_scheduler.core.alerts.message import Message\n"
         "from quota_scheduler.core.alerts.rule import Severity\n"
-        f"receiver = Receiver('ops', 'json://127.0.0.1:{server.server_port}/')\n"
+        f"receiver = AppriseReceiver('ops', 'json://127.0.0.1:{server.server_port}/')\n"
         "notifier = AppriseNotifier([receiver], timeout_seconds=0.5)\n"
         "print(notifier.send(Message('ops', Severity.INFO, 's', 'b')).outcome.value)\n"
     )
@@ -249,13 +283,13 @@ def test_R10_a_process_ends_although_a_receiver_trickles(servers):
 
 def test_topics_behind_one_address_are_targets_of_their_own(servers):
     server = a_server(servers)
-    notifier = AppriseNotifier((Receiver("ops", f"ntfy://127.0.0.1:{server.server_port}/one/two/three"),))
+    notifier = AppriseNotifier((AppriseReceiver("ops", f"ntfy://127.0.0.1:{server.server_port}/one/two/three"),))
     server.topics = {"two": 403}
     targets = notifier.parts("ops")
     began = time.monotonic()
     outcomes = [notifier.send(replace(A_MESSAGE, target=target)).outcome for target in targets]
     assert targets == ("ops/1", "ops/2", "ops/3")
-    assert outcomes == [Outcome.DELIVERED, Outcome.RETRY, Outcome.DELIVERED]
+    assert outcomes == [DeliveryOutcome.DELIVERED, DeliveryOutcome.RETRY, DeliveryOutcome.DELIVERED]
     assert [post["topic"] for post in server.posts] == ["one", "two", "three"]
     assert time.monotonic() - began < 5, "no topic waits for the one before it"
 
@@ -271,14 +305,14 @@ def test_topics_behind_one_address_are_targets_of_their_own(servers):
     ],
 )
 def test_how_many_targets_an_address_names(url, count):
-    parts = AppriseNotifier((Receiver("ops", url),)).parts("ops")
+    parts = AppriseNotifier((AppriseReceiver("ops", url),)).parts("ops")
     assert parts == (tuple(f"ops/{n}" for n in range(1, count + 1)) if count > 1 else ("ops",))
 
 
 def test_a_test_message_to_a_receiver_goes_to_all_its_targets(servers):
     server = a_server(servers)
-    notifier = AppriseNotifier((Receiver("ops", f"ntfy://127.0.0.1:{server.server_port}/one/two"),))
-    assert notifier.send(A_MESSAGE).outcome is Outcome.DELIVERED
+    notifier = AppriseNotifier((AppriseReceiver("ops", f"ntfy://127.0.0.1:{server.server_port}/one/two"),))
+    assert notifier.send(A_MESSAGE).outcome is DeliveryOutcome.DELIVERED
     assert [post["topic"] for post in server.posts] == ["one", "two"]
 
 
@@ -303,14 +337,14 @@ def test_what_a_receiver_says_is_cut_and_looks_like_no_page(servers):
 
 
 def test_nobody_listens():
-    expected = Delivery(Outcome.RETRY, "JSON: cannot connect, or no valid answer", "error")
+    expected = Delivery(DeliveryOutcome.RETRY, "JSON: cannot connect, or no valid answer", "error")
     assert notifier_to(a_closed_port()).send(A_MESSAGE) == expected
 
 
 def test_our_own_time_limit_holds_where_the_address_sets_a_longer_one(servers):
     address = f"json://127.0.0.1:{a_server(servers, None).server_port}/?rto=15"
-    notifier = AppriseNotifier((Receiver("ops", address),), timeout_seconds=0.3)
-    assert notifier.send(A_MESSAGE) == Delivery(Outcome.RETRY, "JSON: no answer in 0.3 s", "timeout")
+    notifier = AppriseNotifier((AppriseReceiver("ops", address),), timeout_seconds=0.3)
+    assert notifier.send(A_MESSAGE) == Delivery(DeliveryOutcome.RETRY, "JSON: no answer in 0.3 s", "timeout")
 
 
 PROBLEMS = [
@@ -324,14 +358,14 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("url", "problem"), PROBLEMS)
 def test_a_wrong_address_is_a_problem_and_names_no_secret(url, problem):
-    notifier = AppriseNotifier((Receiver("ops", url), Receiver("good", "json://localhost")))
+    notifier = AppriseNotifier((AppriseReceiver("ops", url), AppriseReceiver("good", "json://localhost")))
     [told] = notifier.problems()
     assert told.startswith(f"receivers.ops: {problem}")
     assert "s3cr3t" not in told
 
 
 def test_a_check_that_must_not_wait_says_that_it_is_not_done():
-    notifier = AppriseNotifier((Receiver("ops", "json://localhost"),))
+    notifier = AppriseNotifier((AppriseReceiver("ops", "json://localhost"),))
     assert notifier.problems(wait=False) == ["the receivers' addresses are still being checked"]
     notifier.warm()
     assert (notifier.problems(), notifier.problems(wait=False)) == ([], [])
@@ -342,13 +376,15 @@ def test_no_receiver_is_no_problem_and_loads_nothing():
 
 
 def test_two_receivers_of_one_id_are_a_problem():
-    twice = AppriseNotifier((Receiver("ops", "json://localhost/a"), Receiver("ops", "json://localhost/b")))
+    twice = AppriseNotifier(
+        (AppriseReceiver("ops", "json://localhost/a"), AppriseReceiver("ops", "json://localhost/b"))
+    )
     assert twice.problems() == ["receivers.ops: there are two receivers of this id: rename one"]
 
 
 def test_a_message_to_a_wrong_address_is_kept_for_when_it_is_put_right():
-    delivery = AppriseNotifier((Receiver("ops", "slack://s3cr3t-path"),)).send(A_MESSAGE)
-    assert (delivery.outcome, delivery.reason) == (Outcome.RETRY, "nomatch")
+    delivery = AppriseNotifier((AppriseReceiver("ops", "slack://s3cr3t-path"),)).send(A_MESSAGE)
+    assert (delivery.outcome, delivery.reason) == (DeliveryOutcome.RETRY, "nomatch")
 
 
 @pytest.fixture
@@ -367,8 +403,10 @@ def log() -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("status", [200, 500, None])
 def test_no_secret_in_a_log_an_answer_or_a_representation(servers, status, log, capfd):
     logging.getLogger("quota_scheduler.notify").debug("the log is on")
-    receiver = Receiver("ops", ADDRESS.format(port=a_server(servers, status).server_port))
-    notifier = AppriseNotifier((receiver, Receiver("bad", "slak://s3cr3t-path"), Receiver("worse", "s3cr3t-path")))
+    receiver = AppriseReceiver("ops", ADDRESS.format(port=a_server(servers, status).server_port))
+    notifier = AppriseNotifier(
+        (receiver, AppriseReceiver("bad", "slak://s3cr3t-path"), AppriseReceiver("worse", "s3cr3t-path"))
+    )
     answer, problems = repr(notifier.send(A_MESSAGE)), notifier.problems()
     said = [repr(receiver), answer, *problems, log.getvalue(), *capfd.readouterr()]
     assert "the log is on" in log.getvalue()
@@ -382,9 +420,9 @@ def test_trap_a_dead_receiver_loses_no_message_and_delays_nobody_else(tmp_path: 
     receivers = {"good": good.server_port, "broken": broken.server_port, "refused": port,
                  "hanging": a_server(servers, None).server_port}  # fmt: skip
     rule = AlertRule("high", "ratio", Op.ABOVE, 0.8, 0.7, Severity.WARNING, "High", "", ("",))
-    due = Transition(Kind.FIRED, rule, "weekly", "w1", rule.severity, "weekly is high", "weekly is high.")
+    due = Transition(NoticeKind.FIRED, rule, "weekly", "w1", rule.severity, "weekly is high", "weekly is high.")
     notifier = AppriseNotifier(
-        tuple(Receiver(name, f"json://127.0.0.1:{port}/?rto=0.5&cto=0.5") for name, port in receivers.items())
+        tuple(AppriseReceiver(name, f"json://127.0.0.1:{port}/?rto=0.5&cto=0.5") for name, port in receivers.items())
     )
     with Store(tmp_path / "quota.db", clock=clock) as store:
         with store.transaction() as tx:

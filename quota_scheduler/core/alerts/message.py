@@ -17,7 +17,7 @@ PART = "/"
 """Between a receiver's id and the number of a target behind its address, as in ``ops/2``; no id holds one."""
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of a message."""
 
     DELIVERED = "delivered"
@@ -33,7 +33,7 @@ class Delivery:
     attempt.
     """
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     detail: str = ""
     reason: str = ""
     retry_after: timedelta = timedelta(0)
