@@ -30,11 +30,12 @@ async def limit_forecast(request: Request) -> Response:
     require(request, Role.VIEWER)
     reading = _reading(request, request.path_params["limit"])
     document = forecast_document(reading)
-    if document is None or reading.forecast is None:
+    if document is None or reading.projection.forecast is None:
         raise Problem(404, "no_forecast", _no_forecast(reading))
     scale = MICRO if reading.unit is Unit.USD else 1
     document["fan"] = [
-        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]} for at, values in reading.forecast.fan()
+        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
+        for at, values in reading.projection.forecast.fan()
     ]
     return json_response({**limit_document(reading), "forecast": document})
 
@@ -51,10 +52,12 @@ async def quota_forecast(request: Request) -> Response:
     )
     if reading is None:
         raise Problem(404, "no_forecast", "there is no monthly token limit: name another limit with ?limit=")
-    if reading.forecast is None or not (reading.starts_at and reading.ends_at):
+    if reading.projection.forecast is None or not (reading.balance.starts_at and reading.balance.ends_at):
         raise Problem(404, "no_forecast", _no_forecast(reading))
     days = await asyncio.to_thread(facade_of(request).recent_days, reading)
-    return json_response(quota_forecast_document(reading, reading.forecast, days, now=facade_of(request).readings.at))
+    return json_response(
+        quota_forecast_document(reading, reading.projection.forecast, days, now=facade_of(request).readings.at)
+    )
 
 
 def _no_forecast(reading: LimitReading) -> str:

@@ -147,7 +147,7 @@ def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
         if limit.unit is Unit.TOKENS:
             yield Counter("quota_unleased_tokens_total", (limit.limit,), limit.spending.unleased)
             yield Counter("quota_overrun_tokens_total", (limit.limit,), limit.spending.overrun)
-        for waiting in limit.waiting:
+        for waiting in limit.queue.waiting:
             yield Counter("quota_tickets_woken_total", (limit.limit, waiting.priority), 0)
             yield Counter("quota_tickets_abandoned_total", (limit.limit, waiting.priority), 0)
 
@@ -156,27 +156,27 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     name = (limit.limit,)
     out.add("quota_usage_ratio", name, limit.usage_ratio)
     out.one_of("quota_state", limit.limit, limit.level, ThrottleLevel)
-    out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
+    out.moment("quota_window_end_timestamp_seconds", name, limit.balance.ends_at)
     if not full:
         return
     info = limit.provider, limit.scope, limit.period, limit.unit, limit.parent, limit.mode
     out.add("quota_info", (limit.limit, *info), 1)
-    out.add("quota_committed_ratio", name, limit.committed_ratio)
-    out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
+    out.add("quota_committed_ratio", name, limit.balance.committed_ratio)
+    out.moment("quota_window_start_timestamp_seconds", name, limit.balance.starts_at)
     _amounts(out, limit)
-    out.one_of("quota_risk", limit.limit, limit.risk, Risk)
+    out.one_of("quota_risk", limit.limit, limit.projection.risk, Risk)
     if limit.unit is not Unit.LEASES:  # advice looks at what is left, and a lease comes back by itself
         out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
-    for burn in limit.burns:
+    for burn in limit.projection.burns:
         out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
         out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
-    for waiting in limit.waiting:
+    for waiting in limit.queue.waiting:
         out.add("quota_tickets_waiting", (limit.limit, waiting.priority), waiting.waiting)
         out.moment("quota_tickets_oldest_timestamp_seconds", (limit.limit, waiting.priority), waiting.oldest_at)
-    if limit.forecast is not None:
-        _forecast(out, limit, limit.forecast)
-    if limit.track is not None:
-        _track(out, limit.limit, limit.track)
+    if limit.projection.forecast is not None:
+        _forecast(out, limit, limit.projection.forecast)
+    if limit.projection.track is not None:
+        _track(out, limit.limit, limit.projection.track)
     if limit.quality is not None:
         _quality(out, limit.limit, limit.quality)
     _spending(out, limit)
@@ -201,24 +201,25 @@ def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:
 
 def _amounts(out: Filling, limit: LimitReading) -> None:
     name = (limit.limit,)
-    out.add("quota_leases_active", name, limit.leases)
+    out.add("quota_leases_active", name, limit.queue.leases)
     if limit.unit is Unit.LEASES:
-        out.add("quota_leases_limit", name, limit.amount)
+        out.add("quota_leases_limit", name, limit.balance.amount)
     if limit.unit in KINDS_OF_UNIT:
-        parts = {"limit": limit.amount, "used": limit.used, "reserved": limit.reserved}
-        today = {"used_today": limit.used_today, "usual_today": limit.usual_today} if limit.ends_at else {}
+        balance = limit.balance
+        parts = {"limit": balance.amount, "used": balance.used, "reserved": balance.reserved}
+        today = {"used_today": balance.used_today, "usual_today": balance.usual_today} if balance.ends_at else {}
         for part, amount in (parts | today).items():
             if amount is not None:
                 out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
-        out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
-    if limit.amount > 0:
-        out.add("quota_headroom_ratio", name, limit.headroom / limit.amount)
-        out.add("quota_allowance_ratio", name, limit.allowance / limit.amount)
+        out.add("quota_overshoot_bound_tokens", name, limit.queue.overshoot_bound)
+    if limit.balance.amount > 0:
+        out.add("quota_headroom_ratio", name, limit.balance.headroom / limit.balance.amount)
+        out.add("quota_allowance_ratio", name, limit.balance.allowance / limit.balance.amount)
 
 
 def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
-    name, amount = limit.limit, limit.amount
+    name, amount = limit.limit, limit.balance.amount
     if amount > 0:
         for estimate in ("low", "expected", "high"):
             out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)

@@ -28,19 +28,23 @@ TASK_ALIASES: Mapping[str, str] = {
 }
 """Other names that people and the founding documents have for them: writing tests is writing code."""
 FILES_PER_UNIT = 10
-"""Files that one task of the table above touches."""
+"""Files that make one such task; fewer or more scale it (founding document 5)."""
 FILES_LEAST = 0.5
+"""Least factor for few files."""
 FILES_MOST = 3.0
-"""Fewer or more files scale a task within these bounds."""
+"""Largest factor for many files."""
 COMPLEXITY = {"simple": 0.7, "normal": 1.0, "complex": 1.5}
+"""Factor by complexity (founding document 5)."""
 TOKENS_PER_WORD = 100
-"""Tokens a word of a text of unknown kind (founding document 1), doubled for a long one."""
+"""Tokens for each word of a text of unknown kind, doubled when it is long (founding document 1)."""
 LONG_WORDS = 200
+"""Words from which on a text is long."""
 LONG_LINES = 20
-"""A text with more words or lines is long (founding document 1)."""
+"""Lines from which on a text is long."""
 OUTPUT_SHARE = 0.08
-"""Output on top of a text's tokens (founding document 1)."""
+"""Output tokens on top of such a text, as a share (founding document 1)."""
 GUESS_CONFIDENCE = 0.3
+"""Confidence of a guess from words alone (design, section 4)."""
 GUESS_MARGIN = 1.3
 """A guess reserves 30 % more than it expects."""
 SPLIT_WORDS = 500

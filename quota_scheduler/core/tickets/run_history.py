@@ -33,6 +33,7 @@ LEAST = 3
 RESERVED_SHARE = 0.8
 """The share of such runs that stay within the reservation: P80 (design, 4)."""
 MOST_CONFIDENT = 0.9
+"""Confidence in twenty runs that agree; no estimate is surer."""
 FURTHEST = 5.0
 """A guess is corrected by at most this factor either way: beyond it the description, not the number, is wrong."""
 
