@@ -17,6 +17,7 @@ from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
+from quota_scheduler.health import Health
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
 from quota_scheduler.notify.addresses import AppriseReceiver
@@ -34,6 +35,7 @@ from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
+from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
 TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
@@ -106,7 +108,8 @@ def _assembled(config: Config, store: Store) -> Service:
     derived = derive(config)
     notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
     metrics = Metrics(CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=notifier.targets)
-    store.timed = metrics.queried
+    health = Health(refused=metrics.write_refused)
+    store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
     prices, waiters = Prices(config.prices), Waiters()
     terms, limits_expire_at = _terms(config, store, derived.policy, prices)
 
@@ -131,7 +134,7 @@ def _assembled(config: Config, store: Store) -> Service:
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
-    parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute)
+    parts = Parts(store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute)
     service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
     with store.reading() as tx:
         service.set_hold(everything_held(tx))

@@ -283,7 +283,11 @@ class Facade:
         except Exception as error:
             metrics.database_checked(up=False)
             problems.append(f"the database does not answer: {error}")
-        return problems
+        return problems + self._service.health.problems()
+
+    def failed(self) -> None:
+        """An answer was one of ours to blame (5xx): counted."""
+        self._service.parts.metrics.answer_failed()
 
     def notes(self) -> list[str]:
         """What an operator should know although work is taken."""
