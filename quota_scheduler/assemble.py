@@ -54,11 +54,8 @@ def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Serv
 
 def refuse_open_door(config: Config) -> None:
     """Raise StartError where others could reach the service and nothing would keep them out."""
-    if config.needs_tokens:
-        raise StartError(
-            f"listen: {config.listen} can be reached from outside and no token is configured: "
-            "add tokens (see docs/reference/config.md), or listen on 127.0.0.1"
-        )
+    if config.open_door:
+        raise StartError(config.open_door)
 
 
 def derive(config: Config) -> Derived:

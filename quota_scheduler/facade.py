@@ -283,6 +283,8 @@ class Facade:
         except Exception as error:
             metrics.database_checked(up=False)
             problems.append(f"the database does not answer: {error}")
+        if self._service.store.is_replaced():
+            problems.append("the database file was removed or replaced: restart the service")
         return problems + self._service.health.problems()
 
     def failed(self) -> None:

@@ -37,7 +37,7 @@ PURE = {
         "statistics",
         "types",
     ),
-    *("typing", "zlib", "zoneinfo"),
+    *("typing", "unicodedata", "zlib", "zoneinfo"),
 }
 PURE_NAMES = {"pathlib.PurePosixPath"}
 """What the core may import beside itself: nothing that can read or change the world."""

@@ -75,7 +75,7 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
         "description": f"Needs the role {role}." if role != "none" else "Needs no token.",
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
         "responses": {
-            "200": {"description": "done", "content": {"application/json": {"schema": {}}}},
+            "200": {"description": "done", "content": {kind: {"schema": {}} for kind in _kinds(path)}},
             "default": problem,
         },
     }
@@ -85,6 +85,13 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
         schema = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if many else one
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _kinds(path: str) -> tuple[str, ...]:
+    """What content an answer may have."""
+    if path == "/metrics":
+        return ("text/plain", "application/openmetrics-text")
+    return ("application/json", "text/csv") if path == "/v1/usage/summary" else ("application/json",)
 
 
 def _document() -> dict[str, Any]:

@@ -3,13 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, body, decided, optional_body, require, validated, written
-from quota_scheduler.api.schemas import Body
+from quota_scheduler.api.schemas import Body, Text
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Refused, Reply
 
@@ -21,7 +21,7 @@ class HoldBody(Body):
     """Hold everything, with a reason; ``on: false`` lets everything go on."""
 
     on: Annotated[bool, Field(strict=True)] = True
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    reason: Text = ""
 
 
 HOLD: TypeAdapter[HoldBody] = TypeAdapter(HoldBody)

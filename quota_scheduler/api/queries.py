@@ -21,6 +21,8 @@ from quota_scheduler.core.usage import KINDS
 
 LONGEST_NUMBER = 10
 """Digits of a number in a query, and one more."""
+FORMULA = frozenset("=+-@\t\r")
+"""What makes a cell a formula in spreadsheets."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -122,8 +124,13 @@ async def usage(request: Request) -> Response:
     text = io.StringIO()
     table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
     table.writeheader()
-    table.writerows(summary["usage"])
+    table.writerows({**row, **{name: _cell(row[name]) for name in by}} for row in summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
+
+
+def _cell(text: str) -> str:
+    """A label as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in FORMULA else text
 
 
 async def runs(request: Request) -> Response:

@@ -32,7 +32,7 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
         return
     rows = [["AT", "WHO", "WHAT", "DETAIL"]]
     rows += [[entry["at"], entry["who"], entry["what"], _detail(entry["detail"])] for entry in entries]
-    click.echo(reach.table(rows) if entries else "Nothing was done by hand.")
+    reach.say(reach.table(rows) if entries else "Nothing was done by hand.")
 
 
 def _detail(detail: dict[str, Any]) -> str:

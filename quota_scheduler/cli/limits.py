@@ -40,7 +40,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     rows += [
         [spec["id"], str(spec["amount"]), spec["unit"], _window(spec), _selects(spec), spec["mode"]] for spec in specs
     ]
-    click.echo(reach.table(rows, right=frozenset({1})) if specs else "No limits.")
+    reach.say(reach.table(rows, right=frozenset({1})) if specs else "No limits.")
 
 
 @command.command("show")
@@ -61,10 +61,10 @@ def show(ctx: click.Context, limit: str, as_json: bool) -> None:
         return
     for name, value in state["holds"].items():
         was = state["file"].get(name)
-        click.echo(f"{name:<12} {value}" + (f"  (in the file: {was})" if was != value else ""))
+        reach.say(f"{name:<12} {value}" + (f"  (in the file: {was})" if was != value else ""))
     for change in state["changes"]:
         until = f", until {change['until']}" if change["until"] else ""
-        click.echo(f"changed: {change['field']} to {change['value']} by {change['who']} at {change['at']}{until}")
+        reach.say(f"changed: {change['field']} to {change['value']} by {change['who']} at {change['at']}{until}")
 
 
 @command.command("set")
@@ -94,7 +94,7 @@ def set_(
     for name in answer["changed"]:
         word = "would be" if dry_run else "is"
         before, after = (_plain(answer[side][name]) for side in ("before", "after"))
-        click.echo(f"{limit}: {name} {word} {after} (was {before})")
+        reach.say(f"{limit}: {name} {word} {after} (was {before})")
 
 
 def _changes(texts: tuple[str, ...]) -> dict[str, Any]:

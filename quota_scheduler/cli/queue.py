@@ -44,7 +44,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     rows = [["#", "TICKET", "STATE", "CLASS", "TOKENS", "SINCE", "WHY", "KEY"]]
     for name in ("waiting", "offered", "running"):
         rows += [_row(ticket, name) for ticket in state[name]]
-    click.echo(reach.table(rows, right=frozenset({0, 4})) if len(rows) > 1 else "Nothing waits and nothing runs.")
+    reach.say(reach.table(rows, right=frozenset({0, 4})) if len(rows) > 1 else "Nothing waits and nothing runs.")
 
 
 def _row(ticket: dict[str, Any], state: str) -> list[str]:
@@ -69,18 +69,18 @@ def explain(ctx: click.Context, ticket: str, as_json: bool) -> None:
     if as_json:
         reach.print_json(answer)
         return
-    click.echo(f"{answer['id']} ({answer['key']}), class {answer['class']}: {answer['message']}")
+    reach.say(f"{answer['id']} ({answer['key']}), class {answer['class']}: {answer['message']}")
     if answer["position"]:
-        click.echo(f"  place {answer['position']} in the queue")
+        reach.say(f"  place {answer['position']} in the queue")
     for blocker in answer["binding"]:
-        click.echo(f"  {blocker['limit']}: {blocker['reason']}, until {blocker['until']}")
+        reach.say(f"  {blocker['limit']}: {blocker['reason']}, until {blocker['until']}")
     if start := answer["expected_start"]:
-        click.echo(f"  expected start {start['expected']} (between {start['low']} and {start['high']})")
+        reach.say(f"  expected start {start['expected']} (between {start['low']} and {start['high']})")
     for change in answer["counterfactuals"]:
         other = (
             f"model {change['model']}" if change["change"] == "model" else f"an estimate of {change['tokens']} tokens"
         )
-        click.echo(f"  with {other} it could start now")
+        reach.say(f"  with {other} it could start now")
 
 
 def _id_of(config: Config, ticket: str) -> str:

@@ -28,17 +28,17 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         reach.print_json(state)
         return
-    click.echo(f"{state['from']}, as of {state['at']}")
+    reach.say(f"{state['from']}, as of {state['at']}")
     reach.say_hold(state)
     for source in state.get("sources", []):
         if source["catching_up"]:
-            click.echo(f"{source['source']} is still being read: the figures below grow")
-    click.echo(limits_table(state["limits"]) if state["limits"] else "No readings yet: they come with the first tick.")
+            reach.say(f"{source['source']} is still being read: the figures below grow")
+    reach.say(limits_table(state["limits"]) if state["limits"] else "No readings yet: they come with the first tick.")
     for cap in state["run_caps"]:
         unit, mode = Unit(cap["unit"]), "" if cap["mode"] == "enforce" else f" ({cap['mode']})"
-        click.echo(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
+        reach.say(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
     if not config.receivers:
-        click.echo("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
+        reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
 
 
 def state_of(config: Config) -> dict[str, Any]:

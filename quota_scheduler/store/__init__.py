@@ -129,6 +129,10 @@ class Store:
             yield Transaction(database, self.clock())
         self.timed("read", time.perf_counter() - began)
 
+    def is_replaced(self) -> bool:
+        """Whether the file was removed or replaced under us: what is written now is lost."""
+        return not self._lock.is_of(self.path)
+
     def close(self) -> None:
         """Close every connection and give the right to write back."""
         with self._mutex:

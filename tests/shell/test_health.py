@@ -29,7 +29,7 @@ class Hands:
 SILENCE = [
     pytest.param(2.0, 15.0, [], id="R8: fifteen seconds are nothing"),
     pytest.param(
-        2.0, 16.0, ["the tick has not happened for 15 s, it is due every 2 s: see the log"], id="R8: more are"
+        2.0, 16.0, ["the tick has not happened for 16 s, it is due every 2 s: see the log"], id="R8: more are"
     ),
     pytest.param(20.0, 60.0, [], id="R8: three intervals of a slow task"),
     pytest.param(20.0, 61.0, ["the tick has not happened for 61 s, it is due every 20 s: see the log"], id="R8: past"),
