@@ -29,6 +29,8 @@ from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, forecasts, ledger, run_history, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
+TURN_TAKEN = (State.OFFERED, State.RUNNING)
+"""Who has had their share's turn: an offer too, or whoever comes next would be told and started by different counts."""
 LOOK_AT_ALL = timedelta(seconds=2)
 """The whole queue is looked at this often: demand still to come shrinks with time, not only with events."""
 
@@ -80,9 +82,9 @@ class Memory:
     next_slot: datetime | None = None
 
     def count(self, decided: Decided, label: str) -> None:
-        """Keep count of what runs by share."""
+        """Keep count of what runs or is offered by share."""
         for number, ticket in decided.tickets.items():
-            was, runs = decided.before.get(number) is State.RUNNING, ticket.state is State.RUNNING
+            was, runs = decided.before.get(number) in TURN_TAKEN, ticket.state in TURN_TAKEN
             if was is not runs:
                 share = ticket.labels.value(label)
                 self.running[share] = self.running.get(share, 0) + (1 if runs else -1)

@@ -44,6 +44,7 @@ from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, Work
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.settlement import at_reset
 from quota_scheduler.core.limits.limit import Mode
+from quota_scheduler.core.queue.order import FairOrder
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.wake import SLICE, START, next_start, wake
 from quota_scheduler.core.tickets.ticket import REOPENING, Lease, Outcome, Reason, State, Ticket
@@ -223,13 +224,13 @@ class Cycle:
         """A pass over the groups that something has touched; what one slice cannot do the next one does."""
         touched = None if self.snap.look_at_all else self.work.touched
         if not self.snap.hold:
+            places = (
+                dict.fromkeys(self.queue.groups(touched), 0) | self.snap.groups
+            )  # one cut short goes on where it was
             done = wake(
                 self.queue,
                 self.headrooms,
-                dict.fromkeys(self.queue.groups(touched), 0)
-                | self.snap.groups,  # a pass cut short goes on where it was
-                running=self.snap.running,
-                policy=self.policy,
+                FairOrder(self.queue.tickets_in, places, self.snap.running, self.policy, self.now),
                 present=self.present,
                 budget=SLICE
                 + START * len(self.arrived),  # a batch that fits is answered in one cycle, whatever its size
