@@ -90,16 +90,17 @@ def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
 def _grown(ticket: Ticket, work: Work) -> bool:
     """Let an overrun reservation grow where there is room; False when an enforced limit has none."""
     fits = True
-    for held in work.balances.open_reservations(ticket.id):
-        balance = work.balances.balance_of(held)
-        if not held.overrun or balance.closed or balance.limit.unit is Unit.LEASES:
+    headrooms = {headroom.instance.name: headroom for headroom in work.headrooms.of(ticket)}
+    for reservation in work.balances.open_reservations(ticket.id):
+        balance = work.balances.balance_of(reservation)
+        if not reservation.overrun or balance.closed or balance.limit.unit is Unit.LEASES:
             continue
-        more = max(1, held.amount // GROWTH_SHARE)
-        ceiling = work.headrooms.headroom(LimitInstance(balance.limit, balance.value)).ceiling(
-            ticket.priority, work.now
-        )
+        more = max(1, reservation.amount // GROWTH_SHARE)
+        headroom = headrooms.get(balance.name) or work.headrooms.headroom(LimitInstance(balance.limit, balance.value))
+        ceiling = headroom.ceiling(ticket.priority, work.now)
         if balance.spent + balance.reserved + more <= ceiling:
-            work.balances.update(held, amount=held.spent + more, whole=held.spent + more)
+            needed = reservation.spent + more
+            work.balances.update(reservation, amount=needed, whole=needed)
         elif balance.limit.mode is Mode.ENFORCE:
             fits = False
     return fits
