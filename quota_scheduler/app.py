@@ -16,6 +16,7 @@ from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
@@ -92,12 +93,18 @@ class Service:
             outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
             held = operate.held_because(tx)
         limits, self._limits_expire_at = found.limits, found.expire_at
-        self.terms = cycle.Terms(limits, queue_policy(config), outlooks, hold=bool(held))
-        self.terms.models, self.terms.reprice = config.models.fallback, self._with_model
-        self.terms.thresholds = config.rules
-        self.writer = Writer(self.store, self.terms, told=self._told)
+        terms = Terms(
+            limits,
+            queue_policy(config),
+            outlooks,
+            hold=bool(held),
+            models=config.models.fallback,
+            reprice=self._with_model,
+            thresholds=config.rules,
+        )
+        self.writer = Writer(self.store, terms, told=self._told)
         self.ingests = self._ingests()
-        self.terms.catching_up = frozenset(each.provider for each in self.ingests)
+        self._note_catching_up()
         self.recompute = Recompute(
             self.store,
             limits,
@@ -168,21 +175,25 @@ class Service:
         self.store.close()
 
     @property
+    def terms(self) -> Terms:
+        """What rules every cycle now: read it once for each thing you do."""
+        return self.writer.terms
+
+    @property
     def limits_by_id(self) -> dict[str, Limit]:
         """The limits as they hold now."""
         return {limit.id: limit for limit in self.terms.limits}
 
-    def set_limits(self, limits: tuple[Limit, ...], *, expire_at: datetime | None = None) -> None:
-        """Let other limits hold from the next cycle on, also for what waits already."""
-        self._limits_expire_at = expire_at
-        self.terms.limits = self.recompute.limits = limits
-        self.terms.forget()
+    def adopted(self, terms: Terms, adopted: operate.LimitsHold | str) -> Terms:
+        """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
+        if isinstance(adopted, str):
+            return terms
+        self._limits_expire_at, self.recompute.limits = adopted.expire_at, adopted.limits
+        return replace(terms, limits=adopted.limits)
 
     def refresh_limits(self) -> None:
         """Let the limits of the file with the stored changes hold."""
-
-        found: operate.LimitsHold = self.writer.do(lambda tx: operate.adopt(tx, self.config.limits)).result()
-        self.set_limits(found.limits, expire_at=found.expire_at)
+        self.writer.do(lambda tx: operate.adopt(tx, self.config.limits), self.adopted).result()
 
     def reload(self) -> None:
         """Read the configuration again; an invalid one changes nothing and says so."""
@@ -199,17 +210,26 @@ class Service:
         if fixed:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
         self.config = replace(fresh, **{name: getattr(self.config, name) for name in RESTART})
-        self.tokens, self.terms.policy = Tokens(fresh.tokens), queue_policy(fresh)
-        self.recompute.rules = rules
-        self.terms.thresholds = self.recompute.forecasting.thresholds = fresh.rules
-        self.refresh_limits()
+        self.tokens, self.recompute.rules = Tokens(fresh.tokens), rules
+        self.recompute.forecasting.thresholds = fresh.rules
+        self.writer.do(
+            lambda tx: operate.adopt(tx, fresh.limits),
+            lambda terms, adopted: replace(
+                self.adopted(terms, adopted), policy=queue_policy(fresh), thresholds=fresh.rules
+            ),
+        ).result()
         log.info("config.reloaded limits=%d", len(self.terms.limits))
 
     def read(self) -> None:
         """One pass over every source."""
         for ingest in self.ingests:
             ingest.poll()
-            self.terms.catching_up = frozenset(each.provider for each in self.ingests if each.progress.catching_up)
+            self._note_catching_up()
+
+    def _note_catching_up(self) -> None:
+        catching_up = frozenset(ingest.provider for ingest in self.ingests if ingest.progress.catching_up)
+        if catching_up != self.terms.catching_up:
+            self.writer.change_terms(lambda terms: replace(terms, catching_up=catching_up))
 
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
@@ -220,15 +240,16 @@ class Service:
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self.refresh_limits()
         readings = self.recompute.look(self._read_queue())
-        self.terms.outlooks = dict(self.recompute.outlooks)
+        outlooks = dict(self.recompute.outlooks)
+        self.writer.change_terms(lambda terms: replace(terms, outlooks=outlooks))
         self._publish(self.writer.do(lambda tx: self.recompute.step(tx, readings)).result())
 
     def _read_queue(self) -> WaitingByInstance:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
 
         def look(tx: Transaction) -> tuple[WaitingByInstance, ThrottleQueue, list[Ticket], dict[str, int]]:
-            memory = cycle.remembered(tx, self.terms)
-            return waiting_in(memory.queue), memory.queue, list(memory.queue), dict(memory.running)
+            remembered = self.writer.remembered(tx)
+            return waiting_in(remembered.queue), remembered.queue, list(remembered.queue), dict(remembered.running)
 
         found: tuple[WaitingByInstance, ThrottleQueue, list[Ticket], dict[str, int]] = self.writer.do(look).result()
         waiting_totals, queue, waiting, running = found
@@ -248,12 +269,14 @@ class Service:
     def plan(self, items: Sequence[Ticket]) -> dict[str, Any]:
         """What a plan's items are expected to cost together, and which of them will fit."""
         with self.store.reading() as tx:
-            return plan_document(tx, items, self.terms.limits, self.terms.outlooks)
+            terms = self.terms
+            return plan_document(tx, items, terms.limits, terms.outlooks)
 
     def learn_ends(self) -> None:
         """Learn when the next running lease of each limit is expected to end, from how long leases take."""
         with self.store.reading() as tx:
-            self.terms.busy_until = expected_ends(tx, self.terms.limits)
+            busy_until = expected_ends(tx, self.terms.limits)
+        self.writer.change_terms(lambda terms: replace(terms, busy_until=busy_until))
 
     def _with_model(self, ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""

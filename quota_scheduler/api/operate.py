@@ -1,5 +1,6 @@
 """What operators do over HTTP: change limits, hold, start, revoke."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -57,10 +58,9 @@ async def change_limit(request: Request) -> Response:
     if not asked.given():
         raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
     change = partial(operate.change_limit, base=base, rule=rule, fields=asked.given(), who=who, until=asked.until)
-    done = await written(own.writer.do(change))
+    done = await written(own.writer.do(change, own.adopted))
     if isinstance(done, str):
         raise Problem(422, "invalid_body", done)
-    own.set_limits(done.limits, expire_at=done.expire_at)
     return render.json_response({"limit": rule, "changed": sorted(asked.given())})
 
 
@@ -69,9 +69,9 @@ async def hold_all(request: Request) -> Response:
     who, own = require(request, Role.OPERATOR), accepting(request)
     asked = validated(await body(request), HOLD)
     reason = (asked.reason or "held by hand") if asked.on else ""
-    await written(own.writer.do(lambda tx: operate.hold_all(tx, reason, who=who)))
-    own.terms.hold = asked.on
-    own.terms.forget()
+    await written(
+        own.writer.do(lambda tx: operate.hold_all(tx, reason, who=who), lambda terms, _: replace(terms, hold=asked.on))
+    )
     return render.json_response({"hold": asked.on, "reason": reason})
 
 

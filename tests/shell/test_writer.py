@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.core.cycle.requests import Answer, Read, Refusal, Refused, Submit
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session
@@ -45,7 +46,7 @@ class Bench:
         self.store = Store(folder / "quota.db", clock=self.clock)
         with self.store.transaction() as tx:
             windows.adapt(tx, limits)
-        self.writer = Writer(self.store, cycle.Terms(limits), told=lambda done, _: self.told.append(len(done.answers)))
+        self.writer = Writer(self.store, Terms(limits), told=lambda done, _: self.told.append(len(done.answers)))
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_reset_is_noticed_by_the_clock_alone(tmp_path: Path) -> None:
         if any(ticket.key == "b" and verdict.__class__.__name__ == "Admit" for ticket, verdict in done.decisions):
             started.set()
 
-    writer = Writer(store, cycle.Terms((quick,)), told=told)
+    writer = Writer(store, Terms((quick,)), told=told)
     writer.start()
     try:
         event = UsageEvent("r1", store.clock(), Labels("anthropic"), Usage(output=100))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from quota_scheduler.core.cycle.requests import Refusal, Refused, Release, Renew
-from quota_scheduler.core.cycle.snapshot import Work
+from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import adopted, attribute, merged, own_events, report
@@ -67,7 +67,7 @@ def _apply_late_report(ticket: Ticket, request: Renew | Release, work: Work) -> 
     if ticket.lease and ticket.lease.fence == more.fence:
         ticket = work.put(ticket._replace(lease=more))
     else:
-        work.out.past_leases[more.fence] = (ticket.id, more)
+        work.past_leases[more.fence] = (ticket.id, more)
     return Refused(Refusal.STALE_FENCE, ticket)
 
 
@@ -107,8 +107,8 @@ def _grown(ticket: Ticket, work: Work) -> bool:
 
 
 def _over_cap(ticket: Ticket, work: Work) -> bool:
-    lease, used = ticket.lease, work.snap.run_used.get(ticket.run_id, Usage())
+    lease, used = ticket.lease, work.snap.runs.used.get(ticket.run_id, Usage())
     if lease:  # what the ledger knows of this lease already is the same usage that it reports
-        transcribed = work.snap.transcribed.get(lease.fence, Usage())
+        transcribed = work.snap.rows.transcribed.get(lease.fence, Usage())
         used = used.minus(transcribed).plus(transcribed.at_least(lease.usage))
     return any(cap.charge(used) > cap.amount for cap in work.caps(ticket) if cap.mode is Mode.ENFORCE)
