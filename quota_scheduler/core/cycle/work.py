@@ -41,7 +41,7 @@ class Work:
         self._before: dict[int, Ticket | None] = {}
         self._corrected: dict[Identity, Change] = {}
         self._numbers = snap.numbers
-        self._run_caps = snap.terms.run_caps
+        self._run_caps: tuple[Limit, ...] | None = None
 
     @property
     def now(self) -> datetime:
@@ -126,6 +126,8 @@ class Work:
 
     def caps(self, ticket: Ticket) -> list[Limit]:
         """The run caps that bind a ticket."""
+        if self._run_caps is None:
+            self._run_caps = self.snap.terms.run_caps
         return [cap for cap in self._run_caps if cap.selects(ticket.labels)]
 
     def moved(self) -> list[Moved]:
