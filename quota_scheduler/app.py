@@ -209,15 +209,15 @@ class Service:
         fixed = [name for name in RESTART if getattr(fresh, name) != getattr(self.config, name)]
         if fixed:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
-        self.config = replace(fresh, **{name: getattr(self.config, name) for name in RESTART})
-        self.tokens, self.recompute.rules = Tokens(fresh.tokens), rules
-        self.recompute.forecasting.thresholds = fresh.rules
-        self.writer.do(
-            lambda tx: operate.adopt(tx, fresh.limits),
-            lambda terms, adopted: replace(
-                self.adopted(terms, adopted), policy=queue_policy(fresh), thresholds=fresh.rules
-            ),
-        ).result()
+        config = replace(fresh, **{name: getattr(self.config, name) for name in RESTART})
+
+        def in_force(terms: Terms, adopted: operate.LimitsHold) -> Terms:
+            self.config = config
+            return replace(self.adopted(terms, adopted), policy=queue_policy(config), thresholds=config.rules)
+
+        self.tokens, self.recompute.rules = Tokens(config.tokens), rules
+        self.recompute.forecasting.thresholds = config.rules
+        self.writer.do(lambda tx: operate.adopt(tx, config.limits), in_force).result()
         log.info("config.reloaded limits=%d", len(self.terms.limits))
 
     def read(self) -> None:
@@ -228,8 +228,9 @@ class Service:
 
     def _note_catching_up(self) -> None:
         catching_up = frozenset(ingest.provider for ingest in self.ingests if ingest.progress.catching_up)
-        if catching_up != self.terms.catching_up:
-            self.writer.change_terms(lambda terms: replace(terms, catching_up=catching_up))
+        self.writer.change_terms(
+            lambda terms: terms if terms.catching_up == catching_up else replace(terms, catching_up=catching_up)
+        )
 
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""

@@ -129,7 +129,8 @@ class Writer:
     def change_terms(self, change: Callable[[Terms], Terms]) -> "Future[Terms]":
         """Replace the terms before the next cycle: ``change`` makes the new ones of those that are in force then.
 
-        The future resolves with what is in force from then on. For example::
+        Never decide by ``terms`` whether there is anything to change: another change may be on its way. The future
+        resolves with what is in force from then on. For example::
 
             writer.change_terms(lambda terms: replace(terms, outlooks=outlooks))
         """
@@ -250,13 +251,15 @@ class Writer:
             self._due = 0.0 if not self._stopping else self._due
 
     def _change(self, item: _Change) -> None:
+        before = self.terms
         try:
-            self._put_in_force(item.change(self.terms))
+            self._put_in_force(item.change(before))
         except Exception as error:
             item.future.set_exception(error)
         else:
             item.future.set_result(self.terms)
-            self._due = 0.0 if not self._stopping else self._due
+            if self.terms is not before and not self._stopping:
+                self._due = 0.0
 
     def _put_in_force(self, terms: Terms) -> None:
         if terms.begin_anew_after(self.terms):

@@ -53,12 +53,10 @@ async def change_limit(request: Request) -> Response:
     if rule not in own.limits_by_id:
         raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(own.limits_by_id)}")
     asked = validated(await body(request), LIMIT)
-    base = own.config.limits
-
     if not asked.given():
         raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
-    change = partial(operate.change_limit, base=base, rule=rule, fields=asked.given(), who=who, until=asked.until)
-    done = await written(own.writer.do(change, own.adopted))
+    change = partial(operate.change_limit, rule=rule, fields=asked.given(), who=who, until=asked.until)
+    done = await written(own.writer.do(lambda tx: change(tx, base=own.config.limits), own.adopted))
     if isinstance(done, str):
         raise Problem(422, "invalid_body", done)
     return render.json_response({"limit": rule, "changed": sorted(asked.given())})
