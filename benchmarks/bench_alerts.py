@@ -29,7 +29,7 @@ from quota_scheduler.backtest.run import read
 from quota_scheduler.backtest.traces import Trace
 from quota_scheduler.core.alerts.rule import AlertRule, Severity
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.alerts.state import AlertState, Kind, Transition
+from quota_scheduler.core.alerts.state import AlertState, NoticeKind, Transition
 from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
@@ -37,7 +37,7 @@ from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import TrackRecord, part_reached
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.core.readings.burn import burns
-from quota_scheduler.core.readings.readings import LimitReading, Readings
+from quota_scheduler.core.readings.readings import BalanceReading, LimitReading, ProjectionReading, Readings
 from quota_scheduler.core.units import Unit
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -179,7 +179,7 @@ def _instant(episode: str) -> datetime:
 def _close(watch: Watch, now: datetime) -> None:
     """Judge the forecasts of the window that ended, and begin the next one."""
     for forecast in watch.kept.values():
-        watch.track = watch.track.judge(forecast, watch.used, amount=watch.amount)
+        watch.track = watch.track.verify(forecast, watch.used, amount=watch.amount)
     watch.window, watch.used = Window(*watch.schedule.span(now)), 0.0
     watch.forecast, watch.kept = None, {}
 
@@ -205,9 +205,9 @@ def _spend(
 def _note(own: Observer, due: Transition, now: datetime) -> None:
     if not due.reaches(Everyone()):
         return
-    if due.kind is Kind.RESOLVED:
+    if due.kind is NoticeKind.RESOLVED:
         own.resolved += 1
-    elif due.kind is Kind.REPEAT:
+    elif due.kind is NoticeKind.REPEAT:
         own.repeats += 1
         own.news.append((now, "repeat"))
     else:
@@ -239,9 +239,12 @@ def _reading(watch: Watch, history: Buckets, start: datetime, now: datetime) -> 
     lately.append((start + i * HOUR, float(history.values[i]) * ((now - start - i * HOUR) / HOUR)))
     return LimitReading(
         limit=watch.name, rule=watch.name, value="", provider="anthropic", scope="everything", unit=Unit.TOKENS,
-        period=watch.schedule.every.value, zone="UTC", mode="warn", amount=watch.amount, allowance=watch.amount,
-        used=used, reserved=0, starts_at=watch.window.starts_at, ends_at=watch.window.ends_at, forecast=watch.forecast,
-        burns=burns([row for row in lately if row[1] > 0], watch.window, used, watch.amount, now, HOUR),
+        period=watch.schedule.every.value, zone="UTC", mode="warn",
+        balance=BalanceReading(watch.amount, watch.amount, used, 0, watch.window.starts_at, watch.window.ends_at),
+        projection=ProjectionReading(
+            watch.forecast,
+            burns=burns([row for row in lately if row[1] > 0], watch.window, used, watch.amount, now, HOUR),
+        ),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 
 
 class FixedClock:
@@ -27,10 +27,14 @@ class RecordingNotifier:
 
     def __init__(self, answer: Callable[[Message], Delivery] | None = None) -> None:
         self.sent: list[Message] = []
-        self.answer = answer or (lambda _: Delivery(Outcome.DELIVERED))
+        self.answer = answer or (lambda _: Delivery(DeliveryOutcome.DELIVERED))
         self._mutex = threading.Lock()
 
-    def send(self, message: Message) -> Delivery:
+    def parts(self, receiver: str) -> tuple[str, ...]:
+        """Every receiver is one target."""
+        return (receiver,)
+
+    def send(self, message: Message, _late: object = None) -> Delivery:
         with self._mutex:
             self.sent.append(message)
         return self.answer(message)

@@ -11,11 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 SESSION = 5 * HOUR
+"""Length of the sessions of hourly traces: a subscription's."""
 MIN_HISTORY = 7 * DAY
+"""History that a moment needs: under seven days no forecast is named anywhere."""
 QUARTERS = (0.25, 0.5, 0.75)
+"""Parts of a 30-day cycle, month or week at which methods are asked."""
 FIFTHS = (0.2, 0.4, 0.6, 0.8)
+"""Parts of a session at which methods are asked: its full hours."""
 
 Pairs = Sequence[tuple[datetime, float]]
 Bounds = tuple[datetime, datetime]
@@ -71,7 +76,7 @@ class Case:
 
 
 def cases_of(trace: Trace) -> list[Case]:
-    """Return the moments to judge: quarters of 30-day cycles, months and weeks, or hours of sessions."""
+    """Return the moments to verify: quarters of 30-day cycles, months and weeks, or hours of sessions."""
     if trace.step == HOUR:
         return moments(trace, "5h", [(opened, opened + SESSION) for opened in _opened(trace)], FIFTHS)
     kinds: dict[str, Callable[[Trace], Iterable[Bounds]]] = {"30 days": cycles, "month": _months, "week": _weeks}
@@ -83,13 +88,13 @@ def moments(trace: Trace, kind: str, windows: Iterable[Bounds], parts: Iterable[
     spans = list(windows)
     totals = [trace.total(*span) for span in spans]
     scale = sum(totals) / len(totals) if totals else 0.0
-    found = []
+    cases = []
     for (start, end), total in zip(spans, totals, strict=True):
         for part in parts:
             now = start + max(1, round(part * ((end - start) / trace.step))) * trace.step
             if total > 0 and now - trace.start >= MIN_HISTORY:
-                found.append(Case(trace, kind, f"{part:.0%}", start, end, now, total, scale))
-    return found
+                cases.append(Case(trace, kind, f"{part:.0%}", start, end, now, total, scale))
+    return cases
 
 
 def cycles(trace: Trace) -> Iterator[Bounds]:

@@ -9,12 +9,18 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 MICRO = 1_000_000
+"""Micro-dollars of a dollar."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(
     r"^\$?\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$", re.IGNORECASE
 )
 _LARGEST = 10**15
 """The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
+
+LARGEST_SUM = 2**62 - 1
+"""The bound of every stored sum: two of them still add up to less than 2^63, past which SQLite has no integers."""
+LARGEST_EVENT = 10**10
+"""Most tokens that one usage event may report: ten thousand times the largest context of any model."""
 
 
 class Unit(StrEnum):

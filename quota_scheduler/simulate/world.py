@@ -15,29 +15,54 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-HOUR, DAY = 3_600.0, 86_400.0
+HOUR = 3_600.0
+DAY = 86_400.0
 RUNS_A_DAY = 12
+"""Runs of a mean day."""
 MEAN_SIZE = 1 / RUNS_A_DAY
-SIZE_SIGMA, LARGEST = 1.1, 0.4
+"""Mean size of a run, in mean days."""
+SIZE_SIGMA = 1.1
+"""Scatter of the sizes, in logarithms."""
+LARGEST = 0.4
+"""Largest run, in mean days."""
 SHARES = (0.25, 0.15, 0.30, 0.30)
 """Share of the tokens of interactive, high, normal and low work; a run's class is independent of its size."""
 HABITS = ((1.0, 0.0), (0.75, 0.0), (0.45, 0.25), (0.10, 0.60))
 """By class: how many runs come when people work, and how many at night; the rest come at any hour."""
-PEOPLE_AT, NIGHT_AT, SPREAD = (10.5, 15.5), 1.5, 1.5
-"""Hours of the day around which runs come, and the standard deviation."""
-MEAN_DURATION, DURATION_SIGMA, SHORTEST, LONGEST = 40 * 60.0, 0.4, 3 * 60.0, 6 * HOUR
+PEOPLE_AT = (10.5, 15.5)
+"""Hours of the day around which people's runs come."""
+NIGHT_AT = 1.5
+"""Hour of the day around which nightly runs come."""
+SPREAD = 1.5
+"""Standard deviation of both, in hours."""
+MEAN_DURATION = 40 * 60.0
+"""Duration of a run of mean size, in seconds; larger ones take longer in proportion."""
+DURATION_SIGMA = 0.4
+"""Scatter of the durations, in logarithms."""
+SHORTEST = 3 * 60.0
+"""Shortest run, in seconds."""
+LONGEST = 6 * HOUR
+"""Longest run, in seconds."""
 PATIENCE = (0.0, 4 * HOUR, 72 * HOUR, None)
 """How long a run waits before it is given up, by class; None: 1.2 windows."""
 OWN_DEADLINE = 0.2
+"""Share of normal and low work that has a deadline of its own."""
 DEADLINES = (None, None, (6 * HOUR, 72 * HOUR), (24 * HOUR, 168 * HOUR))
-"""A fifth of normal and low work has a deadline of its own, this long after its arrival."""
-ESTIMATE_SIGMA, P80 = 0.5, 1.52
-"""Scatter of the estimates, and the factor from the median to the 80th percentile, which is what a lease reserves."""
-FLEET, FLEET_LEAST, FLEET_MOST = 6, 77, 120
+"""Such a deadline lies this long after the arrival, by class."""
+ESTIMATE_SIGMA = 0.5
+"""Scatter of the estimates, in logarithms."""
+P80 = 1.52
+"""Factor from the median of an estimate to its 80th percentile, which is what a lease reserves: e^(0.84 · 0.5)."""
+FLEET = 6
+"""Developers of a fleet."""
+FLEET_LEAST = 77
+"""Days that a series needs to be drawn: a week of history and ten weeks."""
+FLEET_MOST = 120
+"""Days that a fleet is played at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class DailyTrace:
     """Recorded usage by day, from ``first`` on."""
 
     name: str
@@ -81,18 +106,18 @@ class World:
         return self.start + self.days * DAY
 
 
-def single(trace: Trace, seed: int = 0) -> World:
+def single(trace: DailyTrace, seed: int = 0) -> World:
     """The world of one developer."""
     dice = _dice(seed, trace.name)
     return _world(trace.name, trace.first, [_scaled(trace.days)], dice)
 
 
-def fleets(traces: Sequence[Trace], count: int, seed: int = 0) -> list[World]:
+def fleets(traces: Sequence[DailyTrace], count: int, seed: int = 0) -> list[World]:
     """Worlds of six developers of equal weight, each cut at a random offset to the length of the shortest."""
     long = [trace for trace in traces if len(trace.days) >= FLEET_LEAST]
     if len(long) < FLEET:
         return []
-    found = []
+    worlds = []
     for number in range(count):
         dice = _dice(seed, f"fleet {number}")
         members = [long[i] for i in dice.choice(len(long), FLEET, replace=False)]
@@ -101,8 +126,8 @@ def fleets(traces: Sequence[Trace], count: int, seed: int = 0) -> list[World]:
         for member in members:
             offset = int(dice.integers(len(member.days) - length + 1))
             rows.append(_scaled(member.days[offset : offset + length]))
-        found.append(_world(f"fleet {number}", members[0].first, rows, dice))
-    return found
+        worlds.append(_world(f"fleet {number}", members[0].first, rows, dice))
+    return worlds
 
 
 def _dice(seed: int, name: str) -> np.random.Generator:
@@ -174,5 +199,5 @@ def _hour(rank: int, dice: np.random.Generator) -> float:
 
 
 def _patience(rank: int, dice: np.random.Generator) -> float | None:
-    deadline, own = DEADLINES[rank], dice.random() < OWN_DEADLINE
-    return float(dice.uniform(*deadline)) if deadline and own else PATIENCE[rank]
+    deadline, has_deadline = DEADLINES[rank], dice.random() < OWN_DEADLINE
+    return float(dice.uniform(*deadline)) if deadline and has_deadline else PATIENCE[rank]

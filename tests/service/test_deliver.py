@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.alert_rules import load_rules
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.alerts.state import Kind, Transition
+from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.alerts.wording import LONGEST
 from quota_scheduler.core.readings.readings import Readings
-from quota_scheduler.notify import Receiver
+from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.service.deliver import Deliverer, compose
 from quota_scheduler.store import Store, alerts, outbox
-from quota_scheduler.store.outbox import Owed
+from quota_scheduler.store.outbox import OwedMessage
 from tests.core.alerts.test_samples import a_limit
 from tests.fakes import FixedClock, RecordingNotifier
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 SECONDS = 20.0
 """Longest wait for threads; they take milliseconds."""
-FAILED = Delivery(Outcome.RETRY, "HTTP 500", "error")
+FAILED = Delivery(DeliveryOutcome.RETRY, "HTTP 500", "error")
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def store(tmp_path: Path, clock: FixedClock) -> Iterator[Store]:
         yield store
 
 
-def owe(store: Store, *targets: str, scope: str = "weekly", kind: Kind = Kind.FIRED) -> None:
+def owe(store: Store, *targets: str, scope: str = "weekly", kind: NoticeKind = NoticeKind.FIRED) -> None:
     rule = AlertRule(
-        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING, summary="High",
-        title="", message=("",),
+        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING,
+        texts=RuleTexts("High", "", ("",)),
     )  # fmt: skip
     due = Transition(kind, rule, scope, "w1", rule.severity, f"{scope} {kind}", f"{scope} is high.\n[high · {scope}]")
     with store.transaction() as tx:
@@ -73,7 +73,7 @@ def test_what_is_owed_is_sent_once(store):
 def test_news_and_all_clear_follow_each_other(store):
     notifier = RecordingNotifier()
     owe(store, "ops")
-    owe(store, "ops", kind=Kind.RESOLVED)
+    owe(store, "ops", kind=NoticeKind.RESOLVED)
     run(Deliverer(store, notifier, ("ops",)))
     assert [(sent.subject, sent.resolved) for sent in notifier.sent] == [
         ("weekly fired", False),
@@ -82,7 +82,9 @@ def test_news_and_all_clear_follow_each_other(store):
 
 
 def test_trap_a_failing_receiver_keeps_its_message_and_only_it_is_tried_again(store, clock):
-    notifier = RecordingNotifier(lambda message: FAILED if message.target == "ops" else Delivery(Outcome.DELIVERED))
+    notifier = RecordingNotifier(
+        lambda message: FAILED if message.target == "ops" else Delivery(DeliveryOutcome.DELIVERED)
+    )
     deliverer = Deliverer(store, notifier, ("ops", "boss"))
     owe(store, "ops", "boss")
     for seconds in (0, 29, 1, 60):
@@ -99,7 +101,7 @@ def test_trap_a_hanging_receiver_delays_nobody_else(store):
         if message.target == "slow":
             began.set()
             assert hanging.wait(SECONDS)
-        return Delivery(Outcome.DELIVERED)
+        return Delivery(DeliveryOutcome.DELIVERED)
 
     notifier, delivered = RecordingNotifier(answer), threading.Event()
     deliverer = Deliverer(
@@ -121,10 +123,10 @@ def test_trap_a_hanging_receiver_delays_nobody_else(store):
 
 
 def test_a_receiver_that_refuses_for_good_does_not_hold_up_the_next_message(store):
-    answers = iter([Delivery(Outcome.DEAD, "gone"), Delivery(Outcome.DELIVERED)])
+    answers = iter([Delivery(DeliveryOutcome.DEAD, "gone"), Delivery(DeliveryOutcome.DELIVERED)])
     notifier = RecordingNotifier(lambda _: next(answers))
     owe(store, "ops")
-    owe(store, "ops", kind=Kind.RESOLVED)
+    owe(store, "ops", kind=NoticeKind.RESOLVED)
     run(Deliverer(store, notifier, ("ops",)))
     assert states(store) == [("ops", "dead", 1), ("ops", "delivered", 1)]
 
@@ -147,7 +149,7 @@ def test_a_defect_while_sending_is_a_failed_attempt_and_waits_like_one(store, cl
     def answer(_: Message) -> Delivery:
         if answers:
             raise answers.pop()
-        return Delivery(Outcome.DELIVERED)
+        return Delivery(DeliveryOutcome.DELIVERED)
 
     deliverer = Deliverer(store, RecordingNotifier(answer), ("ops",))
     owe(store, "ops")
@@ -171,11 +173,132 @@ def test_a_database_that_fails_under_way_loses_nothing_and_is_one_sentence(store
     assert states(store) == [("ops", "sending", 1)]
     (said,) = [record for record in caplog.records if record.message.startswith("notification.interrupted")]
     sentence = "the disk is full or cannot be written (disk is full): make room; it is sent again then"
-    assert (said.message, said.exc_info) == (f"notification.interrupted target=ops error={sentence}", False)
+    assert (said.message, said.exc_info) == (f"notification.interrupted target=ops error={sentence}", None)
     with store.transaction() as tx:
         tx.execute("DROP TRIGGER full")
     run(deliverer)
-    assert (states(store), len(notifier.sent)) == ([("ops", "delivered", 2)], 2)
+    assert (states(store), len(notifier.sent)) == ([("ops", "delivered", 1)], 1), "the receiver has it already"
+
+
+class Topics(RecordingNotifier):
+    """A receiver whose address names some topics."""
+
+    def __init__(self, count: int, answer=None) -> None:
+        super().__init__(answer)
+        self.count = count
+
+    def parts(self, receiver: str) -> tuple[str, ...]:
+        return tuple(f"{receiver}/{number}" for number in range(1, self.count + 1)) if self.count > 1 else (receiver,)
+
+
+def test_what_is_owed_to_an_address_of_three_topics_is_a_row_for_each_and_only_the_refused_one_is_repeated(
+    store, clock
+):
+    notifier = Topics(3, lambda message: FAILED if message.target == "ops/2" else Delivery(DeliveryOutcome.DELIVERED))
+    seen: list[str] = []
+    deliverer = Deliverer(store, notifier, ("ops",), observe=lambda target, *_: seen.append(target))
+    owe(store, "ops")
+    run(deliverer)
+    clock.advance(timedelta(seconds=30))
+    run(deliverer)
+    assert states(store) == [("ops/1", "delivered", 1), ("ops/2", "owed", 2), ("ops/3", "delivered", 1)]
+    assert (len(notifier.sent), set(seen)) == (4, {"ops"})
+
+
+def test_a_topic_that_left_its_address_is_given_up_and_the_others_go_on(store):
+    owe(store, "ops/1", "ops/2", "ops/3", "gone/1")
+    run(Deliverer(store, Topics(2), ("ops",)))
+    assert sorted(states(store)) == [
+        ("gone/1", "dead", 0), ("ops/1", "delivered", 1), ("ops/2", "delivered", 1), ("ops/3", "dead", 0),
+    ]  # fmt: skip
+
+
+def test_an_answer_that_comes_late_settles_what_it_was_to(store, clock):
+    lates = []
+
+    class Slow(RecordingNotifier):
+        def send(self, message, late=None):
+            lates.append(late)
+            return super().send(message, late)
+
+    deliverer = Deliverer(store, Slow(lambda _: FAILED), ("ops",))
+    owe(store, "ops")
+    run(deliverer)
+    lates[0](Delivery(DeliveryOutcome.DELIVERED, "JSON: HTTP 200"))
+    clock.advance(timedelta(hours=1))
+    run(deliverer)
+    assert (states(store), len(lates)) == ([("ops", "delivered", 1)], 1)
+
+
+JUMPS = [
+    pytest.param(timedelta(minutes=-30), id="R3, B1: half an hour back"),
+    pytest.param(timedelta(hours=8), id="R3: eight hours ahead"),
+    pytest.param(timedelta(days=5), id="R1: five days ahead"),
+]
+
+
+def test_B1_a_retry_is_made_after_its_wait_though_the_wall_clock_stepped_back(store, clock):
+    seconds = 0.0
+    notifier = RecordingNotifier(lambda _: FAILED)
+    deliverer = Deliverer(store, notifier, ("ops",), monotonic=lambda: seconds)
+    owe(store, "ops")
+    run(deliverer)
+    clock.advance(timedelta(minutes=-30))
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 1)], "not before its time"
+    seconds = 31.0
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 2)]
+
+
+@pytest.mark.parametrize("jump", JUMPS[1:])
+def test_a_wait_that_began_while_the_clock_was_ahead_is_no_longer_for_it(store, clock, jump):
+    seconds = 0.0
+    deliverer = Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",), monotonic=lambda: seconds)
+    owe(store, "ops")
+    clock.advance(jump)
+    run(deliverer)
+    clock.advance(-jump)
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 1)], "nor shorter"
+    seconds = 31.0
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 2)]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_restart_after_a_jump_waits_no_longer_than_a_receiver_may_ask_for(store, clock, jump):
+    owe(store, "ops")
+    clock.advance(jump)
+    run(Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",)))
+    clock.advance(-jump)
+    clock.advance(outbox.LONGEST_ASKED)
+    run(Deliverer(store, RecordingNotifier(), ("ops",)))
+    assert states(store) == [("ops", "delivered", 2)]
+
+
+def test_a_day_that_the_clock_was_ahead_gives_nothing_up(store, clock):
+    owe(store, "ops")
+    clock.advance(timedelta(days=5))
+    run(Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",)))
+    assert states(store) == [("ops", "owed", 1)]
+
+
+def test_a_database_that_refuses_is_told_once_when_it_begins_and_once_when_it_ends(store, caplog):
+    caplog.set_level("INFO")
+    with store.transaction() as tx:
+        tx.execute("CREATE TRIGGER full BEFORE UPDATE ON outbox BEGIN SELECT raise(abort, 'disk is full'); END")
+    deliverer = Deliverer(store, RecordingNotifier(), ("ops",))
+    owe(store, "ops")
+    for _ in range(3):
+        run(deliverer)
+    problem = deliverer.problem
+    with store.transaction() as tx:
+        tx.execute("DROP TRIGGER full")
+    run(deliverer)
+    said = [line.getMessage().split()[0] for line in caplog.records]
+    assert said == ["notification.interrupted", "notification.delivered", "notification.goes_on"]
+    assert (problem.startswith("the disk is full"), deliverer.problem) == (True, "")
 
 
 def test_receivers_that_are_no_longer_configured_are_given_up_at_start(store):
@@ -206,7 +329,7 @@ def test_each_attempt_is_observed(store):
 
 
 def test_a_week_of_a_limit_as_its_receivers_hear_it_with_a_restart_between_all_ticks(tmp_path, clock):
-    rules, receivers = load_rules(), (Receiver("ops", ""), Receiver("boss", "", Severity.CRITICAL))
+    rules, receivers = load_rules(), (AppriseReceiver("ops", ""), AppriseReceiver("boss", "", Severity.CRITICAL))
     notifier = RecordingNotifier()
     for used in (500, 810, 820, 960, 970, 1_010, 1_020, None, 100):
         starts = NOW if used is None or used == 100 else NOW - timedelta(days=7)
@@ -230,9 +353,11 @@ def test_a_week_of_a_limit_as_its_receivers_hear_it_with_a_restart_between_all_t
     assert "The window of max-weekly ended at 102 % of 1M tokens" in notifier.sent[-1].body
 
 
-def a_row(number: int, severity: Severity = Severity.WARNING, kind: Kind = Kind.FIRED, words: int = 5) -> Owed:
+def a_row(
+    number: int, severity: Severity = Severity.WARNING, kind: NoticeKind = NoticeKind.FIRED, words: int = 5
+) -> OwedMessage:
     body = "It is high. " * words + f"\n[high · l{number}]"
-    return Owed(number, "ops", "high", f"l{number}", "", kind, severity, f"l{number} is high", body, NOW, 1)
+    return OwedMessage(number, "ops", "high", f"l{number}", "", kind, severity, f"l{number} is high", body, NOW, 1)
 
 
 @pytest.mark.parametrize(
@@ -241,8 +366,8 @@ def a_row(number: int, severity: Severity = Severity.WARNING, kind: Kind = Kind.
         pytest.param([a_row(1)], "l1 is high", Severity.WARNING, id="one alone"),
         pytest.param([a_row(1), a_row(2, Severity.CRITICAL)], "2 alerts (1 critical, 1 warning): l2 is high",
                      Severity.CRITICAL, id="several, worst first"),
-        pytest.param([a_row(1, kind=Kind.RESOLVED), a_row(2, kind=Kind.RESOLVED)], "2 alerts resolved: l1 is high",
-                     Severity.WARNING, id="several resolved"),
+        pytest.param([a_row(1, kind=NoticeKind.RESOLVED), a_row(2, kind=NoticeKind.RESOLVED)],
+                     "2 alerts resolved: l1 is high", Severity.WARNING, id="several resolved"),
     ],
 )  # fmt: skip
 def test_one_message_of_many_alerts(group, subject, severity):

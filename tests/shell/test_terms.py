@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from quota_scheduler.app import Service
-from quota_scheduler.config import load
+from quota_scheduler.assemble import assemble, reload
+from quota_scheduler.config import Config, load
 from quota_scheduler.service.operate.limits import held_because, limits_now
 from tests.fakes import FixedClock
 from tests.shell.edge import START, Edge, ticket
@@ -23,20 +24,30 @@ SHARES = {1000: "team", 2000: "project"}
 """Each file has an amount and a share that belong together."""
 
 
-@pytest.fixture
-def edge(tmp_path: Path) -> Iterator[Edge]:
-    turns = iter(range(10**6))
+class Files:
+    """A configuration file that says something else with each reading."""
 
-    def reread():
-        amount = 1000 * (1 + next(turns) % 2)
-        path = tmp_path / "quota.yaml"
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.amounts = folder, cycle(SHARES)
+
+    def __call__(self) -> Config:
+        amount, path = next(self.amounts), self.folder / "quota.yaml"
         path.write_text(CONFIG.format(amount=amount, share=SHARES[amount]))
-        return load(path, {"HOME": str(tmp_path)})
+        return load(path, {"HOME": str(self.folder)})
 
-    service = Service(reread(), reread=reread, clock=FixedClock(START))
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+@pytest.fixture
+def edge(files: Files) -> Iterator[Edge]:
+    clock = FixedClock(START)
+    service = assemble(files(), clock=clock)
     service.writer.start()
     service.read()
-    yield Edge(service, FixedClock(START))
+    yield Edge(service, clock)
     service.stop()
 
 
@@ -59,16 +70,16 @@ def together(*work: Callable[[int], None]) -> None:
     assert problems == []
 
 
-def test_everything_that_changes_the_terms_at_once(edge: Edge) -> None:
+def test_everything_that_changes_the_terms_at_once(edge: Edge, files: Files) -> None:
     service, torn = edge.service, list[object]()
 
     def look(_: int) -> None:
-        terms = service.terms
+        terms = service.writer.terms
         if SHARES.get(terms.limits[0].amount, terms.policy.fair_share) != terms.policy.fair_share:
             torn.append(terms)
 
     together(
-        lambda _: service.reload(),
+        lambda _: reload(service, files),
         lambda turn: edge.post("/v1/hold", {"on": turn % 2 == 0}),
         lambda turn: edge.post("/v1/hold", {"on": turn % 3 == 0}),
         lambda turn: edge.ask("PATCH", "/v1/limits/daily", {"mode": "warn" if turn % 2 else "enforce"}),
@@ -81,7 +92,7 @@ def test_everything_that_changes_the_terms_at_once(edge: Edge) -> None:
     with service.store.reading() as tx:
         stored, hold = limits_now(tx, service.config.limits), bool(held_because(tx))
     assert torn == []
-    assert (service.terms.limits, service.terms.hold) == (stored, hold)
+    assert (service.writer.terms.limits, service.writer.terms.hold) == (stored, hold)
     edge.post("/v1/hold", {"on": False})
     states = {edge.submit(f"{thread}{turn}", 1)["state"] for thread in "ab" for turn in range(ROUNDS)}
     assert states <= {"running"}

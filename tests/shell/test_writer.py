@@ -173,10 +173,10 @@ def test_terms_follow_a_write_only_once_it_is_on_the_disk(bench: Bench) -> None:
         raise ValueError("as it happens")
 
     bench.writer.start()
-    failed = bench.writer.do(fail, lambda terms, on: replace(terms, hold=on))
+    failed = bench.writer.do(fail, then=lambda terms, on: replace(terms, hold=on))
     assert isinstance(failed.exception(20), ValueError)
     assert bench.writer.terms.hold is False
-    assert bench.writer.do(hold, lambda terms, on: replace(terms, hold=on)).result(20) is True
+    assert bench.writer.do(hold, then=lambda terms, on: replace(terms, hold=on)).result(20) is True
     assert bench.writer.terms.hold is True
 
 
@@ -199,7 +199,7 @@ def test_who_looks_meanwhile_sees_each_change_whole(bench: Bench) -> None:
             number = thread * ROUNDS + turn
             bench.writer.do(
                 lambda tx, n=number: facts.remember(tx, "number", str(n)),  # type: ignore[misc]
-                lambda terms, _, n=number: numbered(terms, n),  # type: ignore[misc]
+                then=lambda terms, _, n=number: numbered(terms, n),  # type: ignore[misc]
             ).result(60)
 
     def hold(_: int) -> None:

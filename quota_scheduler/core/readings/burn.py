@@ -51,13 +51,14 @@ CLASSES = (
     _class(24, (30, 5, 120, 15), fast=7.2, slow=3.0),
     _class(5, (20, 5, 45, 10), fast=4.5, slow=3.0),
 )
+"""A month, a week, a day and a session: 6.0 over 6 h is 5 % of a month, 2.8 over 12 h is 20 % of a week."""
 
 
 def burn_class(length: timedelta) -> BurnClass | None:
     """The class nearest to a window's length on a logarithmic scale; None for windows under two hours."""
     if length < SHORTEST:
         return None
-    return min(CLASSES, key=lambda known: abs(math.log(length / known.length)))
+    return min(CLASSES, key=lambda candidate: abs(math.log(length / candidate.length)))
 
 
 def burns(history: History, window: Window, used: int, amount: int, now: datetime, step: timedelta) -> tuple[Burn, ...]:
@@ -69,14 +70,14 @@ def burns(history: History, window: Window, used: int, amount: int, now: datetim
 
     Empty for a window under two hours, in its first 5 %, outside it, and for an amount of 0.
     """
-    known = burn_class(window.length)
+    nearest = burn_class(window.length)
     elapsed = now - window.starts_at
-    if known is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
+    if nearest is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
         return ()
     left, headroom = window.ends_at - now, amount - used
     return tuple(
         _burn(name, _per_second(history, now - min(lookback, elapsed), now, step), window, left, headroom, amount)
-        for name, lookback in zip(LOOKBACKS, known.lookbacks, strict=True)
+        for name, lookback in zip(LOOKBACKS, nearest.lookbacks, strict=True)
     )
 
 

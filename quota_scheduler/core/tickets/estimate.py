@@ -17,12 +17,24 @@ TASK_TOKENS: Mapping[str, tuple[int, int, Priority]] = {
     "quick_query": (1_000, 1_000, Priority.LOW),
 }
 """Input and output tokens and class by task type (founding document 5)."""
-FILES_PER_UNIT, FILES_LEAST, FILES_MOST = 10, 0.5, 3.0
-"""Ten files are one such task; fewer or more scale it within these bounds."""
+FILES_PER_UNIT = 10
+"""Files that make one such task; fewer or more scale it (founding document 5)."""
+FILES_LEAST = 0.5
+"""Least factor for few files."""
+FILES_MOST = 3.0
+"""Largest factor for many files."""
 COMPLEXITY = {"simple": 0.7, "normal": 1.0, "complex": 1.5}
-TOKENS_PER_WORD, LONG_WORDS, LONG_LINES, OUTPUT_SHARE = 100, 200, 20, 0.08
-"""A text of unknown kind: 100 tokens a word, doubled when long, and 8 % output on top (founding document 1)."""
+"""Factor by complexity (founding document 5)."""
+TOKENS_PER_WORD = 100
+"""Tokens for each word of a text of unknown kind, doubled when it is long (founding document 1)."""
+LONG_WORDS = 200
+"""Words from which on a text is long."""
+LONG_LINES = 20
+"""Lines from which on a text is long."""
+OUTPUT_SHARE = 0.08
+"""Output tokens on top of such a text, as a share (founding document 1)."""
 GUESS_CONFIDENCE = 0.3
+"""Confidence of a guess from words alone (design, section 4)."""
 GUESS_MARGIN = 1.3
 """A guess reserves 30 % more than it expects."""
 SPLIT_WORDS = 500
@@ -68,11 +80,11 @@ def declared(usage: Usage, *, source: str = "declared") -> Estimate:
 
 def described(task: Description) -> Estimate:
     """An estimate from words alone."""
-    known = TASK_TOKENS.get(task.task_type)
-    if known:
+    usual = TASK_TOKENS.get(task.task_type)
+    if usual:
         files = min(FILES_MOST, max(FILES_LEAST, task.files / FILES_PER_UNIT)) if task.files else 1.0
         factor = files * COMPLEXITY[task.complexity]
-        usage = Usage(input=int(known[0] * factor), output=int(known[1] * factor), requests=1)
+        usage = Usage(input=int(usual[0] * factor), output=int(usual[1] * factor), requests=1)
         return _guess(usage, "task_type", task)
     long = task.words > LONG_WORDS or task.text.count("\n") + 1 > LONG_LINES
     tokens = task.words * TOKENS_PER_WORD * (2 if long else 1)
