@@ -60,6 +60,8 @@ def decide_batch(requests: Sequence[Request], snapshot: Snapshot) -> Decided:
 
 def _settle_or_note(request: Request, work: Work, starts: Starts) -> Noted:
     """Carry out what returns room; note who is asking."""
+    if isinstance(request, Withdraw | Renew | Release) and _is_foreign(request, work):
+        return Refused(Refusal.NOT_OWNER), request.ticket
     match request:
         case Submit(_, dry_run=True):
             return None, 0
@@ -74,9 +76,15 @@ def _settle_or_note(request: Request, work: Work, starts: Starts) -> Noted:
     return None, ticket.id
 
 
+def _is_foreign(request: Withdraw | Renew | Release, work: Work) -> bool:
+    """Whether a token asks for what only the owner of the ticket may."""
+    ticket = work.ticket(request.ticket)
+    return ticket is not None and ticket.is_foreign_to(request.by)
+
+
 def _carry_out(request: Read | Withdraw | Revoke | Hold | Start, ticket: Ticket, work: Work, starts: Starts) -> None:
     match request:
-        case Read(number, claim=True):
+        case Read(number, claim=True) if not ticket.is_foreign_to(request.by):
             starts.claim(number)
         case Withdraw() if ticket.state is not State.CLOSED:
             work.close(ticket, Outcome.WITHDRAWN)

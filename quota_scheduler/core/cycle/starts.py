@@ -56,6 +56,8 @@ class Starts:
     def arrive(self, draft: Ticket) -> tuple[Refused | None, int]:
         """Find the ticket a key names, or take in a new one; returns a refusal if it comes to one, and its id."""
         ticket = self._work.ticket(self._keys.get(draft.key, 0))
+        if ticket and ticket.is_foreign_to(draft.owner or None):
+            return Refused(Refusal.NOT_OWNER), ticket.id
         if ticket and ticket.body != draft.body:
             return Refused(Refusal.KEY_REUSED, ticket), ticket.id
         if ticket and ticket.state is State.CLOSED and ticket.outcome in REOPENING:

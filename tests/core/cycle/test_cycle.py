@@ -32,6 +32,8 @@ from tests.core.cycle.snapshots import a_snapshot, decided, in_words, reserved, 
 HIGH = Priority.HIGH
 OFFERED = a_ticket(10, number=1, state=State.OFFERED, offers=1, offer_until=MONDAY + MINUTE)
 
+THEIRS = a_running_ticket(10, key="k1", owner="a")
+
 
 def draft(tokens=10, **changes):
     return Submit(a_ticket(tokens, **({"key": "new", "body": "b"} | changes)))
@@ -103,6 +105,22 @@ def draft(tokens=10, **changes):
             a_snapshot(), [Submit(a_ticket(10), dry_run=True)], [("admit",)], {}, id="a question changes nothing"
         ),
         pytest.param(a_snapshot(), [Read(7)], [("refused", "not_found")], {}, id="there is no such ticket"),
+        pytest.param(
+            a_snapshot(THEIRS), [Withdraw(1, by="b")], [("refused", "not_owner")], {}, id="only its owner withdraws it"
+        ),
+        pytest.param(a_snapshot(THEIRS), [Release(1, 1, by="b")], [("refused", "not_owner")], {}, id="or releases it"),
+        pytest.param(
+            a_snapshot(OFFERED._replace(owner="a")), [Read(1, by="b")], [("admit",)], {}, id="or claims its offer"
+        ),
+        pytest.param(
+            a_snapshot(THEIRS), [draft(key="k1", owner="b")], [("refused", "not_owner")], {}, id="or uses its key"
+        ),
+        pytest.param(
+            a_snapshot(THEIRS), [Withdraw(1, by="a")], [("closed", "withdrawn")], {1: "withdrawn"}, id="its owner may"
+        ),
+        pytest.param(
+            a_snapshot(THEIRS), [Withdraw(1)], [("closed", "withdrawn")], {1: "withdrawn"}, id="so may an operator"
+        ),
         pytest.param(a_snapshot(OFFERED), [Read(1)], [("admit",)], {1: "running"}, id="reading an offer claims it"),
         pytest.param(a_snapshot(OFFERED), [Read(1, claim=False)], [("admit",)], {}, id="looking at it does not"),
         pytest.param(
