@@ -13,6 +13,7 @@ import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config, is_blank
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -136,7 +137,7 @@ def _assembled(config: Config, store: Store) -> Service:
     return service
 
 
-def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[cycle.Terms, datetime | None]:
+def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[Terms, datetime | None]:
     """What rules the first cycle, and when the next run-time change of a limit expires."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
@@ -148,7 +149,7 @@ def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) ->
         hold = operate.adopt(tx, config.limits)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
         everything_held = bool(operate.held_because(tx))
-    terms = cycle.Terms(
+    terms = Terms(
         hold.limits,
         policy,
         outlooks,

@@ -125,7 +125,7 @@ def test_a_window_that_ended_early_is_not_judged(house: House) -> None:
     before = judged(house)
     with house.store.transaction() as tx:
         tx.execute("UPDATE windows SET ends_at = ends_at - 60000000 WHERE closed = 0")
-    house.terms.windows_moved()
+    house.memory.windows_moved()
     house.until(MIDNIGHT + GRACE, HOUR)
     assert (judged(house), kept(house)) == (before, [])
 
