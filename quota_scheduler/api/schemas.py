@@ -172,7 +172,7 @@ class TicketBody(Body):
         if self.model:
             labels = labels._replace(model=self.model)
         task = self.describe.description() if self.describe else None
-        estimate = known.experience.estimate(task, labels.workflow) if task else self._declared(known.mixes, labels)
+        estimate = known.runs.estimate(task, labels.workflow) if task else self._declared(known.mixes, labels)
         return Ticket(
             id=0,
             key=self.key,

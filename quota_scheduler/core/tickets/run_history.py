@@ -85,7 +85,7 @@ class RunHistory:
 class EstimateBasis:
     """What is known of past work when a new ticket comes: finished runs, and how work splits over the token kinds."""
 
-    experience: RunHistory = field(default_factory=RunHistory)
+    runs: RunHistory = field(default_factory=RunHistory)
     mixes: Mapping[str, Usage] = field(default_factory=dict)
 
 
