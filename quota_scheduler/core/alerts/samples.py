@@ -77,7 +77,7 @@ def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
     expected = _expected(limit)
     forecast = expected / limit.balance.amount if expected is not None and limit.balance.amount else None
     for reading, value, size in (
-        ("usage_ratio", limit.balance.usage_ratio if limit.balance.amount else None, limit.balance.used),
+        ("usage_ratio", limit.usage_ratio if limit.balance.amount else None, limit.balance.used),
         ("forecast_ratio", forecast, expected or 0.0),
         ("burn_fast", fast, limit.balance.used),
         ("burn_slow", slow, limit.balance.used),
@@ -94,20 +94,20 @@ def _number(facts: Facts, name: str) -> float | None:
 def _is_free(limit: LimitReading) -> bool:
     """Whether a limit makes nobody wait: it is open, or only warns; one on leases has a lease left."""
     if limit.unit is Unit.LEASES:
-        return limit.queue.leases < limit.balance.amount
+        return limit.work.leases < limit.balance.amount
     return limit.level == "open" or limit.mode != "enforce"
 
 
 def _waits(limit: LimitReading, facts: Facts, now: datetime, *, nothing_holds: bool) -> Iterator[Sample]:
     """How long the oldest ticket has waited: in windows where this limit holds it, in seconds where no limit does."""
-    oldest = min((group.oldest_at for group in limit.queue.waiting if group.oldest_at), default=None)
+    oldest = min((group.oldest_at for group in limit.work.waiting if group.oldest_at), default=None)
     waited = now - oldest if oldest else timedelta(0)
     windows = 0.0
     if limit.balance.starts_at and limit.balance.ends_at and not _is_free(limit):
         windows = waited / (limit.balance.ends_at - limit.balance.starts_at)
     since = now - limit.level_since if limit.level_since else timedelta(0)
     for_nothing = min(waited, since) if nothing_holds and limit.mode == "enforce" else timedelta(0)
-    size = float(sum(group.waiting for group in limit.queue.waiting))
+    size = float(sum(group.waiting for group in limit.work.waiting))
     waits = {**facts, "waited_seconds": waited.total_seconds()}
     yield Sample("wait_windows", limit.limit, "", windows, size, facts=waits)
     yield Sample("wait_seconds", limit.limit, "", for_nothing.total_seconds(), size, facts=waits)
@@ -122,7 +122,7 @@ def _unused(limit: LimitReading, now: datetime) -> float | None:
     if starts is None or ends is None or limit.balance.amount <= 0 or limit.mode != "enforce":
         return None
     late = (ends - now) / (ends - starts) <= LAST_PART and ends - starts >= SHORTEST_UNUSED
-    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.queue.waiting):
+    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.work.waiting):
         return 0.0
     if forecast is None:
         return None
@@ -157,10 +157,8 @@ def _burn(limit: LimitReading) -> tuple[float | None, float | None]:
     by_name = {burn.lookback: burn for burn in limit.projection.burns}
     if nearest is None:
         return None, None
-    fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), nearest.fast, limit.balance.usage_ratio)
-    return fast, _burn_value(
-        by_name.get("slow_long"), by_name.get("slow_short"), nearest.slow, limit.balance.usage_ratio
-    )
+    fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), nearest.fast, limit.usage_ratio)
+    return fast, _burn_value(by_name.get("slow_long"), by_name.get("slow_short"), nearest.slow, limit.usage_ratio)
 
 
 def _burn_value(long: Burn | None, short: Burn | None, factor: float, usage_ratio: float) -> float | None:
@@ -186,7 +184,7 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
         "allowance": limit.balance.allowance,
         "ends_at": iso(limit.balance.ends_at) if limit.balance.ends_at else None,
         "estimated": int(limit.balance.estimated),
-        "waiting": sum(group.waiting for group in limit.queue.waiting),
+        "waiting": sum(group.waiting for group in limit.work.waiting),
         "cause": cause,
     }
     if limit.balance.starts_at and limit.balance.ends_at:

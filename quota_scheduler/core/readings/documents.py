@@ -41,7 +41,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "used": amount(reading.balance.used),
         "reserved": amount(reading.balance.reserved),
         "headroom": amount(reading.balance.headroom),
-        "usage_ratio": round(reading.balance.usage_ratio, 6),
+        "usage_ratio": round(reading.usage_ratio, 6),
         "starts_at": iso_or_none(reading.balance.starts_at),
         "ends_at": iso_or_none(reading.balance.ends_at),
         "level": reading.level,
@@ -50,10 +50,10 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "risk": reading.projection.risk,
         "optimization_level": reading.optimization,
         "estimated": reading.balance.estimated,
-        "leases": reading.queue.leases,
+        "leases": reading.work.leases,
         "waiting": [
             {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": iso_or_none(waiting.oldest_at)}
-            for waiting in reading.queue.waiting
+            for waiting in reading.work.waiting
         ],
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),

@@ -23,8 +23,8 @@ from quota_scheduler.core.readings.readings import (
     ClassReading,
     LimitReading,
     ProjectionReading,
-    QueueReading,
     Spending,
+    WorkReading,
 )
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel
@@ -32,6 +32,9 @@ from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+USUAL_DAYS = 7
+"""Days that what is usual by now is the mean of: every weekday once."""
 
 
 def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
@@ -49,7 +52,7 @@ def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
 class QueueFacts:
     """What waits and runs in one limit instance, and whether the limit is ``holding`` a class back."""
 
-    queue: QueueReading
+    work: WorkReading
     holding: bool
 
 
@@ -77,7 +80,7 @@ def queue_facts(
         admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
         for priority, totals in waiting.items()
     )
-    return QueueFacts(QueueReading(classes, leases, overshoot), holding)
+    return QueueFacts(WorkReading(classes, leases, overshoot), holding)
 
 
 def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
@@ -98,6 +101,7 @@ class LimitFacts:
     spending: Spending = field(default_factory=Spending)
     parent: str = ""
     used_today: int = 0
+    usual_today: int | None = None
     quality: QualityReading | None = None
 
 
@@ -106,7 +110,7 @@ def read_limit(
 ) -> LimitReading:
     """Read one limit instance as everybody sees it at ``now``."""
     limit, name = headroom.balance.limit, headroom.balance.name
-    balance = read_balance(headroom, used_today=facts.used_today, now=now)
+    balance = read_balance(headroom, facts, now=now)
     optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
         limit=name,
@@ -120,7 +124,7 @@ def read_limit(
         mode=limit.mode.value,
         balance=balance,
         projection=read_projection(headroom, facts, now=now),
-        queue=queue.queue,
+        work=queue.work,
         level=level.level.value,
         level_since=level.since,
         level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
@@ -132,7 +136,7 @@ def read_limit(
     )
 
 
-def read_balance(headroom: Headroom, *, used_today: int, now: datetime) -> BalanceReading:
+def read_balance(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> BalanceReading:
     """Read what is used, reserved and left of a limit at ``now``."""
     balance, window = headroom.balance, headroom.balance.window
     return BalanceReading(
@@ -143,7 +147,8 @@ def read_balance(headroom: Headroom, *, used_today: int, now: datetime) -> Balan
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
         estimated=balance.estimated,
-        used_today=used_today,
+        used_today=facts.used_today,
+        usual_today=facts.usual_today,
     )
 
 
@@ -199,6 +204,24 @@ def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
     """What a limit used since midnight in its zone, to the hour."""
     midnight, end = Calendar(Every.DAY, zone).span(now)
     return round(history.used(midnight, end))
+
+
+def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
+    """What a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
+
+    An hour that is not over yet counts by its part, as if it were used evenly.
+    """
+    if not history.all.starts.size:
+        return None
+    calendar, first, days = Calendar(Every.DAY, zone), float(history.all.starts[0]), []
+    for back in range(1, USUAL_DAYS + 1):
+        at = now - back * DAY
+        if at.timestamp() < first:
+            break
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        begun = history.used(hour, hour + HOUR) * ((at - hour) / HOUR)
+        days.append(history.used(calendar.span(at)[0], hour) + begun)
+    return round(sum(days) / len(days)) if days else None
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:

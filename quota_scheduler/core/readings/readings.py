@@ -44,6 +44,28 @@ class ClassReading:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldReading:
+    """What one limit holds of one class for one reason; ``until`` is the earliest instant that could change it."""
+
+    limit: str
+    reason: str
+    priority: str
+    waiting: int
+    oldest_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """Everybody who waits once: by class, all of them named, and by reason; and by who holds them, where they may be
+    counted in several limits."""
+
+    classes: tuple[ClassReading, ...]
+    reasons: tuple[tuple[str, int], ...] = ()
+    held: tuple[HeldReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """Who spends a limit, and in what portions, as far as the ledger tells.
 
@@ -66,7 +88,8 @@ class Spending:
 class BalanceReading:
     """What is used, reserved and left of a limit, in the base of its unit.
 
-    ``used`` includes what running leases reported; ``used_today`` is what was used since midnight in the limit's zone.
+    ``used`` includes what running leases reported; ``used_today`` is what was used since midnight in the limit's zone,
+    ``usual_today`` what was used by this time of the day on the last seven, in the mean; None before there was a day.
     ``starts_at`` and ``ends_at`` are None where a limit has no windows, or none is open.
     """
 
@@ -78,16 +101,12 @@ class BalanceReading:
     ends_at: datetime | None = None
     estimated: bool = False
     used_today: int = 0
+    usual_today: int | None = None
 
     @property
     def headroom(self) -> int:
         """Allowance less what is used and reserved; negative says by how much too much."""
         return self.allowance - self.used - self.reserved
-
-    @property
-    def usage_ratio(self) -> float:
-        """Used over amount; a limit of nothing is full."""
-        return self.used / self.amount if self.amount else 1.0
 
     @property
     def committed_ratio(self) -> float:
@@ -112,7 +131,7 @@ class ProjectionReading:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueReading:
+class WorkReading:
     """What waits for a limit and runs in it.
 
     ``overshoot_bound`` is by how much running leases have passed their reservations, in the base of its unit.
@@ -144,7 +163,7 @@ class LimitReading:
     mode: str
     balance: BalanceReading
     projection: ProjectionReading = ProjectionReading()
-    queue: QueueReading = QueueReading()
+    work: WorkReading = WorkReading()
     level: str = "open"
     level_since: datetime | None = None
     level_caused_at: datetime | None = None
@@ -153,6 +172,22 @@ class LimitReading:
     parent: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     quality: QualityReading | None = None
+
+    @property
+    def usage_ratio(self) -> float:
+        """Used over amount, of a limit on leases those that run; a limit of nothing is full."""
+        used = self.work.leases if self.unit is Unit.LEASES else self.balance.used
+        return used / self.balance.amount if self.balance.amount else 1.0
+
+    @property
+    def exhausts_at(self) -> datetime | None:
+        """When it is expected to run out before its reset; since when it has, not a little later with each forecast."""
+        forecast, amount = self.projection.forecast, self.balance.amount
+        if forecast is None or amount <= 0:
+            return None
+        if max(self.balance.used, forecast.used) >= amount:
+            return self.level_since if self.level == "exhausted" else None
+        return forecast.exhaustion(amount)
 
     @property
     def runs_remaining(self) -> float | None:
@@ -206,6 +241,7 @@ class Readings:
     """Everything computed at ``at``.
 
     ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).
+    ``queue`` is None while nobody has looked at the line yet, which is not the same as nobody waiting.
     """
 
     at: datetime
@@ -219,4 +255,5 @@ class Readings:
     last_usage: tuple[tuple[str, datetime], ...] = ()
     alerts_firing: tuple[tuple[str, str, int], ...] = ()
     outbox_oldest_at: datetime | None = None
+    queue: QueueReading | None = None
     facts: dict[str, Any] = field(default_factory=dict)

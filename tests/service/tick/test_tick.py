@@ -142,7 +142,7 @@ def test_the_throttle_level_goes_on_over_a_restart(house: House) -> None:
     house.restart([a_limit(1020)])
     found = day(house)
     assert (found.level, found.level_since) == ("exhausted", before.level_since)
-    assert found.balance.usage_ratio < 1
+    assert found.usage_ratio < 1
 
 
 def test_the_risk_goes_on_over_a_restart_with_its_hysteresis(house: House) -> None:
