@@ -126,7 +126,7 @@ def _unused(limit: LimitReading, now: datetime) -> float | None:
         return 0.0
     if forecast is None:
         return None
-    waiting = max(0.0, forecast.committed - limit.balance.reserved)
+    waiting = max(0.0, forecast.certain - limit.balance.reserved)
     return max(
         0.0,
         1.0

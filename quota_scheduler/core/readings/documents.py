@@ -104,7 +104,7 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "expected_ratio": round(forecast.expected / ratio, 6),
         "p_exceed": round(forecast.p_exceed(reading.balance.amount), 6),
         "p80": amount(forecast.p80),
-        "known": amount(forecast.committed),
+        "known": amount(forecast.certain),
         "confidence": _rounded(forecast.confidence, 4),
         "exhaustion_at": iso_or_none(forecast.exhaustion(reading.balance.amount)),
         "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.balance.amount)],
@@ -168,10 +168,10 @@ def explained(reading: LimitReading, forecast: Forecast) -> list[str]:
         return format_amount(round(value), reading.unit)
 
     ends_at, more = local_time(forecast.ends_at, reading.zone), forecast.expected - forecast.used
-    committed = f"; {said(forecast.committed)} of it already runs or waits" if forecast.committed > 0 else ""
+    certain = f"; {said(forecast.certain)} of it already runs or waits" if forecast.certain > 0 else ""
     trend = "" if forecast.trend is None else f"; the last week {forecast.trend:+.0%} against the three before"
     return [
-        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{committed}.",
+        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{certain}.",
         f"Usual level {said(forecast.level)} a day, from {forecast.observed_days:.0f} observed days{trend}.",
         f"80 % interval {said(forecast.low)} to {said(forecast.high)} ({METHODS[forecast.method]}).",
         _fared(reading, forecast),

@@ -37,7 +37,7 @@ USUAL_DAYS = 7
 """Days that what is usual by now is the mean of: every weekday once."""
 
 
-def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
+def certain_usage(balance: Balance, waiting: int, *, allowance: int) -> int:
     """Usage that is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
     headroom = max(0, allowance - balance.spent - balance.reserved)
     return balance.reserved + (min(waiting, headroom) if balance.limit.mode is Mode.ENFORCE else waiting)
