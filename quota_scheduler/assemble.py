@@ -18,7 +18,8 @@ from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
-from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+from quota_scheduler.notify.addresses import AppriseReceiver
+from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.runtime import Derived, Parts, Service, source_readings
 from quota_scheduler.service import cycle

@@ -162,7 +162,9 @@ ROOMS = [
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
     pytest.param("price_catalog", "core errors", "genai_prices", id="price_catalog fills the core's price table"),
     pytest.param("metrics", "core errors metrics", "prometheus_client", id="metrics show what the core computed"),
-    pytest.param("notify", "core errors", "apprise", id="notify sends a message and says what became of it"),
+    pytest.param(
+        "notify", "core errors notify", "apprise requests", id="notify sends a message and says what became of it"
+    ),
     pytest.param(
         "jobs", "core errors metrics service", "apscheduler", id="jobs only say when, and count what was missed"
     ),
@@ -247,6 +249,7 @@ def test_no_file_imports_itself_by_way_of_others():
     [
         pytest.param("genai_prices", "price_catalog", id="only price_catalog knows where prices come from"),
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
+        pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param(
             "prometheus_client",

@@ -130,7 +130,7 @@ def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
         if limit.unit is Unit.TOKENS:
             yield Counter("quota_unleased_tokens_total", (limit.limit,), limit.spending.unleased)
             yield Counter("quota_overrun_tokens_total", (limit.limit,), limit.spending.overrun)
-        for waiting in limit.work.waiting:
+        for waiting in limit.queue.waiting:
             yield Counter("quota_tickets_woken_total", (limit.limit, waiting.priority), 0)
             yield Counter("quota_tickets_abandoned_total", (limit.limit, waiting.priority), 0)
 
@@ -153,7 +153,7 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     for burn in limit.projection.burns:
         out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
         out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
-    for waiting in limit.work.waiting:
+    for waiting in limit.queue.waiting:
         out.add("quota_tickets_waiting", (limit.limit, waiting.priority), waiting.waiting)
         out.moment("quota_tickets_oldest_timestamp_seconds", (limit.limit, waiting.priority), waiting.oldest_at)
     if limit.projection.forecast is not None:
@@ -184,7 +184,7 @@ def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:
 
 def _amounts(out: Filling, limit: LimitReading) -> None:
     name = (limit.limit,)
-    out.add("quota_leases_active", name, limit.work.leases)
+    out.add("quota_leases_active", name, limit.queue.leases)
     if limit.unit is Unit.LEASES:
         out.add("quota_leases_limit", name, limit.balance.amount)
     if limit.unit in KINDS_OF_UNIT:
@@ -195,7 +195,7 @@ def _amounts(out: Filling, limit: LimitReading) -> None:
             if amount is not None:
                 out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
-        out.add("quota_overshoot_bound_tokens", name, limit.work.overshoot_bound)
+        out.add("quota_overshoot_bound_tokens", name, limit.queue.overshoot_bound)
     if limit.balance.amount > 0:
         out.add("quota_headroom_ratio", name, limit.balance.headroom / limit.balance.amount)
         out.add("quota_allowance_ratio", name, limit.balance.allowance / limit.balance.amount)

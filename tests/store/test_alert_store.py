@@ -19,7 +19,7 @@ from quota_scheduler.core.alerts.state import (
     Transition,
 )
 from quota_scheduler.core.alerts.step import step
-from quota_scheduler.notify import AppriseReceiver
+from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OutboxState
 from tests.fakes import FixedClock
@@ -201,6 +201,8 @@ def test_a_receiver_may_ask_for_a_longer_wait(store, clock):
 
 def test_after_a_day_it_is_given_up_and_the_rest_goes_on(store, clock):
     owe(store, "ops", a_transition("old"))
+    with store.transaction() as tx:
+        tx.execute("UPDATE outbox SET attempts = ?", (outbox.GIVE_UP_ATTEMPTS - 1,))
     clock.advance(timedelta(hours=24))
     owe(store, "ops", a_transition("new"))
     fail(store)

@@ -94,20 +94,20 @@ def _number(facts: Facts, name: str) -> float | None:
 def _is_free(limit: LimitReading) -> bool:
     """Whether a limit makes nobody wait: it is open, or only warns; one on leases has a lease left."""
     if limit.unit is Unit.LEASES:
-        return limit.work.leases < limit.balance.amount
+        return limit.queue.leases < limit.balance.amount
     return limit.level == "open" or limit.mode != "enforce"
 
 
 def _waits(limit: LimitReading, facts: Facts, now: datetime, *, nothing_holds: bool) -> Iterator[Sample]:
     """How long the oldest ticket has waited: in windows where this limit holds it, in seconds where no limit does."""
-    oldest = min((group.oldest_at for group in limit.work.waiting if group.oldest_at), default=None)
+    oldest = min((group.oldest_at for group in limit.queue.waiting if group.oldest_at), default=None)
     waited = now - oldest if oldest else timedelta(0)
     windows = 0.0
     if limit.balance.starts_at and limit.balance.ends_at and not _is_free(limit):
         windows = waited / (limit.balance.ends_at - limit.balance.starts_at)
     since = now - limit.level_since if limit.level_since else timedelta(0)
     for_nothing = min(waited, since) if nothing_holds and limit.mode == "enforce" else timedelta(0)
-    size = float(sum(group.waiting for group in limit.work.waiting))
+    size = float(sum(group.waiting for group in limit.queue.waiting))
     waits = {**facts, "waited_seconds": waited.total_seconds()}
     yield Sample("wait_windows", limit.limit, "", windows, size, facts=waits)
     yield Sample("wait_seconds", limit.limit, "", for_nothing.total_seconds(), size, facts=waits)
@@ -122,7 +122,7 @@ def _unused(limit: LimitReading, now: datetime) -> float | None:
     if starts is None or ends is None or limit.balance.amount <= 0 or limit.mode != "enforce":
         return None
     late = (ends - now) / (ends - starts) <= LAST_PART and ends - starts >= SHORTEST_UNUSED
-    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.work.waiting):
+    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.queue.waiting):
         return 0.0
     if forecast is None:
         return None
@@ -184,7 +184,7 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
         "allowance": limit.balance.allowance,
         "ends_at": iso(limit.balance.ends_at) if limit.balance.ends_at else None,
         "estimated": int(limit.balance.estimated),
-        "waiting": sum(group.waiting for group in limit.work.waiting),
+        "waiting": sum(group.waiting for group in limit.queue.waiting),
         "cause": cause,
     }
     if limit.balance.starts_at and limit.balance.ends_at:

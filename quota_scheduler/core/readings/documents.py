@@ -50,10 +50,10 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "risk": reading.projection.risk,
         "optimization_level": reading.optimization,
         "estimated": reading.balance.estimated,
-        "leases": reading.work.leases,
+        "leases": reading.queue.leases,
         "waiting": [
             {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": iso_or_none(waiting.oldest_at)}
-            for waiting in reading.work.waiting
+            for waiting in reading.queue.waiting
         ],
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),

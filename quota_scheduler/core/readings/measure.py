@@ -21,10 +21,10 @@ from quota_scheduler.core.readings.burn import burns
 from quota_scheduler.core.readings.readings import (
     BalanceReading,
     ClassReading,
+    LimitQueueReading,
     LimitReading,
     ProjectionReading,
     Spending,
-    WorkReading,
 )
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel
@@ -52,7 +52,7 @@ def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
 class QueueFacts:
     """What waits and runs in one limit instance, and whether the limit is ``holding`` a class back."""
 
-    work: WorkReading
+    queue: LimitQueueReading
     holding: bool
 
 
@@ -80,7 +80,7 @@ def queue_facts(
         admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
         for priority, totals in waiting.items()
     )
-    return QueueFacts(WorkReading(classes, leases, overshoot), holding)
+    return QueueFacts(LimitQueueReading(classes, leases, overshoot), holding)
 
 
 def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
@@ -110,7 +110,7 @@ def read_limit(
 ) -> LimitReading:
     """Read one limit instance as everybody sees it at ``now``."""
     limit, name = headroom.balance.limit, headroom.balance.name
-    balance = read_balance(headroom, facts, now=now)
+    balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
     optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
         limit=name,
@@ -124,7 +124,7 @@ def read_limit(
         mode=limit.mode.value,
         balance=balance,
         projection=read_projection(headroom, facts, now=now),
-        work=queue.work,
+        queue=queue.queue,
         level=level.level.value,
         level_since=level.since,
         level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
@@ -136,7 +136,7 @@ def read_limit(
     )
 
 
-def read_balance(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> BalanceReading:
+def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None, now: datetime) -> BalanceReading:
     """Read what is used, reserved and left of a limit at ``now``."""
     balance, window = headroom.balance, headroom.balance.window
     return BalanceReading(
@@ -147,8 +147,8 @@ def read_balance(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> Bal
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
         estimated=balance.estimated,
-        used_today=facts.used_today,
-        usual_today=facts.usual_today,
+        used_today=used_today,
+        usual_today=usual_today,
     )
 
 

@@ -131,7 +131,7 @@ class ProjectionReading:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkReading:
+class LimitQueueReading:
     """What waits for a limit and runs in it.
 
     ``overshoot_bound`` is by how much running leases have passed their reservations, in the base of its unit.
@@ -163,7 +163,7 @@ class LimitReading:
     mode: str
     balance: BalanceReading
     projection: ProjectionReading = ProjectionReading()
-    work: WorkReading = WorkReading()
+    queue: LimitQueueReading = LimitQueueReading()
     level: str = "open"
     level_since: datetime | None = None
     level_caused_at: datetime | None = None
@@ -176,7 +176,7 @@ class LimitReading:
     @property
     def usage_ratio(self) -> float:
         """Used over amount, of a limit on leases those that run; a limit of nothing is full."""
-        used = self.work.leases if self.unit is Unit.LEASES else self.balance.used
+        used = self.queue.leases if self.unit is Unit.LEASES else self.balance.used
         return used / self.balance.amount if self.balance.amount else 1.0
 
     @property

@@ -13,7 +13,13 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingTotals
 from quota_scheduler.core.readings import measure
-from quota_scheduler.core.readings.readings import BalanceReading, ClassReading, LimitReading, Spending, WorkReading
+from quota_scheduler.core.readings.readings import (
+    BalanceReading,
+    ClassReading,
+    LimitQueueReading,
+    LimitReading,
+    Spending,
+)
 from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel
 from quota_scheduler.core.units import Unit
 from tests.builders import (
@@ -92,7 +98,7 @@ def test_holding_a_class_back(headroom, waits, holding):
 def test_queue_facts_list_the_classes_most_important_first():
     facts = measure.queue_facts(waiting(low=(3, 10), high=(1, 10)), 2, a_headroom(), MONDAY, overshoot=7)
     classes = (ClassReading("high", 1, MONDAY), ClassReading("low", 3, MONDAY))
-    assert facts.work == WorkReading(classes, leases=2, overshoot_bound=7)
+    assert facts.queue == LimitQueueReading(classes, leases=2, overshoot_bound=7)
 
 
 def test_a_limit_as_everybody_sees_it():
@@ -116,7 +122,7 @@ def test_a_limit_as_everybody_sees_it():
         unit=Unit.TOKENS, period="day", zone="UTC", mode="enforce",
         balance=BalanceReading(100, 100, 70, 10, TODAY.starts_at, TODAY.ends_at, used_today=60),
         projection=measure.ProjectionReading(None, 90, None, "high", reading.projection.burns),
-        work=WorkReading((ClassReading("low", 1, MONDAY),), 1, 0), level="throttled", level_since=MONDAY - HOUR,
+        queue=LimitQueueReading((ClassReading("low", 1, MONDAY),), 1, 0), level="throttled", level_since=MONDAY - HOUR,
         level_caused_at=MONDAY, optimization="aggressive", spending=Spending("72 % by docs"), parent="pool",
         labels=(("provider", "anthropic"), ("team", "growth")),
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """Readings: what follows from the figures of one limit."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from quota_scheduler.core.forecast.histories import UsageHistory, moved, no_buckets
 from quota_scheduler.core.readings.measure import usual_today
 from quota_scheduler.core.units import Unit
-from tests.builders import DAY, HOUR, MINUTE, MONDAY, a_reading
+from tests.builders import DAY, HOUR, MINUTE, MONDAY
 from tests.shell.sample import NOW, a_forecast, a_limit
 
 SINCE = NOW - 3 * HOUR
@@ -21,7 +22,8 @@ def test_a_limit_that_lasts_has_no_exhaustion_and_one_that_does_not_has_it_befor
 
 def test_what_has_run_out_stays_at_the_instant_since_which_it_has() -> None:
     gone = a_limit(used=1_200_000, level="exhausted", level_since=SINCE, forecast=a_forecast(NOW, 1_200_000, 0))
-    later = a_reading(gone, forecast=a_forecast(NOW + 5 * MINUTE, 1_250_000, 0))
+    newer = replace(gone.projection, forecast=a_forecast(NOW + 5 * MINUTE, 1_250_000, 0))
+    later = replace(gone, projection=newer)
     assert gone.exhausts_at == later.exhausts_at == SINCE
 
 
