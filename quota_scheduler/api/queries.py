@@ -19,6 +19,8 @@ from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
 
+LONGEST_NUMBER = 10
+"""Digits of a number in a query, and one more."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -94,8 +96,9 @@ async def efficiency(request: Request) -> Response:
 
 def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
-        raise Problem(422, "invalid_query", f"{name}={text!r} must be a whole number from {least} to {most}")
+    is_short_number = text.isascii() and text.isdigit() and len(text) < LONGEST_NUMBER
+    if not is_short_number or not least <= int(text) <= most:
+        raise Problem(422, "invalid_query", f"{name}={text[:40]!r} must be a whole number from {least} to {most}")
     return int(text)
 
 

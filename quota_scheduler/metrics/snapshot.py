@@ -79,13 +79,8 @@ class MetricsSnapshot:
             _queue(out, readings.queue, [limit.limit for limit in readings.limits])
         for flag in sorted(readings.flags, key=lambda flag: (-flag.workflows, flag.flag))[:FLAGS]:
             _flag(out, flag)
-        for provider, in_use, most in readings.concurrency:
-            out.add("quota_concurrency_in_use", (provider,), in_use)
-            if most is not None:
-                out.add("quota_concurrency_limit", (provider,), most)
         self._counters(out, readings)
-        for provider, at in readings.last_usage:
-            out.moment("quota_last_usage_timestamp_seconds", (provider,), at)
+        self._providers(out, readings)
         for alert, severity, count in readings.alerts_firing:
             out.add("quota_alerts_firing", (alert, severity), count)
         for source in readings.sources:
@@ -93,6 +88,22 @@ class MetricsSnapshot:
         out.moment("quota_notification_outbox_oldest_timestamp_seconds", (), readings.outbox_oldest_at)
         out.moment("quota_scheduler_snapshot_timestamp_seconds", (), readings.at)
         return written(out.done(), self._lines)
+
+    def _providers(self, out: Filling, readings: Readings) -> None:
+        """Gauges by provider: names come from clients, so those past the cap share ``other``."""
+        cap = self._caps["provider"]
+        in_use: dict[str, int] = defaultdict(int)
+        for provider, leases, most in readings.concurrency:
+            in_use[name := cap(provider)] += leases
+            if most is not None and name == provider:
+                out.add("quota_concurrency_limit", (name,), most)
+        for name, leases in in_use.items():
+            out.add("quota_concurrency_in_use", (name,), leases)
+        newest: dict[str, datetime] = {}
+        for provider, at in readings.last_usage:
+            newest[name] = max(at, newest.get(name := cap(provider), at))
+        for name, at in newest.items():
+            out.moment("quota_last_usage_timestamp_seconds", (name,), at)
 
     def _counters(self, out: Filling, readings: Readings) -> None:
         """Counters never fall: after a correction downwards they stand still until the true sum has passed them.
@@ -119,8 +130,14 @@ class MetricsSnapshot:
         family = BY_NAME.get(counter.name)
         if family is None or family.live or family.kind != "counter" or len(family.labels) != len(counter.labels):
             raise ValueError(f"counter {counter.name}{counter.labels} is not in the table of metrics")
-        pairs = zip(family.labels, counter.labels, strict=True)
-        return tuple(self._caps[name](value) if name in self._caps else value for name, value in pairs)
+        kept: dict[str, str] = {}
+        for name, value in zip(family.labels, counter.labels, strict=True):
+            if name == "model":  # of a provider: a hundred models of each of a hundred providers would be ten thousand
+                pair = self._caps[name](f"{kept['provider']}/{value}" if value else "")
+                kept[name] = OTHER if pair == OTHER else value
+            else:
+                kept[name] = self._caps[name](value) if name in self._caps else value
+        return tuple(kept.values())
 
 
 def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
