@@ -45,7 +45,7 @@ class Harm:
 
 
 def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
-    """Which limits a ticket was turned away by as it closed; empty for one that was not.
+    """Tell which limits a ticket was turned away by as it closed; empty for one that was not.
 
     Those that had no room for it. When each had some, the test held it back for others, and all that bind it count;
     unless it waited for a lease or for an operator, which is no matter of quota.
@@ -81,7 +81,7 @@ def _harmed(ticket: Ticket) -> bool:
 
 
 def could_have_used(amount: int, *, waited: timedelta, takes: timedelta) -> int:
-    """What a waiting run could have used since it came, had it been let in."""
+    """Tell what a waiting run could have used since it came, had it been let in."""
     return amount if waited >= takes else int(amount * (waited / takes))
 
 
@@ -162,7 +162,7 @@ class QualityReading:
 
 
 def pool(windows: Sequence[ClosedWindow]) -> QualityReading:
-    """The quality of closed windows of one limit taken together, at least one."""
+    """Return the quality of closed windows of one limit taken together, at least one."""
     amount = sum(window.amount for window in windows)
     return QualityReading(
         windows=len(windows),
