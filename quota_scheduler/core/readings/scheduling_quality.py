@@ -24,7 +24,7 @@ NOTHING = (0,) * len(CLASSES)
 
 
 def could_have_used(amount: int, *, waited: timedelta, takes: timedelta) -> int:
-    """What a waiting run could have used since it came, had it been let in."""
+    """Tell what a waiting run could have used since it came, had it been let in."""
     return amount if waited >= takes else int(amount * (waited / takes))
 
 
@@ -105,7 +105,7 @@ class QualityReading:
 
 
 def pool(windows: Sequence[ClosedWindow]) -> QualityReading:
-    """The quality of closed windows of one limit taken together, at least one."""
+    """Return the quality of closed windows of one limit taken together, at least one."""
     amount = sum(window.amount for window in windows)
     return QualityReading(
         windows=len(windows),
