@@ -13,6 +13,7 @@ import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config, is_blank
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -29,7 +30,7 @@ from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
-from quota_scheduler.service.operate.holds import everything_held
+from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, documents, utc_now
@@ -108,7 +109,7 @@ def _assembled(config: Config, store: Store) -> Service:
     health = Health(refused=metrics.write_refused)
     store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
     prices, waiters = Prices(config.prices), Waiters()
-    terms, limits_expire_at = _terms(config, store, derived.policy, prices)
+    terms, limits_expire_at, held = _terms(config, store, derived.policy, prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
@@ -133,14 +134,15 @@ def _assembled(config: Config, store: Store) -> Service:
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     parts = Parts(store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute)
     service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
-    with store.reading() as tx:
-        service.set_hold(everything_held(tx))
+    service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
 
 
-def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[cycle.Terms, datetime | None]:
-    """What rules the first cycle, and when the next run-time change of a limit expires."""
+def _terms(
+    config: Config, store: Store, policy: QueuePolicy, prices: Prices
+) -> tuple[Terms, datetime | None, EverythingHeld | None]:
+    """What rules the first cycle, when the next run-time change of a limit expires, and who holds everything."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
@@ -150,15 +152,17 @@ def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) ->
     with store.transaction() as tx:
         hold = operate.adopt(tx, config.limits)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
-    terms = cycle.Terms(
+        held = everything_held(tx)
+    terms = Terms(
         hold.limits,
         policy,
         outlooks,
+        hold=held is not None,
         models=config.models.fallback,
         reprice=with_model,
         thresholds=config.rules,
     )
-    return terms, hold.expire_at
+    return terms, hold.expire_at, held
 
 
 def _roots(config: Config) -> tuple[Path, ...]:

@@ -26,6 +26,7 @@ from quota_scheduler.core.cycle.requests import (
     Submit,
     Withdraw,
 )
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
@@ -178,11 +179,7 @@ class Facade:
             until=until,
             dry_run=dry_run,
         )
-        return self._do(change, then=None if dry_run else self._limits_changed)
-
-    def _limits_changed(self, hold: operate.LimitsHold | str) -> None:
-        if not isinstance(hold, str):
-            self._service.set_limits(hold.limits, expire_at=hold.expire_at)
+        return self._do(change, then=None if dry_run else self._service.limits_in_force)
 
     def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""
@@ -191,7 +188,7 @@ class Facade:
             operate.hold_all(tx, reason, who=who)
             return everything_held(tx)
 
-        return self._do(deed, then=self._service.set_hold)
+        return self._do(deed, then=self._service.hold_in_force)
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""
@@ -305,6 +302,6 @@ class Facade:
         with self._service.store.reading() as tx:
             return question(tx)
 
-    def _do(self, deed: Callable[[Transaction], T], *, then: Callable[[T], None] | None = None) -> "Future[T]":
-        """A transaction of its own; ``then`` is called after its commit, before the future resolves."""
+    def _do(self, deed: Callable[[Transaction], T], *, then: Callable[[Terms, T], Terms] | None = None) -> "Future[T]":
+        """A transaction of its own; ``then`` says what the terms are after its commit, before the future resolves."""
         return self._service.writer.do(deed, then=then)

@@ -54,7 +54,9 @@ def change_limit(
 
     ``dry_run`` says what would hold and writes nothing.
     """
-    limit = next(limit for limit in limits_now(tx, base) if limit.id == rule)
+    limit = next((limit for limit in limits_now(tx, base) if limit.id == rule), None)
+    if limit is None:
+        return f"there is no limit {rule!r} any more: the configuration was read again; nothing was changed"
     try:
         for field, value in fields.items():
             limit = limit if value is None else changed(limit, field, value)
