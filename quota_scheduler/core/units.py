@@ -12,8 +12,10 @@ MICRO = 1_000_000
 """Micro-dollars of a dollar."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(
-    r"^\$?\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$", re.IGNORECASE
+    r"^\$?\s*((?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$",
+    re.IGNORECASE,
 )
+"""A comma stands between groups of three digits only: ``2,5M`` is a decimal comma, and no 25 million."""
 _LARGEST = 10**15
 """The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
 
