@@ -1,6 +1,7 @@
 """The closed set of labels that usage events and tickets carry, and how a limit's scope selects them."""
 
 import fnmatch
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -38,6 +39,15 @@ class Labels(NamedTuple):
 LABEL_NAMES = Labels._fields
 LONGEST_VALUE = 200
 """Longest label value kept; enough for any path or model id, and a bound on what one event can store."""
+
+BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the order of what is shown around: a name must read as it is."""
+
+
+def is_control(sign: str) -> bool:
+    """Whether a character does something instead of showing something: escapes, line breaks, order of writing."""
+    return unicodedata.category(sign) in {"Cc", "Zl", "Zp"} or sign in BIDIRECTIONAL
+
 
 Match = tuple[tuple[str, frozenset[str]], ...]
 """A scope: every named label must have one of the values. Empty matches everything."""

@@ -67,6 +67,22 @@ def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -
     return int(scaled)
 
 
+def amount_in(value: int | float | str | Decimal, unit: Unit) -> int:
+    """An amount into the base of ``unit``. Raises ValueError where its text names another unit: ``"$5"`` of tokens."""
+    named = unit_named(value) if isinstance(value, str) else None
+    if named not in (None, unit):
+        raise ValueError(f"{value!r} counts {named}, but the unit is {unit}: make them agree")
+    return parse_amount(value, unit)
+
+
+def unit_named(value: str) -> Unit | None:
+    """The unit an amount says it is in: ``$10``, ``300M tokens``; None when it is a bare number."""
+    if value.lstrip().startswith("$"):
+        return Unit.USD
+    word = re.search(r"[a-z]{3,}$", value.strip().lower())
+    return next((unit for unit in Unit if word and word[0].rstrip("s") == unit.value.rstrip("s")), None)
+
+
 def format_amount(amount: float, unit: Unit = Unit.TOKENS) -> str:
     """Write an amount for people: ``2.5M tokens``, ``$3.50``, ``12 requests``."""
     if unit is Unit.USD:
