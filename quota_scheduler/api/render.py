@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
-from quota_scheduler.core.admission.explanation import explain
+from quota_scheduler.core.admission.explanation import explain, unnamed_model
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
@@ -66,7 +66,9 @@ def _answered(found: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str
         "class": ticket.priority.value,
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
-        "message": explain(ticket, verdict, zone=zone),
+        "message": " ".join(
+            filter(None, [explain(ticket, verdict, zone=zone), unnamed_model(ticket, limits.values())])
+        ),
         "binding": [_held(held) for held in _holding(verdict)],
         "warned": [_held(held) for held in verdict.warned] if verdict else [],
         "until": iso(verdict.until) if isinstance(verdict, Defer) else None,

@@ -19,6 +19,7 @@ from pydantic import (
 
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
 from quota_scheduler.core.limits.schedule import parse_span
+from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared, split
 from quota_scheduler.core.tickets.run_history import EstimateBasis
@@ -77,8 +78,9 @@ class LabelsBody(Body):
 
     def labels(self) -> Labels:
         """As the core has them."""
+        provider = canonical_provider(self.provider)
         return Labels(
-            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+            provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
         )
 
 
@@ -264,7 +266,7 @@ class EventBody(TokensBody):
         return UsageEvent(
             key=self.key,
             at=self.at,
-            labels=Labels(provider=self.provider, model=self.model, **known),
+            labels=Labels(provider=canonical_provider(self.provider), model=self.model, **known),
             usage=self.usage(),
             run=self.run or self.session,
             session=self.session,

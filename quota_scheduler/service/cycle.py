@@ -177,7 +177,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
     past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
     windows.recall(tx, balances, tickets=found, since=_since((*settling, *settled), past, sessions))
     told = (event for events in sessions.values() for event in events)
-    asked = {ticket.labels for ticket in (*drafts, *found.values())}
+    asked = {ticket.labels.asking for ticket in (*drafts, *found.values())}
     windows.open_for(tx, balances, asked.union(event.labels for event in told))
     runs = {t.run for t in drafts if t.run} | {t.run_id for t in found.values()}
     return Snapshot(
@@ -295,11 +295,11 @@ def _count(tx: Transaction, decided: Decided, balances: Balances) -> None:
         for held in verdict.warned if isinstance(verdict, Admit | Defer | Reject) else ():
             counters.add(tx, "quota_would_defer_total", (held.instance, ticket.priority.value))
     for ticket in decided.expired:
-        for instance in balances.instances(ticket.labels):
+        for instance in balances.instances(ticket.labels.asking):
             counters.add(tx, "quota_leases_expired_total", (instance.name,))
     for number, ticket in decided.tickets.items():
         woken = decided.before.get(number) is State.WAITING and ticket.state in (State.OFFERED, State.RUNNING)
         lost = decided.before.get(number) in (State.WAITING, State.OFFERED) and ticket.state is State.CLOSED
         name = "quota_tickets_woken_total" if woken else "quota_tickets_abandoned_total" if lost else ""
-        for instance in balances.instances(ticket.labels) if name else ():
+        for instance in balances.instances(ticket.labels.asking) if name else ():
             counters.add(tx, name, (instance.name, ticket.priority.value))

@@ -106,7 +106,7 @@ def record_unmet(tx: Transaction, decided: Decided, balances: Balances) -> None:
                 sign * need(ticket, b.limit),
                 to_micros(tx.now),
             )
-            for b in balances.instances(ticket.labels)
+            for b in balances.instances(ticket.labels.asking)
             if _is_counted(b)
         ]
     tx.many(_UNMET, rows)

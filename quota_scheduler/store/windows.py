@@ -195,7 +195,9 @@ def shape_text(limit: Limit) -> str:
     """The parts of a limit whose change ends its window, as stable text."""
     match = [(name, sorted(values)) for name, values in limit.match]
     counts = limit.mode is not Mode.OFF  # what is off counts nothing: switched on again it is rebuilt
-    return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts])
+    shape = [match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts]
+    spelt = "model" in dict(limit.match) or limit.per in ("model", "provider")
+    return json.dumps([*shape, "by name"] if spelt else shape)  # an earlier version counted one spelling only
 
 
 def known_rules(tx: Transaction) -> set[str]:

@@ -131,11 +131,11 @@ class Work:
 
     def touch(self, ticket: Ticket) -> None:
         """Whoever waits for the same limits may find more room than before."""
-        self.touched.update(instance.name for instance in self.balances.instances(ticket.labels))
+        self.touched.update(instance.name for instance in self.balances.instances(ticket.labels.asking))
 
     def caps(self, ticket: Ticket) -> list[Limit]:
         """The run caps that bind a ticket."""
-        return [cap for cap in self.snap.run_caps if cap.selects(ticket.labels)]
+        return [cap for cap in self.snap.run_caps if cap.selects(ticket.labels.asking)]
 
     def book(self, changes: Sequence[Change]) -> None:
         """Correct the ledger, and the windows with it."""

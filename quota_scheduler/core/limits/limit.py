@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from quota_scheduler.core.labels import Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
+from quota_scheduler.core.names import ANY, canonical
 from quota_scheduler.core.units import Unit, parse_amount
 from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage
 
@@ -108,12 +109,16 @@ class Limit:
         """
         if not self.per or self.is_per_run:
             return ""
-        value = labels.value(self.per) or NO_VALUE
+        value = self._named(labels.value(self.per))
         if value in known:
             return value
-        if (self.values and value not in self.values) or len(known) >= self.max_instances:
+        if (self.values and value not in {self._named(one) for one in self.values}) or len(known) >= self.max_instances:
             return OTHER
         return value
+
+    def _named(self, value: str) -> str:
+        """The instance that a value of ``per`` falls to: one for all spellings of a model or provider."""
+        return NO_VALUE if value in ("", ANY) else canonical(self.per, value)
 
     def instance_id(self, value: str) -> str:
         """The name of an instance: ``team-daily/growth``, or the limit's own id."""
@@ -121,7 +126,7 @@ class Limit:
 
     def amount_of(self, value: str) -> int:
         """The amount of one instance, overrides considered."""
-        return dict(self.overrides).get(value, self.amount) if self.overrides else self.amount
+        return {self._named(name): amount for name, amount in self.overrides}.get(value, self.amount)
 
     def charge(self, usage: Usage) -> int:
         """What this usage takes out of the limit, in its unit's base."""

@@ -54,7 +54,7 @@ def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
     short: list[Harm] = []
     held_back: list[Harm] = []
     quotas_rule = not ticket.on_hold
-    for instance in balances.instances(ticket.labels):
+    for instance in balances.instances(ticket.labels.asking):
         balance, limit = balances.find(instance, balances.now), instance.limit
         if balance is None or limit.mode is not Mode.ENFORCE:
             continue

@@ -52,7 +52,7 @@ def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetim
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             ends[instance.name] = min(at, ends.get(instance.name, at))
     return ends
 

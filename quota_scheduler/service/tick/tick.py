@@ -27,6 +27,7 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.names import canonical_model, canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingByInstance, waiting_of
 from quota_scheduler.core.readings import measure
@@ -215,7 +216,7 @@ def _consumed(
     sums: dict[tuple[str, str, str], Usage] = {}
     for labels, _, usage, _ in totals:
         for instance in book.bind(labels, balances):
-            slot = (instance.name, labels.provider, labels.model)
+            slot = (instance.name, canonical_provider(labels.provider), canonical_model(labels.model))
             sums[slot] = sums.get(slot, Usage()).plus(usage)
     found = []
     for slot, usage in sorted(sums.items()):
@@ -231,6 +232,6 @@ def _unpriced(totals: Sequence[tuple[Labels, Priority, Usage, datetime]]) -> dic
     found: dict[str, int] = {}
     for labels, _, usage, _ in totals:
         if usage.unpriced_tokens > 0:
-            name = f"{labels.provider}/{labels.model or 'unknown'}"
+            name = f"{canonical_provider(labels.provider)}/{canonical_model(labels.model) or 'unknown'}"
             found[name] = found.get(name, 0) + usage.unpriced_tokens
     return found
