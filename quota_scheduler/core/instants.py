@@ -4,6 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SKEW = timedelta(minutes=2)
+"""How far clocks of two hosts may be apart and both be believed (design, section 2)."""
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Instants at or after the first and before the second can be meant; any other is a wrong unit or a broken clock."""
 
 
 def to_micros(at: datetime) -> int:
@@ -14,6 +18,26 @@ def to_micros(at: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """The aware UTC instant of microseconds since 1970."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+def micros_or_none(at: datetime | None) -> int | None:
+    """Microseconds since 1970, None for no instant."""
+    return None if at is None else to_micros(at)
+
+
+def instant_or_none(micros: int | None) -> datetime | None:
+    """The instant of microseconds since 1970, None for none."""
+    return None if micros is None else from_micros(micros)
+
+
+def is_plausible(at: datetime) -> bool:
+    """Whether an instant lies where instants can be meant: 2000 to 2199."""
+    return EARLIEST <= at < LATEST
+
+
+def iso_or_none(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, None for no instant."""
+    return iso(at) if at else None
 
 
 def iso(at: datetime) -> str:

@@ -60,7 +60,7 @@ class Filling:
         return {f.name: self._found[f.name] for f in FAMILIES if f.name in self._found}
 
 
-class Snapshot:
+class MetricsSnapshot:
     """Turns readings into families; remembers what counters have shown and which label values they keep apart."""
 
     def __init__(self) -> None:

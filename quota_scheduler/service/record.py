@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, count_once
@@ -23,8 +24,6 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
 
-SKEW = timedelta(minutes=2)
-"""How far ahead of us a clock may be; what lies further is taken as now and counted as skewed (design, section 2)."""
 SESSION_MEMORY = timedelta(days=8)
 """How far back sessions are chained when they are rebuilt: longer than any week, so a break in use is found."""
 

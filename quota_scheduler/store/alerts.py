@@ -8,7 +8,7 @@ from typing import Any
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.alerts.state import AlertState, Cause, Phase, Silence, StepResult
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.store import Row, Transaction, outbox
 
 STATE_COLUMNS = (
@@ -112,16 +112,16 @@ def _columns(state: AlertState) -> tuple[Any, ...]:
         to_micros(state.since),
         state.value,
         json.dumps(dict(state.facts)),
-        *map(_micros, (state.fired_at, state.resolved_at)),
+        *map(micros_or_none, (state.fired_at, state.resolved_at)),
         state.cause.value if state.cause else None,
-        *map(_micros, times),
+        *map(micros_or_none, times),
         state.acknowledged_by,
     )
 
 
 def _state(row: Row) -> AlertState:
     rule, scope, episode, phase, severity, since, value, facts, fired_at, resolved_at, cause, *rest = row
-    clear_since, absent_since, last_notified_at, acknowledged_at = map(_instant, rest[:4])
+    clear_since, absent_since, last_notified_at, acknowledged_at = map(instant_or_none, rest[:4])
     return AlertState(
         rule=rule,
         scope=scope,
@@ -131,8 +131,8 @@ def _state(row: Row) -> AlertState:
         since=from_micros(since),
         value=value,
         facts=json.loads(facts),
-        fired_at=_instant(fired_at),
-        resolved_at=_instant(resolved_at),
+        fired_at=instant_or_none(fired_at),
+        resolved_at=instant_or_none(resolved_at),
         cause=Cause(cause) if cause else None,
         clear_since=clear_since,
         absent_since=absent_since,
@@ -140,11 +140,3 @@ def _state(row: Row) -> AlertState:
         acknowledged_at=acknowledged_at,
         acknowledged_by=rest[4],
     )
-
-
-def _micros(at: datetime | None) -> int | None:
-    return None if at is None else to_micros(at)
-
-
-def _instant(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)

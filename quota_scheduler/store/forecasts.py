@@ -10,18 +10,18 @@ from quota_scheduler.core.forecast.track_record import Prediction, TrackRecord
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.limits.limit import parts_of
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, quality
 from quota_scheduler.store.ledger import HOUR
+from quota_scheduler.store.usage_columns import COLUMNS, summed
 
 GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG, Outcome.ABANDONED})
 """Outcomes of tickets that wanted to run and did not."""
 REFUSED = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
 """Reasons of rejections for want of room; what never fits, or passes a run cap, is no demand that could be met."""
-_SUMS = "input, cache_read, cache_write_5m, cache_write_1h, output, requests, cost, unpriced"
-_TOTALS = ", ".join(f"SUM({name})" for name in _SUMS.split(", "))
 _UNMET = (
     "INSERT INTO unmet (hour, instance, rank, amount, changed_at) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (hour, instance, rank) DO UPDATE SET amount = max(0, unmet.amount + excluded.amount), "
@@ -76,7 +76,7 @@ def forget_predictions(tx: Transaction, settled: Iterable[Prediction]) -> None:
 
 def ended_with(tx: Transaction, instance: str, starts_at: datetime) -> tuple[datetime, int, str] | None:
     """The end of a window, what was used in it, and why it ended early if it did; None when it was never used."""
-    rule, _, value = instance.partition("/")
+    rule, value = parts_of(instance)
     row = tx.row(
         "SELECT ends_at, used + reported, end_reason FROM windows WHERE rule = ? AND value = ? AND starts_at = ? "
         "ORDER BY end_reason DESC",
@@ -150,13 +150,13 @@ def oldest_change(tx: Transaction, recorded_since: datetime) -> datetime | None:
 
 def label_totals(tx: Transaction) -> dict[int, Usage]:
     """All usage ever by label set: moves in the same transactions as the rollups."""
-    return {row[0]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {_SUMS} FROM label_totals")}
+    return {row[0]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM label_totals")}
 
 
 def usage_since(tx: Transaction, start: datetime) -> list[tuple[int, Usage]]:
     """Usage by label set from the hour of ``start`` on."""
     rows = tx.rows(
-        f"SELECT label_set, {_TOTALS} FROM rollups WHERE hour >= ? GROUP BY label_set ORDER BY label_set",
+        f"SELECT label_set, {summed()} FROM rollups WHERE hour >= ? GROUP BY label_set ORDER BY label_set",
         (to_micros(start) // HOUR,),
     )
     return [(row[0], Usage(*row[1:])) for row in rows]
@@ -165,7 +165,7 @@ def usage_since(tx: Transaction, start: datetime) -> list[tuple[int, Usage]]:
 def runs_since(tx: Transaction, start: datetime) -> list[tuple[int, int, Usage]]:
     """Runs last active since then, by label set: how many, and what they used together."""
     rows = tx.rows(
-        f"SELECT label_set, count(*), {_TOTALS} FROM runs WHERE last_at >= ? GROUP BY label_set ORDER BY label_set",
+        f"SELECT label_set, count(*), {summed()} FROM runs WHERE last_at >= ? GROUP BY label_set ORDER BY label_set",
         (to_micros(start),),
     )
     return [(row[0], row[1], Usage(*row[2:])) for row in rows]

@@ -15,13 +15,13 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
-_SUMS = "input, cache_read, cache_write_5m, cache_write_1h, output, requests, cost, unpriced"
 _EVENT = (
-    "e.provider, e.key, e.at, e.input, e.cache_read, e.cache_write_5m, e.cache_write_1h, e.output, e.requests, e.cost, "
-    "e.unpriced, e.run, e.session, e.message, e.sidechain, e.flags, e.prompt_version, e.status, e.estimated, "
+    f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
+    "e.flags, e.prompt_version, e.status, e.estimated, "
     "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
 )
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
@@ -31,24 +31,23 @@ _BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != ''"
 _OF_LEASE = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
 _BETWEEN = f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
 _INSERT = (
-    f"INSERT INTO events (provider, key, at, label_set, {_SUMS}, run, session, message, sidechain, flags, "
+    f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
     f"prompt_version, status, estimated, recorded_at) VALUES ({', '.join('?' * 21)})"
 )
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
-_DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {' AND '.join(f'{name} = 0' for name in _SUMS.split(', '))}"
-_ADD = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS.split(", "))
+_DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"
 _ROLLUP = (
-    f"INSERT INTO rollups (hour, label_set, {_SUMS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (hour, label_set) DO UPDATE SET {_ADD}"
+    f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (hour, label_set) DO UPDATE SET {added()}"
 )
 _TOTAL = (
-    f"INSERT INTO label_totals (label_set, {_SUMS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {_ADD}, newest = max(newest, excluded.newest)"
+    f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
 )
 _RUN = (
-    f"INSERT INTO runs (run, label_set, {_SUMS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
+    f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
-    f"{', '.join(f'{name} = runs.{name} + excluded.{name}' for name in _SUMS.split(', '))}, "
+    f"{added('runs')}, "
     "flags = CASE WHEN excluded.flags != '[]' THEN excluded.flags ELSE runs.flags END, "
     "prompt_version = "
     "CASE WHEN excluded.prompt_version != '' THEN excluded.prompt_version ELSE runs.prompt_version END, "
@@ -95,9 +94,8 @@ def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str
 def transcript(tx: Transaction, lease: Lease) -> Usage | None:
     """What a lease's session has brought to the ledger since it began, its own reports aside; None for nothing."""
     until = lease.ended_at + AFTERWARDS if lease.ended_at else tx.now + AFTERWARDS
-    sums = ", ".join(f"sum({name})" for name in _SUMS.split(", "))
     row = tx.row(
-        f"SELECT {sums} FROM events WHERE session = ? AND session != '' AND at BETWEEN ? AND ? "
+        f"SELECT {summed()} FROM events WHERE session = ? AND session != '' AND at BETWEEN ? AND ? "
         "AND substr(key, 1, 6) != 'lease:'",
         (lease.session, to_micros(lease.granted_at), to_micros(until)),
     )
@@ -216,7 +214,7 @@ def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:
 def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]:
     """Rollups from the hour of ``since`` on: (hour, label set, usage), oldest first."""
     rows = tx.rows(
-        f"SELECT hour, label_set, {_SUMS} FROM rollups WHERE hour >= ? ORDER BY hour", (to_micros(since) // HOUR,)
+        f"SELECT hour, label_set, {COLUMNS} FROM rollups WHERE hour >= ? ORDER BY hour", (to_micros(since) // HOUR,)
     )
     return [(from_micros(row[0] * HOUR), row[1], Usage(*row[2:])) for row in rows]
 
@@ -224,9 +222,8 @@ def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]
 def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
     """Usage by UTC day and labels from the day of ``since`` on, oldest first."""
     known = label_sets(tx)
-    sums = ", ".join(f"sum({name})" for name in _SUMS.split(", "))
     rows = tx.rows(
-        f"SELECT hour / 24, label_set, {sums} FROM rollups WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2",
+        f"SELECT hour / 24, label_set, {summed()} FROM rollups WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2",
         (to_micros(since) // HOUR // 24 * 24,),
     )
     return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", known[row[1]][0], Usage(*row[2:])) for row in rows]
@@ -235,7 +232,7 @@ def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
 def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     """All usage ever by labels and class, and the instant of the newest."""
     known = label_sets(tx)
-    rows = tx.rows(f"SELECT label_set, {_SUMS}, newest FROM label_totals ORDER BY label_set")
+    rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
     return [(*known[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
 
 
@@ -248,10 +245,9 @@ def first_hour(tx: Transaction) -> datetime | None:
 def runs_since(tx: Transaction, since: datetime, *, least_tokens: int = 0) -> list[RunSummary]:
     """Runs last active at or after an instant, oldest first, that used at least so many tokens."""
     tokens = "r.input + r.cache_read + r.cache_write_5m + r.cache_write_1h + r.output"
-    sums = ", ".join(f"r.{name}" for name in _SUMS.split(", "))
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
-        f"r.last_at, r.status, {sums} FROM runs r JOIN label_sets l ON l.id = r.label_set "
+        f"r.last_at, r.status, {columns_of('r')} FROM runs r JOIN label_sets l ON l.id = r.label_set "
         f"WHERE r.last_at >= ? AND {tokens} >= ? ORDER BY r.last_at, r.run",
         (to_micros(since), least_tokens),
     )
@@ -284,7 +280,7 @@ def finish_run(tx: Transaction, run: str, status: str) -> None:
 def run_usage(tx: Transaction, runs: Iterable[str]) -> Mapping[str, Usage]:
     """What these runs have used so far."""
     rows = tx.rows(
-        f"SELECT run, {_SUMS} FROM runs WHERE run IN (SELECT value FROM json_each(?))", (json.dumps(list(runs)),)
+        f"SELECT run, {COLUMNS} FROM runs WHERE run IN (SELECT value FROM json_each(?))", (json.dumps(list(runs)),)
     )
     return {row[0]: Usage(*row[1:]) for row in rows}
 

@@ -9,10 +9,12 @@ from quota_scheduler.core.cycle.snapshot import Decided
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.limits.limit import instance_name, parts_of
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow, harm_of
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.usage_columns import summed
 
 KEPT = timedelta(days=400)
 """How long the quality of a closed window is kept, as long as the keys of its events."""
@@ -33,19 +35,6 @@ _WAITED = (
     "WHERE t.waiting_since < ? AND t.held = 0 AND (t.state IN ('waiting', 'offered') "
     "OR t.state = 'running' AND l.granted_at >= ? "
     "OR t.state = 'closed' AND t.closed_at >= ? AND (l.granted_at IS NULL OR l.granted_at >= ?))"
-)
-_SUMS = ", ".join(
-    f"SUM({name})"
-    for name in (
-        "input",
-        "cache_read",
-        "cache_write_5m",
-        "cache_write_1h",
-        "output",
-        "requests",
-        "cost",
-        "unpriced",
-    )
 )
 
 
@@ -88,7 +77,7 @@ def owed(tx: Transaction, limits: Iterable[str], *, since: datetime, first_since
         waited = tuple(json.loads(body)["waited"]) if body else ()
         missed, stalls = _turned_away(tx, rule, value, starts_at)
         span = from_micros(starts_at), from_micros(ends_at)
-        instance = f"{rule}/{value}" if value else rule
+        instance = instance_name(rule, value)
         found.append(ClosedWindow(instance, *span, amount, used, NOTHING, missed, stalls, NOTHING, waited))
     return found
 
@@ -106,7 +95,7 @@ def _turned_away(tx: Transaction, rule: str, value: str, starts_at: int) -> tupl
 def used_between(tx: Transaction, start: datetime, end: datetime) -> list[tuple[int, Usage]]:
     """Usage of a span by label set, to the event."""
     rows = tx.rows(
-        f"SELECT label_set, {_SUMS} FROM events WHERE at >= ? AND at < ? GROUP BY label_set ORDER BY label_set",
+        f"SELECT label_set, {summed()} FROM events WHERE at >= ? AND at < ? GROUP BY label_set ORDER BY label_set",
         (to_micros(start), to_micros(end)),
     )
     return [(row[0], Usage(*row[1:])) for row in rows]
@@ -136,7 +125,7 @@ def save(tx: Transaction, judged: Iterable[ClosedWindow]) -> None:
     """Keep what closed windows came to; one that is judged again is replaced."""
     rows = []
     for each in judged:
-        rule, _, value = each.instance.partition("/")
+        rule, value = parts_of(each.instance)
         body = json.dumps({name: getattr(each, name) for name in _BY_RANK})
         span = to_micros(each.starts_at), to_micros(each.ends_at)
         rows.append((rule, value, *span, each.amount, each.used, body))
@@ -162,6 +151,6 @@ def judged(tx: Transaction, since: datetime) -> list[ClosedWindow]:
     found = []
     for rule, value, starts_at, ends_at, amount, used, body in rows:
         by_rank = {name: tuple(values) for name, values in json.loads(body).items()}
-        instance = f"{rule}/{value}" if value else rule
+        instance = instance_name(rule, value)
         found.append(ClosedWindow(instance, from_micros(starts_at), from_micros(ends_at), amount, used, **by_rank))
     return found

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
@@ -19,8 +19,8 @@ def row_of(t: Ticket) -> tuple[Any, ...]:
     return (
         t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), _dump_estimate(t.estimate),
         to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
-        micros(t.deadline), micros(t.wait_until), offers, offer_until, fence, outcome, reason, closed_at,
-        was_deferred, held,
+        micros_or_none(t.deadline), micros_or_none(t.wait_until), offers, offer_until, fence, outcome, reason,
+        closed_at, was_deferred, held,
     )  # fmt: skip
 
 
@@ -29,8 +29,8 @@ def changing(t: Ticket) -> tuple[Any, ...]:
     fence = t.lease.fence if t.lease else None
     outcome = t.outcome.value if t.outcome else None
     return (
-        t.state.value, t.session, t.offers, micros(t.offer_until), fence, outcome, t.reason.value,
-        micros(t.closed_at), int(t.was_deferred), int(t.on_hold),
+        t.state.value, t.session, t.offers, micros_or_none(t.offer_until), fence, outcome, t.reason.value,
+        micros_or_none(t.closed_at), int(t.was_deferred), int(t.on_hold),
     )  # fmt: skip
 
 
@@ -50,13 +50,13 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
         run=row[10],
         session=row[11],
         flags=tuple(json.loads(row[12])),
-        deadline=_instant(row[13]),
-        wait_until=_instant(row[14]),
+        deadline=instant_or_none(row[13]),
+        wait_until=instant_or_none(row[14]),
         offers=row[15],
-        offer_until=_instant(row[16]),
+        offer_until=instant_or_none(row[16]),
         outcome=Outcome(row[18]) if row[18] else None,
         reason=Reason(row[19]),
-        closed_at=_instant(row[20]),
+        closed_at=instant_or_none(row[20]),
         was_deferred=bool(row[21]),
         on_hold=bool(row[22]),
         lease=lease_in(row[23:]) if row[23] is not None else None,
@@ -68,7 +68,7 @@ def lease_row(ticket: int, lease: Lease) -> tuple[Any, ...]:
     checkpoints = _dump([[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints])
     return (
         lease.fence, ticket, to_micros(lease.granted_at), to_micros(lease.expires_at), lease.ttl // MICROSECOND,
-        lease.session, _dump(_dump_usage(lease.reported)), checkpoints, micros(lease.ended_at),
+        lease.session, _dump(_dump_usage(lease.reported)), checkpoints, micros_or_none(lease.ended_at),
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def lease_in(row: Sequence[Any]) -> Lease:
         session=row[5],
         reported=_load_usage(json.loads(row[6])),
         checkpoints=tuple(Checkpoint(from_micros(at), _load_usage(usage)) for at, usage in json.loads(row[7])),
-        ended_at=_instant(row[8]),
+        ended_at=instant_or_none(row[8]),
     )
 
 
@@ -113,12 +113,3 @@ def _load_estimate(text: str) -> Estimate:
     median, reserve, source, declared, confidence, estimated_cost, seconds, *rest = json.loads(text)
     duration = None if seconds is None else timedelta(seconds=seconds)
     return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *rest)
-
-
-def micros(at: datetime | None) -> int | None:
-    """An instant as it is stored."""
-    return None if at is None else to_micros(at)
-
-
-def _instant(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)

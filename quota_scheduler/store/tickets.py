@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, micros_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.store import Transaction
-from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, micros, row_of, ticket_in
+from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, row_of, ticket_in
 
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
 _TICKET = (
@@ -149,7 +149,7 @@ def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[in
     tx.many(_INSERT, [row_of(ticket) for ticket in changed if ticket.id >= new])
     tx.many(
         _UPDATE,
-        [(*changing(t), to_micros(t.waiting_since), micros(t.wait_until), t.id) for t in changed if t.id < new],
+        [(*changing(t), to_micros(t.waiting_since), micros_or_none(t.wait_until), t.id) for t in changed if t.id < new],
     )
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
     tx.many(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])

@@ -28,7 +28,7 @@ def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
         starts_at=now - timedelta(hours=18),
         ends_at=now + timedelta(hours=6),
         used=used,
-        known=0,
+        committed=0,
         knots=((0.0, 0.0, 0.0, 0.0), (6 * hour, rest / 2, float(rest), rest * 1.5)),
         rate=rest / (6 * hour),
         level=float(rest),
@@ -36,7 +36,7 @@ def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
         observed_days=30.0,
         confidence=0.6,
         method="days",
-        record=PastAccuracy(judged=30, coverage=0.8, error=0.125, brier=0.0625),
+        record=PastAccuracy(verified=30, coverage=0.8, error=0.125, brier=0.0625),
     )
 
 

@@ -9,8 +9,9 @@ usage, reserves or resets goes through here, so that the invariants hold in one 
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Limit
@@ -18,8 +19,6 @@ from quota_scheduler.core.limits.schedule import Session, window_at
 from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.core.usage import UsageEvent
 
-AHEAD = timedelta(minutes=2)
-"""How far ahead of us a use may be and still open a session: what a clock may be wrong by (design, section 2)."""
 MOST_REMEMBERED = 20_000
 """Sets of labels whose limit instances are remembered; beyond that all are found anew."""
 
@@ -134,7 +133,7 @@ class Balances:
         for balance in row:
             if balance.window and (balance.window.contains(at) or at < balance.window.starts_at):
                 return balance if balance.window.contains(at) else None
-        if at + schedule.length <= self.now or at > self.now + AHEAD:
+        if at + schedule.length <= self.now or at > self.now + SKEW:
             return None
         unbegun = next((balance for balance in row if balance.window is None), None)
         balance = unbegun or self.add(Balance(0, instance.limit, instance.value, None))

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket, need
 from quota_scheduler.core.usage import Usage, UsageEvent, relabelled, total
 
-AFTERWARDS = timedelta(minutes=2)
+AFTERWARDS = SKEW
 """A transcript's last lines may carry an instant this much after the lease's end."""
 LEASE_KEY = "lease:"
 """Prefix of the ledger keys that a lease's own report is written under."""

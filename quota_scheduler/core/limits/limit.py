@@ -71,6 +71,17 @@ def parse_share(value: str) -> int:
     return found
 
 
+def instance_name(rule: str, value: str) -> str:
+    """The name of a limit instance as people, metrics and the database have it: ``team-daily/growth``."""
+    return f"{rule}/{value}" if value else rule
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """The rule and the value in the name of a limit instance; a value may hold further slashes, a rule none."""
+    rule, _, value = name.partition("/")
+    return rule, value
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A rule: at most ``amount`` of ``unit`` per window, for what ``match`` selects; one instance per ``per`` value.
@@ -122,7 +133,7 @@ class Limit:
 
     def instance_id(self, value: str) -> str:
         """The name of an instance: ``team-daily/growth``, or the limit's own id."""
-        return f"{self.id}/{value}" if value else self.id
+        return instance_name(self.id, value)
 
     def amount_of(self, value: str) -> int:
         """The amount of one instance, overrides considered."""

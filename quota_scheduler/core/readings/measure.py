@@ -62,7 +62,7 @@ def queue_facts(
     """What waits and runs in one limit instance, and whether it is holding a class back."""
     classes = tuple(
         ClassReading(priority.value, totals.count, totals.oldest)
-        for priority, totals in sorted(waiting.items(), key=lambda each: each[0].rank)
+        for priority, totals in sorted(waiting.items(), key=lambda item: item[0].rank)
     )
     holding = any(
         admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
@@ -71,19 +71,19 @@ def queue_facts(
     return QueueFacts(classes, running, holding)
 
 
-def level_facts(headroom: Headroom, own: QueueFacts, *, now: datetime) -> LevelFacts:
+def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
     """What the throttle level of a limit follows from."""
     balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
-    return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, own.holding, starts_at=starts_at)
+    return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, queue.holding, starts_at=starts_at)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitFacts:
-    """What was computed about a limit instance beside its counters; ``seed`` is the seeds' projection."""
+    """What was computed about a limit instance beside its counters; ``weighted_mean`` is that baseline's projection."""
 
     forecast: Forecast | None = None
-    seed: int | None = None
+    weighted_mean: int | None = None
     lately: Pairs = field(default_factory=list)
     track: TrackReading | None = None
     spending: Spending = field(default_factory=Spending)
@@ -128,7 +128,7 @@ def read_limit(
         ).value,
         estimated=balance.estimated,
         forecast=forecast,
-        seed_forecast=known.seed,
+        weighted_mean=known.weighted_mean,
         burns=burn,
         waiting=own.waiting,
         leases=own.leases,
@@ -182,12 +182,12 @@ def _single(values: Collection[str]) -> str:
 
 def every_instance(balances: Balances) -> list[LimitInstance]:
     """Every limit instance there is: those with a window, and single limits even before their first use."""
-    found = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
+    instances = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
     for limit in balances.limits:
         if not limit.per:
-            found.setdefault(limit.id, LimitInstance(limit, ""))
+            instances.setdefault(limit.id, LimitInstance(limit, ""))
     order = {limit.id: place for place, limit in enumerate(balances.limits)}
-    return sorted(found.values(), key=lambda instance: (order[instance.limit.id], instance.value))
+    return sorted(instances.values(), key=lambda instance: (order[instance.limit.id], instance.value))
 
 
 def used_today(history: UsageHistory, zone: str, now: datetime) -> int:

@@ -68,7 +68,7 @@ class LimitReading:
 
     ``parent`` is the pool it belongs to, empty without one. ``used_today`` is what was used since midnight in its zone.
 
-    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was judged. ``level`` is the
+    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified. ``level`` is the
     throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a cause seen last at
     ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal, balanced, aggressive,
     emergency). ``labels`` are those that everything in it carries. ``quality`` is None until a window has closed.
@@ -94,7 +94,7 @@ class LimitReading:
     optimization: str = "minimal"
     estimated: bool = False
     forecast: Forecast | None = None
-    seed_forecast: int | None = None
+    weighted_mean: int | None = None
     burns: tuple[Burn, ...] = ()
     waiting: tuple[ClassReading, ...] = ()
     leases: int = 0
@@ -112,8 +112,8 @@ class LimitReading:
     @property
     def runs_remaining(self) -> float | None:
         """How many runs of the mean size of seven days the headroom is good for; None before there were any."""
-        each = self.spending.run_amount
-        return max(0, self.headroom) / each if each else None
+        per_run = self.spending.run_amount
+        return max(0, self.headroom) / per_run if per_run else None
 
     @property
     def headroom(self) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.alerts.state import AlertState, Phase, Silence
-from quota_scheduler.core.instants import iso
+from quota_scheduler.core.instants import iso, iso_or_none
 from quota_scheduler.store import Transaction
 from quota_scheduler.store import alerts as alert_store
 
@@ -48,15 +48,11 @@ def _alert(number: int, state: AlertState, silences: Sequence[Silence], now: dat
         "severity": state.severity.value,
         "since": iso(state.since),
         "value": state.value,
-        "fired_at": _iso(state.fired_at),
-        "resolved_at": _iso(state.resolved_at),
-        "told_at": _iso(state.last_notified_at),
-        "acknowledged_at": _iso(state.acknowledged_at),
+        "fired_at": iso_or_none(state.fired_at),
+        "resolved_at": iso_or_none(state.resolved_at),
+        "told_at": iso_or_none(state.last_notified_at),
+        "acknowledged_at": iso_or_none(state.acknowledged_at),
         "acknowledged_by": state.acknowledged_by or None,
         "names": state.names,
         "silenced_by": [each.id for each in silences if each.covers(state, now)],
     }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return iso(at) if at else None

@@ -100,7 +100,7 @@ class Recompute:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
         before = alert_store.load_states(tx)
         if facts.fact(tx, ADOPTED) is None:
-            result = alert_engine.adopt(self.rules, samples(readings), before, tx.now)
+            result = alert_engine.acknowledge_existing(self.rules, samples(readings), before, tx.now)
             facts.remember(tx, ADOPTED, tx.now.isoformat())
         else:
             silences = alert_store.load_silences(tx, tx.now)
@@ -155,7 +155,7 @@ class Recompute:
         projected = self.forecasting.projected.get(name)
         return measure.LimitFacts(
             forecast=projected.forecast if projected else None,
-            seed=projected.seed if projected else None,
+            weighted_mean=projected.weighted_mean if projected else None,
             lately=history.lately(),
             track=self.forecasting.judging.reading(name),
             quality=self.quality.reading(name),

@@ -24,7 +24,7 @@ from quota_scheduler.core.forecast.track_record import (
 )
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.limit import Limit, parts_of
 from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.store import Transaction, facts, forecasts, windows
 
@@ -63,7 +63,7 @@ class Judging:
     def reading(self, instance: str) -> TrackReading | None:
         """A track record as people see it; None before anything was judged."""
         track = self.track(instance)
-        if track is None or not track.calibration.judged:
+        if track is None or not track.calibration.verified:
             return None
         known = self._readings.get(instance)
         if known is None or known[0] is not track:
@@ -121,14 +121,14 @@ class Judging:
 
     def _try_again(self, book: Histories) -> None:
         """Look for closed windows of limits that had none yet, and let go of demand older than any history."""
-        self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.judged}
+        self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.verified}
         self._owed.forget_before = book.first
 
     def _rebase(self, instances: Iterable[LimitInstance], shapes: dict[str, str]) -> None:
         """Let go of what was learned about limits that are gone or count something else now."""
         known = {instance.name for instance in instances}
         for name, (shape, _) in list(self.tracks.items()):
-            rule = name.partition("/")[0]
+            rule, _ = parts_of(name)
             if shapes.get(rule) != shape and (name in known or rule not in shapes):
                 self.tracks.pop(name)
                 self._settle([p for p in self._predictions.values() if p.instance == name])
@@ -142,11 +142,11 @@ class Judging:
         """Judge the forecasts of windows that have closed, once late usage has had time to come in."""
         ripe = [each for each in self._predictions.values() if each.ripe(tx.now)]
         for each in sorted(ripe, key=lambda p: (p.forecast.ends_at, p.key)):
-            rule = each.instance.partition("/")[0]
+            rule, _ = parts_of(each.instance)
             actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
             if actual is not None:
                 track = self.track(each.instance) or TrackRecord()
-                self._learn(each.instance, shapes[rule], track.judge(each.forecast, actual, amount=each.amount))
+                self._learn(each.instance, shapes[rule], track.verify(each.forecast, actual, amount=each.amount))
         self._settle(ripe)
 
     def _learn(self, instance: str, shape: str, track: TrackRecord) -> None:

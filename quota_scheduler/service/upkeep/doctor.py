@@ -10,6 +10,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.units import format_amount
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Transaction, engine, ledger, windows
+from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
 
@@ -86,9 +87,8 @@ def _rollups(tx: Transaction) -> Finding:
 
 
 def _all_events(tx: Transaction) -> Usage:
-    names = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "requests", "cost", "unpriced")
-    row = tx.row(f"SELECT {', '.join(f'coalesce(sum({name}), 0)' for name in names)} FROM events")
-    return Usage(*row) if row else Usage()
+    row = tx.row(f"SELECT {summed()} FROM events")
+    return Usage(*row) if row and row[0] is not None else Usage()
 
 
 def _totals(tx: Transaction) -> Finding:

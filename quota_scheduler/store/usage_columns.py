@@ -1,0 +1,28 @@
+"""The columns that hold a usage, in the order of ``Usage``: the same in events, rollups, totals by labels and runs."""
+
+from quota_scheduler.core.units import LARGEST_SUM
+
+NAMES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "requests", "cost", "unpriced")
+COLUMNS = ", ".join(NAMES)
+ALL_ZERO = " AND ".join(f"{name} = 0" for name in NAMES)
+
+
+def columns_of(table: str) -> str:
+    """The columns of one table of a join."""
+    return ", ".join(f"{table}.{name}" for name in NAMES)
+
+
+def added(table: str = "") -> str:
+    """The assignments of an upsert that add what comes to what is there; a sum stays at its bound."""
+    mine = f"{table}." if table else ""
+    return ", ".join(f"{name} = min({LARGEST_SUM}, {mine}{name} + excluded.{name})" for name in NAMES)
+
+
+def summed() -> str:
+    """The sums over rows, NULL for no rows.
+
+    ``sum()`` fails where the true sum passes 2^63; ``total()`` adds in floating point, exact up to 2^53.
+    """
+    return ", ".join(
+        f"CASE WHEN count({name}) THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in NAMES
+    )
