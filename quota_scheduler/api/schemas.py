@@ -24,7 +24,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared, split
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO, parse_amount
+from quota_scheduler.core.units import MICRO, PICO, parse_amount
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 LARGEST = 10**12
@@ -97,9 +97,9 @@ class TokensBody(Body):
 
     def usage(self) -> Usage:
         """As the core has it; the cost as given, else 0 until it is priced."""
-        cost = round(self.cost_usd * MICRO) if self.cost_usd is not None else 0
+        cost = round(self.cost_usd * MICRO * PICO) if self.cost_usd is not None else 0
         kinds = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
-        return Usage(*kinds, requests=1 if self.requests is None else self.requests, cost_microusd=cost)
+        return Usage(*kinds, requests=1 if self.requests is None else self.requests).costing(cost)
 
 
 class EstimateBody(TokensBody):
@@ -121,7 +121,7 @@ class EstimateBody(TokensBody):
         usage = self.usage()
         if self.tokens is not None:
             kinds = split(self.tokens, mix, requests=usage.requests)
-            usage = kinds._replace(cost_microusd=usage.cost_microusd)
+            usage = kinds.costing(usage.cost_pico)
         return declared(usage)._replace(duration=self.duration)
 
 

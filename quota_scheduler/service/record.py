@@ -174,7 +174,7 @@ def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     uses: dict[str, list[UsageEvent]] = {}
     for event in events:
         for instance in balances.instances(event.labels):
-            if instance.limit in sessions and instance.limit.charge(event.usage):
+            if instance.limit in sessions and instance.limit.fine_charge(event.usage):
                 uses.setdefault(instance.name, []).append(event)
     for name, own in uses.items():
         instance = next(b for b in balances.instances(own[0].labels) if b.name == name)
@@ -194,5 +194,6 @@ def _rebuild(balances: Balances, instance: LimitInstance, events: list[UsageEven
     ):  # one that has not begun is not the one that is over
         return
     balance.window = Window(starts_at, ends_at)
-    balance.used = sum(instance.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
+    balance.used = balance.rest = 0
+    balance.use(sum(instance.limit.fine_charge(event.usage) for event in events if starts_at <= event.at < ends_at))
     balance.dirty = True

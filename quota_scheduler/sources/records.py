@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from quota_scheduler.core.labels import LONGEST_VALUE
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.usage import ORDINARY, PriceTerms, Usage
 
 _CALLS = ("assistant", None)
 _LONE_SURROGATE = re.compile(
@@ -23,6 +23,9 @@ first two alternatives step over escaped backslashes and whole characters."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None
 """A number of tokens. More than a million million in one call is a garbled line, not usage."""
 Identifier = Annotated[str, msgspec.Meta(max_length=LONGEST_VALUE)] | None
+Word = Annotated[str, msgspec.Meta(max_length=20)] | None
+ORDINARY_WORDS = frozenset({"standard", "not_available", "global", "", None})
+"""What stands for the usual speed, geography and tier."""
 
 
 class BadLine(ValueError):
@@ -32,6 +35,10 @@ class BadLine(ValueError):
 class CacheWrites(msgspec.Struct, gc=False):
     ephemeral_5m_input_tokens: Count = None
     ephemeral_1h_input_tokens: Count = None
+
+
+class Searches(msgspec.Struct, gc=False):
+    web_search_requests: Count = None
 
 
 class Counts(msgspec.Struct, gc=False):
@@ -57,6 +64,17 @@ class Iteration(Counts, gc=False):
 
 class MessageUsage(Counts, gc=False):
     iterations: list[Iteration] | None = None
+    server_tool_use: Searches | None = None
+    speed: Word = None
+    inference_geo: Word = None
+    service_tier: Word = None
+
+    def terms(self) -> PriceTerms:
+        """What else its price depends on; the client writes out that nothing does."""
+        searches = (self.server_tool_use.web_search_requests if self.server_tool_use else None) or 0
+        said = (self.speed, self.inference_geo, self.service_tier)
+        speed, geo, tier = ("" if word in ORDINARY_WORDS else word or "" for word in said)
+        return PriceTerms(speed, geo, tier, searches) if speed or geo or tier or searches else ORDINARY
 
     def total(self) -> Usage:
         """The whole response. Iterations repeat it, but a compaction's figures are not contained in it."""
@@ -85,6 +103,7 @@ class Call(msgspec.Struct, rename="camel", gc=False):
 class Record(Call, rename="camel", gc=False):
     type: str | None = None
     session_id: Identifier = None
+    request_session_id: Identifier = None
     cwd: str | None = None
     git_branch: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"null")

@@ -138,7 +138,7 @@ def _cheaper(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> Iterato
         if canonical_model(model) == asked or not could_call(ticket.labels.provider, model):
             continue
         other = reprice(ticket, model)
-        cheaper = other.estimate.reserve.cost_microusd < ticket.estimate.reserve.cost_microusd
+        cheaper = other.estimate.reserve.cost_pico < ticket.estimate.reserve.cost_pico
         if cheaper and not other.estimate.estimated_cost:
             yield model, other
 

@@ -10,7 +10,7 @@ from quota_scheduler.core.labels import Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
 from quota_scheduler.core.names import ANY, canonical
 from quota_scheduler.core.units import Unit, parse_amount
-from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage
+from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage, fineness
 
 NO_VALUE = "none"
 """Instance of a ``per`` limit for what carries no value of that label."""
@@ -142,6 +142,15 @@ class Limit:
     def charge(self, usage: Usage) -> int:
         """What this usage takes out of the limit, in its unit's base."""
         return usage.amount(self.unit, self.weights)
+
+    def fine_charge(self, usage: Usage) -> int:
+        """The same without rounding, in parts of the base: what windows add up."""
+        return usage.fine_amount(self.unit, self.weights)
+
+    @property
+    def fineness(self) -> int:
+        """Parts of the base that make one."""
+        return fineness(self.unit, self.weights)
 
     @property
     def is_per_run(self) -> bool:

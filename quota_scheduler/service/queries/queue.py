@@ -69,7 +69,7 @@ def plan_document(
             {
                 "key": i.key,
                 "tokens": i.usage.tokens,
-                "cost_usd": i.usage.cost_microusd / MICRO,
+                "cost_usd": i.usage.cost_usd,
                 "fits": i.fits,
                 "short_of": i.short_of or None,
             }
@@ -77,7 +77,7 @@ def plan_document(
         ],
         "tokens": found.usage.tokens,
         "tokens_sigma": round(found.tokens_sigma),
-        "cost_usd": found.usage.cost_microusd / MICRO,
+        "cost_usd": found.usage.cost_usd,
         "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
         "fitting": found.fitting,
         "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},

@@ -35,6 +35,7 @@ from quota_scheduler.core.readings.documents import as_published, level_state, l
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.tick.analysis import Analysis, analyse, over_cap
 from quota_scheduler.service.tick.forecasts import Forecasting
@@ -224,7 +225,7 @@ def _consumed(
             Counter("quota_consumed_tokens_total", (*slot, kind), value)
             for kind, value in zip(KINDS, usage.kinds, strict=True)
         ]
-        found.append(Counter("quota_consumed_usd_total", slot, usage.cost_microusd))
+        found.append(Counter("quota_consumed_usd_total", slot, usage.amount(Unit.USD)))
     return found
 
 

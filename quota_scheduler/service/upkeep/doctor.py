@@ -52,7 +52,7 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
         own = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
-        rebuilt = sum(balance.limit.charge(event.usage) for event in own)
+        rebuilt = sum(balance.limit.fine_charge(event.usage) for event in own) // balance.limit.fineness
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
         partly = pruned is not None and rebuilt < balance.used
