@@ -148,7 +148,8 @@ def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writ
     source = config.sources.claude_code
     if not source.enabled:
         return []
-    labeller = claude_code.labeller(source.labels, account=source.account, home=config.home)
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    labeller = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home)
     return [
         Ingest(
             claude_code.NAME,

@@ -32,7 +32,6 @@ GEO_FACTOR = Fraction(11, 10)
 """Inference kept in the US by Anthropic's API, all kinds of tokens."""
 MOST_REMEMBERED = 10_000
 """Answers kept, about 10 MB: far above the models and terms a fleet uses, and a bound on what clients can invent."""
-STANDARD_TIERS = ("", "standard", "default", "auto", "standard_only")
 
 Found = tuple[tuple[PriceRates, ...], bool]
 """Rates of which the dearest for a usage holds, and whether they are a guess."""
@@ -155,7 +154,7 @@ def _on_terms(
     if terms.tier == "batch":
         own = variant(BATCH) if rates is standard else None
         rates = own or rates.times(BATCH_FACTOR)
-    elif terms.tier not in STANDARD_TIERS and rates is standard:
+    elif terms.tier and rates is standard:
         rates = variant({TIER: terms.tier}) or rates  # a tier that the table does not know is sold at the list price
     if terms.geo == "us" and us_costs_more:
         rates = rates.times(GEO_FACTOR)

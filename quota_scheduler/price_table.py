@@ -9,7 +9,7 @@ from typing import Any
 
 from quota_scheduler.core.kin import Families
 from quota_scheduler.core.names import canonical_model, canonical_provider, is_hosted, vendor_of
-from quota_scheduler.core.pricing import KindRates, PriceRates, Tier, per_million
+from quota_scheduler.core.pricing import WEB_SEARCH, KindRates, PriceRates, Tier, per_million
 from quota_scheduler.core.usage import KINDS
 
 TIER = "service_tier"
@@ -25,8 +25,6 @@ _PRICE_KEYS = {
 }
 """Which of the table's prices a kind of token is charged at: the first one the model has."""
 _PER_REQUEST, _PER_SEARCH = "requests_kcount", "web_searches_kcount"
-USUAL_SEARCH = Decimal(10)
-"""Dollars for a thousand web searches where the table has no price: that of Anthropic and OpenAI."""
 _HOST = "bedrock"
 _ELSEWHERE = {"alibaba": ("openrouter", "qwen/")}
 """Vendors that the table has under another provider, with a path in front."""
@@ -192,7 +190,7 @@ def _spellings(name: str) -> Iterator[str]:
 def _rates(prices: Mapping[str, Any]) -> PriceRates | None:
     """Turn the table's prices of one model into rates."""
     by_kind = [next((prices[key] for key in _PRICE_KEYS[kind] if prices.get(key) is not None), None) for kind in KINDS]
-    request, search = prices.get(_PER_REQUEST) or Decimal(0), prices.get(_PER_SEARCH) or USUAL_SEARCH
+    request, search = prices.get(_PER_REQUEST) or Decimal(0), prices.get(_PER_SEARCH) or WEB_SEARCH * 1000
     if request is None and all(price is None for price in by_kind):
         return None
     steps = sorted({tier.start for price in by_kind for tier in getattr(price, "tiers", ())})

@@ -25,13 +25,15 @@ from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, decl
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
 from quota_scheduler.core.units import MICRO, PICO, parse_amount
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
 
 LARGEST = 10**12
 """Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20)]
+"""What a response says about its price in one word: ``fast``, ``us``, ``batch``."""
 Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
@@ -259,6 +261,10 @@ class EventBody(TokensBody):
     status: Name = ""
     prompt_version: Name = ""
     priority: Annotated[Priority, Field(alias="class")] = Priority.INTERACTIVE
+    speed: Word = ""
+    inference_geo: Word = ""
+    service_tier: Word = ""
+    web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
 
     def event(self) -> UsageEvent:
         """As the core has it; without a cost until it is priced."""
@@ -274,4 +280,7 @@ class EventBody(TokensBody):
             prompt_version=self.prompt_version,
             status=self.status,
             priority=self.priority,
+            terms=price_terms(
+                speed=self.speed, geo=self.inference_geo, tier=self.service_tier, web_searches=self.web_searches
+            ),
         )

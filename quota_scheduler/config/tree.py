@@ -53,11 +53,15 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeCode:
-    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself."""
+    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself.
+
+    ``accounts`` are those of the roots that name one; all others are of ``account``.
+    """
 
     enabled: bool
     account: str
     roots: tuple[Path, ...]
+    accounts: tuple[tuple[Path, str], ...]
     labels: tuple[LabelRule, ...]
     poll_seconds: float
 

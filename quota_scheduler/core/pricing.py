@@ -17,6 +17,9 @@ PER_PICO = 10**12
 PER_USD_A_MILLION = 10**18
 """Rate units per token of one dollar per million tokens."""
 
+WEB_SEARCH = Decimal("0.01")
+"""Dollars for one web search where nobody says otherwise: what Anthropic and OpenAI charge, $10 a thousand."""
+
 KindRates = tuple[int, int, int, int, int]
 """A rate per token for each of ``KINDS``, in their order."""
 
@@ -79,7 +82,7 @@ class OwnPrice:
     """A price the operator states, in dollars per million tokens; 0 is a price.
 
     A kind that is not given costs as much as ``input``: no discount is assumed that nobody has stated. ``request`` and
-    ``web_search`` are dollars each; a search costs what Anthropic and OpenAI charge, $10 a thousand.
+    ``web_search`` are dollars each.
     """
 
     input: Decimal
@@ -88,7 +91,7 @@ class OwnPrice:
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
     request: Decimal = field(default=Decimal(0))
-    web_search: Decimal = field(default=Decimal("0.01"))
+    web_search: Decimal = field(default=WEB_SEARCH)
 
     def rates(self) -> PriceRates:
         """The same as rates."""

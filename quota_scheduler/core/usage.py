@@ -126,6 +126,15 @@ class PriceTerms(NamedTuple):
 
 ORDINARY = PriceTerms()
 """The terms of most calls: nothing but the model says what they cost."""
+USUAL_WORDS = frozenset({"standard", "default", "normal", "auto", "not_available", "global"})
+"""How clients and providers write out the usual speed, geography and tier."""
+
+
+def price_terms(*, speed: str = "", geo: str = "", tier: str = "", web_searches: int = 0) -> PriceTerms:
+    """Terms as a response words them."""
+    words = ("" if word in USUAL_WORDS else word for word in (speed.lower(), geo.lower(), tier.lower()))
+    terms = PriceTerms(*words, web_searches)
+    return terms if any(terms) else ORDINARY
 
 
 def total(usages: Iterable[Usage]) -> Usage:

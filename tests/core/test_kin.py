@@ -5,10 +5,32 @@ import pytest
 from quota_scheduler.core.kin import Families
 
 CLAUDE = Families(
-    ["claude-2", "claude-v1", "claude-3-5-haiku-latest", "claude-3-opus-latest", "claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-8", "claude-opus-5", "claude-opus-5-5", "claude-sonnet-5", "claude-fable-5-2"]
+    [
+        "claude-2",
+        "claude-v1",
+        "claude-3-5-haiku-latest",
+        "claude-3-opus-latest",
+        "claude-opus-4-0",
+        "claude-opus-4-1",
+        "claude-opus-4-8",
+        "claude-opus-5",
+        "claude-opus-5-5",
+        "claude-sonnet-5",
+        "claude-fable-5-2",
+    ]
 )
 GPT = Families(
-    ["gpt-4", "gpt-5.3-codex", "gpt-5.1-codex-mini", "gpt-5.4-pro", "gpt-6-sol", "gpt-6.1-sol", "gpt-oss-120b", "o3", "o1-pro"]
+    [
+        "gpt-4",
+        "gpt-5.3-codex",
+        "gpt-5.1-codex-mini",
+        "gpt-5.4-pro",
+        "gpt-6-sol",
+        "gpt-6.1-sol",
+        "gpt-oss-120b",
+        "o3",
+        "o1-pro",
+    ]
 )
 
 
