@@ -26,6 +26,7 @@ from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, documents, utc_now
@@ -107,7 +108,8 @@ def _assembled(config: Config, store: Store) -> Service:
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
-    parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute)
+    repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits)
+    parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute, repricing)
     service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service

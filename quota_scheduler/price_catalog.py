@@ -7,11 +7,14 @@ A cost is never 0 merely because nobody knows it. What a response says about its
 searches) is charged on top. Rates are kept per provider, model, day and terms, misses too, up to ``MOST_REMEMBERED``.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from importlib.metadata import version
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.names import canonical_model, canonical_provider, is_fast, is_hosted, vendor_of
@@ -30,6 +33,8 @@ BATCH_FACTOR = Fraction(1, 2)
 """Batches without a price of their own: what every vendor that sells them says."""
 GEO_FACTOR = Fraction(11, 10)
 """Inference kept in the US by Anthropic's API, all kinds of tokens."""
+READING = 2
+"""Raise it with every change of what a known model costs here, so that what was charged before is charged anew."""
 MOST_REMEMBERED = 10_000
 """Answers kept, about 10 MB: far above the models and terms a fleet uses, and a bound on what clients can invent."""
 
@@ -52,6 +57,12 @@ class Prices:
         spelt = {name.lower(): price.rates() for name, price in own.items()}
         self._own = {_one_name(name): rates for name, rates in spelt.items()} | spelt
         self._found: dict[tuple[str, str, int, PriceTerms], Found | None] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever something may have another price: own ones, the table, or how it is read here."""
+        own = json.dumps(sorted((name, repr(rates)) for name, rates in self._own.items()))
+        return hashlib.sha256(f"{READING} {version('genai-prices')} {own}".encode()).hexdigest()[:16]
 
     def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms = ORDINARY) -> Priced:
         """The cost of one usage at an instant; ``estimated`` when its own price is not known."""

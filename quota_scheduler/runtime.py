@@ -15,7 +15,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
-from quota_scheduler.core.queue.waiting import WaitingByInstance, waiting_in
+from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -28,6 +28,7 @@ from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.queries.queue import expected_ends
+from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.store import Store, Transaction
@@ -35,7 +36,7 @@ from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth", "tick_seconds", "log_format")
+RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
@@ -59,6 +60,7 @@ class Parts:
     ingests: tuple[Ingest, ...]
     roots: tuple[Path, ...]
     recompute: Recompute
+    repricing: Repricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Service:
         self.tokens = derived.tokens
         recompute = self.parts.recompute
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
+        self.parts.prices.state(config.prices)
+        self.parts.repricing.begin()
         self.change_terms(policy=derived.policy, thresholds=config.rules)
         self._refresh_limits()
 
@@ -163,24 +167,25 @@ class Service:
             return
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self._refresh_limits()
+        self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.look(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
 
-    def _read_queue(self) -> WaitingByInstance:
+    def _read_queue(self) -> QueueSnapshot:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
         terms = self.writer.terms
 
-        def look(tx: Transaction) -> tuple[WaitingByInstance, ThrottleQueue, list[Ticket], dict[str, int]]:
+        def look(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
             memory = cycle.remembered(tx, terms)
-            return waiting_in(memory.queue), memory.queue, list(memory.queue), dict(memory.running)
+            return queue_in(memory.queue, hold=terms.hold), memory.queue, list(memory.queue), dict(memory.running)
 
-        waiting_totals, queue, waiting, running = self.writer.do(look).result()
+        snapshot: QueueSnapshot
+        snapshot, queue, waiting, running = self.writer.do(look).result()
         if queue.wants_places(now := self.store.clock()):
             queue.know_places(order(waiting, running, terms.policy, now=now), at=now)
-        totals: WaitingByInstance = waiting_totals
-        return totals
+        return snapshot
 
     def _publish(self, readings: Readings) -> None:
         self.readings = readings
@@ -201,6 +206,7 @@ class Service:
         some = partial(learn.prune, raw=self.config.raw_retention, keys=self.config.key_retention)
         while self.writer.do(some).result():
             pass
+        self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
 
 
 def source_readings(ingests: Sequence[Ingest], now: datetime) -> tuple[SourceReading, ...]:

@@ -7,7 +7,7 @@ corrected by the difference.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from quota_scheduler.core.labels import Labels
@@ -132,14 +132,19 @@ USUAL_WORDS = frozenset({"standard", "default", "normal", "auto", "not_available
 
 def price_terms(*, speed: str = "", geo: str = "", tier: str = "", web_searches: int = 0) -> PriceTerms:
     """Terms as a response words them."""
-    words = ("" if word in USUAL_WORDS else word for word in (speed.lower(), geo.lower(), tier.lower()))
-    terms = PriceTerms(*words, web_searches)
+    speed, geo, tier = ("" if word in USUAL_WORDS else word for word in (speed.lower(), geo.lower(), tier.lower()))
+    terms = PriceTerms(speed, geo, tier, web_searches)
     return terms if any(terms) else ORDINARY
 
 
 def total(usages: Iterable[Usage]) -> Usage:
     """Add usages up."""
     return Usage(*map(sum, zip(Usage(), *usages, strict=True)))
+
+
+FRESH = timedelta(hours=1)
+"""Usage that is recorded later than this after its own time is a backfill: it counts in every amount and window, but
+in no counter that rates are made of, or the first import of months of transcripts would be a day of a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,10 @@ class UsageEvent:
     def identity(self) -> tuple[str, str]:
         """What makes two records the same event."""
         return self.labels.provider, self.key
+
+    def is_backfill(self, now: datetime) -> bool:
+        """Whether it comes so long after its own time that it says nothing about the rate of use now."""
+        return self.at < now - FRESH
 
 
 def supersedes(new: UsageEvent, old: UsageEvent) -> bool:

@@ -138,6 +138,43 @@ def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Tic
     _count(tx, changes, balances)
 
 
+def correct(tx: Transaction, changes: Sequence[Change], limits: Sequence[Limit]) -> int:
+    """Write costs that are known better now: the same usage, in the same windows; returns how many events changed.
+
+    Events that have changed meanwhile stay as they are. What was late or without a lease stays what it was.
+    """
+    stored = ledger.by_key(tx, [old.identity for old, _ in changes if old])
+    changes = [change for change in changes if change.old and stored.get(change.old.identity) == change.old]
+    if not changes:
+        return 0
+    leases = tickets.running_by_session(tx, (old.session for old, _ in changes if old and old.session))
+    running = [t for row in leases.values() for t in row if t.lease and t.lease.ended_at is None]
+    oldest = min(old.at for old, _ in changes if old)
+    balances = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    late = [(balance, balance.late) for balance in balances.all()]
+    ledger.apply(tx, changes)
+    count_passed(tx, changes, limits)
+    for old, new in changes:
+        balances.book(old, new, leased=True)
+    for balance, before in late:
+        balance.late = before
+    for ticket in running:
+        attribute(ticket, changes, balances)
+    windows.save(tx, balances)
+    return len(changes)
+
+
+def forget_estimates(tx: Transaction, limits: Sequence[Limit]) -> None:
+    """Let no open window be called estimated in which nothing is any more."""
+    balances = windows.load(tx, limits, tickets=())
+    for balance in list(balances.all()):
+        if balance.estimated and not balance.closed and balance.window:
+            labels = ledger.estimated_in(tx, balance.window.starts_at, balance.window.ends_at)
+            balance.estimated = any(b.name == balance.name for each in labels for b in balances.instances(each))
+            balance.dirty = not balance.estimated
+    windows.save(tx, balances)
+
+
 def _count(tx: Transaction, changes: Sequence[Change], balances: Balances) -> None:
     """Late and unpriced tokens are shown apart."""
     unpriced: dict[str, int] = {}

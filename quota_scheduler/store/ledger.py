@@ -46,6 +46,10 @@ _TOTAL = (
     f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
 )
+_BACKFILL = (
+    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
+)
 _RUN = (
     f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
@@ -109,6 +113,43 @@ def between(tx: Transaction, start: datetime, end: datetime) -> list[UsageEvent]
     return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
 
 
+def to_reprice(tx: Transaction, *, after: int, since: datetime, most: int) -> tuple[list[UsageEvent], int]:
+    """Events whose cost may change when prices do, at most ``most``, and the place of the last, 0 at the end.
+
+    Those that were estimated, and of those since an instant all whose cost nobody has named.
+    """
+    rows = tx.rows(
+        f"SELECT {_EVENT}, e.id{_FROM}WHERE e.id > ? AND (e.unpriced > 0 OR e.estimated = 1 OR "
+        "(e.at >= ? AND e.terms != '')) ORDER BY e.id LIMIT ?",
+        (after, to_micros(since), most),
+    )
+    events = [_event(row[:-1]) for row in rows]
+    return [event for event in events if not event.cost_given], rows[-1][-1] if len(rows) == most else 0
+
+
+def estimated_in(tx: Transaction, start: datetime, end: datetime) -> list[Labels]:
+    """The labels of what was estimated in a span of time."""
+    sets = label_sets(tx)
+    rows = tx.rows(
+        "SELECT DISTINCT label_set FROM events WHERE at >= ? AND at < ? AND estimated = 1",
+        (to_micros(start), to_micros(end)),
+    )
+    return [sets[row[0]][0] for row in rows]
+
+
+def unpriced_sets(tx: Transaction) -> list[tuple[int, Labels]]:
+    """The label sets of which some usage ever had no price."""
+    sets = label_sets(tx)
+    rows = tx.rows("SELECT label_set FROM label_totals WHERE unpriced > 0 ORDER BY label_set")
+    return [(row[0], sets[row[0]][0]) for row in rows]
+
+
+def call_priced(tx: Transaction, numbers: Iterable[int]) -> None:
+    """Count nothing of these label sets as unpriced: their price is known, and what was charged before stands."""
+    for table in ("rollups", "label_totals"):
+        tx.many(f"UPDATE {table} SET unpriced = 0 WHERE label_set = ?", [(number,) for number in numbers])
+
+
 def key_hash(identity: tuple[str, str]) -> str:
     """What stays of an event's key when the event is pruned."""
     return hashlib.blake2b("\0".join(identity).encode(), digest_size=12).hexdigest()
@@ -125,7 +166,7 @@ def pruned(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tuple
 
 
 def apply(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Write changes of the ledger: events, rollups and runs move together."""
+    """Write changes of the ledger: events, rollups and runs move together; backfills are known apart as well."""
     labels = LabelSets(tx)
     gone = [old.identity for old, _ in changes if old]
     tx.many(_DELETE, gone)
@@ -144,6 +185,12 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         label_set = labels.rollup(new)
         sums[label_set] = sums[label_set][0], max(sums[label_set][1], to_micros(new.at))
     tx.many(_TOTAL, [(label_set, *usage, newest) for label_set, (usage, newest) in sums.items()])
+    late: dict[int, Usage] = {}
+    for event, sign in _signed(changes):
+        if event.is_backfill(tx.now):
+            label_set = labels.rollup(event)
+            late[label_set] = _add(late.get(label_set, Usage()), event.usage, sign)
+    tx.many(_BACKFILL, [(label_set, *usage) for label_set, usage in late.items() if any(usage)])
     tx.many(_RUN, _run_rows(changes, labels, now))
     tx.many(_DELETE_RUN, [(old.run,) for old, _ in changes if old and old.run])
 
@@ -236,6 +283,12 @@ def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     known = label_sets(tx)
     rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
     return [(*known[row[0]], Usage(*row[1:10]), from_micros(row[10])) for row in rows]
+
+
+def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
+    """The part of ``totals`` that was recorded long after its own time."""
+    known = label_sets(tx)
+    return {known[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
 
 
 def first_hour(tx: Transaction) -> datetime | None:

@@ -54,6 +54,12 @@ def load(
     return balances
 
 
+def open_since(tx: Transaction) -> list[datetime]:
+    """When the windows that are open began."""
+    rows = tx.rows("SELECT DISTINCT starts_at FROM windows WHERE closed = 0 AND starts_at IS NOT NULL")
+    return [from_micros(row[0]) for row in rows]
+
+
 def used_apart(tx: Transaction) -> list[Row]:
     """Rule, value, and what was used without a lease and beyond reservations, over all windows that count."""
     return tx.rows("SELECT rule, value, sum(unleased), sum(overrun) FROM windows WHERE end_reason = '' GROUP BY 1, 2")

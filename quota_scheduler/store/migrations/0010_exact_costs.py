@@ -2,7 +2,7 @@
 
 from typing import Any
 
-TABLES = ("events", "rollups", "label_totals", "runs")
+TABLES = ("events", "rollups", "label_totals", "runs", "backfilled")
 
 
 def up(_migrator: Any, db: Any) -> None:
