@@ -12,6 +12,8 @@ import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
+from quota_scheduler.config.tree import Without
+from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -151,7 +153,13 @@ def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writ
     if not source.enabled:
         return []
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
-    labeller = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home)
+    team = UNASKED if source.without is Without.IGNORE else ""
+    labeller = claude_code.labeller(
+        source.labels, account=source.account, accounts=accounts, home=config.home, team=team
+    )
+    per_team = [limit.id for limit in config.limits if limit.per == "team"]
+    if per_team and team:
+        log.info("source.without_team source=%s counts_in_none_of=%s", claude_code.NAME, ",".join(per_team))
     return [
         Ingest(
             claude_code.NAME,

@@ -123,6 +123,7 @@ def _sources(top: Fields, around: Surroundings) -> tree.Sources:
                     roots=roots,
                     accounts=accounts,
                     labels=tuple(_label_rule(rule, around.home) for rule in claude.each("labels")),
+                    without=claude.read("without", one_of(tree.Without), tree.Without.IGNORE),
                     poll_seconds=claude.read("poll_seconds", seconds(0.1, 3600), 1.0),
                 )
             )

@@ -51,6 +51,13 @@ class Listen:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Without(StrEnum):
+    """What usage without a team does in limits per team: nothing, or it counts in their instance ``none``."""
+
+    IGNORE = "ignore"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class ClaudeCode:
     """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself.
@@ -63,6 +70,7 @@ class ClaudeCode:
     roots: tuple[Path, ...]
     accounts: tuple[tuple[Path, str], ...]
     labels: tuple[LabelRule, ...]
+    without: Without
     poll_seconds: float
 
 

@@ -124,6 +124,7 @@ def _claude_code(source: ClaudeCode) -> dict[str, object]:
         "account": source.account,
         "roots": [_root(root, dict(source.accounts).get(root)) for root in source.roots],
         "labels": [_label_rule(rule) for rule in source.labels],
+        "without": source.without.value,
         "poll_seconds": source.poll_seconds,
     }
 

@@ -36,13 +36,16 @@ class Labels(NamedTuple):
     def overlaid(self, over: "Labels") -> "Labels":
         """These labels with every value that ``over`` gives put on top, except provider and model.
 
-        Provider and model are what was really called; the rest says on whose behalf.
+        Provider and model are what was really called; the rest says on whose behalf. What was ``UNASKED`` was asked
+        for after all.
         """
-        merged = [b or a for a, b in zip(self, over, strict=True)]
+        merged = [b or ("" if a == UNASKED else a) for a, b in zip(self, over, strict=True)]
         return Labels(*merged)._replace(provider=self.provider, model=self.model)
 
 
 LABEL_NAMES = Labels._fields
+UNASKED = "-"
+"""The team of usage that nobody asked for and no rule gives a team: it counts in no limit ``per: team``."""
 LONGEST_VALUE = 200
 """Longest label value kept; enough for any path or model id, and a bound on what one event can store."""
 

@@ -22,7 +22,7 @@ from quota_scheduler.core.limits.schedule import Session, Window
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
+from quota_scheduler.store import Transaction, counters, ledger, repricing, tickets, windows
 
 SESSION_MEMORY = timedelta(days=8)
 """How far back sessions are chained when they are rebuilt: longer than any week, so a break in use is found."""
@@ -169,7 +169,7 @@ def forget_estimates(tx: Transaction, limits: Sequence[Limit]) -> None:
     balances = windows.load(tx, limits, tickets=())
     for balance in list(balances.all()):
         if balance.estimated and not balance.closed and balance.window:
-            labels = ledger.estimated_in(tx, balance.window.starts_at, balance.window.ends_at)
+            labels = repricing.estimated_in(tx, balance.window.starts_at, balance.window.ends_at)
             balance.estimated = any(b.name == balance.name for each in labels for b in balances.instances(each))
             balance.dirty = not balance.estimated
     windows.save(tx, balances)

@@ -18,7 +18,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import ORDINARY, Usage, UsageEvent
 from quota_scheduler.service.apply_prices import Pricer, priced_anew
 from quota_scheduler.service.record import correct, forget_estimates
-from quota_scheduler.store import Store, Transaction, facts, ledger, windows
+from quota_scheduler.store import Store, Transaction, facts, repricing, windows
 
 log = logging.getLogger(__name__)
 STEP = 1_000
@@ -69,7 +69,7 @@ class Repricing:
         prices = self._pricer.fingerprint
         with self._store.reading() as tx:
             since = tx.now if facts.fact(tx, PRICES) == prices else _oldest_window(tx)
-            events, place = ledger.to_reprice(tx, after=after, since=since, most=STEP)
+            events, place = repricing.to_reprice(tx, after=after, since=since, most=STEP)
         changes = [change for event in events if (change := self._change(event))]
         corrected = 0
         if changes:
@@ -84,8 +84,8 @@ class Repricing:
         return None if (new.usage, new.estimated) == (event.usage, event.estimated) else Change(event, new)
 
     def _end(self, tx: Transaction, prices: str) -> None:
-        known = [number for number, labels in ledger.unpriced_sets(tx) if self._is_known(labels, tx.now)]
-        ledger.call_priced(tx, known)
+        known = [number for number, labels in repricing.unpriced_sets(tx) if self._is_known(labels, tx.now)]
+        repricing.call_priced(tx, known)
         if self._corrected:
             forget_estimates(tx, self._limits())
             log.info("prices.corrected events=%d", self._corrected)

@@ -64,9 +64,10 @@ def labeller(
     account: str = "default",
     accounts: Mapping[Path, str] | None = None,
     home: Path | None = None,
+    team: str = "",
 ) -> Labelling:
     """Return what labels transcript lines; ``accounts`` are by folder as ``find_roots`` returns it."""
-    return Labelling(rules, account=account, accounts=accounts, home=home)
+    return Labelling(rules, account=account, accounts=accounts, home=home, team=team)
 
 
 def session_of(path: str) -> str:

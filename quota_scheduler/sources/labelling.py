@@ -29,14 +29,15 @@ class Labelling:
         account: str = "default",
         accounts: Mapping[Path, str] | None = None,
         home: Path | None = None,
+        team: str = "",
     ) -> None:
-        """``accounts`` are by root, ``account`` is that of all others; ``~`` in a rule stands for ``home``.
+        """``team`` is that of what no rule gives one, ``account`` that of all roots that ``accounts`` do not name.
 
-        A rule that sets no priority class leaves the usage ``interactive``: people.
+        ``~`` in a rule stands for ``home``. A rule that sets no priority class leaves the usage ``interactive``: people.
         """
         self._rules = tuple(_expanded(rule, home) for rule in rules)
         self._account, self._accounts = account, {str(root): name for root, name in (accounts or {}).items()}
-        self._homes = Homes()
+        self._homes, self._team = Homes(), team
         self._labels = lru_cache(MOST_REMEMBERED)(self._labels_of)
 
     def __call__(self, cwd: str, model: str, branch: str, _session: str = "") -> tuple[Labels, Priority]:
@@ -57,6 +58,7 @@ class Labelling:
         facts = {"cwd": cwd, "model": model, "branch": branch, "root": root.removesuffix("/projects")}
         account = self._accounts.get(root, self._account)
         labels, priority = label_transcript(facts, self._rules, provider=PROVIDER, account=account, model=model)
+        labels = labels._replace(team=labels.team or self._team)
         return Labels(*(value[:LONGEST_VALUE] for value in labels)), priority or Priority.INTERACTIVE
 
 

@@ -113,41 +113,10 @@ def between(tx: Transaction, start: datetime, end: datetime) -> list[UsageEvent]
     return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
 
 
-def to_reprice(tx: Transaction, *, after: int, since: datetime, most: int) -> tuple[list[UsageEvent], int]:
-    """Events whose cost may change when prices do, at most ``most``, and the place of the last, 0 at the end.
-
-    Those that were estimated, and of those since an instant all whose cost nobody has named.
-    """
-    rows = tx.rows(
-        f"SELECT {_EVENT}, e.id{_FROM}WHERE e.id > ? AND (e.unpriced > 0 OR e.estimated = 1 OR "
-        "(e.at >= ? AND e.terms != '')) ORDER BY e.id LIMIT ?",
-        (after, to_micros(since), most),
-    )
-    events = [_event(row[:-1]) for row in rows]
-    return [event for event in events if not event.cost_given], rows[-1][-1] if len(rows) == most else 0
-
-
-def estimated_in(tx: Transaction, start: datetime, end: datetime) -> list[Labels]:
-    """The labels of what was estimated in a span of time."""
-    sets = label_sets(tx)
-    rows = tx.rows(
-        "SELECT DISTINCT label_set FROM events WHERE at >= ? AND at < ? AND estimated = 1",
-        (to_micros(start), to_micros(end)),
-    )
-    return [sets[row[0]][0] for row in rows]
-
-
-def unpriced_sets(tx: Transaction) -> list[tuple[int, Labels]]:
-    """The label sets of which some usage ever had no price."""
-    sets = label_sets(tx)
-    rows = tx.rows("SELECT label_set FROM label_totals WHERE unpriced > 0 ORDER BY label_set")
-    return [(row[0], sets[row[0]][0]) for row in rows]
-
-
-def call_priced(tx: Transaction, numbers: Iterable[int]) -> None:
-    """Count nothing of these label sets as unpriced: their price is known, and what was charged before stands."""
-    for table in ("rollups", "label_totals"):
-        tx.many(f"UPDATE {table} SET unpriced = 0 WHERE label_set = ?", [(number,) for number in numbers])
+def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tuple[int, UsageEvent]]:
+    """Stored events that fulfil a condition on ``e``, with the numbers of their rows."""
+    rows = tx.rows(f"SELECT {_EVENT}, e.id{_FROM}WHERE {condition}", params)
+    return [(row[-1], _event(row[:-1])) for row in rows]
 
 
 def key_hash(identity: tuple[str, str]) -> str:

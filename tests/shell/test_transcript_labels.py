@@ -12,6 +12,7 @@ from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.deduplicate import count_once
 from quota_scheduler.core.usage import PriceTerms
 from quota_scheduler.sources.claude_code import labeller, scan
+from tests.builders import a_limit, some_balances, some_labels
 
 AT = "2026-11-27T10:00:{:02}.000Z"
 
@@ -239,3 +240,25 @@ def without(usage, key):
             {outer: 0} if outer in ("input_tokens", "output_tokens") else {}
         )
     return usage | {outer: {name: value for name, value in usage[outer].items() if name != inner}}
+
+
+@pytest.mark.parametrize(
+    ("team", "labels", "counted"),
+    [
+        pytest.param("-", {"team": "-"}, {}, id="usage that nobody asked for fills no limit per team"),
+        pytest.param("", {"team": ""}, {"team/none": 10}, id="unless it is told to"),
+    ],
+)
+def test_a_transcript_without_a_team_does_not_fill_limits_per_team(tmp_path, team, labels, counted):
+    write(tmp_path, "S.jsonl", line())
+    (event,) = events(tmp_path, team=team)
+    balances = some_balances(a_limit(id="team", per="team"), now=event.at)
+    balances.book(None, event, leased=False)
+    assert {"team": event.labels.team} == labels
+    assert {balance.name: balance.used for balance in balances.all()} == counted
+
+
+def test_what_a_lease_without_a_team_asked_for_counts_in_the_instance_none(tmp_path):
+    write(tmp_path, "S.jsonl", line())
+    (event,) = events(tmp_path, team="-")
+    assert event.labels.overlaid(some_labels()).team == ""

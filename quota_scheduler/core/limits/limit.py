@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from quota_scheduler.core.labels import Labels, Match, matches
+from quota_scheduler.core.labels import UNASKED, Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
 from quota_scheduler.core.names import ANY, canonical
 from quota_scheduler.core.units import Unit, parse_amount
@@ -111,6 +111,8 @@ class Limit:
 
     def selects(self, labels: Labels) -> bool:
         """Whether usage or a ticket with these labels counts against this limit."""
+        if self.per == "team" and labels.team == UNASKED:
+            return False
         return self.mode is not Mode.OFF and matches(self.match, labels)
 
     def value_of(self, labels: Labels, known: Collection[str]) -> str:

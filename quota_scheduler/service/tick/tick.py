@@ -209,7 +209,7 @@ class Recompute:
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,
-                "unpriced_models": _unpriced(totals),
+                "unpriced_models": _unpriced(totals, self.limits),
                 "causes": {name: own.cause for name, own in self._analysis.spending.items() if own.cause},
             },
         )
@@ -247,10 +247,15 @@ def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balanc
     return found
 
 
-def _unpriced(totals: Totals) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _unpriced(totals: Totals, limits: Sequence[Limit]) -> dict[str, int]:
+    """Tokens without a price by model, where a limit counts dollars: elsewhere nobody needs one.
+
+    Work that names no model has none that could be stated.
+    """
+    in_dollars = [limit for limit in limits if limit.unit is Unit.USD]
+    tokens: dict[str, int] = {}
     for labels, _, usage, _ in totals:
-        if usage.unpriced_tokens > 0:
-            name = f"{canonical_provider(labels.provider)}/{canonical_model(labels.model) or 'unknown'}"
-            found[name] = found.get(name, 0) + usage.unpriced_tokens
-    return found
+        if usage.unpriced_tokens > 0 and labels.model and any(limit.selects(labels) for limit in in_dollars):
+            name = f"{canonical_provider(labels.provider)}/{canonical_model(labels.model)}"
+            tokens[name] = tokens.get(name, 0) + usage.unpriced_tokens
+    return tokens
