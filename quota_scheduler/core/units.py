@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 MICRO = 1_000_000
+"""Micro-dollars of a dollar."""
 PICO = 1_000_000
 """Pico-dollars in a micro-dollar: what one call costs is kept this fine, so that many small ones add up."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}

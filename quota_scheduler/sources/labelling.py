@@ -33,7 +33,7 @@ class Labelling:
     ) -> None:
         """``team`` is that of what no rule gives one, ``account`` that of all roots that ``accounts`` do not name.
 
-        ``~`` in a rule stands for ``home``. A rule that sets no priority class leaves the usage ``interactive``: people.
+        ``~`` in a rule stands for ``home``. A rule that sets no class leaves the usage ``interactive``: people.
         """
         self._rules = tuple(_expanded(rule, home) for rule in rules)
         self._account, self._accounts = account, {str(root): name for root, name in (accounts or {}).items()}

@@ -38,7 +38,7 @@ def test_under_seven_days_there_is_a_number_and_no_confidence(house: House) -> N
     found = limit_document(day(house))["forecast"]
     assert (found["method"], found["sufficient"], found["confidence"]) == ("insufficient history", False, None)
     assert found["explained"][4] == "No confidence and no risk: insufficient history, 2.9 of 7 days observed."
-    assert day(house).risk == "unknown"
+    assert day(house).projection.risk == "unknown"
 
 
 def test_with_history_everything_is_said(house: House) -> None:
@@ -82,9 +82,9 @@ def test_what_is_committed_is_known_to_the_forecast(tmp_path: Path, mode: Mode, 
         house.ask(Submit(a_ticket(100, key="runs")))
         house.ask(Submit(a_ticket(waiting, key="waits")))
         found = day(house)
-        assert found.forecast
-        assert found.forecast.committed == known
-        assert found.forecast.low >= 400 + known
+        assert found.projection.forecast
+        assert found.projection.forecast.committed == known
+        assert found.projection.forecast.low >= 400 + known
 
 
 # What people and alerts see
@@ -96,7 +96,7 @@ def test_a_limit_says_who_spends_it_and_how_many_runs_are_left(house: House) -> 
     readings = house.tick(MINUTE)
     found = house.limit(readings, "day")
     assert readings.facts["causes"] == {"day": "72 % by workflow nightly-tests (claude-opus-5)"}
-    assert (found.spending.run_tokens, found.runs_remaining) == (50.0, (found.allowance - 100) / 50)
+    assert (found.spending.run_tokens, found.runs_remaining) == (50.0, (found.balance.allowance - 100) / 50)
     assert limit_document(found)["spent_by"] == "72 % by workflow nightly-tests (claude-opus-5)"
 
 
@@ -149,13 +149,13 @@ def test_the_risk_goes_on_over_a_restart_with_its_hysteresis(house: House) -> No
     house.import_days(40, 100)
     house.use(50)
     found = day(house)
-    assert found.forecast
-    mark = round(found.forecast.p80 / 0.70)
+    assert found.projection.forecast
+    mark = round(found.projection.forecast.p80 / 0.70)
     house.restart([a_limit(mark - 5)])
-    assert day(house).risk == "medium"
+    assert day(house).projection.risk == "medium"
     for amount, risk in ((mark + 5, "medium"), (round(mark * 1.1), "low"), (mark + 5, "low")):
         house.restart([a_limit(amount)])
-        assert day(house).risk == risk
+        assert day(house).projection.risk == risk
 
 
 def test_an_unchanged_limit_is_not_written_again(house: House) -> None:
