@@ -39,7 +39,7 @@ MOST_REMEMBERED = 10_000
 """Answers kept, about 10 MB: far above the models and terms a fleet uses, and a bound on what clients can invent."""
 
 Found = tuple[tuple[PriceRates, ...], bool]
-"""Rates of which the dearest for a usage holds, and whether they are a guess."""
+"""Rates of which the dearest for a usage holds, and whether they are a guess; none where they change by the hour."""
 
 
 class Prices:
@@ -56,7 +56,7 @@ class Prices:
         """Let other prices of the operator hold from now on."""
         spelt = {name.lower(): price.rates() for name, price in own.items()}
         self._own = {_one_name(name): rates for name, rates in spelt.items()} | spelt
-        self._found: dict[tuple[str, str, int, PriceTerms], Found | None] = {}
+        self._found: dict[tuple[str, str, int, PriceTerms], Found] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -69,22 +69,20 @@ class Prices:
         at = at.astimezone(UTC)
         day = at.replace(hour=0, minute=0, second=0, microsecond=0)
         key = labels.provider, labels.model, day.toordinal(), terms._replace(web_searches=0)
-        if key not in self._found:
-            if len(self._found) >= MOST_REMEMBERED:
-                self._found.clear()
-            self._found[key] = self._find(labels.provider, labels.model, day, terms, by_hour=False)
-        rates, estimated = (
-            self._found[key]
-            or self._find(labels.provider, labels.model, at, terms, by_hour=True)
-            or (
-                (LAST_RESORT,),
-                True,
-            )
-        )
+        remembered = self._found  # by several threads, each of which may begin a new one
+        found = remembered.get(key)
+        if found is None:
+            found = self._find(labels.provider, labels.model, day, terms, by_hour=False)
+            if len(remembered) >= MOST_REMEMBERED:
+                remembered = self._found = {}
+            remembered[key] = found
+        if not found[0]:
+            found = self._find(labels.provider, labels.model, at, terms, by_hour=True)
+        rates, estimated = found
         return Priced(highest(rates, usage, terms.web_searches), estimated)
 
-    def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found | None:
-        """The rates at an instant; None for a day on which they change, unless that is the very instant."""
+    def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found:
+        """The rates at an instant; none of a day on which they change by the hour."""
         if is_fast(name):
             terms = terms._replace(speed="fast")
         if own := self._own_rates(provider, name, terms):
@@ -96,7 +94,7 @@ class Prices:
         if model is None:
             return self._like_kin(table, provider, name, at, terms)
         if model.changes_during_day and not by_hour:
-            return None
+            return (), False
         if (standard := model.rates(at)) is None:
             return self._like_kin(table, provider, name, at, terms)
         rates, known = _on_terms(standard, partial(model.rates, at), terms, us_costs_more=_is_claude(provider, name))

@@ -167,7 +167,8 @@ class Service:
             return
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self._refresh_limits()
-        self.parts.repricing.go_on()
+        if self.parts.repricing.go_on():
+            self.change_terms(forget=True)
         recompute = self.parts.recompute
         readings = recompute.look(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))

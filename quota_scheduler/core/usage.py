@@ -65,6 +65,9 @@ class Usage(NamedTuple):
     def at_least(self, other: "Usage") -> "Usage":
         """The larger of each member: what two reports of one total agree was spent at least."""
         larger = Usage(*map(max, zip(self, other, strict=True)))
+        priced, estimated = (other, self) if self.unpriced_tokens else (self, other)
+        if estimated.unpriced_tokens and not priced.unpriced_tokens and priced.tokens >= estimated.tokens:
+            return larger.costing(priced.cost_pico)._replace(unpriced_tokens=0)  # what was a guess is known by now
         return larger.costing(max(self.cost_pico, other.cost_pico))
 
     def scaled(self, numerator: int, denominator: int) -> "Usage":

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import ORDINARY, Usage, UsageEvent
-from quota_scheduler.service.apply_prices import Pricer, priced_anew
+from quota_scheduler.service.apply_prices import Pricer, priced_anew, priced_ticket, unpriced
 from quota_scheduler.service.record import correct, forget_estimates
-from quota_scheduler.store import Store, Transaction, facts, repricing, windows
+from quota_scheduler.store import Store, Transaction, facts, repricing, tickets, windows
 
 log = logging.getLogger(__name__)
 STEP = 1_000
@@ -56,7 +57,7 @@ class Repricing:
         self._place = 0
 
     def go_on(self) -> int:
-        """Make some steps; returns how many events were corrected by them."""
+        """Make some steps; returns how many events and estimates of waiting tickets were corrected by them."""
         corrected = 0
         for _ in range(STEPS_AT_ONCE):
             if self._place is None:
@@ -76,14 +77,15 @@ class Repricing:
             corrected = self._do(lambda tx: correct(tx, changes, self._limits())).result()
         self._place = place or None
         if self._place is None:
-            self._do(lambda tx: self._end(tx, prices)).result()
+            corrected += self._do(lambda tx: self._end(tx, prices)).result()
         return corrected
 
     def _change(self, event: UsageEvent) -> Change | None:
         new = priced_anew(event, self._pricer)
         return None if (new.usage, new.estimated) == (event.usage, event.estimated) else Change(event, new)
 
-    def _end(self, tx: Transaction, prices: str) -> None:
+    def _end(self, tx: Transaction, prices: str) -> int:
+        """What belongs to no step; returns how many tickets wait with another estimate."""
         known = [number for number, labels in repricing.unpriced_sets(tx) if self._is_known(labels, tx.now)]
         repricing.call_priced(tx, known)
         if self._corrected:
@@ -91,6 +93,13 @@ class Repricing:
             log.info("prices.corrected events=%d", self._corrected)
         facts.remember(tx, PRICES, prices)
         self._corrected = 0
+        waiting = [self._estimated_anew(t, tx.now) for t in tickets.waiting(tx) if t.estimate.estimated_cost]
+        changed = [new for old, new in waiting if new != old]
+        repricing.reestimate(tx, changed)
+        return len(changed)
+
+    def _estimated_anew(self, ticket: Ticket, at: datetime) -> tuple[Ticket, Ticket]:
+        return ticket, priced_ticket(ticket._replace(estimate=unpriced(ticket.estimate)), at, self._pricer)
 
     def _is_known(self, labels: Labels, at: datetime) -> bool:
         return not self._pricer.price(labels, ONE_TOKEN, at, ORDINARY).estimated

@@ -6,14 +6,16 @@ from decimal import Decimal
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.pricing import OwnPrice
+from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import PriceTerms, Usage
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import reprice
-from quota_scheduler.service.apply_prices import priced_events
+from quota_scheduler.service.apply_prices import priced_events, priced_ticket
 from quota_scheduler.service.reprice import Repricing
-from quota_scheduler.store import ledger
+from quota_scheduler.store import ledger, tickets
 from tests.builders import MONDAY, MONTHLY, a_limit, a_session_limit, a_usage_event
 
 NOVA = {"claude-nova-9": OwnPrice(Decimal(1), Decimal(5))}
@@ -184,3 +186,22 @@ def test_an_event_is_priced_at_its_own_time_however_late_it_comes():
     )
     costs = [event.usage.cost_usd for event in priced_events([early, late], Prices())]
     assert costs == [3.0, 1.5]
+
+
+def test_B6_what_waits_is_estimated_anew(world):
+    here = Sweeper(world, a_limit(20 * 10**6, unit=Unit.USD))
+    here.record(a_usage_event(usage=SIZE.costing(15 * 10**12)))
+    draft = here.here.a_submit(model="claude-nova-9", estimate=declared(SIZE.scaled(8, 1))).draft
+    here.here.ask(Submit(priced_ticket(draft, MONDAY, here.prices)))
+    here.prices.state(NOVA)
+    here.until_done()
+    here.here.terms.forget()
+    with here.here.store.transaction() as tx:
+        found = [(t.estimate.reserve.cost_usd, t.estimate.estimated_cost) for t in tickets.open_tickets(tx)]
+    assert found == [(1.2, False)]
+
+
+def test_B6_a_running_report_takes_the_price_that_is_known_by_then():
+    guess = SIZE.costing(5 * 10**12)._replace(unpriced_tokens=110_000)
+    known = SIZE.plus(Usage(input=1)).costing(15 * 10**10)
+    assert guess.at_least(known) == known.at_least(guess) == known
