@@ -12,6 +12,7 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
+from quota_scheduler.core.usage import EVEN_WEIGHTS
 from quota_scheduler.store import Row, Transaction, ledger
 
 _TALLY = (
@@ -214,8 +215,10 @@ def shape_text(limit: Limit) -> str:
     match = [(name, sorted(values)) for name, values in limit.match]
     counts = limit.mode is not Mode.OFF  # what is off counts nothing: switched on again it is rebuilt
     shape = [match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts]
-    spelt = "model" in dict(limit.match) or limit.per in ("model", "provider")
-    return json.dumps([*shape, "by name"] if spelt else shape)  # an earlier version counted one spelling only
+    # earlier versions counted one spelling of a model only, and rounded weighed tokens one by one
+    by_name = "model" in dict(limit.match) or limit.per in ("model", "provider")
+    counted = ["by name"] * by_name + ["exact"] * (limit.weights != EVEN_WEIGHTS)
+    return json.dumps([*shape, *counted])
 
 
 def known_rules(tx: Transaction) -> set[str]:

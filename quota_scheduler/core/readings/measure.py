@@ -162,7 +162,7 @@ def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> 
 
 def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
     """The labels that everything in a limit instance carries: matched by one value, or whose value it is."""
-    matched = {name: value for name, values in limit.match if (value := _single(values))}
+    matched = {name: one for name, values in limit.match if (one := _single(values))}
     return tuple(sorted({**matched, **({limit.per: value} if limit.per and value else {})}.items()))
 
 
