@@ -103,7 +103,7 @@ class RuleFile(BaseModel):
     gone: list[str] = []
 
     def rule(self) -> AlertRule:
-        """The rule as the core steps it."""
+        """Return the rule as the core steps it."""
         return AlertRule(
             id=self.id,
             reading=self.reading,
@@ -131,7 +131,7 @@ class RuleFile(BaseModel):
 def load_rules(
     changes: Mapping[str, Any] | None = None, *, receivers: Collection[str] | None = None, path: Path | None = None
 ) -> tuple[AlertRule, ...]:
-    """The rules of ``path`` (default: those that ship) with ``changes`` by rule id applied, without disabled ones.
+    """Read the rules of ``path`` (default: those that ship), ``changes`` by rule id applied and disabled ones left out.
 
     ``receivers`` are the configured receivers, to check names against; None leaves names unchecked.
     Raises ConfigError with every problem found.
@@ -170,7 +170,7 @@ def _read(path: Path) -> list[AlertRule]:
 
 
 def check(rules: Iterable[AlertRule]) -> list[str]:
-    """What is wrong with rules that are each well-formed: unknown readings, names, rungs; marks on the wrong side."""
+    """Tell what is wrong with well-formed rules: unknown readings, names, rungs; marks on the wrong side."""
     rules = list(rules)
     ids = [rule.id for rule in rules]
     problems = [f"{name}: is there twice" for name in sorted({name for name in ids if ids.count(name) > 1})]

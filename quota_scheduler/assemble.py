@@ -14,6 +14,7 @@ from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config, is_blank
 from quota_scheduler.config.tree import Without
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
@@ -133,14 +134,14 @@ def _assembled(config: Config, store: Store) -> Service:
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
-    repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits)
+    repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
     parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute, repricing)
     service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
 
 
-def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[cycle.Terms, datetime | None]:
+def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[Terms, datetime | None]:
     """What rules the first cycle, and when the next run-time change of a limit expires."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
@@ -152,7 +153,7 @@ def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) ->
         hold = operate.adopt(tx, config.limits)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
         everything_held = bool(operate.held_because(tx))
-    terms = cycle.Terms(
+    terms = Terms(
         hold.limits,
         policy,
         outlooks,

@@ -7,6 +7,7 @@ that resolves after the commit; those that only look block for a moment and belo
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from quota_scheduler.core.cycle.requests import (
     Submit,
     Withdraw,
 )
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
@@ -160,22 +162,16 @@ class Facade:
         self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str
     ) -> "Future[operate.LimitsHold | str]":
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
-        base = self.config.limits
         return self._do(
-            lambda tx: operate.change_limit(tx, base, rule, fields, who=who, until=until), then=self._limits_changed
+            lambda tx: operate.change_limit(tx, self.config.limits, rule, fields, who=who, until=until),
+            then=self._service.limits_in_force,
         )
-
-    def _limits_changed(self, hold: operate.LimitsHold | str) -> None:
-        if not isinstance(hold, str):
-            self._service.set_limits(hold.limits, expire_at=hold.expire_at)
 
     def hold(self, reason: str, *, who: str) -> "Future[None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""
-
-        def applied(_: None) -> None:
-            self._service.change_terms(forget=True, hold=bool(reason))
-
-        return self._do(lambda tx: operate.hold_all(tx, reason, who=who), then=applied)
+        return self._do(
+            lambda tx: operate.hold_all(tx, reason, who=who), then=lambda terms, _: replace(terms, hold=bool(reason))
+        )
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""
@@ -268,6 +264,6 @@ class Facade:
         with self._service.store.reading() as tx:
             return question(tx)
 
-    def _do(self, deed: Callable[[Transaction], T], *, then: Callable[[T], None] | None = None) -> "Future[T]":
-        """A transaction of its own; ``then`` is called after its commit, before the future resolves."""
+    def _do(self, deed: Callable[[Transaction], T], *, then: Callable[[Terms, T], Terms] | None = None) -> "Future[T]":
+        """A transaction of its own; ``then`` says what the terms are after its commit, before the future resolves."""
         return self._service.writer.do(deed, then=then)

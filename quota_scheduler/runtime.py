@@ -11,7 +11,7 @@ from typing import Any
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
@@ -23,7 +23,6 @@ from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
-from quota_scheduler.service import cycle
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
@@ -120,44 +119,49 @@ class Service:
         self.writer.stop()
         self.store.close()
 
-    def change_terms(self, *, forget: bool = False, **changes: Any) -> None:
-        """Let other terms rule the cycles from the next one on; ``forget`` what was remembered under the old ones."""
-        for name, value in changes.items():
-            setattr(self.writer.terms, name, value)
-        if forget:
-            self.writer.terms.forget()
+    def change_terms(self, **changes: Any) -> None:
+        """Let other terms rule the cycles from the next one on."""
+        self.writer.change_terms(lambda terms: replace(terms, **changes))
 
-    def set_limits(self, limits: tuple[Limit, ...], *, expire_at: datetime | None = None) -> None:
-        """Let other limits hold from the next cycle on, also for what waits already."""
-        self._limits_expire_at = expire_at
-        self.parts.recompute.limits = limits
-        self.change_terms(forget=True, limits=limits)
+    def limits_in_force(self, terms: Terms, hold: operate.LimitsHold | str) -> Terms:
+        """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
+        if isinstance(hold, str):
+            return terms
+        self._limits_expire_at, self.parts.recompute.limits = hold.expire_at, hold.limits
+        return replace(terms, limits=hold.limits)
 
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
         fixed = [name for name in RESTART if getattr(config, name) != getattr(self.config, name)]
         if fixed:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
-        self.config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
+        config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
+
+        def in_force(terms: Terms, hold: operate.LimitsHold) -> Terms:
+            self.config = config
+            return replace(self.limits_in_force(terms, hold), policy=derived.policy, thresholds=config.rules)
+
         self.tokens = derived.tokens
         recompute = self.parts.recompute
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
         self.parts.prices.state(config.prices)
         self.parts.repricing.begin()
-        self.change_terms(policy=derived.policy, thresholds=config.rules)
-        self._refresh_limits()
+        self.writer.do(lambda tx: operate.adopt(tx, config.limits), then=in_force).result()
 
     def _refresh_limits(self) -> None:
         """Let the limits of the file with the stored changes hold."""
-        hold: operate.LimitsHold = self.writer.do(lambda tx: operate.adopt(tx, self.config.limits)).result()
-        self.set_limits(hold.limits, expire_at=hold.expire_at)
+        self.writer.do(lambda tx: operate.adopt(tx, self.config.limits), then=self.limits_in_force).result()
 
     def read(self) -> None:
         """One pass over every source."""
         for ingest in self.parts.ingests:
             ingest.poll()
             behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
-            self.change_terms(catching_up=behind)
+            self.writer.change_terms(
+                lambda terms, behind=behind: (
+                    terms if terms.catching_up == behind else replace(terms, catching_up=behind)
+                )  # type: ignore[misc]
+            )
 
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
@@ -167,8 +171,7 @@ class Service:
             return
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self._refresh_limits()
-        if self.parts.repricing.go_on():
-            self.change_terms(forget=True)
+        self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.look(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
@@ -179,8 +182,9 @@ class Service:
         terms = self.writer.terms
 
         def look(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
-            memory = cycle.remembered(tx, terms)
-            return queue_in(memory.queue, hold=terms.hold), memory.queue, list(memory.queue), dict(memory.running)
+            remembered = self.writer.remembered(tx)
+            queue = remembered.queue
+            return queue_in(queue, hold=self.writer.terms.hold), queue, list(queue), dict(remembered.running)
 
         snapshot: QueueSnapshot
         snapshot, queue, waiting, running = self.writer.do(look).result()

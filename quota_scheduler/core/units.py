@@ -86,5 +86,5 @@ def format_number(amount: float) -> str:
 
 
 def in_units(amount: int, unit: Unit) -> int | float:
-    """An amount as people and JSON write it: dollars for ``usd``, the integer itself otherwise."""
+    """Return an amount as people and JSON write it: dollars for ``usd``, the integer itself otherwise."""
     return amount / MICRO if unit is Unit.USD else amount

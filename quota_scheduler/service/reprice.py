@@ -45,10 +45,16 @@ class Repricing:
     """A sweep over what is stored; ``go_on`` makes some of its steps, and does nothing once it is through."""
 
     def __init__(
-        self, store: Store, do: Do, pricer: FingerprintedPricer, limits: Callable[[], Sequence[Limit]]
+        self,
+        store: Store,
+        do: Do,
+        pricer: FingerprintedPricer,
+        limits: Callable[[], Sequence[Limit]],
+        *,
+        forget: Callable[[], None],
     ) -> None:
-        """``do`` is the writer's door."""
-        self._store, self._do, self._pricer, self._limits = store, do, pricer, limits
+        """``do`` is the writer's door; ``forget`` lets it load what waits anew."""
+        self._store, self._do, self._pricer, self._limits, self._forget = store, do, pricer, limits, forget
         self._place: int | None = 0
         self._corrected = 0
 
@@ -95,7 +101,9 @@ class Repricing:
         self._corrected = 0
         waiting = [self._estimated_anew(t, tx.now) for t in tickets.waiting(tx) if t.estimate.estimated_cost]
         changed = [new for old, new in waiting if new != old]
-        repricing.reestimate(tx, changed)
+        if changed:
+            repricing.reestimate(tx, changed)
+            self._forget()
         return len(changed)
 
     def _estimated_anew(self, ticket: Ticket, at: datetime) -> tuple[Ticket, Ticket]:

@@ -118,19 +118,19 @@ class _Open:
 
 def scan(
     roots: Sequence[Path],
-    known: Mapping[str, FileState],
+    states: Mapping[str, FileState],
     *,
     labeller: Labelling,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Make one pass: yield what is new under ``roots`` since ``known``, the last batch marked.
+    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked.
 
     Store a batch's events and file states in one transaction, then take the next. A file that cannot be read is named
     in its batch and tried again in the next pass; one that was replaced or cut short is read from its start. No line
     and no file, whatever it holds, keeps the others from being read.
     """
-    listing = changed_files(roots, known, suffix=".jsonl")
+    listing = changed_files(roots, states, suffix=".jsonl")
     total, done = listing.total_bytes, 0
     batch = _Open(unreadable=list(listing.unreadable.values()))
     buffer = bytearray(CHUNK)
@@ -144,13 +144,15 @@ def scan(
                     batch.files.append(tail.state)
                     yield batch.closed(min(done, total), total)
                     batch = _Open()
+        except FileNotFoundError:
+            continue  # it went while others were read
         except Exception as error:
             batch.unreadable.append(trouble_at(todo.path, error))
         if tail.skipped:
             batch.errors += tail.skipped
             batch.garbled.setdefault(todo.path, f"{todo.path}, a line of more than {LONGEST_LINE >> 20} MiB")
         batch.files.append(tail.state)
-    gone = sorted(path for path in known if path not in listing.seen and not listing.hides(path))
+    gone = sorted(path for path in states if path not in listing.seen and not listing.hides(path))
     yield batch.closed(min(done, total), total, gone=gone, last=True)
 
 

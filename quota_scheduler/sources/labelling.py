@@ -6,7 +6,7 @@ line ──► its file ──► the root that holds it ──► account
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
@@ -47,12 +47,15 @@ class Labelling:
     def of(self, path: str, roots: Iterable[Path] = ()) -> Labeller:
         """The function that labels the lines of one file under one of the roots."""
         holding = [str(root) for root in roots if path.startswith(f"{root}/")]
-        return partial(self._in_file, path, max(holding, key=len, default=""))
+        root = max(holding, key=len, default="")
+        began: dict[str, str] = {}
 
-    def _in_file(
-        self, path: str, root: str, cwd: str, model: str, branch: str, session: str
-    ) -> tuple[Labels, Priority]:
-        return self._labels(self._homes.began(path, session) or cwd, model, branch, root)
+        def label(cwd: str, model: str, branch: str, session: str) -> tuple[Labels, Priority]:
+            if session not in began:
+                began[session] = self._homes.began(path, session)
+            return self._labels(began[session] or cwd, model, branch, root)
+
+        return label
 
     def _labels_of(self, cwd: str, model: str, branch: str, root: str) -> tuple[Labels, Priority]:
         facts = {"cwd": cwd, "model": model, "branch": branch, "root": root.removesuffix("/projects")}

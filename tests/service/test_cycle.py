@@ -1,5 +1,7 @@
 """Tickets: verdicts, keys, leases and fences, on a real database with a clock that is set."""
 
+from dataclasses import replace
+
 import pytest
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
@@ -196,7 +198,7 @@ def test_a_source_that_is_catching_up_defers_all_but_people(world):
     )
     assert said(here.submit(10, priority=PEOPLE)) == ("admit",)
     assert said(here.submit(10, provider="openai")) == ("admit",)
-    here.terms.catching_up = frozenset()
+    here.terms = replace(here.terms, catching_up=frozenset())
     here.clock.advance(2 * SECOND)  # everything is looked at this often
     assert said(here.read(deferred)) == ("admit",)
 
@@ -347,10 +349,10 @@ def test_a_lease_nobody_renews_expires_and_what_it_reported_is_usage(world):
 def test_after_a_sleep_no_lease_expires_at_once(world):
     here = world(a_limit())
     held = here.submit(60, ttl=10 * MINUTE)
-    here.terms.expire_leases = False
+    here.terms = replace(here.terms, expire_leases=False)
     here.wait(HOUR)
     renewed = here.renew(held)
-    here.terms.expire_leases = True
+    here.terms = replace(here.terms, expire_leases=True)
     here.wait(9 * MINUTE)
     assert (renewed.ticket.state, here.windows()) == (State.RUNNING, {"day": (0, 0, 60)})
 

@@ -31,11 +31,13 @@ class Sweeper:
     def __init__(self, world, *limits, own=()):
         self.here = world(*limits)
         self.prices = Prices(dict(own))
-        self.sweep = Repricing(self.here.store, self.do, self.prices, lambda: self.here.limits)
+        self.sweep = Repricing(
+            self.here.store, self.do, self.prices, lambda: self.here.limits, forget=self.here.memory.forget
+        )
 
     def do(self, work):
         future = Future()
-        self.here.terms.windows_moved()
+        self.here.memory.windows_moved()
         with self.here.store.transaction() as tx:
             future.set_result(work(tx))
         return future
@@ -85,7 +87,7 @@ def test_B6_after_a_restart_with_the_price_it_is_the_same(world):
     here = Sweeper(world, MONTH)
     here.record(nova())
     here.here.kill()
-    again = Repricing(here.here.store, here.do, Prices(NOVA), lambda: here.here.limits)
+    again = Repricing(here.here.store, here.do, Prices(NOVA), lambda: here.here.limits, forget=here.here.memory.forget)
     here.sweep = again
     assert (here.until_done(), here.used(), here.totals()[0]) == (1, {"month": 0.15}, (0.15, 0))
 
@@ -195,7 +197,6 @@ def test_B6_what_waits_is_estimated_anew(world):
     here.here.ask(Submit(priced_ticket(draft, MONDAY, here.prices)))
     here.prices.state(NOVA)
     here.until_done()
-    here.here.terms.forget()
     with here.here.store.transaction() as tx:
         found = [(t.estimate.reserve.cost_usd, t.estimate.estimated_cost) for t in tickets.open_tickets(tx)]
     assert found == [(1.2, False)]

@@ -63,14 +63,18 @@ def expected_start(
         return None
     now = headrooms.balances.now
     waits = {held.instance: held for held in verdict.held}
-    found = [
+    starts = [
         _room_start(ticket, headroom, waits[headroom.balance.name].reason, now, busy_until)
         for headroom in headrooms.of(ticket)
         if headroom.balance.name in waits
     ]
-    if not found:
+    if not starts:
         return ExpectedStart(verdict.until, verdict.until, verdict.until)
-    return ExpectedStart(*(max(each) for each in zip(*((f.low, f.expected, f.high) for f in found), strict=True)))
+    return ExpectedStart(
+        max(start.low for start in starts),
+        max(start.expected for start in starts),
+        max(start.high for start in starts),
+    )
 
 
 def _room_start(
@@ -113,14 +117,14 @@ def counterfactuals(
     if not isinstance(verdict, Defer):
         return []
     now = headrooms.balances.now
-    found: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
     for model, other in _cheaper(ticket, models, reprice):
         if isinstance(decide(other, headrooms, now=now), Admit):
-            found.append({"change": "model", "model": model})
+            changes.append({"change": "model", "model": model})
             break
     if (tokens := _largest_that_fits(ticket, headrooms)) > 0:
-        found.append({"change": "estimate", "tokens": tokens})
-    return found
+        changes.append({"change": "estimate", "tokens": tokens})
+    return changes
 
 
 def cheaper_model(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> str:
@@ -196,7 +200,7 @@ def _closed(ticket: Ticket, verdict: Verdict | None) -> str:
 
 
 def _why(reason: Reason, held: tuple[Blocker, ...], ticket: Ticket) -> str:
-    names = [each.instance for each in held if each.reason is reason] or ["the limit"]
+    names = [blocker.instance for blocker in held if blocker.reason is reason] or ["the limit"]
     return WHY[reason].format(limit=" and ".join(names), priority=ticket.priority.value)
 
 

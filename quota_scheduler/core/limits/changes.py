@@ -29,7 +29,7 @@ class LimitChange:
 
 
 def changed(limit: Limit, field: str, value: Any) -> Limit:
-    """A limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit."""
+    """Return a limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit."""
     match field:
         case "amount":
             return _checked(replace(limit, amount=parse_amount(value, limit.unit)))
@@ -76,7 +76,7 @@ def _one_of(kind: type[Mode] | type[Policy], value: Any) -> Any:
 
 
 def effective(limits: Iterable[Limit], changes: Iterable[LimitChange], *, now: datetime) -> tuple[Limit, ...]:
-    """The limits with every change that still lasts; one that no longer fits the file is passed over."""
+    """Return the limits with every change that still lasts; one that no longer fits the file is passed over."""
     by_id = {limit.id: limit for limit in limits}
     for change in sorted(changes, key=lambda c: (c.at, c.rule, c.field)):
         limit = by_id.get(change.rule)

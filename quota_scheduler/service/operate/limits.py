@@ -44,7 +44,9 @@ def change_limit(
     tx: Transaction, base: Sequence[Limit], rule: str, fields: Mapping[str, Any], *, who: str, until: datetime | None
 ) -> LimitsHold | str:
     """Change fields of a limit, all of them or, with a sentence that says why not, none; None takes a change back."""
-    limit = next(limit for limit in limits_now(tx, base) if limit.id == rule)
+    limit = next((limit for limit in limits_now(tx, base) if limit.id == rule), None)
+    if limit is None:
+        return f"there is no limit {rule!r} any more: the configuration was read again; nothing was changed"
     try:
         for field, value in fields.items():
             limit = limit if value is None else changed(limit, field, value)
