@@ -69,7 +69,6 @@ class Repricing:
             if self._place is None:
                 break
             corrected += self._step(self._place)
-        self._corrected += corrected
         return corrected
 
     def _step(self, after: int) -> int:
@@ -81,6 +80,7 @@ class Repricing:
         corrected = 0
         if changes:
             corrected = self._do(lambda tx: correct(tx, changes, self._limits())).result()
+            self._corrected += corrected
         self._place = place or None
         if self._place is None:
             corrected += self._do(lambda tx: self._end(tx, prices)).result()

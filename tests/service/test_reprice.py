@@ -92,6 +92,32 @@ def test_B6_after_a_restart_with_the_price_it_is_the_same(world):
     assert (here.until_done(), here.used(), here.totals()[0]) == (1, {"month": 0.15}, (0.15, 0))
 
 
+def columns(here, names):
+    with here.here.store.transaction() as tx:
+        return tx.rows(f"SELECT {names} FROM windows ORDER BY starts_at")
+
+
+def test_B6_a_window_is_no_longer_called_estimated(world):
+    here = Sweeper(world, MONTH)
+    here.record(nova())
+    before = columns(here, "estimated")
+    here.prices.state(NOVA)
+    here.until_done()
+    assert (before, columns(here, "estimated")) == ([(1,)], [(0,)])
+
+
+def test_B6_what_came_late_stays_as_late_as_it_was(world):
+    here = Sweeper(world, a_limit(10**9, unit=Unit.USD))
+    here.record(a_usage_event(key="first", usage=SIZE.costing(10**12)))
+    here.here.wait(timedelta(days=1))
+    here.record(nova())
+    ((_, late), _) = before = columns(here, "used, late")
+    here.prices.state(NOVA)
+    here.until_done()
+    assert len(before) == 2
+    assert columns(here, "used, late")[0] == (1_150_000, late)
+
+
 def test_B6_a_wrong_own_price_is_corrected_within_the_windows_that_are_open(world):
     here = Sweeper(world, a_limit(10**9, unit=Unit.USD), own=WRONG)
     here.record(nova(), nova("old", at=MONDAY - timedelta(days=3)))
@@ -199,7 +225,8 @@ def test_B6_what_waits_is_estimated_anew(world):
     here.until_done()
     with here.here.store.transaction() as tx:
         found = [(t.estimate.reserve.cost_usd, t.estimate.estimated_cost) for t in tickets.open_tickets(tx)]
-    assert found == [(1.2, False)]
+    here.here.cycle()
+    assert (found, list(here.here.tickets().values())) == ([(1.2, False)], ["offered"])
 
 
 def test_B6_a_running_report_takes_the_price_that_is_known_by_then():
