@@ -13,6 +13,7 @@ from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
+from quota_scheduler.service.operate.holds import everything_held
 from quota_scheduler.store import Transaction, tickets, windows
 
 LENGTHS_FROM = timedelta(days=7)
@@ -24,8 +25,10 @@ def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     found = tickets.open_tickets(tx)
     waiting = [ticket for ticket in found if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
+    held = everything_held(tx)
     return {
         "at": iso(tx.now),
+        "hold": held.document() if held else None,
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
         "offered": [_row(ticket) for ticket in found if ticket.state is State.OFFERED],
         "running": [_row(ticket) for ticket in found if ticket.state is State.RUNNING],
@@ -52,7 +55,7 @@ def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetim
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             ends[instance.name] = min(at, ends.get(instance.name, at))
     return ends
 
@@ -69,7 +72,7 @@ def plan_document(
             {
                 "key": i.key,
                 "tokens": i.usage.tokens,
-                "cost_usd": i.usage.cost_microusd / MICRO,
+                "cost_usd": i.usage.cost_usd,
                 "fits": i.fits,
                 "short_of": i.short_of or None,
             }
@@ -77,7 +80,7 @@ def plan_document(
         ],
         "tokens": found.usage.tokens,
         "tokens_sigma": round(found.tokens_sigma),
-        "cost_usd": found.usage.cost_microusd / MICRO,
+        "cost_usd": found.usage.cost_usd,
         "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
         "fitting": found.fitting,
         "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},
