@@ -13,7 +13,9 @@ import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config, is_blank
+from quota_scheduler.config.tree import Without
 from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -31,6 +33,7 @@ from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, documents, utc_now
@@ -132,7 +135,10 @@ def _assembled(config: Config, store: Store) -> Service:
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
-    parts = Parts(store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute)
+    repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
+    parts = Parts(
+        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute, repricing
+    )
     service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
     service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
@@ -176,7 +182,14 @@ def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writ
     source = config.sources.claude_code
     if not source.enabled:
         return []
-    labeller = claude_code.labeller(source.labels, account=source.account, home=config.home)
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    team = UNASKED if source.without is Without.IGNORE else ""
+    labeller = claude_code.labeller(
+        source.labels, account=source.account, accounts=accounts, home=config.home, team=team
+    )
+    per_team = [limit.id for limit in config.limits if limit.per == "team"]
+    if per_team and team:
+        log.info("source.without_team source=%s counts_in_none_of=%s", claude_code.NAME, ",".join(per_team))
     return [
         Ingest(
             claude_code.NAME,

@@ -29,6 +29,7 @@ from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
+from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.store import Store, Transaction
@@ -36,7 +37,7 @@ from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth", "tick_seconds", "log_format")
+RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
@@ -62,6 +63,7 @@ class Parts:
     ingests: tuple[Ingest, ...]
     roots: tuple[Path, ...]
     recompute: Recompute
+    repricing: Repricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ class Service:
         self.tokens = derived.tokens
         recompute = self.parts.recompute
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
+        self.parts.prices.state(config.prices)
+        self.parts.repricing.begin()
         self.writer.do(lambda tx: operate.adopt(tx, config.limits), then=in_force).result()
 
     def _refresh_limits(self) -> None:
@@ -184,6 +188,7 @@ class Service:
             return
         if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
             self._refresh_limits()
+        self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.look(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
@@ -231,6 +236,7 @@ class Service:
         some = partial(learn.prune, raw=self.config.raw_retention, keys=self.config.key_retention)
         while self.writer.do(some).result():
             pass
+        self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
 
 
 def _reading(ingest: Ingest) -> str:

@@ -136,6 +136,10 @@ class Writer:
         self._queue.put(job)
         return job.future
 
+    def forget(self) -> None:
+        """Let the next cycle load what waits anew: for a piece of writing that has changed it."""
+        self._memory.forget()
+
     def change_terms(self, change: Callable[[Terms], Terms]) -> "Future[Terms]":
         """Replace the terms before the next cycle: ``change`` makes the new ones of those that are in force then.
 

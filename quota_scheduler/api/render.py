@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem, inside
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
-from quota_scheduler.core.admission.explanation import explain
+from quota_scheduler.core.admission.explanation import explain, unnamed_model
 from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
@@ -85,7 +85,9 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         "class": ticket.priority.value,
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
-        "message": explain(ticket, verdict, zone=zone),
+        "message": " ".join(
+            filter(None, [explain(ticket, verdict, zone=zone), unnamed_model(ticket, limits.values())])
+        ),
         "binding": [_blocker(blocker) for blocker in _blockers(verdict)],
         "warned": [_blocker(blocker) for blocker in verdict.warned] if verdict else [],
         "until": iso(verdict.until) if isinstance(verdict, Defer) else None,

@@ -27,14 +27,16 @@ from quota_scheduler.api.values import (
     Name,
     Ttl,
     Wait,
+    Word,
 )
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, TASK_ALIASES, TASK_TOKENS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.units import MICRO, PICO
+from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
 
 
 class Body(BaseModel):
@@ -57,8 +59,9 @@ class LabelsBody(Body):
 
     def labels(self) -> Labels:
         """As the core has them."""
+        provider = canonical_provider(self.provider)
         return Labels(
-            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+            provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
         )
 
 
@@ -75,9 +78,9 @@ class TokensBody(Body):
 
     def usage(self) -> Usage:
         """As the core has it; the cost as given, else 0 until it is priced."""
-        cost = round(self.cost_usd * MICRO) if self.cost_usd is not None else 0
+        cost = round(self.cost_usd * MICRO * PICO) if self.cost_usd is not None else 0
         kinds = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
-        return Usage(*kinds, requests=1 if self.requests is None else self.requests, cost_microusd=cost)
+        return Usage(*kinds, requests=1 if self.requests is None else self.requests).costing(cost)
 
 
 _KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
@@ -123,8 +126,7 @@ class EstimateBody(TokensBody):
         """The estimate; a bare number is split over the kinds as work like it was."""
         usage = self.usage()
         if self.tokens is not None:
-            kinds = basis.of_tokens(self.tokens, labels, requests=usage.requests)
-            usage = kinds._replace(cost_microusd=usage.cost_microusd)
+            usage = basis.of_tokens(self.tokens, labels, requests=usage.requests).costing(usage.cost_pico)
         return declared(usage)._replace(duration=self.duration)
 
 
@@ -282,6 +284,10 @@ class EventBody(TokensBody):
     status: Name = ""
     prompt_version: Name = ""
     priority: Annotated[Priority, Field(alias="class")] = Priority.INTERACTIVE
+    speed: Word = ""
+    inference_geo: Word = ""
+    service_tier: Word = ""
+    web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
 
     def event(self) -> UsageEvent:
         """As the core has it; without a cost until it is priced."""
@@ -289,7 +295,7 @@ class EventBody(TokensBody):
         return UsageEvent(
             key=self.key,
             at=self.at,
-            labels=Labels(provider=self.provider, model=self.model, **given),
+            labels=Labels(provider=canonical_provider(self.provider), model=self.model, **given),
             usage=self.usage(),
             run=self.run or self.session,
             session=self.session,
@@ -297,4 +303,7 @@ class EventBody(TokensBody):
             prompt_version=self.prompt_version,
             status=self.status,
             priority=self.priority,
+            terms=price_terms(
+                speed=self.speed, geo=self.inference_geo, tier=self.service_tier, web_searches=self.web_searches
+            ),
         )

@@ -51,6 +51,8 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGES
 Key = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE), OneLine, PLAIN_AND_THERE
 ]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), OneLine, PLAIN]
+"""What a response says about its price in one word: ``fast``, ``us``, ``batch``."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), OneLine, PLAIN]
 
 

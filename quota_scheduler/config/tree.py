@@ -51,14 +51,26 @@ class Listen:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Without(StrEnum):
+    """What usage without a team does in limits per team: nothing, or it counts in their instance ``none``."""
+
+    IGNORE = "ignore"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class ClaudeCode:
-    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself."""
+    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself.
+
+    ``accounts`` are those of the roots that name one; all others are of ``account``.
+    """
 
     enabled: bool
     account: str
     roots: tuple[Path, ...]
+    accounts: tuple[tuple[Path, str], ...]
     labels: tuple[LabelRule, ...]
+    without: Without
     poll_seconds: float
 
 

@@ -10,10 +10,14 @@ from enum import StrEnum
 
 MICRO = 1_000_000
 """Micro-dollars of a dollar."""
+PICO = 1_000_000
+"""Pico-dollars in a micro-dollar: what one call costs is kept this fine, so that many small ones add up."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(
-    r"^\$?\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$", re.IGNORECASE
+    r"^\$?\s*((?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$",
+    re.IGNORECASE,
 )
+"""A comma stands between groups of three digits only: ``2,5M`` is a decimal comma, and no 25 million."""
 _LARGEST = 10**15
 """The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
 

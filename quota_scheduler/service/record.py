@@ -22,7 +22,7 @@ from quota_scheduler.core.limits.schedule import Session, Window
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
+from quota_scheduler.store import Transaction, counters, ledger, repricing, tickets, windows
 
 SESSION_MEMORY = timedelta(days=8)
 """How far back sessions are chained when they are rebuilt: longer than any week, so a break in use is found."""
@@ -138,6 +138,43 @@ def _book(tx: Transaction, changes: Sequence[Change], leases: dict[str, list[Tic
     _count(tx, changes, balances)
 
 
+def correct(tx: Transaction, changes: Sequence[Change], limits: Sequence[Limit]) -> int:
+    """Write costs that are known better now: the same usage, in the same windows; returns how many events changed.
+
+    Events that have changed meanwhile stay as they are. What was late or without a lease stays what it was.
+    """
+    stored = ledger.by_key(tx, [old.identity for old, _ in changes if old])
+    changes = [change for change in changes if change.old and stored.get(change.old.identity) == change.old]
+    if not changes:
+        return 0
+    leases = tickets.running_by_session(tx, (old.session for old, _ in changes if old and old.session))
+    running = [t for row in leases.values() for t in row if t.lease and t.lease.ended_at is None]
+    oldest = min(old.at for old, _ in changes if old)
+    balances = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    late = [(balance, balance.late) for balance in balances.all()]
+    ledger.apply(tx, changes)
+    count_passed(tx, changes, limits)
+    for old, new in changes:
+        balances.book(old, new, leased=True)
+    for balance, before in late:
+        balance.late = before
+    for ticket in running:
+        attribute(ticket, changes, balances)
+    windows.save(tx, balances)
+    return len(changes)
+
+
+def forget_estimates(tx: Transaction, limits: Sequence[Limit]) -> None:
+    """Let no open window be called estimated in which nothing is any more."""
+    balances = windows.load(tx, limits, tickets=())
+    for balance in list(balances.all()):
+        if balance.estimated and not balance.closed and balance.window:
+            labels = repricing.estimated_in(tx, balance.window.starts_at, balance.window.ends_at)
+            balance.estimated = any(b.name == balance.name for each in labels for b in balances.instances(each))
+            balance.dirty = not balance.estimated
+    windows.save(tx, balances)
+
+
 def _count(tx: Transaction, changes: Sequence[Change], balances: Balances) -> None:
     """Late and unpriced tokens are shown apart."""
     unpriced: dict[str, int] = {}
@@ -174,7 +211,7 @@ def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     uses: dict[str, list[UsageEvent]] = {}
     for event in events:
         for instance in balances.instances(event.labels):
-            if instance.limit in sessions and instance.limit.charge(event.usage):
+            if instance.limit in sessions and instance.limit.fine_charge(event.usage):
                 uses.setdefault(instance.name, []).append(event)
     for name, own in uses.items():
         instance = next(b for b in balances.instances(own[0].labels) if b.name == name)
@@ -194,5 +231,6 @@ def _rebuild(balances: Balances, instance: LimitInstance, events: list[UsageEven
     ):  # one that has not begun is not the one that is over
         return
     balance.window = Window(starts_at, ends_at)
-    balance.used = sum(instance.limit.charge(event.usage) for event in events if starts_at <= event.at < ends_at)
+    balance.used = balance.rest = 0
+    balance.use(sum(instance.limit.fine_charge(event.usage) for event in events if starts_at <= event.at < ends_at))
     balance.dirty = True

@@ -134,7 +134,7 @@ def never_fits(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Reject
     estimate = ticket.estimate
     usage = estimate.reserve if estimate.declared else estimate.median
     too_small = []
-    for instance in headrooms.balances.instances(ticket.labels):
+    for instance in headrooms.balances.instances(ticket.labels.asking):
         limit = instance.limit
         amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
         if limit.mode is Mode.ENFORCE and amount > limit.amount_of(instance.value) + limit.borrow:

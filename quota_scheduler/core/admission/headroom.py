@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.labels import LABEL_NAMES, Labels
+from quota_scheduler.core.labels import LABEL_NAMES, Labels, covers
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
@@ -160,7 +160,7 @@ class Headrooms:
         views = self._of.get(ticket.labels)
         if views is None or any(view.is_stale for view in views):
             catching_up = ticket.labels.provider in self._catching_up
-            views = tuple(self.headroom(instance) for instance in self.balances.instances(ticket.labels))
+            views = tuple(self.headroom(instance) for instance in self.balances.instances(ticket.labels.asking))
             views = tuple(replace(view, catching_up=True) for view in views) if catching_up else views
             self._of[ticket.labels] = views
         if self._members:
@@ -171,7 +171,7 @@ class Headrooms:
         """The binding limits of a ticket, as it finds them now, with what it needs of each."""
         seen, labels, needs = self._needs.get(ticket.id, NOBODY)
         if seen is not ticket.estimate or labels is not ticket.labels:  # the same ticket may be tried another way
-            needs = [need(ticket, instance.limit) for instance in self.balances.instances(ticket.labels)]
+            needs = [need(ticket, instance.limit) for instance in self.balances.instances(ticket.labels.asking)]
             self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
 
@@ -245,4 +245,4 @@ def in_pool(instance: LimitInstance, pool: Limit) -> bool:
     about = {name: set(values) for name, values in instance.limit.match}
     if instance.limit.per in LABEL_NAMES:
         about[instance.limit.per] = {instance.value}
-    return all(name in about and about[name] <= set(values) for name, values in pool.match)
+    return all(name in about and covers(values, about[name]) for name, values in pool.match)

@@ -47,7 +47,7 @@ class Plan:
         """``12 tasks, estimated $3.50 ± 0.80, remaining $8.20``."""
         money = [(name, left) for name, unit, left in self.remaining if unit is Unit.USD]
         if money:
-            cost = f"{format_amount(self.usage.cost_microusd, Unit.USD)} ± {self.cost_sigma / 1e6:,.2f}"
+            cost = f"{format_amount(self.usage.amount(Unit.USD), Unit.USD)} ± {self.cost_sigma / 1e6:,.2f}"
             left = format_amount(min(left for _, left in money), Unit.USD)
         else:
             cost = f"{format_amount(self.usage.tokens)} ± {format_amount(self.tokens_sigma)}"

@@ -68,7 +68,7 @@ def unmet_demand(moved: Iterable[Moved], balances: Balances) -> list[UnmetDemand
         sign = int(_is_unmet(ticket)) - int(before is not None and _is_unmet(before))
         rows += [
             UnmetDemand(ticket.created_at, instance.name, ticket.priority.rank, sign * need(ticket, instance.limit))
-            for instance in (balances.instances(ticket.labels) if sign else ())
+            for instance in (balances.instances(ticket.labels.asking) if sign else ())
             if instance.limit.is_windowed and instance.limit.unit is not Unit.LEASES
         ]
     return rows
@@ -108,7 +108,7 @@ def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
     short: list[Harm] = []
     held_back: list[Harm] = []
     quotas_rule = not ticket.on_hold
-    for instance in balances.instances(ticket.labels):
+    for instance in balances.instances(ticket.labels.asking):
         balance, limit = balances.find(instance, balances.now), instance.limit
         if balance is None or limit.mode is not Mode.ENFORCE:
             continue
@@ -162,6 +162,6 @@ def counters(moved: Iterable[Moved], balances: Balances) -> list[tuple[str, tupl
         woken = waited and ticket.state in (State.OFFERED, State.RUNNING)
         lost = before is not None and before.state in (State.WAITING, State.OFFERED) and ticket.state is State.CLOSED
         name = "quota_tickets_woken_total" if woken else "quota_tickets_abandoned_total" if lost else ""
-        for instance in balances.instances(ticket.labels) if name else ():
+        for instance in balances.instances(ticket.labels.asking) if name else ():
             rows.append((name, (instance.name, ticket.priority.value)))
     return rows

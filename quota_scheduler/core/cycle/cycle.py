@@ -116,7 +116,7 @@ def _changes(work: Work, decisions: Sequence[tuple[Ticket, Verdict]]) -> Changes
     expired = [
         ("quota_leases_expired_total", (instance.name,))
         for ticket in work.expired
-        for instance in balances.instances(ticket.labels)
+        for instance in balances.instances(ticket.labels.asking)
     ]
     return Changes(
         tickets=work.changed,

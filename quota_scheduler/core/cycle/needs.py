@@ -68,7 +68,7 @@ def needs_of(requests: Sequence[Request], tickets: Mapping[int, Ticket], *, now:
         sessions=tuple(sorted(_newly_bound(requests, tickets))),
         runs=frozenset({draft.run for draft in drafts if draft.run} | {t.run_id for t in tickets.values()}),
         shared_runs=frozenset(draft.run for draft in drafts if draft.run),
-        labels=frozenset(ticket.labels for ticket in (*drafts, *tickets.values())),
+        labels=frozenset(ticket.labels.asking for ticket in (*drafts, *tickets.values())),
     )
 
 

@@ -122,13 +122,13 @@ class Work:
 
     def touch(self, ticket: Ticket) -> None:
         """Whoever waits for the same limits may find more room than before."""
-        self.touched.update(instance.name for instance in self.balances.instances(ticket.labels))
+        self.touched.update(instance.name for instance in self.balances.instances(ticket.labels.asking))
 
     def caps(self, ticket: Ticket) -> list[Limit]:
         """The run caps that bind a ticket."""
         if self._run_caps is None:
             self._run_caps = self.snap.terms.run_caps
-        return [cap for cap in self._run_caps if cap.selects(ticket.labels)]
+        return [cap for cap in self._run_caps if cap.selects(ticket.labels.asking)]
 
     def moved(self) -> list[Moved]:
         """Every changed ticket, with what it was before."""

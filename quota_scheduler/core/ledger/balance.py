@@ -11,7 +11,8 @@ from quota_scheduler.core.limits.schedule import Window
 class Balance:
     """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets.
 
-    ``ramp`` is how long the starts of what waited for this window are spread after its beginning.
+    ``rest`` is what was used beyond ``used``, in parts of the limit's base: see ``Limit.fine_charge``. ``ramp`` is how
+    long the starts of what waited for this window are spread after its beginning.
     """
 
     id: int
@@ -27,6 +28,7 @@ class Balance:
     estimated: bool = False
     closed: bool = False
     ramp: timedelta = timedelta(0)
+    rest: int = 0
     dirty: bool = field(default=True, compare=False)
     name: str = field(init=False, compare=False)
     amount: int = field(init=False, compare=False)
@@ -34,6 +36,15 @@ class Balance:
     def __post_init__(self) -> None:
         """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
         self.name, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
+
+    def use(self, fine: int) -> int:
+        """Count usage in parts of the base, less than nothing for what is taken back; returns by how much it moves.
+
+        It never falls below nothing: a session that is not in place yet may not have counted what goes.
+        """
+        before, fineness = self.used, self.limit.fineness
+        self.used, self.rest = divmod(max(0, self.used * fineness + self.rest + fine), fineness)
+        return self.used - before
 
     @property
     def spent(self) -> int:

@@ -157,13 +157,12 @@ class Balances:
 
     def _count(self, event: UsageEvent, sign: int, leased: bool) -> None:
         for instance in self.instances(event.labels):
-            charge = sign * instance.limit.charge(event.usage)
-            find = self.open_for_use if charge > 0 else self.to_correct  # what is taken back opens no window
-            balance = find(instance, event.at) if charge else None
+            fine = sign * instance.limit.fine_charge(event.usage)
+            find = self.open_for_use if fine > 0 else self.to_correct  # what is taken back opens no window
+            balance = find(instance, event.at) if fine else None
             if balance is None:
                 continue
-            charge = max(charge, -balance.used)  # a session that is not in place yet may not have counted what goes
-            balance.used += charge
+            charge = balance.use(fine)
             balance.dirty = True
             balance.estimated |= event.estimated and sign > 0
             balance.unleased += 0 if leased or event.is_backfill(self.now) else charge

@@ -122,7 +122,7 @@ def own_events(ticket: Ticket, lease: Lease, *, now: datetime) -> list[UsageEven
     for number, (at, reported) in enumerate(parts):
         for model, usage in reported:
             delta = usage.minus(before.get(model, Usage()))
-            if delta.tokens or delta.cost_microusd or delta.requests:
+            if delta.tokens or delta.cost_pico or delta.requests:
                 key = lease_key(ticket.id, lease.fence, number, model)
                 events.append(_own_event(ticket, lease, key, model, delta, max(lease.granted_at, min(at, now))))
         before.update(dict(reported))
@@ -139,6 +139,7 @@ def _own_event(ticket: Ticket, lease: Lease, key: str, model: str, usage: Usage,
         session=lease.session,
         priority=ticket.priority,
         flags=ticket.flags,
+        terms=None,  # nor whether the runner named the cost itself
     )
 
 

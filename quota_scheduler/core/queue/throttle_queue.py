@@ -102,7 +102,7 @@ class ThrottleQueue:
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
         self.remove(ticket.id)
-        instances = self._bind(ticket.labels)
+        instances = self._bind(ticket.labels.asking)
         key = self._key(ticket, instances)
         group = self._groups.get(key)
         if group is None:

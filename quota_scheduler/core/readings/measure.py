@@ -1,6 +1,6 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Pairs, UsageHistory
 from quota_scheduler.core.forecast.track_record import TrackReading
-from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.labels import Labels, is_pattern
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
@@ -60,7 +60,7 @@ def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> di
     """Count running leases of each limit instance; ``running`` counts them by labels."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             runs[instance.name] = runs.get(instance.name, 0) + count
     return runs
 
@@ -162,7 +162,7 @@ def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> 
 
 def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
     """Return the labels that everything in a limit instance carries: matched by one value, or whose value it is."""
-    matched = {name: next(iter(values)) for name, values in limit.match if len(values) == 1}
+    matched = {name: one for name, values in limit.match if (one := _single(values))}
     return tuple(sorted({**matched, **({limit.per: value} if limit.per and value else {})}.items()))
 
 
@@ -186,8 +186,13 @@ def period_text(limit: Limit) -> str:
 
 def provider_of(limit: Limit) -> str:
     """Return the one provider a limit is about, empty when it is about several."""
-    values = dict(limit.match).get("provider", frozenset())
-    return next(iter(values)) if len(values) == 1 else ""
+    return _single(dict(limit.match).get("provider", frozenset()))
+
+
+def _single(values: Collection[str]) -> str:
+    """Return the one value of a scope; empty where there are several or a pattern."""
+    value = next(iter(values)) if len(values) == 1 else ""
+    return "" if is_pattern(value) else value
 
 
 def every_instance(balances: Balances) -> list[LimitInstance]:

@@ -114,9 +114,9 @@ def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
 
 def _hold(tx: Transaction, limits: Sequence[Limit], new: Collection[str], open_tickets: Sequence[Ticket]) -> None:
     balances = windows.load(tx, limits, tickets=())
-    windows.open_for(tx, balances, {ticket.labels for ticket in open_tickets})
+    windows.open_for(tx, balances, {ticket.labels.asking for ticket in open_tickets})
     for ticket in open_tickets:
-        for instance in balances.instances(ticket.labels):
+        for instance in balances.instances(ticket.labels.asking):
             if instance.limit.id in new:
                 session = ticket.lease.session if ticket.lease else ""
                 hold_anew(ticket, instance, ledger.by_session(tx, session) if session else [], balances)

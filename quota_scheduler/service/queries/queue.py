@@ -55,7 +55,7 @@ def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetim
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             ends[instance.name] = min(at, ends.get(instance.name, at))
     return ends
 
@@ -72,7 +72,7 @@ def plan_document(
             {
                 "key": i.key,
                 "tokens": i.usage.tokens,
-                "cost_usd": i.usage.cost_microusd / MICRO,
+                "cost_usd": i.usage.cost_usd,
                 "fits": i.fits,
                 "short_of": i.short_of or None,
             }
@@ -80,7 +80,7 @@ def plan_document(
         ],
         "tokens": found.usage.tokens,
         "tokens_sigma": round(found.tokens_sigma),
-        "cost_usd": found.usage.cost_microusd / MICRO,
+        "cost_usd": found.usage.cost_usd,
         "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
         "fitting": found.fitting,
         "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},

@@ -122,7 +122,7 @@ def _run_reading(run: RunSummary, over: bool, now: datetime) -> RunReading:
         team=run.team,
         provider=run.provider,
         tokens=run.usage.tokens,
-        cost_microusd=run.usage.cost_microusd,
+        cost_microusd=run.usage.amount(Unit.USD),
         cache_hit_rate=cache_hit_rate(run.usage) or 0.0,
         started_at=run.started_at,
         last_at=run.last_at,

@@ -132,7 +132,7 @@ class _Judge:
         if at not in self._waited:
             self._waited[at] = quality_store.waited_at(self._tx, at)
         for each in self._waited[at]:
-            instances = self._balances.instances(each.labels)
+            instances = self._balances.instances(each.labels.asking)
             own = next((instance for instance in instances if instance.name == window.instance), None)
             if own is None or any(self._held_by(other, each) for other in instances if other != own):
                 continue

@@ -116,3 +116,9 @@ def test_what_a_run_can_use_before_the_reset(hours, usable):
 )
 def test_who_belongs_to_a_pool(member, belongs):
     assert in_pool(member, a_limit(id="pool", match=match_of({"team": ["a", "b"]}))) is belongs
+
+
+def test_B2_a_limit_on_a_model_is_a_member_of_the_pool_of_its_family():
+    pool = a_limit(id="pool", match=match_of({"model": "claude-*"}))
+    opus, gpt = (a_limit(id="m", parent="pool", match=match_of({"model": m})) for m in ("claude-opus-*", "gpt-5.5"))
+    assert [in_pool(LimitInstance(limit, ""), pool) for limit in (opus, gpt)] == [True, False]
