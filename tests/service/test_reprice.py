@@ -49,7 +49,7 @@ class Sweeper:
         """Sweep to the end; the doctor looks at what is left."""
         self.sweep.begin()
         corrected = 0
-        while self.sweep._place is not None:
+        while not self.sweep.is_through:
             corrected += self.sweep.go_on()
         self.here.check()
         return corrected
@@ -233,3 +233,16 @@ def test_B6_a_running_report_takes_the_price_that_is_known_by_then():
     guess = SIZE.costing(5 * 10**12)._replace(unpriced_tokens=110_000)
     known = SIZE.plus(Usage(input=1)).costing(15 * 10**10)
     assert guess.at_least(known) == known.at_least(guess) == known
+
+
+def test_B6_prices_that_change_during_a_sweep_are_not_missed(world, monkeypatch):
+    monkeypatch.setattr(reprice, "STEP", 3)
+    monkeypatch.setattr(reprice, "STEPS_AT_ONCE", 1)
+    here = Sweeper(world, MONTH, own=WRONG)
+    here.record(*(nova(f"e{n}") for n in range(9)))
+    here.until_done()
+    here.sweep.begin()
+    here.sweep.go_on()
+    here.prices.state(NOVA)
+    here.until_done()
+    assert here.used() == {"month": 1.35}
