@@ -68,7 +68,12 @@ class Prices:
         """The cost of one usage at an instant; ``estimated`` when its own price is not known."""
         at = at.astimezone(UTC)
         day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        key = labels.provider, labels.model, day.toordinal(), terms._replace(web_searches=0)
+        key = (
+            labels.provider,
+            labels.model,
+            day.toordinal(),
+            terms._replace(web_searches=0) if terms.web_searches else terms,
+        )
         remembered = self._found  # by several threads, each of which may begin a new one
         found = remembered.get(key)
         if found is None:
