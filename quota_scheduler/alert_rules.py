@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
-from quota_scheduler.core.units import MICRO, Unit, parse_amount
+from quota_scheduler.core.units import MICRO, Unit, amount_in, parse_amount
 from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError
 
@@ -42,7 +42,7 @@ def _number(value: Any) -> float:
 def _floor(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise ValueError("write one amount by unit, such as {tokens: 1k, usd: 0.50}")
-    return {Unit(unit).value: float(parse_amount(amount, Unit(unit))) for unit, amount in value.items()}
+    return {Unit(unit).value: float(amount_in(amount, Unit(unit))) for unit, amount in value.items()}
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]

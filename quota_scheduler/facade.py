@@ -7,8 +7,8 @@ that resolves after the commit; those that only look block for a moment and belo
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from quota_scheduler.auth import Tokens
@@ -28,6 +28,7 @@ from quota_scheduler.core.cycle.requests import (
 )
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
 from quota_scheduler.core.tickets.run_history import EstimateBasis
@@ -37,12 +38,14 @@ from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld, audit_document, everything_held
 from quota_scheduler.service.queries.alerts import alerts_document, silences_document
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.queue import plan_document, queue_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
+from quota_scheduler.store import limit_changes as stored_changes
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -81,6 +84,11 @@ class Facade:
     def limits(self) -> dict[str, Limit]:
         """The limits as they hold now, by id."""
         return {limit.id: limit for limit in self._service.writer.terms.limits}
+
+    @property
+    def held(self) -> EverythingHeld | None:
+        """Who holds everything, and why; None when nothing is held."""
+        return self._service.held
 
     @property
     def rules(self) -> list[str]:
@@ -159,19 +167,28 @@ class Facade:
     # Operators
 
     def change_limit(
-        self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str
+        self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str, dry_run: bool
     ) -> "Future[operate.LimitsHold | str]":
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
-        return self._do(
-            lambda tx: operate.change_limit(tx, self.config.limits, rule, fields, who=who, until=until),
-            then=self._service.limits_in_force,
+        change = partial(
+            operate.change_limit,
+            base=self.config.limits,
+            rule=rule,
+            fields=fields,
+            who=who,
+            until=until,
+            dry_run=dry_run,
         )
+        return self._do(change, then=None if dry_run else self._service.limits_in_force)
 
-    def hold(self, reason: str, *, who: str) -> "Future[None]":
+    def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""
-        return self._do(
-            lambda tx: operate.hold_all(tx, reason, who=who), then=lambda terms, _: replace(terms, hold=bool(reason))
-        )
+
+        def deed(tx: Transaction) -> EverythingHeld | None:
+            operate.hold_all(tx, reason, who=who)
+            return everything_held(tx)
+
+        return self._do(deed, then=self._service.hold_in_force)
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""
@@ -206,9 +223,23 @@ class Facade:
 
     # Whoever looks
 
+    def limit_changes(self, rule: str) -> list[LimitChange]:
+        """What was changed about a limit while the service runs, and still lasts."""
+        return self._look(
+            lambda tx: [
+                change
+                for change in stored_changes.load(tx)
+                if change.rule == rule and (change.expires_at is None or change.expires_at > tx.now)
+            ]
+        )
+
     def queue(self) -> Document:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+
+    def audit(self, most: int) -> Document:
+        """What was done by hand, newest first."""
+        return self._look(lambda tx: audit_document(tx, most))
 
     def alerts(self) -> Document:
         """Alerts that are pending, firing or resolved lately."""
@@ -249,12 +280,19 @@ class Facade:
         except Exception as error:
             metrics.database_checked(up=False)
             problems.append(f"the database does not answer: {error}")
-        return problems
+        if self._service.store.is_replaced():
+            problems.append("the database file was removed or replaced: restart the service")
+        return problems + self._service.health.problems()
+
+    def failed(self) -> None:
+        """An answer was one of ours to blame (5xx): counted."""
+        self._service.parts.metrics.answer_failed()
 
     def notes(self) -> list[str]:
         """What an operator should know although work is taken."""
         parts = self._service.parts
-        notes = [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+        notes = [self.held.sentence()] if self.held else []
+        notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
         notes += parts.notifier.problems(wait=False)
         if not self.config.receivers:
             notes.append("no receiver is configured: alerts reach nobody")

@@ -19,6 +19,7 @@ from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.health import Health
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.notify.notifier import AppriseNotifier
@@ -26,6 +27,7 @@ from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
@@ -37,6 +39,7 @@ from quota_scheduler.writer import Writer
 log = logging.getLogger(__name__)
 RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
+TICK = "the tick"
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
@@ -53,6 +56,7 @@ class Parts:
     writer: Writer
     waiters: Waiters
     metrics: Metrics
+    health: Health
     prices: Prices
     notifier: AppriseNotifier
     deliverer: Deliverer
@@ -78,7 +82,9 @@ class Service:
         """``limits_expire_at`` is when the next run-time change of a limit expires."""
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
+        self.health = parts.health
         self.draining = False
+        self.held: EverythingHeld | None = None
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
         self._limits_expire_at = limits_expire_at
@@ -97,6 +103,9 @@ class Service:
 
     def start(self) -> None:
         """Begin to work: the writer first, then everything that writes."""
+        self.health.expect(TICK, self.config.tick_seconds)
+        for ingest in self.parts.ingests:
+            self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(True)
@@ -122,6 +131,12 @@ class Service:
     def change_terms(self, **changes: Any) -> None:
         """Let other terms rule the cycles from the next one on."""
         self.writer.change_terms(lambda terms: replace(terms, **changes))
+
+    def hold_in_force(self, terms: Terms, held: EverythingHeld | None) -> Terms:
+        """The terms after everything was held, or let go on."""
+        self.held = held
+        self.parts.metrics.everything_held(on=held is not None)
+        return replace(terms, hold=held is not None)
 
     def limits_in_force(self, terms: Terms, hold: operate.LimitsHold | str) -> Terms:
         """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
@@ -156,6 +171,7 @@ class Service:
         """One pass over every source."""
         for ingest in self.parts.ingests:
             ingest.poll()
+            self.health.done(_reading(ingest))
             behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
             self.writer.change_terms(
                 lambda terms, behind=behind: (
@@ -166,6 +182,7 @@ class Service:
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
+            self._note_progress()
             now = self.store.clock()
             self._publish(Readings(now, sources=source_readings(self.parts.ingests, now)))
             return
@@ -176,6 +193,14 @@ class Service:
         readings = recompute.look(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
+        self.health.done(TICK)
+
+    def _note_progress(self) -> None:
+        """A first pass takes its time: it works as long as it gets further."""
+        self.health.done(TICK)
+        for ingest in self.parts.ingests:
+            if ingest.progress.catching_up:
+                self.health.further(_reading(ingest), (ingest.progress.files, ingest.progress.done_bytes))
 
     def _read_queue(self) -> QueueSnapshot:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
@@ -212,6 +237,11 @@ class Service:
         while self.writer.do(some).result():
             pass
         self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
+
+
+def _reading(ingest: Ingest) -> str:
+    """What the pass over a source is called where it does not work."""
+    return f"reading {ingest.name}"
 
 
 def source_readings(ingests: Sequence[Ingest], now: datetime) -> tuple[SourceReading, ...]:

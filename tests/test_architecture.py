@@ -37,7 +37,7 @@ PURE = {
         "statistics",
         "types",
     ),
-    *("typing", "zlib", "zoneinfo"),
+    *("typing", "unicodedata", "zlib", "zoneinfo"),
 }
 PURE_NAMES = {"pathlib.PurePosixPath"}
 """What the core may import beside itself: nothing that can read or change the world."""
@@ -175,6 +175,7 @@ ROOMS = [
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
+    pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
     pytest.param(
         "facade", "auth config core runtime service store", "", id="facade is what the edge may ask, verb by verb"

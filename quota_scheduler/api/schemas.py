@@ -13,17 +13,18 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
-from quota_scheduler.core.labels import LONGEST_VALUE, Labels
+from quota_scheduler.core.labels import LONGEST_VALUE, Labels, is_control
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO, PICO, parse_amount
+from quota_scheduler.core.units import MICRO, PICO, Unit, amount_in
 from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
 
 LARGEST = 10**10
@@ -33,11 +34,28 @@ LARGEST_FENCE = 2**63 - 1
 MOST_MODELS = 100
 """Models that one report may name: each has a price to be found."""
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
-Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
-Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20)]
+
+
+def _one_line(text: str) -> str:
+    if found := next((sign for sign in text if is_control(sign)), ""):
+        raise ValueError(f"it holds the control character {found!r}: write plain text on one line")
+    return text
+
+
+OneLine = AfterValidator(_one_line)
+"""No control characters: what clients send is shown in terminals, subjects of messages and tables."""
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE), OneLine]
+Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE), OneLine]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), OneLine]
 """What a response says about its price in one word: ``fast``, ``us``, ``batch``."""
-Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), OneLine]
+
+
+def _tokens(value: int | float | str) -> int:
+    return amount_in(value, Unit.TOKENS)
+
+
+Amount = Annotated[int, BeforeValidator(_tokens), Field(le=LARGEST)]
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""
@@ -58,8 +76,17 @@ def _instant(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL)]
-Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT)]
+LENGTH = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*[smhdwSMHDW]\s*)+$"},
+            {"type": "number", "exclusiveMinimum": 0},
+        ],
+        "description": "a length of time: 5h, 30m, 1h30m, 2d, or seconds as a number",
+    }
+)
+Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL), LENGTH]
+Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT), LENGTH]
 Instant = Annotated[AwareDatetime, AfterValidator(_instant)]
 
 

@@ -148,3 +148,13 @@ class Config:
     def needs_tokens(self) -> bool:
         """Whether others could reach the service and nothing would keep them out: it must not start like this."""
         return not self.listen.is_loopback and not self.tokens
+
+    @property
+    def open_door(self) -> str:
+        """A sentence that says so, with the way out; empty where nothing is wrong."""
+        return (
+            f"listen: {self.listen} can be reached from outside and no token is configured: "
+            "add tokens (see docs/reference/config.md), or listen on 127.0.0.1"
+            if self.needs_tokens
+            else ""
+        )

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -48,6 +49,15 @@ UNASKED = "-"
 """The team of usage that nobody asked for and no rule gives a team: it counts in no limit ``per: team``."""
 LONGEST_VALUE = 200
 """Longest label value kept; enough for any path or model id, and a bound on what one event can store."""
+
+BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the order of what is shown around: a name must read as it is."""
+
+
+def is_control(sign: str) -> bool:
+    """Whether a character does something instead of showing something: escapes, line breaks, order of writing."""
+    return unicodedata.category(sign) in {"Cc", "Zl", "Zp"} or sign in BIDIRECTIONAL
+
 
 _WORKTREE = re.compile(r"(?:/\.claude/worktrees|/\.worktrees|(?<=[^/])\.worktrees)/[^/]+(?:/.*)?$")
 

@@ -203,7 +203,10 @@ class Starts:
 
     def verdict_of_draft(self, draft: Ticket) -> Verdict:
         """What would be decided about a ticket that is only asked about."""
-        return self.never(draft) or decide(draft, self._work.headrooms, now=self._work.now)
+        verdict = self.never(draft) or decide(draft, self._work.headrooms, now=self._work.now)
+        if self._work.snap.terms.hold and isinstance(verdict, Admit):
+            return Defer(self._work.now + RETRY, Reason.HELD, ())
+        return verdict
 
 
 def _anew(closed: Ticket, draft: Ticket) -> Ticket:

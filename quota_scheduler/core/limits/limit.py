@@ -9,7 +9,7 @@ from enum import StrEnum
 from quota_scheduler.core.labels import UNASKED, Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
 from quota_scheduler.core.names import ANY, canonical
-from quota_scheduler.core.units import Unit, parse_amount
+from quota_scheduler.core.units import Unit, amount_in
 from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage, fineness
 
 NO_VALUE = "none"
@@ -59,7 +59,7 @@ class Holdback:
 
 def parse_holdback(value: str, unit: Unit) -> Holdback:
     """Read ``"10%"`` as a share, anything else as an amount of ``unit``. Raises ValueError."""
-    return Holdback(per_mille=parse_share(value)) if value.endswith("%") else Holdback(amount=parse_amount(value, unit))
+    return Holdback(per_mille=parse_share(value)) if value.endswith("%") else Holdback(amount=amount_in(value, unit))
 
 
 def parse_share(value: str) -> int:

@@ -13,6 +13,7 @@ from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
+from quota_scheduler.service.operate.holds import everything_held
 from quota_scheduler.store import Transaction, tickets, windows
 
 LENGTHS_FROM = timedelta(days=7)
@@ -24,8 +25,10 @@ def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     found = tickets.open_tickets(tx)
     waiting = [ticket for ticket in found if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
+    held = everything_held(tx)
     return {
         "at": iso(tx.now),
+        "hold": held.document() if held else None,
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
         "offered": [_row(ticket) for ticket in found if ticket.state is State.OFFERED],
         "running": [_row(ticket) for ticket in found if ticket.state is State.RUNNING],
