@@ -151,6 +151,7 @@ def correct(tx: Transaction, changes: Sequence[Change], limits: Sequence[Limit])
     running = [t for row in leases.values() for t in row if t.lease and t.lease.ended_at is None]
     oldest = min(old.at for old, _ in changes if old)
     balances = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    windows.open_for(tx, balances, (old.labels for old, _ in changes if old))
     late = [(balance, balance.late) for balance in balances.all()]
     ledger.apply(tx, changes)
     count_passed(tx, changes, limits)

@@ -21,7 +21,7 @@ _TALLY = (
 )
 _HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open, r.whole"
 _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
-_SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ?"
+_SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"  # its successor counts
 _RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
 _OF_TICKETS = f"{_RESERVED} AND r.ticket IN (SELECT value FROM json_each(?))"
 _ENDED = f"{_RESERVED} AND r.window IN (SELECT id FROM windows WHERE closed = 0 AND ends_at <= ?)"

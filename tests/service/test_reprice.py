@@ -246,3 +246,15 @@ def test_B6_prices_that_change_during_a_sweep_are_not_missed(world, monkeypatch)
     here.prices.state(NOVA)
     here.until_done()
     assert here.used() == {"month": 1.35}
+
+
+def test_B6_a_window_that_nobody_has_touched_yet_is_filled_before_it_is_corrected(world):
+    here = Sweeper(world, MONTH)
+    here.record(nova(), a_usage_event(key="given", usage=SIZE.costing(10**12), model="claude-nova-9"))
+    here.here.change(MONTH, a_limit(10**9, id="new", unit=Unit.USD))
+    here.sweep = Repricing(
+        here.here.store, here.do, here.prices, lambda: here.here.limits, forget=here.here.memory.forget
+    )
+    here.prices.state(NOVA)
+    here.until_done()
+    assert here.used() == {"month": 1.15, "new": 1.15}
