@@ -8,12 +8,13 @@ from quota_scheduler.core.cycle.answers import answer, preview
 from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.efficiency.optimization import Optimization
+from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
-from tests.builders import HOUR, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_running_ticket, a_ticket
+from tests.builders import HOUR, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_running_ticket, a_ticket, some_usage
 from tests.core.cycle.snapshots import RESET, a_snapshot
 
 FULL = Defer(RESET, Reason.NO_HEADROOM, (Blocker("day", Reason.NO_HEADROOM, RESET),))
-WAITING = a_ticket(50, number=1, model="big")
+WAITING = a_ticket(50, number=1, model="big", estimate=declared(some_usage(50, cost_microusd=9)))
 AT_RESET = ExpectedStart(RESET, RESET, RESET)
 TOKENS_LEFT = ({"change": "estimate", "tokens": 20},)
 
@@ -77,7 +78,7 @@ def closed(outcome, reason=Reason.FITS):
                 "expected": AT_RESET,
                 "counterfactuals": ({"change": "model", "model": "small"}, *TOKENS_LEFT),
                 "optimization": Optimization.AGGRESSIVE,
-                "model": "",
+                "model": "small",
             },
             id="so would one with another model",
         ),
