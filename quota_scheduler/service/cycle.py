@@ -19,12 +19,14 @@ from quota_scheduler.core.cycle.requests import Release, Renew, Reply, Request, 
 from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, same
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.ledger.settlement import LeasesOf
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import GroupKey, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, forecasts, ledger, run_history, tickets, windows
 
@@ -174,11 +176,12 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
     found = tickets.for_cycle(tx, ids=others, keys=[draft.key for draft in drafts], due=tx.now, ended=ended) | waiting
     seen = memory.seen_all_at
     settling, settled = _settling(found, requests, tx)
-    past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
+    past = _past(tx, found, requests)
+    sessions = _newly_bound(tx, found, past, requests)
     windows.recall(tx, balances, tickets=found, since=_since((*settling, *settled), past, sessions))
     told = (event for events in sessions.values() for event in events)
     asked = {ticket.labels for ticket in (*drafts, *found.values())}
-    windows.open_for(tx, balances, asked.union(event.labels for event in told))
+    open_for(tx, balances, asked.union(event.labels for event in told))
     runs = {t.run for t in drafts if t.run} | {t.run_id for t in found.values()}
     return Snapshot(
         now=tx.now,
@@ -192,7 +195,7 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Me
         run_open=_run_open(tx, {draft.run for draft in drafts if draft.run}, terms.limits),
         own_events=ledger.of_leases(tx, settled),
         session_events=sessions,
-        transcribed=_transcribed(tx, (*(ticket.lease for ticket in settling), *past.values())),
+        transcribed=_transcribed(tx, [*((t.lease, t.run) for t in settling), *_with_runs(past, found, requests)]),
         past_leases=past,
         running=memory.running,
         catching_up=terms.catching_up,
@@ -218,7 +221,7 @@ def _run_open(tx: Transaction, runs: Collection[str], limits: Iterable[Limit]) -
     for ticket in tickets.open_of_runs(tx, runs):
         known = Usage()
         if ticket.lease:
-            known = ticket.lease.usage.at_least(ledger.transcript(tx, ticket.lease) or known)
+            known = ticket.lease.usage.at_least(ledger.transcript(tx, ticket.lease, ticket.run) or known)
         rest = Usage(*(max(0, whole - part) for whole, part in zip(ticket.estimate.reserve, known, strict=True)))
         found[ticket.run] = found.get(ticket.run, Usage()).plus(rest)
     return found
@@ -250,15 +253,24 @@ def _fence(ticket: Ticket) -> int:
 
 
 def _newly_bound(
-    tx: Transaction, found: Mapping[int, Ticket], requests: Iterable[Request]
+    tx: Transaction, found: Mapping[int, Ticket], past: Mapping[int, Lease], requests: Iterable[Request]
 ) -> dict[str, list[UsageEvent]]:
-    sessions = set()
+    sessions: dict[str, datetime] = {}
     for request in requests:
         if isinstance(request, Renew | Release) and request.session:
             lease = found[request.ticket].lease if request.ticket in found else None
             if lease is None or (lease.fence, lease.session) != (request.fence, request.session):
-                sessions.add(request.session)
-    return {session: ledger.by_session(tx, session) for session in sorted(sessions)}
+                leases = [known for known in (lease, past.get(request.fence)) if known]
+                granted = min((known.granted_at for known in leases), default=tx.now)
+                sessions[request.session] = min(granted, sessions.get(request.session, granted))
+    return {session: _unclaimed(tx, session, granted) for session, granted in sorted(sessions.items())}
+
+
+def _unclaimed(tx: Transaction, session: str, granted: datetime) -> list[UsageEvent]:
+    """The events of a session that no other lease of it has."""
+    events = ledger.by_session(tx, session, granted=granted)
+    leases = LeasesOf(tickets.with_leases(tx, sessions=[session], runs=()))
+    return [event for event in events if not leases.owner(event)]
 
 
 def _since(
@@ -272,9 +284,17 @@ def _since(
     return min((lease.granted_at for lease in leases if lease), default=None)
 
 
-def _transcribed(tx: Transaction, leases: Iterable[Lease | None]) -> dict[int, Usage]:
-    found = {lease.fence: ledger.transcript(tx, lease) for lease in leases if lease and lease.session}
+def _transcribed(tx: Transaction, leases: Iterable[tuple[Lease | None, str]]) -> dict[int, Usage]:
+    found = {lease.fence: ledger.transcript(tx, lease, run) for lease, run in leases if lease}
     return {fence: usage for fence, usage in found.items() if usage is not None}
+
+
+def _with_runs(
+    past: Mapping[int, Lease], found: Mapping[int, Ticket], requests: Iterable[Request]
+) -> list[tuple[Lease, str]]:
+    """Past leases with the named run of their ticket."""
+    named = [r for r in requests if isinstance(r, Renew | Release) and r.fence in past]
+    return [(past[r.fence], found[r.ticket].run) for r in named]
 
 
 def _past(tx: Transaction, found: Mapping[int, Ticket], requests: Iterable[Request]) -> dict[int, Lease]:

@@ -2,19 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import MICROSECOND, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
-from quota_scheduler.core.ledger.settlement import AFTERWARDS, LEASE_KEY
+from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
 
 HOUR = 3_600_000_000
@@ -27,9 +28,31 @@ _EVENT = (
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
 _BY_KEY = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
 _BY_MESSAGE = f"SELECT {_EVENT}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
-_BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != ''"
+_BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != '' AND (e.at >= ? OR e.recorded_at > ?)"
+_BY_RUN = (
+    f"SELECT {_EVENT}{_FROM}WHERE e.run = ? AND e.run != '' AND e.run != e.session AND (e.at >= ? OR e.recorded_at > ?)"
+)
 _OF_LEASE = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
 _BETWEEN = f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
+_BETWEEN_OF = (
+    f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN (SELECT value FROM json_each(?)) "
+    "ORDER BY e.at"
+)
+_BREAK = (
+    "SELECT max(at), max(CASE WHEN at - previous >= ?4 THEN at END) FROM (SELECT at, lag(at) OVER (ORDER BY at) "
+    "AS previous FROM events WHERE at >= ?1 AND at < ?2 AND label_set IN (SELECT value FROM json_each(?3)))"
+)
+_LINKED = (
+    "(session = ? AND session != '' OR run = ? AND run != '' AND run != session AND (session = '' OR ? = '' "
+    "AND session NOT IN (SELECT l.session FROM leases l JOIN tickets t ON t.id = l.ticket WHERE t.run = ?)))"
+)
+"""Linked by the session, or else by the run, unless the session is that of another lease of the run."""
+_SINCE_GRANT = "(at >= ? OR recorded_at > ?)"
+"""What the ledger knew before a lease was granted is no usage of it, whatever the clocks say."""
+_OTHERS = (
+    f"SELECT {LEASE_COLUMNS} FROM leases l JOIN tickets t ON t.id = l.ticket "
+    "WHERE l.session = ? AND ? != '' OR t.run = ? AND ? != ''"
+)
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
     f"prompt_version, status, estimated, recorded_at) VALUES ({', '.join('?' * 21)})"
@@ -62,7 +85,7 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
     keys: dict[str, list[str]] = {}
     for provider, key in identities:
         keys.setdefault(provider, []).append(key)
-    found = (_event(row) for provider, own in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(own))))
+    found = (_event(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some))))
     return {event.identity: event for event in found}
 
 
@@ -75,9 +98,14 @@ def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[Usage
     return found
 
 
-def by_session(tx: Transaction, session: str) -> list[UsageEvent]:
-    """Every stored event of an agent session."""
-    return [_event(row) for row in tx.rows(_BY_SESSION, (session,))]
+def by_session(tx: Transaction, session: str, *, granted: datetime) -> list[UsageEvent]:
+    """The stored events of an agent session, less what was known before a lease was granted and is older than it."""
+    return [_event(row) for row in tx.rows(_BY_SESSION, (session, to_micros(granted), to_micros(granted)))]
+
+
+def by_run(tx: Transaction, run: str, *, granted: datetime) -> list[UsageEvent]:
+    """The stored events that name a run and no session as theirs, less what was known before a lease was granted."""
+    return [_event(row) for row in tx.rows(_BY_RUN, (run, to_micros(granted), to_micros(granted)))]
 
 
 def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str], UsageEvent]:
@@ -91,20 +119,55 @@ def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str
     return found
 
 
-def transcript(tx: Transaction, lease: Lease) -> Usage | None:
-    """What a lease's session has brought to the ledger since it began, its own reports aside; None for nothing."""
-    until = lease.ended_at + AFTERWARDS if lease.ended_at else tx.now + AFTERWARDS
+def transcript(tx: Transaction, lease: Lease, run: str = "") -> Usage | None:
+    """What a lease's session, or its named run, has brought to the ledger in its reach; None for nothing.
+
+    Reports of leases are left out, and so is what another lease of the session or run may claim (see ``reach``).
+    """
+    if not lease.session and not run:
+        return None
+    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, lease.session, run, run))]
+    start, until = reach(lease, (other for other in others if other.fence != lease.fence))
+    granted = to_micros(lease.granted_at)
+    span = to_micros(start), to_micros(until or tx.now + SKEW)
     row = tx.row(
-        f"SELECT {summed()} FROM events WHERE session = ? AND session != '' AND at BETWEEN ? AND ? "
+        f"SELECT {summed()} FROM events WHERE {_LINKED} AND at BETWEEN ? AND ? AND {_SINCE_GRANT} "
         "AND substr(key, 1, 6) != 'lease:'",
-        (lease.session, to_micros(lease.granted_at), to_micros(until)),
+        (lease.session, run, lease.session, run, *span, granted, granted),
     )
     return Usage(*row) if row and row[0] is not None else None
 
 
-def between(tx: Transaction, start: datetime, end: datetime) -> list[UsageEvent]:
-    """Stored events of a span of time, oldest first."""
-    return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
+def between(
+    tx: Transaction, start: datetime, end: datetime, *, label_sets: Collection[int] | None = None
+) -> list[UsageEvent]:
+    """Stored events of a span of time, oldest first; only those with these labels if asked."""
+    if label_sets is None:
+        return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
+    if not label_sets:
+        return []
+    numbers = json.dumps(sorted(label_sets))
+    return [_event(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
+
+
+def break_before(
+    tx: Transaction, label_sets: Collection[int], since: datetime, before: datetime, length: timedelta
+) -> datetime:
+    """The first use after the last break of a ``length`` that lies before an instant; ``since`` when there is none.
+
+    The instant itself when nothing was used for so long before it.
+    """
+    rows = tx.rows(_BREAK, (to_micros(since), to_micros(before), json.dumps(sorted(label_sets)), length // MICROSECOND))
+    newest, begins = rows[0] if rows else (None, None)
+    if newest is None or from_micros(newest) <= before - length:
+        return before
+    return from_micros(begins) if begins is not None else since
+
+
+def used_since(tx: Transaction, since: datetime) -> list[int]:
+    """The label sets that anything was used under from the hour of an instant on, in the order they first came."""
+    sql = "SELECT DISTINCT label_set FROM rollups WHERE hour >= ? ORDER BY label_set"
+    return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR,))]
 
 
 def key_hash(identity: tuple[str, str]) -> str:
@@ -236,20 +299,13 @@ def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     return [(*known[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
 
 
-def first_hour(tx: Transaction) -> datetime | None:
-    """The first hour with recorded usage."""
-    hour = tx.scalar("SELECT min(hour) FROM rollups")
-    return None if hour is None else from_micros(hour * HOUR)
-
-
-def runs_since(tx: Transaction, since: datetime, *, least_tokens: int = 0) -> list[RunSummary]:
-    """Runs last active at or after an instant, oldest first, that used at least so many tokens."""
-    tokens = "r.input + r.cache_read + r.cache_write_5m + r.cache_write_1h + r.output"
+def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
+    """Runs last active at or after an instant, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
         f"r.last_at, r.status, {columns_of('r')} FROM runs r JOIN label_sets l ON l.id = r.label_set "
-        f"WHERE r.last_at >= ? AND {tokens} >= ? ORDER BY r.last_at, r.run",
-        (to_micros(since), least_tokens),
+        f"WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
+        (to_micros(since),),
     )
     return [_run_summary(row) for row in rows]
 

@@ -12,6 +12,13 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
+LEASE_COLUMNS = ", ".join(
+    f"l.{name}"
+    for name in (
+        "fence", "ticket", "granted_at", "expires_at", "ttl", "session", "reported", "checkpoints", "ended_at",
+    )
+)  # fmt: skip
+
 
 def row_of(t: Ticket) -> tuple[Any, ...]:
     """All columns of a ticket."""

@@ -192,6 +192,6 @@ class Work:
 
     def has_transcript(self, lease: Lease) -> bool:
         """Whether the session of a lease has brought its run to the ledger."""
-        if not lease.session:
-            return False
-        return lease.fence in self.snap.transcribed or any(is_of(e, lease) for e in self.of_session(lease.session))
+        if lease.fence in self.snap.transcribed:
+            return True
+        return bool(lease.session) and any(is_of(e, lease) for e in self.of_session(lease.session))

@@ -11,6 +11,7 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.tickets.run_history import usual_length
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.store import Transaction, tickets, windows
@@ -48,7 +49,7 @@ def _row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
 
 def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetime]:
     """By limit instance, when the next of its running leases is expected to end: granted plus the median length."""
-    usual = tickets.usual_length(tx, tx.now - LENGTHS_FROM)
+    usual = usual_length(tickets.lease_lengths(tx, tx.now - LENGTHS_FROM))
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():

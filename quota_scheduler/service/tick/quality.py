@@ -21,11 +21,11 @@ from quota_scheduler.core.readings.scheduling_quality import (
     could_have_used,
     pool,
 )
+from quota_scheduler.core.tickets.run_history import USUAL_LENGTH
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import quality as quality_store
-from quota_scheduler.store.tickets import USUAL_LENGTH
 
 LOOKBACK = timedelta(days=30)
 """The windows that readings are over: those that closed this lately, and the last one of a limit in any case."""
