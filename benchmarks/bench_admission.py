@@ -46,8 +46,9 @@ def serve(variant: str, port: int, folder: Path) -> None:
         serve_bare(port, folder)
         return
     from quota_scheduler import server, writer
-    from quota_scheduler.app import Service
+    from quota_scheduler.assemble import assemble
     from quota_scheduler.config import load
+    from quota_scheduler.facade import Facade
 
     if variant == "single":
         writer.MOST_AT_ONCE = 1
@@ -58,9 +59,9 @@ def serve(variant: str, port: int, folder: Path) -> None:
         {"listen": f"127.0.0.1:{port}", "database": f"sqlite:///{folder}/q.db"},
     )
     where = server.listen(config.listen)
-    service = Service(config)
+    service = assemble(config)
     service.start()
-    server.serve(service, where)
+    server.serve(service, Facade(service), where, reload=lambda: None)
     service.stop()
 
 

@@ -29,7 +29,7 @@ from quota_scheduler.backtest.run import read
 from quota_scheduler.backtest.traces import Trace
 from quota_scheduler.core.alerts.rule import AlertRule, Severity
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.alerts.state import AlertState, Kind, Transition
+from quota_scheduler.core.alerts.state import AlertState, NoticeKind, Transition
 from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
@@ -179,7 +179,7 @@ def _instant(episode: str) -> datetime:
 def _close(watch: Watch, now: datetime) -> None:
     """Judge the forecasts of the window that ended, and begin the next one."""
     for forecast in watch.kept.values():
-        watch.track = watch.track.judge(forecast, watch.used, amount=watch.amount)
+        watch.track = watch.track.verify(forecast, watch.used, amount=watch.amount)
     watch.window, watch.used = Window(*watch.schedule.span(now)), 0.0
     watch.forecast, watch.kept = None, {}
 
@@ -205,9 +205,9 @@ def _spend(
 def _note(own: Observer, due: Transition, now: datetime) -> None:
     if not due.reaches(Everyone()):
         return
-    if due.kind is Kind.RESOLVED:
+    if due.kind is NoticeKind.RESOLVED:
         own.resolved += 1
-    elif due.kind is Kind.REPEAT:
+    elif due.kind is NoticeKind.REPEAT:
         own.repeats += 1
         own.news.append((now, "repeat"))
     else:

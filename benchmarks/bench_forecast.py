@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from quota_scheduler.backtest import run as backtest
-from quota_scheduler.backtest.scores import Answer, measure
+from quota_scheduler.backtest.scores import Projection, measure
 from quota_scheduler.backtest.traces import Case, cases_of
 from quota_scheduler.core.forecast.project import project, project_many
 from quota_scheduler.core.forecast.series import buckets
@@ -75,7 +75,7 @@ def statsforecast_models() -> dict[str, Any]:
     }
 
 
-def ask(model: Any, case: Case) -> Answer:
+def ask(model: Any, case: Case) -> Projection:
     """What a model says of a window's total: daily forecasts added up, their scatter as if days were independent."""
     trace = case.trace
     seen = np.array(trace.values[: (case.now - trace.start) // trace.step])
@@ -93,7 +93,7 @@ def ask(model: Any, case: Case) -> Answer:
 
 def compare(chosen: Sequence[Case], models: dict[str, Any]) -> None:
     """Print the measures of every model and of ours for the same moments."""
-    methods: dict[str, Callable[[Case], Answer]] = {
+    methods: dict[str, Callable[[Case], Projection]] = {
         "ours": lambda case: backtest.forecast(case.trace.history(case.now), case.now, case.start, case.end)
     }
     methods |= {name: lambda case, model=model: ask(model, case) for name, model in models.items()}

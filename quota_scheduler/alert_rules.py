@@ -50,7 +50,7 @@ Number = Annotated[float, BeforeValidator(_number)]
 Floor = Annotated[dict[str, float], BeforeValidator(_floor)]
 
 
-class Change(BaseModel):
+class RuleChange(BaseModel):
     """What the config may change about one rule; what it does not name stays as shipped.
 
     A new ``threshold`` without ``clear`` moves the clearing mark along with it.
@@ -143,9 +143,9 @@ def load_rules(
     path = path or data_dir("alerts") / "rules.yaml"
     rules = _read(path)
     problems: list[str] = []
-    known = {rule.id for rule in rules}
-    for name in sorted((changes or {}).keys() - known):
-        problems.append(f"alerts.rules.{name}: there is no such rule; the rules are {', '.join(sorted(known))}")
+    ids = {rule.id for rule in rules}
+    for name in sorted((changes or {}).keys() - ids):
+        problems.append(f"alerts.rules.{name}: there is no such rule; the rules are {', '.join(sorted(ids))}")
     changed = [_changed(rule, (changes or {}).get(rule.id, {}), receivers, problems) for rule in rules]
     if problems:
         raise ConfigError(problems)
@@ -154,14 +154,14 @@ def load_rules(
 
 def _read(path: Path) -> list[AlertRule]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    if not isinstance(found, dict) or set(found) != {"rules"} or not isinstance(found["rules"], list):
+    if not isinstance(document, dict) or set(document) != {"rules"} or not isinstance(document["rules"], list):
         raise ConfigError([f"{path}: must hold one list named rules, and nothing else"])
     problems: list[str] = []
     rules: list[AlertRule] = []
-    for index, entry in enumerate(found["rules"]):
+    for index, entry in enumerate(document["rules"]):
         name = entry.get("id", index) if isinstance(entry, dict) else index
         try:
             rules.append(RuleFile.model_validate(entry).rule())
@@ -208,9 +208,9 @@ def _changed(rule: AlertRule, change: Any, receivers: Collection[str] | None, pr
     """The rule with what the config changes; None when it is disabled or the change is not well-formed."""
     where = f"alerts.rules.{rule.id}"
     try:
-        wanted = Change.model_validate(change or {})
+        wanted = RuleChange.model_validate(change or {})
     except ValidationError as error:
-        problems += _told(where, Change, error)
+        problems += _told(where, RuleChange, error)
         return None
     fields = {name: getattr(wanted, name) for name in wanted.model_fields_set if name != "enabled"}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -226,22 +226,24 @@ def _changed(rule: AlertRule, change: Any, receivers: Collection[str] | None, pr
     return new if wanted.enabled else None
 
 
-def _unknown_receivers(where: str, names: Iterable[str], known: Collection[str] | None) -> list[str]:
-    if known is None:
+def _unknown_receivers(where: str, names: Iterable[str], configured: Collection[str] | None) -> list[str]:
+    if configured is None:
         return []
-    listed = ", ".join(sorted(known)) or "none"
-    return [f"{where}.receivers: there is no receiver {n!r}; configured are: {listed}" for n in names if n not in known]
+    listed = ", ".join(sorted(configured)) or "none"
+    return [
+        f"{where}.receivers: there is no receiver {n!r}; configured are: {listed}" for n in names if n not in configured
+    ]
 
 
 def _told(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
     """Each problem of a validation as path, value and reason."""
-    told = []
+    problems = []
     keys = [field.alias or name for name, field in model.model_fields.items()]
-    for found in error.errors():
-        path = ".".join([where, *(str(part) for part in found["loc"])])
-        if found["type"] == "extra_forbidden":
-            told.append(f"{path}: there is no such key; it may have {', '.join(keys)}")
+    for detail in error.errors():
+        path = ".".join([where, *(str(part) for part in detail["loc"])])
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"{path}: there is no such key; it may have {', '.join(keys)}")
             continue
-        value = "" if found["type"] == "missing" else f" (given: {found['input']!r})"
-        told.append(f"{path}: {found['msg'].removeprefix('Value error, ')}{value}")
-    return told
+        value = "" if detail["type"] == "missing" else f" (given: {detail['input']!r})"
+        problems.append(f"{path}: {detail['msg'].removeprefix('Value error, ')}{value}")
+    return problems

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 from quota_scheduler.core.alerts.routing import Matchers
 from quota_scheduler.core.alerts.rule import Severity
 
@@ -30,7 +30,7 @@ _STATUS = re.compile(r"error=(\d{3})\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Receiver:
+class AppriseReceiver:
     """Where notifications go: an Apprise address, the least severity it wants to hear of, and which labels."""
 
     id: str
@@ -42,7 +42,7 @@ class Receiver:
 class AppriseNotifier:
     """Sends to receivers through Apprise. Loading Apprise takes a second: it happens with the first use, once."""
 
-    def __init__(self, receivers: Sequence[Receiver], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, receivers: Sequence[AppriseReceiver], *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.receivers = tuple(receivers)
         self.timeout_seconds = timeout_seconds
         self._loading = threading.Lock()
@@ -75,7 +75,7 @@ class AppriseNotifier:
         """
         service = self._load()[0].get(message.target)
         if service is None:
-            return Delivery(Outcome.RETRY, "the receiver's address is not usable: see config check", "nomatch")
+            return Delivery(DeliveryOutcome.RETRY, "the receiver's address is not usable: see config check", "nomatch")
         result = service.notify(
             body=message.body,
             title=message.subject,
@@ -94,7 +94,7 @@ class AppriseNotifier:
             return self._loaded
 
 
-def _load(receivers: Sequence[Receiver]) -> "tuple[dict[str, Apprise], list[str]]":
+def _load(receivers: Sequence[AppriseReceiver]) -> "tuple[dict[str, Apprise], list[str]]":
     _hush()
     from apprise import Apprise, AppriseAsset
 
@@ -121,7 +121,7 @@ def _hush() -> None:
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 
-def _problem(receiver: Receiver, count: int, twice: bool) -> str:
+def _problem(receiver: AppriseReceiver, count: int, twice: bool) -> str:
     """Why a receiver cannot be used, without its address."""
     from apprise.plugins import N_MGR
 
@@ -152,11 +152,11 @@ def _delivery(result: "AppriseResult") -> Delivery:
     names = ", ".join(sorted({str(service.name) for service in result})) or "no service"
     match result.status:
         case AppriseResultStatus.SUCCESS:
-            return Delivery(Outcome.DELIVERED, names)
+            return Delivery(DeliveryOutcome.DELIVERED, names)
         case AppriseResultStatus.TIMEOUT:
-            return Delivery(Outcome.RETRY, f"{names}: no answer in time", "timeout")
+            return Delivery(DeliveryOutcome.RETRY, f"{names}: no answer in time", "timeout")
         case AppriseResultStatus.NOMATCH:
-            return Delivery(Outcome.RETRY, "no service took the message", "nomatch")
+            return Delivery(DeliveryOutcome.RETRY, "no service took the message", "nomatch")
         case _:
             return _failure(names, [str(entry.message) for service in result for entry in service.logs()])
 
@@ -164,8 +164,8 @@ def _delivery(result: "AppriseResult") -> Delivery:
 def _failure(names: str, lines: Sequence[Any]) -> Delivery:
     statuses = [int(found[1]) for line in lines if (found := _STATUS.search(line))]
     if not statuses:
-        return Delivery(Outcome.RETRY, f"{names}: cannot connect, or no valid answer", "error")
+        return Delivery(DeliveryOutcome.RETRY, f"{names}: cannot connect, or no valid answer", "error")
     if statuses[-1] == RATE_LIMITED:
-        return Delivery(Outcome.RETRY, f"{names}: HTTP 429, asked to slow down", "rejected", RATE_LIMIT_WAIT)
+        return Delivery(DeliveryOutcome.RETRY, f"{names}: HTTP 429, asked to slow down", "rejected", RATE_LIMIT_WAIT)
     reason = "rejected" if 400 <= statuses[-1] < 500 else "error"
-    return Delivery(Outcome.RETRY, f"{names}: HTTP {statuses[-1]}", reason)
+    return Delivery(DeliveryOutcome.RETRY, f"{names}: HTTP {statuses[-1]}", reason)

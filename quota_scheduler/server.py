@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from quota_scheduler.config import Listen
 from quota_scheduler.errors import StartError
 
 if TYPE_CHECKING:
-    from quota_scheduler.app import Service
+    from quota_scheduler.facade import Facade
+    from quota_scheduler.runtime import Service
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 1.0
@@ -27,25 +29,25 @@ END_SECONDS = 10
 def listen(where: Listen) -> socket.socket:
     """A listening socket. Raises StartError when the port is taken or the address is not ours."""
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((where.host, where.port))
-        found.listen(2048)
+        listening.bind((where.host, where.port))
+        listening.listen(2048)
     except OSError as error:
-        found.close()
+        listening.close()
         raise StartError(
             f"cannot listen on {where}: {error.strerror}; stop what listens there, or choose another with --listen"
         ) from None
-    return found
+    return listening
 
 
 class Server(uvicorn.Server):
     """Uvicorn that drains before it closes."""
 
-    def __init__(self, config: uvicorn.Config, service: "Service") -> None:
+    def __init__(self, config: uvicorn.Config, service: "Service", reload: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._read_again = service, reload
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -57,7 +59,7 @@ class Server(uvicorn.Server):
 
     def _reload(self) -> None:
         """Read the configuration again, beside the requests under way."""
-        threading.Thread(target=self._service.reload, name="reload", daemon=True).start()
+        threading.Thread(target=self._read_again, name="reload", daemon=True).start()
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """First signal: drain, then close. Second: close at once.
@@ -80,10 +82,10 @@ class Server(uvicorn.Server):
         self.force_exit = self.force_exit or at_once
 
 
-def serve(service: "Service", where: socket.socket) -> None:
-    """Serve until a signal comes."""
+def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload: Callable[[], None]) -> None:
+    """Serve until a signal to end comes; at SIGHUP ``reload`` is called in a thread of its own."""
     config = uvicorn.Config(
-        api.build(service),
+        api.build(facade),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -91,4 +93,4 @@ def serve(service: "Service", where: socket.socket) -> None:
         timeout_keep_alive=75,
         server_header=False,
     )
-    Server(config, service).run(sockets=[where])
+    Server(config, service, reload).run(sockets=[where])

@@ -19,7 +19,7 @@ class Waiters:
     @property
     def parked(self) -> int:
         """How many requests wait."""
-        return sum(len(each) for each in self._parked.values())
+        return sum(len(futures) for futures in self._parked.values())
 
     @contextlib.contextmanager
     def parked_for(self, ticket: int) -> Iterator["asyncio.Future[None]"]:
@@ -30,9 +30,9 @@ class Waiters:
             yield future
         finally:
             future.cancel()
-            own = self._parked.get(ticket, set())
-            own.discard(future)
-            if not own:
+            futures = self._parked.get(ticket, set())
+            futures.discard(future)
+            if not futures:
                 self._parked.pop(ticket, None)
 
     def announce(self, tickets: Iterable[int]) -> None:

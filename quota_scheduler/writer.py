@@ -33,16 +33,22 @@ GRACE = timedelta(seconds=200)
 """After that no lease expires before its runner has had one more renew interval (our clients renew every 200 s)."""
 
 
+Note = Callable[[Transaction, Reply], None]
+"""Writes down who asked for what, in the transaction of the deed itself."""
+
+
 @dataclass(slots=True)
 class _Job:
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
+    then: Callable[[Any], None] | None = None
 
 
 @dataclass(slots=True)
 class _Asked:
     request: Request
     future: "Future[Reply] | asyncio.Future[Reply]"
+    note: "Note | None" = None
 
 
 Settled = list[tuple["asyncio.Future[Reply]", Reply | Exception]]
@@ -89,15 +95,23 @@ class Writer:
         self._queue.put(_Asked(request, future))
         return future
 
-    def ask_from(self, loop: asyncio.AbstractEventLoop, request: Request) -> "asyncio.Future[Reply]":
-        """The same from an event loop: the answers of a cycle are handed to the loop in one call."""
+    def ask_from(
+        self, loop: asyncio.AbstractEventLoop, request: Request, note: Note | None = None
+    ) -> "asyncio.Future[Reply]":
+        """The same from an event loop: the answers of a cycle are handed to the loop in one call.
+
+        ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
+        """
         future: asyncio.Future[Reply] = loop.create_future()
-        self._queue.put(_Asked(request, future))
+        self._queue.put(_Asked(request, future, note))
         return future
 
-    def do(self, work: Callable[[Transaction], Any]) -> "Future[Any]":
-        """Run a piece of writing in a transaction of its own."""
-        job = _Job(work, Future())
+    def do(self, work: Callable[[Transaction], Any], *, then: Callable[[Any], None] | None = None) -> "Future[Any]":
+        """Run a piece of writing in a transaction of its own; ``then`` gets its result after the commit, before anyone.
+
+        What follows from the deed for the next cycle is changed in ``then``: no cycle runs in between.
+        """
+        job = _Job(work, Future(), then)
         self._queue.put(job)
         return job.future
 
@@ -132,7 +146,7 @@ class Writer:
         """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others."""
         started = time.monotonic()
         try:
-            done = self._cycle([item.request for item in asked])
+            done = self._cycle(asked)
         except Exception as error:
             self._due = time.monotonic() + LOOK_SECONDS
             if len(asked) > 1:
@@ -161,11 +175,14 @@ class Writer:
             with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, settled)
 
-    def _cycle(self, requests: Sequence[Request]) -> cycle.CycleResult:
+    def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
         try:
             with self.store.transaction() as tx:
-                done = cycle.run_cycle(tx, requests, self.terms)
+                done = cycle.run_cycle(tx, [item.request for item in asked], self.terms)
+                for item, answer in zip(asked, done.answers, strict=True):
+                    if item.note:
+                        item.note(tx, answer)
                 wait = self._seconds_to_next(tx)
         except BaseException:
             self.terms.forget()
@@ -197,6 +214,8 @@ class Writer:
         try:
             with self.store.transaction() as tx:
                 result = job.work(tx)
+            if job.then:
+                job.then(result)
         except Exception as error:
             job.future.set_exception(reason(error))
         else:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 
 
 class FixedClock:
@@ -27,7 +27,7 @@ class RecordingNotifier:
 
     def __init__(self, answer: Callable[[Message], Delivery] | None = None) -> None:
         self.sent: list[Message] = []
-        self.answer = answer or (lambda _: Delivery(Outcome.DELIVERED))
+        self.answer = answer or (lambda _: Delivery(DeliveryOutcome.DELIVERED))
         self._mutex = threading.Lock()
 
     def send(self, message: Message) -> Delivery:

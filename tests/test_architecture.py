@@ -168,15 +168,18 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api app auth config core errors metrics service waiters",
+        "api auth config core errors facade service",
         "fastapi msgspec pydantic starlette",
-        id="api parses, asks the assembled service, renders",
+        id="api parses, asks the service by verbs, renders",
     ),
-    pytest.param("server", "api app config errors", "uvicorn", id="server owns the socket and the signals"),
+    pytest.param(
+        "facade", "auth config core runtime service store", "", id="facade is what the edge may ask, verb by verb"
+    ),
+    pytest.param("server", "api config errors facade runtime", "uvicorn", id="server owns the socket and the signals"),
 ]
 """What each room may import: rooms of the house, and libraries beside the standard one."""
 
-ASSEMBLY = {"__init__", "__main__", "app", "cli"}
+ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "runtime"}
 """What puts the house together, and may know every room."""
 
 
@@ -200,6 +203,45 @@ def test_rooms_import_only_inwards(room, rooms, libraries):
     assert strangers == []
 
 
+def module_of(name: str) -> Path | None:
+    """The file of the house that a dotted name comes from: the module itself, or the one that defines it."""
+    parts = name.split(".")[1:]
+    for depth in (len(parts), len(parts) - 1):
+        for path in (ROOT.joinpath(*parts[:depth], "__init__.py"), ROOT.joinpath(*parts[:depth]).with_suffix(".py")):
+            if path.is_file():
+                return path
+    return None
+
+
+def circle(arrows: dict[Path, set[Path]]) -> list[str]:
+    """A way along the arrows that comes back to where it began; empty when there is none."""
+    done: set[Path] = set()
+
+    def walk(path: Path, way: tuple[Path, ...]) -> list[str]:
+        if path in way:
+            return [step.relative_to(ROOT).as_posix() for step in (*way[way.index(path) :], path)]
+        if path not in done:
+            for further in sorted(arrows[path]):
+                if back := walk(further, (*way, path)):
+                    return back
+            done.add(path)
+        return []
+
+    return next((back for path in sorted(arrows) if (back := walk(path, ()))), [])
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    arrows = {
+        path: {
+            other
+            for _, name in imports(path)
+            if name.split(".")[0] == HOUSE and (other := module_of(name)) not in {None, path}
+        }
+        for path in ROOT.rglob("*.py")
+    }
+    assert circle(arrows) == []
+
+
 @pytest.mark.parametrize(
     ("library", "owner"),
     [
@@ -208,8 +250,8 @@ def test_rooms_import_only_inwards(room, rooms, libraries):
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param(
             "prometheus_client",
-            "metrics app",
-            id="only metrics knows the exposition, on the registry that app hands it",
+            "metrics assemble",
+            id="only metrics knows the exposition, on the registry that assemble hands it",
         ),
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param("sqlite3", "store/engine", id="only the engine knows SQLite"),

@@ -17,7 +17,7 @@ from quota_scheduler.api.render import json_response
 from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:
-    from quota_scheduler.app import Service
+    from quota_scheduler.facade import Facade
 
 ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/tickets", tickets.submit),
@@ -54,8 +54,8 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
 TITLE = "Quota Scheduler"
 
 
-def build(service: "Service") -> Starlette:
-    """The application that serves ``service``.
+def build(service: "Facade") -> Starlette:
+    """The application that asks ``service``.
 
     Plain routes: validation happens in one place of ours, and the hot ones pay for nothing else.
     """

@@ -1,4 +1,4 @@
-"""Access to the service behind the routes: roles, bodies, draining."""
+"""Access to the service behind the routes: roles, bodies, answers in time."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,10 @@ from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Reply
-from quota_scheduler.core.cycle.requests import Request as CycleRequest
 from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:
-    from quota_scheduler.app import Service
+    from quota_scheduler.facade import Facade
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -28,15 +27,15 @@ ANSWER_SECONDS = 10.0
 """A write that takes longer has a database in trouble behind it; the runner is told to come again."""
 
 
-def service(request: Request) -> "Service":
+def facade_of(request: Request) -> "Facade":
     """The service that answers."""
-    found: Service = request.app.state.service
-    return found
+    facade: Facade = request.app.state.service
+    return facade
 
 
 def require(request: Request, role: Role) -> str:
     """Who is asking. Raises Problem when they may not."""
-    tokens = service(request).tokens
+    tokens = facade_of(request).tokens
     if not tokens:
         return "local"
     token = tokens.find(request.headers.get("authorization", ""))
@@ -47,12 +46,12 @@ def require(request: Request, role: Role) -> str:
     return token.name
 
 
-def accepting(request: Request) -> "Service":
+def accepting(request: Request) -> "Facade":
     """The service, when it takes new work. Raises Problem while it is draining or its database is away."""
-    found = service(request)
-    if found.draining:
+    facade = facade_of(request)
+    if facade.draining:
         raise Problem(503, "draining", "the service is stopping: come again in a moment", retry_after=5)
-    return found
+    return facade
 
 
 async def body(request: Request) -> Any:
@@ -95,16 +94,15 @@ def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
         raise invalid(error, raw) from None
 
 
-async def decided(own: "Service", requests: Sequence[CycleRequest]) -> list[Reply]:
-    """The answers of one cycle, or of a few for many requests. Raises Problem when the database does not take them."""
-    loop = asyncio.get_running_loop()
-    return await _within_time([own.writer.ask_from(loop, request) for request in requests])
+async def decided(answers: "Sequence[asyncio.Future[Reply]]") -> list[Reply]:
+    """Wait for the answers of a cycle. Raises Problem when the database does not take what was asked."""
+    return await _within_time(answers)
 
 
 async def written(future: "Future[T]") -> T:
     """Wait for a write. Raises Problem when the database does not take it."""
-    (found,) = await _within_time([asyncio.wrap_future(future)])
-    return found
+    (result,) = await _within_time([asyncio.wrap_future(future)])
+    return result
 
 
 async def _within_time(waiting: "Sequence[asyncio.Future[T]]") -> list[T]:

@@ -3,14 +3,13 @@
 import asyncio
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, body, require, service, validated, written
+from quota_scheduler.api.access import accepting, body, facade_of, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
@@ -18,17 +17,16 @@ from quota_scheduler.config import Role
 from quota_scheduler.core.alerts.routing import MATCHABLE
 from quota_scheduler.core.alerts.state import Silence
 from quota_scheduler.service.operate import alerts as alerting
-from quota_scheduler.service.queries.alerts import alerts_document, silences_document
 
 if TYPE_CHECKING:
-    from quota_scheduler.app import Service
+    from quota_scheduler.facade import Facade
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 
 
 def _patterns(value: Any) -> Any:
     """Several patterns of one name are alternatives."""
-    several = isinstance(value, list) and value and all(isinstance(each, str) for each in value)
+    several = isinstance(value, list) and value and all(isinstance(pattern, str) for pattern in value)
     return "|".join(value) if several else value
 
 
@@ -68,40 +66,37 @@ ACK: TypeAdapter[AckBody] = TypeAdapter(AckBody)
 async def look(request: Request) -> Response:
     """Alerts that are pending, firing or resolved lately."""
     require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(_read, service(request), alerts_document))
+    return json_response(await asyncio.to_thread(facade_of(request).alerts))
 
 
 async def silences(request: Request) -> Response:
     """Silences that have not ended."""
     require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(_read, service(request), silences_document))
+    return json_response(await asyncio.to_thread(facade_of(request).silences))
 
 
 async def silence(request: Request) -> Response:
     """Tell nobody about alerts that every matcher fits."""
-    who, own = require(request, Role.OPERATOR), accepting(request)
-    wanted = _silence(validated(await body(request), SILENCE), own, who)
-    made = await written(own.writer.do(partial(alerting.add_silence, silence=wanted, who=who)))
-    return json_response(made)
+    who, service = require(request, Role.OPERATOR), accepting(request)
+    wanted = _silence(validated(await body(request), SILENCE), service, who)
+    return json_response(await written(service.silence(wanted, who=who)))
 
 
 async def end_silence(request: Request) -> Response:
     """End a silence now."""
-    who, own = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR), accepting(request)
     number = _number(request.path_params["silence"])
-    ended = await written(own.writer.do(partial(alerting.end_silence, number=number, who=who)))
-    if not ended:
+    if not await written(service.end_silence(number, who=who)):
         raise Problem(404, "not_found", f"there is no silence {number} that still lasts; see GET /v1/silences")
     return json_response({"id": number, "ended": True})
 
 
 async def acknowledge(request: Request) -> Response:
     """Stop the repeats of a firing alert."""
-    who, own = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR), accepting(request)
     asked = validated(await body(request) if await request.body() else {}, ACK)
     number, author = _number(request.path_params["alert"]), asked.author or who
-    deed = partial(alerting.acknowledge, alert=number, author=author, comment=asked.comment, who=who)
-    done = await written(own.writer.do(deed))
+    done = await written(service.acknowledge(number, author=author, comment=asked.comment, who=who))
     if done is alerting.Acknowledged.UNKNOWN:
         raise Problem(404, "not_found", f"there is no alert {number}; see GET /v1/alerts")
     if done is alerting.Acknowledged.NOT_FIRING:
@@ -109,20 +104,13 @@ async def acknowledge(request: Request) -> Response:
     return json_response({"id": number, "acknowledged_by": author})
 
 
-def _read(own: "Service", document: Any) -> dict[str, Any]:
-    with own.store.reading() as tx:
-        found: dict[str, Any] = document(tx)
-        return found
-
-
-def _silence(asked: SilenceBody, own: "Service", who: str) -> Silence:
+def _silence(asked: SilenceBody, service: "Facade", who: str) -> Silence:
     """The silence that is asked for. Raises Problem for one that nothing could fit or that is over already."""
-    now = own.store.clock()
+    now = service.now()
     pattern = asked.matchers.get("rule", "*")
-    rules = [rule.id for rule in own.recompute.rules]
-    if not any(fnmatchcase(rule, part) for rule in rules for part in pattern.split("|")):
+    if not any(fnmatchcase(rule, part) for rule in service.rules for part in pattern.split("|")):
         raise Problem(
-            422, "invalid_body", f"/matchers/rule: no rule fits {pattern!r}; the rules are {', '.join(rules)}"
+            422, "invalid_body", f"/matchers/rule: no rule fits {pattern!r}; the rules are {', '.join(service.rules)}"
         )
     starts_at = asked.starts_at or now
     ends_at = asked.until or starts_at + (asked.length or timedelta(0))

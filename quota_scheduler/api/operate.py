@@ -1,20 +1,22 @@
 """What operators do over HTTP: change limits, hold, start, revoke."""
 
-from functools import partial
-from typing import Annotated, Any
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import StringConstraints, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, body, decided, require, service, validated, written
+from quota_scheduler.api.access import accepting, body, decided, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import Body, Instant
 from quota_scheduler.config import Role
-from quota_scheduler.core.cycle.requests import Hold, Refused, Revoke, Start
+from quota_scheduler.core.cycle.requests import Refused, Reply
 from quota_scheduler.core.limits.changes import FIELDS
-from quota_scheduler.service.operate import limits as operate
+
+if TYPE_CHECKING:
+    from quota_scheduler.facade import Facade
 
 
 class HoldBody(Body):
@@ -47,58 +49,50 @@ HOLD: TypeAdapter[HoldBody] = TypeAdapter(HoldBody)
 
 async def change_limit(request: Request) -> Response:
     """Change a limit at run time; it takes effect with the next cycle, also for what waits."""
-    who, own = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR), accepting(request)
     rule = request.path_params["limit"]
-    if rule not in own.limits_by_id:
-        raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(own.limits_by_id)}")
+    if rule not in service.limits:
+        raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(service.limits)}")
     asked = validated(await body(request), LIMIT)
-    base = own.config.limits
-
     if not asked.given():
         raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
-    change = partial(operate.change_limit, base=base, rule=rule, fields=asked.given(), who=who, until=asked.until)
-    done = await written(own.writer.do(change))
+    done = await written(service.change_limit(rule, asked.given(), until=asked.until, who=who))
     if isinstance(done, str):
         raise Problem(422, "invalid_body", done)
-    own.set_limits(done.limits, expire_at=done.expire_at)
     return render.json_response({"limit": rule, "changed": sorted(asked.given())})
 
 
 async def hold_all(request: Request) -> Response:
     """The incident switch: nothing starts until it is released."""
-    who, own = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR), accepting(request)
     asked = validated(await body(request), HOLD)
     reason = (asked.reason or "held by hand") if asked.on else ""
-    await written(own.writer.do(lambda tx: operate.hold_all(tx, reason, who=who)))
-    own.terms.hold = asked.on
-    own.terms.forget()
+    await written(service.hold(reason, who=who))
     return render.json_response({"hold": asked.on, "reason": reason})
 
 
 async def hold_ticket(request: Request) -> Response:
     """Keep one ticket from starting, or let it go on."""
-    require(request, Role.OPERATOR)
+    who, service = require(request, Role.OPERATOR), accepting(request)
     asked = validated(await body(request) if await request.body() else {}, HOLD)
     number = render.read_id(request.path_params["ticket"])
-    return await _operate(request, Hold(number, asked.on), "ticket.held" if asked.on else "ticket.unheld")
+    return await _answered(service, service.hold_ticket(number, on=asked.on, who=who))
 
 
 async def start_ticket(request: Request) -> Response:
     """Let a waiting ticket start, whatever its limits say."""
-    require(request, Role.OPERATOR)
-    return await _operate(request, Start(render.read_id(request.path_params["ticket"])), "ticket.forced")
+    who, service = require(request, Role.OPERATOR), accepting(request)
+    return await _answered(service, service.start_ticket(render.read_id(request.path_params["ticket"]), who=who))
 
 
 async def revoke_lease(request: Request) -> Response:
     """Take a lease away; what was reported counts."""
-    require(request, Role.OPERATOR)
-    return await _operate(request, Revoke(render.read_id(request.path_params["lease"])), "lease.revoked")
+    who, service = require(request, Role.OPERATOR), accepting(request)
+    return await _answered(service, service.revoke(render.read_id(request.path_params["lease"]), who=who))
 
 
-async def _operate(request: Request, asked: Hold | Start | Revoke, what: str) -> Response:
-    who, own = require(request, Role.OPERATOR), accepting(request)
-    (found,) = await decided(own, [asked])
-    if isinstance(found, Refused):
-        raise render.problem_of(found)
-    await written(own.writer.do(partial(operate.note, what=what, ticket=found.ticket.id, who=who)))
-    return render.json_response(render.answer(found, service(request).limits_by_id, zone=own.config.timezone))
+async def _answered(service: "Facade", answer: "asyncio.Future[Reply]") -> Response:
+    (reply,) = await decided([answer])
+    if isinstance(reply, Refused):
+        raise render.problem_of(reply)
+    return render.json_response(render.answer(reply, service.limits, zone=service.config.timezone))

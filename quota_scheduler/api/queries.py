@@ -3,12 +3,11 @@
 import asyncio
 import csv
 import io
-from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import require, service
+from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.quota_forecast import quota_forecast_document
 from quota_scheduler.api.render import json_response
@@ -16,16 +15,9 @@ from quota_scheduler.config import Role
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.readings.documents import forecast_document, limit_document
-from quota_scheduler.core.readings.readings import DayOfUse, LimitReading
+from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
-from quota_scheduler.service.queries.history import recent_days
-from quota_scheduler.service.queries.queue import queue_document
-from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
-
-if TYPE_CHECKING:
-    from quota_scheduler.app import Service
-
 
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
@@ -34,10 +26,10 @@ SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 async def limits(request: Request) -> Response:
     """Every limit as of the last tick."""
     require(request, Role.VIEWER)
-    readings = service(request).readings
+    readings = facade_of(request).readings
     sources = [{"source": s.source, "catching_up": s.catching_up, "errors": s.errors} for s in readings.sources]
     return json_response(
-        {"at": iso(readings.at), "limits": [limit_document(each) for each in readings.limits], "sources": sources}
+        {"at": iso(readings.at), "limits": [limit_document(reading) for reading in readings.limits], "sources": sources}
     )
 
 
@@ -58,50 +50,39 @@ async def limit_forecast(request: Request) -> Response:
 async def quota_forecast(request: Request) -> Response:
     """The founding documents' endpoint, its fields true: by default the first monthly token limit."""
     require(request, Role.VIEWER)
-    found = service(request).readings.limits
+    limits = facade_of(request).readings.limits
     name = request.query_params.get("limit")
     reading = (
         _reading(request, name)
         if name
-        else next((r for r in found if r.unit is Unit.TOKENS and r.period == "month"), None)
+        else next((r for r in limits if r.unit is Unit.TOKENS and r.period == "month"), None)
     )
     if reading is None or reading.forecast is None or not (reading.starts_at and reading.ends_at):
         raise Problem(404, "no_forecast", "no monthly token limit is forecast: name one with ?limit=")
-    days = await asyncio.to_thread(_recent, service(request), reading)
-    return json_response(quota_forecast_document(reading, reading.forecast, days, now=service(request).readings.at))
-
-
-def _recent(own: "Service", reading: LimitReading) -> list[DayOfUse]:
-    with own.store.reading() as tx:
-        return recent_days(tx, own.terms.limits, reading.limit, zone=reading.zone)
+    days = await asyncio.to_thread(facade_of(request).recent_days, reading)
+    return json_response(quota_forecast_document(reading, reading.forecast, days, now=facade_of(request).readings.at))
 
 
 def _reading(request: Request, name: str) -> LimitReading:
-    found = service(request).readings.limits
-    for reading in found:
+    readings = facade_of(request).readings.limits
+    for reading in readings:
         if reading.limit == name:
             return reading
-    known = ", ".join(each.limit for each in found[:20]) or "none yet"
-    raise Problem(404, "no_limit", f"there is no limit {name!r}; there are: {known}")
+    names = ", ".join(reading.limit for reading in readings[:20]) or "none yet"
+    raise Problem(404, "no_limit", f"there is no limit {name!r}; there are: {names}")
 
 
 async def queue(request: Request) -> Response:
     """The throttle queue in order."""
     require(request, Role.VIEWER)
-    own = service(request)
-    return json_response(await asyncio.to_thread(_queue, own))
-
-
-def _queue(own: "Service") -> dict[str, Any]:
-    with own.store.reading() as tx:
-        return queue_document(tx, own.terms.policy)
+    return json_response(await asyncio.to_thread(facade_of(request).queue))
 
 
 async def efficiency(request: Request) -> Response:
     """Tokens by kind and cache hit rate by workflow over ``days`` (7)."""
     require(request, Role.VIEWER)
     days = _number(request, "days", 7, least=1, most=366)
-    return json_response(await asyncio.to_thread(_efficiency, service(request), days))
+    return json_response(await asyncio.to_thread(facade_of(request).efficiency, days))
 
 
 def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
@@ -111,11 +92,6 @@ def _number(request: Request, name: str, default: int, *, least: int, most: int)
     return int(text)
 
 
-def _efficiency(own: "Service", days: int) -> dict[str, Any]:
-    with own.store.reading() as tx:
-        return efficiency_document(tx, days)
-
-
 async def usage(request: Request) -> Response:
     """Usage of the last ``days`` (30) added up ``by`` day and labels, as JSON or, with ``format=csv``, as CSV."""
     require(request, Role.VIEWER)
@@ -123,19 +99,14 @@ async def usage(request: Request) -> Response:
     by = [name for name in request.query_params.get("by", "day,model").split(",") if name]
     if unknown := [name for name in by if name not in SUMMED_BY]:
         raise Problem(422, "invalid_query", f"by={unknown[0]!r} is none of {', '.join(SUMMED_BY)}")
-    found = await asyncio.to_thread(_usage, service(request), days, by)
+    summary = await asyncio.to_thread(facade_of(request).usage, days, by)
     if request.query_params.get("format") != "csv":
-        return json_response(found)
+        return json_response(summary)
     text = io.StringIO()
     table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
     table.writeheader()
-    table.writerows(found["usage"])
+    table.writerows(summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
-
-
-def _usage(own: "Service", days: int, by: list[str]) -> dict[str, Any]:
-    with own.store.reading() as tx:
-        return usage_document(tx, days, by)
 
 
 async def runs(request: Request) -> Response:
@@ -143,21 +114,16 @@ async def runs(request: Request) -> Response:
     require(request, Role.VIEWER)
     days = _number(request, "days", 7, least=1, most=366)
     most = _number(request, "limit", 100, least=1, most=10_000)
-    return json_response(await asyncio.to_thread(_runs, service(request), days, most))
-
-
-def _runs(own: "Service", days: int, most: int) -> dict[str, Any]:
-    with own.store.reading() as tx:
-        return runs_document(tx, days, most)
+    return json_response(await asyncio.to_thread(facade_of(request).runs, days, most))
 
 
 async def metrics(request: Request) -> Response:
     """What Prometheus scrapes: cached bytes of the last tick and this process's own counts."""
-    own = service(request)
-    if own.config.metrics_auth:
+    service = facade_of(request)
+    if service.config.metrics_auth:
         require(request, Role.VIEWER)
     accept, encoding = request.headers.get("accept", ""), request.headers.get("accept-encoding", "")
-    content, headers = await asyncio.to_thread(own.metrics.exposition, accept, encoding)
+    content, headers = await asyncio.to_thread(service.exposition, accept, encoding)
     return Response(content, headers=headers)
 
 
@@ -168,6 +134,8 @@ async def healthz(_request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Whether work is taken: the database answers, nothing is draining, every receiver is usable."""
-    own = service(request)
-    problems = await asyncio.to_thread(own.not_ready)
-    return json_response({"ready": not problems, "problems": problems, "notes": own.notes()}, 503 if problems else 200)
+    service = facade_of(request)
+    problems = await asyncio.to_thread(service.not_ready)
+    return json_response(
+        {"ready": not problems, "problems": problems, "notes": service.notes()}, 503 if problems else 200
+    )

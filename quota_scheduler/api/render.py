@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -49,16 +48,16 @@ def problem_of(refused: Refused) -> Problem:
     return Problem(status, refused.refusal.value, detail)
 
 
-def answer(found: Reply, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
+def answer(reply: Reply, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
     """One answer as JSON types; a refusal inside a batch as a problem."""
-    if isinstance(found, Refused):
-        problem = problem_of(found)
+    if isinstance(reply, Refused):
+        problem = problem_of(reply)
         return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail}}
-    return _answered(found, limits, zone)
+    return _answered(reply, limits, zone)
 
 
-def _answered(found: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str, Any]:
-    ticket, verdict = found.ticket, found.verdict
+def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str, Any]:
+    ticket, verdict = reply.ticket, reply.verdict
     body: dict[str, Any] = {
         "id": ticket_id(ticket.id) if ticket.id else None,
         "key": ticket.key,
@@ -67,42 +66,42 @@ def _answered(found: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
         "message": explain(ticket, verdict, zone=zone),
-        "binding": [_held(held) for held in _holding(verdict)],
-        "warned": [_held(held) for held in verdict.warned] if verdict else [],
+        "binding": [_blocker(blocker) for blocker in _blockers(verdict)],
+        "warned": [_blocker(blocker) for blocker in verdict.warned] if verdict else [],
         "until": iso(verdict.until) if isinstance(verdict, Defer) else None,
-        "position": found.position,
-        "expected_start": _expected(found),
-        "counterfactuals": list(found.counterfactuals),
+        "position": reply.position,
+        "expected_start": _expected(reply),
+        "counterfactuals": list(reply.counterfactuals),
         "advice": {
-            "optimization_level": str(found.optimization),
-            "model": found.model or None,
-            "advice": ADVICE[Optimization(found.optimization)].text,
+            "optimization_level": str(reply.optimization),
+            "model": reply.model or None,
+            "advice": ADVICE[Optimization(reply.optimization)].text,
         },
     }
-    if found.checks:
-        body["checks"] = [asdict(check) for check in found.checks]
+    if reply.checks:
+        body["checks"] = [asdict(check) for check in reply.checks]
     if ticket.state is State.CLOSED:
         body["outcome"] = ticket.outcome.value if ticket.outcome else None
     if ticket.lease and ticket.state is State.RUNNING:
-        body["lease"] = _lease(found, limits)
-        body["stop"] = found.stop
+        body["lease"] = _lease(reply, limits)
+        body["stop"] = reply.stop
     return body
 
 
-def _expected(found: Answer) -> dict[str, str] | None:
-    each = found.expected
-    return {"low": iso(each.low), "expected": iso(each.expected), "high": iso(each.high)} if each else None
+def _expected(reply: Answer) -> dict[str, str] | None:
+    start = reply.expected
+    return {"low": iso(start.low), "expected": iso(start.expected), "high": iso(start.high)} if start else None
 
 
-def _lease(found: Answer, limits: Mapping[str, Limit]) -> dict[str, Any]:
-    lease = found.ticket.lease
+def _lease(reply: Answer, limits: Mapping[str, Limit]) -> dict[str, Any]:
+    lease = reply.ticket.lease
     assert lease is not None
     return {
-        "id": f"l{found.ticket.id}",
+        "id": f"l{reply.ticket.id}",
         "fence": lease.fence,
         "granted_at": iso(lease.granted_at),
         "expires_at": iso(lease.expires_at),
-        "reserved": {name: in_units(amount, limits[name.split("/")[0]].unit) for name, amount in found.reserved},
+        "reserved": {name: in_units(amount, limits[name.split("/")[0]].unit) for name, amount in reply.reserved},
     }
 
 
@@ -123,14 +122,9 @@ def _reason(verdict: Verdict | None, ticket: Ticket) -> str:
     return verdict.reason.value if isinstance(verdict, Defer | Reject) else ticket.reason.value
 
 
-def _holding(verdict: Verdict | None) -> tuple[Blocker, ...]:
+def _blockers(verdict: Verdict | None) -> tuple[Blocker, ...]:
     return verdict.held if isinstance(verdict, Defer | Reject) else ()
 
 
-def _held(held: Blocker) -> dict[str, Any]:
-    return {"limit": held.instance, "reason": held.reason.value, "until": iso(held.until)}
-
-
-def seconds_until(at: datetime, now: datetime) -> int:
-    """Whole seconds to an instant, at least one."""
-    return max(1, int((at - now).total_seconds()))
+def _blocker(blocker: Blocker) -> dict[str, Any]:
+    return {"limit": blocker.instance, "reason": blocker.reason.value, "until": iso(blocker.until)}

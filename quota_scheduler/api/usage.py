@@ -12,8 +12,6 @@ from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import EventBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.service.apply_prices import priced_events
-from quota_scheduler.service.record import record_usage
 
 EVENT: TypeAdapter[EventBody] = TypeAdapter(EventBody)
 
@@ -21,16 +19,15 @@ EVENT: TypeAdapter[EventBody] = TypeAdapter(EventBody)
 async def record(request: Request) -> Response:
     """Record one usage event or an array; what is wrong with one does not keep the others out."""
     require(request, Role.RUNNER)
-    own = accepting(request)
+    service = accepting(request)
     raw = await body(request)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(413, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
     events, rejected = valid_events(items)
-    priced = priced_events(events, own.prices)
-    done = await written(own.writer.do(lambda tx: record_usage(tx, priced, own.terms.limits)))
-    found = {"accepted": done.accepted, "updated": done.updated, "duplicate": done.duplicate, "rejected": rejected}
-    return json_response(found, 200 if events or not rejected else 422)
+    done = await written(service.record(events))
+    counts = {"accepted": done.accepted, "updated": done.updated, "duplicate": done.duplicate, "rejected": rejected}
+    return json_response(counts, 200 if events or not rejected else 422)
 
 
 def valid_events(items: list[Any]) -> tuple[list[UsageEvent], list[dict[str, Any]]]:

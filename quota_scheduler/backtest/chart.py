@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from quota_scheduler.backtest.scores import Row
+from quota_scheduler.backtest.scores import ScoreRow
 
-COLOURS = {"seed": "#b0b7c3", "pro-rata": "#8f9bb3", "mean-7": "#5b7db1", "ours": "#d1495b"}
+COLOURS = {"weighted-mean": "#b0b7c3", "pro-rata": "#8f9bb3", "mean-7": "#5b7db1", "ours": "#d1495b"}
 OTHER = "#444444"
 BAR, GAP, HEIGHT, LEFT = 14, 26, 180, 30
 
 
-def bars(rows: Sequence[Row]) -> str:
+def bars(rows: Sequence[ScoreRow]) -> str:
     """Return the picture as SVG."""
     groups = list(dict.fromkeys(row.cases for row in rows))
     names = list(dict.fromkeys(row.method for row in rows))
@@ -28,7 +28,7 @@ def bars(rows: Sequence[Row]) -> str:
     return "\n".join([*parts, "</svg>"])
 
 
-def _bar(x: int, row: Row, top: float) -> str:
+def _bar(x: int, row: ScoreRow, top: float) -> str:
     tall = HEIGHT * row.wape / top
     return (
         f'<rect x="{x}" y="{HEIGHT + 24 - tall:.1f}" width="{BAR - 2}" height="{tall:.1f}" '

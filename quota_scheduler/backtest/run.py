@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from quota_scheduler.backtest.chart import bars
-from quota_scheduler.backtest.scores import Answer, Honesty, Row, honesty, measure
+from quota_scheduler.backtest.scores import Honesty, Projection, ScoreRow, honesty, measure
 from quota_scheduler.backtest.traces import DAY, HOUR, QUARTERS, Case, Pairs, Trace, cases_of, cycles, moments
-from quota_scheduler.core.forecast.baselines import BASELINES
+from quota_scheduler.core.forecast.baselines import BASELINES, OLD_NAMES
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets
@@ -33,16 +33,17 @@ from quota_scheduler.core.forecast.series import Buckets
 EPOCH = datetime(1970, 1, 1)
 SESSION_HISTORY = 60 * DAY
 LAST_DAYS = (27, 28, 29)
-METHODS = ("seed", "pro-rata", "mean-7", "ours")
+METHODS = ("weighted-mean", "pro-rata", "mean-7", "ours")
 
-Method = Callable[[Pairs, datetime, datetime, datetime], Answer]
+
+Method = Callable[[Pairs, datetime, datetime, datetime], Projection]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """The whole table, the honesty of the confidence, and whether no method saw the future."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     leak_free: Mapping[str, bool]
     honesty: Honesty | None
 
@@ -56,17 +57,17 @@ class Result:
 
     def to_text(self) -> str:
         """The table for a terminal."""
-        head = "".join([f"{'cases':<12}{'method':<9}{'n':>5}", *(f"{name:>8}" for name, _ in COLUMNS)])
+        head = "".join([f"{'cases':<12}{'method':<15}{'n':>5}", *(f"{name:>8}" for name, _ in COLUMNS)])
         lines = [head, "-" * len(head), *map(_line, self.rows), ""]
         leaks = ", ".join(f"{name} {'yes' if ok else 'NO'}" for name, ok in self.leak_free.items())
         lines.append(f"leak-free: {leaks}")
         if self.honesty:
-            found = self.honesty
-            lines.append(f"calibration error of confidence (25/50/75 % of 30 days): {found.error:.3f}")
-            came = "-" if found.true is None else f"{found.true:.0%}"
+            honesty = self.honesty
+            lines.append(f"calibration error of confidence (25/50/75 % of 30 days): {honesty.error:.3f}")
+            came = "-" if honesty.true is None else f"{honesty.true:.0%}"
             lines.append(
-                f"confidence of .85 or more: {found.claims} claims, {came} within 10 %; "
-                f"claimed for {found.share:.0%} of the last three days"
+                f"confidence of .85 or more: {honesty.claims} claims, {came} within 10 %; "
+                f"claimed for {honesty.share:.0%} of the last three days"
             )
         return "\n".join(lines)
 
@@ -88,10 +89,10 @@ COLUMNS = (
 """The columns of the table beside the case, and their digits, in the order of a row's measures."""
 
 
-def forecast(history: Pairs, now: datetime, window_start: datetime, window_end: datetime) -> Answer:
+def forecast(history: Pairs, now: datetime, window_start: datetime, window_end: datetime) -> Projection:
     """Return our median and 80 % interval of a window's total, for naive instants taken as UTC."""
-    found = _project(history, now, window_start, window_end)
-    return found.expected, found.low, found.high
+    projected = _project(history, now, window_start, window_end)
+    return projected.expected, projected.low, projected.high
 
 
 def evaluate(folder: Path | str, methods: Sequence[str] = METHODS) -> Result:
@@ -100,19 +101,19 @@ def evaluate(folder: Path | str, methods: Sequence[str] = METHODS) -> Result:
     Raises KeyError for an unknown method and FileNotFoundError when the folder holds no trace.
     """
     for name in methods:
-        _method(name)
+        _method(current_name(name))
     traces = [*read(folder)]
     if not traces:
         raise FileNotFoundError(f"no daily.csv or hourly.csv in {folder}")
-    return judge(traces, methods)
+    return verify(traces, methods)
 
 
-def judge(traces: Sequence[Trace], methods: Sequence[str] = METHODS) -> Result:
-    """Run ``methods`` over recorded series and return the table; without rows when they are too short to judge by.
+def verify(traces: Sequence[Trace], methods: Sequence[str] = METHODS) -> Result:
+    """Run ``methods`` over recorded series and return the table; without rows when they are too short to say anything.
 
     Raises KeyError for an unknown method.
     """
-    chosen = {name: _method(name) for name in methods}
+    chosen = {name: _method(name) for name in map(current_name, methods)}
     cases = [case for trace in traces for case in cases_of(trace)]
     kinds = list(dict.fromkeys(case.kind for case in cases))
     groups = sorted({case.group for case in cases}, key=lambda group: (kinds.index(group[0]), int(group[1][:-1])))
@@ -131,13 +132,13 @@ def read(folder: Path | str) -> Iterator[Trace]:
         path = Path(folder) / name
         if not path.exists():
             continue
-        found: dict[str, dict[datetime, float]] = {}
+        by_id: dict[str, dict[datetime, float]] = {}
         with path.open(newline="") as file:
             for record in csv.DictReader(file):
-                series = found.setdefault(record["series_id"], {})
+                series = by_id.setdefault(record["series_id"], {})
                 at = datetime.fromisoformat(record[column])
                 series[at] = series.get(at, 0.0) + float(record["tokens"])
-        for series_id, series in found.items():
+        for series_id, series in by_id.items():
             start, end = min(series), max(series)
             count = (end - start) // step + 1
             yield Trace(
@@ -181,6 +182,11 @@ def _project(history: Pairs, now: datetime, start: datetime, end: datetime) -> F
     return project(Buckets(starts, values), window, now=now.replace(tzinfo=UTC), step=HOUR if hourly else DAY)
 
 
+def current_name(method: str) -> str:
+    """Return the name of a method that may be given by its old one: ``seed`` is ``weighted-mean``."""
+    return OLD_NAMES.get(method, method)
+
+
 def _method(name: str) -> Method:
     if name == "ours":
         return forecast
@@ -188,7 +194,7 @@ def _method(name: str) -> Method:
     return lambda history, now, start, end: (baseline(history, now, start, end), None, None)
 
 
-def _run(name: str, method: Method, cases: Sequence[Case]) -> Row:
+def _run(name: str, method: Method, cases: Sequence[Case]) -> ScoreRow:
     """Ask a method for every case, and measure and time its answers."""
     inputs = [(case.trace.history(case.now), case.now, case.start, case.end) for case in cases]
     began = time.perf_counter()
@@ -207,14 +213,14 @@ def _honesty(traces: Sequence[Trace]) -> Honesty | None:
 
 
 def _claim(case: Case) -> tuple[float, bool]:
-    found = _project(case.trace.history(case.now), case.now, case.start, case.end)
-    return found.confidence or 0.0, abs(found.expected - case.actual) <= 0.1 * case.actual
+    projected = _project(case.trace.history(case.now), case.now, case.start, case.end)
+    return projected.confidence or 0.0, abs(projected.expected - case.actual) <= 0.1 * case.actual
 
 
-def _line(row: Row) -> str:
+def _line(row: ScoreRow) -> str:
     values = (row.wape, row.mdape, row.within_10, row.exceed, row.coverage, row.pinball, row.width, row.ms)
     cells = [
         f"{'-':>8}" if value is None else f"{value:>8.{digits}f}"
         for value, (_, digits) in zip(values, COLUMNS, strict=True)
     ]
-    return "".join([f"{row.cases:<12}{row.method:<9}{row.n:>5}", *cells])
+    return "".join([f"{row.cases:<12}{row.method:<15}{row.n:>5}", *cells])

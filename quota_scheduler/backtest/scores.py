@@ -15,7 +15,7 @@ import numpy as np
 from quota_scheduler.backtest.traces import Case
 
 Array = np.ndarray[Any, Any]
-Answer = tuple[float, float | None, float | None]
+Projection = tuple[float, float | None, float | None]
 """What a method says of a window's total: the median and the bounds of its 80 % interval, if it has one."""
 
 NEAR = 0.1
@@ -24,7 +24,7 @@ BINS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScoreRow:
     """The measures of one method over one group of cases; None where a method gives no interval.
 
     ``wape``: pooled error over pooled totals. ``mdape``: median relative error. ``within_10``: share of projections
@@ -59,7 +59,7 @@ class Honesty:
     share: float
 
 
-def measure(method: str, cases: Sequence[Case], answers: Sequence[Answer], ms: float) -> Row:
+def measure(method: str, cases: Sequence[Case], answers: Sequence[Projection], ms: float) -> ScoreRow:
     """Return the measures of a method's answers to these cases."""
     actual, scale = _array([case.actual for case in cases]), _array([case.scale for case in cases])
     median = _array([answer[0] for answer in answers])
@@ -72,7 +72,7 @@ def measure(method: str, cases: Sequence[Case], answers: Sequence[Answer], ms: f
         losses = [_pinball(q, actual, said) for q, said in ((0.1, low), (0.5, median), (0.9, high))]
         pinball = float(np.mean(np.mean(losses, axis=0) / scale))
     open_ = _array([case.used for case in cases]) <= scale
-    return Row(
+    return ScoreRow(
         method=method,
         cases=f"{cases[0].kind} {cases[0].at}",
         n=len(cases),
@@ -88,7 +88,7 @@ def measure(method: str, cases: Sequence[Case], answers: Sequence[Answer], ms: f
 
 
 def honesty(early: Sequence[tuple[float, bool]], late: Sequence[tuple[float, bool]]) -> Honesty | None:
-    """Judge claims of confidence and whether they came true; ``late`` are those of the last three days."""
+    """Compare claims of confidence with what came true; ``late`` are those of the last three days."""
     if not early:
         return None
     claims, rights = np.array(early, dtype=np.float64).T

@@ -71,7 +71,7 @@ class Case:
 
 
 def cases_of(trace: Trace) -> list[Case]:
-    """Return the moments to judge: quarters of 30-day cycles, months and weeks, or hours of sessions."""
+    """Return the moments to verify: quarters of 30-day cycles, months and weeks, or hours of sessions."""
     if trace.step == HOUR:
         return moments(trace, "5h", [(opened, opened + SESSION) for opened in _opened(trace)], FIFTHS)
     kinds: dict[str, Callable[[Trace], Iterable[Bounds]]] = {"30 days": cycles, "month": _months, "week": _weeks}
@@ -83,13 +83,13 @@ def moments(trace: Trace, kind: str, windows: Iterable[Bounds], parts: Iterable[
     spans = list(windows)
     totals = [trace.total(*span) for span in spans]
     scale = sum(totals) / len(totals) if totals else 0.0
-    found = []
+    cases = []
     for (start, end), total in zip(spans, totals, strict=True):
         for part in parts:
             now = start + max(1, round(part * ((end - start) / trace.step))) * trace.step
             if total > 0 and now - trace.start >= MIN_HISTORY:
-                found.append(Case(trace, kind, f"{part:.0%}", start, end, now, total, scale))
-    return found
+                cases.append(Case(trace, kind, f"{part:.0%}", start, end, now, total, scale))
+    return cases
 
 
 def cycles(trace: Trace) -> Iterator[Bounds]:

@@ -95,15 +95,15 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
       quota-scheduler alerts test ops --json
     """
     config = reach.config_of(ctx)
-    from quota_scheduler.core.alerts.message import Message, Outcome
+    from quota_scheduler.core.alerts.message import DeliveryOutcome, Message
     from quota_scheduler.core.alerts.rule import Severity
-    from quota_scheduler.notify import AppriseNotifier, Receiver
+    from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
 
     chosen = [r for r in config.receivers if receiver in (None, r.id)]
     if not chosen:
         known = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
         raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {known}")
-    notifier = AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in chosen])
+    notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in chosen])
     results = []
     for each in chosen:
         text = "This is a test message of Quota Scheduler. Nothing needs to be done."
@@ -114,5 +114,5 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
     else:
         for row in results:
             click.echo(f"{row['receiver']}: {row['result']}{' - ' + row['detail'] if row['detail'] else ''}")
-    if any(row["result"] != Outcome.DELIVERED.value for row in results):
+    if any(row["result"] != DeliveryOutcome.DELIVERED.value for row in results):
         sys.exit(1)

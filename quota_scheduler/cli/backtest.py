@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.core.forecast.baselines import OLD_NAMES
 from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from quota_scheduler.backtest.traces import Trace
     from quota_scheduler.core.forecast.series import Buckets
 
-NAMES = ("seed", "pro-rata", "mean-7", "ours")
+NAMES = ("weighted-mean", "pro-rata", "mean-7", "ours")
 """The methods by name; those of ``quota_scheduler.backtest``, which is too heavy to load for a help text."""
 DAY, HOUR, FIVE_HOURS = timedelta(days=1), timedelta(hours=1), timedelta(hours=5)
 
@@ -34,7 +35,7 @@ def command(ctx: click.Context, folder: Path | None, methods: str, by: str, svg:
     Every method sees only what lay before the moment it is asked at; "leak-free" says that this was checked.
     Examples:
       quota-scheduler backtest
-      quota-scheduler backtest traces/ --methods seed,ours --svg errors.svg
+      quota-scheduler backtest traces/ --methods weighted-mean,ours --svg errors.svg
     """
     chosen = _chosen(methods)
     result = _of_folder(folder, chosen) if folder else _of_ledger(ctx, chosen, by)
@@ -47,7 +48,8 @@ def command(ctx: click.Context, folder: Path | None, methods: str, by: str, svg:
 
 
 def _chosen(methods: str) -> list[str]:
-    names = [name.strip() for name in methods.split(",") if name.strip()]
+    given = [name.strip() for name in methods.split(",") if name.strip()]
+    names = [OLD_NAMES.get(name, name) for name in given]
     if unknown := [name for name in names if name not in NAMES]:
         raise QuotaSchedulerError(f"there is no method {unknown[0]!r}; there are: {', '.join(NAMES)}")
     return names or list(NAMES)
@@ -105,7 +107,7 @@ def _trace(name: str, history: "Buckets", step: timedelta) -> "Trace":
 def _judged(traces: "list[Trace]", methods: list[str]) -> "Result":
     from quota_scheduler.backtest import run as backtest
 
-    result = backtest.judge(traces, methods)
+    result = backtest.verify(traces, methods)
     if not result.rows:
         longest = max((len(trace.values) * trace.step for trace in traces), default=timedelta(0))
         raise QuotaSchedulerError(

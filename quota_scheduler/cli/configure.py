@@ -34,7 +34,9 @@ def check(ctx: click.Context, as_json: bool) -> None:
 
         raise ConfigError(problems)
     if as_json:
-        reach.print_json(config.redacted())
+        from quota_scheduler.config.writing import redacted
+
+        reach.print_json(redacted(config))
         return
     click.echo(f"The configuration is sound: {config.origin}")
     click.echo(
@@ -46,10 +48,10 @@ def check(ctx: click.Context, as_json: bool) -> None:
 def deep_problems(config: Config) -> list[str]:
     """What only the parts that use them can find: alert rules and receivers' addresses."""
     from quota_scheduler.alert_rules import load_rules
-    from quota_scheduler.notify import AppriseNotifier, Receiver
+    from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
 
     load_rules(config.alerts, receivers=[each.id for each in config.receivers])
-    return AppriseNotifier([Receiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
+    return AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
 
 
 @command.command("init")

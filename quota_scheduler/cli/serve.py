@@ -7,7 +7,7 @@ import click
 from quota_scheduler.cli.connection import config_of
 
 if TYPE_CHECKING:
-    from quota_scheduler.app import Service
+    from quota_scheduler.runtime import Service
 
 
 @click.command("serve")
@@ -22,20 +22,20 @@ def command(ctx: click.Context, verbose: bool) -> None:
       quota-scheduler --config quota.yaml --listen 127.0.0.1:9000 serve
     """
     config = config_of(ctx)
-    from quota_scheduler import logs, server
-    from quota_scheduler.app import Service
+    from quota_scheduler import assemble, logs, server
+    from quota_scheduler.facade import Facade
 
     logs.set_up(config.log_format.value, verbose=verbose)
     where = server.listen(config.listen)
     try:
-        service = Service(config, reread=lambda: config_of(ctx))
+        service = assemble.assemble(config)
     except BaseException:
         where.close()
         raise
     try:
         service.start()
         _say(service, where.getsockname()[1])
-        server.serve(service, where)
+        server.serve(service, Facade(service), where, reload=lambda: assemble.reload(service, lambda: config_of(ctx)))
     finally:
         service.stop()
 
@@ -50,10 +50,10 @@ def _say(service: "Service", port: int) -> None:
     lines = [f"Quota Scheduler listens on http://{host}:{port}  (metrics at /metrics, API at /docs)"]
     lines.append(f"  configuration  {config.origin}")
     lines.append(f"  database       {config.database}")
-    for ingest in service.ingests:
-        found = ", ".join(str(root) for root in service.roots if root.is_dir())
-        nothing = f"no transcripts yet; looking in {', '.join(map(str, service.roots))}"
-        lines.append(f"  {ingest.name:<13}  {found or nothing}")
+    for ingest in service.parts.ingests:
+        there = ", ".join(str(root) for root in service.parts.roots if root.is_dir())
+        nothing = f"no transcripts yet; looking in {', '.join(map(str, service.parts.roots))}"
+        lines.append(f"  {ingest.name:<13}  {there or nothing}")
     for limit in config.limits:
         period = period_text(limit)
         amount = format_amount(limit.amount, limit.unit) + (" at once" if period == "none" else f" per {period}")

@@ -136,16 +136,3 @@ class Config:
     def needs_tokens(self) -> bool:
         """Whether others could reach the service and nothing would keep them out: it must not start like this."""
         return not self.listen.is_loopback and not self.tokens
-
-    @property
-    def limits_hash(self) -> str:
-        """A short hash of the effective limits, the same in every process that has the same ones."""
-        from quota_scheduler.config.writing import limits_hash
-
-        return limits_hash(self.limits)
-
-    def redacted(self) -> dict[str, object]:
-        """The whole configuration as it would be written in the file, secrets as ``***``."""
-        from quota_scheduler.config.writing import redacted
-
-        return redacted(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import time, timedelta
 from decimal import Decimal
@@ -23,9 +23,9 @@ SECRET = "***"
 HASH_DIGITS = 16
 
 
-def limits_hash(limits: Iterable[Limit]) -> str:
-    """A hash that is equal for equal limits, whatever their order in the file."""
-    specs = [written_limit(limit) for limit in sorted(limits, key=lambda limit: limit.id)]
+def limits_hash(config: Config) -> str:
+    """A short hash of the effective limits, equal for equal ones in every process, whatever their order in the file."""
+    specs = [written_limit(limit) for limit in sorted(config.limits, key=lambda limit: limit.id)]
     return hashlib.sha256(json.dumps(specs, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
 
 

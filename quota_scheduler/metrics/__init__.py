@@ -47,7 +47,7 @@ from quota_scheduler.metrics.exposition import (
     joined,
     wants_gzip,
 )
-from quota_scheduler.metrics.snapshot import FULL, MODELS, Snapshot
+from quota_scheduler.metrics.snapshot import FULL, MODELS, MetricsSnapshot
 from quota_scheduler.metrics.table import BUCKETS, BY_NAME
 
 
@@ -71,7 +71,7 @@ class Metrics:
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
-        self._snapshot = Snapshot()
+        self._snapshot = MetricsSnapshot()
         self._published = Published()
         self._publishing = Lock()
         self._live = CollectorRegistry()

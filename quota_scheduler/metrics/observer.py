@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict
-from quota_scheduler.core.alerts.message import Delivery, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
@@ -41,7 +41,7 @@ class Observer:
 
     def attempted(self, target: str, delivery: Delivery, seconds: float) -> None:
         """An attempt to deliver a notification."""
-        if delivery.outcome is Outcome.DELIVERED:
+        if delivery.outcome is DeliveryOutcome.DELIVERED:
             self._metrics.notified(target, seconds)
         else:
             self._metrics.notification_failed(target, delivery.reason or "error", seconds)

@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
-from quota_scheduler.core.alerts.state import Kind
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
+from quota_scheduler.core.alerts.state import NoticeKind
 from quota_scheduler.core.alerts.wording import LONGEST, LONGEST_SUBJECT, cut, key_line
 from quota_scheduler.store import Store, engine, outbox
-from quota_scheduler.store.outbox import Owed
+from quota_scheduler.store.outbox import OwedMessage
 
 log = logging.getLogger(__name__)
 
@@ -112,11 +112,11 @@ class Deliverer:
         seconds = time.monotonic() - started
         with self.store.transaction() as tx:
             match delivery.outcome:
-                case Outcome.DELIVERED:
+                case DeliveryOutcome.DELIVERED:
                     outbox.delivered(tx, group, delivery.detail)
-                case Outcome.RETRY:
+                case DeliveryOutcome.RETRY:
                     outbox.failed(tx, group, delivery.detail, delivery.retry_after)
-                case Outcome.DEAD:
+                case DeliveryOutcome.DEAD:
                     outbox.dead(tx, group, delivery.detail)
         self.observe(target, delivery, seconds)  # only now: what is counted as sent is also written down as sent
         log.info(
@@ -131,7 +131,7 @@ class Deliverer:
             return self.notifier.send(message)
         except Exception as error:
             log.exception("notification.defect target=%s", message.target)
-            return Delivery(Outcome.RETRY, f"internal error ({type(error).__name__})", "error")
+            return Delivery(DeliveryOutcome.RETRY, f"internal error ({type(error).__name__})", "error")
 
 
 def _trouble(error: BaseException) -> str:
@@ -148,14 +148,14 @@ def _trouble(error: BaseException) -> str:
     return refused
 
 
-def compose(group: Sequence[Owed]) -> Message:
+def compose(group: Sequence[OwedMessage]) -> Message:
     """One message of notifications for the same target: one alone as it is, several worst first, under 900 characters.
 
     Several are given whole where that fits, else by subject and key; what does not fit is counted by rule.
     """
     worst = sorted(group, key=lambda row: (-row.severity.rank, row.id))
     first = worst[0]
-    resolved = first.kind is Kind.RESOLVED
+    resolved = first.kind is NoticeKind.RESOLVED
     if len(group) == 1:
         return Message(first.target, first.severity, first.subject, first.body, resolved)
     subject = cut(f"{_count(worst, resolved)}: {first.subject}", LONGEST_SUBJECT)
@@ -163,14 +163,14 @@ def compose(group: Sequence[Owed]) -> Message:
     return Message(first.target, first.severity, subject, whole if len(whole) <= LONGEST else _brief(worst), resolved)
 
 
-def _count(rows: Sequence[Owed], resolved: bool) -> str:
+def _count(rows: Sequence[OwedMessage], resolved: bool) -> str:
     if resolved:
         return f"{len(rows)} alerts resolved"
     by_severity = Counter(row.severity.value for row in rows)
     return f"{len(rows)} alerts ({', '.join(f'{count} {severity}' for severity, count in by_severity.items())})"
 
 
-def _brief(rows: Sequence[Owed]) -> str:
+def _brief(rows: Sequence[OwedMessage]) -> str:
     """Subject and key of each, as many as fit, and how many more there are of which rule."""
     lines: list[str] = []
     for index, row in enumerate(rows):
@@ -182,7 +182,7 @@ def _brief(rows: Sequence[Owed]) -> str:
     return "\n".join(lines)
 
 
-def _rest(rows: Sequence[Owed]) -> str:
+def _rest(rows: Sequence[OwedMessage]) -> str:
     if not rows:
         return ""
     by_rule = Counter(row.rule for row in rows)

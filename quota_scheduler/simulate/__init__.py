@@ -15,12 +15,24 @@ from pathlib import Path
 
 from quota_scheduler.simulate.demand import demand_of
 from quota_scheduler.simulate.engine import Engine
-from quota_scheduler.simulate.figures import Outcome, Row, row
-from quota_scheduler.simulate.policies import POLICIES, policy
-from quota_scheduler.simulate.windows import Kind
-from quota_scheduler.simulate.world import FLEET, Trace, World, fleets, single
+from quota_scheduler.simulate.figures import PolicyRow, SimOutcome, row
+from quota_scheduler.simulate.policies import POLICIES, current_name, policy
+from quota_scheduler.simulate.windows import WindowKind
+from quota_scheduler.simulate.world import FLEET, DailyTrace, World, fleets, single
 
-__all__ = ["FACTORS", "POLICIES", "Kind", "Outcome", "Row", "Trace", "compare", "play", "read", "run", "to_text"]
+__all__ = [
+    "FACTORS",
+    "POLICIES",
+    "WindowKind",
+    "SimOutcome",
+    "PolicyRow",
+    "DailyTrace",
+    "compare",
+    "play",
+    "read",
+    "run",
+    "to_text",
+]
 
 FACTORS = (0.7, 0.9, 1.1)
 """Quota as a share of the mean demand of a window."""
@@ -32,11 +44,11 @@ def run(
     folder: Path | str,
     *,
     policies: Sequence[str] = POLICIES,
-    kinds: Sequence[Kind] = tuple(Kind),
+    kinds: Sequence[WindowKind] = tuple(WindowKind),
     factors: Sequence[float] = FACTORS,
     fleet_count: int = FLEETS,
     seed: int = 0,
-) -> list[Row]:
+) -> list[PolicyRow]:
     """Play every scenario of the traces in ``folder`` and return the table.
 
     Raises FileNotFoundError when the folder holds no daily.csv.
@@ -52,12 +64,12 @@ def compare(
     worlds: Sequence[World],
     *,
     policies: Sequence[str] = POLICIES,
-    kinds: Sequence[Kind] = tuple(Kind),
+    kinds: Sequence[WindowKind] = tuple(WindowKind),
     factors: Sequence[float] = FACTORS,
-) -> list[Row]:
+) -> list[PolicyRow]:
     """Pool the outcomes of these worlds and return one row for each kind of window and policy."""
-    names = list(dict.fromkeys([*policies, BEST]))
-    sums = {(kind, name): Outcome() for kind in kinds for name in names}
+    names = list(dict.fromkeys([*map(current_name, policies), BEST]))
+    sums = {(kind, name): SimOutcome() for kind in kinds for name in names}
     for world in worlds:
         for (kind, name), outcome in play(world, names, kinds, factors):
             sums[kind, name].add(outcome)
@@ -67,8 +79,8 @@ def compare(
 
 
 def play(
-    world: World, policies: Iterable[str], kinds: Iterable[Kind], factors: Iterable[float]
-) -> Iterator[tuple[tuple[Kind, str], Outcome]]:
+    world: World, policies: Iterable[str], kinds: Iterable[WindowKind], factors: Iterable[float]
+) -> Iterator[tuple[tuple[WindowKind, str], SimOutcome]]:
     """Play one world in every scenario."""
     demand = demand_of(world)
     for kind in kinds:
@@ -77,15 +89,15 @@ def play(
                 yield (kind, name), Engine(world, kind, factor, policy(name, demand)).play()
 
 
-def read(folder: Path | str) -> list[Trace]:
+def read(folder: Path | str) -> list[DailyTrace]:
     """The daily series of a folder with ``daily.csv`` (columns series_id, date, tokens), idle days as zero."""
-    found: dict[str, dict[date, float]] = {}
+    by_id: dict[str, dict[date, float]] = {}
     with (Path(folder) / "daily.csv").open(newline="", encoding="utf-8") as file:
         for record in csv.DictReader(file):
-            days = found.setdefault(record["series_id"], {})
+            days = by_id.setdefault(record["series_id"], {})
             day = date.fromisoformat(record["date"])
             days[day] = days.get(day, 0.0) + float(record["tokens"])
-    return [Trace(name, min(days), _filled(days)) for name, days in found.items()]
+    return [DailyTrace(name, min(days), _filled(days)) for name, days in by_id.items()]
 
 
 def _filled(days: dict[date, float]) -> tuple[float, ...]:
@@ -93,9 +105,9 @@ def _filled(days: dict[date, float]) -> tuple[float, ...]:
     return tuple(days.get(first + timedelta(days=n), 0.0) for n in range((last - first).days + 1))
 
 
-COLUMNS: tuple[tuple[str, int, Callable[[Row], str]], ...] = (
+COLUMNS: tuple[tuple[str, int, Callable[[PolicyRow], str]], ...] = (
     ("", 10, lambda r: f"{r.worlds}, {r.kind}"),
-    ("policy", 12, lambda r: r.policy),
+    ("policy", 18, lambda r: r.policy),
     ("inter.", 7, lambda r: f"{r.denied_interactive:.1f}"),
     ("high", 7, lambda r: f"{r.denied_high:.1f}"),
     ("harm", 7, lambda r: f"{r.avoidable_harm:.1f}"),
@@ -111,9 +123,9 @@ COLUMNS: tuple[tuple[str, int, Callable[[Row], str]], ...] = (
 )
 
 
-def to_text(rows: Sequence[Row]) -> str:
+def to_text(rows: Sequence[PolicyRow]) -> str:
     """The table for a terminal: percent, stalls per 1,000 runs, waits in hours (median / P95)."""
     head = "".join(f"{name:>{width}}" for name, width, _ in COLUMNS)
     lines = [head, "-" * len(head)]
-    lines += ["".join(f"{cell(each):>{width}}" for _, width, cell in COLUMNS) for each in rows]
+    lines += ["".join(f"{cell(row):>{width}}" for _, width, cell in COLUMNS) for row in rows]
     return "\n".join(lines)

@@ -69,7 +69,7 @@ class Demand:
     future: Future
     histories: tuple[Buckets, ...]
     since: datetime
-    known: dict[tuple[datetime, datetime], tuple[Forecast, ...]] = field(default_factory=dict)
+    projected: dict[tuple[datetime, datetime], tuple[Forecast, ...]] = field(default_factory=dict)
 
     def truth(self, state: SimState, meter: Meter) -> Outlook:
         """What will really come."""
@@ -81,10 +81,10 @@ class Demand:
         now = state.now // HOUR * HOUR
         start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
         window = Window(instant(min(start, now)), instant(end))
-        found = self._projected(window, instant(now))
+        forecasts = self._projected(window, instant(now))
         return outlook_of(
-            found[0],
-            (None, *found[1:]),
+            forecasts[0],
+            (None, *forecasts[1:]),
             UsageHistory(),
             amount=int(TOKENS * meter.amount),
             previous="unknown",
@@ -95,11 +95,13 @@ class Demand:
     def _projected(self, window: Window, now: datetime) -> tuple[Forecast, ...]:
         """The forecast of the window, and those of the demand above each class but people."""
         key = (window.ends_at, now)
-        if key not in self.known:
+        if key not in self.projected:
             series = (self.histories[-1], *self.histories)
             spans = [window, *[demand_span(window, now=now)] * len(self.histories)]
-            self.known[key] = tuple(project_many(series, spans, now=now, step=STEP, since=[self.since] * len(series)))
-        return self.known[key]
+            self.projected[key] = tuple(
+                project_many(series, spans, now=now, step=STEP, since=[self.since] * len(series))
+            )
+        return self.projected[key]
 
 
 def demand_of(world: World) -> Demand:

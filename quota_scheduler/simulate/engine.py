@@ -13,10 +13,10 @@ import heapq
 from collections.abc import Iterator
 from typing import Protocol
 
-from quota_scheduler.simulate.figures import Outcome
-from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.figures import SimOutcome
+from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.state import AUTOMATION, CLASSES, NEVER, SLOTS, SimState
-from quota_scheduler.simulate.windows import EMPTY, Kind, whole_windows
+from quota_scheduler.simulate.windows import EMPTY, WindowKind, whole_windows
 from quota_scheduler.simulate.world import HOUR, Run, World
 
 REDONE = 0.3
@@ -24,47 +24,47 @@ REDONE = 0.3
 WINDOWS_OF_PATIENCE = 1.2
 
 
-class Policy(Protocol):
-    """Who may start. The engine asks; a policy only looks."""
+class StartPolicy(Protocol):
+    """Who may start. The engine asks; a policy only reads."""
 
     by_class: bool
 
-    def look(self, state: SimState) -> None:
-        """Learn what can be known now: called at every full hour and every reset."""
+    def update(self, state: SimState) -> None:
+        """Learn what there is to know now: called at every full hour and every reset."""
 
     def begin(self, state: SimState) -> None:
-        """Look at the meters before a pass over the line."""
+        """Read the meters before a pass over what waits."""
 
-    def admits(self, job: Job, state: SimState) -> bool:
+    def admits(self, job: SimJob, state: SimState) -> bool:
         """Whether a waiting run may start now."""
 
     def may_admit(self, rank: int, least: float, state: SimState) -> bool:
         """Whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
 
-    def started(self, job: Job, state: SimState) -> None:
+    def started(self, job: SimJob, state: SimState) -> None:
         """A run has started; the next one in the pass finds less."""
 
 
 class Engine:
     """Plays one scenario."""
 
-    def __init__(self, world: World, kind: Kind, factor: float, policy: Policy) -> None:
+    def __init__(self, world: World, kind: WindowKind, factor: float, policy: StartPolicy) -> None:
         self.state, self.policy = SimState(world, kind, factor), policy
         self.end = self.state.now + whole_windows(world, kind) * kind.length
-        self.outcome = Outcome()
+        self.outcome = SimOutcome()
         self._arrivals = iter([run for run in world.runs if self.state.now <= run.at < self.end])
         self._finishing: list[tuple[float, int, int]] = []
         self._giving_up: list[tuple[float, int, int]] = []
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, SimJob] = {}
         self._least = [NEVER] * len(CLASSES)
 
-    def play(self) -> Outcome:
+    def play(self) -> SimOutcome:
         """Everything from the first window to the last reset."""
         state, coming = self.state, next(self._arrivals, None)
         if self.end <= state.now:
             return self.outcome
         tick = (state.now // HOUR + 1) * HOUR
-        self.policy.look(state)
+        self.policy.update(state)
         while True:
             times = (*self._ends(), coming.at if coming else NEVER, tick)
             at = min(times)
@@ -88,7 +88,7 @@ class Engine:
                 continue
             else:
                 tick += HOUR
-                self.policy.look(state)
+                self.policy.update(state)
             self._wake()
 
     def _ends(self) -> Iterator[float]:
@@ -107,7 +107,7 @@ class Engine:
         return heap[0][0] if heap else NEVER
 
     def _arrive(self, run: Run) -> None:
-        job = Job(run, run.size, self.state.now)
+        job = SimJob(run, run.size, self.state.now)
         self._jobs[run.number] = job
         self.outcome.asked(run)
         self._wait(job)
@@ -115,7 +115,7 @@ class Engine:
         if run.patience == 0 and not job.is_running:
             self._give_up(job)
 
-    def _wait(self, job: Job) -> None:
+    def _wait(self, job: SimJob) -> None:
         rank, patience = job.run.rank, job.run.patience
         self.state.queue(job)
         self._least[rank] = min(self._least[rank], job.left, job.asked)
@@ -124,7 +124,7 @@ class Engine:
             until = job.run.at + (WINDOWS_OF_PATIENCE * self.state.kind.length if patience is None else patience)
             heapq.heappush(self._giving_up, (max(until, self.state.now), job.run.number, job.version))
 
-    def _give_up(self, job: Job) -> None:
+    def _give_up(self, job: SimJob) -> None:
         self.state.unqueue(job)
         job.version += 1
         self.outcome.given_up(job, self.state.now)
@@ -152,12 +152,12 @@ class Engine:
             self._try(job)
         self._least[rank] = min((min(job.left, job.asked) for job in row.values()), default=NEVER)
 
-    def _try(self, job: Job) -> None:
+    def _try(self, job: SimJob) -> None:
         if self.state.has_slot(job) and self.policy.admits(job, self.state):
             self._start(job)
             self.policy.started(job, self.state)
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: SimJob) -> None:
         state, run = self.state, job.run
         for meter in state.meters:
             if not meter.is_open:
@@ -171,7 +171,7 @@ class Engine:
         job.start(state.now)
         heapq.heappush(self._finishing, (state.now + job.left / run.rate, run.number, job.version))
 
-    def _stop(self, job: Job) -> None:
+    def _stop(self, job: SimJob) -> None:
         state, run = self.state, job.run
         job.stop(state.now)
         del state.running[run.number]
@@ -179,7 +179,7 @@ class Engine:
         if run.rank >= AUTOMATION:
             state.slots[run.member] -= 1
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: SimJob) -> None:
         self._stop(job)
         job.left = 0.0
         self.outcome.finished(job)
@@ -214,7 +214,7 @@ class Engine:
         self.outcome.used += state.quota.used
         state.quota.begin(state.now)
         if state.now < self.end:
-            self.policy.look(state)
+            self.policy.update(state)
 
     def _session_over(self) -> None:
         """The next session opens at once only for work that runs on."""
@@ -223,9 +223,9 @@ class Engine:
             session.begin(self.state.now)
         else:
             session.is_open, session.used = False, 0.0
-        self.policy.look(self.state)
+        self.policy.update(self.state)
 
-    def _closed(self) -> Outcome:
+    def _closed(self) -> SimOutcome:
         for job in list(self.state.running.values()):
             self._stop(job)
             self.outcome.runs_on(job)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.world import Run
 
 WEIGHTS = (8, 4, 2, 1)
@@ -28,7 +28,7 @@ def _rows() -> list[list[float]]:
 
 
 @dataclass(slots=True)
-class Outcome:
+class SimOutcome:
     """What happened, by class where it is a list; tokens in mean days, waits in seconds."""
 
     demand: list[float] = field(default_factory=_zeros)
@@ -50,44 +50,44 @@ class Outcome:
         self.demand[run.rank] += run.size
         self.runs[run.rank] += 1
 
-    def started(self, job: Job, now: float) -> None:
+    def started(self, job: SimJob, now: float) -> None:
         """A run got to start; going on after a cut is no second start."""
         if not job.has_started:
             self.waits[job.run.rank].append(now - job.run.at)
 
-    def finished(self, job: Job) -> None:
+    def finished(self, job: SimJob) -> None:
         """A run is done."""
         self.done[job.run.rank] += job.run.size
 
-    def given_up(self, job: Job, now: float) -> None:
+    def given_up(self, job: SimJob, now: float) -> None:
         """A run was refused, or waited too long."""
         if not job.has_started:
             self.waits[job.run.rank].append(now - job.run.at)
         self.broken_off(job)
 
-    def broken_off(self, job: Job) -> None:
+    def broken_off(self, job: SimJob) -> None:
         """What is left of a run will never be done."""
         self.denied[job.run.rank] += job.left
         self.done[job.run.rank] += job.run.size - job.left
 
-    def cut_off(self, job: Job, more: float) -> None:
+    def cut_off(self, job: SimJob, more: float) -> None:
         """An empty window stopped a run that would have used ``more`` of it."""
         self.stalls[job.run.rank] += 1
         self.overshoot += more
 
-    def runs_on(self, job: Job) -> None:
+    def runs_on(self, job: SimJob) -> None:
         """The last window ended while a run was running."""
         self.done[job.run.rank] += job.run.size - job.left
         self.open_end[job.run.rank] += job.left
 
-    def still_waits(self, job: Job, now: float) -> None:
+    def still_waits(self, job: SimJob, now: float) -> None:
         """The last window ended while a run was waiting."""
         self.done[job.run.rank] += job.run.size - job.left
         self.open_end[job.run.rank] += job.left
         if not job.has_started:
             self.waits[job.run.rank].append(now - job.run.at)
 
-    def add(self, other: Outcome) -> None:
+    def add(self, other: SimOutcome) -> None:
         """Pool two scenarios."""
         for mine, more in (
             (self.demand, other.demand),
@@ -119,7 +119,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PolicyRow:
     """One line of the table: shares in percent, stalls per 1,000 runs, waits in hours (median, P95, mean)."""
 
     worlds: str
@@ -139,10 +139,10 @@ class Row:
     value: float
 
 
-def row(worlds: str, kind: str, policy: str, outcome: Outcome, best: Outcome) -> Row:
+def row(worlds: str, kind: str, policy: str, outcome: SimOutcome, best: SimOutcome) -> PolicyRow:
     """The figures of a policy beside those of the clairvoyant."""
     stalls, runs = outcome.stalls, outcome.runs
-    return Row(
+    return PolicyRow(
         worlds=worlds,
         kind=kind,
         policy=policy,
@@ -155,8 +155,8 @@ def row(worlds: str, kind: str, policy: str, outcome: Outcome, best: Outcome) ->
         overshoot=100 * _ratio(outcome.overshoot, outcome.quota),
         normal_done=100 * _ratio(outcome.done[2], outcome.demand[2]),
         low_done=100 * _ratio(outcome.done[3], outcome.demand[3]),
-        normal_wait=_mean([each[2] for each in outcome.scenarios]),
-        low_wait=_mean([each[3] for each in outcome.scenarios]),
+        normal_wait=_mean([scenario[2] for scenario in outcome.scenarios]),
+        low_wait=_mean([scenario[3] for scenario in outcome.scenarios]),
         value=100 * _ratio(outcome.value, best.value),
     )
 

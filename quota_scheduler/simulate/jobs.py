@@ -11,7 +11,7 @@ LEAST_RESERVED = 0.25
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class SimJob:
     """A run as it stands: ``left`` to do at ``since``; ``asked`` is what a lease would hold while it waits.
 
     ``version`` tells which entries of the calendar of finishes and patience still hold.

@@ -8,19 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quota_scheduler.core.forecast.baselines import seed as seed_projection
+from quota_scheduler.core.forecast.baselines import weighted_mean
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.simulate.demand import Demand, instant
-from quota_scheduler.simulate.engine import Policy
-from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.engine import StartPolicy
+from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.two_sided import TwoSided
 from quota_scheduler.simulate.windows import SOON
 from quota_scheduler.simulate.world import DAY, HOUR
 
-STOP, NORMAL_STOP, PROJECTED, SPIKE, USUAL_DAYS = 0.90, 0.80, 0.85, 2.0, 14
-SEED_LOOKS = 3
-"""Hours between two looks at the seeds' projection; nothing in it changes faster."""
+STOP = 0.90
+"""Used share of a window at which automation stops (founding documents; also what ``fixed90`` goes by)."""
+NORMAL_STOP = 0.80
+"""Used share of a window at which normal work stops (founding documents)."""
+PROJECTED = 0.85
+"""Projected share of a window from which low work waits (founding documents)."""
+SPIKE = 2.0
+"""Times the usual day that today must have used for low work to wait (founding documents)."""
+USUAL_DAYS = 14
+"""Days whose mean is the usual day (founding documents)."""
+PROJECT_EVERY = 3
+"""Hours between two projections; nothing in them changes faster."""
 
 
 @dataclass(slots=True)
@@ -31,19 +40,19 @@ class Unruled:
     by_class: bool = False
     stopped: bool = False
 
-    def look(self, state: SimState) -> None:
+    def update(self, state: SimState) -> None:
         """It learns nothing."""
 
     def begin(self, state: SimState) -> None:
         self.stopped = any(m.is_open and m.used >= self.stop * m.amount for m in state.meters)
 
-    def may_admit(self, _rank: int, _least: float, _desk: SimState) -> bool:
+    def may_admit(self, _rank: int, _least: float, _state: SimState) -> bool:
         return True
 
-    def admits(self, job: Job, _desk: SimState) -> bool:
+    def admits(self, job: SimJob, _state: SimState) -> bool:
         return job.run.rank == 0 or not self.stopped
 
-    def started(self, job: Job, state: SimState) -> None:
+    def started(self, job: SimJob, state: SimState) -> None:
         """Nothing is reserved."""
 
 
@@ -53,7 +62,7 @@ class Safe:
 
     by_class: bool = True
 
-    def look(self, state: SimState) -> None:
+    def update(self, state: SimState) -> None:
         """It learns nothing."""
 
     def begin(self, state: SimState) -> None:
@@ -62,15 +71,15 @@ class Safe:
     def may_admit(self, rank: int, least: float, state: SimState) -> bool:
         return rank == 0 or all(least <= free for free in _free(state)) or _resets_soon(state)
 
-    def admits(self, job: Job, state: SimState) -> bool:
+    def admits(self, job: SimJob, state: SimState) -> bool:
         return job.run.rank == 0 or all(job.outstanding <= free for free in _free(state))
 
-    def started(self, job: Job, state: SimState) -> None:
+    def started(self, job: SimJob, state: SimState) -> None:
         """Everything is read when it is asked."""
 
 
 @dataclass(slots=True)
-class Seeds:
+class FixedThresholds:
     """The founding documents' thresholds: by projection, spike, and usage of 80 and 90 %."""
 
     by_class: bool = True
@@ -80,19 +89,19 @@ class Seeds:
     stale: bool = True
     used: float = 0.0
 
-    def look(self, state: SimState) -> None:
-        if not state.waiting[Priority.LOW.rank] or state.now // HOUR % SEED_LOOKS:
+    def update(self, state: SimState) -> None:
+        if not state.waiting[Priority.LOW.rank] or state.now // HOUR % PROJECT_EVERY:
             self.stale |= not state.waiting[Priority.LOW.rank]
             return
-        self._judge(state)
+        self._project(state)
 
-    def _judge(self, state: SimState) -> None:
+    def _project(self, state: SimState) -> None:
         """Project the window and compare today with the usual day."""
         self.stale = False
         now, quota, at = state.now, state.quota, instant(state.now)
         hours = range(int(now // HOUR) - 7 * 24, int(now // HOUR))
         week = [(instant(hour * HOUR), state.usage[hour]) for hour in hours if hour in state.usage]
-        projected = quota.used + seed_projection(week, at, at, instant(quota.ends_at))
+        projected = quota.used + weighted_mean(week, at, at, instant(quota.ends_at))
         today = now // DAY * DAY
         if today != self.today:
             self.today, self.usual = today, _between(state, today - USUAL_DAYS * DAY, today) / USUAL_DAYS
@@ -101,20 +110,20 @@ class Seeds:
 
     def begin(self, state: SimState) -> None:
         if self.stale and state.waiting[Priority.LOW.rank]:
-            self._judge(state)
+            self._project(state)
         self.used = max(meter.used / meter.amount for meter in state.meters if meter.is_open)
 
-    def may_admit(self, rank: int, _least: float, _desk: SimState) -> bool:
+    def may_admit(self, rank: int, _least: float, _state: SimState) -> bool:
         if rank == 0:
             return True
         if self.used >= STOP or (rank >= Priority.NORMAL.rank and self.used >= NORMAL_STOP):
             return False
         return rank < Priority.LOW.rank or not self.is_risky
 
-    def admits(self, job: Job, state: SimState) -> bool:
+    def admits(self, job: SimJob, state: SimState) -> bool:
         return self.may_admit(job.run.rank, 0.0, state)
 
-    def started(self, job: Job, state: SimState) -> None:
+    def started(self, job: SimJob, state: SimState) -> None:
         """Nothing is reserved."""
 
 
@@ -135,17 +144,24 @@ def _between(state: SimState, start: float, end: float) -> float:
     return sum(state.usage.get(hour, 0.0) for hour in range(int(start // HOUR), int(end // HOUR)))
 
 
-POLICIES = ("none", "fixed90", "safe", "seed", "two-sided", "clairvoyant")
+POLICIES = ("none", "fixed90", "safe", "fixed-thresholds", "two-sided", "clairvoyant")
+OLD_NAMES = {"seed": "fixed-thresholds"}
+"""What a policy was called at first, and is still understood."""
 
 
-def policy(name: str, demand: Demand) -> Policy:
-    """A fresh policy by name. Raises KeyError for an unknown one."""
-    makers: dict[str, Callable[[], Policy]] = {
+def current_name(policy: str) -> str:
+    """Return the name of a policy that may be given by its old one: ``seed`` is ``fixed-thresholds``."""
+    return OLD_NAMES.get(policy, policy)
+
+
+def policy(name: str, demand: Demand) -> StartPolicy:
+    """Make a fresh policy by name. Raises KeyError for an unknown one."""
+    makers: dict[str, Callable[[], StartPolicy]] = {
         "none": Unruled,
         "fixed90": lambda: Unruled(STOP),
         "safe": Safe,
-        "seed": Seeds,
+        "fixed-thresholds": FixedThresholds,
         "two-sided": lambda: TwoSided(demand.forecast),
         "clairvoyant": lambda: TwoSided(demand.truth, exact=True),
     }
-    return makers[name]()
+    return makers[current_name(name)]()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quota_scheduler.simulate.jobs import Job
-from quota_scheduler.simulate.windows import Kind, Meter, first_window, meters
+from quota_scheduler.simulate.jobs import SimJob
+from quota_scheduler.simulate.windows import Meter, WindowKind, first_window, meters
 from quota_scheduler.simulate.world import DAY, HOUR, World
 
 CLASSES = range(4)
@@ -16,12 +16,12 @@ NEVER = float("inf")
 class SimState:
     """Everything that runs and waits, and how full the windows are."""
 
-    def __init__(self, world: World, kind: Kind, factor: float) -> None:
+    def __init__(self, world: World, kind: WindowKind, factor: float) -> None:
         self.world, self.kind = world, kind
         self.now = first_window(world, kind)
         self.meters = meters(kind, factor * world.level * kind.length / DAY, self.now)
-        self.running: dict[int, Job] = {}
-        self.waiting: list[dict[int, Job]] = [{} for _ in CLASSES]
+        self.running: dict[int, SimJob] = {}
+        self.waiting: list[dict[int, SimJob]] = [{} for _ in CLASSES]
         self.asked = [0.0] * len(CLASSES)
         self.work = [0.0] * len(CLASSES)
         self.slots = [0] * world.members
@@ -32,14 +32,14 @@ class SimState:
                 hour = int(run.at // HOUR)
                 self.usage[hour] = self.usage.get(hour, 0.0) + run.size
 
-    def queue(self, job: Job) -> None:
+    def queue(self, job: SimJob) -> None:
         """Let it wait; ``asked`` and ``work`` are what the waiting of a class would reserve, and really need."""
         rank, job.asked = job.run.rank, job.outstanding
         self.waiting[rank][job.run.number] = job
         self.asked[rank] += job.asked
         self.work[rank] += job.left
 
-    def unqueue(self, job: Job) -> None:
+    def unqueue(self, job: SimJob) -> None:
         """It waits no longer."""
         rank = job.run.rank
         del self.waiting[rank][job.run.number]
@@ -52,7 +52,7 @@ class SimState:
         """The window with the quota."""
         return self.meters[0]
 
-    def has_slot(self, job: Job) -> bool:
+    def has_slot(self, job: SimJob) -> bool:
         """Whether its series may run one more of its kind."""
         return job.run.rank < AUTOMATION or self.slots[job.run.member] < SLOTS
 

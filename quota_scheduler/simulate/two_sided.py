@@ -19,12 +19,12 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Windo
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.units import Unit
 from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
-from quota_scheduler.simulate.jobs import Job
+from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.windows import SOON, Meter
 from quota_scheduler.simulate.world import HOUR
 
-LOOKS = 90
+OUTLOOKS = 90
 """Outlooks of a window; one an hour at most."""
 
 
@@ -40,8 +40,8 @@ class TwoSided:
         self._headrooms: list[Headroom] = []
         self._now = EPOCH
 
-    def look(self, state: SimState) -> None:
-        """It looks when it is asked."""
+    def update(self, state: SimState) -> None:
+        """It reads when it is asked."""
 
     def begin(self, state: SimState) -> None:
         if not self._instances:
@@ -56,14 +56,14 @@ class TwoSided:
     def _outlook(self, place: int, state: SimState) -> Outlook:
         """The outlook of a window; a new one only when somebody asks and the last is old, or of another window."""
         meter = state.meters[place]
-        until, found = meter.reset_after(state.now), self._outlooks.get(place)
-        if found is None or found[0] != (until if meter.is_open else 0.0) or self._is_old(found[1], meter):
-            found = (until if meter.is_open else 0.0), self._ahead(state, meter)
-            self._outlooks[place] = found
-        return found[1]
+        until, kept = meter.reset_after(state.now), self._outlooks.get(place)
+        if kept is None or kept[0] != (until if meter.is_open else 0.0) or self._is_old(kept[1], meter):
+            kept = (until if meter.is_open else 0.0), self._ahead(state, meter)
+            self._outlooks[place] = kept
+        return kept[1]
 
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
-        return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / LOOKS))
+        return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / OUTLOOKS))
 
     def _fits(self, need: Callable[[Headroom], int], rank: int, state: SimState) -> bool:
         for place, headroom in enumerate(self._headrooms):
@@ -93,22 +93,22 @@ class TwoSided:
 
         return self._fits(smallest, rank, state)
 
-    def admits(self, job: Job, state: SimState) -> bool:
+    def admits(self, job: SimJob, state: SimState) -> bool:
         return self._fits(lambda headroom: self._usable(job, headroom), job.run.rank, state)
 
-    def started(self, job: Job, _desk: SimState) -> None:
+    def started(self, job: SimJob, _state: SimState) -> None:
         for headroom in self._headrooms:
             headroom.balance.reserved += self._usable(job, headroom)
         self._headrooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
 
-    def _need(self, job: Job) -> float:
+    def _need(self, job: SimJob) -> float:
         return job.left if self._exact else job.asked
 
-    def _usable(self, job: Job, headroom: Headroom) -> int:
+    def _usable(self, job: SimJob, headroom: Headroom) -> int:
         need = self._need(job)
         return headroom.usable(int(TOKENS * need), timedelta(seconds=need / job.run.rate), self._now)
 
-    def _held(self, job: Job, now: float, until: float) -> float:
+    def _held(self, job: SimJob, now: float, until: float) -> float:
         if self._exact:
             return min(job.left_at(now), job.run.rate * (until - now))
         return job.reserved_at(now, until)

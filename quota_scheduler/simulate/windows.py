@@ -20,7 +20,7 @@ SOON = 12 * HOUR
 """This close to a reset a run may use less of the window than it would reserve."""
 
 
-class Kind(StrEnum):
+class WindowKind(StrEnum):
     """Which windows a quota has."""
 
     MONTH = "month"
@@ -30,18 +30,18 @@ class Kind(StrEnum):
     @property
     def length(self) -> float:
         """How long the window with the quota is, in seconds."""
-        return (30 if self is Kind.MONTH else 7) * DAY
+        return (30 if self is WindowKind.MONTH else 7) * DAY
 
 
-def first_window(world: World, kind: Kind) -> float:
+def first_window(world: World, kind: WindowKind) -> float:
     """Where the first window begins: after a week of history, at an hour (weeks: a weekday too) of the world's own."""
     dice = np.random.default_rng([7, *world.name.encode()])
     hour = int(dice.integers(24))
     day = int(dice.integers(7))
-    return world.start + (HISTORY_DAYS + (0 if kind is Kind.MONTH else day)) * DAY + hour * HOUR
+    return world.start + (HISTORY_DAYS + (0 if kind is WindowKind.MONTH else day)) * DAY + hour * HOUR
 
 
-def whole_windows(world: World, kind: Kind) -> int:
+def whole_windows(world: World, kind: WindowKind) -> int:
     """How many whole windows the recording holds after its history."""
     return max(0, int((world.end - first_window(world, kind)) // kind.length))
 
@@ -77,9 +77,9 @@ class Meter:
         self.starts_at, self.ends_at, self.used, self.is_open = now, now + self.length, 0.0, True
 
 
-def meters(kind: Kind, amount: float, start: float) -> list[Meter]:
+def meters(kind: WindowKind, amount: float, start: float) -> list[Meter]:
     """The windows that bind everything, the one with the quota first."""
-    found = [Meter(amount, kind.length, start, start + kind.length)]
-    if kind is Kind.SESSION:
-        found.append(Meter(amount * SESSION_SHARE, SESSION, start, start, session=True, is_open=False))
-    return found
+    windows = [Meter(amount, kind.length, start, start + kind.length)]
+    if kind is WindowKind.SESSION:
+        windows.append(Meter(amount * SESSION_SHARE, SESSION, start, start, session=True, is_open=False))
+    return windows

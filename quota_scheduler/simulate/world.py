@@ -37,7 +37,7 @@ FLEET, FLEET_LEAST, FLEET_MOST = 6, 77, 120
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class DailyTrace:
     """Recorded usage by day, from ``first`` on."""
 
     name: str
@@ -81,18 +81,18 @@ class World:
         return self.start + self.days * DAY
 
 
-def single(trace: Trace, seed: int = 0) -> World:
+def single(trace: DailyTrace, seed: int = 0) -> World:
     """The world of one developer."""
     dice = _dice(seed, trace.name)
     return _world(trace.name, trace.first, [_scaled(trace.days)], dice)
 
 
-def fleets(traces: Sequence[Trace], count: int, seed: int = 0) -> list[World]:
+def fleets(traces: Sequence[DailyTrace], count: int, seed: int = 0) -> list[World]:
     """Worlds of six developers of equal weight, each cut at a random offset to the length of the shortest."""
     long = [trace for trace in traces if len(trace.days) >= FLEET_LEAST]
     if len(long) < FLEET:
         return []
-    found = []
+    worlds = []
     for number in range(count):
         dice = _dice(seed, f"fleet {number}")
         members = [long[i] for i in dice.choice(len(long), FLEET, replace=False)]
@@ -101,8 +101,8 @@ def fleets(traces: Sequence[Trace], count: int, seed: int = 0) -> list[World]:
         for member in members:
             offset = int(dice.integers(len(member.days) - length + 1))
             rows.append(_scaled(member.days[offset : offset + length]))
-        found.append(_world(f"fleet {number}", members[0].first, rows, dice))
-    return found
+        worlds.append(_world(f"fleet {number}", members[0].first, rows, dice))
+    return worlds
 
 
 def _dice(seed: int, name: str) -> np.random.Generator:
@@ -174,5 +174,5 @@ def _hour(rank: int, dice: np.random.Generator) -> float:
 
 
 def _patience(rank: int, dice: np.random.Generator) -> float | None:
-    deadline, own = DEADLINES[rank], dice.random() < OWN_DEADLINE
-    return float(dice.uniform(*deadline)) if deadline and own else PATIENCE[rank]
+    deadline, has_deadline = DEADLINES[rank], dice.random() < OWN_DEADLINE
+    return float(dice.uniform(*deadline)) if deadline and has_deadline else PATIENCE[rank]

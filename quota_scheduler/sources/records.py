@@ -67,7 +67,7 @@ class MessageUsage(Counts, gc=False):
         return usage
 
 
-class Message(msgspec.Struct, gc=False):
+class ApiMessage(msgspec.Struct, gc=False):
     id: Identifier = None
     model: str | None = None
     usage: MessageUsage | None = None
@@ -79,7 +79,7 @@ class Call(msgspec.Struct, rename="camel", gc=False):
     uuid: Identifier = None
     is_sidechain: bool | None = None
     is_api_error_message: bool | None = None
-    message: Message | None = None
+    message: ApiMessage | None = None
 
 
 class Record(Call, rename="camel", gc=False):
@@ -90,7 +90,7 @@ class Record(Call, rename="camel", gc=False):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Progress(msgspec.Struct, gc=False):
+class ProgressRecord(msgspec.Struct, gc=False):
     message: Call | None = None
 
 
@@ -103,7 +103,7 @@ class Kind(Typed, gc=False):
 
 
 _decode = msgspec.json.Decoder(Record).decode
-_decode_progress = msgspec.json.Decoder(Progress).decode
+_decode_progress = msgspec.json.Decoder(ProgressRecord).decode
 _decode_kind = msgspec.json.Decoder(Kind).decode
 
 

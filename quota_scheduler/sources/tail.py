@@ -24,7 +24,7 @@ _LARGEST_INTEGER = 2**63 - 1
 
 
 @dataclass(slots=True)
-class Listing:
+class ChangedFiles:
     """What one walk over the roots found: files to read with the offset to start at, oldest change first."""
 
     todo: list[FileState] = field(default_factory=list)
@@ -37,13 +37,13 @@ class Listing:
         return sum(state.size - state.offset for state in self.todo)
 
 
-def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> Listing:
+def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
     """Find the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
 
     Each state returned is as found on disk, with the offset from which to read. Oldest change first, so that history
     arrives in about the order it happened and originals come before their copies.
     """
-    found = Listing()
+    found = ChangedFiles()
     for root in roots:
         _walk(str(root), known, suffix, found, set(), top=True)
     found.todo.sort(key=lambda state: (state.mtime_ns, state.path))
@@ -54,7 +54,7 @@ def _walk(
     folder: str,
     known: Mapping[str, FileState],
     suffix: str,
-    found: Listing,
+    found: ChangedFiles,
     links: set[tuple[int, int]],
     *,
     top: bool = False,
@@ -81,7 +81,7 @@ def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
     return not met
 
 
-def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], found: Listing) -> None:
+def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], found: ChangedFiles) -> None:
     try:
         stat = entry.stat()
         entry.path.encode()

@@ -15,7 +15,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.sources.records import BadLine, Message, Record, record_of
+from quota_scheduler.sources.records import ApiMessage, BadLine, Record, record_of
 
 MARKER = b'"usage"'
 """Every record with usage contains this, whatever its spacing. In quoted text the second quote mark is escaped."""
@@ -42,14 +42,14 @@ def usage_lines(text: bytearray, end: int) -> Iterator[memoryview]:
         start = stop + 1
 
 
-class Lines(NamedTuple):
+class TranscriptLines(NamedTuple):
     """What a run of lines says, in order: events, and how many lines were garbled."""
 
     events: list[UsageEvent]
     errors: int
 
 
-def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> Lines:
+def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> TranscriptLines:
     """Return the usage events of lines; ``session`` is the session's id where a line does not say it.
 
     A response is written as several lines in a row that grow: only the largest of such a run becomes an event, as
@@ -77,7 +77,7 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
         held = response
     if held is not None:
         events.append(_event(held, session, labeller))
-    return Lines(events, errors)
+    return TranscriptLines(events, errors)
 
 
 class _Response(NamedTuple):
@@ -119,7 +119,7 @@ def _response(record: Record) -> _Response | None:
     return _Response(record, at, usage, (_key(record, message), message.id or ""), bool(record.is_sidechain))
 
 
-def _key(record: Record, message: Message) -> str:
+def _key(record: Record, message: ApiMessage) -> str:
     """The request id, else the message, else the line itself."""
     if record.request_id:
         return record.request_id

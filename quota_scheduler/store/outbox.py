@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from quota_scheduler.core.alerts.rule import Severity
-from quota_scheduler.core.alerts.state import Kind, Transition
+from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.store import Row, Transaction
 
@@ -37,7 +37,7 @@ class OutboxState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class OwedMessage:
     """One claimed notification; ``attempts`` counts this one."""
 
     id: int
@@ -45,7 +45,7 @@ class Owed:
     rule: str
     scope: str
     episode: str
-    kind: Kind
+    kind: NoticeKind
     severity: Severity
     subject: str
     body: str
@@ -78,7 +78,7 @@ def due_targets(tx: Transaction, now: datetime) -> tuple[str, ...]:
     return tuple(row[0] for row in found)
 
 
-def claim(tx: Transaction, target: str, now: datetime) -> tuple[Owed, ...]:
+def claim(tx: Transaction, target: str, now: datetime) -> tuple[OwedMessage, ...]:
     """Take the oldest open notifications of a target that can go as one message; empty when none is due.
 
     One message is what came together or has piled up, oldest first, up to the first one of the other direction: news
@@ -91,27 +91,27 @@ def claim(tx: Transaction, target: str, now: datetime) -> tuple[Owed, ...]:
     )
     if not rows or (rows[0][-1] == OutboxState.OWED and rows[0][-2] > to_micros(now)):
         return ()
-    over = rows[0][5] == Kind.RESOLVED
+    over = rows[0][5] == NoticeKind.RESOLVED
     taken: list[Row] = []
     for row in rows:
-        if (row[5] == Kind.RESOLVED) is not over:
+        if (row[5] == NoticeKind.RESOLVED) is not over:
             break
         taken.append(row)
     tx.many("UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE id = ?", [(row[0],) for row in taken])
     return tuple(_owed(row) for row in taken)
 
 
-def delivered(tx: Transaction, group: Sequence[Owed], detail: str = "") -> None:
+def delivered(tx: Transaction, group: Sequence[OwedMessage], detail: str = "") -> None:
     """Settle claimed notifications as delivered."""
     _settle(tx, group, OutboxState.DELIVERED, detail)
 
 
-def dead(tx: Transaction, group: Sequence[Owed], detail: str) -> None:
+def dead(tx: Transaction, group: Sequence[OwedMessage], detail: str) -> None:
     """Settle claimed notifications as given up."""
     _settle(tx, group, OutboxState.DEAD, detail)
 
 
-def failed(tx: Transaction, group: Sequence[Owed], detail: str, retry_after: timedelta = timedelta(0)) -> None:
+def failed(tx: Transaction, group: Sequence[OwedMessage], detail: str, retry_after: timedelta = timedelta(0)) -> None:
     """Settle a failed attempt: try again after a wait, or give up what has become too old."""
     old = [row for row in group if tx.now - row.created_at >= GIVE_UP_AFTER]
     dead(tx, old, f"given up after {GIVE_UP_AFTER // timedelta(hours=1)} h: {detail}")
@@ -161,7 +161,7 @@ def prune(tx: Transaction, before: datetime) -> int:
     )
 
 
-def _settle(tx: Transaction, group: Sequence[Owed], state: OutboxState, detail: str) -> None:
+def _settle(tx: Transaction, group: Sequence[OwedMessage], state: OutboxState, detail: str) -> None:
     now = to_micros(tx.now)
     tx.many(
         "UPDATE outbox SET state = ?, settled_at = ?, detail = ? WHERE id = ?",
@@ -169,7 +169,9 @@ def _settle(tx: Transaction, group: Sequence[Owed], state: OutboxState, detail: 
     )
 
 
-def _owed(row: Row) -> Owed:
+def _owed(row: Row) -> OwedMessage:
     key, target, rule, scope, episode, kind, severity, subject, body, created_at, attempts, *_ = row
     at = from_micros(created_at)
-    return Owed(key, target, rule, scope, episode, Kind(kind), Severity(severity), subject, body, at, attempts)
+    return OwedMessage(
+        key, target, rule, scope, episode, NoticeKind(kind), Severity(severity), subject, body, at, attempts
+    )

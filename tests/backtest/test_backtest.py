@@ -10,7 +10,7 @@ import pytest
 
 from quota_scheduler.backtest import run as backtest
 from quota_scheduler.backtest.run import METHODS, evaluate, forecast, leak_free, read
-from quota_scheduler.backtest.scores import Honesty, Row, honesty, measure
+from quota_scheduler.backtest.scores import Honesty, ScoreRow, honesty, measure
 from quota_scheduler.backtest.traces import Trace, cases_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -96,7 +96,7 @@ def test_the_measures_are_those_of_plain_cases():
     answers = [(770.0, 690.0, 800.0), *[(700.0, 710.0, 800.0)] * (len(cases) - 1)]
     row = measure("m", cases, answers, 0.5)
     n = len(cases)
-    assert row == Row(
+    assert row == ScoreRow(
         method="m",
         cases="week 50%",
         n=n,
@@ -143,7 +143,7 @@ def test_a_method_that_sees_the_future_is_caught(folder):
 def test_the_seeds_formula_leaves_out_idle_days():
     history = [(START, 700.0), (START + 6 * DAY, 700.0)]
     now, end = START + 7 * DAY, START + 14 * DAY
-    assert backtest.BASELINES["seed"](history, now, START, end) == pytest.approx(1400 + 7 * 700)
+    assert backtest.BASELINES["weighted-mean"](history, now, START, end) == pytest.approx(1400 + 7 * 700)
     assert backtest.BASELINES["mean-7"](history, now, START, end) == pytest.approx(1400 + 1400)
     assert backtest.BASELINES["pro-rata"](history, now, START, end) == pytest.approx(2800)
 

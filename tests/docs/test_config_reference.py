@@ -9,6 +9,7 @@ from quota_scheduler.config import default_config
 from quota_scheduler.config.nodes import Branch, Layer, Listing, Node, Origin, Problems, Scalar
 from quota_scheduler.config.places import default_database
 from quota_scheduler.config.sections import Surroundings, read_config
+from quota_scheduler.config.writing import redacted
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z_.<>\[\]0-9]+)` \| ([^|]*) \|", PAGE, re.MULTILINE)
@@ -75,7 +76,7 @@ def comparable(written: str) -> str:
 
 def test_defaults_are_those_of_the_code():
     home = {"HOME": "/home/ann"}
-    actual = flat(default_config(home).redacted())
+    actual = flat(redacted(default_config(home)))
     told = {key: text.strip("`") for key, text in ROWS if key in actual and re.fullmatch(r"`[^`]*`", text)}
     told["database"] = f"sqlite:///{told['database'].replace('~', home['HOME'])}"
     assert {key: comparable(text) for key, text in told.items()} == {key: comparable(actual[key]) for key in told}

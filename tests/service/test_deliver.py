@@ -8,24 +8,24 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.alert_rules import load_rules
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.alerts.state import Kind, Transition
+from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.alerts.wording import LONGEST
 from quota_scheduler.core.readings.readings import Readings
-from quota_scheduler.notify import Receiver
+from quota_scheduler.notify import AppriseReceiver
 from quota_scheduler.service.deliver import Deliverer, compose
 from quota_scheduler.store import Store, alerts, outbox
-from quota_scheduler.store.outbox import Owed
+from quota_scheduler.store.outbox import OwedMessage
 from tests.core.alerts.test_samples import a_limit
 from tests.fakes import FixedClock, RecordingNotifier
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 SECONDS = 20.0
 """Longest wait for threads; they take milliseconds."""
-FAILED = Delivery(Outcome.RETRY, "HTTP 500", "error")
+FAILED = Delivery(DeliveryOutcome.RETRY, "HTTP 500", "error")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def store(tmp_path: Path, clock: FixedClock) -> Iterator[Store]:
         yield store
 
 
-def owe(store: Store, *targets: str, scope: str = "weekly", kind: Kind = Kind.FIRED) -> None:
+def owe(store: Store, *targets: str, scope: str = "weekly", kind: NoticeKind = NoticeKind.FIRED) -> None:
     rule = AlertRule(
         id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING, summary="High",
         title="", message=("",),
@@ -73,7 +73,7 @@ def test_what_is_owed_is_sent_once(store):
 def test_news_and_all_clear_follow_each_other(store):
     notifier = RecordingNotifier()
     owe(store, "ops")
-    owe(store, "ops", kind=Kind.RESOLVED)
+    owe(store, "ops", kind=NoticeKind.RESOLVED)
     run(Deliverer(store, notifier, ("ops",)))
     assert [(sent.subject, sent.resolved) for sent in notifier.sent] == [
         ("weekly fired", False),
@@ -82,7 +82,9 @@ def test_news_and_all_clear_follow_each_other(store):
 
 
 def test_trap_a_failing_receiver_keeps_its_message_and_only_it_is_tried_again(store, clock):
-    notifier = RecordingNotifier(lambda message: FAILED if message.target == "ops" else Delivery(Outcome.DELIVERED))
+    notifier = RecordingNotifier(
+        lambda message: FAILED if message.target == "ops" else Delivery(DeliveryOutcome.DELIVERED)
+    )
     deliverer = Deliverer(store, notifier, ("ops", "boss"))
     owe(store, "ops", "boss")
     for seconds in (0, 29, 1, 60):
@@ -99,7 +101,7 @@ def test_trap_a_hanging_receiver_delays_nobody_else(store):
         if message.target == "slow":
             began.set()
             assert hanging.wait(SECONDS)
-        return Delivery(Outcome.DELIVERED)
+        return Delivery(DeliveryOutcome.DELIVERED)
 
     notifier, delivered = RecordingNotifier(answer), threading.Event()
     deliverer = Deliverer(
@@ -121,10 +123,10 @@ def test_trap_a_hanging_receiver_delays_nobody_else(store):
 
 
 def test_a_receiver_that_refuses_for_good_does_not_hold_up_the_next_message(store):
-    answers = iter([Delivery(Outcome.DEAD, "gone"), Delivery(Outcome.DELIVERED)])
+    answers = iter([Delivery(DeliveryOutcome.DEAD, "gone"), Delivery(DeliveryOutcome.DELIVERED)])
     notifier = RecordingNotifier(lambda _: next(answers))
     owe(store, "ops")
-    owe(store, "ops", kind=Kind.RESOLVED)
+    owe(store, "ops", kind=NoticeKind.RESOLVED)
     run(Deliverer(store, notifier, ("ops",)))
     assert states(store) == [("ops", "dead", 1), ("ops", "delivered", 1)]
 
@@ -147,7 +149,7 @@ def test_a_defect_while_sending_is_a_failed_attempt_and_waits_like_one(store, cl
     def answer(_: Message) -> Delivery:
         if answers:
             raise answers.pop()
-        return Delivery(Outcome.DELIVERED)
+        return Delivery(DeliveryOutcome.DELIVERED)
 
     deliverer = Deliverer(store, RecordingNotifier(answer), ("ops",))
     owe(store, "ops")
@@ -206,7 +208,7 @@ def test_each_attempt_is_observed(store):
 
 
 def test_a_week_of_a_limit_as_its_receivers_hear_it_with_a_restart_between_all_ticks(tmp_path, clock):
-    rules, receivers = load_rules(), (Receiver("ops", ""), Receiver("boss", "", Severity.CRITICAL))
+    rules, receivers = load_rules(), (AppriseReceiver("ops", ""), AppriseReceiver("boss", "", Severity.CRITICAL))
     notifier = RecordingNotifier()
     for used in (500, 810, 820, 960, 970, 1_010, 1_020, None, 100):
         starts = NOW if used is None or used == 100 else NOW - timedelta(days=7)
@@ -230,9 +232,11 @@ def test_a_week_of_a_limit_as_its_receivers_hear_it_with_a_restart_between_all_t
     assert "The window of max-weekly ended at 102 % of 1M tokens" in notifier.sent[-1].body
 
 
-def a_row(number: int, severity: Severity = Severity.WARNING, kind: Kind = Kind.FIRED, words: int = 5) -> Owed:
+def a_row(
+    number: int, severity: Severity = Severity.WARNING, kind: NoticeKind = NoticeKind.FIRED, words: int = 5
+) -> OwedMessage:
     body = "It is high. " * words + f"\n[high · l{number}]"
-    return Owed(number, "ops", "high", f"l{number}", "", kind, severity, f"l{number} is high", body, NOW, 1)
+    return OwedMessage(number, "ops", "high", f"l{number}", "", kind, severity, f"l{number} is high", body, NOW, 1)
 
 
 @pytest.mark.parametrize(
@@ -241,8 +245,8 @@ def a_row(number: int, severity: Severity = Severity.WARNING, kind: Kind = Kind.
         pytest.param([a_row(1)], "l1 is high", Severity.WARNING, id="one alone"),
         pytest.param([a_row(1), a_row(2, Severity.CRITICAL)], "2 alerts (1 critical, 1 warning): l2 is high",
                      Severity.CRITICAL, id="several, worst first"),
-        pytest.param([a_row(1, kind=Kind.RESOLVED), a_row(2, kind=Kind.RESOLVED)], "2 alerts resolved: l1 is high",
-                     Severity.WARNING, id="several resolved"),
+        pytest.param([a_row(1, kind=NoticeKind.RESOLVED), a_row(2, kind=NoticeKind.RESOLVED)],
+                     "2 alerts resolved: l1 is high", Severity.WARNING, id="several resolved"),
     ],
 )  # fmt: skip
 def test_one_message_of_many_alerts(group, subject, severity):

@@ -218,7 +218,7 @@ def test_weights_round_alike_whether_booked_or_filled(tmp_path_factory, weights,
     here.change(a_limit(id="again", weights=weights[::-1]), a_limit(id="third", weights=weights))
     filled = {name: counted for name, counted in used(here).items() if name == "third"}
     here.store.close()
-    assert list(filled.values()) == list(booked.values())
+    assert sum(filled.values()) == sum(booked.values())
 
 
 # sessions

@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 
 from quota_scheduler import api
-from quota_scheduler.app import Service
+from quota_scheduler.assemble import assemble
 from quota_scheduler.config import load
+from quota_scheduler.facade import Facade
+from quota_scheduler.runtime import Service
 from tests.fakes import FixedClock
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -47,7 +49,7 @@ class Edge:
     app: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.app = api.build(self.service)
+        self.app = api.build(Facade(self.service))
 
     def ask(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, token: str = "") -> Reply:
         """One request."""
@@ -105,7 +107,7 @@ def start(folder: Path, text: str = LIMITS, *, clock: FixedClock | None = None) 
     """A service on a database in ``folder``, its sources read once."""
     (folder / "quota.yaml").write_text(f"database: sqlite:///quota.db\n{text}")
     clock = clock or FixedClock(START)
-    service = Service(load(folder / "quota.yaml", {"HOME": str(folder)}), clock=clock)
+    service = assemble(load(folder / "quota.yaml", {"HOME": str(folder)}), clock=clock)
     service.writer.start()
     service.read()
     return Edge(service, clock)

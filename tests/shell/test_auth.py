@@ -9,7 +9,7 @@ import pytest
 
 from quota_scheduler.api import ROUTES
 from quota_scheduler.api.openapi import OPENAPI
-from quota_scheduler.app import Service
+from quota_scheduler.assemble import assemble
 from quota_scheduler.auth import Tokens, allows
 from quota_scheduler.config import ApiToken, Role, load
 from quota_scheduler.errors import StartError
@@ -141,7 +141,7 @@ def test_without_a_token_it_serves_this_machine_only(tmp_path: Path, listen: str
     config = load(None, variables)
     if refused:
         with pytest.raises(StartError, match=r"can be reached from outside and no token is configured: add tokens"):
-            Service(config)
+            assemble(config)
         assert not (tmp_path / "quota.db").exists()
     else:
-        Service(config).store.close()
+        assemble(config).store.close()

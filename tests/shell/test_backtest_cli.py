@@ -46,17 +46,17 @@ def test_a_folder_of_traces_is_judged_by_every_method(run: Run, tmp_path: Path) 
     folder = write_traces(tmp_path / "traces", 60)
     said = run("backtest", str(folder), "--json", "--svg", str(tmp_path / "errors.svg"))
     found = json.loads(said.out)
-    assert {row["method"] for row in found["rows"]} == {"seed", "pro-rata", "mean-7", "ours"}
+    assert {row["method"] for row in found["rows"]} == {"weighted-mean", "pro-rata", "mean-7", "ours"}
     assert {row["cases"] for row in found["rows"]} == {
         f"{kind} {at}%" for kind in ("30 days", "month", "week") for at in (25, 50, 75)
     }
-    assert found["leak_free"] == dict.fromkeys(("seed", "pro-rata", "mean-7", "ours"), True)
+    assert found["leak_free"] == dict.fromkeys(("weighted-mean", "pro-rata", "mean-7", "ours"), True)
     assert (tmp_path / "errors.svg").read_text().startswith("<svg")
 
 
 def test_only_the_methods_asked_for(run: Run, tmp_path: Path) -> None:
     said = run("backtest", str(write_traces(tmp_path / "traces", 30)), "--methods", "seed, mean-7")
-    assert "leak-free: seed yes, mean-7 yes" in said.out
+    assert "leak-free: weighted-mean yes, mean-7 yes" in said.out
     assert "ours" not in said.out
 
 
@@ -96,7 +96,7 @@ def test_the_own_ledger_is_judged_by_provider_on_request(run: Run, tmp_path: Pat
     [
         pytest.param(
             ["backtest", "{folder}", "--methods", "guess"],
-            "there is no method 'guess'; there are: seed, pro-rata, mean-7, ours",
+            "there is no method 'guess'; there are: weighted-mean, pro-rata, mean-7, ours",
             id="an unknown method",
         ),
         pytest.param(["backtest", "{empty}"], "holds neither daily.csv nor hourly.csv", id="a folder without traces"),

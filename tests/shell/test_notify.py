@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alerts.message import Delivery, Message, Outcome
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
-from quota_scheduler.core.alerts.state import Kind, Transition
-from quota_scheduler.notify import AppriseNotifier, Receiver
+from quota_scheduler.core.alerts.state import NoticeKind, Transition
+from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.store import Store, outbox
 from tests.fakes import FixedClock
@@ -78,7 +78,7 @@ def a_closed_port() -> int:
 
 
 def notifier_to(port: int, *, timeout_seconds: float = 10.0) -> AppriseNotifier:
-    return AppriseNotifier((Receiver("ops", ADDRESS.format(port=port)),), timeout_seconds=timeout_seconds)
+    return AppriseNotifier((AppriseReceiver("ops", ADDRESS.format(port=port)),), timeout_seconds=timeout_seconds)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def notifier_to(port: int, *, timeout_seconds: float = 10.0) -> AppriseNotifier:
 )
 def test_delivered(servers, message, kind):
     server = a_server(servers)
-    assert notifier_to(server.server_port).send(message) == Delivery(Outcome.DELIVERED, "JSON")
+    assert notifier_to(server.server_port).send(message) == Delivery(DeliveryOutcome.DELIVERED, "JSON")
     [post] = server.posts
     assert (post["title"], post["message"], post["type"]) == (message.subject, message.body, kind)
 
@@ -100,13 +100,14 @@ def test_delivered(servers, message, kind):
 @pytest.mark.parametrize(
     ("status", "delivery"),
     [
-        pytest.param(500, Delivery(Outcome.RETRY, "JSON: HTTP 500", "error"), id="the server fails"),
-        pytest.param(403, Delivery(Outcome.RETRY, "JSON: HTTP 403", "rejected"), id="the server refuses"),
+        pytest.param(500, Delivery(DeliveryOutcome.RETRY, "JSON: HTTP 500", "error"), id="the server fails"),
+        pytest.param(403, Delivery(DeliveryOutcome.RETRY, "JSON: HTTP 403", "rejected"), id="the server refuses"),
         pytest.param(
-            429, Delivery(Outcome.RETRY, "JSON: HTTP 429, asked to slow down", "rejected", timedelta(minutes=2)),
+            429,
+            Delivery(DeliveryOutcome.RETRY, "JSON: HTTP 429, asked to slow down", "rejected", timedelta(minutes=2)),
             id="too many messages: wait longer",
         ),
-        pytest.param(None, Delivery(Outcome.RETRY, "JSON: cannot connect, or no valid answer", "error"),
+        pytest.param(None, Delivery(DeliveryOutcome.RETRY, "JSON: cannot connect, or no valid answer", "error"),
                      id="the server never answers"),
     ],
 )  # fmt: skip
@@ -115,14 +116,14 @@ def test_an_attempt_that_fails(servers, status, delivery):
 
 
 def test_nobody_listens():
-    expected = Delivery(Outcome.RETRY, "JSON: cannot connect, or no valid answer", "error")
+    expected = Delivery(DeliveryOutcome.RETRY, "JSON: cannot connect, or no valid answer", "error")
     assert notifier_to(a_closed_port()).send(A_MESSAGE) == expected
 
 
 def test_our_own_time_limit_holds_where_the_address_sets_a_longer_one(servers):
     address = f"json://127.0.0.1:{a_server(servers, None).server_port}/?rto=15"
-    notifier = AppriseNotifier((Receiver("ops", address),), timeout_seconds=0.3)
-    assert notifier.send(A_MESSAGE) == Delivery(Outcome.RETRY, "JSON: no answer in time", "timeout")
+    notifier = AppriseNotifier((AppriseReceiver("ops", address),), timeout_seconds=0.3)
+    assert notifier.send(A_MESSAGE) == Delivery(DeliveryOutcome.RETRY, "JSON: no answer in time", "timeout")
 
 
 PROBLEMS = [
@@ -136,14 +137,14 @@ PROBLEMS = [
 
 @pytest.mark.parametrize(("url", "problem"), PROBLEMS)
 def test_a_wrong_address_is_a_problem_and_names_no_secret(url, problem):
-    notifier = AppriseNotifier((Receiver("ops", url), Receiver("good", "json://localhost")))
+    notifier = AppriseNotifier((AppriseReceiver("ops", url), AppriseReceiver("good", "json://localhost")))
     [told] = notifier.problems()
     assert told.startswith(f"receivers.ops: {problem}")
     assert "s3cr3t" not in told
 
 
 def test_a_check_that_must_not_wait_says_that_it_is_not_done():
-    notifier = AppriseNotifier((Receiver("ops", "json://localhost"),))
+    notifier = AppriseNotifier((AppriseReceiver("ops", "json://localhost"),))
     assert notifier.problems(wait=False) == ["the receivers' addresses are still being checked"]
     notifier.warm()
     assert (notifier.problems(), notifier.problems(wait=False)) == ([], [])
@@ -154,13 +155,15 @@ def test_no_receiver_is_no_problem_and_loads_nothing():
 
 
 def test_two_receivers_of_one_id_are_a_problem():
-    twice = AppriseNotifier((Receiver("ops", "json://localhost/a"), Receiver("ops", "json://localhost/b")))
+    twice = AppriseNotifier(
+        (AppriseReceiver("ops", "json://localhost/a"), AppriseReceiver("ops", "json://localhost/b"))
+    )
     assert twice.problems() == ["receivers.ops: there are two receivers of this id: rename one"]
 
 
 def test_a_message_to_a_wrong_address_is_kept_for_when_it_is_put_right():
-    delivery = AppriseNotifier((Receiver("ops", "slack://s3cr3t-path"),)).send(A_MESSAGE)
-    assert (delivery.outcome, delivery.reason) == (Outcome.RETRY, "nomatch")
+    delivery = AppriseNotifier((AppriseReceiver("ops", "slack://s3cr3t-path"),)).send(A_MESSAGE)
+    assert (delivery.outcome, delivery.reason) == (DeliveryOutcome.RETRY, "nomatch")
 
 
 @pytest.fixture
@@ -179,8 +182,10 @@ def log() -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("status", [200, 500, None])
 def test_no_secret_in_a_log_an_answer_or_a_representation(servers, status, log, capfd):
     logging.getLogger("quota_scheduler.notify").debug("the log is on")
-    receiver = Receiver("ops", ADDRESS.format(port=a_server(servers, status).server_port))
-    notifier = AppriseNotifier((receiver, Receiver("bad", "slak://s3cr3t-path"), Receiver("worse", "s3cr3t-path")))
+    receiver = AppriseReceiver("ops", ADDRESS.format(port=a_server(servers, status).server_port))
+    notifier = AppriseNotifier(
+        (receiver, AppriseReceiver("bad", "slak://s3cr3t-path"), AppriseReceiver("worse", "s3cr3t-path"))
+    )
     answer, problems = repr(notifier.send(A_MESSAGE)), notifier.problems()
     said = [repr(receiver), answer, *problems, log.getvalue(), *capfd.readouterr()]
     assert "the log is on" in log.getvalue()
@@ -194,9 +199,9 @@ def test_trap_a_dead_receiver_loses_no_message_and_delays_nobody_else(tmp_path: 
     receivers = {"good": good.server_port, "broken": broken.server_port, "refused": port,
                  "hanging": a_server(servers, None).server_port}  # fmt: skip
     rule = AlertRule("high", "ratio", Op.ABOVE, 0.8, 0.7, Severity.WARNING, "High", "", ("",))
-    due = Transition(Kind.FIRED, rule, "weekly", "w1", rule.severity, "weekly is high", "weekly is high.")
+    due = Transition(NoticeKind.FIRED, rule, "weekly", "w1", rule.severity, "weekly is high", "weekly is high.")
     notifier = AppriseNotifier(
-        tuple(Receiver(name, f"json://127.0.0.1:{port}/?rto=0.5&cto=0.5") for name, port in receivers.items())
+        tuple(AppriseReceiver(name, f"json://127.0.0.1:{port}/?rto=0.5&cto=0.5") for name, port in receivers.items())
     )
     with Store(tmp_path / "quota.db", clock=clock) as store:
         with store.transaction() as tx:

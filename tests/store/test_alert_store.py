@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
-from quota_scheduler.core.alerts.state import AlertState, Cause, Kind, Phase, Sample, Silence, StepResult, Transition
+from quota_scheduler.core.alerts.state import (
+    AlertState,
+    Cause,
+    NoticeKind,
+    Phase,
+    Sample,
+    Silence,
+    StepResult,
+    Transition,
+)
 from quota_scheduler.core.alerts.step import step
-from quota_scheduler.notify import Receiver
+from quota_scheduler.notify import AppriseReceiver
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OutboxState
 from tests.fakes import FixedClock
@@ -21,7 +30,7 @@ RULE = AlertRule(
     id="high", reading="ratio", op=Op.AT_LEAST, threshold=0.8, clear=0.75, severity=Severity.WARNING,
     summary="Usage above {threshold}", title="{scope} is high", message=("{scope} is high.",),
 )  # fmt: skip
-OPS, BOSS = Receiver("ops", "json://localhost"), Receiver("boss", "json://localhost", Severity.CRITICAL)
+OPS, BOSS = AppriseReceiver("ops", "json://localhost"), AppriseReceiver("boss", "json://localhost", Severity.CRITICAL)
 FULL = AlertState(
     rule="high", scope="weekly", episode="w1", phase=Phase.RESOLVED, severity=Severity.CRITICAL, since=NOW, value=0.9,
     facts={"limit": "weekly", "amount": 10, "pace": 1.5, "expected": None}, fired_at=NOW, resolved_at=NOW + MINUTE,
@@ -42,7 +51,7 @@ def store(tmp_path: Path, clock: FixedClock) -> Iterator[Store]:
         yield store
 
 
-def a_transition(scope: str = "weekly", kind: Kind = Kind.FIRED, rule: AlertRule = RULE) -> Transition:
+def a_transition(scope: str = "weekly", kind: NoticeKind = NoticeKind.FIRED, rule: AlertRule = RULE) -> Transition:
     return Transition(kind, rule, scope, "w1", rule.severity, f"{scope} {kind}", f"{scope} is high.")
 
 
@@ -128,10 +137,11 @@ def claimed(store: Store, target: str = "ops") -> list[str]:
 @pytest.mark.parametrize(
     ("due", "groups"),
     [
-        pytest.param([("a", Kind.FIRED), ("b", Kind.REPEAT)], [["a fired", "b repeat"]], id="one tick is one message"),
-        pytest.param([("a", Kind.RESOLVED), ("b", Kind.FIRED)], [["a resolved"], ["b fired"]],
+        pytest.param([("a", NoticeKind.FIRED), ("b", NoticeKind.REPEAT)], [["a fired", "b repeat"]],
+                     id="one tick is one message"),
+        pytest.param([("a", NoticeKind.RESOLVED), ("b", NoticeKind.FIRED)], [["a resolved"], ["b fired"]],
                      id="news and all-clears are two"),
-        pytest.param([("a", Kind.FIRED), ("a", Kind.RESOLVED), ("b", Kind.FIRED)],
+        pytest.param([("a", NoticeKind.FIRED), ("a", NoticeKind.RESOLVED), ("b", NoticeKind.FIRED)],
                      [["a fired"], ["a resolved"], ["b fired"]], id="in the order in which it happened"),
         pytest.param([], [], id="nothing is owed"),
     ],

@@ -7,7 +7,7 @@ from enum import StrEnum
 from quota_scheduler.core.alerts.rule import Severity
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of a message."""
 
     DELIVERED = "delivered"
@@ -23,7 +23,7 @@ class Delivery:
     attempt.
     """
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     detail: str = ""
     reason: str = ""
     retry_after: timedelta = timedelta(0)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from quota_scheduler.core.alerts import wording as alert_text
 from quota_scheduler.core.alerts.rule import AlertRule
-from quota_scheduler.core.alerts.state import AlertState, Key, Kind, Phase, Silence, Transition
+from quota_scheduler.core.alerts.state import AlertState, Key, NoticeKind, Phase, Silence, Transition
 
 
 def notices(
@@ -23,7 +23,7 @@ def notices(
 ) -> list[Transition]:
     """Write out what is due; a rung below one that is told says so in ``above``, and routing decides by receiver."""
     by_id = {rule.id: rule for rule in rules}
-    due: dict[Key, Kind] = {}
+    due: dict[Key, NoticeKind] = {}
     for key, state in after.items():
         kind = _due(by_id[state.rule], before.get(key), state, silences, now)
         if kind is not None:
@@ -39,19 +39,19 @@ def _order(by_id: Mapping[str, AlertRule], key: Key) -> tuple[int, int, Key]:
 
 def _due(
     rule: AlertRule, before: AlertState | None, state: AlertState, silences: Sequence[Silence], now: datetime
-) -> Kind | None:
+) -> NoticeKind | None:
     """Which notification this state calls for at ``now``; None for none."""
     if state.phase is Phase.RESOLVED:
         over = before is not None and before.phase is Phase.FIRING and state.last_notified_at is not None
-        return Kind.RESOLVED if over and not rule.once else None
+        return NoticeKind.RESOLVED if over and not rule.once else None
     if state.phase is not Phase.FIRING or any(silence.covers(state, now) for silence in silences):
         return None
     if _is_too_short(rule, state):
         return None
     if state.last_notified_at is None:
-        return None if state.acknowledged_at else Kind.FIRED
+        return None if state.acknowledged_at else NoticeKind.FIRED
     wanted = rule.repeat and not state.acknowledged_at
-    return Kind.REPEAT if wanted and now - state.last_notified_at >= rule.repeat else None
+    return NoticeKind.REPEAT if wanted and now - state.last_notified_at >= rule.repeat else None
 
 
 def _is_too_short(rule: AlertRule, state: AlertState) -> bool:
@@ -63,13 +63,13 @@ def _is_too_short(rule: AlertRule, state: AlertState) -> bool:
 def _transition(
     by_id: Mapping[str, AlertRule],
     state: AlertState,
-    due: Mapping[Key, Kind],
+    due: Mapping[Key, NoticeKind],
     after: Mapping[Key, AlertState],
     now: datetime,
 ) -> Transition:
     rule, kind = by_id[state.rule], due[state.key]
     rungs = [by_id[name] for name in rule.under if name in by_id]
-    below = [other for other in by_id.values() if rule.id in other.under and kind is Kind.RESOLVED]
+    below = [other for other in by_id.values() if rule.id in other.under and kind is NoticeKind.RESOLVED]
     still = [other for other in below if _fires(after.get((other.id, state.scope, state.episode)))]
     subject, body = alert_text.write(rule, state, kind, now=now, still=still)
     return Transition(
@@ -94,7 +94,7 @@ def _told_instead(
     by_id: Mapping[str, AlertRule],
     upper: AlertRule,
     state: AlertState,
-    due: Mapping[Key, Kind],
+    due: Mapping[Key, NoticeKind],
     after: Mapping[Key, AlertState],
     now: datetime,
 ) -> bool:
@@ -106,7 +106,7 @@ def _told_instead(
     return (other.fired_at or now, _order(by_id, key)) < (state.fired_at or now, _order(by_id, state.key))
 
 
-def _is_notified(after: Mapping[Key, AlertState], due: Mapping[Key, Kind], key: Key) -> bool:
+def _is_notified(after: Mapping[Key, AlertState], due: Mapping[Key, NoticeKind], key: Key) -> bool:
     """Whether people hear, or have heard, of this alert: it is due now, or it fires and was told."""
     state = after.get(key)
     return key in due or (state is not None and _fires(state) and state.last_notified_at is not None)

@@ -17,8 +17,8 @@ MATCHABLE = (
 
 def named(rule: str, severity: Severity, scope: str, facts: Facts) -> dict[str, str]:
     """What is known of an alert by the names that matchers may use."""
-    known = {name: str(facts[name]) for name in MATCHABLE if facts.get(name) not in (None, "")}
-    return {**known, "rule": rule, "severity": severity.value, "scope": scope}
+    labels = {name: str(facts[name]) for name in MATCHABLE if facts.get(name) not in (None, "")}
+    return {**labels, "rule": rule, "severity": severity.value, "scope": scope}
 
 
 def fits(matchers: Matchers, names: Mapping[str, str]) -> bool:
@@ -45,5 +45,5 @@ def wants(target: Target, rule: AlertRule, names: Mapping[str, str]) -> bool:
     """Whether a rule is routed to a receiver: by name where the rule names any, else by severity and labels."""
     if rule.receivers:
         return target.id in rule.receivers
-    told = {**names, "rule": rule.id, "severity": rule.severity.value}
-    return rule.severity.rank >= target.min_severity.rank and fits(target.match, told)
+    names_of_rule = {**names, "rule": rule.id, "severity": rule.severity.value}
+    return rule.severity.rank >= target.min_severity.rank and fits(target.match, names_of_rule)

@@ -126,7 +126,7 @@ def _unused(limit: LimitReading, now: datetime) -> float | None:
         return 0.0
     if forecast is None:
         return None
-    waiting = max(0.0, forecast.known - limit.reserved)
+    waiting = max(0.0, forecast.committed - limit.reserved)
     return max(0.0, 1.0 - max(float(limit.used + limit.reserved), forecast.expected - waiting) / limit.amount)
 
 
@@ -141,12 +141,12 @@ def _burn(limit: LimitReading) -> tuple[float | None, float | None]:
     The lower of the long and the short lookback's B, over the factor of the window's class; 0 when the limit lasts to
     its reset (R at most 1) or is barely used.
     """
-    known = burn_class(limit.ends_at - limit.starts_at) if limit.starts_at and limit.ends_at else None
+    nearest = burn_class(limit.ends_at - limit.starts_at) if limit.starts_at and limit.ends_at else None
     by_name = {burn.lookback: burn for burn in limit.burns}
-    if known is None:
+    if nearest is None:
         return None, None
-    fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), known.fast, limit.usage_ratio)
-    return fast, _burn_value(by_name.get("slow_long"), by_name.get("slow_short"), known.slow, limit.usage_ratio)
+    fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), nearest.fast, limit.usage_ratio)
+    return fast, _burn_value(by_name.get("slow_long"), by_name.get("slow_short"), nearest.slow, limit.usage_ratio)
 
 
 def _burn_value(long: Burn | None, short: Burn | None, factor: float, usage_ratio: float) -> float | None:
@@ -187,14 +187,14 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
 
 def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict[str, Fact]:
     """When it runs out at the rate of the long lookbacks, as far as that is before the reset, and how long they are."""
-    known = burn_class(ends_at - limit.starts_at) if limit.starts_at else None
-    found: dict[str, Fact] = {}
-    for burn in limit.burns if known else ():
-        if known and burn.lookback.endswith("_long") and burn.remaining > 1.0 and limit.used < limit.amount:
+    nearest = burn_class(ends_at - limit.starts_at) if limit.starts_at else None
+    facts: dict[str, Fact] = {}
+    for burn in limit.burns if nearest else ():
+        if nearest and burn.lookback.endswith("_long") and burn.remaining > 1.0 and limit.used < limit.amount:
             speed = burn.lookback.removesuffix("_long")
-            found[f"out_{speed}"] = iso(now + (ends_at - now) / burn.remaining)
-            found[f"lookback_{speed}"] = known.lookbacks[LOOKBACKS.index(burn.lookback)].total_seconds()
-    return found
+            facts[f"out_{speed}"] = iso(now + (ends_at - now) / burn.remaining)
+            facts[f"lookback_{speed}"] = nearest.lookbacks[LOOKBACKS.index(burn.lookback)].total_seconds()
+    return facts
 
 
 def _outlook(limit: LimitReading) -> dict[str, Fact]:

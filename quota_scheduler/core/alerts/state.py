@@ -32,7 +32,7 @@ class Cause(StrEnum):
     GONE = "gone"
 
 
-class Kind(StrEnum):
+class NoticeKind(StrEnum):
     """What a notification says: it fires, it still fires, it is over."""
 
     FIRED = "fired"
@@ -121,7 +121,7 @@ class Transition:
     are told along when this one resolves. ``names`` are what a receiver may match.
     """
 
-    kind: Kind
+    kind: NoticeKind
     rule: AlertRule
     scope: str
     episode: str

@@ -33,7 +33,7 @@ KEEP_RESOLVED = timedelta(days=1)
 """How long a resolved alert stays to be looked at; longer where it may not fire again before."""
 KEEP_ONCE = timedelta(days=40)
 """How long a ``once`` alert is remembered: longer than raw events are kept (35 days), so no replay tells it again."""
-ADOPTED = "first import"
+FIRST_IMPORT = "first import"
 """Who acknowledges what a first import finds."""
 MOVED = 0.005
 """A firing alert's stored value follows its reading in steps of half a percent, not with every tick."""
@@ -52,13 +52,13 @@ def step(
     Samples of one reading have different scopes.
     """
     before = {state.key: state for state in states}
-    found: dict[str, dict[str, Sample]] = {}
+    by_reading: dict[str, dict[str, Sample]] = {}
     for sample in samples:
-        found.setdefault(sample.reading, {})[sample.scope] = sample
+        by_reading.setdefault(sample.reading, {})[sample.scope] = sample
     after: dict[Key, AlertState] = {}
     for rule in rules:
         mine = [state for state in before.values() if state.rule == rule.id]
-        after.update((state.key, state) for state in _advance_rule(rule, found.get(rule.reading, {}), mine, now))
+        after.update((state.key, state) for state in _advance_rule(rule, by_reading.get(rule.reading, {}), mine, now))
     transitions = notices(rules, before, after, silences, now)
     for key in {key for due in transitions for key in (due.key, *due.still)}:
         after[key] = replace(after[key], last_notified_at=now)
@@ -70,24 +70,26 @@ def step(
     )
 
 
-def adopt(
+def acknowledge_existing(
     rules: Sequence[AlertRule], samples: Iterable[Sample], states: Iterable[AlertState], now: datetime
 ) -> StepResult:
-    """Take what is found as known: it fires without its waiting time, and nobody is told of it, nor of its end.
+    """Acknowledge what is true already: it fires without its waiting time, and nobody hears of it, nor of its end.
 
-    For the first readings after an import of history. A higher rung that is reached later is told.
+    For the first readings after an import of history. A higher rung that is reached later is news.
     """
-    found = step([replace(rule, hold=timedelta(0)) for rule in rules], samples, states, now)
-    quiet = {state.key: _adopted(state, now) for state in found.states}
+    result = step([replace(rule, hold=timedelta(0)) for rule in rules], samples, states, now)
+    quiet = {state.key: _acknowledged(state, now) for state in result.states}
     return StepResult(
-        states=tuple(quiet.values()), changed=tuple(quiet[state.key] for state in found.changed), dropped=found.dropped
+        states=tuple(quiet.values()),
+        changed=tuple(quiet[state.key] for state in result.changed),
+        dropped=result.dropped,
     )
 
 
-def _adopted(state: AlertState, now: datetime) -> AlertState:
+def _acknowledged(state: AlertState, now: datetime) -> AlertState:
     if state.phase is not Phase.FIRING:
         return state
-    return replace(state, last_notified_at=None, acknowledged_at=now, acknowledged_by=ADOPTED)
+    return replace(state, last_notified_at=None, acknowledged_at=now, acknowledged_by=FIRST_IMPORT)
 
 
 def firing(states: Iterable[AlertState]) -> tuple[tuple[str, str, int], ...]:

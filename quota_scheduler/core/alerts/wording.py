@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.alerts.rule import AlertRule, Facts
-from quota_scheduler.core.alerts.state import AlertState, Cause, Kind
+from quota_scheduler.core.alerts.state import AlertState, Cause, NoticeKind
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount, format_number
@@ -58,16 +58,16 @@ GONE = ("{scope} is no longer reported: it was removed, or is idle. Nothing more
 
 
 def write(
-    rule: AlertRule, state: AlertState, kind: Kind, *, now: datetime, still: Sequence[AlertRule] = ()
+    rule: AlertRule, state: AlertState, kind: NoticeKind, *, now: datetime, still: Sequence[AlertRule] = ()
 ) -> tuple[str, str]:
     """Subject and body of a notification; ``still`` are the lower rungs that go on firing after this one resolved."""
     words = {**phrases(state.facts, now), **_about(rule, state)}
-    if kind is Kind.RESOLVED:
+    if kind is NoticeKind.RESOLVED:
         lines = [*_resolved_lines(rule, state), *_still(still)]
         subject = f"Resolved: {_fill(rule.summary, words)}: {state.scope}"
     else:
         lines = list(rule.message)
-        subject = ("Still: " if kind is Kind.REPEAT else "") + (_fill(rule.title, words) or state.scope)
+        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.title, words) or state.scope)
     body = "\n".join(text for line in lines if (text := _fill(line, words)))
     return cut(subject, LONGEST_SUBJECT), _signed(body, key_line(rule.id, state.scope, state.episode, rule.runbook))
 

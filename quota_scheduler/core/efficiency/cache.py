@@ -77,15 +77,15 @@ def cache_readings(
         recent[row.provider, row.workflow].append(row.usage)
     for run in runs:
         traits[run.provider, run.workflow].append(run)
-    found = []
+    readings = []
     for provider, workflow in sorted(recent):
         key, usage = (provider, workflow), total(recent[provider, workflow])
         if (rate := cache_hit_rate(usage)) is None:
             continue
         baseline = cache_baseline(past[key], before=since.astimezone(UTC).date())
         changed = what_changed(traits[key], since=since)
-        found.append(CacheReading(workflow, provider, rate, baseline, usage.input_side, changed))
-    return tuple(found)
+        readings.append(CacheReading(workflow, provider, rate, baseline, usage.input_side, changed))
+    return tuple(readings)
 
 
 def what_changed(runs: Iterable[RunSummary], *, since: datetime) -> tuple[str, ...]:

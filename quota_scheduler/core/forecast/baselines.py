@@ -1,4 +1,4 @@
-"""The methods a forecast has to beat, by name: the seeds' formula, pro rata, and the mean of seven days.
+"""The methods a forecast has to beat, by name: the weighted mean, pro rata, and the mean of seven days.
 
 Each takes the same input as ``project`` and returns only a number, the expected usage at the reset.
 """
@@ -14,10 +14,11 @@ Baseline = Callable[[Pairs, datetime, datetime, datetime], float]
 DAY = timedelta(days=1)
 
 
-def seed(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:
-    """Return the seeds' projection: the newest seven days *with use*, weighted 1, 1/2, 1/3 …, kept up to the end.
+def weighted_mean(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:
+    """Return the founding documents' projection: a weighted mean of the newest days, kept up to the end.
 
-    Leaving out idle days is its fault, kept here on purpose.
+    The days *with use* among the last seven are weighted 1, 1/2, 1/3 …, newest first: 300 today and 600 yesterday make
+    (300 + 600/2) / (1 + 1/2) = 400 a day. Leaving out idle days is its fault, kept here on purpose.
     """
     by_day: dict[int, float] = {}
     for at, tokens in history:
@@ -46,4 +47,6 @@ def _used(history: Pairs, starts_at: datetime) -> float:
     return float(sum(tokens for at, tokens in history if at >= starts_at))
 
 
-BASELINES: dict[str, Baseline] = {"seed": seed, "pro-rata": pro_rata, "mean-7": mean_7}
+BASELINES: dict[str, Baseline] = {"weighted-mean": weighted_mean, "pro-rata": pro_rata, "mean-7": mean_7}
+OLD_NAMES = {"seed": "weighted-mean"}
+"""What a method was called at first, and is still understood."""

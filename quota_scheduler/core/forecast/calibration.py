@@ -27,9 +27,9 @@ CLAIMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Sums over judged forecasts made at about the same distance from the reset."""
+    """Sums over verified forecasts made at about the same distance from the reset."""
 
-    judged: int = 0
+    verified: int = 0
     held: int = 0
     error: float = 0.0
     actual: float = 0.0
@@ -38,11 +38,11 @@ class Horizon:
 
     def record(self) -> PastAccuracy:
         """Return realised coverage, error relative to the actual totals, and mean Brier score."""
-        if not self.judged:
+        if not self.verified:
             return PastAccuracy()
         return PastAccuracy(
-            judged=self.judged,
-            coverage=self.held / self.judged,
+            verified=self.verified,
+            coverage=self.held / self.verified,
             error=self.error / self.actual if self.actual > 0 else None,
             brier=self.brier / self.scored if self.scored else None,
         )
@@ -52,7 +52,7 @@ class Horizon:
 class Claim:
     """Sums over forecasts that claimed about the same confidence: how many, claimed in all, came true."""
 
-    judged: int = 0
+    verified: int = 0
     claimed: float = 0.0
     true: int = 0
 
@@ -70,8 +70,8 @@ class Calibration:
     claims: tuple[Claim, ...] = (Claim(),) * CLAIMS
 
     @property
-    def judged(self) -> int:
-        return sum(horizon.judged for horizon in self.horizons)
+    def verified(self) -> int:
+        return sum(horizon.verified for horizon in self.horizons)
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -83,18 +83,18 @@ class Calibration:
         return self.horizons[horizon_of(remaining_ratio)].record()
 
     def reliability(self) -> float | None:
-        """Return the mean gap between claimed confidence and hit rate, None before anything was judged."""
-        judged = sum(claim.judged for claim in self.claims)
+        """Return the mean gap between claimed confidence and hit rate, None before anything was verified."""
+        verified = sum(claim.verified for claim in self.claims)
         gaps = sum(abs(claim.claimed - claim.true) for claim in self.claims)
-        return gaps / judged if judged else None
+        return gaps / verified if verified else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as JSON types; ``from_dict`` restores an equal value."""
         return {
             "low": self.low,
             "high": self.high,
-            "horizons": [[h.judged, h.held, h.error, h.actual, h.scored, h.brier] for h in self.horizons],
-            "claims": [[c.judged, c.claimed, c.true] for c in self.claims],
+            "horizons": [[h.verified, h.held, h.error, h.actual, h.scored, h.brier] for h in self.horizons],
+            "claims": [[c.verified, c.claimed, c.true] for c in self.claims],
         }
 
     @staticmethod
@@ -127,9 +127,9 @@ def observe(
     claims = before.claims
     if forecast.confidence is not None:
         claims = _claimed(claims, forecast.confidence, abs(actual - forecast.expected) <= 0.1 * forecast.expected)
-    judged = replace(
+    verified = replace(
         horizon,
-        judged=horizon.judged + 1,
+        verified=horizon.verified + 1,
         held=horizon.held + (not below and not above),
         error=horizon.error + abs(forecast.expected - actual),
         actual=horizon.actual + actual,
@@ -139,7 +139,7 @@ def observe(
     return Calibration(
         low=_step(before.low, missed=below),
         high=_step(before.high, missed=above),
-        horizons=(*before.horizons[:i], judged, *before.horizons[i + 1 :]),
+        horizons=(*before.horizons[:i], verified, *before.horizons[i + 1 :]),
         claims=claims,
     )
 
@@ -164,6 +164,6 @@ def _claimed(claims: tuple[Claim, ...], confidence: float, true: bool) -> tuple[
     old = claims[i]
     return (
         *claims[:i],
-        Claim(old.judged + 1, old.claimed + confidence, old.true + true),
+        Claim(old.verified + 1, old.claimed + confidence, old.true + true),
         *claims[i + 1 :],
     )

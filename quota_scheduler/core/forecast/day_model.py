@@ -2,7 +2,7 @@
 
     level   usage a day, its long part counting more the further the reset                     forecast_level
     ahead   days to the reset, by weekday and time of day as far as the history proves them
-    rest    = level × ahead, between (rest + slack) × e^(∓ quantile(ahead) × volatility) - slack
+    to come = level × ahead, between (to come + slack) × e^(∓ quantile(ahead) × volatility) - slack
 
 Lists of a few dozen numbers are quicker in plain Python; the volatility, which replays 60 past forecasts, is
 computed for all limits at once. The constants were fitted on development traces with owners held out:
@@ -20,7 +20,7 @@ from operator import mul
 import numpy as np
 from numpy.typing import NDArray
 
-from quota_scheduler.core.forecast.level import LONG, LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK, Level
+from quota_scheduler.core.forecast.level import LONG, LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK, UsageLevel
 from quota_scheduler.core.forecast.shape import Quantiles
 
 Array = NDArray[np.float64]
@@ -45,17 +45,19 @@ LOW_POWER = 0.75
 MOST = 2.1
 
 
-def rest(level: Level, ahead: Sequence[float], volatility: float, spread: tuple[float, float]) -> list[Quantiles]:
+def to_come(
+    level: UsageLevel, ahead: Sequence[float], volatility: float, spread: tuple[float, float]
+) -> list[Quantiles]:
     """Return the 10, 50 and 90 % quantiles of usage over each of ``ahead`` days of the usual size.
 
     ``spread`` are calibration factors on the lower and the upper half.
     """
-    found = []
+    quantiles = []
     skew = SKEW * (volatility - CALM) / (1.0 - CALM) / SKEW_DAYS
     wide, deep = volatility * spread[1], volatility**LOW_POWER * spread[0]
     for days in ahead:
         if days <= 0:
-            found.append((0.0, 0.0, 0.0))
+            quantiles.append((0.0, 0.0, 0.0))
             continue
         place = math.log(days)
         share = min(LONG_SHARE + LONG_GROWTH * max(place, 0.0), LONG_MOST)
@@ -63,8 +65,8 @@ def rest(level: Level, ahead: Sequence[float], volatility: float, spread: tuple[
         low, high = _table(place)
         median = mean * (1.0 - skew * min(max(SKEW_DAYS - place, 0.0), SKEW_DAYS))
         below = max((mean + slack) * math.exp(low * deep) - slack, 0.0)
-        found.append((min(below, median), median, (mean + slack) * math.exp(min(high * wide, MOST)) - slack))
-    return found
+        quantiles.append((min(below, median), median, (mean + slack) * math.exp(min(high * wide, MOST)) - slack))
+    return quantiles
 
 
 def volatility(whole: Array, observed: Array, factors: Array) -> Array:
@@ -75,16 +77,16 @@ def volatility(whole: Array, observed: Array, factors: Array) -> Array:
     """
     sums = np.zeros((whole.shape[0], DAYS_KEPT))
     whole[:, : DAYS_KEPT - 1].cumsum(axis=1, out=sums[:, 1:])
-    known = observed[:, None] - PAST
+    seen = observed[:, None] - PAST
     base = sums[:, REPLAY : REPLAY + ORIGINS]
     least = 1e-12 * sums[:, -1:] + 1e-300
     week = (sums[:, REPLAY + WEEK : REPLAY + WEEK + ORIGINS] - base) * (REPLAY_WEEK / WEEK)
-    long = (sums[:, REPLAY + LONG : REPLAY + LONG + ORIGINS] - base) / np.minimum(np.maximum(known, 1.0), LONG)
+    long = (sums[:, REPLAY + LONG : REPLAY + LONG + ORIGINS] - base) / np.minimum(np.maximum(seen, 1.0), LONG)
     came = (base - sums[:, :ORIGINS]) * (1.0 / REPLAY) + SLACK * long + least
     expected = (week + (1.0 - REPLAY_WEEK) * long) * (factors @ AHEAD) + SLACK * long + least
-    error = np.abs(np.log(came / expected)) * (known >= YOUNGEST)
-    judged = np.minimum(np.maximum(observed - (REPLAY + YOUNGEST - 1), 0.0), ORIGINS)
-    ratio = (error.sum(axis=1) * (1.0 / USUAL_ERROR) + PRIOR) / (judged + PRIOR)
+    error = np.abs(np.log(came / expected)) * (seen >= YOUNGEST)
+    verified = np.minimum(np.maximum(observed - (REPLAY + YOUNGEST - 1), 0.0), ORIGINS)
+    ratio = (error.sum(axis=1) * (1.0 / USUAL_ERROR) + PRIOR) / (verified + PRIOR)
     return np.asarray(np.minimum(np.maximum(ratio, CALM), WILD))
 
 

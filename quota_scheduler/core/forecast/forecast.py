@@ -27,7 +27,7 @@ SUFFICIENT_DAYS = 7.0
 class PastAccuracy:
     """How past forecasts of the series fared at about this distance from the reset."""
 
-    judged: int = 0
+    verified: int = 0
     coverage: float | None = None
     error: float | None = None
     brier: float | None = None
@@ -38,7 +38,7 @@ class Forecast:
     """The predictive distribution of the usage of one window at its reset.
 
     ``used``, ``expected``, ``low`` and ``high`` are in the unit of the history; low to high holds
-    80 % and never lies below what is used or already known. ``rate`` is recent usage per second,
+    80 % and never lies below what is used or already committed. ``rate`` is recent usage per second,
     ``level`` the usual usage per day, ``trend`` the last 7 days over the 3 weeks before, minus 1.
     ``confidence`` is the calibrated probability of landing within 10 % of ``expected``, None under
     7 observed days. ``rate_cap`` is the most that can be used per second, if that is known.
@@ -48,7 +48,7 @@ class Forecast:
     starts_at: datetime
     ends_at: datetime
     used: float
-    known: float
+    committed: float
     knots: tuple[Knot, ...]
     rate: float
     level: float
@@ -73,7 +73,7 @@ class Forecast:
 
     @property
     def p80(self) -> float:
-        """The 80th percentile of the usage at the reset: what risk is judged by."""
+        """The 80th percentile of the usage at the reset: what risk goes by."""
         return self.quantile(0.8)
 
     @property
@@ -88,9 +88,9 @@ class Forecast:
 
     def quantile(self, q: float) -> float:
         """Return the usage at the reset that is not passed with probability ``q``."""
-        return self.used + self.rest(q)
+        return self.used + self.to_come(q)
 
-    def rest(self, q: float, until: datetime | None = None) -> float:
+    def to_come(self, q: float, until: datetime | None = None) -> float:
         """Return the ``q``-quantile of what is still to come before ``until`` (default: the reset)."""
         return self._quantile(q, self._at(until))
 
@@ -151,7 +151,7 @@ class Forecast:
             "starts_at": _text(self.starts_at),
             "ends_at": _text(self.ends_at),
             "used": self.used,
-            "known": self.known,
+            "known": self.committed,
             "knots": [list(knot) for knot in self.knots],
             "rate": self.rate,
             "level": self.level,
@@ -160,7 +160,7 @@ class Forecast:
             "confidence": self.confidence,
             "method": self.method,
             "record": [
-                self.record.judged,
+                self.record.verified,
                 self.record.coverage,
                 self.record.error,
                 self.record.brier,
@@ -171,23 +171,24 @@ class Forecast:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Forecast:
         """Restore a forecast from what ``to_dict`` returned."""
-        rest = {name: data[name] for name in ("used", "known", "rate", "level", "trend", "observed_days")}
+        figures = {name: data[name] for name in ("used", "rate", "level", "trend", "observed_days")}
         return Forecast(
             now=datetime.fromisoformat(data["now"]),
             starts_at=datetime.fromisoformat(data["starts_at"]),
             ends_at=datetime.fromisoformat(data["ends_at"]),
             knots=tuple((k[0], k[1], k[2], k[3]) for k in data["knots"]),
+            committed=data["known"],
             confidence=data["confidence"],
             method=data["method"],
             record=PastAccuracy(*data["record"]),
             rate_cap=data.get("rate_cap"),
-            **rest,
+            **figures,
         )
 
     def _quantile(self, q: float, knot: Knot) -> float:
         """What comes before a knot with probability ``q``; never more than the rate allows."""
-        found = spread(q, knot)
-        return found if self.rate_cap is None else min(found, self.rate_cap * knot[0])
+        value = spread(q, knot)
+        return value if self.rate_cap is None else min(value, self.rate_cap * knot[0])
 
     def _at(self, until: datetime | None) -> Knot:
         seconds = self.knots[-1][0] if until is None else (until - self.now).total_seconds()

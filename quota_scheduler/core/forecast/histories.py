@@ -52,9 +52,9 @@ class UsageHistory:
 
     def since(self, start: datetime) -> Pairs:
         """Its usage from an instant on, with its very first hour before that, so that its age shows."""
-        found = pairs(self.all, start.timestamp())
+        newer = pairs(self.all, start.timestamp())
         first = pairs(Buckets(self.all.starts[:1], self.all.values[:1]), 0.0)
-        return found if not first or (found and found[0] == first[0]) else first + found
+        return newer if not first or (newer and newer[0] == first[0]) else first + newer
 
     def used(self, start: datetime, end: datetime) -> float:
         """Usage of the hours that begin in ``[start, end)``."""
@@ -112,10 +112,10 @@ class Histories:
 
     def bind(self, labels: Labels, balances: Balances) -> tuple[LimitInstance, ...]:
         """The limit instances that labels fall to; remembered, since every tick asks for the same ones."""
-        found = self._bound.get(labels)
-        if found is None:
-            found = self._bound[labels] = balances.instances(labels)
-        return found
+        instances = self._bound.get(labels)
+        if instances is None:
+            instances = self._bound[labels] = balances.instances(labels)
+        return instances
 
     def of(self, instance: str) -> UsageHistory:
         """The histories of an instance; empty for one that nothing was ever counted in."""
@@ -193,7 +193,7 @@ class Histories:
             before = self._totals.get(number, NOTHING)
             if sums.pop(number, NOTHING) != (NOTHING if total is before or total == before else total.minus(before)):
                 return False
-        return not any(any(rest) for rest in sums.values())
+        return not any(any(unexplained) for unexplained in sums.values())
 
     def demand(self, rows: Iterable[tuple[datetime, str, int, int]]) -> None:
         """Take in unmet demand: the whole amount of an hour, instance and rank each; known ones are corrected."""
@@ -207,9 +207,9 @@ class Histories:
         """The rollups of the hours that begin in ``[start, end)``, oldest first."""
         return [
             (hour, number, usage)
-            for hour, own in self.hours.items()
+            for hour, by_labels in self.hours.items()
             if start <= hour < end
-            for number, usage in own.items()
+            for number, usage in by_labels.items()
         ]
 
 

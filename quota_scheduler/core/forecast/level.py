@@ -1,7 +1,7 @@
 """The level of usage: how much a usual day of a series takes now.
 
     days ─► cut what no other day comes near ─► square-root averages of the last days ─► short ─┐
-                    │                        ─► mean of two months ───────────────────► long  ─┼─► Level
+                    │                        ─► mean of two months ───────────────────► long  ─┼─► UsageLevel
                     └─► the last 4, 7, 14, 28 days against the 28 before ─► new level ─────────┘
 
 A day that stands alone is cut and moves little; a change that lasts leaves the scatter of the days before it behind and
@@ -31,7 +31,7 @@ QUIET = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class UsageLevel:
     """Usage a day: lately, over two months, over three."""
 
     short: float
@@ -48,7 +48,9 @@ class Level:
         return self.over(LONG_SHARE)
 
 
-def level(days: Sequence[float], head: float, observed: float, factors: Sequence[float], begun: float = 0.0) -> Level:
+def level(
+    days: Sequence[float], head: float, observed: float, factors: Sequence[float], begun: float = 0.0
+) -> UsageLevel:
     """Return the level of usage.
 
     ``days`` are newest first, ``head`` the seen part of day 0, ``begun`` above zero when day 0 is an unfinished
@@ -73,7 +75,7 @@ def level(days: Sequence[float], head: float, observed: float, factors: Sequence
         lately = new if recent < WEEK else _short(even, part, observed, fortnight)
         short += belief * (lately - short)
         long += belief * (new - long)
-    return Level(short, long, _mean(days, MEMORY, head, observed))
+    return UsageLevel(short, long, _mean(days, MEMORY, head, observed))
 
 
 def _mean(values: Sequence[float], span: int, head: float, observed: float) -> float:
@@ -101,13 +103,13 @@ def _cut_the_largest(roots: list[float], seen: int) -> None:
     """Cut the largest of the ``seen`` days to what the scatter of all others allows, from four weeks on."""
     if seen < BEFORE:
         return
-    own = roots[:seen]
-    top = max(own)
-    mean = (sum(own) - top) / (seen - 1)
-    squares = (sum(map(mul, own, own)) - top * top) / (seen - 1)
+    scattered = roots[:seen]
+    top = max(scattered)
+    mean = (sum(scattered) - top) / (seen - 1)
+    squares = (sum(map(mul, scattered, scattered)) - top * top) / (seen - 1)
     allowed = mean + OUTLIER * (math.sqrt(max(squares - mean * mean, 0.0)) + STEADY * mean)
     if top > allowed > 0:
-        roots[own.index(top)] = allowed
+        roots[scattered.index(top)] = allowed
 
 
 def _within_scatter(even: Sequence[float], part: float) -> Sequence[float]:
@@ -133,7 +135,7 @@ def _change(even: Sequence[float]) -> tuple[int, float]:
     Of the lengths in ``RECENT`` the one that stands out most is taken.
     """
     sums, squares = [0.0, *accumulate(even)], [0.0, *accumulate(map(mul, even, even))]
-    most, found = 0.0, 0
+    most, lasted = 0.0, 0
     for recent in RECENT:
         end = min(len(even), recent + BEFORE)
         old = end - recent
@@ -147,5 +149,5 @@ def _change(even: Sequence[float]) -> tuple[int, float]:
         away = max(min(away, 2.0 * newest) if rises else min(-away, -2.0 * newest), 0.0)
         errors = away / (scatter * math.sqrt(1.0 / recent + 1.0 / old)) if scatter > 0 else 0.0
         if errors > most:
-            most, found = errors, recent
-    return found, min(max((most - DOUBT) / (SURE - DOUBT), 0.0), 1.0)
+            most, lasted = errors, recent
+    return lasted, min(max((most - DOUBT) / (SURE - DOUBT), 0.0), 1.0)

@@ -41,7 +41,7 @@ HOUR = timedelta(hours=1)
 SOON = timedelta(minutes=15)
 """This close to a reset the window after it is forecast too: the cycle that sees the reset has no newer outlook."""
 SPIKE_USAGE = 0.85
-"""A spike matters for the seed policy only when the P80 at the reset passes this share (design, section 4)."""
+"""A spike matters for fixed thresholds only when the P80 at the reset passes this share (design, section 4)."""
 
 
 class Ahead(Protocol):
@@ -50,7 +50,7 @@ class Ahead(Protocol):
     @property
     def ends_at(self) -> datetime: ...
 
-    def rest(self, q: float, until: datetime | None = None) -> float: ...
+    def to_come(self, q: float, until: datetime | None = None) -> float: ...
 
 
 def demand_span(window: Window, *, now: datetime) -> Window:
@@ -67,7 +67,7 @@ def demand_span(window: Window, *, now: datetime) -> Window:
 def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
     """What an outlook keeps of a forecast of demand: its quantiles at an instant; nothing beyond what it covers."""
     covered = forecast is not None and until <= forecast.ends_at
-    return tuple(forecast.rest(q, until) for q in KNOTS) if forecast and covered else ()
+    return tuple(forecast.to_come(q, until) for q in KNOTS) if forecast and covered else ()
 
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:
@@ -83,7 +83,7 @@ class Outlook:
     ``above[rank]`` holds the quantiles ``KNOTS`` of the demand still to come before ``ends_at`` from classes above
     ``rank``, in the limit's unit; empty where there is none or too little history. ``after`` holds the same up to the
     end of the window that follows, as far as it was forecast. ``projected_ratio``, ``risk`` and ``spike`` serve the
-    seed policy.
+    policy of fixed thresholds.
     """
 
     at: datetime
@@ -152,8 +152,8 @@ def outlook_of(
     if not forecast.sufficient or amount <= 0:
         return Outlook(now, forecast.ends_at, observed)
     ends_at, length = forecast.ends_at, forecast.ends_at - forecast.starts_at
-    knots = tuple(demand_knots(each, ends_at) for each in above)
-    after = tuple(demand_knots(each, ends_at + length) for each in above)
+    knots = tuple(demand_knots(demand, ends_at) for demand in above)
+    after = tuple(demand_knots(demand, ends_at + length) for demand in above)
     p80 = forecast.p80 / amount
     spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=thresholds.spike_factor)
     risk = str(risk_band(p80, previous, thresholds=thresholds))

@@ -2,7 +2,7 @@
 
     history ─series─► days ─► level, weekdays, volatility ─► day model ─┐
                     └───────► past sessions ──────► session model ──────┼─► fan of what is to come ─► Forecast
-                                 calibration, known usage, rate cap ────┘
+                                 calibration, committed usage, cap  ────┘
 
 Method, measured figures and what did not help: docs/explanation/forecasting.md.
 """
@@ -42,7 +42,7 @@ def project(
     *,
     now: datetime,
     step: timedelta,
-    known: float = 0,
+    committed: float = 0,
     calibration: Calibration | None = None,
     used: float | None = None,
     rate_cap: float | None = None,
@@ -51,8 +51,8 @@ def project(
     """Predict the usage of ``window`` at its end.
 
     ``history`` holds (start of a ``step``-long bucket, usage) in ascending order, instants aware;
-    gaps are idle. What lies at or after ``now`` is not looked at. ``known`` is usage already
-    committed for the rest of the window (waiting tickets, running leases). ``used`` is the exact
+    gaps are idle. What lies at or after ``now`` is not looked at. ``committed`` is usage
+    sure to come in the rest of the window (waiting tickets, running leases). ``used`` is the exact
     usage so far, if the caller knows it better than the buckets; ``rate_cap`` the most that can be
     used per second; ``since`` the instant from which the history is complete (default: its first
     bucket).
@@ -64,7 +64,7 @@ def project(
         [window],
         now=now,
         step=step,
-        known=[known],
+        committed=[committed],
         calibrations=[calibration],
         used=[used],
         rate_caps=[rate_cap],
@@ -78,7 +78,7 @@ def project_many(
     *,
     now: datetime,
     step: timedelta,
-    known: Sequence[float] | None = None,
+    committed: Sequence[float] | None = None,
     calibrations: Sequence[Calibration | None] | None = None,
     used: Sequence[float | None] | None = None,
     rate_caps: Sequence[float | None] | None = None,
@@ -93,14 +93,14 @@ def project_many(
     rows = [series(h, now, step, s) for h, s in zip(histories, since or nothing, strict=True)]
     factors = [day_model.weekdays(row.whole.tolist(), row.complete) for row in rows]
     return [
-        _forecast(row, window, now, week, wild, exact, float(committed), state, cap)
-        for row, window, week, wild, exact, committed, state, cap in zip(
+        _forecast(row, window, now, week, wild, exact, float(sure), state, cap)
+        for row, window, week, wild, exact, sure, state, cap in zip(
             rows,
             windows,
             factors,
             _volatility(rows, factors),
             used or nothing,
-            known or [0] * len(rows),
+            committed or [0] * len(rows),
             calibrations or nothing,
             rate_caps or nothing,
             strict=True,
@@ -110,14 +110,15 @@ def project_many(
 
 def _volatility(rows: Sequence[Series], factors: Sequence[Sequence[float]]) -> list[float]:
     """Return the volatility of each series, computed in slices that stay in the processor's cache."""
-    found: list[float] = []
+    volatilities: list[float] = []
     for i in range(0, len(rows), CHUNK):
         part = rows[i : i + CHUNK]
         whole = np.array([row.whole for row in part])
         seen = np.array([row.complete for row in part])
-        found += day_model.volatility(whole, seen, np.array(factors[i : i + CHUNK])).tolist()
+        volatilities += day_model.volatility(whole, seen, np.array(factors[i : i + CHUNK])).tolist()
     return [
-        wild if row.observed >= SUFFICIENT_DAYS else day_model.UNSEEN for wild, row in zip(found, rows, strict=True)
+        wild if row.observed >= SUFFICIENT_DAYS else day_model.UNSEEN
+        for wild, row in zip(volatilities, rows, strict=True)
     ]
 
 
@@ -128,7 +129,7 @@ def _forecast(
     factors: Sequence[float],
     volatility: float,
     exact: float | None,
-    known: float,
+    committed: float,
     calibration: Calibration | None,
     cap: float | None,
 ) -> Forecast:
@@ -142,12 +143,12 @@ def _forecast(
     days = row.days.tolist()
     level = level_of(days, row.head, row.observed, factors, row.begun)
     ahead = day_model.effective([at / DAY for at in seconds], factors, row.begun, row.ahead)
-    fan, method = day_model.rest(level, ahead, volatility, spread), "days"
+    fan, method = day_model.to_come(level, ahead, volatility, spread), "days"
     if session_model.applies(length, row.step):
-        found = session_model.rest(row, start, moment, used, seconds, length, spread)
+        found = session_model.to_come(row, start, moment, used, seconds, length, spread)
         if found is not None:
             fan, method = mixed(found[0], fan, found[1]), "sessions"
-    knots = bounded(seconds, fan, known, cap)
+    knots = bounded(seconds, fan, committed, cap)
     lately = min(max(moment - start, 1.0), length / 7)
     enough = row.observed >= SUFFICIENT_DAYS
     return Forecast(
@@ -155,7 +156,7 @@ def _forecast(
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         used=used,
-        known=known,
+        committed=committed,
         knots=knots,
         rate=row.between(moment - lately, moment) / lately,
         level=level.tomorrow,

@@ -1,4 +1,4 @@
-"""The session model: what is still to come in a window of at most a day, judged by the series' own past ones.
+"""The session model: what is still to come in a window of at most a day, told from the series' past ones.
 
     past sessions ─► those that stood where this one stands (used, last fifth) weigh most ─► quantiles of their rest
     the rate of the last minutes, kept up ─────────────────────────────────────────────────► mixed into the median
@@ -35,7 +35,7 @@ def applies(length: float, step: float) -> bool:
     return length <= 1.05 * DAY and step <= length / 4
 
 
-def rest(
+def to_come(
     row: Series,
     start: float,
     now: float,
@@ -87,12 +87,12 @@ def _sessions(row: Series, start: float, length: float) -> Array:
         count = min(SESSIONS, int((start - starts[0]) // length))
         return np.asarray(start - length * np.arange(count, 0, -1), dtype=np.float64)
     begins = starts[np.searchsorted(starts, start - LOOKBACK) :].tolist()
-    found: list[float] = []
+    opened: list[float] = []
     i = 0
     while i < len(begins) and begins[i] + length <= start:
-        found.append(begins[i])
+        opened.append(begins[i])
         i = bisect_left(begins, begins[i] + length, i + 1)
-    return np.array(found[-SESSIONS:], dtype=np.float64)
+    return np.array(opened[-SESSIONS:], dtype=np.float64)
 
 
 def _rate(row: Series, now: float, half_life: float) -> float:

@@ -101,30 +101,32 @@ def mixed(first: Sequence[Quantiles], second: Sequence[Quantiles], share: float)
     """Return ``share`` of the first fan and the remainder of the second."""
     if share >= 1:
         return list(first)
-    rest = 1.0 - share
+    other_share = 1.0 - share
     return [
-        (share * a[0] + rest * b[0], share * a[1] + rest * b[1], share * a[2] + rest * b[2])
+        (share * a[0] + other_share * b[0], share * a[1] + other_share * b[1], share * a[2] + other_share * b[2])
         for a, b in zip(first, second, strict=True)
     ]
 
 
-def bounded(seconds: Sequence[float], fan: Sequence[Quantiles], known: float, cap: float | None) -> tuple[Knot, ...]:
-    """Put in what is known already and what the rate allows.
+def bounded(
+    seconds: Sequence[float], fan: Sequence[Quantiles], committed: float, cap: float | None
+) -> tuple[Knot, ...]:
+    """Put in what is committed already and what the rate allows.
 
-    Known usage arrives within a day; what it adds to the day's median was not expected and comes on top.
+    Committed usage arrives within a day; what it adds to the day's median was not expected and comes on top.
     """
-    if known <= 0 and cap is None:
+    if committed <= 0 and cap is None:
         return tuple(
             (at, min(low, LARGEST), min(middle, LARGEST), min(high, LARGEST))
             for at, (low, middle, high) in zip(seconds, fan, strict=True)
         )
     most = [min(cap * at, LARGEST) if cap is not None else LARGEST for at in seconds]
     soon = max(min(DAY, seconds[-1]), 1.0)
-    surprise = max(0.0, known - _median_at(soon, seconds, fan)) if known > 0 else 0.0
+    surprise = max(0.0, committed - _median_at(soon, seconds, fan)) if committed > 0 else 0.0
     knots = []
     for at, top, quantiles in zip(seconds, most, fan, strict=True):
         arrived = min(1.0, at / soon)
-        floor, more = known * arrived, surprise * arrived
+        floor, more = committed * arrived, surprise * arrived
         low, middle, high = (min(max(value + more, floor), top) for value in quantiles)
         knots.append((at, low, middle, high))
     return tuple(knots)

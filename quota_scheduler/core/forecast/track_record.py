@@ -1,10 +1,10 @@
-"""The track record of a limit's forecasts: made at fixed parts of each window, judged when it has closed.
+"""The track record of a limit's forecasts: made at fixed parts of each window, verified when it has closed.
 
-    forecast at 10, 25, 50, 75, 90 % ──record──► predictions ──window closed, late usage in──► judge ─► Track
+    forecast at 10, 25, 50, 75, 90 % ──record──► predictions ──window closed, late usage in──► verify ─► Track
     imported history ──closed windows, as they would have been forecast──► replay ───────────────────► Track
 
 The next forecast of the limit starts from its track. A window that did not run its course (an early reset, a limit that
-was redefined) is not judged: its end is not what was forecast.
+was redefined) is not verified: its end is not what was forecast.
 """
 
 import math
@@ -20,9 +20,9 @@ from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.limits.schedule import Calendar, Schedule, Session, Window
 
 PARTS = (100, 250, 500, 750, 900)
-"""Parts of a window, per mille, at which a forecast is kept to be judged: one for each horizon of the calibration."""
+"""Parts of a window, per mille, at which a forecast is kept to be verified: one for each horizon of the calibration."""
 RECENT = 30
-"""So many of the last judged intervals make up the rolling coverage: six windows."""
+"""So many of the last verified intervals make up the rolling coverage: six windows."""
 REPLAYED = 30
 """Closed windows of imported history that a new track is earned from; older ones say little of today's habits."""
 LEAST_GRACE, MOST_GRACE = timedelta(minutes=10), timedelta(hours=6)
@@ -37,7 +37,7 @@ class HorizonReading:
     """
 
     horizon: str
-    judged: int
+    verified: int
     coverage: float | None
     error: float | None
     brier: float | None
@@ -50,7 +50,7 @@ class TrackReading:
     ``calibration_error`` is the mean gap between claimed confidence and how often it came true.
     """
 
-    judged: int
+    verified: int
     coverage: float | None
     calibration_error: float | None
     horizons: tuple[HorizonReading, ...] = ()
@@ -65,10 +65,10 @@ class TrackRecord:
 
     @property
     def coverage(self) -> float | None:
-        """Realised coverage of the last 80 % intervals; None before any was judged."""
+        """Realised coverage of the last 80 % intervals; None before any was verified."""
         return sum(self.recent) / len(self.recent) if self.recent else None
 
-    def judge(self, forecast: Forecast, actual: float, *, amount: float) -> "TrackRecord":
+    def verify(self, forecast: Forecast, actual: float, *, amount: float) -> "TrackRecord":
         """The track after the window of ``forecast`` closed with ``actual`` in total, under a limit of ``amount``."""
         held = forecast.low <= actual <= forecast.high
         return replace(
@@ -80,14 +80,14 @@ class TrackRecord:
     def reading(self) -> TrackReading:
         """The track as people and gauges see it; horizons from the start of a window to its end."""
         horizons = (
-            HorizonReading(f"over_{edge * 100:.0f}", r.judged, r.coverage, r.error, r.brier)
+            HorizonReading(f"over_{edge * 100:.0f}", r.verified, r.coverage, r.error, r.brier)
             for edge, r in zip(REMAINING, (h.record() for h in self.calibration.horizons), strict=True)
         )
         return TrackReading(
-            judged=self.calibration.judged,
+            verified=self.calibration.verified,
             coverage=self.coverage,
             calibration_error=self.calibration.reliability(),
-            horizons=tuple(each for each in horizons if each.judged),
+            horizons=tuple(horizon for horizon in horizons if horizon.verified),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,15 +138,15 @@ def closed_windows(schedule: Schedule, history: Buckets, *, since: datetime, bef
     Sessions are found again by the rule that opens them, to the hour of the rollups.
     """
     if isinstance(schedule, Calendar):
-        found: list[Window] = []
+        windows: list[Window] = []
         end = schedule.span(before)[0]
-        while len(found) < REPLAYED:
+        while len(windows) < REPLAYED:
             window = Window(*schedule.span(end - timedelta(microseconds=1)))
             if window.starts_at < since:
                 break
-            found.append(window)
+            windows.append(window)
             end = window.starts_at
-        return found[::-1]
+        return windows[::-1]
     if isinstance(schedule, Session):
         uses = [datetime.fromtimestamp(at, UTC) for at in history.starts.tolist() if at >= since.timestamp()]
         opened = [Window(*span) for span in schedule.opened(uses)]
@@ -167,9 +167,9 @@ def replay(history: Buckets, windows: Sequence[Window], *, amount: float, since:
             now = _full_hour(window.starts_at + window.length * part / 1000)
             if now >= window.ends_at:
                 break
-            found = project(history, window, now=now, step=HOUR, calibration=track.calibration, since=since)
-            if found.observed_days > 0:
-                track = track.judge(found, actual, amount=amount)
+            forecast = project(history, window, now=now, step=HOUR, calibration=track.calibration, since=since)
+            if forecast.observed_days > 0:
+                track = track.verify(forecast, actual, amount=amount)
     return track
 
 

@@ -62,7 +62,7 @@ class Balances(OpenWindows):
         """Keep apart what was counted without a lease, after the reset, or with a price that is a guess."""
         balance.dirty = True
         balance.estimated |= event.estimated and charge > 0
-        balance.unleased += 0 if leased else charge
+        balance.unleased += 0 if leased or event.is_backfill(self.now) else charge
         balance.late += charge if balance.closed else 0
 
     # reserving

@@ -76,13 +76,13 @@ def _one_of(kind: type[Mode] | type[Policy], value: Any) -> Any:
 
 def effective(limits: Iterable[Limit], changes: Iterable[LimitChange], *, now: datetime) -> tuple[Limit, ...]:
     """The limits with every change that still lasts; one that no longer fits the file is passed over."""
-    found = {limit.id: limit for limit in limits}
+    by_id = {limit.id: limit for limit in limits}
     for change in sorted(changes, key=lambda c: (c.at, c.rule, c.field)):
-        limit = found.get(change.rule)
+        limit = by_id.get(change.rule)
         if limit is None or (change.expires_at and change.expires_at <= now):
             continue
         try:
-            found[change.rule] = changed(limit, change.field, change.value)
+            by_id[change.rule] = changed(limit, change.field, change.value)
         except ValueError:
             continue
-    return tuple(found.values())
+    return tuple(by_id.values())

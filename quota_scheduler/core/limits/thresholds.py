@@ -1,15 +1,16 @@
-"""The thresholds that levels and the seed policy go by; every one is configuration (docs/reference/config.md)."""
+"""The thresholds that levels and one policy go by; every one is configuration (docs/reference/config.md)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Shares are 0-1. Defaults are those of the founding documents.
+    """What levels, bands and the policy ``fixed-thresholds`` compare with. Defaults are the founding documents'.
 
-    ``risk_*``: the 80th percentile at the reset over the amount from which risk is in that band. ``optimization_*``:
-    headroom over amount at or below which runners are asked for that level. ``seed_normal``: usage from which the seed
-    policy lets normal work wait; ``seed_stop``: where its automation stops. ``spike_factor``: times the usual by now.
+    Shares are 0-1. ``risk_*``: the 80th percentile at the reset over the amount from which risk is in that band.
+    ``optimization_*``: headroom over amount at or below which runners are asked for that level. ``fixed_normal``: used
+    share from which the policy lets normal work wait; ``fixed_stop``: from which all automation waits.
+    ``spike_factor``: a day is a spike above so many times what is usual by then.
     """
 
     risk_medium: float = 0.70

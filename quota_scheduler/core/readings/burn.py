@@ -57,7 +57,7 @@ def burn_class(length: timedelta) -> BurnClass | None:
     """The class nearest to a window's length on a logarithmic scale; None for windows under two hours."""
     if length < SHORTEST:
         return None
-    return min(CLASSES, key=lambda known: abs(math.log(length / known.length)))
+    return min(CLASSES, key=lambda candidate: abs(math.log(length / candidate.length)))
 
 
 def burns(history: History, window: Window, used: int, amount: int, now: datetime, step: timedelta) -> tuple[Burn, ...]:
@@ -69,14 +69,14 @@ def burns(history: History, window: Window, used: int, amount: int, now: datetim
 
     Empty for a window under two hours, in its first 5 %, outside it, and for an amount of 0.
     """
-    known = burn_class(window.length)
+    nearest = burn_class(window.length)
     elapsed = now - window.starts_at
-    if known is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
+    if nearest is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
         return ()
     left, headroom = window.ends_at - now, amount - used
     return tuple(
         _burn(name, _per_second(history, now - min(lookback, elapsed), now, step), window, left, headroom, amount)
-        for name, lookback in zip(LOOKBACKS, known.lookbacks, strict=True)
+        for name, lookback in zip(LOOKBACKS, nearest.lookbacks, strict=True)
     )
 
 

@@ -52,8 +52,8 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "estimated": reading.estimated,
         "leases": reading.leases,
         "waiting": [
-            {"class": each.priority, "waiting": each.waiting, "oldest_at": iso_or_none(each.oldest_at)}
-            for each in reading.waiting
+            {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": iso_or_none(waiting.oldest_at)}
+            for waiting in reading.waiting
         ],
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
@@ -100,7 +100,7 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "expected_ratio": round(forecast.expected / ratio, 6),
         "p_exceed": round(forecast.p_exceed(reading.amount), 6),
         "p80": amount(forecast.p80),
-        "known": amount(forecast.known),
+        "known": amount(forecast.committed),
         "confidence": _rounded(forecast.confidence, 4),
         "exhaustion_at": iso_or_none(forecast.exhaustion(reading.amount)),
         "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.amount)],
@@ -108,29 +108,29 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "remaining_pace": amount(forecast.remaining_pace(reading.amount) * DAY_SECONDS),
         "trend": _rounded(forecast.trend, 4),
         "daily_level": amount(forecast.level),
-        "seed": None if reading.seed_forecast is None else amount(reading.seed_forecast),
+        "seed": None if reading.weighted_mean is None else amount(reading.weighted_mean),
         "track_record": track_document(reading.track),
         "explained": explained(reading, forecast),
     }
 
 
 def track_document(track: TrackReading | None) -> dict[str, Any] | None:
-    """How past forecasts of a limit fared, as JSON types; None before one was judged."""
+    """How past forecasts of a limit fared, as JSON types; None before one was verified."""
     if track is None:
         return None
     return {
-        "judged": track.judged,
+        "judged": track.verified,
         "coverage": _rounded(track.coverage, 4),
         "calibration_error": _rounded(track.calibration_error, 4),
         "by_horizon": [
             {
-                "horizon": each.horizon,
-                "judged": each.judged,
-                "coverage": _rounded(each.coverage, 4),
-                "error": _rounded(each.error, 4),
-                "brier": _rounded(each.brier, 4),
+                "horizon": horizon.horizon,
+                "judged": horizon.verified,
+                "coverage": _rounded(horizon.coverage, 4),
+                "error": _rounded(horizon.error, 4),
+                "brier": _rounded(horizon.brier, 4),
             }
-            for each in track.horizons
+            for horizon in track.horizons
         ],
     }
 
@@ -148,11 +148,11 @@ def quality_document(quality: QualityReading | None) -> dict[str, Any] | None:
         "value_ratio": _rounded(quality.value, 4),
         "classes": [
             {
-                "class": each.priority,
-                "denied_ratio": _rounded(each.denied, 4),
-                "stalled_ratio": _rounded(each.stalls, 4),
+                "class": fared.priority,
+                "denied_ratio": _rounded(fared.denied, 4),
+                "stalled_ratio": _rounded(fared.stalls, 4),
             }
-            for each in quality.classes
+            for fared in quality.classes
         ],
     }
 
@@ -163,11 +163,11 @@ def explained(reading: LimitReading, forecast: Forecast) -> list[str]:
     def said(value: float) -> str:
         return format_amount(round(value), reading.unit)
 
-    ends_at = local_time(forecast.ends_at, reading.zone)
-    known = f"; {said(forecast.known)} of it already runs or waits" if forecast.known > 0 else ""
+    ends_at, more = local_time(forecast.ends_at, reading.zone), forecast.expected - forecast.used
+    committed = f"; {said(forecast.committed)} of it already runs or waits" if forecast.committed > 0 else ""
     trend = "" if forecast.trend is None else f"; the last week {forecast.trend:+.0%} against the three before"
     return [
-        f"{said(forecast.used)} used, {said(forecast.expected - forecast.used)} more expected before {ends_at}{known}.",
+        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{committed}.",
         f"Usual level {said(forecast.level)} a day, from {forecast.observed_days:.0f} observed days{trend}.",
         f"80 % interval {said(forecast.low)} to {said(forecast.high)} ({METHODS[forecast.method]}).",
         _fared(reading, forecast),
@@ -188,7 +188,7 @@ def _fared(reading: LimitReading, forecast: Forecast) -> str:
     if track is None or track.coverage is None:
         return "No forecast of this limit has been judged yet: believe the interval, not the number."
     error = f"; off by {here.error:.0%} of the total at this distance from the reset" if here.error is not None else ""
-    return f"Of its last {min(track.judged, RECENT)} judged intervals {track.coverage:.0%} held{error}."
+    return f"Of its last {min(track.verified, RECENT)} judged intervals {track.coverage:.0%} held{error}."
 
 
 def _believable(forecast: Forecast) -> str:

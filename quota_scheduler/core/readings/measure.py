@@ -25,6 +25,9 @@ from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+USUAL_DAYS = 7
+"""Days that what is usual by now is the mean of: every weekday once."""
 
 
 def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
@@ -62,7 +65,7 @@ def queue_facts(
     """What waits and runs in one limit instance, and whether it is holding a class back."""
     classes = tuple(
         ClassReading(priority.value, totals.count, totals.oldest)
-        for priority, totals in sorted(waiting.items(), key=lambda each: each[0].rank)
+        for priority, totals in sorted(waiting.items(), key=lambda item: item[0].rank)
     )
     holding = any(
         admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
@@ -71,24 +74,25 @@ def queue_facts(
     return QueueFacts(classes, running, holding)
 
 
-def level_facts(headroom: Headroom, own: QueueFacts, *, now: datetime) -> LevelFacts:
+def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
     """What the throttle level of a limit follows from."""
     balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
-    return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, own.holding, starts_at=starts_at)
+    return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, queue.holding, starts_at=starts_at)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitFacts:
-    """What was computed about a limit instance beside its counters; ``seed`` is the seeds' projection."""
+    """What was computed about a limit instance beside its counters; ``weighted_mean`` is that baseline's projection."""
 
     forecast: Forecast | None = None
-    seed: int | None = None
+    weighted_mean: int | None = None
     lately: Pairs = field(default_factory=list)
     track: TrackReading | None = None
     spending: Spending = field(default_factory=Spending)
     parent: str = ""
     used_today: int = 0
+    usual_today: int | None = None
     quality: QualityReading | None = None
 
 
@@ -128,7 +132,7 @@ def read_limit(
         ).value,
         estimated=balance.estimated,
         forecast=forecast,
-        seed_forecast=known.seed,
+        weighted_mean=known.weighted_mean,
         burns=burn,
         waiting=own.waiting,
         leases=own.leases,
@@ -141,6 +145,7 @@ def read_limit(
         labels=fixed_labels(limit, balance.value),
         parent=known.parent,
         used_today=known.used_today,
+        usual_today=known.usual_today,
         quality=known.quality,
     )
 
@@ -177,18 +182,36 @@ def provider_of(limit: Limit) -> str:
 
 def every_instance(balances: Balances) -> list[LimitInstance]:
     """Every limit instance there is: those with a window, and single limits even before their first use."""
-    found = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
+    instances = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
     for limit in balances.limits:
         if not limit.per:
-            found.setdefault(limit.id, LimitInstance(limit, ""))
+            instances.setdefault(limit.id, LimitInstance(limit, ""))
     order = {limit.id: place for place, limit in enumerate(balances.limits)}
-    return sorted(found.values(), key=lambda instance: (order[instance.limit.id], instance.value))
+    return sorted(instances.values(), key=lambda instance: (order[instance.limit.id], instance.value))
 
 
 def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
     """What a limit used since midnight in its zone, to the hour."""
     midnight, end = Calendar(Every.DAY, zone).span(now)
     return round(history.used(midnight, end))
+
+
+def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
+    """What a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
+
+    An hour that is not over yet counts by its part, as if it were used evenly.
+    """
+    if not history.all.starts.size:
+        return None
+    calendar, first, days = Calendar(Every.DAY, zone), float(history.all.starts[0]), []
+    for back in range(1, USUAL_DAYS + 1):
+        at = now - back * DAY
+        if at.timestamp() < first:
+            break
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        begun = history.used(hour, hour + HOUR) * ((at - hour) / HOUR)
+        days.append(history.used(calendar.span(at)[0], hour) + begun)
+    return round(sum(days) / len(days)) if days else None
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:

@@ -63,13 +63,13 @@ def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
             continue
         need = limit.charge(ticket.estimate.median)
         done = limit.charge(ticket.lease.usage) if ticket.lease else 0
-        found = Harm(instance, ticket.priority.rank, max(0, need - done), ticket.lease is not None)
+        harm = Harm(instance, ticket.priority.rank, max(0, need - done), ticket.lease is not None)
         full = (
             balance.spent >= balance.amount
             if ticket.lease
             else balance.spent + balance.reserved + need > balance.amount
         )
-        (short if full else held_back).append(found)
+        (short if full else held_back).append(harm)
     return short if short or ticket.lease or not quotas_rule else held_back
 
 
@@ -132,10 +132,10 @@ class ClosedWindow:
     @property
     def most_worth(self) -> int:
         """The most it could have been worth: filled in order of class."""
-        left, found = max(self.amount, sum(self.served)), 0
+        left, worth_so_far = max(self.amount, sum(self.served)), 0
         for worth, wanted in zip(WORTH, self.demand, strict=True):
-            found, left = found + worth * min(left, wanted), left - min(left, wanted)
-        return found
+            worth_so_far, left = worth_so_far + worth * min(left, wanted), left - min(left, wanted)
+        return worth_so_far
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,23 +162,23 @@ class QualityReading:
 
 def pool(windows: Sequence[ClosedWindow]) -> QualityReading:
     """The quality of closed windows of one limit taken together, at least one."""
-    amount = sum(each.amount for each in windows)
+    amount = sum(window.amount for window in windows)
     return QualityReading(
         windows=len(windows),
-        since=min(each.starts_at for each in windows),
-        avoidable_harm=_ratio((each.avoidable for each in windows), sum(each.important for each in windows)),
-        lost=_ratio((each.lost for each in windows), amount),
-        utilisation=_ratio((each.used for each in windows), amount),
-        value=_ratio((each.worth for each in windows), sum(each.most_worth for each in windows)),
+        since=min(window.starts_at for window in windows),
+        avoidable_harm=_ratio((window.avoidable for window in windows), sum(window.important for window in windows)),
+        lost=_ratio((window.lost for window in windows), amount),
+        utilisation=_ratio((window.used for window in windows), amount),
+        value=_ratio((window.worth for window in windows), sum(window.most_worth for window in windows)),
         classes=tuple(_class(priority, windows) for priority in CLASSES),
     )
 
 
 def _class(priority: Priority, windows: Sequence[ClosedWindow]) -> ClassQuality:
     rank = priority.rank
-    asked = sum(each.served[rank] + each.missed[rank] for each in windows)
-    stalls, runs = sum(each.stalls[rank] for each in windows), sum(each.runs[rank] for each in windows)
-    denied = _ratio((each.missed[rank] for each in windows), asked)
+    asked = sum(window.served[rank] + window.missed[rank] for window in windows)
+    stalls, runs = sum(window.stalls[rank] for window in windows), sum(window.runs[rank] for window in windows)
+    denied = _ratio((window.missed[rank] for window in windows), asked)
     return ClassQuality(priority.value, denied, _ratio([stalls], max(stalls, runs)))
 
 

@@ -30,7 +30,7 @@ def causes(sums: Sums, sets: Sets, bind: Bind, wanted: Collection[str]) -> dict[
             if charge > 0:
                 models = shares.setdefault(instance.name, {}).setdefault(labels.workflow, {})
                 models[labels.model] = models.get(labels.model, 0) + charge
-    return {instance: _sentence(own) for instance, own in shares.items()}
+    return {instance: _sentence(by_workflow) for instance, by_workflow in shares.items()}
 
 
 def _sentence(shares: Mapping[str, Mapping[str, int]]) -> str:
@@ -54,12 +54,12 @@ def run_means(runs: Iterable[tuple[int, int, Usage]], sets: Sets, bind: Bind) ->
 
 def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
     """Cache-read share of the input tokens of every limit instance that had any."""
-    found: dict[str, tuple[int, int]] = {}
+    sums_by_instance: dict[str, tuple[int, int]] = {}
     for number, usage in sums:
         for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
-            read, all_input = found.get(instance.name, (0, 0))
-            found[instance.name] = (read + usage.cache_read, all_input + usage.input_side)
-    return {name: read / all_input for name, (read, all_input) in found.items()}
+            read, all_input = sums_by_instance.get(instance.name, (0, 0))
+            sums_by_instance[instance.name] = (read + usage.cache_read, all_input + usage.input_side)
+    return {name: read / all_input for name, (read, all_input) in sums_by_instance.items()}
 
 
 def cache_baselines(hours: Iterable[Hour], sets: Sets, bind: Bind, *, before: datetime) -> dict[str, float]:
@@ -68,8 +68,8 @@ def cache_baselines(hours: Iterable[Hour], sets: Sets, bind: Bind, *, before: da
     for hour, number, usage in hours:
         for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
             days.setdefault(instance.name, []).append(DayUsage(instance.name, hour.date(), usage))
-    found = ((name, cache_baseline(own, before=before.date())) for name, own in days.items())
-    return {name: rate for name, rate in found if rate is not None}
+    baselines = ((name, cache_baseline(usage_by_day, before=before.date())) for name, usage_by_day in days.items())
+    return {name: rate for name, rate in baselines if rate is not None}
 
 
 def spending(
@@ -80,14 +80,14 @@ def spending(
     apart: Mapping[str, tuple[int, int]],
 ) -> dict[str, Spending]:
     """All of it by limit instance; ``hits`` by lookback, ``apart``: used without a lease, and beyond reservations."""
-    of_hits = {name for own in hits.values() for name in own}
+    of_hits = {name for by_instance in hits.values() for name in by_instance}
     names = sorted(causes.keys() | means.keys() | of_hits | baselines.keys() | apart.keys())
     return {
         name: Spending(
             causes.get(name, ""),
             means[name][0] if name in means else None,
             means[name][1] if name in means else None,
-            tuple((lookback, own[name]) for lookback, own in hits.items() if name in own),
+            tuple((lookback, by_instance[name]) for lookback, by_instance in hits.items() if name in by_instance),
             baselines.get(name),
             *apart.get(name, (0, 0)),
         )

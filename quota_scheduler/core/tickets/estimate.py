@@ -68,11 +68,11 @@ def declared(usage: Usage, *, source: str = "declared") -> Estimate:
 
 def described(task: Description) -> Estimate:
     """An estimate from words alone."""
-    known = TASK_TOKENS.get(task.task_type)
-    if known:
+    usual = TASK_TOKENS.get(task.task_type)
+    if usual:
         files = min(FILES_MOST, max(FILES_LEAST, task.files / FILES_PER_UNIT)) if task.files else 1.0
         factor = files * COMPLEXITY[task.complexity]
-        usage = Usage(input=int(known[0] * factor), output=int(known[1] * factor), requests=1)
+        usage = Usage(input=int(usual[0] * factor), output=int(usual[1] * factor), requests=1)
         return _guess(usage, "task_type", task)
     long = task.words > LONG_WORDS or task.text.count("\n") + 1 > LONG_LINES
     tokens = task.words * TOKENS_PER_WORD * (2 if long else 1)

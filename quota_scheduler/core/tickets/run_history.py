@@ -65,8 +65,8 @@ class RunHistory:
             ("task_type", self.by_task_type.get(task.task_type, ())),
         )
         for source, runs in ways:
-            if len(found := _alike(runs, task.words)) >= LEAST:
-                return _from_runs(found, task.words, source)
+            if len(alike := _alike(runs, task.words)) >= LEAST:
+                return _from_runs(alike, task.words, source)
         return self._corrected(described(task), task.task_type)
 
     def error(self, task_type: str) -> float | None:
@@ -99,13 +99,13 @@ class EstimateBasis:
 
 def run_history_of(runs: Iterable[Finished]) -> RunHistory:
     """Sort finished runs by what they teach about; order of arrival does not matter."""
-    found = RunHistory()
-    for run in sorted(runs, key=lambda each: each.ended_at, reverse=True):
+    history = RunHistory()
+    for run in sorted(runs, key=lambda run: run.ended_at, reverse=True):
         if run.workflow:
-            found.by_workflow.setdefault(run.workflow, []).append(run)
+            history.by_workflow.setdefault(run.workflow, []).append(run)
         if run.task_type:
-            found.by_task_type.setdefault(run.task_type, []).append(run)
-    return found
+            history.by_task_type.setdefault(run.task_type, []).append(run)
+    return history
 
 
 def _alike(runs: Sequence[Finished], words: int) -> list[Finished]:

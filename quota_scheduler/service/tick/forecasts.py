@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.forecast.baselines import seed
+from quota_scheduler.core.forecast.baselines import weighted_mean
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
@@ -49,7 +49,7 @@ class Projected:
     facts: tuple[int, int]
     amount: int
     forecast: Forecast
-    seed: int
+    weighted_mean: int
 
 
 class Forecasting:
@@ -146,7 +146,7 @@ class Forecasting:
             above = tuple(next(found) if history.starts.size else None for history in row.history.above)
             facts = _facts(balance, waiting.get(name, 0))
             self.projected[name] = Projected(
-                now, row.window, bool(balance.id), facts, balance.amount, own, row.seeds(now)
+                now, row.window, bool(balance.id), facts, balance.amount, own, row.weighted_mean(now)
             )
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
             self.outlooks[name] = outlook_of(
@@ -173,7 +173,7 @@ class Forecasting:
             [each[1] for each in series],
             now=now,
             step=measure.HOUR,
-            known=[each[2] for each in series],
+            committed=[each[2] for each in series],
             used=[each[3] for each in series],
             calibrations=[each[4].calibration if each[4] else None for each in series],
             since=[self.book.first] * len(series),
@@ -201,10 +201,10 @@ class _Row:
         assert self.balance.window is not None
         return self.balance.window
 
-    def seeds(self, now: datetime) -> int:
-        """The seeds' projection, beside ours for comparison: what is used, and their mean of seven days kept up."""
+    def weighted_mean(self, now: datetime) -> int:
+        """The weighted-mean baseline, beside ours for comparison: what is used, and that mean kept up to the reset."""
         week = self.history.since(now - timedelta(days=7))
-        return self.balance.spent + round(seed(week, now, now, self.window.ends_at))
+        return self.balance.spent + round(weighted_mean(week, now, now, self.window.ends_at))
 
 
 def _facts(balance: Balance, waiting: int) -> tuple[int, int]:

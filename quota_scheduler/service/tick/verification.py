@@ -63,7 +63,7 @@ class Judging:
     def reading(self, instance: str) -> TrackReading | None:
         """A track record as people see it; None before anything was judged."""
         track = self.track(instance)
-        if track is None or not track.calibration.judged:
+        if track is None or not track.calibration.verified:
             return None
         known = self._readings.get(instance)
         if known is None or known[0] is not track:
@@ -121,7 +121,7 @@ class Judging:
 
     def _try_again(self, book: Histories) -> None:
         """Look for closed windows of limits that had none yet, and let go of demand older than any history."""
-        self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.judged}
+        self._untried = {name for name, (_, track) in self.tracks.items() if not track.calibration.verified}
         self._owed.forget_before = book.first
 
     def _rebase(self, instances: Iterable[LimitInstance], shapes: dict[str, str]) -> None:
@@ -146,7 +146,7 @@ class Judging:
             actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
             if actual is not None:
                 track = self.track(each.instance) or TrackRecord()
-                self._learn(each.instance, shapes[rule], track.judge(each.forecast, actual, amount=each.amount))
+                self._learn(each.instance, shapes[rule], track.verify(each.forecast, actual, amount=each.amount))
         self._settle(ripe)
 
     def _learn(self, instance: str, shape: str, track: TrackRecord) -> None:

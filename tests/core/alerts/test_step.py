@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
-from quota_scheduler.core.alerts.state import AlertState, Cause, Kind, Phase, Sample, Silence, StepResult
-from quota_scheduler.core.alerts.step import adopt, firing, step
+from quota_scheduler.core.alerts.state import AlertState, Cause, NoticeKind, Phase, Sample, Silence, StepResult
+from quota_scheduler.core.alerts.step import acknowledge_existing, firing, step
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -32,7 +32,7 @@ class Ledger:
         self.rules = rules
         self.silences = silences
         self.states: tuple[AlertState, ...] = ()
-        self.told: list[tuple[int, str, Kind]] = []
+        self.told: list[tuple[int, str, NoticeKind]] = []
         self.results: list[StepResult] = []
         self.minute = 0
 
@@ -103,16 +103,16 @@ class Ledger:
     ],
 )  # fmt: skip
 def test_a_sequence_of_values(changes, values, told):
-    assert Ledger(a_rule(**changes)).see(*values).told == [(minute, "high", Kind(kind)) for minute, kind in told]
+    assert Ledger(a_rule(**changes)).see(*values).told == [(minute, "high", NoticeKind(kind)) for minute, kind in told]
 
 
 def test_trap_one_alert_per_window_and_a_new_window_ends_the_old_ones():
     ledger = Ledger(a_rule()).see(0.9, 0.95).see(0.0, 0.5, 0.85, episode="w2").see(0.1, episode="w3")
     assert ledger.told == [
-        (0, "high", Kind.FIRED),
-        (2, "high", Kind.RESOLVED),
-        (4, "high", Kind.FIRED),
-        (5, "high", Kind.RESOLVED),
+        (0, "high", NoticeKind.FIRED),
+        (2, "high", NoticeKind.RESOLVED),
+        (4, "high", NoticeKind.FIRED),
+        (5, "high", NoticeKind.RESOLVED),
     ]
     assert [(state.episode, state.phase, state.cause) for state in ledger.states] == [
         ("w1", Phase.RESOLVED, Cause.NEW_WINDOW),
@@ -122,7 +122,7 @@ def test_trap_one_alert_per_window_and_a_new_window_ends_the_old_ones():
 
 def test_a_new_window_is_over_even_where_its_value_is_not_known():
     ledger = Ledger(a_rule(keep_firing_for=60 * MINUTE)).see(0.9).see(None, episode="w2")
-    assert ledger.told == [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED)]
+    assert ledger.told == [(0, "high", NoticeKind.FIRED), (1, "high", NoticeKind.RESOLVED)]
 
 
 def test_trap_scopes_are_told_apart():
@@ -135,7 +135,7 @@ def test_trap_scopes_are_told_apart():
 def test_states_of_a_rule_that_is_gone_are_dropped_in_silence():
     ledger = Ledger(a_rule()).see(0.9)
     ledger.rules = ()
-    assert ledger.see(0.9).told == [(0, "high", Kind.FIRED)]
+    assert ledger.see(0.9).told == [(0, "high", NoticeKind.FIRED)]
     assert (ledger.states, ledger.results[1].dropped) == ((), (("high", "weekly", "w1"),))
 
 
@@ -170,25 +170,33 @@ LADDER = (replace(HIGH, under=("nearly", "exhausted"), repeat=2 * MINUTE), NEARL
     ],
 )  # fmt: skip
 def test_one_ladder_per_limit(values, told):
-    assert Ledger(*LADDER).see(*values).told == [(minute, rule, Kind(kind)) for minute, rule, kind in told]
+    assert Ledger(*LADDER).see(*values).told == [(minute, rule, NoticeKind(kind)) for minute, rule, kind in told]
 
 
 SLOW, SOON = (replace(HIGH, id=name, under=(other,)) for name, other in (("slow", "soon"), ("soon", "slow")))
 
 
 def test_rules_under_each_other_are_one_rung():
-    assert Ledger(SLOW, SOON).see(0.9).told == [(0, "slow", Kind.FIRED)], "both at once: one is told"
+    assert Ledger(SLOW, SOON).see(0.9).told == [(0, "slow", NoticeKind.FIRED)], "both at once: one is told"
     later = Ledger(replace(SLOW, hold=2 * MINUTE), SOON).see(0.9, 0.9, 0.9)
-    assert later.told == [(0, "soon", Kind.FIRED)], "the second says nothing new"
+    assert later.told == [(0, "soon", NoticeKind.FIRED)], "the second says nothing new"
     again = Ledger(replace(SLOW, hold=MINUTE, repeat=3 * MINUTE), replace(SOON, repeat=3 * MINUTE)).see(*[0.9] * 4, 0.1)
-    assert again.told == [(0, "soon", Kind.FIRED), (3, "soon", Kind.REPEAT), (4, "soon", Kind.RESOLVED)]
+    assert again.told == [
+        (0, "soon", NoticeKind.FIRED),
+        (3, "soon", NoticeKind.REPEAT),
+        (4, "soon", NoticeKind.RESOLVED),
+    ]
 
 
 def test_what_is_over_may_fire_again_in_its_window_only_after_a_while():
     ledger = Ledger(a_rule(rearm=3 * MINUTE)).see(0.9, 0.7, 0.9, 0.9, 0.9, 0.9)
-    assert ledger.told == [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED), (4, "high", Kind.FIRED)]
+    assert ledger.told == [
+        (0, "high", NoticeKind.FIRED),
+        (1, "high", NoticeKind.RESOLVED),
+        (4, "high", NoticeKind.FIRED),
+    ]
     fresh = Ledger(a_rule(rearm=60 * MINUTE)).see(0.9, 0.7).see(0.9, episode="w2")
-    assert fresh.told[-1] == (2, "high", Kind.FIRED), "a new window is a new alert"
+    assert fresh.told[-1] == (2, "high", NoticeKind.FIRED), "a new window is a new alert"
 
 
 @pytest.mark.parametrize(
@@ -196,9 +204,11 @@ def test_what_is_over_may_fire_again_in_its_window_only_after_a_while():
     [
         pytest.param({"window_seconds": 3600.0}, [], id="a short window fires and nobody is told"),
         pytest.param(
-            {"window_seconds": 7200.0}, [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED)], id="a longer one"
+            {"window_seconds": 7200.0},
+            [(0, "high", NoticeKind.FIRED), (1, "high", NoticeKind.RESOLVED)],
+            id="a longer one",
         ),
-        pytest.param({}, [(0, "high", Kind.FIRED), (1, "high", Kind.RESOLVED)], id="what has no window"),
+        pytest.param({}, [(0, "high", NoticeKind.FIRED), (1, "high", NoticeKind.RESOLVED)], id="what has no window"),
     ],
 )
 def test_windows_too_short_to_tell_of(facts, told):
@@ -210,7 +220,7 @@ def test_windows_too_short_to_tell_of(facts, told):
 def test_a_rung_that_is_not_told_keeps_nobody_from_hearing_of_one_below():
     upper = replace(EXHAUSTED, tell_from=timedelta(hours=2))
     ledger = Ledger(HIGH, replace(NEARLY, under=()), upper).see(1.0, facts={"window_seconds": 60.0})
-    assert (0, upper.id, Kind.FIRED) not in ledger.told
+    assert (0, upper.id, NoticeKind.FIRED) not in ledger.told
     assert ledger.told
 
 
@@ -268,21 +278,21 @@ def a_silence(*matchers: tuple[str, str], minutes: int = 3) -> Silence:
 )  # fmt: skip
 def test_silences(silence, values, told):
     ledger = Ledger(a_rule(), silences=(silence,)).see(*values, facts={"team": "growth"})
-    assert [(minute, kind) for minute, _, kind in ledger.told] == [(minute, Kind(kind)) for minute, kind in told]
+    assert [(minute, kind) for minute, _, kind in ledger.told] == [(minute, NoticeKind(kind)) for minute, kind in told]
 
 
 def test_the_end_of_an_alert_is_told_through_a_silence_to_those_who_heard_its_beginning():
     late = Silence((), "ana", "", START + MINUTE, START + 9 * MINUTE)
     assert Ledger(a_rule(repeat=MINUTE), silences=(late,)).see(0.9, 0.9, 0.9, 0.7).told == [
-        (0, "high", Kind.FIRED),
-        (3, "high", Kind.RESOLVED),
+        (0, "high", NoticeKind.FIRED),
+        (3, "high", NoticeKind.RESOLVED),
     ]
 
 
 def test_an_acknowledged_alert_does_not_repeat_but_resolves():
     ledger = Ledger(a_rule(repeat=MINUTE)).see(0.9)
     ledger.states = tuple(replace(s, acknowledged_at=START, acknowledged_by="ana") for s in ledger.states)
-    assert ledger.see(0.9, 0.9, 0.7).told == [(0, "high", Kind.FIRED), (3, "high", Kind.RESOLVED)]
+    assert ledger.see(0.9, 0.9, 0.7).told == [(0, "high", NoticeKind.FIRED), (3, "high", NoticeKind.RESOLVED)]
 
 
 @pytest.mark.parametrize(
@@ -299,13 +309,13 @@ def test_an_acknowledged_alert_does_not_repeat_but_resolves():
 def test_trap_a_cache_drop_needs_an_absolute_and_a_relative_drop(baseline, rate, fires):
     rule = a_rule(op=Op.BELOW, threshold=0.9, clear=0.92, drop_share=0.7, drop_points=0.03)
     told = Ledger(rule).see(rate, baseline=baseline).told
-    assert told == ([(0, "high", Kind.FIRED)] if fires else [])
+    assert told == ([(0, "high", NoticeKind.FIRED)] if fires else [])
 
 
 def test_a_cache_drop_clears_two_points_above_where_it_fired():
     rule = a_rule(op=Op.BELOW, threshold=0.9, clear=0.92, drop_share=0.7, drop_points=0.03)
     ledger = Ledger(rule).see(0.5, 0.57, 0.59, baseline=0.8)
-    assert ledger.told == [(0, "high", Kind.FIRED), (2, "high", Kind.RESOLVED)]
+    assert ledger.told == [(0, "high", NoticeKind.FIRED), (2, "high", NoticeKind.RESOLVED)]
 
 
 def test_a_firing_alert_that_hardly_moves_is_not_written_with_every_tick():
@@ -315,11 +325,16 @@ def test_a_firing_alert_that_hardly_moves_is_not_written_with_every_tick():
 
 def test_what_a_first_import_finds_is_known_and_not_told_and_its_next_rung_is():
     ledger = Ledger(*LADDER)
-    found = adopt([replace(rule, hold=MINUTE) for rule in LADDER], (Sample("ratio", "weekly", "w1", 0.9),), (), START)
+    found = acknowledge_existing(
+        [replace(rule, hold=MINUTE) for rule in LADDER], (Sample("ratio", "weekly", "w1", 0.9),), (), START
+    )
     assert (firing(found.states), found.transitions) == ((("high", "warning", 1),), ())
     ledger.states = found.changed
     ledger.minute = 1
-    assert ledger.see(0.9, 0.9, 0.9, 0.96, 0.1).told == [(4, "nearly", Kind.FIRED), (5, "nearly", Kind.RESOLVED)]
+    assert ledger.see(0.9, 0.9, 0.9, 0.96, 0.1).told == [
+        (4, "nearly", NoticeKind.FIRED),
+        (5, "nearly", NoticeKind.RESOLVED),
+    ]
 
 
 def test_firing_counts_by_rule_and_severity():
@@ -350,15 +365,15 @@ def test_whatever_happens_it_is_pending_for_its_time_and_resolves_once(sequence,
         ledger.see(value, episode=episode)
         for due in ledger.results[-1].transitions:
             match due.kind:
-                case Kind.FIRED:
+                case NoticeKind.FIRED:
                     held = _held(sequence[: ledger.minute], episode)
                     assert due.episode not in open_alerts, "fired twice without an end"
                     assert held >= hold, "fired without having been pending for its time"
                     open_alerts[due.episode] = ledger.minute
-                case Kind.REPEAT:
+                case NoticeKind.REPEAT:
                     assert due.episode in open_alerts, "repeated what does not fire"
                     assert repeat, "repeated what never repeats"
-                case Kind.RESOLVED:
+                case NoticeKind.RESOLVED:
                     assert not once
                     del open_alerts[due.episode]  # KeyError: resolved twice, or what nobody heard of
     firing_now = {state.episode for state in ledger.states if state.phase is Phase.FIRING}

@@ -7,7 +7,7 @@ import pytest
 
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.alerts.state import Kind
+from quota_scheduler.core.alerts.state import NoticeKind
 from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.alerts.wording import ABOUT_WORDS, LONGEST, LONGEST_SUBJECT, WORDS, phrases, span
 from quota_scheduler.core.efficiency.cache import CacheReading
@@ -246,4 +246,6 @@ def test_a_repeat_says_so():
     tries = tick(limits=(a_limit(),))
     fired = step((replace(rule, hold=timedelta(0)),), samples(tries), (), NOW)
     again = step((replace(rule, hold=timedelta(0)),), samples(tries), fired.states, NOW + rule.repeat)
-    assert [(due.kind, due.subject) for due in again.transitions] == [(Kind.REPEAT, "Still: max-weekly: 82 % used")]
+    assert [(due.kind, due.subject) for due in again.transitions] == [
+        (NoticeKind.REPEAT, "Still: max-weekly: 82 % used")
+    ]

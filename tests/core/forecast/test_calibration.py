@@ -55,7 +55,7 @@ def test_the_record_by_horizon():
     state = observe(None, FORECAST, FORECAST.expected, amount=10**9)
     state = observe(state, FORECAST, FORECAST.expected * 3, amount=FORECAST.expected * 2)
     record = state.record(0.5)
-    assert record.judged == state.judged == 2
+    assert record.verified == state.verified == 2
     assert record.coverage == 0.5
     assert record.error == pytest.approx(2 / 4)
     assert record.brier is not None
@@ -68,7 +68,7 @@ def test_the_forecast_says_how_earlier_ones_fared():
     state = observe(None, FORECAST, FORECAST.expected)
     window = Window(NOW - 15 * DAY, NOW + 15 * DAY)
     found = project(HISTORY, window, now=NOW, step=DAY, calibration=state)
-    assert found.record == PastAccuracy(judged=1, coverage=1.0, error=0.0, brier=None)
+    assert found.record == PastAccuracy(verified=1, coverage=1.0, error=0.0, brier=None)
 
 
 @pytest.mark.parametrize(
@@ -102,5 +102,5 @@ def test_online_coverage_comes_to_eighty_percent_whatever_the_world(tail):
     history = [(start + i * DAY, dice.paretovariate(tail)) for i in range(700)]
     weeks = [Window(start + (60 + 7 * w) * DAY, start + (67 + 7 * w) * DAY) for w in range(90)]
     held = through(history, weeks).record(0.7)
-    assert held.judged == 90
+    assert held.verified == 90
     assert held.coverage == pytest.approx(0.8, abs=0.09)

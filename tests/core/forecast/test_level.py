@@ -5,7 +5,7 @@ from statistics import mean
 
 import pytest
 
-from quota_scheduler.core.forecast.level import Level, level
+from quota_scheduler.core.forecast.level import UsageLevel, level
 from tests.core.forecast.forecasting import DAY, NOW, Window, daily, month
 
 THREE_WEEKS = Window(NOW, NOW + 21 * DAY)
@@ -13,7 +13,7 @@ EVEN = [1.0] * 7
 SEVEN = [100, 100, 100, 100, 100, 0, 0]
 
 
-def rest(*usage: float) -> float:
+def to_come(*usage: float) -> float:
     """What is expected in the three weeks after these days."""
     return month(daily(*usage), window=THREE_WEEKS).expected
 
@@ -34,7 +34,7 @@ def noisy(size: float, days: int, seed: int, scatter: float = 0.25) -> list[floa
     ],
 )
 def test_a_new_level_is_believed_after_four_days_and_from_then_on(before, after, days):
-    assert rest(*[before] * 60, *[after] * days) == pytest.approx(21 * after, rel=0.2)
+    assert to_come(*[before] * 60, *[after] * days) == pytest.approx(21 * after, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -47,25 +47,25 @@ def test_a_new_level_is_believed_after_four_days_and_from_then_on(before, after,
     ],
 )
 def test_a_doubling_under_noise(days, least, most):
-    found = [rest(*noisy(100, 60, seed), *noisy(200, days, seed + 100)) / 4200 for seed in range(12)]
+    found = [to_come(*noisy(100, 60, seed), *noisy(200, days, seed + 100)) / 4200 for seed in range(12)]
     assert least <= mean(found) <= most
 
 
 @pytest.mark.parametrize("weeks", [1, 2, 3, 4])
 def test_a_doubled_five_day_week_is_told_from_its_weekends(weeks):
     usage = [*SEVEN * 9, *[2 * tokens for tokens in SEVEN] * weeks]
-    assert rest(*usage) == pytest.approx(3 * 1000, rel=0.07)
+    assert to_come(*usage) == pytest.approx(3 * 1000, rel=0.07)
 
 
 @pytest.mark.parametrize("phase", range(7), ids=["mon", "tue", "wed", "thu", "fri", "sat", "sun"])
 def test_a_five_day_week_is_expected_alike_on_any_day_of_it(phase):
-    assert rest(*(SEVEN * 10)[: 63 + phase]) == pytest.approx(1500, rel=0.05)
+    assert to_come(*(SEVEN * 10)[: 63 + phase]) == pytest.approx(1500, rel=0.05)
 
 
 @pytest.mark.parametrize("ago", [0, 1, 3, 6, 7, 13, 20, 40])
 @pytest.mark.parametrize("size", [0, 1_000, 3_000, 10**6])
 def test_an_outlier_day_is_not_believed_however_large_or_long_ago(size, ago):
-    assert rest(*[100] * (60 - ago), size, *[100] * ago) == pytest.approx(2100, rel=0.05)
+    assert to_come(*[100] * (60 - ago), size, *[100] * ago) == pytest.approx(2100, rel=0.05)
 
 
 @pytest.mark.parametrize("ago", [0, 2, 6, 10])
@@ -73,22 +73,22 @@ def test_an_outlier_day_under_noise(ago):
     changes = []
     for seed in range(8):
         usage = noisy(100, 60, seed, 0.4)
-        before = rest(*usage)
+        before = to_come(*usage)
         usage[-1 - ago] *= 10
-        changes.append(rest(*usage) / before)
+        changes.append(to_come(*usage) / before)
     assert mean(changes) <= 1.15
     assert max(changes) <= 1.3
 
 
 def test_a_change_that_is_taken_back_is_forgotten():
-    assert rest(*[100] * 60, *[200] * 10, *[100] * 14) == pytest.approx(2100, rel=0.1)
+    assert to_come(*[100] * 60, *[200] * 10, *[100] * 14) == pytest.approx(2100, rel=0.1)
 
 
 def test_a_level_is_a_value():
     steady = level([100.0] * 124, 1.0, 124.0, EVEN)
     assert (steady.short, steady.long, steady.memory) == pytest.approx((100, 100, 100))
-    assert Level(100, 50, 10).over(0.5) == 75
-    assert level([0.0] * 124, 1.0, 0.0, EVEN) == Level(0, 0, 0)
+    assert UsageLevel(100, 50, 10).over(0.5) == 75
+    assert level([0.0] * 124, 1.0, 0.0, EVEN) == UsageLevel(0, 0, 0)
 
 
 def test_half_a_day_counts_as_half():

@@ -91,7 +91,7 @@ def test_an_outlook_keeps_the_quantiles_of_demand_at_the_reset():
     class Ahead:
         ends_at = MONDAY + DAY
 
-        def rest(self, q, until=None):
+        def to_come(self, q, until=None):
             return q * (until - MONDAY) / HOUR
 
     assert demand_knots(Ahead(), MONDAY + 5 * HOUR) == pytest.approx((2.5, 3.0, 3.5, 4.0, 4.5, 4.75))

@@ -64,8 +64,8 @@ def test_a_window_that_has_just_begun_and_one_that_is_over():
 def test_known_usage_is_certain_and_not_counted_twice():
     history = daily(*[100, 140, 60, 90, 110] * 12)
     plain = month(history)
-    assert month(history, known=50).expected == pytest.approx(plain.expected, rel=1e-6), "within a usual day"
-    much = month(history, known=10_000)
+    assert month(history, committed=50).expected == pytest.approx(plain.expected, rel=1e-6), "within a usual day"
+    much = month(history, committed=10_000)
     assert much.low >= plain.used + 10_000
     assert much.expected == pytest.approx(plain.expected + 10_000 - 100, rel=0.02)
 
@@ -104,10 +104,10 @@ def test_exhaustion_pace_and_burn_rate():
 def test_what_is_still_to_come_shrinks_with_the_time_left():
     found = month(daily(*[100, 200, 50, 0, 300] * 12))
     until = [NOW, NOW + DAY, NOW + 8 * DAY, MONTH.ends_at, MONTH.ends_at + DAY]
-    rests = [found.rest(0.9, at) for at in until]
+    rests = [found.to_come(0.9, at) for at in until]
     assert rests[0] == 0
     assert rests == sorted(rests)
-    assert rests[-1] == found.rest(0.9) == pytest.approx(found.high - found.used)
+    assert rests[-1] == found.to_come(0.9) == pytest.approx(found.high - found.used)
     assert found.p_exceed(found.quantile(0.7)) == pytest.approx(0.3)
 
 

@@ -40,14 +40,14 @@ examples = settings(max_examples=60, deadline=None)
 
 def numbers(found: Forecast) -> list[float]:
     """Every number that a forecast holds."""
-    own = [found.used, found.known, found.rate, found.level, found.trend or 0.0, found.confidence or 0.0]
+    own = [found.used, found.committed, found.rate, found.level, found.trend or 0.0, found.confidence or 0.0]
     return [*own, found.observed_days, *(n for knot in found.knots for n in knot)]
 
 
 @settings(max_examples=200, deadline=None)
 @given(HISTORIES, WINDOWS, STEPS, st.floats(0, 1e15), CALIBRATIONS)
 def test_any_history_gives_a_finite_ordered_forecast(history, window, step, known, calibration):
-    found = project(history, window, now=NOW, step=step, known=known, calibration=calibration)
+    found = project(history, window, now=NOW, step=step, committed=known, calibration=calibration)
     assert all(math.isfinite(n) for n in numbers(found))
     assert found.used <= found.low <= found.expected <= found.high, "the median lies within the interval"
     assert found.low >= found.used + known - 1e-6 * known, "what is known is certain"
@@ -133,7 +133,7 @@ def test_never_above_what_the_rate_allows(history, window, step, cap):
     found = project(history, window, now=NOW, step=step, rate_cap=cap)
     left = found.remaining.total_seconds()
     assert found.high <= (found.used + cap * left) * (1 + 1e-9)
-    assert found.rest(0.999) <= cap * left * (1 + 1e-9)
+    assert found.to_come(0.999) <= cap * left * (1 + 1e-9)
 
 
 @examples

@@ -91,7 +91,7 @@ def test_a_session_not_yet_open_is_judged_by_the_whole_past_ones():
     now = START + 59 * 24 * HOUR + 20 * HOUR
     found = project(history, Session(now, now + 5 * HOUR), now=now, step=HOUR)
     assert found.used == 0
-    assert found.rest(0.9) == pytest.approx(1050, rel=0.1)
+    assert found.to_come(0.9) == pytest.approx(1050, rel=0.1)
 
 
 def test_a_day_is_judged_by_days_at_the_same_time():

@@ -43,7 +43,7 @@ def track(house: House, instance: str = "day") -> TrackRecord:
 
 
 def judged(house: House, instance: str = "day") -> int:
-    return track(house, instance).calibration.judged
+    return track(house, instance).calibration.verified
 
 
 def through_a_day(house: House, tokens: int = 100) -> None:
@@ -114,7 +114,7 @@ def test_a_window_that_was_redefined_is_not_judged(house: House) -> None:
     assert kept(house)
     house.restart([a_limit(1000, weights=(500,) * 5)])
     house.until(MIDNIGHT + GRACE, HOUR)
-    assert [horizon.judged for horizon in track(house).calibration.horizons] == [2, 2, 2, 2, 2]
+    assert [horizon.verified for horizon in track(house).calibration.horizons] == [2, 2, 2, 2, 2]
     assert kept(house) == []
 
 
@@ -169,7 +169,7 @@ def test_misses_widen_the_next_interval_and_show(house: House) -> None:
     assert list(by_horizon) == ["over_75", "over_50", "over_25", "over_10", "over_0"]
     assert all(each.error is not None and each.brier is not None for each in wild.track.horizons)
     assert wild.forecast
-    assert wild.forecast.record.judged > 0
+    assert wild.forecast.record.verified > 0
 
 
 def test_what_was_learned_survives_a_restart(house: House) -> None:
@@ -286,7 +286,9 @@ def test_what_runs_and_what_waits_is_known_usage(house: House) -> None:
     busy = house.limit(house.tick(MINUTE), "day")
     assert idle.forecast
     assert busy.forecast
-    assert (idle.forecast.known, busy.forecast.known) == (0, 1000), "600 run, of 700 that wait as much as may start"
+    assert (idle.forecast.committed, busy.forecast.committed) == (0, 1000), (
+        "600 run, of 700 that wait as much as may start"
+    )
     assert busy.forecast.low >= 1000
     assert busy.forecast.expected == pytest.approx(1000, rel=0.05)
 

@@ -83,7 +83,7 @@ def test_what_is_committed_is_known_to_the_forecast(tmp_path: Path, mode: Mode, 
         house.ask(Submit(a_ticket(waiting, key="waits")))
         found = day(house)
         assert found.forecast
-        assert found.forecast.known == known
+        assert found.forecast.committed == known
         assert found.forecast.low >= 400 + known
 
 

@@ -1,0 +1,162 @@
+"""The composition root: every object is built once here, from a Config, and handed down through constructors."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+import quota_scheduler
+from quota_scheduler.alert_rules import load_rules
+from quota_scheduler.auth import Tokens
+from quota_scheduler.config import Config
+from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.readings.documents import read_outlook
+from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.errors import ConfigError, StartError
+from quota_scheduler.metrics import Metrics
+from quota_scheduler.metrics.observer import Observer
+from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+from quota_scheduler.price_catalog import Prices
+from quota_scheduler.runtime import Derived, Parts, Service, source_readings
+from quota_scheduler.service import cycle
+from quota_scheduler.service.apply_prices import priced_ticket, unpriced
+from quota_scheduler.service.deliver import Deliverer
+from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.tick.tick import Recompute
+from quota_scheduler.sources import claude_code
+from quota_scheduler.store import Store, documents, utc_now
+from quota_scheduler.waiters import Waiters
+from quota_scheduler.writer import Writer
+
+log = logging.getLogger(__name__)
+TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
+
+
+def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service:
+    """A service that is built and does not run yet. Raises StartError, ConfigError or StoreError."""
+    refuse_open_door(config)
+    store = Store(config.database, clock=clock)
+    try:
+        return _assembled(config, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def refuse_open_door(config: Config) -> None:
+    """Raise StartError where others could reach the service and nothing would keep them out."""
+    if config.needs_tokens:
+        raise StartError(
+            f"listen: {config.listen} can be reached from outside and no token is configured: "
+            "add tokens (see docs/reference/config.md), or listen on 127.0.0.1"
+        )
+
+
+def derive(config: Config) -> Derived:
+    """What follows from a configuration alone. Raises ConfigError."""
+    policy = QueuePolicy(config.aging_step, config.fair_share, config.claim_within, config.max_offers)
+    large_run = {"threshold": config.high_usage_run, **config.alerts.get("high_usage_run", {})}
+    changes = {**config.alerts, "high_usage_run": large_run}
+    rules = load_rules(changes, receivers=[receiver.id for receiver in config.receivers])
+    return Derived(Tokens(config.tokens), policy, rules)
+
+
+def reload(service: Service, reread: Callable[[], Config]) -> None:
+    """Read the configuration again and let it rule; one that is invalid changes nothing and says so."""
+    try:
+        config = reread()
+        derived = derive(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("config.rejected problem=%s", problem)
+        return
+    service.apply_config(config, derived)
+    log.info("config.reloaded limits=%d", len(config.limits))
+
+
+def _assembled(config: Config, store: Store) -> Service:
+    derived = derive(config)
+    notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
+    metrics = Metrics(CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=notifier.targets)
+    store.timed = metrics.queried
+    prices, waiters = Prices(config.prices), Waiters()
+    terms, limits_hold = _terms(config, store, derived.policy, prices)
+
+    def on_commit(result: cycle.CycleResult, seconds: float) -> None:
+        """After a cycle's commit: wake who is parked, count what happened."""
+        waiters.announce(result.changed)
+        observer.decided(result.decisions, seconds)
+        observer.closed(result.closed)
+
+    writer = Writer(store, terms, told=on_commit)
+    observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
+    roots = _roots(config)
+    ingests = tuple(_ingests(config, roots, store, writer, prices))
+    recompute = Recompute(
+        store,
+        terms.limits,
+        rules=derived.rules,
+        targets=notifier.receivers,
+        sources=partial(source_readings, ingests),
+        high_usage_run=config.high_usage_run,
+        thresholds=config.rules,
+    )
+    recompute.outlooks.update(terms.outlooks)
+    deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
+    parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute)
+    service = Service(config, parts, derived, limits_hold=limits_hold)
+    service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
+    return service
+
+
+def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[cycle.Terms, operate.LimitsHold]:
+    """What rules the first cycle, and the limits that hold now."""
+
+    def with_model(ticket: Ticket, model: str) -> Ticket:
+        """The ticket as it would be with another model."""
+        other = ticket._replace(labels=ticket.labels._replace(model=model), estimate=unpriced(ticket.estimate))
+        return priced_ticket(other, store.clock(), prices)
+
+    with store.transaction() as tx:
+        hold = operate.apply_limits(tx, config.limits, starting=True)
+        outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
+        everything_held = bool(operate.held_because(tx))
+    terms = cycle.Terms(
+        hold.limits,
+        policy,
+        outlooks,
+        hold=everything_held,
+        models=config.models.fallback,
+        reprice=with_model,
+        thresholds=config.rules,
+    )
+    return terms, hold
+
+
+def _roots(config: Config) -> tuple[Path, ...]:
+    source = config.sources.claude_code
+    if not source.enabled:
+        return ()
+    return tuple(claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots]))
+
+
+def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
+    source = config.sources.claude_code
+    if not source.enabled:
+        return []
+    labeller = claude_code.labeller(source.labels, account=source.account, home=config.home)
+    return [
+        Ingest(
+            claude_code.NAME,
+            claude_code.PROVIDER,
+            partial(claude_code.scan, list(roots), labeller=labeller),
+            store=store,
+            do=writer.do,
+            prices=prices,
+            limits=lambda: writer.terms.limits,
+        )
+    ]
