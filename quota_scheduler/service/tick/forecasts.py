@@ -7,7 +7,7 @@ keep      the forecasts that are due to be judged later                      ser
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.forecast.baselines import weighted_mean
@@ -33,6 +33,8 @@ HISTORY = timedelta(days=120)
 FORECAST_EVERY = timedelta(seconds=30)
 REFRESH_EVERY = timedelta(minutes=5)
 """A limit that nothing happens in is forecast again this often: time passes for it too."""
+JUMP = 20
+"""Usage that moves by a twentieth of the amount at once is forecast again at once."""
 FOLD_EVERY = timedelta(days=1)
 """How often all histories are folded anew, which lets go of what has become too old."""
 OVERLAP = timedelta(seconds=10)
@@ -50,6 +52,18 @@ class Projected:
     amount: int
     forecast: Forecast
     weighted_mean: int
+
+    def as_of(self, balance: Balance) -> Forecast:
+        """The forecast from what is used now: what was to come still comes, so it is never below what is used."""
+        if self.window != balance.window or self.forecast.used == balance.spent:
+            return self.forecast
+        return replace(self.forecast, used=float(balance.spent))
+
+    def weighted_mean_of(self, balance: Balance) -> int:
+        """The weighted-mean baseline from what is used now."""
+        if self.window != balance.window:
+            return self.weighted_mean
+        return self.weighted_mean + balance.spent - round(self.forecast.used)
 
 
 class Forecasting:
@@ -98,8 +112,12 @@ class Forecasting:
         """
         since = tx.now - HISTORY
         sets, totals = ledger.label_sets(tx), forecast_store.label_totals(tx)
-        known = self._looked_at is not None and _counting(self.book.limits) == _counting(balances.limits)
-        if known and self._folded_at and tx.now - self._folded_at < FOLD_EVERY:
+        known = (
+            self._looked_at is not None
+            and self._looked_at <= tx.now
+            and _counting(self.book.limits) == _counting(balances.limits)
+        )
+        if known and self._folded_at and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY:
             assert self._looked_at is not None
             changed = forecast_store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
             changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
@@ -132,8 +150,10 @@ class Forecasting:
             return True
         if self.judging.is_due(instance, balance, before.forecast, now):
             return True
-        age = now - before.at
+        age = abs(now - before.at)
         moved = before.facts != _facts(balance, waiting)
+        if abs(balance.spent - before.facts[0]) >= max(1, balance.amount // JUMP):
+            return True
         return age >= REFRESH_EVERY or (moved and age >= min(FORECAST_EVERY, window.length / 120))
 
     def _project(self, stale: Sequence[tuple[LimitInstance, Balance]], waiting: dict[str, int], now: datetime) -> None:
@@ -161,13 +181,13 @@ class Forecasting:
             )
 
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
-        series: list[tuple[Buckets, Window, float, float | None, TrackRecord | None]] = []
+        series: list[tuple[Buckets, Window, float, float | None, TrackRecord | None, datetime | None]] = []
         for row in rows:
-            name = row.instance.name
+            name, first = row.instance.name, row.history.first
             known = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
-            series.append((row.history.all, row.window, known, row.balance.spent, self.judging.track(name)))
+            series.append((row.history.all, row.window, known, row.balance.spent, self.judging.track(name), first))
             span = demand_span(row.window, now=now)
-            series += [(own, span, 0, None, None) for own in row.history.above if own.starts.size]
+            series += [(demand, span, 0, None, None, first) for demand in row.history.above if demand.starts.size]
         return project_many(
             [each[0] for each in series],
             [each[1] for each in series],
@@ -176,7 +196,7 @@ class Forecasting:
             committed=[each[2] for each in series],
             used=[each[3] for each in series],
             calibrations=[each[4].calibration if each[4] else None for each in series],
-            since=[self.book.first] * len(series),
+            since=[each[5] for each in series],
         )
 
     def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:

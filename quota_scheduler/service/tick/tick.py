@@ -73,6 +73,7 @@ class Recompute:
         self._high_usage_run = high_usage_run
         self.forecasting, self.quality = Forecasting(thresholds), Quality()
         self._levels: dict[str, LevelState] | None = None
+        self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
         self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
 
@@ -96,7 +97,7 @@ class Recompute:
             waiting_totals = queue.waiting
             self.forecasting.look(tx, balances, instances, measure.waiting_amounts(waiting_totals))
             self.quality.look(tx, balances)
-            if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
+            if self._analysis.at is None or abs(tx.now - self._analysis.at) >= ANALYSE_EVERY:
                 self._analyse(tx, balances, instances)
             running = tickets.running_counts(tx)
             limits = self._limits(tx, balances, instances, waiting_totals, running)
@@ -143,6 +144,7 @@ class Recompute:
     ) -> tuple[LimitReading, ...]:
         """One reading per limit instance; its throttle level goes on from where it stood, also over a restart."""
         before = self._levels if self._levels is not None else _stored_levels(tx)
+        changed = self._changed_limits()
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
         self._levels, found = {}, []
         for instance in instances:
@@ -151,7 +153,8 @@ class Recompute:
                 instance, balances.ruling(instance), self.outlooks.get(name), thresholds=self.forecasting.thresholds
             )
             queue_facts = measure.queue_facts(waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now)
-            level = level_step(before.get(name), measure.level_facts(headroom, queue_facts, now=tx.now), tx.now)
+            level_facts = measure.level_facts(headroom, queue_facts, now=tx.now)
+            level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
             known = self._known(balances, instance)
             found.append(
@@ -159,12 +162,18 @@ class Recompute:
             )
         return tuple(found)
 
+    def _changed_limits(self) -> set[str]:
+        """The limits that were changed by hand since the last look: their levels follow at once."""
+        before = self._seen_limits
+        self._seen_limits = {limit.id: limit for limit in self.limits}
+        return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
+
     def _known(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
         return measure.LimitFacts(
-            forecast=projected.forecast if projected else None,
-            weighted_mean=projected.weighted_mean if projected else None,
+            forecast=projected.as_of(balances.ruling(instance)) if projected else None,
+            weighted_mean=projected.weighted_mean_of(balances.ruling(instance)) if projected else None,
             lately=history.lately(),
             track=self.forecasting.judging.reading(name),
             quality=self.quality.reading(name),
@@ -176,7 +185,7 @@ class Recompute:
 
     def _analyse(self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
         first_pass = facts.fact(tx, FIRST_PASS)
-        since = datetime.fromisoformat(first_pass) if first_pass else None
+        since = min(datetime.fromisoformat(first_pass), tx.now) if first_pass else None
         caps = [limit for limit in self.limits if limit.is_per_run]
         least = min([self._high_usage_run, *(limit.amount for limit in caps if limit.unit.value == "tokens")])
 

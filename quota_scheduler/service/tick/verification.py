@@ -154,15 +154,13 @@ class Judging:
 
     def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Histories, now: datetime) -> None:
         """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
-        first = book.first
         fresh = [b for b in instances if b.limit.is_windowed and self._wants_seed(b.name)]
-        for instance in fresh[:SEEDED_PER_TICK] if first else ():
-            assert first is not None
+        for instance in fresh[:SEEDED_PER_TICK] if book.first else ():
             self._untried.discard(instance.name)
-            history = book.of(instance.name).all
-            closed = closed_windows(instance.limit.schedule, history, since=first, before=now)
-            amount = instance.limit.amount_of(instance.value)
-            track = replay(history, closed, amount=amount, since=first) if closed else TrackRecord()
+            history = book.of(instance.name)
+            track, first = TrackRecord(), history.first
+            if first and (closed := closed_windows(instance.limit.schedule, history.all, since=first, before=now)):
+                track = replay(history.all, closed, amount=instance.limit.amount_of(instance.value), since=first)
             self._learn(instance.name, shapes[instance.limit.id], track)
 
     def _wants_seed(self, instance: str) -> bool:
