@@ -26,11 +26,13 @@ from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import GroupKey, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.service.rebuild import open_for
+from quota_scheduler.service.rebuild import open_for, rebuild
 from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, forecasts, ledger, run_history, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
+JITTER = timedelta(seconds=1)
+"""By less a clock may go back and nothing is read anew."""
 LOOK_AT_ALL = timedelta(seconds=2)
 """The whole queue is looked at this often: demand still to come shrinks with time, not only with events."""
 
@@ -127,13 +129,20 @@ def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms) -> Cyc
 
 
 def remembered(tx: Transaction, terms: Terms) -> Memory:
-    """What cycles remember; read from the store when they have nothing to remember yet."""
+    """What cycles remember; read from the store when they have nothing to remember yet.
+
+    Read anew, too, when the clock was put back: what was ahead is put right first, and windows that are missing open.
+    """
+    if terms.memory and tx.now < terms.memory.balances.now - JITTER:
+        terms.memory = None
+        rebuild(tx, terms.limits)
     if terms.memory is None:
         terms.memory = _remember(tx, terms)
     return terms.memory
 
 
 def _remember(tx: Transaction, terms: Terms) -> Memory:
+    tickets.put_right(tx, claim_within=terms.policy.claim_within)
     balances = Balances(terms.limits, (), now=tx.now)
     windows.reload(tx, balances)
     return Memory(

@@ -16,6 +16,17 @@ STATE_COLUMNS = (
     "absent_since, last_notified_at, acknowledged_at, acknowledged_by"
 )
 
+INSTANTS = (
+    "since",
+    "fired_at",
+    "resolved_at",
+    "clear_since",
+    "absent_since",
+    "last_notified_at",
+    "acknowledged_at",
+)
+"""What a state remembers of the past."""
+
 
 def load_states(tx: Transaction) -> tuple[AlertState, ...]:
     """Every state there is, in the order of their keys."""
@@ -25,6 +36,13 @@ def load_states(tx: Transaction) -> tuple[AlertState, ...]:
 def load_alerts(tx: Transaction) -> tuple[tuple[int, AlertState], ...]:
     """Every state with the id by which people acknowledge it."""
     return tuple((row[0], _state(row[1:])) for row in _state_rows(tx))
+
+
+def put_right(tx: Transaction) -> None:
+    """Let no state be of a time to come: the clock was ahead, and has been put right."""
+    now = to_micros(tx.now)
+    moved = ", ".join(f"{name} = min({name}, {now})" for name in INSTANTS)
+    tx.execute(f"UPDATE alert_states SET {moved} WHERE {' OR '.join(f'{name} > {now}' for name in INSTANTS)}")
 
 
 def save_step(tx: Transaction, result: StepResult, targets: Sequence[Target]) -> int:

@@ -186,6 +186,25 @@ def lease_lengths(tx: Transaction, since: datetime, *, most: int = 500) -> list[
     return [row[0] * MICROSECOND for row in rows]
 
 
+def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
+    """Let nothing of ours lie further ahead than if it were done now: the clock was ahead, and has been put right.
+
+    Without it an offer nobody claims or a lease nobody renews would stand until the wrong time has come.
+    """
+    now = to_micros(tx.now)
+    tx.execute(
+        "UPDATE leases SET granted_at = min(granted_at, ?1), expires_at = min(expires_at, ?1 + ttl) "
+        "WHERE ended_at IS NULL AND (granted_at > ?1 OR expires_at > ?1 + ttl)",
+        (now,),
+    )
+    tx.execute(
+        "UPDATE tickets SET created_at = min(created_at, ?1), waiting_since = min(waiting_since, ?1), "
+        "offer_until = min(offer_until, ?2) WHERE state != 'closed' AND (waiting_since > ?1 OR offer_until > ?2)",
+        (now, to_micros(tx.now + claim_within)),
+    )
+    tx.execute("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
+
+
 def forget_closed(tx: Transaction, before: datetime) -> int:
     """Drop tickets closed before an instant, with their leases and reservations; returns how many."""
     mark = to_micros(before)

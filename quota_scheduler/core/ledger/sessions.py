@@ -62,8 +62,8 @@ def rechained(
     openings = [t.window.starts_at for t in rows if t.window and t.id in reserved]
     spans = [Window(*span) for span in schedule.opened([*(event.at for event in uses), *openings])]
     if not spans:  # what had opened the session belongs elsewhere: it never began
-        for balance in [t for t in rows if not t.closed]:
-            balances.drop(balance)
+        for unfounded in [t for t in rows if not t.closed]:
+            balances.drop(unfounded)
         return
     placed, astray = _sorted_out([t for t in rows if t.window and t.window.ends_at > spans[0].starts_at], spans)
     if spans[-1] not in placed and (balance := _for_newest(balances, instance, astray, reserved, spans[-1])):

@@ -67,7 +67,9 @@ class Quality:
             self._windows.setdefault(each.instance, {})[each.starts_at] = each
             changed.add(each.instance)
         for instance in changed:
-            self._readings[instance] = _lately(self._windows[instance].values(), tx.now - LOOKBACK)
+            ended = [each for each in self._windows[instance].values() if each.ends_at <= tx.now]
+            if ended:  # else its only window goes on: a clock that was ahead had ended it
+                self._readings[instance] = _lately(ended, tx.now - LOOKBACK)
 
     def save(self, tx: Transaction) -> None:
         """Write what was judged since the last save."""

@@ -108,6 +108,7 @@ class Recompute:
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
+        alert_store.put_right(tx)
         before = alert_store.load_states(tx)
         if facts.fact(tx, ADOPTED) is None:
             result = alert_engine.acknowledge_existing(self.rules, samples(readings), before, tx.now)
@@ -202,7 +203,7 @@ class Recompute:
         totals = ledger.totals(tx)
         newest: dict[str, datetime] = {}
         for labels, _, _, at in totals:
-            newest[labels.provider] = max(at, newest.get(labels.provider, at))
+            newest[labels.provider] = min(tx.now, max(at, newest.get(labels.provider, at)))
         return Readings(
             at=tx.now,
             limits=limits,

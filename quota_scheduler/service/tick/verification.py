@@ -30,6 +30,8 @@ from quota_scheduler.store import Transaction, facts, forecasts, windows
 
 SEEDED_PER_TICK = 8
 """Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
+MOST_REMEMBERED = 1_000
+"""Judgements that can be taken back, should the clock turn out to have been ahead."""
 MARK = "forecasts_saved"
 """Remembered fact: how often this was saved; another number than ours says that the memory is stale."""
 
@@ -54,6 +56,7 @@ class Judging:
         self._owed = Owed()
         self._mark: int | None = None
         self._untried: set[str] = set()
+        self._judged: list[tuple[Prediction, tuple[str, TrackRecord]]] = []
 
     def track(self, instance: str) -> TrackRecord | None:
         """The track record of a limit instance."""
@@ -78,6 +81,7 @@ class Judging:
         if fresh:
             self._try_again(book)
         shapes = {limit.id: windows.shape_text(limit) for limit in balances.limits}
+        self._take_back(tx.now)
         self._rebase(instances, shapes)
         self._judge(tx, {limit.id: limit for limit in balances.limits}, shapes)
         self._seed(instances, shapes, book, tx.now)
@@ -146,8 +150,19 @@ class Judging:
             actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
             if actual is not None:
                 track = self.track(each.instance) or TrackRecord()
+                self._judged.append((each, self.tracks.get(each.instance, (shapes[rule], TrackRecord()))))
                 self._learn(each.instance, shapes[rule], track.verify(each.forecast, actual, amount=each.amount))
         self._settle(ripe)
+
+    def _take_back(self, now: datetime) -> None:
+        """Unlearn what was judged of windows that go on: the clock stood past their end, and has been put right."""
+        ended = [(judged, before) for judged, before in self._judged if judged.forecast.ends_at <= now]
+        for judged, (shape, track) in reversed(self._judged):
+            if judged.forecast.ends_at > now:
+                self._learn(judged.instance, shape, track)
+                self._predictions[judged.key] = judged
+                self._owed.made.append(judged)
+        self._judged = ended[-MOST_REMEMBERED:]
 
     def _learn(self, instance: str, shape: str, track: TrackRecord) -> None:
         self.tracks[instance] = self._owed.tracks[instance] = shape, track
