@@ -2,6 +2,7 @@
 
 import pytest
 
+from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Limit
@@ -119,8 +120,6 @@ def test_B5_the_alert_of_a_renamed_limit_goes_on(tmp_path) -> None:
 
 
 def _full() -> AlertRule:
-    from quota_scheduler.alert_rules import load_rules
-
     return next(rule for rule in load_rules({}, receivers=[]) if rule.reading == "usage_ratio")
 
 

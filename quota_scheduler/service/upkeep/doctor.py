@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.instants import from_micros, iso, to_micros
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.units import format_amount
+from quota_scheduler.core.units import LARGEST_SUM, format_amount
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Transaction, engine, ledger, windows
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Before any instant there is: an earlier build took some of before 1970 in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
         own = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
-        rebuilt = sum(balance.limit.charge(event.usage) for event in own)
+        rebuilt = min(LARGEST_SUM, sum(balance.limit.charge(event.usage) for event in own))
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
         partly = pruned is not None and rebuilt < balance.used
@@ -81,9 +83,16 @@ def _rollups(tx: Transaction) -> Finding:
     has_pruned = tx.scalar("SELECT count(*) FROM pruned_keys")
     if first is None or has_pruned:
         return Finding("rollups", False, "raw events are partly pruned: the hours that remain are compared by windows")
-    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     summed = _all_events(tx)
-    return Finding("rollups", rolled != summed, f"{rolled.tokens} tokens rolled up, {summed.tokens} in events")
+    return Finding(
+        "rollups", not _agree(rolled, summed), f"{rolled.tokens} tokens rolled up, {summed.tokens} in events"
+    )
+
+
+def _agree(one: Usage, other: Usage) -> bool:
+    """Whether two sums are the same, as far as sums are kept: each stays at its bound."""
+    return all(min(a, LARGEST_SUM) == min(b, LARGEST_SUM) for a, b in zip(one, other, strict=True))
 
 
 def _all_events(tx: Transaction) -> Usage:
@@ -92,9 +101,9 @@ def _all_events(tx: Transaction) -> Usage:
 
 
 def _totals(tx: Transaction) -> Finding:
-    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     kept = total(usage for _, _, usage, _ in ledger.totals(tx))
-    return Finding("totals", rolled != kept, f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
+    return Finding("totals", not _agree(rolled, kept), f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
 
 
 def _unbound(tx: Transaction, balances: Balances) -> Finding:
