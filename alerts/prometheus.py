@@ -176,7 +176,7 @@ def own(rule: str, name: str, description: str, dashboard: str) -> Alert:
         name,
         f'max without (instance, severity) (quota_alerts_firing{{alert="{rule}"}}) > 0',
         RULES[rule].severity.value,
-        RULES[rule].summary,
+        RULES[rule].texts.summary,
         f"{description} Which: quota-scheduler alerts list.",
         rule=rule,
         dashboard=dashboard,

@@ -37,6 +37,7 @@ from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 
+JSON = {"Content-Type": "application/json"}
 NOW = datetime(2026, 11, 16, 9, tzinfo=UTC)
 CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
@@ -139,7 +140,7 @@ def wait_for(port: int) -> None:
 def submit(port: int, bodies: list[dict]) -> list[dict]:
     """Submit an array of tickets."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("POST", "/v1/tickets", json.dumps(bodies))
+    connection.request("POST", "/v1/tickets", json.dumps(bodies), JSON)
     return json.loads(connection.getresponse().read())
 
 
@@ -148,7 +149,7 @@ async def poll(port: int, ticket: str, answers: list[float]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     state = "waiting"
     while state == "waiting":
-        writer.write(f"GET /v1/tickets/{ticket}?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /v1/tickets/{ticket}?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         answer = json.loads(await reader.readexactly(length))
@@ -193,7 +194,7 @@ def long_polls(parked: int) -> None:
             granted = datetime.fromisoformat(lease["granted_at"]).timestamp()
             spend = {"fence": lease["fence"], "usage": {"output": 10_000_000}}
             connection = http.client.HTTPConnection("127.0.0.1", port)
-            connection.request("POST", f"/v1/leases/{lease['id']}/release", json.dumps(spend))
+            connection.request("POST", f"/v1/leases/{lease['id']}/release", json.dumps(spend), JSON)
             connection.getresponse().read()
             bodies = [
                 {"key": f"w{n}", "labels": {"provider": "anthropic"}, "class": "low", "estimate": {"tokens": 1_000}}

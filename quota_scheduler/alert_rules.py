@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import MICRO, Unit, parse_amount
@@ -111,11 +111,7 @@ class RuleFile(BaseModel):
             threshold=self.threshold,
             clear=self.clear,
             severity=self.severity,
-            summary=self.summary,
-            title=self.title,
-            message=tuple(self.message),
-            resolved=tuple(self.resolved),
-            gone=tuple(self.gone),
+            texts=RuleTexts(self.summary, self.title, tuple(self.message), tuple(self.resolved), tuple(self.gone)),
             runbook=f"{RUNBOOKS}#{self.id}",
             hold=self.hold,
             keep_firing_for=self.keep_firing_for,
@@ -166,7 +162,7 @@ def _read(path: Path) -> list[AlertRule]:
         try:
             rules.append(RuleFile.model_validate(entry).rule())
         except ValidationError as error:
-            problems += _told(f"{path.name}: {name}", RuleFile, error)
+            problems += _problems_of(f"{path.name}: {name}", RuleFile, error)
     problems += [f"{path.name}: {problem}" for problem in check(rules)]
     if problems:
         raise ConfigError(problems)
@@ -198,8 +194,9 @@ def _mark_problem(rule: AlertRule) -> list[str]:
 def _word_problems(rule: AlertRule) -> list[str]:
     if rule.reading not in WORDS:
         return [f"{rule.id}.reading: {rule.reading!r} is not known; the readings are {', '.join(WORDS)}"]
-    templates = [rule.summary, rule.title, *rule.message, *rule.resolved, *rule.gone]
-    unknown = sorted({name for template in templates for name in placeholders(template)} - WORDS[rule.reading])
+    unknown = sorted(
+        {name for template in rule.texts.templates for name in placeholders(template)} - WORDS[rule.reading]
+    )
     names = ", ".join(sorted(WORDS[rule.reading]))
     return [f"{rule.id}: {{{name}}} is not known for {rule.reading}; known are {names}" for name in unknown]
 
@@ -210,7 +207,7 @@ def _changed(rule: AlertRule, change: Any, receivers: Collection[str] | None, pr
     try:
         wanted = RuleChange.model_validate(change or {})
     except ValidationError as error:
-        problems += _told(where, RuleChange, error)
+        problems += _problems_of(where, RuleChange, error)
         return None
     fields = {name: getattr(wanted, name) for name in wanted.model_fields_set if name != "enabled"}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -235,7 +232,7 @@ def _unknown_receivers(where: str, names: Iterable[str], configured: Collection[
     ]
 
 
-def _told(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
+def _problems_of(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
     """Each problem of a validation as path, value and reason."""
     problems = []
     keys = [field.alias or name for name, field in model.model_fields.items()]

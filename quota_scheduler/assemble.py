@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,14 +12,15 @@ from prometheus_client import CollectorRegistry
 import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
-from quota_scheduler.config import Config
+from quota_scheduler.config import Config, is_blank
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
-from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+from quota_scheduler.notify.addresses import AppriseReceiver
+from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.runtime import Derived, Parts, Service, source_readings
 from quota_scheduler.service import cycle
@@ -70,12 +72,33 @@ def reload(service: Service, reread: Callable[[], Config]) -> None:
     try:
         config = reread()
         derived = derive(config)
+        problems = unfit_successor(service.config, config)
     except ConfigError as error:
-        for problem in error.problems:
-            log.error("config.rejected problem=%s", problem)
-        return
-    service.apply_config(config, derived)
-    log.info("config.reloaded limits=%d", len(config.limits))
+        problems = error.problems
+    for problem in problems:
+        log.error("config.rejected problem=%s", problem)
+    if not problems:
+        service.apply_config(config, derived)
+        log.info("config.reloaded limits=%d tokens=%d", len(config.limits), len(config.tokens))
+
+
+def unfit_successor(old: Config, new: Config) -> list[str]:
+    """Why a configuration that is valid by itself must not follow another while the service runs.
+
+    A file that is just being written anew is empty for a moment, and then nobody would be kept out and no limit hold.
+    """
+    if old.file and new.file is None:
+        return [f"{old.file} is gone: the configuration stays as it was"]
+    if new.file and is_blank(new.file):
+        return [f"{new.file} is empty: the configuration stays as it was"]
+    if old.tokens and not new.tokens and new.tokens_file:
+        return [f"tokens_file: {new.tokens_file} holds no token: the {len(old.tokens)} that were read before stay"]
+    if replace(new, listen=old.listen).needs_tokens:
+        return [
+            f"listen: {old.listen} can be reached from outside and no token would be left: "
+            f"the {len(old.tokens)} that were read before stay"
+        ]
+    return []
 
 
 def _assembled(config: Config, store: Store) -> Service:

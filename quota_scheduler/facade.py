@@ -5,7 +5,7 @@ that resolves after the commit; those that only look block for a moment and belo
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, TypeVar
@@ -46,11 +46,16 @@ T = TypeVar("T")
 Document = dict[str, Any]
 
 
+MOST_REMEMBERED = 10_000
+"""Names of models that are known to be priced quickly; past it they are forgotten, so that nobody fills the memory."""
+
+
 class Facade:
     """The verbs of one service."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._priced: set[tuple[str, str, int]] = set()
         self.parked_for = service.waiters.parked_for
 
     # What holds now
@@ -96,13 +101,30 @@ class Facade:
 
     # Runners
 
-    def price(self, tickets: Sequence[Ticket]) -> list[Ticket]:
+    async def price(self, tickets: Sequence[Ticket]) -> list[Ticket]:
         """Tickets whose estimates know what they cost."""
-        now = self.now()
-        return [priced_ticket(ticket, now, self._service.parts.prices) for ticket in tickets]
+        now, prices = self.now(), self._service.parts.prices
+        return await self._beside(
+            (ticket.labels for ticket in tickets), lambda: [priced_ticket(ticket, now, prices) for ticket in tickets]
+        )
+
+    async def _beside(self, labels: Iterable[Labels], work: Callable[[], T]) -> T:
+        """Look prices up: beside the event loop where a name was not priced before today, a millisecond each."""
+        today = self.now().toordinal()
+        names = {(one.provider, one.model, today) for one in labels}
+        if names <= self._priced:
+            return work()
+        result = await asyncio.to_thread(work)
+        if len(self._priced) > MOST_REMEMBERED:
+            self._priced.clear()
+        self._priced |= names
+        return result
 
     def price_report(self, ticket: int, usage_of: Callable[[str], ModelUsage | None]) -> ModelUsage | None:
-        """A lease's report with its cost: whose prices apply the ticket's labels say. None for an unknown ticket."""
+        """A lease's report with its cost: whose prices apply the ticket's labels say. None for an unknown ticket.
+
+        Blocks for a moment.
+        """
         labels = self._labels_of(ticket)
         if labels is None:
             return None
@@ -121,9 +143,10 @@ class Facade:
         """Put what a runner asks into the next cycle."""
         return self._service.writer.ask_from(asyncio.get_running_loop(), request)
 
-    def record(self, events: Sequence[UsageEvent]) -> "Future[Recorded]":
-        """Record usage, each event once."""
-        priced = priced_events(events, self._service.parts.prices)
+    async def record(self, events: Sequence[UsageEvent]) -> "Future[Recorded]":
+        """Record usage, each event once; what is awaited is the pricing, the future is the writing."""
+        prices = self._service.parts.prices
+        priced = await self._beside((event.labels for event in events), lambda: priced_events(events, prices))
         return self._do(lambda tx: record_usage(tx, priced, self._service.writer.terms.limits))
 
     def plan(self, items: Sequence[Ticket]) -> Document:

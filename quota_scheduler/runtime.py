@@ -20,7 +20,7 @@ from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
-from quota_scheduler.notify import AppriseNotifier
+from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import cycle
 from quota_scheduler.service.deliver import Deliverer

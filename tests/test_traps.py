@@ -64,7 +64,7 @@ TRAPS = [
     ("a hanging receiver blocks the others", "service/test_deliver.py", "trap_a_hanging_receiver_delays_nobody_else"),
     ("99 % of next to nothing", "shell/test_alert_rules.py", "trap_usage_alerts_have_a_floor"),
     ("a cache alert from a handful of calls", "core/alerts/test_step.py", "trap_a_cache_drop_needs_an_absolute_and_a_relative_drop"),
-    ("a baseline that the drop drags down", "core/efficiency/test_efficiency.py", "cache_baseline"),
+    ("a baseline that the drop drags down", "core/efficiency/test_cache.py", "cache_baseline"),
     # metrics and storage
     ("invented label values fill a Prometheus", "shell/test_metrics.py", "invented_label_values_are_other"),
     ("a removed limit stays visible", "shell/test_metrics.py", "a_removed_limit_disappears"),

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, mod
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, body, facade_of, require, validated, written
+from quota_scheduler.api.access import accepting, body, facade_of, optional_body, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
@@ -77,14 +77,14 @@ async def silences(request: Request) -> Response:
 
 async def silence(request: Request) -> Response:
     """Tell nobody about alerts that every matcher fits."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     wanted = _silence(validated(await body(request), SILENCE), service, who)
     return json_response(await written(service.silence(wanted, who=who)))
 
 
 async def end_silence(request: Request) -> Response:
     """End a silence now."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     number = _number(request.path_params["silence"])
     if not await written(service.end_silence(number, who=who)):
         raise Problem(404, "not_found", f"there is no silence {number} that still lasts; see GET /v1/silences")
@@ -93,8 +93,8 @@ async def end_silence(request: Request) -> Response:
 
 async def acknowledge(request: Request) -> Response:
     """Stop the repeats of a firing alert."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
-    asked = validated(await body(request) if await request.body() else {}, ACK)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
+    asked = validated(await optional_body(request), ACK)
     number, author = _number(request.path_params["alert"]), asked.author or who
     done = await written(service.acknowledge(number, author=author, comment=asked.comment, who=who))
     if done is alerting.Acknowledged.UNKNOWN:

@@ -19,6 +19,8 @@ from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
 
+LONGEST_NUMBER = 10
+"""Digits of a number in a query, and one more."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -38,11 +40,12 @@ async def limit_forecast(request: Request) -> Response:
     require(request, Role.VIEWER)
     reading = _reading(request, request.path_params["limit"])
     document = forecast_document(reading)
-    if document is None or reading.forecast is None:
+    if document is None or reading.projection.forecast is None:
         raise Problem(404, "no_forecast", f"{reading.limit} has no windows, so there is nothing to forecast")
     scale = MICRO if reading.unit is Unit.USD else 1
     document["fan"] = [
-        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]} for at, values in reading.forecast.fan()
+        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
+        for at, values in reading.projection.forecast.fan()
     ]
     return json_response({**limit_document(reading), "forecast": document})
 
@@ -57,10 +60,16 @@ async def quota_forecast(request: Request) -> Response:
         if name
         else next((r for r in limits if r.unit is Unit.TOKENS and r.period == "month"), None)
     )
-    if reading is None or reading.forecast is None or not (reading.starts_at and reading.ends_at):
+    if (
+        reading is None
+        or reading.projection.forecast is None
+        or not (reading.balance.starts_at and reading.balance.ends_at)
+    ):
         raise Problem(404, "no_forecast", "no monthly token limit is forecast: name one with ?limit=")
     days = await asyncio.to_thread(facade_of(request).recent_days, reading)
-    return json_response(quota_forecast_document(reading, reading.forecast, days, now=facade_of(request).readings.at))
+    return json_response(
+        quota_forecast_document(reading, reading.projection.forecast, days, now=facade_of(request).readings.at)
+    )
 
 
 def _reading(request: Request, name: str) -> LimitReading:
@@ -87,8 +96,9 @@ async def efficiency(request: Request) -> Response:
 
 def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
-        raise Problem(422, "invalid_query", f"{name}={text!r} must be a whole number from {least} to {most}")
+    is_short_number = text.isascii() and text.isdigit() and len(text) < LONGEST_NUMBER
+    if not is_short_number or not least <= int(text) <= most:
+        raise Problem(422, "invalid_query", f"{name}={text[:40]!r} must be a whole number from {least} to {most}")
     return int(text)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.problems import Problem, inside
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
 from quota_scheduler.core.admission.explanation import explain
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
@@ -20,6 +20,7 @@ from quota_scheduler.core.units import in_units
 REFUSED = {
     Refusal.NOT_FOUND: (404, "there is no such ticket; it may have been closed more than a day ago"),
     Refusal.KEY_REUSED: (409, "this key names a ticket with another body: use a new key for other work"),
+    Refusal.NOT_OWNER: (403, "this ticket belongs to another token: only that one, or an operator, may act on it"),
     Refusal.STALE_FENCE: (409, "this lease has ended or passed to another runner: stop; its usage was recorded"),
 }
 
@@ -42,21 +43,22 @@ def json_response(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def problem_of(refused: Refused) -> Problem:
-    """A refusal as a problem."""
+def problem_of(refused: Refused, *, what: str = "ticket") -> Problem:
+    """A refusal as a problem; ``what`` was asked for."""
     status, detail = REFUSED[refused.refusal]
+    if refused.refusal is Refusal.NOT_FOUND:
+        detail = detail.replace("ticket", what, 1)
     return Problem(status, refused.refusal.value, detail)
 
 
-def answer(reply: Reply, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
-    """One answer as JSON types; a refusal inside a batch as a problem."""
+def answer(reply: Reply, limits: Mapping[str, Limit], *, zone: str, fence: bool) -> dict[str, Any]:
+    """One answer as JSON types; a refusal inside a batch as a problem. ``fence``: whether that of a lease is shown."""
     if isinstance(reply, Refused):
-        problem = problem_of(reply)
-        return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail}}
-    return _answered(reply, limits, zone)
+        return inside(problem_of(reply))
+    return _answered(reply, limits, zone, fence=fence)
 
 
-def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str, Any]:
+def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: bool) -> dict[str, Any]:
     ticket, verdict = reply.ticket, reply.verdict
     body: dict[str, Any] = {
         "id": ticket_id(ticket.id) if ticket.id else None,
@@ -83,7 +85,7 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str
     if ticket.state is State.CLOSED:
         body["outcome"] = ticket.outcome.value if ticket.outcome else None
     if ticket.lease and ticket.state is State.RUNNING:
-        body["lease"] = _lease(reply, limits)
+        body["lease"] = _lease(reply, limits, fence=fence)
         body["stop"] = reply.stop
     return body
 
@@ -93,12 +95,12 @@ def _expected(reply: Answer) -> dict[str, str] | None:
     return {"low": iso(start.low), "expected": iso(start.expected), "high": iso(start.high)} if start else None
 
 
-def _lease(reply: Answer, limits: Mapping[str, Limit]) -> dict[str, Any]:
+def _lease(reply: Answer, limits: Mapping[str, Limit], *, fence: bool) -> dict[str, Any]:
     lease = reply.ticket.lease
     assert lease is not None
     return {
         "id": f"l{reply.ticket.id}",
-        "fence": lease.fence,
+        "fence": lease.fence if fence else None,
         "granted_at": iso(lease.granted_at),
         "expires_at": iso(lease.expires_at),
         "reserved": {name: in_units(amount, limits[name.split("/")[0]].unit) for name, amount in reply.reserved},

@@ -1,7 +1,6 @@
 """Bodies that come in over HTTP: validated once, here, and turned into core values."""
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
@@ -20,14 +19,18 @@ from pydantic import (
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared, split
+from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
 from quota_scheduler.core.units import MICRO, parse_amount
 from quota_scheduler.core.usage import Usage, UsageEvent
 
-LARGEST = 10**12
-"""Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""
+LARGEST = 10**10
+"""Most tokens one event or report may name: ten times the largest real run; a billion such events do not overflow."""
+LARGEST_FENCE = 2**63 - 1
+"""As far as a database counts."""
+MOST_MODELS = 100
+"""Models that one report may name: each has a price to be found."""
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
@@ -110,15 +113,15 @@ class EstimateBody(TokensBody):
     def _one_way(self) -> Self:
         if self.tokens is not None and self.usage().tokens:
             raise ValueError("give either tokens or tokens by kind, not both")
-        if self.tokens is None and not self.usage().tokens and self.cost_usd is None:
-            raise ValueError("an estimate needs tokens, tokens by kind, or cost_usd")
+        if not (self.tokens or self.usage().tokens or self.cost_usd):
+            raise ValueError("an estimate needs tokens, tokens by kind, or cost_usd, and more than 0 of it")
         return self
 
-    def estimate(self, mix: Usage | None) -> Estimate:
-        """The estimate; ``mix`` is how work like this splits over the kinds."""
+    def estimate(self, basis: EstimateBasis, labels: Labels) -> Estimate:
+        """The estimate; a bare number is split over the kinds as work like it was."""
         usage = self.usage()
         if self.tokens is not None:
-            kinds = split(self.tokens, mix, requests=usage.requests)
+            kinds = basis.of_tokens(self.tokens, labels, requests=usage.requests)
             usage = kinds._replace(cost_microusd=usage.cost_microusd)
         return declared(usage)._replace(duration=self.duration)
 
@@ -128,13 +131,13 @@ class DescribeBody(Body):
 
     task_type: Name = ""
     text: Annotated[str, StringConstraints(max_length=200_000)] = ""
-    files: Annotated[int, Field(ge=0, le=100_000)] = 0
+    files: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
     complexity: Literal["simple", "normal", "complex"] = "normal"
-    urgent: bool = False
+    urgent: Annotated[bool, Field(strict=True)] = False
 
-    def description(self) -> Description:
-        """As the core has it."""
-        return Description(self.task_type, self.text, self.files, self.complexity, self.urgent)
+    def description(self, task_type: str = "") -> Description:
+        """As the core has it; ``task_type`` is that of the labels, for one that names none."""
+        return Description(self.task_type or task_type, self.text, self.files, self.complexity, self.urgent)
 
 
 class ResumeBody(Body):
@@ -166,13 +169,15 @@ class TicketBody(Body):
             raise ValueError("give either estimate or describe")
         return self
 
-    def draft(self, known: EstimateBasis, *, now: datetime) -> Ticket:
-        """The ticket to submit; its cost is still to be priced."""
+    def draft(self, basis: EstimateBasis, *, now: datetime) -> Ticket | str:
+        """The ticket to submit, its cost still to be priced; a sentence where its description cannot be estimated."""
         labels = self.labels.labels()
         if self.model:
             labels = labels._replace(model=self.model)
-        task = self.describe.description() if self.describe else None
-        estimate = known.experience.estimate(task, labels.workflow) if task else self._declared(known.mixes, labels)
+        task = self.describe.description(labels.task_type) if self.describe else None
+        estimate = basis.of_task(task, labels) if task else self._declared(basis, labels)
+        if isinstance(estimate, str):
+            return estimate
         return Ticket(
             id=0,
             key=self.key,
@@ -196,11 +201,9 @@ class TicketBody(Body):
             ends.append(self.resume.until.astimezone(UTC))
         return min(ends, default=None)
 
-    def _declared(self, mixes: Mapping[str, Usage], labels: Labels) -> Estimate:
+    def _declared(self, basis: EstimateBasis, labels: Labels) -> Estimate:
         assert self.estimate is not None
-        names = (f"workflow:{labels.workflow}", f"task_type:{labels.task_type}", f"provider:{labels.provider}")
-        mix = next((mixes[name] for name in names if name in mixes), None)
-        return self.estimate.estimate(mix)
+        return self.estimate.estimate(basis, labels)
 
     def fingerprint(self) -> str:
         """What makes two submissions under one key the same."""
@@ -222,9 +225,9 @@ class PlanBody(Body):
 class ReportBody(Body):
     """Renew or release: usage is the total of the run so far, one sum or by model."""
 
-    fence: Annotated[int, Field(ge=1)]
+    fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True)]
     session: Name = ""
-    usage: TokensBody | dict[Key, TokensBody] | None = None
+    usage: TokensBody | Annotated[dict[Key, TokensBody], Field(max_length=MOST_MODELS)] | None = None
     status: Literal["completed", "failed"] = "completed"
     ttl: Ttl | None = None
 
@@ -260,11 +263,11 @@ class EventBody(TokensBody):
 
     def event(self) -> UsageEvent:
         """As the core has it; without a cost until it is priced."""
-        known: dict[str, str] = {str(name): value for name, value in self.labels.items()}
+        given: dict[str, str] = {str(name): value for name, value in self.labels.items()}
         return UsageEvent(
             key=self.key,
             at=self.at,
-            labels=Labels(provider=self.provider, model=self.model, **known),
+            labels=Labels(provider=self.provider, model=self.model, **given),
             usage=self.usage(),
             run=self.run or self.session,
             session=self.session,

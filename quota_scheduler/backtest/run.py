@@ -32,7 +32,9 @@ from quota_scheduler.core.forecast.series import Buckets
 
 EPOCH = datetime(1970, 1, 1)
 SESSION_HISTORY = 60 * DAY
+"""As much history as says all there is to say about a session; reading more only takes time."""
 LAST_DAYS = (27, 28, 29)
+"""Days of a 30-day cycle that have passed in its last three days, when a confidence should be high."""
 METHODS = ("weighted-mean", "pro-rata", "mean-7", "ours")
 
 

@@ -97,7 +97,8 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
     config = reach.config_of(ctx)
     from quota_scheduler.core.alerts.message import DeliveryOutcome, Message
     from quota_scheduler.core.alerts.rule import Severity
-    from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+    from quota_scheduler.notify.addresses import AppriseReceiver
+    from quota_scheduler.notify.notifier import AppriseNotifier
 
     chosen = [r for r in config.receivers if receiver in (None, r.id)]
     if not chosen:

@@ -48,7 +48,8 @@ def check(ctx: click.Context, as_json: bool) -> None:
 def deep_problems(config: Config) -> list[str]:
     """What only the parts that use them can find: alert rules and receivers' addresses."""
     from quota_scheduler.alert_rules import load_rules
-    from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+    from quota_scheduler.notify.addresses import AppriseReceiver
+    from quota_scheduler.notify.notifier import AppriseNotifier
 
     load_rules(config.alerts, receivers=[each.id for each in config.receivers])
     return AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()

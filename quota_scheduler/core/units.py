@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 MICRO = 1_000_000
+"""Micro-dollars of a dollar."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(
     r"^\$?\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$", re.IGNORECASE

@@ -28,7 +28,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, ledger, tickets, windows
+from quota_scheduler.store import Transaction, counters, ledger, pruned, tickets, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _facts(tx: Transaction, events: Sequence[UsageEvent]) -> LedgerFacts:
     )
     return LedgerFacts(
         leases,
-        ledger.pruned(tx, list(identities)),
+        pruned.counted(tx, list(identities)),
         ledger.by_key(tx, identities),
         ledger.by_message(tx, (event.message for event in events if event.message)),
         ledger.of_leases(tx, {t.id: t for t in leases.tickets if t.lease and t.lease.ended_at}.values()),
@@ -97,7 +97,7 @@ def _windows(
 def _save(tx: Transaction, booked: Booking, balances: Balances, limits: Sequence[Limit]) -> None:
     ledger.apply(tx, booked.changes)
     for identity, tokens, at in booked.grown:
-        ledger.keep_key(tx, identity, tokens, at)
+        pruned.keep_key(tx, identity, tokens, at)
     windows.save(tx, balances)
     count_passed(tx, booked.changes, limits)
 

@@ -37,6 +37,7 @@ __all__ = [
 FACTORS = (0.7, 0.9, 1.1)
 """Quota as a share of the mean demand of a window."""
 FLEETS = 6
+"""Fleets that are drawn."""
 BEST = "clairvoyant"
 
 

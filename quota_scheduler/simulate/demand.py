@@ -15,7 +15,7 @@ import numpy as np
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
-from quota_scheduler.core.forecast.project import project_many
+from quota_scheduler.core.forecast.project import Projectable, project_many
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import CLASSES, Priority
@@ -98,9 +98,8 @@ class Demand:
         if key not in self.projected:
             series = (self.histories[-1], *self.histories)
             spans = [window, *[demand_span(window, now=now)] * len(self.histories)]
-            self.projected[key] = tuple(
-                project_many(series, spans, now=now, step=STEP, since=[self.since] * len(series))
-            )
+            asked = [Projectable(*pair, since=self.since) for pair in zip(series, spans, strict=True)]
+            self.projected[key] = tuple(project_many(asked, now=now, step=STEP))
         return self.projected[key]
 
 

@@ -22,6 +22,7 @@ from quota_scheduler.simulate.world import HOUR, Run, World
 REDONE = 0.3
 """Share of its work that a run redoes after it was cut off."""
 WINDOWS_OF_PATIENCE = 1.2
+"""Windows that a run without a patience of its own waits."""
 
 
 class StartPolicy(Protocol):
@@ -189,13 +190,13 @@ class Engine:
         state = self.state
         empty = min(state.meters, key=lambda meter: meter.left)
         empty.used = empty.amount
-        rest = max(0.0, empty.ends_at - state.now)
+        time_left = max(0.0, empty.ends_at - state.now)
         for job in list(state.running.values()):
             self._stop(job)
             if job.left <= EMPTY:
                 self.outcome.finished(job)
                 continue
-            self.outcome.cut_off(job, min(job.left, job.run.rate * rest))
+            self.outcome.cut_off(job, min(job.left, job.run.rate * time_left))
             if job.run.patience == 0:
                 self.outcome.broken_off(job)
                 continue

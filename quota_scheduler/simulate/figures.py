@@ -15,6 +15,7 @@ from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.world import Run
 
 WEIGHTS = (8, 4, 2, 1)
+"""What a token is worth, by class: that of the service's own quality (core/readings/scheduling_quality.py)."""
 IMPORTANT = 2
 """Interactive and high work come first."""
 

@@ -8,6 +8,7 @@ from quota_scheduler.simulate.world import DAY, HOUR, World
 
 CLASSES = range(4)
 AUTOMATION = 2
+"""Ranks from this on are automation: normal and low."""
 SLOTS = 6
 """Normal and low runs of one series that run at a time."""
 NEVER = float("inf")

@@ -14,8 +14,13 @@ import numpy as np
 from quota_scheduler.simulate.world import DAY, HOUR, World
 
 HISTORY_DAYS = 7
-SESSION, SESSION_SHARE = 5 * HOUR, 1 / 8
+"""Days recorded before the first window: below that the core forecasts nothing."""
+SESSION = 5 * HOUR
+"""Length of a session, in seconds: a subscription's."""
+SESSION_SHARE = 1 / 8
+"""Share of the week that a session may use."""
 EMPTY = 1e-9
+"""Mean days of usage below which a window has nothing left."""
 SOON = 12 * HOUR
 """This close to a reset a run may use less of the window than it would reserve."""
 

@@ -14,7 +14,7 @@ from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import Recorded, record_usage
-from quota_scheduler.store import ledger
+from quota_scheduler.store import ledger, pruned
 from tests.builders import (
     DAY,
     HOUR,
@@ -373,10 +373,10 @@ def test_tokens_without_a_price_are_counted_and_corrected_once_priced(world):
 # pruning
 
 
-def pruned(here, before):
+def prune_before(here, before):
     """Prune what was recorded before an instant."""
     with here.store.transaction() as tx:
-        return ledger.prune(tx, recorded_before=before, keys_before=before - 400 * DAY)
+        return pruned.prune(tx, recorded_before=before, keys_before=before - 400 * DAY)
 
 
 def test_a_pruned_event_that_is_told_again_counts_once(world):
@@ -384,7 +384,7 @@ def test_a_pruned_event_that_is_told_again_counts_once(world):
     here.record(a_usage_event(10), a_usage_event(20, key="e2"))
     here.clock.advance(36 * DAY)
     here.cycle()
-    assert pruned(here, here.clock.at - 35 * DAY) == 2
+    assert prune_before(here, here.clock.at - 35 * DAY) == 2
     assert here.ledger() == {}
     assert here.record(a_usage_event(10), a_usage_event(20, key="e2")) == Recorded(duplicate=2)
     with here.store.transaction() as tx:
@@ -396,11 +396,11 @@ def test_a_pruned_event_that_grew_counts_its_growth_once(world):
     here.record(a_usage_event(10))
     here.clock.advance(36 * DAY)
     here.cycle()
-    pruned(here, here.clock.at - 35 * DAY)
+    prune_before(here, here.clock.at - 35 * DAY)
     for tokens, recorded in ((25, Recorded(accepted=1)), (25, Recorded(duplicate=1)), (10, Recorded(duplicate=1))):
         assert here.record(a_usage_event(tokens)) == recorded
     assert here.ledger() == {"e1~25": 15}
-    pruned(here, here.clock.at + DAY)
+    prune_before(here, here.clock.at + DAY)
     assert here.record(a_usage_event(25)) == Recorded(duplicate=1)
     with here.store.transaction() as tx:
         assert sum(usage.tokens for _, _, usage in ledger.hours(tx, MONDAY - DAY)) == 25

@@ -19,6 +19,7 @@ from quota_scheduler.core.readings.readings import (
 )
 from quota_scheduler.core.readings.scheduling_quality import ClassQuality, QualityReading
 from quota_scheduler.core.units import MICRO, Unit
+from tests.builders import a_reading
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -73,7 +74,7 @@ def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes:
         "spending": some_spending(),
         "quality": some_quality(now),
     }
-    return LimitReading(**{**values, **changes})  # type: ignore[arg-type]
+    return a_reading(**{**values, **changes})
 
 
 def some_quality(now: datetime = NOW) -> QualityReading:

@@ -360,7 +360,7 @@ def test_a_file_that_cannot_be_read_is_named_and_tried_again(log, tmp_path):
     bad = log.with_name("bad.jsonl")
     bad.symlink_to(bad)
     reader = Reader(tmp_path).read()
-    assert (messages(reader), reader.errors) == (["m1", "m2"], 1)
+    assert (messages(reader), reader.errors) == (["m1", "m2"], 0)
     assert reader.batches[-1].unreadable == (f"{bad}: Too many levels of symbolic links",)
     bad.unlink()
     bad.write_bytes(record("m3"))

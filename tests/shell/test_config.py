@@ -278,7 +278,7 @@ def test_the_hash_of_the_limits_is_that_of_their_content():
 
 
 def test_importing_the_configuration_loads_nothing_heavy():
-    heavy = ["fastapi", "apprise", "genai_prices", "numpy", "pydantic", "peewee", "yaml"]
+    heavy = ["starlette", "apprise", "genai_prices", "numpy", "pydantic", "peewee", "yaml"]
     code = (
         f"import sys, quota_scheduler.config as c; c.default_config(); print([m for m in {heavy} if m in sys.modules])"
     )

@@ -8,7 +8,7 @@ from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, total
-from quota_scheduler.store import Store, ledger
+from quota_scheduler.store import Store, ledger, pruned
 from tests.builders import DAY, HOUR, MICRO, MINUTE, MONDAY, a_lease, a_ticket, a_usage_event, some_labels, some_usage
 from tests.fakes import FixedClock
 
@@ -128,20 +128,20 @@ def test_pruning_goes_by_when_an_event_was_recorded_and_keeps_its_key(store, clo
     apply(store, (None, old))
     clock.advance(DAY)
     apply(store, (None, young))
-    assert look(store, ledger.prune, recorded_before=MONDAY + HOUR, keys_before=MONDAY - 400 * DAY) == 1
+    assert look(store, pruned.prune, recorded_before=MONDAY + HOUR, keys_before=MONDAY - 400 * DAY) == 1
     assert look(store, ledger.by_key, [old.identity, young.identity]) == {young.identity: young}
-    assert look(store, ledger.pruned, [old.identity, young.identity]) == {old.identity: 10}
+    assert look(store, pruned.counted, [old.identity, young.identity]) == {old.identity: 10}
     assert total(usage for _, _, usage in look(store, ledger.hours, MONDAY - 400 * DAY)).tokens == 30
 
 
 def test_pruning_takes_so_many_at_a_time_and_forgets_old_keys(store, clock):
     apply(store, *((None, a_usage_event(1, key=f"e{n}")) for n in range(5)))
     clock.advance(DAY)
-    left = [look(store, ledger.prune, recorded_before=clock.at, keys_before=MONDAY, most=2) for _ in range(4)]
+    left = [look(store, pruned.prune, recorded_before=clock.at, keys_before=MONDAY, most=2) for _ in range(4)]
     assert left == [2, 2, 1, 0]
     clock.advance(400 * DAY)
-    look(store, ledger.prune, recorded_before=clock.at, keys_before=clock.at)
-    assert look(store, ledger.pruned, [("anthropic", f"e{n}") for n in range(5)]) == {}
+    look(store, pruned.prune, recorded_before=clock.at, keys_before=clock.at)
+    assert look(store, pruned.counted, [("anthropic", f"e{n}") for n in range(5)]) == {}
 
 
 EVENTS = st.lists(

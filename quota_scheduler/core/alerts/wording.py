@@ -19,6 +19,7 @@ from quota_scheduler.core.units import Unit, format_amount, format_number
 LONGEST = 900
 """Longest text in characters: Teams cuts at 1000, PagerDuty at 1024 (both as of November 2026)."""
 LONGEST_SUBJECT = 160
+"""Longest subject in characters: what phones and mail clients show of one line."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ABOUT_WORDS = frozenset({"scope", "threshold", "fired_for"})
 LIMIT_WORDS = ABOUT_WORDS | {
@@ -54,7 +55,9 @@ NEW_WINDOW = (
     "The window of {limit} ended at {percent} of {amount}; a new one has begun.",
     "The new one resets on {next_reset}.",
 )
+"""What resolved limits say by default when their window is over."""
 GONE = ("{scope} is no longer reported: it was removed, or is idle. Nothing more is known about it.",)
+"""What is said by default of a scope that is no longer there."""
 
 
 def write(
@@ -64,10 +67,10 @@ def write(
     words = {**phrases(state.facts, now), **_about(rule, state)}
     if kind is NoticeKind.RESOLVED:
         lines = [*_resolved_lines(rule, state), *_still(still)]
-        subject = f"Resolved: {_fill(rule.summary, words)}: {state.scope}"
+        subject = f"Resolved: {_fill(rule.texts.summary, words)}: {state.scope}"
     else:
-        lines = list(rule.message)
-        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.title, words) or state.scope)
+        lines = list(rule.texts.message)
+        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.texts.title, words) or state.scope)
     body = "\n".join(text for line in lines if (text := _fill(line, words)))
     return cut(subject, LONGEST_SUBJECT), _signed(body, key_line(rule.id, state.scope, state.episode, rule.runbook))
 
@@ -212,13 +215,13 @@ def _resolved_lines(rule: AlertRule, state: AlertState) -> Sequence[str]:
         case Cause.NEW_WINDOW if "limit" in state.facts:
             return NEW_WINDOW
         case Cause.GONE:
-            return rule.gone or GONE
+            return rule.texts.gone or GONE
         case _:
-            return rule.resolved or ("It is over after {fired_for}.",)
+            return rule.texts.resolved or ("It is over after {fired_for}.",)
 
 
 def _still(rules: Sequence[AlertRule]) -> list[str]:
-    names = [_fill(rule.summary, {"threshold": _threshold(rule)}) for rule in rules]
+    names = [_fill(rule.texts.summary, {"threshold": _threshold(rule)}) for rule in rules]
     return [f"Still firing: {', '.join(names)}."] if names else []
 
 

@@ -123,16 +123,18 @@ class Cycle:
 
     def _settle_or_note(self, request: Request) -> tuple[Refused | None, int]:
         """Carry out what returns room; note who is asking. Returns a refusal, or the ticket to answer with."""
+        if isinstance(request, Withdraw | Renew | Release) and self._is_foreign(request.ticket, request.by):
+            return Refused(Refusal.NOT_OWNER), request.ticket
         match request:
             case Submit(_, dry_run=True):
                 return None, 0
             case Submit(draft):
                 return self._arrive(draft)
-            case Read(number, claim):
-                if claim:
+            case Read(number, claim, by):
+                if claim and not self._is_foreign(number, by):
                     self.present.add(number)
                 return self._known(number), number
-            case Withdraw(number):
+            case Withdraw(number, _):
                 return self._end(number, Outcome.WITHDRAWN), number
             case Revoke(number):
                 return self._end(number, Outcome.REVOKED), number
@@ -142,6 +144,10 @@ class Cycle:
                 return self._force(number), number
             case Renew() | Release():
                 return apply_report(request, self.work), request.ticket
+
+    def _is_foreign(self, number: int, by: str | None) -> bool:
+        ticket = self.work.ticket(number)
+        return ticket is not None and ticket.is_foreign_to(by)
 
     def _known(self, number: int) -> Refused | None:
         return None if self.work.ticket(number) else Refused(Refusal.NOT_FOUND)
@@ -178,6 +184,8 @@ class Cycle:
     def _arrive(self, draft: Ticket) -> tuple[Refused | None, int]:
         """Find the ticket a key names, or take in a new one."""
         known = self.work.ticket(self.snap.keys.get(draft.key, 0))
+        if known and known.is_foreign_to(draft.owner or None):
+            return Refused(Refusal.NOT_OWNER), known.id
         if known and known.body != draft.body:
             return Refused(Refusal.KEY_REUSED, known), known.id
         if known and known.state is State.CLOSED and known.outcome in REOPENING:

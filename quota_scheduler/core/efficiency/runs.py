@@ -55,10 +55,6 @@ class EfficiencyRow:
         """Mean over the runs."""
         return self.usage.tokens / self.runs
 
-    def share_of(self, amount: int) -> float:
-        """The tokens as a share of a limit's amount in tokens; an amount of 0 is all used."""
-        return self.usage.tokens / amount if amount > 0 else 1.0
-
 
 def cache_hit_rate(usage: Usage) -> float | None:
     """Cache-read share of the input side; None when nothing went in."""

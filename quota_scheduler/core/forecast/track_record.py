@@ -25,7 +25,10 @@ RECENT = 30
 """So many of the last verified intervals make up the rolling coverage: six windows."""
 REPLAYED = 30
 """Closed windows of imported history that a new track is earned from; older ones say little of today's habits."""
-LEAST_GRACE, MOST_GRACE = timedelta(minutes=10), timedelta(hours=6)
+LEAST_GRACE = timedelta(minutes=10)
+"""Least wait for late usage of a closed window."""
+MOST_GRACE = timedelta(hours=6)
+"""Longest wait for late usage of a closed window: the transcript of the longest run has been read by then."""
 HOUR = timedelta(hours=1)
 
 

@@ -13,6 +13,7 @@ from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, par
 from quota_scheduler.core.units import format_amount, parse_amount
 
 FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
+"""What may be changed at run time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ CLASSES = (
     _class(24, (30, 5, 120, 15), fast=7.2, slow=3.0),
     _class(5, (20, 5, 45, 10), fast=4.5, slow=3.0),
 )
+"""A month, a week, a day and a session: 6.0 over 6 h is 5 % of a month, 2.8 over 12 h is 20 % of a week."""
 
 
 def burn_class(length: timedelta) -> BurnClass | None:

@@ -36,24 +36,24 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "period": reading.period,
         "timezone": reading.zone,
         "mode": reading.mode,
-        "amount": amount(reading.amount),
-        "allowance": amount(reading.allowance),
-        "used": amount(reading.used),
-        "reserved": amount(reading.reserved),
-        "headroom": amount(reading.headroom),
+        "amount": amount(reading.balance.amount),
+        "allowance": amount(reading.balance.allowance),
+        "used": amount(reading.balance.used),
+        "reserved": amount(reading.balance.reserved),
+        "headroom": amount(reading.balance.headroom),
         "usage_ratio": round(reading.usage_ratio, 6),
-        "starts_at": iso_or_none(reading.starts_at),
-        "ends_at": iso_or_none(reading.ends_at),
+        "starts_at": iso_or_none(reading.balance.starts_at),
+        "ends_at": iso_or_none(reading.balance.ends_at),
         "level": reading.level,
         "level_since": iso_or_none(reading.level_since),
         "level_caused_at": iso_or_none(as_published(reading).level_caused_at),
-        "risk": reading.risk,
+        "risk": reading.projection.risk,
         "optimization_level": reading.optimization,
-        "estimated": reading.estimated,
-        "leases": reading.leases,
+        "estimated": reading.balance.estimated,
+        "leases": reading.queue.leases,
         "waiting": [
             {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": iso_or_none(waiting.oldest_at)}
-            for waiting in reading.waiting
+            for waiting in reading.queue.waiting
         ],
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
@@ -70,27 +70,31 @@ def level_state(document: Mapping[str, Any]) -> LevelState | None:
         return None
     caused_at = parse_instant(document["level_caused_at"] or since)
     at = parse_instant(starts_at) if starts_at else None
-    base = Unit(document["unit"]).base
-    used, amount = (round(document[name] * base) for name in ("used", "amount"))
+    base = Unit(document.get("unit", Unit.TOKENS)).base
+    used, amount = (None if document.get(name) is None else round(document[name] * base) for name in ("used", "amount"))
     return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at, used, amount)
 
 
 def as_published(reading: LimitReading) -> LimitReading:
     """A reading less what changes with every tick and no document tells: an unchanged limit is not stored again."""
     at = reading.level_caused_at
-    return replace(reading, burns=(), level_caused_at=at.replace(second=0, microsecond=0) if at else None)
+    return replace(
+        reading,
+        projection=replace(reading.projection, burns=()),
+        level_caused_at=at.replace(second=0, microsecond=0) if at else None,
+    )
 
 
 def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
     """A limit's forecast as JSON types; None where it has no windows."""
-    forecast = reading.forecast
+    forecast = reading.projection.forecast
     if forecast is None:
         return None
 
     def amount(value: float) -> float:
         return in_units(round(value), reading.unit)
 
-    ratio = reading.amount or 1
+    ratio = reading.balance.amount or 1
     return {
         "method": forecast.method,
         "sufficient": forecast.sufficient,
@@ -100,18 +104,18 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "low": amount(forecast.low),
         "high": amount(forecast.high),
         "expected_ratio": round(forecast.expected / ratio, 6),
-        "p_exceed": round(forecast.p_exceed(reading.amount), 6),
+        "p_exceed": round(forecast.p_exceed(reading.balance.amount), 6),
         "p80": amount(forecast.p80),
         "known": amount(forecast.committed),
         "confidence": _rounded(forecast.confidence, 4),
-        "exhaustion_at": iso_or_none(forecast.exhaustion(reading.amount)),
-        "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.amount)],
-        "burn_rate": round(forecast.burn_rate(reading.amount), 4),
-        "remaining_pace": amount(forecast.remaining_pace(reading.amount) * DAY_SECONDS),
+        "exhaustion_at": iso_or_none(forecast.exhaustion(reading.balance.amount)),
+        "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.balance.amount)],
+        "burn_rate": round(forecast.burn_rate(reading.balance.amount), 4),
+        "remaining_pace": amount(forecast.remaining_pace(reading.balance.amount) * DAY_SECONDS),
         "trend": _rounded(forecast.trend, 4),
         "daily_level": amount(forecast.level),
-        "seed": None if reading.weighted_mean is None else amount(reading.weighted_mean),
-        "track_record": track_document(reading.track),
+        "seed": None if reading.projection.weighted_mean is None else amount(reading.projection.weighted_mean),
+        "track_record": track_document(reading.projection.track),
         "explained": explained(reading, forecast),
     }
 
@@ -186,7 +190,7 @@ METHODS = {
 
 
 def _fared(reading: LimitReading, forecast: Forecast) -> str:
-    track, here = reading.track, forecast.record
+    track, here = reading.projection.track, forecast.record
     if track is None or track.coverage is None:
         return "No forecast of this limit has been judged yet: believe the interval, not the number."
     error = f"; off by {here.error:.0%} of the total at this distance from the reset" if here.error is not None else ""

@@ -18,7 +18,14 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Sessio
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingByInstance, WaitingTotals
 from quota_scheduler.core.readings.burn import burns
-from quota_scheduler.core.readings.readings import ClassReading, LimitReading, Spending
+from quota_scheduler.core.readings.readings import (
+    BalanceReading,
+    ClassReading,
+    LimitQueueReading,
+    LimitReading,
+    ProjectionReading,
+    Spending,
+)
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel
 from quota_scheduler.core.tickets.ticket import Reason
@@ -43,10 +50,9 @@ def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What waits and runs in one limit instance."""
+    """What waits and runs in one limit instance, and whether the limit is ``holding`` a class back."""
 
-    waiting: tuple[ClassReading, ...]
-    leases: int
+    queue: LimitQueueReading
     holding: bool
 
 
@@ -60,9 +66,12 @@ def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> di
 
 
 def queue_facts(
-    waiting: Mapping[Priority, WaitingTotals], running: int, headroom: Headroom, now: datetime
+    waiting: Mapping[Priority, WaitingTotals], leases: int, headroom: Headroom, now: datetime, *, overshoot: int = 0
 ) -> QueueFacts:
-    """What waits and runs in one limit instance, and whether it is holding a class back."""
+    """Tell what waits and runs in one limit instance, and whether it is holding a class back.
+
+    ``overshoot`` is by how much its running leases have passed their reservations.
+    """
     classes = tuple(
         ClassReading(priority.value, totals.count, totals.oldest)
         for priority, totals in sorted(waiting.items(), key=lambda item: item[0].rank)
@@ -71,11 +80,11 @@ def queue_facts(
         admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
         for priority, totals in waiting.items()
     )
-    return QueueFacts(classes, running, holding)
+    return QueueFacts(LimitQueueReading(classes, leases, overshoot), holding)
 
 
 def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
-    """What the throttle level of a limit follows from."""
+    """Put together what the throttle level of a limit follows from."""
     balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
     return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, queue.holding, starts_at=starts_at)
@@ -97,57 +106,58 @@ class LimitFacts:
 
 
 def read_limit(
-    headroom: Headroom,
-    own: QueueFacts,
-    level: LevelState,
-    known: LimitFacts,
-    *,
-    overshoot: int,
-    now: datetime,
+    headroom: Headroom, queue: QueueFacts, level: LevelState, facts: LimitFacts, *, now: datetime
 ) -> LimitReading:
-    """One limit instance as everybody sees it at ``now``."""
-    balance, limit, forecast = headroom.balance, headroom.balance.limit, known.forecast
-    window, allowance = balance.window, headroom.allowance(now)
-    burn = burns(known.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
+    """Read one limit instance as everybody sees it at ``now``."""
+    limit, name = headroom.balance.limit, headroom.balance.name
+    balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
+    optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
-        limit=balance.name,
+        limit=name,
         rule=limit.id,
-        value=balance.value,
+        value=headroom.balance.value,
         provider=provider_of(limit),
         scope=scope_text(limit),
         unit=limit.unit,
         period=period_text(limit),
         zone=limit.zone,
         mode=limit.mode.value,
+        balance=balance,
+        projection=read_projection(headroom, facts, now=now),
+        queue=queue.queue,
+        level=level.level.value,
+        level_since=level.since,
+        level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
+        optimization=optimization.value,
+        spending=facts.spending,
+        parent=facts.parent,
+        labels=fixed_labels(limit, headroom.balance.value),
+        quality=facts.quality,
+    )
+
+
+def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None, now: datetime) -> BalanceReading:
+    """Read what is used, reserved and left of a limit at ``now``."""
+    balance, window = headroom.balance, headroom.balance.window
+    return BalanceReading(
         amount=balance.amount,
-        allowance=allowance,
+        allowance=headroom.allowance(now),
         used=balance.spent,
         reserved=balance.reserved,
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
-        level=level.level.value,
-        risk=headroom.outlook.risk if headroom.outlook else "unknown",
-        optimization=optimization_level(
-            allowance - balance.spent - balance.reserved, balance.amount, headroom.thresholds
-        ).value,
         estimated=balance.estimated,
-        forecast=forecast,
-        weighted_mean=known.weighted_mean,
-        burns=burn,
-        waiting=own.waiting,
-        leases=own.leases,
-        overshoot_bound=overshoot,
-        history_days=round(forecast.observed_days, 2) if forecast else 0.0,
-        level_since=level.since,
-        level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
-        track=known.track,
-        spending=known.spending,
-        labels=fixed_labels(limit, balance.value),
-        parent=known.parent,
-        used_today=known.used_today,
-        usual_today=known.usual_today,
-        quality=known.quality,
+        used_today=used_today,
+        usual_today=usual_today,
     )
+
+
+def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> ProjectionReading:
+    """Read where a limit's window ends, and how fast it is used; a limit of nothing has no burn rate."""
+    balance, window = headroom.balance, headroom.balance.window
+    burn = burns(facts.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
+    risk = headroom.outlook.risk if headroom.outlook else "unknown"
+    return ProjectionReading(facts.forecast, facts.weighted_mean, facts.track, risk, burn)
 
 
 def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
@@ -235,7 +245,7 @@ def concurrency(
             and limit.scope == f"provider={limit.provider}"
             and not limit.value
         ):
-            caps[limit.provider] = min(limit.amount, caps.get(limit.provider, limit.amount))
+            caps[limit.provider] = min(limit.balance.amount, caps.get(limit.provider, limit.balance.amount))
     return tuple((name, runs.get(name, 0), caps.get(name)) for name in sorted(runs.keys() | caps.keys()))
 
 

@@ -31,6 +31,7 @@ BROKEN_OFF = frozenset({Outcome.FAILED, Outcome.EXPIRED, Outcome.REVOKED})
 NO_ROOM = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
 """Reasons of rejections for want of room."""
 NOTHING = (0,) * len(CLASSES)
+"""No amount in any class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,9 @@ class Lease(NamedTuple):
 class Ticket(NamedTuple):
     """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked.
 
-    ``held``: an operator keeps it from starting. A named tuple, as are its estimate and its lease: a ticket is copied
-    with every change, and a copy of these costs a fifth of a data class's.
+    ``on_hold``: an operator keeps it from starting. ``owner``: the token that sent it, empty without tokens. A named
+    tuple, as are its estimate and its lease: a ticket is copied with every change, and a copy of these costs a fifth of
+    a data class's.
     """
 
     id: int
@@ -148,6 +149,11 @@ class Ticket(NamedTuple):
     closed_at: datetime | None = None
     was_deferred: bool = False
     on_hold: bool = False
+    owner: str = ""
+
+    def is_foreign_to(self, by: str | None) -> bool:
+        """Whether it belongs to another token than ``by``; to nobody who may act on all (None) or where it has none."""
+        return by is not None and self.owner not in ("", by)
 
     @property
     def run_id(self) -> str:

@@ -14,9 +14,7 @@ from quota_scheduler.core.forecast.baselines import weighted_mean
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
-from quota_scheduler.core.forecast.project import project_many
-from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.forecast.track_record import TrackRecord
+from quota_scheduler.core.forecast.project import Projectable, project_many
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
@@ -181,23 +179,17 @@ class Forecasting:
             )
 
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
-        series: list[tuple[Buckets, Window, float, float | None, TrackRecord | None, datetime | None]] = []
+        windows: list[Projectable] = []
         for row in rows:
-            name, first = row.instance.name, row.history.first
-            known = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
-            series.append((row.history.all, row.window, known, row.balance.spent, self.judging.track(name), first))
+            name, since, track = row.instance.name, row.history.first, self.judging.track(row.instance.name)
+            committed = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
+            calibration = track.calibration if track else None
+            windows.append(
+                Projectable(row.history.all, row.window, committed, calibration, row.balance.spent, since=since)
+            )
             span = demand_span(row.window, now=now)
-            series += [(demand, span, 0, None, None, first) for demand in row.history.above if demand.starts.size]
-        return project_many(
-            [each[0] for each in series],
-            [each[1] for each in series],
-            now=now,
-            step=measure.HOUR,
-            committed=[each[2] for each in series],
-            used=[each[3] for each in series],
-            calibrations=[each[4].calibration if each[4] else None for each in series],
-            since=[each[5] for each in series],
-        )
+            windows += [Projectable(above, span, since=since) for above in row.history.above if above.starts.size]
+        return project_many(windows, now=now, step=measure.HOUR)
 
     def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:
         outlook = self.outlooks.get(instance.name)

@@ -153,14 +153,14 @@ class Recompute:
             headroom = Headroom(
                 instance, balances.ruling(instance), self.outlooks.get(name), thresholds=self.forecasting.thresholds
             )
-            queue_facts = measure.queue_facts(waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now)
+            queue_facts = measure.queue_facts(
+                waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now, overshoot=overshoot.get(name, 0)
+            )
             level_facts = measure.level_facts(headroom, queue_facts, now=tx.now)
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
-            known = self._known(balances, instance)
-            found.append(
-                measure.read_limit(headroom, queue_facts, level, known, overshoot=overshoot.get(name, 0), now=tx.now)
-            )
+            limit_facts = self._limit_facts(balances, instance)
+            found.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(found)
 
     def _changed_limits(self) -> set[str]:
@@ -169,7 +169,7 @@ class Recompute:
         self._seen_limits = {limit.id: limit for limit in self.limits}
         return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
 
-    def _known(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
+    def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
         return measure.LimitFacts(

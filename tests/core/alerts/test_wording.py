@@ -225,7 +225,7 @@ def test_the_closed_set_of_words_is_what_there_is():
         waiting=(ClassReading("low", 1, STARTS),),
     )
     everything = tick(
-        limits=(limit, replace(an_ending_limit(), limit="ending", used=550_000)),
+        limits=(limit, an_ending_limit(limit="ending", used=550_000)),
         caches=(CacheReading("a", "p", 0.5, 0.9, 1, ("x",)), CacheReading("b", "p", 0.5, None, 1, ("x",))),
         runs=(a_run(),),
         sources=(SourceReading("s", False, 1.0, 1),),
