@@ -163,7 +163,7 @@ class Service:
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
         recompute = self.parts.recompute
-        readings = recompute.look(self._read_queue())
+        readings = recompute.update(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.cycle.snapshot import Decided
@@ -11,6 +10,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import instance_name, parts_of
 from quota_scheduler.core.priority import CLASSES, Priority
+from quota_scheduler.core.readings.closed_windows import WaitedTicket
 from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow, harm_of
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
@@ -49,17 +49,6 @@ def turn_away(tx: Transaction, decided: Decided, balances: Balances) -> None:
                 row = (balance.limit.id, balance.value, starts_at, harm.rank, harm.amount, int(harm.stalled))
                 rows.append(row)
     tx.many(_TURN_AWAY, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """A ticket that waited when a window was reset. ``takes`` is how long its run was expected to be, if known."""
-
-    priority: Priority
-    labels: Labels
-    median: Usage
-    since: datetime
-    takes: timedelta | None
 
 
 def owed(tx: Transaction, limits: Iterable[str], *, since: datetime, first_since: datetime) -> list[ClosedWindow]:
@@ -110,14 +99,14 @@ def runs_between(tx: Transaction, start: datetime, end: datetime) -> list[tuple[
     return [(row[0], row[1]) for row in rows]
 
 
-def waited_at(tx: Transaction, at: datetime) -> list[Waited]:
+def waited_at(tx: Transaction, at: datetime) -> list[WaitedTicket]:
     """The tickets that waited at an instant, as far as they are still known: those that closed are for a day."""
     found = []
     for priority, labels, estimate, since in tx.rows(_WAITED, (to_micros(at),) * 4):
         parts = json.loads(estimate)
         takes = None if parts[6] is None else timedelta(seconds=parts[6])
         median = Usage(*parts[0])
-        found.append(Waited(Priority(priority), Labels(*json.loads(labels)), median, from_micros(since), takes))
+        found.append(WaitedTicket(Priority(priority), Labels(*json.loads(labels)), median, from_micros(since), takes))
     return found
 
 

@@ -22,7 +22,7 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
-from quota_scheduler.service.tick.verification import Judging
+from quota_scheduler.service.tick.verification import Verification
 from quota_scheduler.store import Transaction, documents, ledger
 from quota_scheduler.store import forecasts as forecast_store
 
@@ -71,29 +71,29 @@ class Forecasting:
         self.thresholds = thresholds
         self.outlooks: dict[str, Outlook] = {}
         self.projected: dict[str, Projected] = {}
-        self.judging = Judging()
+        self.verification = Verification()
         self.book = Histories(())
         self._folded_at: datetime | None = None
         self._looked_at: datetime | None = None
 
-    def look(
+    def update(
         self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], waiting: dict[str, int]
     ) -> None:
         """Bring everything up to the transaction's now; ``waiting`` is what waits by limit instance."""
         self._restore(tx)
         fresh = self._refresh(tx, balances)
-        self.judging.look(tx, balances, instances, self.book, fresh=fresh)
+        self.verification.update(tx, balances, instances, self.book, fresh=fresh)
         rows = [(b, balances.ruling(b)) for b in instances if b.limit.is_windowed]
         stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.name, 0), tx.now)]
         self._project(stale, waiting, tx.now)
         for instance, balance in rows:
             if (found := self.projected.get(instance.name)) and found.window == balance.window:
-                self.judging.keep(instance, balance, found.forecast, tx.now)
+                self.verification.keep(instance, balance, found.forecast, tx.now)
         self._forget({instance.name for instance in instances})
 
     def save(self, tx: Transaction) -> None:
         """Write what this look taught, beside everything else the tick writes."""
-        self.judging.save(tx)
+        self.verification.save(tx)
 
     # what is remembered
 
@@ -146,7 +146,7 @@ class Forecasting:
             return True
         if balance.id and before.window != window:
             return True
-        if self.judging.is_due(instance, balance, before.forecast, now):
+        if self.verification.is_due(instance, balance, before.forecast, now):
             return True
         age = abs(now - before.at)
         moved = before.facts != _facts(balance, waiting)
@@ -181,7 +181,7 @@ class Forecasting:
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
         windows: list[Projectable] = []
         for row in rows:
-            name, since, track = row.instance.name, row.history.first, self.judging.track(row.instance.name)
+            name, since, track = row.instance.name, row.history.first, self.verification.track(row.instance.name)
             committed = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
             calibration = track.calibration if track else None
             windows.append(

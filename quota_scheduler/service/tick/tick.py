@@ -26,6 +26,7 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.ledger.run_caps import is_over
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.priority import Priority
@@ -35,10 +36,11 @@ from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
 from quota_scheduler.core.usage import KINDS, Usage
-from quota_scheduler.service.tick.analysis import Analysis, analyse, over_cap
+from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.quality import Quality
 from quota_scheduler.store import Store, Transaction, counters, documents, facts, ledger, outbox, tickets, windows
@@ -82,7 +84,7 @@ class Recompute:
         """What the admission test may know of each limit's future, as of the last look."""
         return self.forecasting.outlooks
 
-    def look(self, queue: QueueSnapshot | None = None) -> Readings:
+    def update(self, queue: QueueSnapshot | None = None) -> Readings:
         """Compute the readings of now, without the alerts.
 
         ``queue`` is what waits as whoever keeps the throttle queue knows it; without it every waiting ticket is read.
@@ -95,8 +97,8 @@ class Recompute:
             if queue is None:
                 queue = queue_in(ThrottleQueue(tickets.waiting(tx), balances.instances, share_label="team"))
             waiting_totals = queue.waiting
-            self.forecasting.look(tx, balances, instances, measure.waiting_amounts(waiting_totals))
-            self.quality.look(tx, balances)
+            self.forecasting.update(tx, balances, instances, measure.waiting_amounts(waiting_totals))
+            self.quality.update(tx, balances)
             if self._analysis.at is None or abs(tx.now - self._analysis.at) >= ANALYSE_EVERY:
                 self._analyse(tx, balances, instances)
             running = tickets.running_counts(tx)
@@ -176,7 +178,7 @@ class Recompute:
             forecast=projected.as_of(balances.ruling(instance)) if projected else None,
             weighted_mean=projected.weighted_mean_of(balances.ruling(instance)) if projected else None,
             lately=history.lately(),
-            track=self.forecasting.judging.reading(name),
+            track=self.forecasting.verification.reading(name),
             quality=self.quality.reading(name),
             spending=self._analysis.spending.get(name, Spending()),
             parent=measure.pool_of(balances, instance),
@@ -193,7 +195,7 @@ class Recompute:
         def large(run: RunSummary) -> bool | None:
             if since is None or run.last_at < since or run.usage.tokens < least:
                 return None
-            return over_cap(run, caps)
+            return is_over(run.usage, labels_of(run), caps)
 
         self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large)
 

@@ -46,7 +46,7 @@ class Owed:
     forget_before: datetime | None = None
 
 
-class Judging:
+class Verification:
     """The track record of every limit instance, and the forecasts that await judgement."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Judging:
             known = self._readings[instance] = track, track.reading()
         return known[1]
 
-    def look(
+    def update(
         self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], book: Histories, *, fresh: bool
     ) -> None:
         """Learn from what has closed by now; ``fresh``: the histories were folded anew, as they are once a day."""
@@ -83,7 +83,7 @@ class Judging:
         shapes = {limit.id: windows.shape_text(limit) for limit in balances.limits}
         self._take_back(tx.now)
         self._rebase(instances, shapes)
-        self._judge(tx, {limit.id: limit for limit in balances.limits}, shapes)
+        self._verify(tx, {limit.id: limit for limit in balances.limits}, shapes)
         self._seed(instances, shapes, book, tx.now)
 
     def save(self, tx: Transaction) -> None:
@@ -142,7 +142,7 @@ class Judging:
             self._predictions.pop(each.key, None)
             self._owed.settled.append(each)
 
-    def _judge(self, tx: Transaction, limits: dict[str, Limit], shapes: dict[str, str]) -> None:
+    def _verify(self, tx: Transaction, limits: dict[str, Limit], shapes: dict[str, str]) -> None:
         """Judge the forecasts of windows that have closed, once late usage has had time to come in."""
         ripe = [each for each in self._predictions.values() if each.ripe(tx.now)]
         for each in sorted(ripe, key=lambda p: (p.forecast.ends_at, p.key)):
