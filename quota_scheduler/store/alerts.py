@@ -100,7 +100,7 @@ def prune(tx: Transaction, before: datetime) -> int:
 
 def load_silences(tx: Transaction, now: datetime) -> tuple[Silence, ...]:
     """The silences that have not ended at ``now``, oldest first."""
-    found = tx.rows(
+    rows = tx.rows(
         "SELECT id, matchers, author, comment, starts_at, ends_at FROM silences WHERE ends_at > ? ORDER BY id",
         (to_micros(now),),
     )
@@ -113,7 +113,7 @@ def load_silences(tx: Transaction, now: datetime) -> tuple[Silence, ...]:
             ends_at=from_micros(ends_at),
             id=key,
         )
-        for key, matchers, author, comment, starts_at, ends_at in found
+        for key, matchers, author, comment, starts_at, ends_at in rows
     )
 
 
@@ -138,8 +138,8 @@ def _columns(state: AlertState) -> tuple[Any, ...]:
 
 
 def _state(row: Row) -> AlertState:
-    rule, scope, episode, phase, severity, since, value, facts, fired_at, resolved_at, cause, *rest = row
-    clear_since, absent_since, last_notified_at, acknowledged_at = map(instant_or_none, rest[:4])
+    rule, scope, episode, phase, severity, since, value, facts, fired_at, resolved_at, cause, *later = row
+    clear_since, absent_since, last_notified_at, acknowledged_at = map(instant_or_none, later[:4])
     return AlertState(
         rule=rule,
         scope=scope,
@@ -156,5 +156,5 @@ def _state(row: Row) -> AlertState:
         absent_since=absent_since,
         last_notified_at=last_notified_at,
         acknowledged_at=acknowledged_at,
-        acknowledged_by=rest[4],
+        acknowledged_by=later[4],
     )

@@ -88,17 +88,17 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
     keys: dict[str, list[str]] = {}
     for provider, key in identities:
         keys.setdefault(provider, []).append(key)
-    found = (_event(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some))))
-    return {event.identity: event for event in found}
+    events = (_event(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some))))
+    return {event.identity: event for event in events}
 
 
 def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[UsageEvent]]:
     """The stored events of these message ids, whatever request they came under."""
-    found: dict[str, list[UsageEvent]] = {}
+    copies: dict[str, list[UsageEvent]] = {}
     for row in tx.rows(_BY_MESSAGE, (json.dumps(sorted(set(messages))),)):
         event = _event(row)
-        found.setdefault(event.message, []).append(event)
-    return found
+        copies.setdefault(event.message, []).append(event)
+    return copies
 
 
 def by_session(tx: Transaction, session: str, *, granted: datetime) -> list[UsageEvent]:
@@ -113,13 +113,13 @@ def by_run(tx: Transaction, run: str, *, granted: datetime) -> list[UsageEvent]:
 
 def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str], UsageEvent]:
     """The events that leases of these tickets were settled as."""
-    found = {}
+    reports = {}
     for ticket in tickets:
         prefix = f"{LEASE_KEY}{ticket.id}"
         for row in tx.rows(_OF_LEASE, (ticket.labels.provider, prefix + ":", prefix + ";")):
             event = _event(row)
-            found[event.identity] = event
-    return found
+            reports[event.identity] = event
+    return reports
 
 
 def transcript(tx: Transaction, lease: Lease, run: str = "") -> Usage | None:
@@ -250,14 +250,14 @@ class LabelSets:
         return self._id(event.labels._replace(agent="") if event.labels.agent else event.labels, event.priority)
 
     def _id(self, labels: Labels, priority: Priority) -> int:
-        known = self._ids.get((labels, priority))
-        if known is None:
+        number = self._ids.get((labels, priority))
+        if number is None:
             values = (*labels, priority.value)
             names = "provider, account, model, team, project, workflow, task_type, agent, priority"
             self._tx.execute(f"INSERT OR IGNORE INTO label_sets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             where = " AND ".join(f"{name} = ?" for name in names.split(", "))
-            known = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
-        return known
+            number = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
+        return number
 
 
 def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:
@@ -278,25 +278,25 @@ def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]
 
 def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
     """Usage by UTC day and labels from the day of ``since`` on, oldest first."""
-    known = label_sets(tx)
+    sets = label_sets(tx)
     rows = tx.rows(
         f"SELECT hour / 24, label_set, {summed()} FROM rollups WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2",
         (to_micros(since) // HOUR // 24 * 24,),
     )
-    return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", known[row[1]][0], Usage(*row[2:])) for row in rows]
+    return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", sets[row[1]][0], Usage(*row[2:])) for row in rows]
 
 
 def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     """All usage ever by labels and class, and the instant of the newest."""
-    known = label_sets(tx)
+    sets = label_sets(tx)
     rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
-    return [(*known[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
+    return [(*sets[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
 
 
 def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
     """The part of ``totals`` that was recorded long after its own time."""
-    known = label_sets(tx)
-    return {known[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
+    sets = label_sets(tx)
+    return {sets[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
 
 
 def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:

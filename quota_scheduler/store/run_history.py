@@ -22,10 +22,10 @@ def remember(tx: Transaction, closed: Iterable[Ticket], transcribed: Mapping[int
             continue
         usage = ticket.lease.usage.at_least(transcribed.get(ticket.lease.fence, Usage()))
         if usage.tokens and (ticket.labels.workflow or ticket.labels.task_type):
-            known = ticket.estimate
+            estimate = ticket.estimate
             rows.append(
-                (ticket.id, to_micros(tx.now), ticket.labels.workflow, ticket.labels.task_type, known.words,
-                 known.guess or known.median.tokens, int(known.guess > 0), *usage[:6])
+                (ticket.id, to_micros(tx.now), ticket.labels.workflow, ticket.labels.task_type, estimate.words,
+                 estimate.guess or estimate.median.tokens, int(estimate.guess > 0), *usage[:6])
             )  # fmt: skip
     tx.many(_INSERT, rows)
 

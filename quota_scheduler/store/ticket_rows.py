@@ -113,11 +113,11 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
 
 def _dump_estimate(e: Estimate) -> str:
     seconds = e.duration.total_seconds() if e.duration else None
-    known = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
-    return json.dumps(known)
+    parts = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
+    return json.dumps(parts)
 
 
 def _load_estimate(text: str) -> Estimate:
-    median, reserve, source, declared, confidence, estimated_cost, seconds, *rest = json.loads(text)
+    median, reserve, source, declared, confidence, estimated_cost, seconds, *guess = json.loads(text)
     duration = None if seconds is None else timedelta(seconds=seconds)
-    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *rest)
+    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *guess)

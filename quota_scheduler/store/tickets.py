@@ -109,8 +109,8 @@ def with_leases(tx: Transaction, *, sessions: Iterable[str], runs: Iterable[str]
         if (some := sorted({name for name in names if name}))
         for row in tx.rows(query, (json.dumps(some),))
     }
-    found = [ticket_in(row) for row in rows.values()]
-    return sorted(found, key=lambda t: (t.lease.granted_at, t.lease.fence) if t.lease else (t.created_at, 0))[::-1]
+    leased = [ticket_in(row) for row in rows.values()]
+    return sorted(leased, key=lambda t: (t.lease.granted_at, t.lease.fence) if t.lease else (t.created_at, 0))[::-1]
 
 
 def open_tickets(tx: Transaction) -> list[Ticket]:

@@ -91,9 +91,9 @@ def recall(
         _add(tx.rows(_CLOSED, (json.dumps(sorted(closed)),)), balances)
     for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
         if limit := balances.limit(rule):
-            instance = limit.instance_id(value)
-            each = Reservation(ticket, window, instance, amount, reported, ledgered, before, bool(is_open), whole)
-            balances.reservations.setdefault(ticket, []).append(each)
+            spent = amount, reported, ledgered, before
+            reservation = Reservation(ticket, window, limit.instance_id(value), *spent, bool(is_open), whole)
+            balances.reservations.setdefault(ticket, []).append(reservation)
     if is_back:
         balances.go_on()
 

@@ -146,15 +146,17 @@ class Balances(OpenWindows):
         return following or self.open_for_use(instance, self.now) or self.by_name[instance.name][-1]
 
     def _carry(self, held: Reservation, following: Balance) -> None:
-        balance, rest = self.balance_of(held), held.held
-        balance.reserved -= rest
+        balance, remaining = self.balance_of(held), held.held
+        balance.reserved -= remaining
         held.amount = min(held.amount, held.spent)
         held.dirty = balance.dirty = True
         before = held.before + held.spent
-        rest = max(rest, held.whole - held.spent)
-        moved = Reservation(held.ticket, following.id, held.instance, rest, before=before, whole=rest, dirty=True)
+        remaining = max(remaining, held.whole - held.spent)
+        moved = Reservation(
+            held.ticket, following.id, held.instance, remaining, before=before, whole=remaining, dirty=True
+        )
         self.reservations[held.ticket].append(moved)
-        following.reserved += rest
+        following.reserved += remaining
         following.dirty = True
 
     def go_on(self) -> None:

@@ -16,13 +16,13 @@ LabelSets = Mapping[int, tuple[Labels, Priority]]
 
 def missing(balances: Balances, labels: Iterable[Labels]) -> list[LimitInstance]:
     """The instances of calendar limits that these labels count in, and that have no window of now."""
-    found = {
+    absent = {
         instance.name: instance
-        for each in sorted(set(labels))
-        for instance in balances.instances(each)
+        for wanted in sorted(set(labels))
+        for instance in balances.instances(wanted)
         if isinstance(instance.limit.schedule, Calendar) and not balances.find(instance, balances.now)
     }
-    return list(found.values())
+    return list(absent.values())
 
 
 def opened(balances: Balances, instances: Iterable[LimitInstance]) -> dict[Window, dict[str, Balance]]:

@@ -32,10 +32,10 @@ def lease_prefix(ticket: int, fence: int) -> str:
 
 def merged(before: ModelUsage, report: ModelUsage | None) -> ModelUsage:
     """A lease's reports so far with one more: totals only grow, model by model."""
-    known = dict(before)
+    totals = dict(before)
     for model, usage in report or ():
-        known[model] = usage.at_least(known.get(model, Usage()))
-    return tuple(sorted(known.items()))
+        totals[model] = usage.at_least(totals.get(model, Usage()))
+    return tuple(sorted(totals.items()))
 
 
 def report(ticket: Ticket, lease: Lease, balances: Balances) -> None:

@@ -115,9 +115,9 @@ def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
     for old, new in windows.renamed(tx, limits).items():
         log.info("limit.renamed from=%s to=%s", old, new)
         rename_limit.follow(tx, old, new)
-    known = windows.known_rules(tx)
+    kept = windows.known_rules(tx)
     ended = windows.adapt(tx, limits)
-    fresh = {limit.id for limit in limits} - (known - set(ended))
+    fresh = {limit.id for limit in limits} - (kept - set(ended))
     if fresh:
         rebuild(tx, limits, fresh)
         _hold(tx, limits, fresh, [t for t in tickets.open_tickets(tx) if t.state is not State.WAITING])

@@ -22,14 +22,14 @@ LENGTHS_FROM = timedelta(days=7)
 
 def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     """Every open ticket as JSON types, the waiting ones in the order they will be looked at."""
-    found = tickets.open_tickets(tx)
-    waiting = [ticket for ticket in found if ticket.state is State.WAITING]
+    open_tickets = tickets.open_tickets(tx)
+    waiting = [ticket for ticket in open_tickets if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
     return {
         "at": iso(tx.now),
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
-        "offered": [_row(ticket) for ticket in found if ticket.state is State.OFFERED],
-        "running": [_row(ticket) for ticket in found if ticket.state is State.RUNNING],
+        "offered": [_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
+        "running": [_row(ticket) for ticket in open_tickets if ticket.state is State.RUNNING],
     }
 
 
@@ -63,9 +63,9 @@ def plan_document(
 ) -> dict[str, Any]:
     """What a plan's items are expected to cost together, and which of them will fit."""
     balances = windows.load(tx, limits, tickets=())
-    found = plan(items, Headrooms(balances, outlooks), now=tx.now)
+    outcome = plan(items, Headrooms(balances, outlooks), now=tx.now)
     return {
-        "sentence": found.sentence(),
+        "sentence": outcome.sentence(),
         "items": [
             {
                 "key": i.key,
@@ -74,12 +74,12 @@ def plan_document(
                 "fits": i.fits,
                 "short_of": i.short_of or None,
             }
-            for i in found.items
+            for i in outcome.items
         ],
-        "tokens": found.usage.tokens,
-        "tokens_sigma": round(found.tokens_sigma),
-        "cost_usd": found.usage.cost_microusd / MICRO,
-        "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
-        "fitting": found.fitting,
-        "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},
+        "tokens": outcome.usage.tokens,
+        "tokens_sigma": round(outcome.tokens_sigma),
+        "cost_usd": outcome.usage.cost_microusd / MICRO,
+        "cost_usd_sigma": round(outcome.cost_sigma / MICRO, 6),
+        "fitting": outcome.fitting,
+        "remaining": {name: in_units(left, unit) for name, unit, left in outcome.remaining},
     }

@@ -1,9 +1,9 @@
 """The forecasts of a tick: histories kept up to date, limits that changed projected again.
 
-refresh   only the hours that changed, from the ledger's rollups             core.histories
-judge     closed windows, and what new limits learn from their past          service.judging
+refresh   only the hours that changed, from the ledger's rollups             core.forecast.histories
+verify    closed windows, and what new limits learn from their past          service.tick.verification
 project   limits that changed, at most every thirty seconds each             core.forecast
-keep      the forecasts that are due to be judged later                      service.judging
+keep      the forecasts that are due to be judged later                      service.tick.verification
 """
 
 from collections.abc import Iterable, Sequence
@@ -87,8 +87,8 @@ class Forecasting:
         stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.name, 0), tx.now)]
         self._project(stale, waiting, tx.now)
         for instance, balance in rows:
-            if (found := self.projected.get(instance.name)) and found.window == balance.window:
-                self.verification.keep(instance, balance, found.forecast, tx.now)
+            if (projected := self.projected.get(instance.name)) and projected.window == balance.window:
+                self.verification.keep(instance, balance, projected.forecast, tx.now)
         self._forget({instance.name for instance in instances})
 
     def save(self, tx: Transaction) -> None:
@@ -110,26 +110,26 @@ class Forecasting:
         """
         since = tx.now - HISTORY
         sets, totals = ledger.label_sets(tx), forecast_store.label_totals(tx)
-        known = (
+        is_current = (
             self._looked_at is not None
             and self._looked_at <= tx.now
             and _counting(self.book.limits) == _counting(balances.limits)
         )
-        if known and self._folded_at and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY:
+        if is_current and self._folded_at and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY:
             assert self._looked_at is not None
             changed = forecast_store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
             changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
-            known = self.book.update(ledger.hours(tx, changed), changed, sets, balances, totals)
+            is_current = self.book.update(ledger.hours(tx, changed), changed, sets, balances, totals)
         else:
-            known = False
-        if not known:
+            is_current = False
+        if not is_current:
             self.book = Histories(balances.limits)
             self.book.fold(ledger.hours(tx, since), sets, balances, totals)
             self._folded_at = tx.now
-        lately = self._looked_at - OVERLAP if known and self._looked_at else None
+        lately = self._looked_at - OVERLAP if is_current and self._looked_at else None
         self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
         self._looked_at = tx.now
-        return not known
+        return not is_current
 
     def _forget(self, names: set[str]) -> None:
         for memory in (self.projected, self.outlooks):
@@ -157,18 +157,18 @@ class Forecasting:
     def _project(self, stale: Sequence[tuple[LimitInstance, Balance]], waiting: dict[str, int], now: datetime) -> None:
         """Forecast these limits and the demand of the classes above each rank, all in one go."""
         rows = [_Row(b, t, self.book.of(b.name), self._allowance(b, t, now)) for b, t in stale]
-        found = iter(self._projections(rows, waiting, now))
+        forecasts = iter(self._projections(rows, waiting, now))
         for row in rows:
             balance, name = row.balance, row.instance.name
-            own = next(found)
-            above = tuple(next(found) if history.starts.size else None for history in row.history.above)
+            forecast = next(forecasts)
+            above = tuple(next(forecasts) if history.starts.size else None for history in row.history.above)
             facts = _facts(balance, waiting.get(name, 0))
             self.projected[name] = Projected(
-                now, row.window, bool(balance.id), facts, balance.amount, own, row.weighted_mean(now)
+                now, row.window, bool(balance.id), facts, balance.amount, forecast, row.weighted_mean(now)
             )
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
             self.outlooks[name] = outlook_of(
-                own,
+                forecast,
                 above,
                 row.history,
                 amount=balance.amount,
@@ -226,4 +226,4 @@ def _facts(balance: Balance, waiting: int) -> tuple[int, int]:
 
 def _counting(limits: Iterable[Limit]) -> list[tuple[object, ...]]:
     """What decides which usage counts in which limit instance."""
-    return [(each.id, each.mode == "off", each.shape(), each.max_instances, each.values) for each in limits]
+    return [(limit.id, limit.mode == "off", limit.shape(), limit.max_instances, limit.values) for limit in limits]

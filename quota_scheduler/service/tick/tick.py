@@ -121,7 +121,9 @@ class Recompute:
         alert_store.save_step(tx, result, self._targets)
         self.forecasting.save(tx)
         self.quality.save(tx)
-        documents.save_bodies(tx, "outlooks", {name: outlook_document(each) for name, each in self.outlooks.items()})
+        documents.save_bodies(
+            tx, "outlooks", {name: outlook_document(outlook) for name, outlook in self.outlooks.items()}
+        )
         documents.save_bodies(tx, "readings", self._documents(readings))
         return replace(
             readings, alerts_firing=alert_engine.firing(result.states), outbox_oldest_at=outbox.oldest_owed(tx)
@@ -129,10 +131,10 @@ class Recompute:
 
     def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
         """Every limit as a document; one that looks as it did is not written out anew."""
-        told = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
-        known, self._told = self._told, {}
-        for name, looks, reading in told:
-            before = known.get(name)
+        published = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
+        before_by_name, self._told = self._told, {}
+        for name, looks, reading in published:
+            before = before_by_name.get(name)
             document = before[1] if before and before[0] == looks else limit_document(reading)
             self._told[name] = looks, document
         return {name: document for name, (_, document) in self._told.items()}
@@ -149,7 +151,7 @@ class Recompute:
         before = self._levels if self._levels is not None else _stored_levels(tx)
         changed = self._changed_limits()
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
-        self._levels, found = {}, []
+        self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
             headroom = Headroom(
@@ -162,8 +164,8 @@ class Recompute:
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
             limit_facts = self._limit_facts(balances, instance)
-            found.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
-        return tuple(found)
+            readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
+        return tuple(readings)
 
     def _changed_limits(self) -> set[str]:
         """The limits that were changed by hand since the last look: their levels follow at once."""
@@ -220,7 +222,9 @@ class Recompute:
             facts={
                 "run_means": self._analysis.run_means,
                 "unpriced_models": _unpriced(totals),
-                "causes": {name: own.cause for name, own in self._analysis.spending.items() if own.cause},
+                "causes": {
+                    name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause
+                },
             },
         )
 
@@ -242,21 +246,21 @@ def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balanc
         for names in ((), *((instance.name,) for instance in book.bind(labels, balances))):
             slot = (*names, labels.provider, labels.model)
             sums[slot] = sums.get(slot, NOTHING).plus(usage)
-    found = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
+    consumed = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
     for slot, usage in sorted(sums.items()):
         name = "quota_consumed" if len(slot) > 2 else "quota_recorded"
-        found += [
+        consumed += [
             Counter(f"{name}_tokens_total", (*slot, kind), value)
             for kind, value in zip(KINDS, usage.kinds, strict=True)
         ]
-        found.append(Counter(f"{name}_usd_total", slot, usage.cost_microusd))
-    return found
+        consumed.append(Counter(f"{name}_usd_total", slot, usage.cost_microusd))
+    return consumed
 
 
 def _unpriced(totals: Totals) -> dict[str, int]:
-    found: dict[str, int] = {}
+    tokens: dict[str, int] = {}
     for labels, _, usage, _ in totals:
         if usage.unpriced_tokens > 0:
             name = f"{labels.provider}/{labels.model or 'unknown'}"
-            found[name] = found.get(name, 0) + usage.unpriced_tokens
-    return found
+            tokens[name] = tokens.get(name, 0) + usage.unpriced_tokens
+    return tokens

@@ -42,8 +42,8 @@ def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
 
 
 def _integrity(tx: Transaction) -> Finding:
-    found = tx.scalar("PRAGMA quick_check")
-    return Finding("database file", found != "ok", str(found))
+    answer = tx.scalar("PRAGMA quick_check")
+    return Finding("database file", answer != "ok", str(answer))
 
 
 def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
@@ -53,8 +53,8 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
         if window is None or balance.closed or not balance.limit.is_windowed:
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
-        own = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
-        rebuilt = min(LARGEST_SUM, sum(balance.limit.charge(event.usage) for event in own))
+        counted = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
+        rebuilt = min(LARGEST_SUM, sum(balance.limit.charge(event.usage) for event in counted))
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
         partly = pruned is not None and rebuilt < balance.used
@@ -68,9 +68,9 @@ def _reservations(balances: Balances) -> Iterable[Finding]:
     held: dict[int, int] = {}
     extra: dict[int, int] = {}
     for row in balances.reservations.values():
-        for each in row:
-            held[each.window] = held.get(each.window, 0) + each.held
-            extra[each.window] = extra.get(each.window, 0) + each.extra
+        for reservation in row:
+            held[reservation.window] = held.get(reservation.window, 0) + reservation.held
+            extra[reservation.window] = extra.get(reservation.window, 0) + reservation.extra
     wrong = [t for t in balances.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
     count = sum(len(row) for row in balances.reservations.values())
     names = ", ".join(t.name for t in wrong)
@@ -108,10 +108,10 @@ def _totals(tx: Transaction) -> Finding:
 
 def _unbound(tx: Transaction, balances: Balances) -> Finding:
     """Limits that no event of the last seven days has bound: perhaps a label is spelt differently."""
-    known = ledger.label_sets(tx)
+    sets = ledger.label_sets(tx)
     since = to_micros(tx.now - UNBOUND_DAYS)
     recent = {row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,))}
-    bound = {instance.limit.id for key in recent for instance in balances.instances(known[key][0])}
+    bound = {instance.limit.id for key in recent for instance in balances.instances(sets[key][0])}
     idle = [limit.id for limit in balances.limits if limit.id not in bound]
     return Finding(
         "limits in use", False, f"no event of the last 7 days has bound {', '.join(idle)}" if idle else "all are bound"
