@@ -24,14 +24,14 @@ from pathlib import Path
 
 from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.requests import Submit
-from quota_scheduler.core.cycle.snapshot import Decided, Snapshot
+from quota_scheduler.core.cycle.snapshot import Numbers, QueueState, Snapshot, Unfinished
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
@@ -77,18 +77,17 @@ def a_pass(
     balances: Balances, queue: ThrottleQueue, *, requests: tuple = (), look_at_all: bool = True
 ) -> tuple[list[float], int]:
     """CPU milliseconds of each slice of one pass, and how many tickets it let go."""
-    slices, started, groups, shadows, number = [], 0, {}, {}, 100_000
+    slices, started, unfinished, terms = [], 0, Unfinished(), Terms(balances.limits)
     while True:
-        snapshot = Snapshot(
-            NOW, balances, queue, {}, groups=groups, shadows=shadows, look_at_all=look_at_all, next_ticket=number
-        )
+        state = QueueState(queue, {}, unfinished, look_at_all)
+        snapshot = Snapshot(NOW, terms, balances, state, numbers=Numbers(ticket=100_000))
         gc.collect()
         before = time.thread_time()
-        decided: Decided = decide_batch(requests, snapshot, QueuePolicy())
+        decided = decide_batch(requests, snapshot)
         slices.append((time.thread_time() - before) * 1e3)
-        started += sum(ticket.state != "waiting" for ticket in decided.tickets.values())
-        groups, shadows, look_at_all, requests = decided.groups, decided.shadows, False, ()
-        if not groups:
+        started += sum(ticket.state != "waiting" for ticket in decided.changes.tickets.values())
+        unfinished, look_at_all, requests = decided.onward.unfinished, False, ()
+        if not unfinished.groups:
             return slices, started
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
-from quota_scheduler.core.units import MICRO, Unit, parse_amount
+from quota_scheduler.core.units import MICRO, Unit, amount_in, parse_amount
 from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError
 
@@ -42,7 +42,7 @@ def _number(value: Any) -> float:
 def _floor(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise ValueError("write one amount by unit, such as {tokens: 1k, usd: 0.50}")
-    return {Unit(unit).value: float(parse_amount(amount, Unit(unit))) for unit, amount in value.items()}
+    return {Unit(unit).value: float(amount_in(amount, Unit(unit))) for unit, amount in value.items()}
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]
@@ -103,7 +103,7 @@ class RuleFile(BaseModel):
     gone: list[str] = []
 
     def rule(self) -> AlertRule:
-        """The rule as the core steps it."""
+        """Return the rule as the core steps it."""
         return AlertRule(
             id=self.id,
             reading=self.reading,
@@ -131,7 +131,7 @@ class RuleFile(BaseModel):
 def load_rules(
     changes: Mapping[str, Any] | None = None, *, receivers: Collection[str] | None = None, path: Path | None = None
 ) -> tuple[AlertRule, ...]:
-    """The rules of ``path`` (default: those that ship) with ``changes`` by rule id applied, without disabled ones.
+    """Read the rules of ``path`` (default: those that ship), ``changes`` by rule id applied and disabled ones left out.
 
     ``receivers`` are the configured receivers, to check names against; None leaves names unchecked.
     Raises ConfigError with every problem found.
@@ -170,7 +170,7 @@ def _read(path: Path) -> list[AlertRule]:
 
 
 def check(rules: Iterable[AlertRule]) -> list[str]:
-    """What is wrong with rules that are each well-formed: unknown readings, names, rungs; marks on the wrong side."""
+    """Tell what is wrong with well-formed rules: unknown readings, names, rungs; marks on the wrong side."""
     rules = list(rules)
     ids = [rule.id for rule in rules]
     problems = [f"{name}: is there twice" for name in sorted({name for name in ids if ids.count(name) > 1})]

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from quota_scheduler.auth import Tokens
@@ -25,7 +26,9 @@ from quota_scheduler.core.cycle.requests import (
     Submit,
     Withdraw,
 )
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
 from quota_scheduler.core.tickets.run_history import EstimateBasis
@@ -35,12 +38,14 @@ from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld, audit_document, everything_held
 from quota_scheduler.service.queries.alerts import alerts_document, silences_document
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.queue import plan_document, queue_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
+from quota_scheduler.store import limit_changes as stored_changes
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -79,6 +84,11 @@ class Facade:
     def limits(self) -> dict[str, Limit]:
         """The limits as they hold now, by id."""
         return {limit.id: limit for limit in self._service.writer.terms.limits}
+
+    @property
+    def held(self) -> EverythingHeld | None:
+        """Who holds everything, and why; None when nothing is held."""
+        return self._service.held
 
     @property
     def rules(self) -> list[str]:
@@ -157,25 +167,28 @@ class Facade:
     # Operators
 
     def change_limit(
-        self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str
+        self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str, dry_run: bool
     ) -> "Future[operate.LimitsHold | str]":
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
-        base = self.config.limits
-        return self._do(
-            lambda tx: operate.change_limit(tx, base, rule, fields, who=who, until=until), then=self._limits_changed
+        change = partial(
+            operate.change_limit,
+            base=self.config.limits,
+            rule=rule,
+            fields=fields,
+            who=who,
+            until=until,
+            dry_run=dry_run,
         )
+        return self._do(change, then=None if dry_run else self._service.limits_in_force)
 
-    def _limits_changed(self, hold: operate.LimitsHold | str) -> None:
-        if not isinstance(hold, str):
-            self._service.set_limits(hold)
-
-    def hold(self, reason: str, *, who: str) -> "Future[None]":
+    def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""
 
-        def applied(_: None) -> None:
-            self._service.change_terms(forget=True, hold=bool(reason))
+        def deed(tx: Transaction) -> EverythingHeld | None:
+            operate.hold_all(tx, reason, who=who)
+            return everything_held(tx)
 
-        return self._do(lambda tx: operate.hold_all(tx, reason, who=who), then=applied)
+        return self._do(deed, then=self._service.hold_in_force)
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""
@@ -210,9 +223,23 @@ class Facade:
 
     # Whoever looks
 
+    def limit_changes(self, rule: str) -> list[LimitChange]:
+        """What was changed about a limit while the service runs, and still lasts."""
+        return self._look(
+            lambda tx: [
+                change
+                for change in stored_changes.load(tx)
+                if change.rule == rule and (change.expires_at is None or change.expires_at > tx.now)
+            ]
+        )
+
     def queue(self) -> Document:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+
+    def audit(self, most: int) -> Document:
+        """What was done by hand, newest first."""
+        return self._look(lambda tx: audit_document(tx, most))
 
     def alerts(self) -> Document:
         """Alerts that are pending, firing or resolved lately."""
@@ -253,12 +280,19 @@ class Facade:
         except Exception as error:
             metrics.database_checked(up=False)
             problems.append(f"the database does not answer: {error}")
-        return problems
+        if self._service.store.is_replaced():
+            problems.append("the database file was removed or replaced: restart the service")
+        return problems + self._service.health.problems()
+
+    def failed(self) -> None:
+        """An answer was one of ours to blame (5xx): counted."""
+        self._service.parts.metrics.answer_failed()
 
     def notes(self) -> list[str]:
         """What an operator should know although work is taken."""
         parts = self._service.parts
-        notes = [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+        notes = [self.held.sentence()] if self.held else []
+        notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
         notes += parts.notifier.problems(wait=False)
         if not self.config.receivers:
             notes.append("no receiver is configured: alerts reach nobody")
@@ -268,6 +302,6 @@ class Facade:
         with self._service.store.reading() as tx:
             return question(tx)
 
-    def _do(self, deed: Callable[[Transaction], T], *, then: Callable[[T], None] | None = None) -> "Future[T]":
-        """A transaction of its own; ``then`` is called after its commit, before the future resolves."""
+    def _do(self, deed: Callable[[Transaction], T], *, then: Callable[[Terms, T], Terms] | None = None) -> "Future[T]":
+        """A transaction of its own; ``then`` says what the terms are after its commit, before the future resolves."""
         return self._service.writer.do(deed, then=then)

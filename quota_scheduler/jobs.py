@@ -40,7 +40,7 @@ class Job:
     work: Callable[[], object]
 
 
-class Every(BaseTrigger):  # type: ignore[misc]  # the library has no types
+class EverySeconds(BaseTrigger):  # type: ignore[misc]  # the library has no types
     """Every so many seconds from the last look at the clock.
 
     The library's own interval goes through all runs that were missed, one by one: a clock that jumps a year ahead would
@@ -72,7 +72,7 @@ class Jobs:
         self._scheduler.add_listener(self._skipped, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         for job in jobs:
             self._scheduler.add_job(
-                self._run, Every(job.seconds), args=[job], id=job.name, next_run_time=datetime.now(UTC)
+                self._run, EverySeconds(job.seconds), args=[job], id=job.name, next_run_time=datetime.now(UTC)
             )
 
     def start(self) -> None:

@@ -48,7 +48,7 @@ TRAPS = [
     ("a key with another body", CYCLE, "a_key_with_another_body_is_refused_and_changes_nothing"),
     ("retrying prolongs the wait", CYCLE, "a_waiting_ticket_keeps_its_place_however_often_it_asks"),
     ("a run that costs ten times its estimate", CYCLE, "an_overrun_without_room"),
-    ("a fitting ticket behind ten thousand", "core/queue/test_queue.py", "a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice"),
+    ("a fitting ticket behind ten thousand", "core/queue/test_wake.py", "a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice"),
     ("small tickets starve a large one", QUEUE, "a_smaller_ticket_does_not_take_the_room_that_a_larger_one_ahead_will_get"),
     ("ageing overturns a limit", QUEUE, "age_lifts_in_order_only_never_over_a_limit"),
     ("a borrower keeps out the owner", "core/admission/test_decide.py", "a_member_of_a_pool_borrows"),

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import alerts, docs_page, operate, problems, tickets, usage
+from quota_scheduler.api import alerts, docs_page, limits, operate, problems, tickets, usage
 from quota_scheduler.api import queries as state
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
@@ -35,9 +35,10 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/tickets/{ticket}/hold", operate.hold_ticket),
     ("POST", "/v1/tickets/{ticket}/start", operate.start_ticket),
     ("DELETE", "/v1/leases/{lease}", operate.revoke_lease),
-    ("PATCH", "/v1/limits/{limit}", operate.change_limit),
+    ("PATCH", "/v1/limits/{limit}", limits.change_limit),
     ("POST", "/v1/usage", usage.record),
-    ("GET", "/v1/limits", state.limits),
+    ("GET", "/v1/limits", limits.limits),
+    ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
     ("GET", "/api/quota/forecast", state.quota_forecast),
     ("GET", "/v1/efficiency", state.efficiency),
@@ -48,6 +49,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/silences", alerts.silences),
     ("POST", "/v1/silences", alerts.silence),
     ("DELETE", "/v1/silences/{silence}", alerts.end_silence),
+    ("GET", "/v1/audit", state.audit),
     ("GET", "/metrics", state.metrics),
     ("GET", "/healthz", state.healthz),
     ("GET", "/readyz", state.readyz),

@@ -5,14 +5,14 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api.access import accepting, body, facade_of, optional_body, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
-from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
+from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Text, Wait
 from quota_scheduler.config import Role
 from quota_scheduler.core.alerts.routing import MATCHABLE
 from quota_scheduler.core.alerts.state import Silence
@@ -20,8 +20,6 @@ from quota_scheduler.service.operate import alerts as alerting
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 
 
 def _patterns(value: Any) -> Any:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
+PROBES = frozenset({"/readyz", "/healthz"})
+"""Their 503 is an answer, no failure."""
+
 
 class Door:
     """Lets requests in to ``app``, or answers them itself."""
@@ -39,6 +42,8 @@ class Door:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+                if message["status"] >= 500 and scope["path"] not in PROBES:
+                    self._service.failed()
             await send(message)
 
         problem = self._refusal(scope["method"], Headers(scope=scope))

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from quota_scheduler.errors import QuotaSchedulerError
 
@@ -124,7 +125,20 @@ async def on_http(request: Request, error: Exception) -> Response:
     code, way_out = HTTP.get(error.status_code, ("http", error.detail))
     rendered = response(Problem(error.status_code, code, f"{request.method} {request.url.path}: {way_out}"))
     rendered.headers.update(error.headers or {})
+    if error.status_code == 405:
+        rendered.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return rendered
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that the path of a request has: routes have one each, the router names that of the first."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    return {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 async def on_own_error(_request: Request, error: Exception) -> Response:

@@ -9,13 +9,15 @@ from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem, inside
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
-from quota_scheduler.core.admission.explanation import explain
+from quota_scheduler.core.admission.explanation import explain, unnamed_model
+from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit, parts_of
-from quota_scheduler.core.tickets.ticket import State, Ticket
+from quota_scheduler.core.tickets.ticket import Reason, State, Ticket
 from quota_scheduler.core.units import in_units
+from quota_scheduler.service.operate.holds import EverythingHeld
 
 REFUSED = {
     Refusal.NOT_FOUND: (404, "there is no such ticket; it may have been closed more than a day ago"),
@@ -51,11 +53,27 @@ def problem_of(refused: Refused, *, what: str = "ticket") -> Problem:
     return Problem(status, refused.refusal.value, detail)
 
 
-def answer(reply: Reply, limits: Mapping[str, Limit], *, zone: str, fence: bool) -> dict[str, Any]:
+def answer(
+    reply: Reply, limits: Mapping[str, Limit], *, zone: str, fence: bool, held: EverythingHeld | None
+) -> dict[str, Any]:
     """One answer as JSON types; a refusal inside a batch as a problem. ``fence``: whether that of a lease is shown."""
     if isinstance(reply, Refused):
         return inside(problem_of(reply))
-    return _answered(reply, limits, zone, fence=fence)
+    body = _answered(reply, limits, zone, fence=fence)
+    return _say_hold(body, held) if held and not reply.ticket.on_hold else body
+
+
+def _say_hold(body: dict[str, Any], held: EverythingHeld) -> dict[str, Any]:
+    """Say who holds everything and why, where that is what keeps a ticket back: nobody knows until when."""
+    if "checks" in body:
+        advice = "Wait until an operator lets it go on: quota-scheduler hold --release."
+        body["checks"] = [asdict(Check("hold", False, held.sentence(), advice)), *body["checks"]]
+    if body["reason"] == Reason.HELD.value:
+        sentence = held.sentence()
+        body["message"] = f"{sentence[0].upper()}{sentence[1:]}."
+        body["expected_start"] = None
+        body["hold"] = held.document()
+    return body
 
 
 def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: bool) -> dict[str, Any]:
@@ -67,7 +85,9 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         "class": ticket.priority.value,
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
-        "message": explain(ticket, verdict, zone=zone),
+        "message": " ".join(
+            filter(None, [explain(ticket, verdict, zone=zone), unnamed_model(ticket, limits.values())])
+        ),
         "binding": [_blocker(blocker) for blocker in _blockers(verdict)],
         "warned": [_blocker(blocker) for blocker in verdict.warned] if verdict else [],
         "until": iso(verdict.until) if isinstance(verdict, Defer) else None,

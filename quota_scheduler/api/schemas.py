@@ -13,18 +13,20 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
 from quota_scheduler.core.instants import is_plausible
-from quota_scheduler.core.labels import LONGEST_VALUE, Labels
+from quota_scheduler.core.labels import LONGEST_VALUE, Labels, is_control
 from quota_scheduler.core.limits.schedule import parse_span
+from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO, parse_amount
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.units import MICRO, PICO, Unit, amount_in
+from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
 
 LARGEST = 10**10
 """Most tokens one event or report may name: ten times the largest real run; a billion such events do not overflow."""
@@ -33,9 +35,28 @@ LARGEST_FENCE = 2**63 - 1
 MOST_MODELS = 100
 """Models that one report may name: each has a price to be found."""
 Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
-Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
-Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
+
+
+def _one_line(text: str) -> str:
+    if found := next((sign for sign in text if is_control(sign)), ""):
+        raise ValueError(f"it holds the control character {found!r}: write plain text on one line")
+    return text
+
+
+OneLine = AfterValidator(_one_line)
+"""No control characters: what clients send is shown in terminals, subjects of messages and tables."""
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE), OneLine]
+Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE), OneLine]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), OneLine]
+"""What a response says about its price in one word: ``fast``, ``us``, ``batch``."""
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), OneLine]
+
+
+def _tokens(value: int | float | str) -> int:
+    return amount_in(value, Unit.TOKENS)
+
+
+Amount = Annotated[int, BeforeValidator(_tokens), Field(le=LARGEST)]
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""
@@ -54,8 +75,17 @@ def _instant(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL)]
-Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT)]
+LENGTH = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*[smhdwSMHDW]\s*)+$"},
+            {"type": "number", "exclusiveMinimum": 0},
+        ],
+        "description": "a length of time: 5h, 30m, 1h30m, 2d, or seconds as a number",
+    }
+)
+Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL), LENGTH]
+Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT), LENGTH]
 Instant = Annotated[AwareDatetime, AfterValidator(_instant)]
 
 
@@ -79,8 +109,9 @@ class LabelsBody(Body):
 
     def labels(self) -> Labels:
         """As the core has them."""
+        provider = canonical_provider(self.provider)
         return Labels(
-            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+            provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
         )
 
 
@@ -97,9 +128,9 @@ class TokensBody(Body):
 
     def usage(self) -> Usage:
         """As the core has it; the cost as given, else 0 until it is priced."""
-        cost = round(self.cost_usd * MICRO) if self.cost_usd is not None else 0
+        cost = round(self.cost_usd * MICRO * PICO) if self.cost_usd is not None else 0
         kinds = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
-        return Usage(*kinds, requests=1 if self.requests is None else self.requests, cost_microusd=cost)
+        return Usage(*kinds, requests=1 if self.requests is None else self.requests).costing(cost)
 
 
 class EstimateBody(TokensBody):
@@ -120,8 +151,7 @@ class EstimateBody(TokensBody):
         """The estimate; a bare number is split over the kinds as work like it was."""
         usage = self.usage()
         if self.tokens is not None:
-            kinds = basis.of_tokens(self.tokens, labels, requests=usage.requests)
-            usage = kinds._replace(cost_microusd=usage.cost_microusd)
+            usage = basis.of_tokens(self.tokens, labels, requests=usage.requests).costing(usage.cost_pico)
         return declared(usage)._replace(duration=self.duration)
 
 
@@ -259,6 +289,10 @@ class EventBody(TokensBody):
     status: Name = ""
     prompt_version: Name = ""
     priority: Annotated[Priority, Field(alias="class")] = Priority.INTERACTIVE
+    speed: Word = ""
+    inference_geo: Word = ""
+    service_tier: Word = ""
+    web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
 
     def event(self) -> UsageEvent:
         """As the core has it; without a cost until it is priced."""
@@ -266,7 +300,7 @@ class EventBody(TokensBody):
         return UsageEvent(
             key=self.key,
             at=self.at,
-            labels=Labels(provider=self.provider, model=self.model, **given),
+            labels=Labels(provider=canonical_provider(self.provider), model=self.model, **given),
             usage=self.usage(),
             run=self.run or self.session,
             session=self.session,
@@ -274,4 +308,7 @@ class EventBody(TokensBody):
             prompt_version=self.prompt_version,
             status=self.status,
             priority=self.priority,
+            terms=price_terms(
+                speed=self.speed, geo=self.inference_geo, tier=self.service_tier, web_searches=self.web_searches
+            ),
         )

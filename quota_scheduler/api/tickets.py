@@ -157,7 +157,7 @@ async def _ask(service: "Facade", asked: Read | Withdraw | Renew | Release) -> A
 
 def _rendered(service: "Facade", asker: Asker, reply: Reply) -> dict[str, Any]:
     fence = isinstance(reply, Answer) and asker.sees_fence(reply.ticket)
-    return render.answer(reply, service.limits, zone=service.config.timezone, fence=fence)
+    return render.answer(reply, service.limits, zone=service.config.timezone, fence=fence, held=service.held)
 
 
 def _wait(request: Request) -> float:

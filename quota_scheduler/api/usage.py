@@ -27,8 +27,15 @@ async def record(request: Request) -> Response:
         raise Problem(413, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
     events, rejected = await asyncio.to_thread(valid_events, items)
     done = await written(await service.record(events))
-    counts = {"accepted": done.accepted, "updated": done.updated, "duplicate": done.duplicate, "rejected": rejected}
-    return json_response(counts, 200 if events or not rejected else 422)
+    counts: dict[str, Any] = {
+        "accepted": done.accepted,
+        "updated": done.updated,
+        "duplicate": done.duplicate,
+        "rejected": rejected,
+    }
+    if rejected and not events:
+        raise Problem(422, "invalid_body", f"no event can be recorded: {rejected[0]['reason']}", **counts)
+    return json_response(counts)
 
 
 def valid_events(items: list[Any]) -> tuple[list[UsageEvent], list[dict[str, Any]]]:

@@ -35,7 +35,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     rows += [
         [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)] for a in found["alerts"]
     ]
-    click.echo(reach.table(rows) if len(rows) > 1 else "No alerts.")
+    reach.say(reach.table(rows) if len(rows) > 1 else "No alerts.")
 
 
 def listed(config: Config) -> dict[str, Any]:
@@ -72,14 +72,15 @@ def ack(ctx: click.Context, alert: int, author: str, comment: str, dry_run: bool
       quota-scheduler alerts ack 12 --author ana
     """
     if dry_run:
-        click.echo(f"would acknowledge alert {alert}")
+        reach.say(f"would acknowledge alert {alert}")
         return
-    body = {"author": author, "comment": comment}
-    found = reach.ask(reach.config_of(ctx), "POST", f"/v1/alerts/{alert}/ack", body)
+    config = reach.config_of(ctx)
+    body = {"author": author or reach.local_author(config), "comment": comment}
+    found = reach.ask(config, "POST", f"/v1/alerts/{alert}/ack", body)
     if as_json:
         reach.print_json(found)
     else:
-        click.echo(f"Acknowledged by {found['acknowledged_by']}: alert {alert}")
+        reach.say(f"Acknowledged by {found['acknowledged_by']}: alert {alert}")
 
 
 @command.command("test")
@@ -114,6 +115,6 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
         reach.print_json(results)
     else:
         for row in results:
-            click.echo(f"{row['receiver']}: {row['result']}{' - ' + row['detail'] if row['detail'] else ''}")
+            reach.say(f"{row['receiver']}: {row['result']}{' - ' + row['detail'] if row['detail'] else ''}")
     if any(row["result"] != DeliveryOutcome.DELIVERED.value for row in results):
         sys.exit(1)

@@ -30,6 +30,6 @@ def command(ctx: click.Context, as_json: bool) -> None:
         reach.print_json([{"check": f.check, "wrong": f.wrong, "detail": f.detail} for f in findings])
     else:
         for each in findings:
-            click.echo(f"{'WRONG' if each.wrong else 'ok   '}  {each.check}: {each.detail}")
+            reach.say(f"{'WRONG' if each.wrong else 'ok   '}  {each.check}: {each.detail}")
     if wrong:
         sys.exit(1)

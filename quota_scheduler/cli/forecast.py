@@ -37,9 +37,9 @@ def command(ctx: click.Context, limit: str | None, explain: bool, as_json: bool)
         )
         return
     if not chosen:
-        click.echo("No forecasts yet: they come with the first usage.")
+        reach.say("No forecasts yet: they come with the first usage.")
     for each in chosen:
-        click.echo("\n".join(lines(each, explain=explain)))
+        reach.say("\n".join(lines(each, explain=explain)))
 
 
 def lines(each: dict[str, Any], *, explain: bool) -> list[str]:

@@ -34,10 +34,10 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
     if as_json:
         reach.print_json(found)
     else:
-        click.echo(found["sentence"])
+        reach.say(found["sentence"])
         for item in found["items"]:
             if not item["fits"]:
-                click.echo(f"  {item['key']}: unlikely to complete, {item['short_of']} has no room for it")
+                reach.say(f"  {item['key']}: unlikely to complete, {item['short_of']} has no room for it")
     if found["fitting"] < len(found["items"]):
         sys.exit(1)
 

@@ -24,28 +24,35 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler --database sqlite:////var/lib/quota-scheduler/quota.db status --json
     """
     config = reach.config_of(ctx)
-    found = state_of(config)
+    state = state_of(config)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(state)
         return
-    click.echo(f"{found['from']}, as of {found['at']}")
-    for source in found.get("sources", []):
+    reach.say(f"{state['from']}, as of {state['at']}")
+    reach.say_hold(state)
+    for source in state.get("sources", []):
         if source["catching_up"]:
-            click.echo(f"{source['source']} is still being read: the figures below grow")
-    click.echo(limits_table(found["limits"]) if found["limits"] else "No readings yet: they come with the first tick.")
+            reach.say(f"{source['source']} is still being read: the figures below grow")
+    reach.say(limits_table(state["limits"]) if state["limits"] else "No readings yet: they come with the first tick.")
+    for cap in state["run_caps"]:
+        unit, mode = Unit(cap["unit"]), "" if cap["mode"] == "enforce" else f" ({cap['mode']})"
+        reach.say(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
     if not config.receivers:
-        click.echo("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
+        reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
 
 
 def state_of(config: Config) -> dict[str, Any]:
     """The limits as the service, else the database file, has them."""
     try:
-        found = reach.ask(config, "GET", "/v1/limits")
-        return {"from": f"The service at {config.listen}", **found}
+        return {"from": f"The service at {config.listen}", **reach.ask(config, "GET", "/v1/limits")}
     except reach.Unreachable:
+        from quota_scheduler.service.operate.holds import everything_held
+
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")
             at = tx.scalar("SELECT max(at) FROM readings")
+            held = everything_held(tx)
+        from quota_scheduler.config.writing import written_limit
         from quota_scheduler.core.instants import from_micros
 
         when = iso(from_micros(at)) if at else "never"
@@ -53,6 +60,8 @@ def state_of(config: Config) -> dict[str, Any]:
             "from": f"The file {config.database} (no service answers)",
             "at": when,
             "limits": [bodies[n] for n in sorted(bodies)],
+            "hold": held.document() if held else None,
+            "run_caps": [written_limit(limit) for limit in config.limits if limit.is_per_run],
         }
 
 

@@ -13,12 +13,12 @@ from decimal import Decimal
 
 from quota_scheduler.config.fields import LATER, Fields
 from quota_scheduler.config.nodes import Listing, Problems, Scalar
-from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, unit_named, whole
+from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, whole
 from quota_scheduler.config.schedules import read_schedule
 from quota_scheduler.core.labels import LABEL_NAMES, Match, match_of
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback, parse_share
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun
-from quota_scheduler.core.units import Unit, format_amount
+from quota_scheduler.core.units import Unit, format_amount, unit_named
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
 
 RUN = "run"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from quota_scheduler.core.limits.schedule import parse_span
-from quota_scheduler.core.units import Unit, parse_amount
+from quota_scheduler.core.units import Unit, amount_in
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Parse = Callable[[str], object]
@@ -165,14 +165,7 @@ def level(value: str) -> float:
 
 def amount(unit: Unit) -> Callable[[str], int]:
     """A reader of an amount into the base of ``unit``; refuses one that names another unit."""
-
-    def parse(value: str) -> int:
-        named = unit_named(value)
-        if named not in (None, unit):
-            raise ValueError(f"{value!r} counts {named}, but the unit is {unit}: make them agree")
-        return parse_amount(value, unit)
-
-    return parse
+    return lambda value: amount_in(value, unit)
 
 
 def dollars(value: str) -> Decimal:
@@ -181,14 +174,6 @@ def dollars(value: str) -> Decimal:
     if not _NUMBER.fullmatch(digits) or len(digits) > LONGEST_PRICE:
         raise ValueError(f"{value!r} is not a price: write dollars, such as 3 or 0.30")
     return Decimal(digits)
-
-
-def unit_named(value: str) -> Unit | None:
-    """The unit an amount says it is in: ``$10``, ``300M tokens``; None when it is a bare number."""
-    if value.lstrip().startswith("$"):
-        return Unit.USD
-    word = re.search(r"[a-z]{3,}$", value.strip().lower())
-    return next((unit for unit in Unit if word and word[0].rstrip("s") == unit.value.rstrip("s")), None)
 
 
 def secret_url(value: str) -> str:

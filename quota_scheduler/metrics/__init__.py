@@ -105,6 +105,9 @@ class Metrics:
         self._task_seconds = self._histogram("quota_scheduler_task_duration_seconds")
         self._task_success = self._gauge("quota_scheduler_task_last_success_timestamp_seconds")
         self._database_up = self._gauge("quota_scheduler_database_up")
+        self._held = self._gauge("quota_scheduler_held")
+        self._writes_refused = self._counter("quota_scheduler_writes_refused_total")
+        self._failed_answers = self._counter("quota_scheduler_failed_answers_total")
         self._leader = self._gauge("quota_scheduler_leader")
         self._query_seconds = self._histogram("quota_scheduler_database_query_duration_seconds")
         self._build = self._gauge("quota_scheduler_build_info")
@@ -242,6 +245,18 @@ class Metrics:
     def database_checked(self, *, up: bool) -> None:
         """The database was asked whether it is there."""
         self._database_up.set(up)
+
+    def write_refused(self) -> None:
+        """The database did not take a transaction."""
+        self._writes_refused.inc()
+
+    def answer_failed(self) -> None:
+        """An answer over HTTP had a status of 5xx."""
+        self._failed_answers.inc()
+
+    def everything_held(self, *, on: bool) -> None:
+        """An operator holds everything, or lets it go on."""
+        self._held.set(on)
 
     def queried(self, operation: str, seconds: float) -> None:
         """The database answered."""

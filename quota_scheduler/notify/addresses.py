@@ -65,12 +65,15 @@ def read_addresses(receivers: Sequence[AppriseReceiver]) -> tuple[dict[str, tupl
     addresses: dict[str, tuple[Address, ...]] = {}
     problems: list[str] = []
     for receiver in receivers:
+        services: list[Any] = []
+        targets: tuple[Address, ...] = ()
         try:
             services = _services(receiver, asset)
-        except Exception:  # of a plugin, and its text may hold the address
-            services = []
-        if len(services) == 1 and receiver.id not in addresses:
-            addresses[receiver.id] = _targets(receiver, services[0], asset)
+            targets = _targets(receiver, services[0], asset) if len(services) == 1 else ()
+        except Exception:  # of a plugin; not told, because its text may hold the address
+            targets = ()
+        if targets and receiver.id not in addresses:
+            addresses[receiver.id] = targets
         else:
             problems.append(f"receivers.{receiver.id}: {_problem(receiver, len(services), receiver.id in addresses)}")
     return addresses, problems

@@ -61,7 +61,7 @@ class Ingest:
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self.progress = Progress()
         self.reading = threading.Lock()
-        self._known: dict[str, FileState] | None = None
+        self._states: dict[str, FileState] | None = None
         self._unreadable: frozenset[str] = frozenset()
         self._garbled: set[str] = set()
         self._stopping = threading.Event()
@@ -92,12 +92,12 @@ class Ingest:
         )  # fmt: skip
 
     def _pass(self) -> Recorded:
-        if self._known is None:
+        if self._states is None:
             with self._store.reading() as tx:
-                self._known = source_store.load(tx, self.name)
+                self._states = source_store.load(tx, self.name)
         sum_, said = Recorded(), time.monotonic()
         unreadable: set[str] = set()
-        for batch in self._scan(dict(self._known)):
+        for batch in self._scan(dict(self._states)):
             unreadable.update(batch.unreadable)
             sum_ = sum_.plus(self._take(batch))
             if self.progress.catching_up and time.monotonic() - said > PROGRESS_SECONDS:
@@ -125,14 +125,14 @@ class Ingest:
             except Exception:
                 recorded = self._take_apart(batch)
             self._say_problem("")
-        assert self._known is not None
-        self._known.update((state.path, state) for state in batch.files)
+        assert self._states is not None
+        self._states.update((state.path, state) for state in batch.files)
         for path in batch.gone:
-            self._known.pop(path, None)
+            self._states.pop(path, None)
         progress = self.progress
         progress.errors += batch.errors
         progress.files, progress.done_bytes, progress.total_bytes = (
-            len(self._known),
+            len(self._states),
             batch.done_bytes,
             batch.total_bytes,
         )

@@ -75,7 +75,7 @@ def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Li
     uses: dict[LimitInstance, list[UsageEvent]] = {}
     for event in ledger.between(tx, tx.now - SESSION_MEMORY, tx.now + SKEW):
         for instance in balances.instances(event.labels):
-            if instance.limit in limits and instance.limit.charge(event.usage):
+            if instance.limit in limits and instance.limit.fine_charge(event.usage):
                 uses.setdefault(instance, []).append(event)
     reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
     for instance, events in uses.items():

@@ -23,12 +23,12 @@ from quota_scheduler.core.ledger.booking import (
 )
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.sessions import moved_by
-from quota_scheduler.core.ledger.settlement import LeasesOf
+from quota_scheduler.core.ledger.settlement import LeasesOf, attribute
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, ledger, pruned, tickets, windows
+from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, tickets, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,44 @@ def _save(tx: Transaction, booked: Booking, balances: Balances, limits: Sequence
         pruned.keep_key(tx, identity, tokens, at)
     windows.save(tx, balances)
     count_passed(tx, booked.changes, limits)
+
+
+def correct(tx: Transaction, changes: Sequence[Change], limits: Sequence[Limit]) -> int:
+    """Write costs that are known better now: the same usage, in the same windows; returns how many events changed.
+
+    Events that have changed meanwhile stay as they are. What was late or without a lease stays what it was.
+    """
+    stored = ledger.by_key(tx, [old.identity for old, _ in changes if old])
+    changes = [change for change in changes if change.old and stored.get(change.old.identity) == change.old]
+    if not changes:
+        return 0
+    sessions, runs = ({getattr(old, name) for old, _ in changes if old} for name in ("session", "run"))
+    leases = LeasesOf(tickets.with_leases(tx, sessions=sessions, runs=runs))
+    running = [ticket for ticket in leases.tickets if ticket.lease and ticket.lease.ended_at is None]
+    oldest = min(old.at for old, _ in changes if old)
+    balances = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    late = [(balance, balance.late) for balance in balances.all()]
+    ledger.apply(tx, changes)
+    count_passed(tx, changes, limits)
+    for old, new in changes:
+        balances.book(old, new, leased=True)
+    for balance, before in late:
+        balance.late = before
+    for ticket in running:
+        attribute(ticket, [change for change in changes if leases.has(change, ticket)], balances)
+    windows.save(tx, balances)
+    return len(changes)
+
+
+def forget_estimates(tx: Transaction, limits: Sequence[Limit]) -> None:
+    """Let no open window be called estimated in which nothing is any more."""
+    balances = windows.load(tx, limits, tickets=())
+    for balance in list(balances.all()):
+        if balance.estimated and not balance.closed and balance.window:
+            labels = repricing.estimated_in(tx, balance.window.starts_at, balance.window.ends_at)
+            balance.estimated = any(b.name == balance.name for these in labels for b in balances.instances(these))
+            balance.dirty = not balance.estimated
+    windows.save(tx, balances)
 
 
 def _count(tx: Transaction, changes: Iterable[Change], balances: Balances) -> None:

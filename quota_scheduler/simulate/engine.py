@@ -37,13 +37,13 @@ class StartPolicy(Protocol):
         """Read the meters before a pass over what waits."""
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        """Whether a waiting run may start now."""
+        """Tell whether a waiting run may start now."""
 
     def may_admit(self, rank: int, least: float, state: SimState) -> bool:
-        """Whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
+        """Tell whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
 
     def started(self, job: SimJob, state: SimState) -> None:
-        """A run has started; the next one in the pass finds less."""
+        """Take note that a run has started: the next one in the pass finds less."""
 
 
 class Engine:
@@ -60,7 +60,7 @@ class Engine:
         self._least = [NEVER] * len(CLASSES)
 
     def play(self) -> SimOutcome:
-        """Everything from the first window to the last reset."""
+        """Play everything from the first window to the last reset."""
         state, coming = self.state, next(self._arrivals, None)
         if self.end <= state.now:
             return self.outcome

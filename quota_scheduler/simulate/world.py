@@ -107,7 +107,7 @@ class World:
 
 
 def single(trace: DailyTrace, seed: int = 0) -> World:
-    """The world of one developer."""
+    """Return the world of one developer."""
     dice = _dice(seed, trace.name)
     return _world(trace.name, trace.first, [_scaled(trace.days)], dice)
 

@@ -7,20 +7,19 @@ sessions repeat earlier lines in other files, which the ledger counts once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
+from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
-from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.sources.labelling import PROVIDER, Labelling
 from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, Tail, changed_files, trouble_at
 from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
-PROVIDER = "anthropic"
+__all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
 PROJECTS = "projects"
 MAX_EVENTS = 5_000
 MAX_BYTES = 64 << 20
@@ -74,27 +73,16 @@ def _resolved(path: Path) -> Path:
         return path
 
 
-def labeller(rules: Iterable[LabelRule] = (), *, account: str = "default", home: Path | None = None) -> Labeller:
-    """Return the function that labels transcript lines: by the first matching rule, else by their folder.
-
-    ``~`` in a rule stands for ``home``. A rule that sets no priority class leaves the usage ``interactive``: people.
-    """
-    expanded = tuple(_rule(rule, home) for rule in rules)
-
-    @lru_cache(maxsize=4096)
-    def label(cwd: str, model: str, branch: str) -> tuple[Labels, Priority]:
-        facts = {"cwd": cwd, "model": model, "branch": branch}
-        labels, priority = label_transcript(facts, expanded, provider=PROVIDER, account=account, model=model)
-        return Labels(*(value[:LONGEST_VALUE] for value in labels)), priority or Priority.INTERACTIVE
-
-    return label
-
-
-def _rule(rule: LabelRule, home: Path | None) -> LabelRule:
-    if home is None:
-        return rule
-    when = tuple((name, f"{home}{pattern[1:]}" if pattern.startswith("~/") else pattern) for name, pattern in rule.when)
-    return replace(rule, when=when)
+def labeller(
+    rules: Iterable[LabelRule] = (),
+    *,
+    account: str = "default",
+    accounts: Mapping[Path, str] | None = None,
+    home: Path | None = None,
+    team: str = "",
+) -> Labelling:
+    """Return what labels transcript lines; ``accounts`` are by folder as ``find_roots`` returns it."""
+    return Labelling(rules, account=account, accounts=accounts, home=home, team=team)
 
 
 def session_of(path: str) -> str:
@@ -130,19 +118,19 @@ class _Open:
 
 def scan(
     roots: Sequence[Path],
-    known: Mapping[str, FileState],
+    states: Mapping[str, FileState],
     *,
-    labeller: Labeller,
+    labeller: Labelling,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Make one pass: yield what is new under ``roots`` since ``known``, the last batch marked.
+    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked.
 
     Store a batch's events and file states in one transaction, then take the next. A file that cannot be read is named
     in its batch and tried again in the next pass; one that was replaced or cut short is read from its start. No line
     and no file, whatever it holds, keeps the others from being read.
     """
-    listing = changed_files(roots, known, suffix=".jsonl")
+    listing = changed_files(roots, states, suffix=".jsonl")
     total, done = listing.total_bytes, 0
     batch = _Open(unreadable=list(listing.unreadable.values()))
     buffer = bytearray(CHUNK)
@@ -150,19 +138,21 @@ def scan(
         tail = Tail(todo)
         try:
             for text, end in tail.chunks(buffer):
-                _take_lines(batch, text, end, todo.path, tail.state.offset - end, labeller)
+                _take_lines(batch, text, end, todo.path, tail.state.offset - end, labeller.of(todo.path, roots))
                 done += end
                 if len(batch.events) >= max_events or batch.bytes >= max_bytes:
                     batch.files.append(tail.state)
                     yield batch.closed(min(done, total), total)
                     batch = _Open()
+        except FileNotFoundError:
+            continue  # it went while others were read
         except Exception as error:
             batch.unreadable.append(trouble_at(todo.path, error))
         if tail.skipped:
             batch.errors += tail.skipped
             batch.garbled.setdefault(todo.path, f"{todo.path}, a line of more than {LONGEST_LINE >> 20} MiB")
         batch.files.append(tail.state)
-    gone = sorted(path for path in known if path not in listing.seen and not listing.hides(path))
+    gone = sorted(path for path in states if path not in listing.seen and not listing.hides(path))
     yield batch.closed(min(done, total), total, gone=gone, last=True)
 
 

@@ -1,6 +1,6 @@
 """Growing files: which of them have grown, and their new complete lines, a chunk at a time.
 
-    known state ──stat──► unchanged: nothing       grown: from its offset       replaced or cut short: from 0
+    stored state ──stat──► unchanged: nothing       grown: from its offset       replaced or cut short: from 0
 
 Files grow by whole lines, except when they are replaced, cut short, or torn by a crash: what stands after the last
 newline is left for the next pass. Files are read, not mapped: one that is cut short while mapped kills the process.
@@ -44,7 +44,7 @@ class ChangedFiles:
         return any(path == bad or path.startswith(f"{bad}{os.sep}") for bad in self.unreadable)
 
 
-def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
+def changed_files(roots: Sequence[Path], states: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
     """List the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
 
     Each state returned is as found on disk, with the offset from which to read. Oldest change first, so that history
@@ -53,19 +53,19 @@ def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suff
     """
     listing = ChangedFiles()
     for root in roots:
-        _walk(str(root), known, suffix, listing)
+        _walk(str(root), states, suffix, listing)
     listing.todo.sort(key=lambda state: (state.mtime_ns, state.path))
     return listing
 
 
-def _walk(root: str, known: Mapping[str, FileState], suffix: str, listing: ChangedFiles) -> None:
+def _walk(root: str, states: Mapping[str, FileState], suffix: str, listing: ChangedFiles) -> None:
     folders, links = [root], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if inside := _look(entry, known, suffix, listing, links):
+                    if inside := _look(entry, states, suffix, listing, links):
                         folders.append(inside)
         except FileNotFoundError:
             continue
@@ -76,7 +76,7 @@ def _walk(root: str, known: Mapping[str, FileState], suffix: str, listing: Chang
 
 def _look(
     entry: "os.DirEntry[str]",
-    known: Mapping[str, FileState],
+    states: Mapping[str, FileState],
     suffix: str,
     listing: ChangedFiles,
     links: set[tuple[int, int]],
@@ -84,7 +84,7 @@ def _look(
     """Take one entry of a folder in; returns the path of a folder to go into, else nothing."""
     try:
         if entry.name.endswith(suffix):
-            _note(entry, known, listing)
+            _note(entry, states, listing)
         elif entry.is_dir() and (not entry.is_symlink() or _is_new(entry, links)):
             return entry.path
     except FileNotFoundError:
@@ -102,13 +102,13 @@ def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
     return not met
 
 
-def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], listing: ChangedFiles) -> None:
+def _note(entry: "os.DirEntry[str]", states: Mapping[str, FileState], listing: ChangedFiles) -> None:
     stat = entry.stat()
     entry.path.encode()
     if not entry.is_file() or entry.path in listing.seen:
         return
     listing.seen.add(entry.path)
-    old = known.get(entry.path)
+    old = states.get(entry.path)
     inode = stat.st_ino & _LARGEST_INTEGER
     if old and (old.inode, old.size, old.mtime_ns) == (inode, stat.st_size, stat.st_mtime_ns):
         return

@@ -75,6 +75,7 @@ class Store:
         self.path = path
         self.clock = clock
         self.timed: Timed = lambda *_: None
+        self.wrote: Callable[[Exception | None], None] = lambda _: None
         self._lock = engine.Lock(path)
         self._mutex = threading.RLock()
         self._local = threading.local()
@@ -105,9 +106,14 @@ class Store:
         """One read-write transaction, alone; commits at the end, rolls back on any exception."""
         with self._mutex:
             began = time.perf_counter()
-            with self._writer.atomic("IMMEDIATE"):
-                yield Transaction(self._writer, self.clock())
-                done = time.perf_counter()
+            try:
+                with self._writer.atomic("IMMEDIATE"):
+                    yield Transaction(self._writer, self.clock())
+                    done = time.perf_counter()
+            except Exception as error:
+                self.wrote(error)
+                raise
+            self.wrote(None)
             self.timed("commit", time.perf_counter() - done)
             self.timed("write", time.perf_counter() - began)
 
@@ -122,6 +128,10 @@ class Store:
         with database.atomic():
             yield Transaction(database, self.clock())
         self.timed("read", time.perf_counter() - began)
+
+    def is_replaced(self) -> bool:
+        """Whether the file was removed or replaced under us: what is written now is lost."""
+        return not self._lock.is_of(self.path)
 
     def close(self) -> None:
         """Close every connection and give the right to write back."""

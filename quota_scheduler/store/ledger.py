@@ -12,16 +12,18 @@ from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
+NO_TERMS = "-"
+"""What is stored for a price that depends on nothing but the model: most of them."""
 _EVENT = (
     f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
-    "e.flags, e.prompt_version, e.status, e.estimated, "
+    "e.flags, e.prompt_version, e.status, e.estimated, e.terms, "
     "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
 )
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
@@ -54,25 +56,25 @@ _OTHERS = (
 )
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
-    f"prompt_version, status, estimated, recorded_at) VALUES ({', '.join('?' * 21)})"
+    f"prompt_version, status, estimated, recorded_at, terms) VALUES ({', '.join('?' * 23)})"
 )
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
 _DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"
 _ROLLUP = (
-    f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (hour, label_set) DO UPDATE SET {added()}"
 )
 _TOTAL = (
-    f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
 )
 _BACKFILL = (
-    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
 )
 _RUN = (
     f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
     f"{added('runs')}, "
     "flags = CASE WHEN excluded.flags != '[]' THEN excluded.flags ELSE runs.flags END, "
     "prompt_version = "
@@ -165,6 +167,12 @@ def break_before(
     if newest is None or from_micros(newest) <= before - length:
         return before
     return from_micros(begins) if begins is not None else since
+
+
+def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tuple[int, UsageEvent]]:
+    """Stored events that fulfil a condition on ``e``, with the numbers of their rows."""
+    rows = tx.rows(f"SELECT {_EVENT}, e.id{_FROM}WHERE {condition}", params)
+    return [(row[-1], _event(row[:-1])) for row in rows]
 
 
 def used_since(tx: Transaction, since: datetime) -> list[int]:
@@ -290,7 +298,7 @@ def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     """All usage ever by labels and class, and the instant of the newest."""
     sets = label_sets(tx)
     rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
-    return [(*sets[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
+    return [(*sets[row[0]], Usage(*row[1:10]), from_micros(row[10])) for row in rows]
 
 
 def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
@@ -345,23 +353,40 @@ def _row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
     return (
         event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
         event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
-        int(event.estimated), now,
+        int(event.estimated), now, _terms_text(event),
     )  # fmt: skip
 
 
 def _event(row: Sequence[Any]) -> UsageEvent:
+    terms, given = _terms(row[20])
     return UsageEvent(
         key=row[1],
         at=from_micros(row[2]),
-        labels=Labels(row[0], *row[19:26]),
-        usage=Usage(*row[3:11]),
-        run=row[11],
-        session=row[12],
-        message=row[13],
-        sidechain=bool(row[14]),
-        flags=tuple(json.loads(row[15])),
-        prompt_version=row[16],
-        status=row[17],
-        estimated=bool(row[18]),
-        priority=Priority(row[26]),
+        labels=Labels(row[0], *row[21:28]),
+        usage=Usage(*row[3:12]),
+        run=row[12],
+        session=row[13],
+        message=row[14],
+        sidechain=bool(row[15]),
+        flags=tuple(json.loads(row[16])),
+        prompt_version=row[17],
+        status=row[18],
+        estimated=bool(row[19]),
+        priority=Priority(row[28]),
+        terms=terms,
+        cost_given=given,
     )
+
+
+def _terms_text(event: UsageEvent) -> str:
+    """What an event's price depends on beside its model; one sign where there is nothing to say."""
+    if event.terms is None:
+        return ""
+    return json.dumps([*event.terms, event.cost_given]) if event.cost_given or any(event.terms) else NO_TERMS
+
+
+def _terms(text: str) -> tuple[PriceTerms | None, bool]:
+    if text in ("", NO_TERMS):  # empty: recorded before this was kept
+        return (PriceTerms() if text else None), False
+    speed, geo, tier, web_searches, given = json.loads(text)
+    return PriceTerms(speed, geo, tier, web_searches), given

@@ -195,12 +195,12 @@ def share(tx: Transaction, receiver: str, targets: Sequence[str]) -> bool:
     return bool(moved)
 
 
-def forget_targets(tx: Transaction, known: Collection[str]) -> int:
+def forget_targets(tx: Transaction, receivers: Collection[str]) -> int:
     """Give up what is owed to receivers that are no longer configured; returns how many.
 
     A target such as ``ops/2`` belongs to the receiver ``ops``.
     """
-    gone = [name for name in _open_names(tx) if receiver_of(name) not in known]
+    gone = [name for name in _open_names(tx) if receiver_of(name) not in receivers]
     return _give_up(tx, gone, "the receiver is no longer configured")
 
 

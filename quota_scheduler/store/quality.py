@@ -4,14 +4,13 @@ import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.cycle.snapshot import Decided
+from quota_scheduler.core.cycle.closing import TurnedAway
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import instance_name, parts_of
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.readings.closed_windows import WaitedTicket
-from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow, harm_of
+from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.usage_columns import summed
@@ -38,17 +37,12 @@ _WAITED = (
 )
 
 
-def turn_away(tx: Transaction, decided: Decided, balances: Balances) -> None:
-    """Count the work that a cycle's closed tickets could not do, in the windows that turned it away."""
-    rows = []
-    for ticket in decided.tickets.values():
-        for harm in harm_of(ticket, balances):
-            balance = balances.find(harm.instance, balances.now)
-            if balance and balance.window:
-                starts_at = to_micros(balance.window.starts_at)
-                row = (balance.limit.id, balance.value, starts_at, harm.rank, harm.amount, int(harm.stalled))
-                rows.append(row)
-    tx.many(_TURN_AWAY, rows)
+def turn_away(tx: Transaction, work: Iterable[TurnedAway]) -> None:
+    """Count work in the windows that turned it away."""
+    tx.many(
+        _TURN_AWAY,
+        [(row.rule, row.value, to_micros(row.starts_at), row.rank, row.amount, int(row.stalled)) for row in work],
+    )
 
 
 def owed(tx: Transaction, limits: Iterable[str], *, since: datetime, first_since: datetime) -> list[ClosedWindow]:

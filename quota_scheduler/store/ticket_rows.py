@@ -24,7 +24,7 @@ def row_of(t: Ticket) -> tuple[Any, ...]:
     """All columns of a ticket."""
     state, session, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held = changing(t)
     return (
-        t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), _dump_estimate(t.estimate),
+        t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), estimate_text(t.estimate),
         to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
         micros_or_none(t.deadline), micros_or_none(t.wait_until), offers, offer_until, fence, outcome, reason,
         closed_at, was_deferred, held, t.owner,
@@ -111,7 +111,8 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
     return tuple((model, Usage(*part)) for model, part in raw)
 
 
-def _dump_estimate(e: Estimate) -> str:
+def estimate_text(e: Estimate) -> str:
+    """An estimate as it is stored."""
     seconds = e.duration.total_seconds() if e.duration else None
     parts = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
     return json.dumps(parts)

@@ -125,10 +125,15 @@ def running_counts(tx: Transaction) -> dict[Labels, int]:
 
 
 def running_shares(tx: Transaction, label: str) -> dict[str, int]:
-    """How many leases run, by the value of the fair-share label."""
+    """How many leases run or are offered, by the value of the fair-share label."""
     shares: dict[str, int] = {}
-    for labels, count in running_counts(tx).items():
-        shares[labels.value(label)] = shares.get(labels.value(label), 0) + count
+    rows = tx.rows(
+        "SELECT labels, count(*) FROM tickets WHERE state != 'closed' AND state IN ('offered', 'running') "
+        "GROUP BY labels"
+    )
+    for text, count in rows:
+        share = Labels(*json.loads(text)).value(label)
+        shares[share] = shares.get(share, 0) + count
     return shares
 
 

@@ -11,10 +11,12 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
+from quota_scheduler.core.usage import EVEN_WEIGHTS
 from quota_scheduler.store import Row, Transaction
 
 _TALLY = (
-    "id, rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp"
+    "id, rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, estimated, closed, "
+    "ramp"
 )
 _HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open, r.whole"
 _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
@@ -29,12 +31,12 @@ _AHEAD = (
 _CLOSED_TOO_SOON = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
 _CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
 _INSERT = (
-    "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
-    "estimated, closed, amount, ramp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
+    "estimated, closed, amount, ramp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
-    "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, reported = ?, reserved = ?, late = ?, unleased = ?, "
-    "overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ? WHERE id = ?"
+    "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, rest = ?, reported = ?, reserved = ?, late = ?, "
+    "unleased = ?, overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ? WHERE id = ?"
 )
 _PUT = (
     "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
@@ -55,6 +57,12 @@ def load(
     reload(tx, balances)
     recall(tx, balances, since=since, tickets=tickets)
     return balances
+
+
+def open_since(tx: Transaction) -> list[datetime]:
+    """When the windows that are open began."""
+    rows = tx.rows("SELECT DISTINCT starts_at FROM windows WHERE closed = 0 AND starts_at IS NOT NULL")
+    return [from_micros(row[0]) for row in rows]
 
 
 def used_apart(tx: Transaction) -> list[Row]:
@@ -164,7 +172,15 @@ def save(tx: Transaction, balances: Balances) -> None:
 def _columns(balance: Balance) -> tuple[int | None, ...]:
     window = balance.window
     starts, ends = (to_micros(window.starts_at), to_micros(window.ends_at)) if window else (None, None)
-    sums = (balance.used, balance.reported, balance.reserved, balance.late, balance.unleased, balance.overrun)
+    sums = (
+        balance.used,
+        balance.rest,
+        balance.reported,
+        balance.reserved,
+        balance.late,
+        balance.unleased,
+        balance.overrun,
+    )
     return starts, ends, *sums, int(balance.estimated), int(balance.closed), balance.amount, balance.ramp // MICROSECOND
 
 
@@ -227,7 +243,11 @@ def shape_text(limit: Limit) -> str:
     """The parts of a limit whose change ends its window, as stable text."""
     match = [(name, sorted(values)) for name, values in limit.match]
     counts = limit.mode is not Mode.OFF  # what is off counts nothing: switched on again it is rebuilt
-    return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts])
+    shape = [match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts]
+    # earlier versions counted one spelling of a model only, and rounded weighed tokens one by one
+    by_name = "model" in dict(limit.match) or limit.per in ("model", "provider")
+    counted = ["by name"] * by_name + ["exact"] * (limit.weights != EVEN_WEIGHTS)
+    return json.dumps([*shape, *counted])
 
 
 def known_rules(tx: Transaction) -> set[str]:
@@ -237,11 +257,13 @@ def known_rules(tx: Transaction) -> set[str]:
 
 def _balance(row: Sequence[Any], balances: Balances) -> Balance | None:
     """A stored window; None when its limit is gone."""
-    key, rule, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp = row
+    key, rule, value, starts, ends, used, rest, reported, reserved, late, unleased, overrun, estimated, closed, ramp = (
+        row
+    )
     if (limit := balances.limit(rule)) is None:
         return None
     balance = Balance(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
-    balance.used, balance.reported, balance.reserved = used, reported, reserved
+    balance.used, balance.rest, balance.reported, balance.reserved = used, rest, reported, reserved
     balance.late, balance.unleased, balance.overrun = late, unleased, overrun
     balance.estimated, balance.closed, balance.dirty = bool(estimated), bool(closed), False
     balance.ramp = ramp * MICROSECOND

@@ -16,7 +16,8 @@ from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.alerts.wording import LONGEST
 from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.notify.addresses import AppriseReceiver
-from quota_scheduler.service.deliver import Deliverer, compose
+from quota_scheduler.service.deliver import Deliverer
+from quota_scheduler.service.digest import compose
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OwedMessage
 from tests.core.alerts.test_samples import a_limit
@@ -299,6 +300,18 @@ def test_a_database_that_refuses_is_told_once_when_it_begins_and_once_when_it_en
     said = [line.getMessage().split()[0] for line in caplog.records]
     assert said == ["notification.interrupted", "notification.delivered", "notification.goes_on"]
     assert (problem.startswith("the disk is full"), deliverer.problem) == (True, "")
+
+
+def test_a_target_that_cannot_even_be_looked_up_delays_nobody_else(store):
+    class Broken(RecordingNotifier):
+        def parts(self, receiver: str) -> tuple[str, ...]:
+            if receiver == "a-bad":
+                raise RecursionError("too deep")
+            return (receiver,)
+
+    owe(store, "a-bad", "ops")
+    run(Deliverer(store, Broken(), ("a-bad", "ops")))
+    assert states(store) == [("a-bad", "owed", 0), ("ops", "delivered", 1)]
 
 
 def test_receivers_that_are_no_longer_configured_are_given_up_at_start(store):

@@ -16,7 +16,7 @@ import pytest
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.usage import PriceTerms, Usage
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.sources import claude_code
@@ -31,7 +31,7 @@ UNREADABLE = 666
 class Prices:
     """A price table that has a defect."""
 
-    def price(self, _labels: Labels, usage: Usage, _at: datetime) -> Priced:
+    def price(self, _labels: Labels, usage: Usage, _at: datetime, _terms: PriceTerms) -> Priced:
         if usage.input == UNREADABLE:
             raise OverflowError("no price is so large")
         return Priced(0, estimated=False)

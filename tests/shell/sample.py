@@ -31,7 +31,7 @@ def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
         starts_at=now - timedelta(hours=18),
         ends_at=now + timedelta(hours=6),
         used=used,
-        committed=0,
+        certain=0,
         knots=((0.0, 0.0, 0.0, 0.0), (6 * hour, rest / 2, float(rest), rest * 1.5)),
         rate=rest / (6 * hour),
         level=float(rest),

@@ -176,7 +176,8 @@ def test_preflight_decides_and_keeps_nothing(edge: Edge) -> None:
     for _ in range(3):
         assert only(edge.post("/v1/preflight", ticket("a", 900)), "id", "verdict") == {"id": None, "verdict": "admit"}
     assert edge.post("/v1/preflight", ticket("a", 1001))["verdict"] == "reject"
-    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "waiting": [], "offered": [], "running": []}
+    nobody = {"waiting": [], "offered": [], "running": []}
+    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "hold": None, **nobody}
 
 
 def test_a_parked_request_is_answered_the_moment_its_ticket_may_start(edge: Edge) -> None:

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from quota_scheduler.errors import StoreError
-from quota_scheduler.jobs import Every, Job, Jobs
+from quota_scheduler.jobs import EverySeconds, Job, Jobs
 from quota_scheduler.metrics import Metrics
 
 
@@ -112,7 +112,7 @@ def test_every_job_goes_on_at_once_after_the_wall_clock_stepped(steps: list[floa
 
 def test_a_clock_that_is_a_year_ahead_gives_one_run_and_not_all_that_were_missed() -> None:
     now = datetime(2026, 11, 23, 8, tzinfo=UTC)
-    assert Every(0.2).get_next_fire_time(now - timedelta(days=365), now) == now + timedelta(seconds=0.2)
+    assert EverySeconds(0.2).get_next_fire_time(now - timedelta(days=365), now) == now + timedelta(seconds=0.2)
 
 
 @pytest.mark.timeout(60)

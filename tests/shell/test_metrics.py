@@ -405,6 +405,7 @@ STATES = {
     "quota_quality_windows",
     "quota_scheduler_leader",
     "quota_scheduler_database_up",
+    "quota_scheduler_held",
 }
 
 

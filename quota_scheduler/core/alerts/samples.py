@@ -45,7 +45,7 @@ NO_WORKFLOW = "no workflow"
 
 
 def samples(readings: Readings) -> tuple[Sample, ...]:
-    """Everything that alert rules look at, in a stable order.
+    """Return everything that alert rules look at, in a stable order.
 
     ``readings.facts`` may hold ``causes`` (limit id → a sentence that names who spends it, for the message) and
     ``unpriced_models`` (``provider/model`` → tokens without a price).
@@ -126,7 +126,7 @@ def _unused(limit: LimitReading, now: datetime) -> float | None:
         return 0.0
     if forecast is None:
         return None
-    waiting = max(0.0, forecast.committed - limit.balance.reserved)
+    waiting = max(0.0, forecast.certain - limit.balance.reserved)
     return max(
         0.0,
         1.0

@@ -93,7 +93,7 @@ def _acknowledged(state: AlertState, now: datetime) -> AlertState:
 
 
 def firing(states: Iterable[AlertState]) -> tuple[tuple[str, str, int], ...]:
-    """How many alerts fire, as (rule, severity, count), for ``Readings.alerts_firing``."""
+    """Tell how many alerts fire, as (rule, severity, count), for ``Readings.alerts_firing``."""
     counts = Counter((state.rule, state.severity.value) for state in states if state.phase is Phase.FIRING)
     return tuple((rule, severity, count) for (rule, severity), count in sorted(counts.items()))
 

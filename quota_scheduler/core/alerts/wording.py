@@ -63,7 +63,7 @@ GONE = ("{scope} is no longer reported: it was removed, or is idle. Nothing more
 def write(
     rule: AlertRule, state: AlertState, kind: NoticeKind, *, now: datetime, still: Sequence[AlertRule] = ()
 ) -> tuple[str, str]:
-    """Subject and body of a notification; ``still`` are the lower rungs that go on firing after this one resolved."""
+    """Write subject and body of a notification; ``still`` are lower rungs that go on firing after this one resolved."""
     words = {**phrases(state.facts, now), **_about(rule, state)}
     if kind is NoticeKind.RESOLVED:
         lines = [*_resolved_lines(rule, state), *_still(still)]
@@ -76,23 +76,23 @@ def write(
 
 
 def key_line(rule: str, scope: str, episode: str, runbook: str = "") -> str:
-    """The line that names an alert, so that a repeated delivery is seen as one."""
+    """Return the line that names an alert, so that a repeated delivery is seen as one."""
     parts = [rule, scope, *([episode] if episode not in ("", scope) else []), *([f"see {runbook}"] if runbook else [])]
     return f"[{' · '.join(parts)}]"
 
 
 def cut(text: str, most: int) -> str:
-    """At most ``most`` characters, with a mark where something was left out."""
+    """Cut to at most ``most`` characters, with a mark where something was left out."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def placeholders(template: str) -> set[str]:
-    """The names a template asks for."""
+    """Return the names a template asks for."""
     return set(PLACEHOLDER.findall(template))
 
 
 def phrases(facts: Facts, now: datetime) -> dict[str, str]:
-    """Every name that a template may use, in words; what is not known is absent."""
+    """Return every name that a template may use, in words; what is not known is absent."""
     words = {name: value for name, value in facts.items() if isinstance(value, str) and value}
     if "limit" in facts:
         words |= _limit_words(facts, now)
@@ -112,7 +112,7 @@ def phrases(facts: Facts, now: datetime) -> dict[str, str]:
 
 
 def span(length: timedelta) -> str:
-    """A length of time for people: ``40 min``, ``5 h``, ``3 days``."""
+    """Return a length of time for people: ``40 min``, ``5 h``, ``3 days``."""
     minutes = max(0.0, length.total_seconds() / 60)
     if minutes < 90:
         return f"{minutes:.0f} min"

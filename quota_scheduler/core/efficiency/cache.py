@@ -44,7 +44,7 @@ class DayUsage:
 
 
 def cache_baseline(days: Iterable[DayUsage], *, before: date) -> float | None:
-    """The median daily cache hit rate of one workflow over the 14 days before a day.
+    """Return the median daily cache hit rate of one workflow over the 14 days before a day.
 
     Rows of one day are added up; days with little traffic are left out. None with fewer than seven days left.
     """

@@ -33,7 +33,7 @@ NOTHING = Usage()
 
 
 def no_buckets() -> Buckets:
-    """A history without use."""
+    """Return a history without use."""
     return Buckets(np.empty(0), np.empty(0))
 
 
@@ -51,7 +51,7 @@ class UsageHistory:
         return datetime.fromtimestamp(float(self.all.starts[0]), UTC) if self.all.starts.size else None
 
     def lately(self) -> Pairs:
-        """The newest day or so of its usage, up to its last use."""
+        """Return the newest day or so of its usage, up to its last use."""
         if self._lately is None:
             newest = self.all.starts[-1] if self.all.starts.size else 0.0
             self._lately = pairs(self.all, newest - LATELY.total_seconds())
@@ -64,7 +64,7 @@ class UsageHistory:
         return newer if not first or (newer and newer[0] == first[0]) else first + newer
 
     def used(self, start: datetime, end: datetime) -> float:
-        """Usage of the hours that begin in ``[start, end)``."""
+        """Add up the usage of the hours that begin in ``[start, end)``."""
         i, j = self.all.starts.searchsorted((start.timestamp(), end.timestamp()))
         return float(self.all.values[i:j].sum())
 
@@ -80,14 +80,14 @@ class UsageHistory:
 
 
 def pairs(history: Buckets, since: float) -> Pairs:
-    """The buckets from ``since`` (seconds since 1970) on, as instants and amounts."""
+    """Return the buckets from ``since`` (seconds since 1970) on, as instants and amounts."""
     i = int(history.starts.searchsorted(since))
     instants = (datetime.fromtimestamp(at, UTC) for at in history.starts[i:].tolist())
     return list(zip(instants, history.values[i:].tolist(), strict=True))
 
 
 def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
-    """The history with an amount added to one hour; an hour left without any disappears: it opens no session."""
+    """Return the history with an amount added to one hour; an hour left without any disappears: it opens no session."""
     at = hour.timestamp()
     i = int(history.starts.searchsorted(at))
     if i == history.starts.size or history.starts[i] != at:
@@ -118,14 +118,14 @@ class Histories:
         return next(iter(self.hours), None)
 
     def bind(self, labels: Labels, balances: Balances) -> tuple[LimitInstance, ...]:
-        """The limit instances that labels fall to; remembered, since every tick asks for the same ones."""
+        """Return the limit instances that labels fall to; remembered, since every tick asks for the same ones."""
         instances = self._bound.get(labels)
         if instances is None:
             instances = self._bound[labels] = balances.instances(labels)
         return instances
 
     def of(self, instance: str) -> UsageHistory:
-        """The histories of an instance; empty for one that nothing was ever counted in."""
+        """Return the histories of an instance; empty for one that nothing was ever counted in."""
         return self.series.setdefault(instance, UsageHistory())
 
     def fold(
@@ -213,7 +213,7 @@ class Histories:
                 self._unmet[hour, instance, rank] = amount
 
     def between(self, start: datetime, end: datetime) -> list[Hour]:
-        """The rollups of the hours that begin in ``[start, end)``, oldest first."""
+        """Return the rollups of the hours that begin in ``[start, end)``, oldest first."""
         return [
             (hour, number, usage)
             for hour, by_labels in self.hours.items()
@@ -235,7 +235,7 @@ class _Sums:
             sums[at] = sums.get(at, 0) + charge
 
     def history(self) -> UsageHistory:
-        """The sums as arrays."""
+        """Return the sums as arrays."""
         return UsageHistory(_buckets(self.all), [_buckets(sums) for sums in self.above])
 
 

@@ -2,7 +2,7 @@
 
     history ─series─► days ─► level, weekdays, volatility ─► day model ─┐
                     └───────► past sessions ──────► session model ──────┼─► fan of what is to come ─► Forecast
-                                 calibration, committed usage, cap  ────┘
+                                 calibration, certain usage, cap  ────┘
 
 Method, measured figures and what did not help: docs/explanation/forecasting.md.
 """
@@ -43,7 +43,7 @@ class Span(Protocol):
 class Projectable:
     """One window to forecast, and what there is to go by.
 
-    ``history`` holds (start of a bucket, usage) in ascending order, instants aware; gaps are idle. ``committed`` is
+    ``history`` holds (start of a bucket, usage) in ascending order, instants aware; gaps are idle. ``certain`` is
     usage sure to come in the rest of the window (waiting tickets, running leases). ``used`` is the exact usage so far,
     if the caller knows it better than the buckets; ``rate_cap`` the most that can be used per second; ``since`` the
     instant from which the history is complete (default: its first bucket). The history's scatter sets the width of
@@ -52,7 +52,7 @@ class Projectable:
 
     history: History
     window: Span
-    committed: float = 0
+    certain: float = 0
     calibration: Calibration | None = None
     used: float | None = None
     rate_cap: float | None = None
@@ -65,7 +65,7 @@ def project(
     *,
     now: datetime,
     step: timedelta,
-    committed: float = 0,
+    certain: float = 0,
     calibration: Calibration | None = None,
     used: float | None = None,
     rate_cap: float | None = None,
@@ -76,7 +76,7 @@ def project(
     ``history`` holds buckets that are ``step`` long; what lies at or after ``now`` is not read. The other parameters
     are those of ``Projectable``.
     """
-    window_to_forecast = Projectable(history, window, committed, calibration, used, rate_cap, since)
+    window_to_forecast = Projectable(history, window, certain, calibration, used, rate_cap, since)
     return project_many([window_to_forecast], now=now, step=step)[0]
 
 
@@ -129,7 +129,7 @@ def _forecast(row: Series, asked: Projectable, now: datetime, factors: Sequence[
         sessions = session_model.to_come(row, start, moment, used, seconds, length, spread)
         if sessions is not None:
             fan, method = mixed(sessions[0], fan, sessions[1]), "sessions"
-    knots = bounded(seconds, fan, float(asked.committed), asked.rate_cap)
+    knots = bounded(seconds, fan, float(asked.certain), asked.rate_cap)
     lately = min(max(moment - start, 1.0), length / 7)
     enough = row.observed >= SUFFICIENT_DAYS
     return Forecast(
@@ -137,7 +137,7 @@ def _forecast(row: Series, asked: Projectable, now: datetime, factors: Sequence[
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         used=used,
-        committed=float(asked.committed),
+        certain=float(asked.certain),
         knots=knots,
         rate=row.between(moment - lately, moment) / lately,
         level=level.tomorrow,

@@ -109,25 +109,23 @@ def mixed(first: Sequence[Quantiles], second: Sequence[Quantiles], share: float)
     ]
 
 
-def bounded(
-    seconds: Sequence[float], fan: Sequence[Quantiles], committed: float, cap: float | None
-) -> tuple[Knot, ...]:
-    """Put in what is committed already and what the rate allows.
+def bounded(seconds: Sequence[float], fan: Sequence[Quantiles], certain: float, cap: float | None) -> tuple[Knot, ...]:
+    """Put in what is certain already and what the rate allows.
 
     Committed usage arrives within a day; what it adds to the day's median was not expected and comes on top.
     """
-    if committed <= 0 and cap is None:
+    if certain <= 0 and cap is None:
         return tuple(
             (at, min(low, LARGEST), min(middle, LARGEST), min(high, LARGEST))
             for at, (low, middle, high) in zip(seconds, fan, strict=True)
         )
     most = [min(cap * at, LARGEST) if cap is not None else LARGEST for at in seconds]
     soon = max(min(DAY, seconds[-1]), 1.0)
-    surprise = max(0.0, committed - _median_at(soon, seconds, fan)) if committed > 0 else 0.0
+    surprise = max(0.0, certain - _median_at(soon, seconds, fan)) if certain > 0 else 0.0
     knots = []
     for at, top, quantiles in zip(seconds, most, fan, strict=True):
         arrived = min(1.0, at / soon)
-        floor, more = committed * arrived, surprise * arrived
+        floor, more = certain * arrived, surprise * arrived
         low, middle, high = (min(max(value + more, floor), top) for value in quantiles)
         knots.append((at, low, middle, high))
     return tuple(knots)

@@ -16,7 +16,6 @@ from quota_scheduler.core.ledger.open_windows import OpenWindows
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session
 from quota_scheduler.core.tickets.ticket import Reservation
-from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import UsageEvent
 
 
@@ -49,19 +48,17 @@ class Balances(OpenWindows):
         for instance in self.instances(event.labels):
             if instance.name in but:
                 continue
-            charge = sign * instance.limit.charge(event.usage)
-            find = self.open_for_use if charge > 0 else self.to_correct  # what is taken back opens no window
-            balance = find(instance, event.at) if charge else None
+            fine = sign * instance.limit.fine_charge(event.usage)
+            find = self.open_for_use if fine > 0 else self.to_correct  # what is taken back opens no window
+            balance = find(instance, event.at) if fine else None
             if balance is None:
                 continue
-            charge = max(charge, -balance.used)  # a session that is not in place yet may not have counted what goes
-            balance.used = min(LARGEST_SUM, balance.used + charge)
-            self.note_kind(balance, event, charge, leased=leased)
+            self.note_kind(balance, event, balance.use(fine), sign, leased=leased)
 
-    def note_kind(self, balance: Balance, event: UsageEvent, charge: int, *, leased: bool) -> None:
+    def note_kind(self, balance: Balance, event: UsageEvent, charge: int, sign: int, *, leased: bool) -> None:
         """Keep apart what was counted without a lease, after the reset, or with a price that is a guess."""
         balance.dirty = True
-        balance.estimated |= event.estimated and charge > 0
+        balance.estimated |= event.estimated and sign > 0
         balance.unleased += 0 if leased or event.is_backfill(self.now) else charge
         balance.late += charge if balance.closed else 0
 

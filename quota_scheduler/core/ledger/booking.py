@@ -16,7 +16,6 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
 from quota_scheduler.core.ledger.sessions import rechained
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute, lease_prefix, owned
-from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage, UsageEvent
 
@@ -84,7 +83,7 @@ def prepared(events: Iterable[UsageEvent], leases: LeasesOf, *, now: datetime, h
 
 
 def _bounded(usage: Usage) -> Usage:
-    bounds = (*[LARGEST_EVENT] * 6, LARGEST_COST, LARGEST_EVENT)
+    bounds = (*[LARGEST_EVENT] * 6, LARGEST_COST, LARGEST_EVENT, usage.cost_rest)
     return Usage(*(min(amount, bound) for amount, bound in zip(usage, bounds, strict=True)))
 
 
@@ -143,7 +142,7 @@ def counted(changes: Sequence[Change], leases: LeasesOf, balances: Balances, ses
     _count_sessions(changes, bound, balances, sessions)
     for ticket in leases.tickets:
         if ticket.lease and ticket.lease.ended_at is None:
-            attribute(ticket, [change for change in changes if _is_of(change, ticket, leases)], balances)
+            attribute(ticket, [change for change in changes if leases.has(change, ticket)], balances)
 
 
 def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: Balances, sessions: SessionUses) -> None:
@@ -156,7 +155,7 @@ def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: B
     by_name: dict[str, list[UsageEvent]] = {name: [] for name in sessions.instances}
     for event in uses.values():
         for instance in balances.instances(event.labels):
-            if instance.name in by_name and event.at <= balances.now + SKEW and instance.limit.charge(event.usage):
+            if instance.name in by_name and event.at <= balances.now + SKEW and instance.limit.fine_charge(event.usage):
                 by_name[instance.name].append(event)
     for name, instance in sessions.instances.items():
         rechained(balances, instance, by_name[name], reserved=sessions.reserved)
@@ -166,14 +165,7 @@ def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: B
             balance = balances.to_correct(instance, touched.at) if instance.name in by_name else None
             if balance:
                 charge = sign * instance.limit.charge(touched.usage)
-                balances.note_kind(balance, touched, charge, leased=touched.run in bound)
-
-
-def _is_of(change: Change, ticket: Ticket, leases: LeasesOf) -> bool:
-    """Whether a change is of this ticket's lease, and of no other's."""
-    event = change.new or change.old
-    owner = leases.owner(event) if event else None
-    return owner is not None and owner.lease == ticket.lease
+                balances.note_kind(balance, touched, charge, sign, leased=touched.run in bound)
 
 
 def shown_apart(changes: Iterable[Change], balances: Balances) -> tuple[Counter[str], Counter[str]]:

@@ -7,7 +7,6 @@ from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.schedule import Calendar, Window
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import UsageEvent
 
 LabelSets = Mapping[int, tuple[Labels, Priority]]
@@ -46,11 +45,11 @@ def _counts(labels: Labels, instance: LimitInstance, balances: Balances) -> bool
 
 
 def fill(rows: Mapping[str, Balance], events: Sequence[UsageEvent], balances: Balances) -> None:
-    """Count what the ledger knows of windows of one span, event by event, so that weights round the same way."""
+    """Count what the ledger knows of windows of one span, without rounding any event."""
     sums = dict.fromkeys(rows, 0)
     for event in events:
         for instance in balances.instances(event.labels):
             if instance.name in sums:
-                sums[instance.name] += instance.limit.charge(event.usage)
+                sums[instance.name] += instance.limit.fine_charge(event.usage)
     for name, balance in rows.items():
-        balance.used, balance.dirty = min(LARGEST_SUM, sums[name]), True
+        balance.count_anew(sums[name])

@@ -15,7 +15,6 @@ from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.limits.schedule import Session, Window
-from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import UsageEvent
 
 SESSION_MEMORY = timedelta(days=8)
@@ -24,7 +23,7 @@ SESSION_MEMORY = timedelta(days=8)
 
 def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
     """Whether a use of a session limit may move its sessions: it lies in none that is known, or it opened one."""
-    if not isinstance(instance.limit.schedule, Session) or not instance.limit.charge(event.usage):
+    if not isinstance(instance.limit.schedule, Session) or not instance.limit.fine_charge(event.usage):
         return False
     now = balances.now
     if not now - SESSION_MEMORY <= event.at <= now + SKEW:
@@ -117,8 +116,6 @@ def _around(balance: Balance, spans: Iterable[Window]) -> Window | None:
 
 
 def _count_anew(balance: Balance, span: Window, uses: Iterable[UsageEvent], now: datetime) -> None:
-    used = min(LARGEST_SUM, sum(balance.limit.charge(event.usage) for event in uses if span.contains(event.at)))
-    goes_on = balance.closed and span.ends_at > now
-    if used != balance.used or goes_on:
-        balance.used, balance.dirty = used, True
-        balance.closed = balance.closed and not goes_on
+    balance.count_anew(sum(balance.limit.fine_charge(event.usage) for event in uses if span.contains(event.at)))
+    if balance.closed and span.ends_at > now:
+        balance.closed, balance.dirty = False, True

@@ -152,6 +152,12 @@ class LeasesOf:
         of_run = self._by_run.get(event.run, ()) if event.run else ()
         return _holder(event, of_session) or _holder(event, of_run)
 
+    def has(self, change: Change, ticket: Ticket) -> bool:
+        """Whether a change of the ledger is of this ticket's lease, and of no other's."""
+        event = change.new or change.old
+        owner = self.owner(event) if event else None
+        return owner is not None and owner.lease == ticket.lease
+
 
 def _holder(event: UsageEvent, tickets: Iterable[Ticket]) -> Ticket | None:
     claims = [t for t in tickets if t.lease and is_of(event, t.lease, t.run)]
@@ -189,7 +195,7 @@ def own_events(ticket: Ticket, lease: Lease, *, now: datetime) -> list[UsageEven
     for number, (at, reported) in enumerate(parts):
         for model, usage in reported:
             delta = usage.minus(before.get(model, Usage()))
-            if delta.tokens or delta.cost_microusd or delta.requests:
+            if delta.tokens or delta.cost_pico or delta.requests:
                 key = lease_key(ticket.id, lease.fence, number, model)
                 events.append(_own_event(ticket, lease, key, model, delta, max(lease.granted_at, min(at, now))))
         before.update(dict(reported))
@@ -206,6 +212,7 @@ def _own_event(ticket: Ticket, lease: Lease, key: str, model: str, usage: Usage,
         session=lease.session,
         priority=ticket.priority,
         flags=ticket.flags,
+        terms=None,  # nor whether the runner named the cost itself
     )
 
 

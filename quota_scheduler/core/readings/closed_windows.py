@@ -62,8 +62,8 @@ def _could_have_used(window: ClosedWindow, waited: Iterable[WaitedTicket], balan
         return NOTHING
     amounts = [0] * len(CLASSES)
     for ticket in waited:
-        instance = _bound(ticket.labels, window.instance, balances)
-        others = (other for other in balances.instances(ticket.labels) if other != instance)
+        instance = _bound(ticket.labels.asking, window.instance, balances)
+        others = (other for other in balances.instances(ticket.labels.asking) if other != instance)
         if instance is None or any(_held_by(other, ticket, balances) for other in others):
             continue
         span, takes = window.ends_at - max(ticket.since, window.starts_at), ticket.takes or USUAL_LENGTH

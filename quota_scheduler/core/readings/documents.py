@@ -22,7 +22,7 @@ DAY_SECONDS = 86_400
 
 
 def limit_document(reading: LimitReading) -> dict[str, Any]:
-    """One limit as JSON types."""
+    """Return one limit as JSON types."""
 
     def amount(value: float) -> float:
         return in_units(round(value), reading.unit)
@@ -64,7 +64,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
 
 
 def level_state(document: Mapping[str, Any]) -> LevelState | None:
-    """The throttle level that a limit's document tells of, as the next tick goes on from it; None of an old one."""
+    """Read the throttle level from a limit's document, as the next tick goes on from it; None of an old one."""
     since, starts_at = document.get("level_since"), document.get("starts_at")
     if not since:
         return None
@@ -76,7 +76,7 @@ def level_state(document: Mapping[str, Any]) -> LevelState | None:
 
 
 def as_published(reading: LimitReading) -> LimitReading:
-    """A reading less what changes with every tick and no document tells: an unchanged limit is not stored again."""
+    """Leave out what changes with every tick and no document tells: an unchanged limit is not stored again."""
     at = reading.level_caused_at
     return replace(
         reading,
@@ -86,7 +86,7 @@ def as_published(reading: LimitReading) -> LimitReading:
 
 
 def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
-    """A limit's forecast as JSON types; None where it has no windows."""
+    """Return a limit's forecast as JSON types; None where it has no windows."""
     forecast = reading.projection.forecast
     if forecast is None:
         return None
@@ -106,7 +106,7 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "expected_ratio": round(forecast.expected / ratio, 6),
         "p_exceed": round(forecast.p_exceed(reading.balance.amount), 6),
         "p80": amount(forecast.p80),
-        "known": amount(forecast.committed),
+        "known": amount(forecast.certain),
         "confidence": _rounded(forecast.confidence, 4),
         "exhaustion_at": iso_or_none(forecast.exhaustion(reading.balance.amount)),
         "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.balance.amount)],
@@ -121,7 +121,7 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
 
 
 def track_document(track: TrackReading | None) -> dict[str, Any] | None:
-    """How past forecasts of a limit fared, as JSON types; None before one was verified."""
+    """Tell how past forecasts of a limit fared, as JSON types; None before one was verified."""
     if track is None:
         return None
     return {
@@ -142,7 +142,7 @@ def track_document(track: TrackReading | None) -> dict[str, Any] | None:
 
 
 def quality_document(quality: QualityReading | None) -> dict[str, Any] | None:
-    """Scheduling quality of a limit as JSON types; None before a window has closed."""
+    """Return the scheduling quality of a limit as JSON types; None before a window has closed."""
     if quality is None:
         return None
     return {
@@ -170,10 +170,10 @@ def explained(reading: LimitReading, forecast: Forecast) -> list[str]:
         return format_amount(round(value), reading.unit)
 
     ends_at, more = local_time(forecast.ends_at, reading.zone), forecast.expected - forecast.used
-    committed = f"; {said(forecast.committed)} of it already runs or waits" if forecast.committed > 0 else ""
+    certain = f"; {said(forecast.certain)} of it already runs or waits" if forecast.certain > 0 else ""
     trend = "" if forecast.trend is None else f"; the last week {forecast.trend:+.0%} against the three before"
     return [
-        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{committed}.",
+        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{certain}.",
         f"Usual level {said(forecast.level)} a day, from {forecast.observed_days:.0f} observed days{trend}.",
         f"80 % interval {said(forecast.low)} to {said(forecast.high)} ({METHODS[forecast.method]}).",
         _fared(reading, forecast),
@@ -204,7 +204,7 @@ def _believable(forecast: Forecast) -> str:
 
 
 def outlook_document(outlook: Outlook) -> dict[str, Any]:
-    """An outlook as JSON types; ``read_outlook`` restores it."""
+    """Return an outlook as JSON types; ``read_outlook`` restores it."""
     return {
         "at": iso(outlook.at),
         "ends_at": iso_or_none(outlook.ends_at),

@@ -1,6 +1,6 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Pairs, UsageHistory
 from quota_scheduler.core.forecast.track_record import TrackReading
-from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.labels import Labels, is_pattern
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
@@ -37,14 +37,14 @@ USUAL_DAYS = 7
 """Days that what is usual by now is the mean of: every weekday once."""
 
 
-def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
-    """Usage that is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
+def certain_usage(balance: Balance, waiting: int, *, allowance: int) -> int:
+    """Add up what is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
     headroom = max(0, allowance - balance.spent - balance.reserved)
     return balance.reserved + (min(waiting, headroom) if balance.limit.mode is Mode.ENFORCE else waiting)
 
 
 def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
-    """What waits for each limit instance, in its unit."""
+    """Tell what waits for each limit instance, in its unit."""
     return {instance: sum(totals.amount for totals in classes.values()) for instance, classes in waiting_totals.items()}
 
 
@@ -57,10 +57,10 @@ class QueueFacts:
 
 
 def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> dict[str, int]:
-    """Running leases of each limit instance; ``running`` counts them by labels."""
+    """Count running leases of each limit instance; ``running`` counts them by labels."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             runs[instance.name] = runs.get(instance.name, 0) + count
     return runs
 
@@ -161,18 +161,18 @@ def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> 
 
 
 def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
-    """The labels that everything in a limit instance carries: matched by one value, or whose value it is."""
-    matched = {name: next(iter(values)) for name, values in limit.match if len(values) == 1}
+    """Return the labels that everything in a limit instance carries: matched by one value, or whose value it is."""
+    matched = {name: one for name, values in limit.match if (one := _single(values))}
     return tuple(sorted({**matched, **({limit.per: value} if limit.per and value else {})}.items()))
 
 
 def scope_text(limit: Limit) -> str:
-    """What a limit selects, for people: ``provider=anthropic team=growth|sales``; ``everything`` without a match."""
+    """Say what a limit selects: ``provider=anthropic team=growth|sales``; ``everything`` without a match."""
     return " ".join(f"{name}={'|'.join(sorted(values))}" for name, values in limit.match) or "everything"
 
 
 def period_text(limit: Limit) -> str:
-    """How long a limit's window is, in one word."""
+    """Tell how long a limit's window is, in one word."""
     match limit.schedule:
         case Calendar(every):
             return every.value
@@ -185,13 +185,18 @@ def period_text(limit: Limit) -> str:
 
 
 def provider_of(limit: Limit) -> str:
-    """The one provider a limit is about, empty when it is about several."""
-    values = dict(limit.match).get("provider", frozenset())
-    return next(iter(values)) if len(values) == 1 else ""
+    """Return the one provider a limit is about, empty when it is about several."""
+    return _single(dict(limit.match).get("provider", frozenset()))
+
+
+def _single(values: Collection[str]) -> str:
+    """Return the one value of a scope; empty where there are several or a pattern."""
+    value = next(iter(values)) if len(values) == 1 else ""
+    return "" if is_pattern(value) else value
 
 
 def every_instance(balances: Balances) -> list[LimitInstance]:
-    """Every limit instance there is: those with a window, and single limits even before their first use."""
+    """Return every limit instance there is: those with a window, and single limits even before their first use."""
     instances = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
     for limit in balances.limits:
         if not limit.per:
@@ -201,13 +206,13 @@ def every_instance(balances: Balances) -> list[LimitInstance]:
 
 
 def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
-    """What a limit used since midnight in its zone, to the hour."""
+    """Tell what a limit used since midnight in its zone, to the hour."""
     midnight, end = Calendar(Every.DAY, zone).span(now)
     return round(history.used(midnight, end))
 
 
 def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
-    """What a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
+    """Tell what a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
 
     An hour that is not over yet counts by its part, as if it were used evenly.
     """
@@ -225,7 +230,7 @@ def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:
-    """The pool that a limit instance is a member of, empty when it is in none."""
+    """Return the pool that a limit instance is a member of, empty when it is in none."""
     pools = [limit for limit in balances.limits if limit.id == instance.limit.parent]
     return pools[0].id if pools and in_pool(instance, pools[0]) else ""
 
@@ -233,7 +238,7 @@ def pool_of(balances: Balances, instance: LimitInstance) -> str:
 def concurrency(
     limits: Iterable[LimitReading], running: Mapping[Labels, int]
 ) -> tuple[tuple[str, int, int | None], ...]:
-    """By provider: how many leases run, and the least that a limit on all of its leases allows at once."""
+    """Tell by provider how many leases run, and the least that a limit on all of its leases allows at once."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
         runs[labels.provider] = runs.get(labels.provider, 0) + count

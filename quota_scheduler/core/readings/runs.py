@@ -9,6 +9,7 @@ from quota_scheduler.core.forecast.histories import Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import RunReading
+from quota_scheduler.core.units import Unit
 
 IDLE = timedelta(minutes=30)
 """A run without a status counts as ended when nothing came from it for so long."""
@@ -23,7 +24,7 @@ def run_reading(run: RunSummary, *, over_cap: bool, now: datetime) -> RunReading
         team=run.team,
         provider=run.provider,
         tokens=run.usage.tokens,
-        cost_microusd=run.usage.cost_microusd,
+        cost_microusd=run.usage.amount(Unit.USD),
         cache_hit_rate=cache_hit_rate(run.usage) or 0.0,
         started_at=run.started_at,
         last_at=run.last_at,

@@ -76,7 +76,7 @@ class Description:
 
 
 def usual_task(task_type: str) -> tuple[int, int, Priority] | None:
-    """Input and output tokens and class of a task type, however its name is spelled; None for one nobody knows.
+    """Return input and output tokens and class of a task type, however its name is spelled; None for one nobody knows.
 
     ``CodeReview``, ``code-review`` and ``review`` are one.
     """
@@ -94,17 +94,17 @@ def split(tokens: int, mix: Usage | None, *, requests: int = 1) -> Usage:
 
 
 def declared(usage: Usage, *, source: str = "declared") -> Estimate:
-    """An estimate that the runner gave itself: it reserves what it says."""
+    """Return an estimate that the runner gave itself: it reserves what it says."""
     return Estimate(usage, usage, source=source)
 
 
 def says_nothing(task: Description) -> bool:
-    """Whether neither the type nor the text of a task says anything about its size."""
+    """Tell whether neither the type nor the text of a task says anything about its size."""
     return usual_task(task.task_type) is None and not task.words
 
 
 def described(task: Description) -> Estimate:
-    """An estimate from words alone; 0 for a task that says nothing."""
+    """Return an estimate from words alone; 0 for a task that says nothing."""
     usual = usual_task(task.task_type)
     if usual:
         files = min(FILES_MOST, max(FILES_LEAST, task.files / FILES_PER_UNIT)) if task.files else 1.0

@@ -71,7 +71,7 @@ class RunHistory:
     by_task_type: dict[str, list[Finished]] = field(default_factory=dict)
 
     def estimate(self, task: Description, workflow: str) -> Estimate:
-        """The best estimate for a described task; 0 tokens for one that says nothing and has no history."""
+        """Return the best estimate for a described task; 0 tokens for one that says nothing and has no history."""
         ways: tuple[tuple[str, Sequence[Finished]], ...] = (
             ("workflow", self.by_workflow.get(workflow, ())),
             ("task_type", self.by_task_type.get(task.task_type, ())),
@@ -82,7 +82,7 @@ class RunHistory:
         return self._corrected(described(task), task.task_type)
 
     def error(self, task_type: str) -> float | None:
-        """Actual over expected tokens of the newest guesses for a task type, their median; None for too few."""
+        """Return actual over expected tokens of the newest guesses for a task type, their median; None for too few."""
         ratios = [
             run.usage.tokens / run.expected
             for run in self.by_task_type.get(task_type, ())
@@ -105,12 +105,12 @@ class RunHistory:
 class EstimateBasis:
     """What is known of past work when a new ticket comes: finished runs, and how work splits over the token kinds."""
 
-    experience: RunHistory = field(default_factory=RunHistory)
+    runs: RunHistory = field(default_factory=RunHistory)
     mixes: Mapping[str, Usage] = field(default_factory=dict)
 
     def of_task(self, task: Description, labels: Labels) -> Estimate | str:
-        """The estimate of a task in words; a sentence for one that neither its words nor history say anything about."""
-        estimate = self.experience.estimate(task, labels.workflow)
+        """Estimate a task in words; a sentence for one that neither its words nor history say anything about."""
+        estimate = self.runs.estimate(task, labels.workflow)
         if estimate.median.tokens or not says_nothing(task):
             return estimate
         types = ", ".join(sorted({*TASK_TOKENS, *TASK_ALIASES}))
@@ -118,7 +118,7 @@ class EstimateBasis:
         return f"{what}: describe the task in a text, give an estimate, or name one of the types {types}"
 
     def of_tokens(self, tokens: int, labels: Labels, *, requests: int = 1) -> Usage:
-        """A bare number of tokens, split over the kinds as work like it was."""
+        """Return a bare number of tokens, split over the kinds as work like it was."""
         names = (f"workflow:{labels.workflow}", f"task_type:{labels.task_type}", f"provider:{labels.provider}")
         mix = next((self.mixes[name] for name in names if name in self.mixes), None)
         return split(tokens, mix, requests=requests)

@@ -68,6 +68,16 @@ REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED})
 """Outcomes after which the same key asks for the same work once more."""
 
 
+GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG})
+"""Outcomes of a ticket that waited in vain. One that was abandoned was offered room: no limit turned it away."""
+NEVER_RAN = GIVEN_UP | {Outcome.ABANDONED}
+"""Outcomes of a ticket that wanted to run and did not, whoever is to blame: it was demand all the same."""
+NO_ROOM = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
+"""Reasons of rejections for want of room; what never fits, or passes a run cap, is no demand that could be met."""
+TURN_TAKEN = frozenset({State.OFFERED, State.RUNNING})
+"""States in which a ticket has had its share's turn."""
+
+
 class Estimate(NamedTuple):
     """What a ticket is expected to use: ``median`` as best known, ``reserve`` what a lease holds (P80).
 

@@ -50,15 +50,31 @@ class LimitsHold:
 
 
 def change_limit(
-    tx: Transaction, base: Sequence[Limit], rule: str, fields: Mapping[str, Any], *, who: str, until: datetime | None
+    tx: Transaction,
+    base: Sequence[Limit],
+    rule: str,
+    fields: Mapping[str, Any],
+    *,
+    who: str,
+    until: datetime | None,
+    dry_run: bool = False,
 ) -> LimitsHold | str:
-    """Change fields of a limit, all of them or, with a sentence that says why not, none; None takes a change back."""
-    limit = next(limit for limit in limits_now(tx, base) if limit.id == rule)
+    """Change fields of a limit, all of them or, with a sentence that says why not, none; None takes a change back.
+
+    ``dry_run`` says what would hold and writes nothing.
+    """
+    limit = next((limit for limit in limits_now(tx, base) if limit.id == rule), None)
+    if limit is None:
+        return f"there is no limit {rule!r} any more: the configuration was read again; nothing was changed"
     try:
         for field, value in fields.items():
             limit = limit if value is None else changed(limit, field, value)
     except ValueError as error:
         return f"{error}; nothing was changed"
+    if dry_run:
+        others = [change for change in limit_changes.load(tx) if change.rule != rule or change.field not in fields]
+        asked = [LimitChange(rule, name, value, who, tx.now) for name, value in fields.items() if value is not None]
+        return LimitsHold(effective(base, [*others, *asked], now=tx.now), None)
     for field, value in fields.items():
         if value is None:
             limit_changes.take_back(tx, rule, field)
@@ -105,11 +121,6 @@ def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
     audit.write(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
 
 
-def held_because(tx: Transaction) -> str:
-    """Why everything is held; empty when nothing is."""
-    return facts.fact(tx, HOLD) or ""
-
-
 def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
     """Bring windows and reservations in line with these limits; returns the rules whose windows ended."""
     for old, new in windows.renamed(tx, limits).items():
@@ -129,9 +140,9 @@ def _hold(tx: Transaction, limits: Sequence[Limit], fresh: Collection[str], open
     if not open_tickets:
         return
     balances = windows.load(tx, limits, tickets=())
-    open_for(tx, balances, {ticket.labels for ticket in open_tickets})
+    open_for(tx, balances, {ticket.labels.asking for ticket in open_tickets})
     for ticket in open_tickets:
-        for instance in balances.instances(ticket.labels):
+        for instance in balances.instances(ticket.labels.asking):
             if instance.limit.id in fresh:
                 hold_anew(ticket, instance, _transcript(tx, ticket), balances)
     windows.save(tx, balances)

@@ -14,6 +14,7 @@ from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.tickets.run_history import usual_length
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
+from quota_scheduler.service.operate.holds import everything_held
 from quota_scheduler.store import Transaction, tickets, windows
 
 LENGTHS_FROM = timedelta(days=7)
@@ -25,8 +26,10 @@ def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     open_tickets = tickets.open_tickets(tx)
     waiting = [ticket for ticket in open_tickets if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
+    held = everything_held(tx)
     return {
         "at": iso(tx.now),
+        "hold": held.document() if held else None,
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
         "offered": [_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
         "running": [_row(ticket) for ticket in open_tickets if ticket.state is State.RUNNING],
@@ -53,7 +56,7 @@ def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetim
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             ends[instance.name] = min(at, ends.get(instance.name, at))
     return ends
 
@@ -70,7 +73,7 @@ def plan_document(
             {
                 "key": i.key,
                 "tokens": i.usage.tokens,
-                "cost_usd": i.usage.cost_microusd / MICRO,
+                "cost_usd": i.usage.cost_usd,
                 "fits": i.fits,
                 "short_of": i.short_of or None,
             }
@@ -78,7 +81,7 @@ def plan_document(
         ],
         "tokens": outcome.usage.tokens,
         "tokens_sigma": round(outcome.tokens_sigma),
-        "cost_usd": outcome.usage.cost_microusd / MICRO,
+        "cost_usd": outcome.usage.cost_usd,
         "cost_usd_sigma": round(outcome.cost_sigma / MICRO, 6),
         "fitting": outcome.fitting,
         "remaining": {name: in_units(left, unit) for name, unit, left in outcome.remaining},

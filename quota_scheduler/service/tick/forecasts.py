@@ -182,10 +182,10 @@ class Forecasting:
         windows: list[Projectable] = []
         for row in rows:
             name, since, track = row.instance.name, row.history.first, self.verification.track(row.instance.name)
-            committed = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
+            certain = measure.certain_usage(row.balance, waiting.get(name, 0), allowance=row.allowance)
             calibration = track.calibration if track else None
             windows.append(
-                Projectable(row.history.all, row.window, committed, calibration, row.balance.spent, since=since)
+                Projectable(row.history.all, row.window, certain, calibration, row.balance.spent, since=since)
             )
             span = demand_span(row.window, now=now)
             windows += [Projectable(above, span, since=since) for above in row.history.above if above.starts.size]

@@ -29,6 +29,7 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.run_caps import is_over
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.names import canonical_model, canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
@@ -39,6 +40,7 @@ from quota_scheduler.core.readings.readings import Counter, LimitReading, Readin
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
@@ -221,7 +223,7 @@ class Recompute:
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,
-                "unpriced_models": _unpriced(totals),
+                "unpriced_models": _unpriced(totals, self.limits),
                 "causes": {
                     name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause
                 },
@@ -238,13 +240,17 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
 def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balances) -> list[Counter]:
     """Tokens and cost over all windows, by limit, provider and model, and without any limit; backfills are apart."""
     sums: dict[tuple[str, ...], Usage] = {}
-    late, backfills = ledger.backfilled(tx), dict.fromkeys((labels.provider for labels, *_ in totals), 0)
+    late, backfills = (
+        ledger.backfilled(tx),
+        dict.fromkeys((canonical_provider(labels.provider) for labels, *_ in totals), 0),
+    )
     for labels, priority, whole, _ in totals:
         backfill = late.get((labels, priority), NOTHING)
-        backfills[labels.provider] += backfill.tokens
+        provider, model = canonical_provider(labels.provider), canonical_model(labels.model)
+        backfills[provider] += backfill.tokens
         usage = whole.minus(backfill)
         for names in ((), *((instance.name,) for instance in book.bind(labels, balances))):
-            slot = (*names, labels.provider, labels.model)
+            slot = (*names, provider, model)
             sums[slot] = sums.get(slot, NOTHING).plus(usage)
     consumed = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
     for slot, usage in sorted(sums.items()):
@@ -253,14 +259,19 @@ def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balanc
             Counter(f"{name}_tokens_total", (*slot, kind), value)
             for kind, value in zip(KINDS, usage.kinds, strict=True)
         ]
-        consumed.append(Counter(f"{name}_usd_total", slot, usage.cost_microusd))
+        consumed.append(Counter(f"{name}_usd_total", slot, usage.amount(Unit.USD)))
     return consumed
 
 
-def _unpriced(totals: Totals) -> dict[str, int]:
+def _unpriced(totals: Totals, limits: Sequence[Limit]) -> dict[str, int]:
+    """Tokens without a price by model, where a limit counts dollars: elsewhere nobody needs one.
+
+    Work that names no model has none that could be stated.
+    """
+    in_dollars = [limit for limit in limits if limit.unit is Unit.USD]
     tokens: dict[str, int] = {}
     for labels, _, usage, _ in totals:
-        if usage.unpriced_tokens > 0:
-            name = f"{labels.provider}/{labels.model or 'unknown'}"
+        if usage.unpriced_tokens > 0 and labels.model and any(limit.selects(labels) for limit in in_dollars):
+            name = f"{canonical_provider(labels.provider)}/{canonical_model(labels.model)}"
             tokens[name] = tokens.get(name, 0) + usage.unpriced_tokens
     return tokens

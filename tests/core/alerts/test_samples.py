@@ -30,7 +30,7 @@ def a_limit(**changes: object) -> LimitReading:
 def a_forecast(expected: float, *, days: float = 30.0) -> Forecast:
     rest, seconds = expected - 820_000, (ENDS - NOW).total_seconds()
     return Forecast(
-        now=NOW, starts_at=STARTS, ends_at=ENDS, used=820_000.0, committed=0.0,
+        now=NOW, starts_at=STARTS, ends_at=ENDS, used=820_000.0, certain=0.0,
         knots=((0.0, 0.0, 0.0, 0.0), (seconds, rest / 2, rest, rest * 2)), rate=1.0, level=1.0, trend=None,
         observed_days=days, confidence=0.5, method="days",
     )  # fmt: skip
@@ -125,7 +125,7 @@ def test_quota_that_expires_unused(changes, expected):
 
 def test_what_waits_is_not_counted_as_use_to_come():
     forecast = ENDING
-    hopeful = replace(forecast, committed=350_000.0, knots=((0.0,) * 4, (86_400.0, 320_000, 350_000, 400_000)))
+    hopeful = replace(forecast, certain=350_000.0, knots=((0.0,) * 4, (86_400.0, 320_000, 350_000, 400_000)))
     found = values(limits=(an_ending_limit(forecast=hopeful),))
     assert found["unused_ratio", "max-weekly"] == pytest.approx(0.45)
 

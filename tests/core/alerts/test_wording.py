@@ -201,7 +201,7 @@ def test_no_message_is_too_long_for_any_receiver():
         caches=(CacheReading(long, "p", 0.1, 0.99, 10**9, (long, long, long)),),
         runs=(a_run(run=long, workflow=long, over_cap=True),),
         sources=(SourceReading(long, False, 1e9, 5),),
-        facts={"causes": {long: long * 3}, "unpriced_models": {long: 1}},
+        facts={"causes": {long: long * 3}, "unpriced_models": {long: 10**6}},
     )
     messages = told(everything)
     assert len(messages) == 5

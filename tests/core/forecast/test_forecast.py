@@ -12,7 +12,7 @@ from quota_scheduler.core.forecast.risk import Risk
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 FORECAST = Forecast(
-    now=NOW, starts_at=NOW - 10 * HOUR, ends_at=NOW + 10 * HOUR, used=400.0, committed=0.0,
+    now=NOW, starts_at=NOW - 10 * HOUR, ends_at=NOW + 10 * HOUR, used=400.0, certain=0.0,
     knots=((0.0, 0.0, 0.0, 0.0), (18_000.0, 50.0, 100.0, 200.0), (36_000.0, 100.0, 200.0, 400.0)),
     rate=0.01, level=480.0, trend=0.25, observed_days=30.0, confidence=0.6, method="days",
     record=PastAccuracy(9, 0.8, 0.2, None),
@@ -97,7 +97,7 @@ def test_the_fan_starts_now_with_what_is_used():
     "forecast",
     [
         pytest.param(FORECAST, id="a full one"),
-        pytest.param(replace(FORECAST, trend=None, confidence=None, rate_cap=2.0, committed=7.0), id="an empty one"),
+        pytest.param(replace(FORECAST, trend=None, confidence=None, rate_cap=2.0, certain=7.0), id="an empty one"),
     ],
 )
 def test_what_is_stored_comes_back_equal(forecast):

@@ -40,14 +40,14 @@ examples = settings(max_examples=60, deadline=None)
 
 def numbers(found: Forecast) -> list[float]:
     """Every number that a forecast holds."""
-    own = [found.used, found.committed, found.rate, found.level, found.trend or 0.0, found.confidence or 0.0]
+    own = [found.used, found.certain, found.rate, found.level, found.trend or 0.0, found.confidence or 0.0]
     return [*own, found.observed_days, *(n for knot in found.knots for n in knot)]
 
 
 @settings(max_examples=200, deadline=None)
 @given(HISTORIES, WINDOWS, STEPS, st.floats(0, 1e15), CALIBRATIONS)
 def test_any_history_gives_a_finite_ordered_forecast(history, window, step, known, calibration):
-    found = project(history, window, now=NOW, step=step, committed=known, calibration=calibration)
+    found = project(history, window, now=NOW, step=step, certain=known, calibration=calibration)
     assert all(math.isfinite(n) for n in numbers(found))
     assert found.used <= found.low <= found.expected <= found.high, "the median lies within the interval"
     assert found.low >= found.used + known - 1e-6 * known, "what is known is certain"

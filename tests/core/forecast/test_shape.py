@@ -58,7 +58,7 @@ FAN = [(0.0, 0.0, 0.0), (10.0, 20.0, 40.0)]
 
 
 @pytest.mark.parametrize(
-    ("committed", "cap", "last"),
+    ("certain", "cap", "last"),
     [
         pytest.param(0, None, (10, 20, 40), id="nothing is sure, nothing is capped"),
         pytest.param(15, None, (15, 20, 40), id="sure usage within the median lifts only what lies below it"),
@@ -67,8 +67,8 @@ FAN = [(0.0, 0.0, 0.0), (10.0, 20.0, 40.0)]
         pytest.param(50, 30 / DAY, (30, 30, 30), id="not even what is sure"),
     ],
 )
-def test_bounded(committed, cap, last):
-    knots = bounded([0.0, DAY], FAN, committed, cap)
+def test_bounded(certain, cap, last):
+    knots = bounded([0.0, DAY], FAN, certain, cap)
     assert knots[0] == (0.0, 0.0, 0.0, 0.0)
     assert knots[1] == pytest.approx((DAY, *last))
 

@@ -24,7 +24,7 @@ from tests.builders import DAY, HOUR, MICRO, MIDNIGHT, MINUTE, MONDAY
 
 WINDOW = Window(MONDAY, MONDAY + DAY)
 FORECAST = Forecast(
-    now=MONDAY + 12 * HOUR, starts_at=MONDAY, ends_at=MONDAY + DAY, used=50.0, committed=0.0,
+    now=MONDAY + 12 * HOUR, starts_at=MONDAY, ends_at=MONDAY + DAY, used=50.0, certain=0.0,
     knots=((0.0, 0.0, 0.0, 0.0), (43_200.0, 30.0, 50.0, 80.0)), rate=0.0, level=100.0, trend=None,
     observed_days=30.0, confidence=0.5, method="days",
 )  # fmt: skip

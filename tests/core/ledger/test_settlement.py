@@ -183,7 +183,7 @@ def test_at_a_reset_a_lease_remembers_what_it_had_reported_once():
 def an_own_event(key, at, tokens, *, requests=1, model=""):
     return UsageEvent(
         key=key, at=at, labels=some_labels(model=model), usage=some_usage(tokens, requests=requests), run="ticket:1",
-        priority=Priority.NORMAL,
+        priority=Priority.NORMAL, terms=None,
     )  # fmt: skip
 
 

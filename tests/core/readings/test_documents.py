@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 7, tzinfo=UTC)
 DAY = timedelta(days=1)
 STARTS, ENDS = datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC)
 FORECAST = Forecast(
-    now=NOW, starts_at=STARTS, ends_at=ENDS, used=5.0 * MICRO, committed=1.0 * MICRO,
+    now=NOW, starts_at=STARTS, ends_at=ENDS, used=5.0 * MICRO, certain=1.0 * MICRO,
     knots=((0.0, 0.0, 0.0, 0.0), (43_200.0, 1.0 * MICRO, 2.0 * MICRO, 4.0 * MICRO)), rate=0.0, level=10.0 * MICRO,
     trend=-0.125, observed_days=30.0, confidence=0.6, method="days", record=PastAccuracy(9, 0.8, 0.2, 0.1),
 )  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_forecast_explains_itself_in_five_lines():
         "Lands within 10 % of the expected value with probability 60%.",
     ]
     young = replace(
-        FORECAST, confidence=None, observed_days=3.0, method="insufficient history", committed=0.0, trend=None
+        FORECAST, confidence=None, observed_days=3.0, method="insufficient history", certain=0.0, trend=None
     )
     assert explained(a_reading(MONEY, track=None), young)[2:] == [
         "80 % interval $6.00 to $9.00 (what was used so far, kept up).",

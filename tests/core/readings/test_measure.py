@@ -63,9 +63,9 @@ def waiting(**classes):
         pytest.param(Mode.WARN, 30, 500, 530, id="a limit that only warns lets it all start"),
     ],
 )
-def test_committed(mode, reserved, waits, sure):
+def test_certain_usage(mode, reserved, waits, sure):
     balance = a_headroom(a_limit(100, mode=mode), used=40, reserved=reserved).balance
-    assert measure.committed(balance, waits, allowance=100) == sure
+    assert measure.certain_usage(balance, waits, allowance=100) == sure
 
 
 def test_waiting_amounts_and_running_leases_by_instance():

@@ -125,7 +125,7 @@ def test_a_window_that_ended_early_is_not_judged(house: House) -> None:
     before = judged(house)
     with house.store.transaction() as tx:
         tx.execute("UPDATE windows SET ends_at = ends_at - 60000000 WHERE closed = 0")
-    house.terms.windows_moved()
+    house.memory.windows_moved()
     house.until(MIDNIGHT + GRACE, HOUR)
     assert (judged(house), kept(house)) == (before, [])
 
@@ -286,7 +286,7 @@ def test_what_runs_and_what_waits_is_known_usage(house: House) -> None:
     busy = house.limit(house.tick(MINUTE), "day")
     assert idle.projection.forecast
     assert busy.projection.forecast
-    assert (idle.projection.forecast.committed, busy.projection.forecast.committed) == (0, 1000), (
+    assert (idle.projection.forecast.certain, busy.projection.forecast.certain) == (0, 1000), (
         "600 run, of 700 that wait as much as may start"
     )
     assert busy.projection.forecast.low >= 1000

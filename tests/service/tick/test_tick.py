@@ -83,7 +83,7 @@ def test_what_is_committed_is_known_to_the_forecast(tmp_path: Path, mode: Mode, 
         house.ask(Submit(a_ticket(waiting, key="waits")))
         found = day(house)
         assert found.projection.forecast
-        assert found.projection.forecast.committed == known
+        assert found.projection.forecast.certain == known
         assert found.projection.forecast.low >= 400 + known
 
 

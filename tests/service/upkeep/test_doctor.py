@@ -35,6 +35,9 @@ def test_a_sound_database_is_described(here):
         ("rollups", False, "10 tokens rolled up, 10 in events"),
         ("totals", False, "10 tokens in totals, 10 in rollups"),
         ("limits in use", False, "no event of the last 7 days has bound idle"),
+        ("spellings", False, "every limit has taken what it names"),
+        ("letter case", False, "no two values differ in case alone"),
+        ("usage without a team", False, "none that counts in no limit per team"),
     ]
 
 
