@@ -81,7 +81,7 @@ def test_R1_forecasts_that_were_judged_ahead_are_unlearned_and_judged_in_time(ho
     track, _ = learned()
     assert track
     assert before[0]
-    assert track.calibration.judged > before[0].calibration.judged
+    assert track.calibration.verified > before[0].calibration.verified
 
 
 def test_R1_the_level_of_a_window_that_goes_on_follows_its_usage(house: House) -> None:
