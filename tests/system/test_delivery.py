@@ -4,11 +4,12 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.system.service_process import Place, ServiceProcess, until
+from tests.system.service_process import PATIENCE_SECONDS, Place, ServiceProcess, until
 from tests.system.test_alerts import config
 from tests.system.transcripts import Agent
 
@@ -38,8 +39,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.location:
             self.send_header("Location", self.server.location)
         self.end_headers()
-        while self.server.trickles and not self.server.leave.wait(0.2):
-            self.wfile.write(b".")
+        with suppress(OSError):  # who listens may end before we do
+            while self.server.trickles and not self.server.leave.wait(0.2):
+                self.wfile.write(b".")
 
     def do_GET(self) -> None:
         self.server.got.append((self.command, ""))
@@ -78,7 +80,7 @@ def test_R10_sigterm_ends_it_although_a_receiver_trickles(place: Place, receiver
     receiver.trickles = True
     with crossing(place, f"json://127.0.0.1:{receiver.server_port}/") as service:
         until(lambda: receiver.got, what="a message")
-        assert service.terminate(seconds=12) == 0
+        assert service.terminate(seconds=PATIENCE_SECONDS) == 0
 
 
 def test_a_topic_that_refuses_repeats_nothing_to_the_others(place: Place, receiver: Receiver) -> None:
