@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels, is_control
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.names import canonical_provider
@@ -59,8 +60,6 @@ Amount = Annotated[int, BeforeValidator(_tokens), Field(le=LARGEST)]
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""No call was made before, and no clock is that far ahead; calendars and zones are sound between."""
 
 
 def _span(value: str | int | float) -> timedelta:
@@ -71,7 +70,7 @@ def _span(value: str | int | float) -> timedelta:
 
 
 def _instant(at: datetime) -> datetime:
-    if not EARLIEST <= at < LATEST:
+    if not is_plausible(at):
         raise ValueError(f"{at.isoformat()} is no instant of these two centuries")
     return at.astimezone(UTC)
 

@@ -15,7 +15,7 @@ from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import reprice
 from quota_scheduler.service.apply_prices import priced_events, priced_ticket
 from quota_scheduler.service.reprice import Repricing
-from quota_scheduler.store import ledger, tickets
+from quota_scheduler.store import ledger, pruned, tickets
 from tests.builders import MONDAY, MONTHLY, a_limit, a_session_limit, a_usage_event
 
 NOVA = {"claude-nova-9": OwnPrice(Decimal(1), Decimal(5))}
@@ -167,7 +167,7 @@ def test_B6_what_was_pruned_keeps_its_cost_and_is_unpriced_no_more(world):
     here = Sweeper(world, MONTH)
     here.record(nova(at=MONDAY))
     with here.here.store.transaction() as tx:
-        ledger.prune(tx, recorded_before=MONDAY + timedelta(days=1), keys_before=MONDAY)
+        pruned.prune(tx, recorded_before=MONDAY + timedelta(days=1), keys_before=MONDAY)
     before = here.totals()[0][0]
     here.prices.state(NOVA)
     assert (here.until_done(), here.totals()[0]) == (0, (before, 0))

@@ -8,13 +8,12 @@ from quota_scheduler.core.cycle.answers import answer, preview
 from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.efficiency.optimization import Optimization
-from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
-from tests.builders import HOUR, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_running_ticket, a_ticket, some_usage
+from tests.builders import HOUR, MINUTE, MONDAY, a_concurrency_limit, a_limit, a_running_ticket, a_ticket
 from tests.core.cycle.snapshots import RESET, a_snapshot
 
 FULL = Defer(RESET, Reason.NO_HEADROOM, (Blocker("day", Reason.NO_HEADROOM, RESET),))
-WAITING = a_ticket(50, number=1, model="big", estimate=declared(some_usage(50, cost_microusd=9)))
+WAITING = a_ticket(50, number=1, model="big")
 AT_RESET = ExpectedStart(RESET, RESET, RESET)
 TOKENS_LEFT = ({"change": "estimate", "tokens": 20},)
 
@@ -25,6 +24,11 @@ def cheaper(ticket, model):
     return ticket._replace(
         labels=ticket.labels._replace(model=model), estimate=ticket.estimate._replace(reserve=reserve)
     )
+
+
+PRICED = WAITING._replace(
+    estimate=WAITING.estimate._replace(reserve=WAITING.estimate.reserve._replace(cost_microusd=1_000))
+)
 
 
 def closed(outcome, reason=Reason.FITS):
@@ -69,16 +73,16 @@ def closed(outcome, reason=Reason.FITS):
             id="it waits for the reset; a smaller one would start",
         ),
         pytest.param(
-            WAITING,
+            PRICED,
             FULL,
-            {"used": {"day": 80}, "models": ("small",), "reprice": cheaper},
+            {"used": {"day": 80}, "models": ("claude-haiku-4-5",), "reprice": cheaper},
             {
                 "verdict": FULL,
                 "position": 1,
                 "expected": AT_RESET,
-                "counterfactuals": ({"change": "model", "model": "small"}, *TOKENS_LEFT),
+                "counterfactuals": ({"change": "model", "model": "claude-haiku-4-5"}, *TOKENS_LEFT),
                 "optimization": Optimization.AGGRESSIVE,
-                "model": "small",
+                "model": "claude-haiku-4-5",
             },
             id="so would one with another model",
         ),
