@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from quota_scheduler.core.kin import ModelFamilies
@@ -35,6 +36,14 @@ MOST_DEARER = 2
 MOST_REMEMBERED = 4096
 """Models and sellers whose entries are remembered."""
 HOURS = tuple(timedelta(hours=hour) for hour in range(24))
+
+
+def table_version() -> str:
+    """The version of the data; empty where it is not installed."""
+    try:
+        return version("genai-prices")
+    except PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)

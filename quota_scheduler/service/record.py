@@ -116,6 +116,7 @@ def correct(tx: Transaction, changes: Sequence[Change], limits: Sequence[Limit])
     running = [ticket for ticket in leases.tickets if ticket.lease and ticket.lease.ended_at is None]
     oldest = min(old.at for old, _ in changes if old)
     balances = windows.load(tx, limits, since=oldest, tickets={ticket.id for ticket in running})
+    open_for(tx, balances, (old.labels for old, _ in changes if old))
     late = [(balance, balance.late) for balance in balances.all()]
     ledger.apply(tx, changes)
     count_passed(tx, changes, limits)
