@@ -112,7 +112,7 @@ def _assembled(config: Config, store: Store) -> Service:
     health = Health(refused=metrics.write_refused)
     store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
     prices, waiters = Prices(config.prices), Waiters()
-    terms, limits_expire_at, held = _terms(config, store, derived.policy, prices)
+    terms, limits_hold, held = _terms(config, store, derived.policy, prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
@@ -139,7 +139,7 @@ def _assembled(config: Config, store: Store) -> Service:
     parts = Parts(
         store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute, repricing
     )
-    service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
+    service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
@@ -147,8 +147,8 @@ def _assembled(config: Config, store: Store) -> Service:
 
 def _terms(
     config: Config, store: Store, policy: QueuePolicy, prices: Prices
-) -> tuple[Terms, datetime | None, EverythingHeld | None]:
-    """What rules the first cycle, when the next run-time change of a limit expires, and who holds everything."""
+) -> tuple[Terms, operate.LimitsHold, EverythingHeld | None]:
+    """What rules the first cycle, the limits that hold now, and who holds everything."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
@@ -156,7 +156,7 @@ def _terms(
         return priced_ticket(other, store.clock(), prices)
 
     with store.transaction() as tx:
-        hold = operate.adopt(tx, config.limits)
+        hold = operate.apply_limits(tx, config.limits, starting=True)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
         held = everything_held(tx)
     terms = Terms(
@@ -168,7 +168,7 @@ def _terms(
         reprice=with_model,
         thresholds=config.rules,
     )
-    return terms, hold.expire_at, held
+    return terms, hold, held
 
 
 def _roots(config: Config) -> tuple[Path, ...]:

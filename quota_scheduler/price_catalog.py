@@ -14,13 +14,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from importlib.metadata import version
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.names import canonical_model, canonical_provider, is_fast, is_hosted, vendor_of
 from quota_scheduler.core.pricing import OwnPrice, Priced, PriceRates, highest
 from quota_scheduler.core.usage import ORDINARY, PriceTerms, Usage
-from quota_scheduler.price_table import BATCH, FAST, TIER, Model, Table
+from quota_scheduler.price_table import BATCH, FAST, TIER, Model, Table, table_version
 
 LAST_RESORT = OwnPrice(*(Decimal(usd) for usd in ("10", "50", "1", "12.5", "20"))).rates()
 """Where not even the provider is known, or the table does not load: the list price of claude-fable-5, the dearest model
@@ -62,13 +61,18 @@ class Prices:
     def fingerprint(self) -> str:
         """Changes whenever something may have another price: own ones, the table, or how it is read here."""
         own = json.dumps(sorted((name, repr(rates)) for name, rates in self._own.items()))
-        return hashlib.sha256(f"{READING} {version('genai-prices')} {own}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{READING} {table_version()} {own}".encode()).hexdigest()[:16]
 
     def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms = ORDINARY) -> Priced:
         """The cost of one usage at an instant; ``estimated`` when its own price is not known."""
         at = at.astimezone(UTC)
         day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        key = labels.provider, labels.model, day.toordinal(), terms._replace(web_searches=0)
+        key = (
+            labels.provider,
+            labels.model,
+            day.toordinal(),
+            terms._replace(web_searches=0) if terms.web_searches else terms,
+        )
         remembered = self._found  # by several threads, each of which may begin a new one
         found = remembered.get(key)
         if found is None:

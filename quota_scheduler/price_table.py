@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from quota_scheduler.core.kin import Families
+from quota_scheduler.core.kin import ModelFamilies
 from quota_scheduler.core.names import canonical_model, canonical_provider, is_hosted, vendor_of
 from quota_scheduler.core.pricing import WEB_SEARCH, KindRates, PriceRates, Tier, per_million
 from quota_scheduler.core.usage import KINDS
@@ -35,6 +36,14 @@ MOST_DEARER = 2
 MOST_REMEMBERED = 4096
 """Models and sellers whose entries are remembered."""
 HOURS = tuple(timedelta(hours=hour) for hour in range(24))
+
+
+def table_version() -> str:
+    """The version of the data; empty where it is not installed."""
+    try:
+        return version("genai-prices")
+    except PackageNotFoundError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,7 @@ class Table:
             holder, path = _ELSEWHERE.get(seller, (seller, ""))
             models = getattr(self._provider(holder), "models", ())
             sold = {info.id: info for info in models if info.id.startswith(path) and _input_price(info)}
-            self._sellers[seller] = _Sold(sold, Families(sold))
+            self._sellers[seller] = _Sold(sold, ModelFamilies(sold))
             if len(self._sellers) > MOST_REMEMBERED:
                 self._sellers.clear()
                 return self._sold(seller)
@@ -170,7 +179,7 @@ class _Sold:
     """What one seller has that is charged by the token."""
 
     by_id: Mapping[str, Any]
-    families: Families
+    families: ModelFamilies
 
 
 def _input_price(info: Any) -> Decimal:

@@ -78,8 +78,8 @@ class Derived:
 class Service:
     """Everything that runs in one process. ``start`` and ``stop`` may each be called once."""
 
-    def __init__(self, config: Config, parts: Parts, derived: Derived, *, limits_expire_at: datetime | None) -> None:
-        """``limits_expire_at`` is when the next run-time change of a limit expires."""
+    def __init__(self, config: Config, parts: Parts, derived: Derived, *, limits_hold: operate.LimitsHold) -> None:
+        """``limits_hold`` are the limits that hold now, and how long."""
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
         self.health = parts.health
@@ -87,7 +87,7 @@ class Service:
         self.held: EverythingHeld | None = None
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
-        self._limits_expire_at = limits_expire_at
+        self._limits_hold = limits_hold
         self._jobs = Jobs(self._tasks(), parts.metrics)
 
     def _tasks(self) -> list[Job]:
@@ -142,7 +142,7 @@ class Service:
         """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
         if isinstance(hold, str):
             return terms
-        self._limits_expire_at, self.parts.recompute.limits = hold.expire_at, hold.limits
+        self._limits_hold, self.parts.recompute.limits = hold, hold.limits
         return replace(terms, limits=hold.limits)
 
     def apply_config(self, config: Config, derived: Derived) -> None:
@@ -161,11 +161,11 @@ class Service:
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
         self.parts.prices.state(config.prices)
         self.parts.repricing.begin()
-        self.writer.do(lambda tx: operate.adopt(tx, config.limits), then=in_force).result()
+        self.writer.do(lambda tx: operate.apply_limits(tx, config.limits), then=in_force).result()
 
     def _refresh_limits(self) -> None:
         """Let the limits of the file with the stored changes hold."""
-        self.writer.do(lambda tx: operate.adopt(tx, self.config.limits), then=self.limits_in_force).result()
+        self.writer.do(lambda tx: operate.apply_limits(tx, self.config.limits), then=self.limits_in_force).result()
 
     def read(self) -> None:
         """One pass over every source."""
@@ -186,11 +186,11 @@ class Service:
             now = self.store.clock()
             self._publish(Readings(now, sources=source_readings(self.parts.ingests, now)))
             return
-        if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
+        if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
         self.parts.repricing.go_on()
         recompute = self.parts.recompute
-        readings = recompute.look(self._read_queue())
+        readings = recompute.update(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
         self.health.done(TICK)

@@ -14,7 +14,7 @@ from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.limit import Limit, parts_of
 from quota_scheduler.core.tickets.ticket import Reason, State, Ticket
 from quota_scheduler.core.units import in_units
 from quota_scheduler.service.operate.holds import EverythingHeld
@@ -123,7 +123,7 @@ def _lease(reply: Answer, limits: Mapping[str, Limit], *, fence: bool) -> dict[s
         "fence": lease.fence if fence else None,
         "granted_at": iso(lease.granted_at),
         "expires_at": iso(lease.expires_at),
-        "reserved": {name: in_units(amount, limits[name.split("/")[0]].unit) for name, amount in reply.reserved},
+        "reserved": {name: in_units(amount, limits[parts_of(name)[0]].unit) for name, amount in reply.reserved},
     }
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.labels import LONGEST_VALUE, is_control
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import Unit, amount_in
@@ -81,8 +82,6 @@ DOLLARS = WithJsonSchema(
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""No call was made before, and no clock is that far ahead; calendars and zones are sound between."""
 
 
 def _span(value: str | int | float) -> timedelta:
@@ -93,7 +92,7 @@ def _span(value: str | int | float) -> timedelta:
 
 
 def _instant(at: datetime) -> datetime:
-    if not EARLIEST <= at < LATEST:
+    if not is_plausible(at):
         raise ValueError(f"{at.isoformat()} is no instant of these two centuries")
     return at.astimezone(UTC)
 

@@ -21,8 +21,11 @@ _AMOUNT = re.compile(
 _LARGEST = 10**15
 """The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
 
-LARGEST_SUM = 2**62 - 1
-"""The bound of every stored sum: two of them still add up to less than 2^63, past which SQLite has no integers."""
+LARGEST_SUM = 2**62 - 2**9
+"""The bound of every stored sum: two of them still add up to less than 2^63, past which SQLite has no integers.
+
+The largest below 2^62 that is exact in floating point as well.
+"""
 LARGEST_EVENT = 10**10
 """Most tokens that one usage event may report: ten thousand times the largest context of any model."""
 

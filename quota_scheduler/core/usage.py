@@ -67,7 +67,7 @@ class Usage(NamedTuple):
         larger = Usage(*map(max, zip(self, other, strict=True)))
         priced, estimated = (other, self) if self.unpriced_tokens else (self, other)
         if estimated.unpriced_tokens and not priced.unpriced_tokens and priced.tokens >= estimated.tokens:
-            return larger.costing(priced.cost_pico)._replace(unpriced_tokens=0)  # what was a guess is known by now
+            return larger.costing(priced.cost_pico, unpriced_tokens=0)  # what was a guess is known by now
         return larger.costing(max(self.cost_pico, other.cost_pico))
 
     def scaled(self, numerator: int, denominator: int) -> "Usage":
@@ -88,10 +88,10 @@ class Usage(NamedTuple):
         """What it costs, in dollars."""
         return self.cost_microusd / MICRO if not self.cost_rest else self.cost_pico / (MICRO * PICO)
 
-    def costing(self, pico: int) -> "Usage":
-        """The same usage at another cost, in pico-dollars."""
+    def costing(self, pico: int, *, unpriced_tokens: int | None = None) -> "Usage":
+        """The same usage at another cost, in pico-dollars, and with as much of it unpriced as is said."""
         whole, rest = divmod(pico, PICO)
-        return self._replace(cost_microusd=whole, cost_rest=rest)
+        return Usage(*self[:6], whole, self.unpriced_tokens if unpriced_tokens is None else unpriced_tokens, rest)
 
     def amount(self, unit: Unit, weights: tuple[int, ...] = EVEN_WEIGHTS) -> int:
         """What this usage takes out of a limit of ``unit``, rounded down; ``weights`` apply to tokens only."""

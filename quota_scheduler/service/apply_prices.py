@@ -35,8 +35,7 @@ def priced_anew(event: UsageEvent, pricer: Pricer) -> UsageEvent:
         return event
     price = pricer.price(event.labels, event.usage, event.at, terms)
     unpriced = event.usage.tokens if price.estimated else 0
-    usage = event.usage.costing(price.pico)._replace(unpriced_tokens=unpriced)
-    return replace(event, usage=usage, estimated=price.estimated)
+    return replace(event, usage=event.usage.costing(price.pico, unpriced_tokens=unpriced), estimated=price.estimated)
 
 
 def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer: Pricer) -> ModelUsage | None:
@@ -58,7 +57,7 @@ def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
 
 def unpriced(estimate: Estimate) -> Estimate:
     """An estimate that forgets what it costs, to be priced anew."""
-    median, reserve = (each.costing(0)._replace(unpriced_tokens=0) for each in (estimate.median, estimate.reserve))
+    median, reserve = (each.costing(0, unpriced_tokens=0) for each in (estimate.median, estimate.reserve))
     return estimate._replace(median=median, reserve=reserve, estimated_cost=False)
 
 
@@ -67,4 +66,4 @@ def _cost(labels: Labels, usage: Usage, at: datetime, pricer: Pricer) -> tuple[U
         return usage, False
     price = pricer.price(labels, usage, at, PriceTerms())
     unpriced = usage.tokens if price.estimated else 0
-    return usage.costing(price.pico)._replace(unpriced_tokens=unpriced), price.estimated
+    return usage.costing(price.pico, unpriced_tokens=unpriced), price.estimated

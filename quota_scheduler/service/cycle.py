@@ -12,14 +12,16 @@ from dataclasses import dataclass
 
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.cycle.cycle import decide_batch
-from quota_scheduler.core.cycle.needs import drafts_of, named_by, needs_of
+from quota_scheduler.core.cycle.needs import Needs, drafts_of, named_by, needs_of
 from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.result import Changes, Decided
 from quota_scheduler.core.cycle.snapshot import LoadedRows, Numbers, RunTotals, Snapshot, promised
 from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.ledger.settlement import LeasesOf
 from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.memory import Memory, Remembered
+from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import Transaction, counters, forecasts, ledger, quality, run_history, tickets, windows
 
@@ -63,10 +65,10 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered
     named = _named(tx, requests, remembered)
     needs = needs_of(requests, named, now=tx.now)
     past = _past_leases(tx, needs.past)
-    sessions = {session: ledger.by_session(tx, session) for session in needs.sessions}
+    sessions = {session: _unclaimed(tx, session, needs, past) for session in needs.sessions}
     windows.recall(tx, balances, tickets=named, since=needs.corrected_since(past))
     bound = (event.labels for events in sessions.values() for event in events)
-    windows.open_for(tx, balances, needs.labels.union(bound))
+    open_for(tx, balances, needs.labels.union(bound))
     rows = LoadedRows(
         tickets=named,
         own_events=ledger.of_leases(tx, needs.settled),
@@ -93,9 +95,16 @@ def _past_leases(tx: Transaction, named: Iterable[tuple[int, int]]) -> dict[int,
     return {lease.fence: lease for lease in leases if lease}
 
 
-def _transcribed(tx: Transaction, leases: Iterable[Lease]) -> dict[int, Usage]:
-    """What the transcripts of leases have brought to the ledger, by the fences that have one."""
-    usages = {lease.fence: ledger.transcript(tx, lease) for lease in leases if lease.session}
+def _unclaimed(tx: Transaction, session: str, needs: Needs, past: Mapping[int, Lease]) -> list[UsageEvent]:
+    """The events of a session that a lease may be bound to, and that no other lease of it has."""
+    granted = min((lease.granted_at for lease, _ in needs.leases(past)), default=tx.now)
+    leases = LeasesOf(tickets.with_leases(tx, sessions=[session], runs=()))
+    return [event for event in ledger.by_session(tx, session, granted=granted) if not leases.owner(event)]
+
+
+def _transcribed(tx: Transaction, leases: Iterable[tuple[Lease, str]]) -> dict[int, Usage]:
+    """What the transcripts of leases, or events of their named runs, have brought to the ledger, by fence."""
+    usages = {lease.fence: ledger.transcript(tx, lease, run) for lease, run in leases}
     return {fence: usage for fence, usage in usages.items() if usage is not None}
 
 
@@ -104,7 +113,9 @@ def _promised(tx: Transaction, runs: Collection[str], terms: Terms) -> Mapping[s
     if not runs or not terms.run_caps:
         return {}
     open_tickets = tickets.open_of_runs(tx, runs)
-    return promised(open_tickets, _transcribed(tx, (ticket.lease for ticket in open_tickets if ticket.lease)))
+    return promised(
+        open_tickets, _transcribed(tx, ((ticket.lease, ticket.run) for ticket in open_tickets if ticket.lease))
+    )
 
 
 # save

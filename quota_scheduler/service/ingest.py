@@ -20,7 +20,8 @@ from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_events
-from quota_scheduler.service.record import Recorded, rebuild_sessions, record_usage
+from quota_scheduler.service.rebuild import rebuild_sessions
+from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.service.tick.tick import FIRST_PASS
 from quota_scheduler.store import Store, Transaction, counters, facts
 from quota_scheduler.store import sources as source_store

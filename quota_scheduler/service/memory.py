@@ -12,9 +12,12 @@ from quota_scheduler.core.cycle.snapshot import Numbers, QueueState, Unfinished
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
+from quota_scheduler.service.rebuild import rebuild
 from quota_scheduler.store import Transaction, tickets, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
+JITTER = timedelta(seconds=1)
+"""By less a clock may go back and nothing is read anew."""
 LOOK_AT_ALL = timedelta(seconds=2)
 """The whole queue is looked at this often: demand still to come shrinks with time, not only with events."""
 
@@ -63,7 +66,13 @@ class Memory:
         self.remembered: Remembered | None = None
 
     def of(self, tx: Transaction, terms: Terms) -> Remembered:
-        """What cycles remember; read from the store when they have nothing to remember yet."""
+        """What cycles remember; read from the store when they have nothing to remember yet.
+
+        Read anew, too, when the clock was put back: what was ahead is put right first, and missing windows open.
+        """
+        if self.remembered and tx.now < self.remembered.balances.now - JITTER:
+            self.forget()
+            rebuild(tx, terms.limits)
         if self.remembered is None:
             self.remembered = _read(tx, terms)
         return self.remembered
@@ -85,6 +94,7 @@ class Memory:
 
 
 def _read(tx: Transaction, terms: Terms) -> Remembered:
+    tickets.put_right(tx, claim_within=terms.policy.claim_within)
     share = terms.policy.fair_share
     balances = Balances(terms.limits, (), now=tx.now)
     windows.reload(tx, balances)

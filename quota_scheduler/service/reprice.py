@@ -26,6 +26,8 @@ STEP = 1_000
 """Events in one transaction: tens of milliseconds."""
 STEPS_AT_ONCE = 10
 """Steps of one call, so that whoever makes it is not kept long."""
+THROUGH = -1
+"""The place behind the last event."""
 PRICES = "prices"
 """The fact that says at which prices everything was charged."""
 ONE_TOKEN = Usage(input=1, requests=1)
@@ -55,49 +57,55 @@ class Repricing:
     ) -> None:
         """``do`` is the writer's door; ``forget`` lets it load what waits anew."""
         self._store, self._do, self._pricer, self._limits, self._forget = store, do, pricer, limits, forget
-        self._place: int | None = 0
-        self._corrected = 0
+        self._again, self._place = True, 0
+        self._prices, self._corrected = "", 0
 
     def begin(self) -> None:
-        """Sweep once more."""
-        self._place = 0
+        """Sweep once more, from the beginning, with whatever prices hold by now."""
+        self._again = True
 
     def go_on(self) -> int:
         """Make some steps; returns how many events and estimates of waiting tickets were corrected by them."""
         corrected = 0
         for _ in range(STEPS_AT_ONCE):
-            if self._place is None:
+            if self._again:
+                self._again, self._place, self._prices = False, 0, self._pricer.fingerprint
+            elif self.is_through:
                 break
-            corrected += self._step(self._place)
+            corrected += self._step()
         return corrected
 
-    def _step(self, after: int) -> int:
-        prices = self._pricer.fingerprint
+    @property
+    def is_through(self) -> bool:
+        """Whether nothing is left to do."""
+        return self._place == THROUGH and not self._again
+
+    def _step(self) -> int:
         with self._store.reading() as tx:
-            since = tx.now if facts.fact(tx, PRICES) == prices else _oldest_window(tx)
-            events, place = repricing.to_reprice(tx, after=after, since=since, most=STEP)
+            since = tx.now if facts.fact(tx, PRICES) == self._prices else _oldest_window(tx)
+            events, place = repricing.to_reprice(tx, after=self._place, since=since, most=STEP)
         changes = [change for event in events if (change := self._change(event))]
         corrected = 0
         if changes:
             corrected = self._do(lambda tx: correct(tx, changes, self._limits())).result()
             self._corrected += corrected
-        self._place = place or None
-        if self._place is None:
-            corrected += self._do(lambda tx: self._end(tx, prices)).result()
+        self._place = place or THROUGH
+        if self.is_through:
+            corrected += self._do(self._end).result()
         return corrected
 
     def _change(self, event: UsageEvent) -> Change | None:
         new = priced_anew(event, self._pricer)
         return None if (new.usage, new.estimated) == (event.usage, event.estimated) else Change(event, new)
 
-    def _end(self, tx: Transaction, prices: str) -> int:
+    def _end(self, tx: Transaction) -> int:
         """What belongs to no step; returns how many tickets wait with another estimate."""
         known = [number for number, labels in repricing.unpriced_sets(tx) if self._is_known(labels, tx.now)]
         repricing.call_priced(tx, known)
         if self._corrected:
             forget_estimates(tx, self._limits())
             log.info("prices.corrected events=%d", self._corrected)
-        facts.remember(tx, PRICES, prices)
+        facts.remember(tx, PRICES, self._prices)
         self._corrected = 0
         waiting = [self._estimated_anew(t, tx.now) for t in tickets.waiting(tx) if t.estimate.estimated_cost]
         changed = [new for old, new in waiting if new != old]

@@ -52,15 +52,16 @@ class Homes:
 def _first_cwd(file: Path) -> str:
     try:
         with file.open("rb") as lines:
-            head = lines.read(HEAD_BYTES)
+            while lines.tell() < HEAD_BYTES and (line := lines.readline(HEAD_BYTES)).endswith(b"\n"):
+                if b'"cwd"' in line and (cwd := _cwd_in(line)):
+                    return cwd
     except OSError:
-        return ""
-    for line in head.split(b"\n")[:-1]:
-        if b'"cwd"' in line:
-            try:
-                cwd = _decode(line).cwd
-            except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                continue
-            if cwd:
-                return cwd
+        pass
     return ""
+
+
+def _cwd_in(line: bytes) -> str:
+    try:
+        return _decode(line).cwd or ""
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""

@@ -35,18 +35,18 @@ class Transaction:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
-        found: list[Row] = self.database.execute_sql(sql, params).fetchall()
-        return found
+        rows: list[Row] = self.database.execute_sql(sql, params).fetchall()
+        return rows
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        found: Row | None = self.database.execute_sql(sql, params).fetchone()
-        return found
+        row: Row | None = self.database.execute_sql(sql, params).fetchone()
+        return row
 
     def scalar(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first value of the first row, or None."""
-        found = self.row(sql, params)
-        return found[0] if found else None
+        row = self.row(sql, params)
+        return row[0] if row else None
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one statement; returns how many rows it changed."""
@@ -89,8 +89,8 @@ class Store:
 
     def _migrate(self) -> None:
         runner = Runner(self._writer, str(MIGRATIONS))
-        known = {migration.name for migration in runner.migrations()}
-        if newer := sorted(set(runner.applied()) - known):
+        ours = {migration.name for migration in runner.migrations()}
+        if newer := sorted(set(runner.applied()) - ours):
             raise NotOurDatabase(
                 f"{self.path} was written by a newer version (schema {newer[-1]}): update this program"
             )

@@ -11,7 +11,6 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
 
 import peewee
 
@@ -22,20 +21,6 @@ APPLICATION_ID = 0x51534348
 BUSY_TIMEOUT_SECONDS = 5.0
 FIXED_IN = (3, 51, 3)
 """First SQLite without the write-ahead-log reset bug."""
-
-
-def sqlite_path(url: str, *, base: Path) -> Path:
-    """The file a ``sqlite:///…`` address names: three slashes beside ``base``, four absolute.
-
-    Raises StoreError for any other address.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
-        raise StoreError(
-            f"database {url!r}: write sqlite:///file.db (beside the config) or sqlite:////absolute/file.db"
-        )
-    path = Path(unquote(parts.path[1:]))
-    return path if path.is_absolute() else base / path
 
 
 OWNER_ONLY = 0o600

@@ -12,6 +12,13 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
+LEASE_COLUMNS = ", ".join(
+    f"l.{name}"
+    for name in (
+        "fence", "ticket", "granted_at", "expires_at", "ttl", "session", "reported", "checkpoints", "ended_at",
+    )
+)  # fmt: skip
+
 
 def row_of(t: Ticket) -> tuple[Any, ...]:
     """All columns of a ticket."""
@@ -107,11 +114,11 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
 def estimate_text(e: Estimate) -> str:
     """An estimate as it is stored."""
     seconds = e.duration.total_seconds() if e.duration else None
-    known = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
-    return json.dumps(known)
+    parts = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
+    return json.dumps(parts)
 
 
 def _load_estimate(text: str) -> Estimate:
-    median, reserve, source, declared, confidence, estimated_cost, seconds, *rest = json.loads(text)
+    median, reserve, source, declared, confidence, estimated_cost, seconds, *guess = json.loads(text)
     duration = None if seconds is None else timedelta(seconds=seconds)
-    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *rest)
+    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *guess)

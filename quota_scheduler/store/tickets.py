@@ -20,6 +20,14 @@ _SELECT = (
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
 _BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
+_OF_SESSIONS = (
+    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
+    + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?))"
+)
+_OF_RUNS = (
+    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
+    + "WHERE t.run != '' AND t.run IN (SELECT value FROM json_each(?))"
+)
 # ``state != 'closed'`` stands beside ``state = …`` everywhere: only then the index of open tickets is used.
 # A CROSS JOIN keeps the order of the tables: few leases have run out, many tickets run
 _EXPIRED = (
@@ -90,22 +98,19 @@ def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
     return [ticket_in(row) for row in rows]
 
 
-def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
-    """Tickets with a lease that is bound to one of these agent sessions, running or ended, newest first.
+def with_leases(tx: Transaction, *, sessions: Iterable[str], runs: Iterable[str]) -> list[Ticket]:
+    """Tickets with a lease that is bound to one of these agent sessions, or of one of these named runs.
 
-    A ticket that was taken up again comes with each of its leases.
+    Running or ended, newest lease first; a ticket that was taken up again comes with each of its leases.
     """
-    rows = tx.rows(
-        _BY_LEASE + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?)) "
-        "ORDER BY l.granted_at DESC, l.fence DESC",
-        (json.dumps(sorted(set(sessions))),),
-    )
-    found: dict[str, list[Ticket]] = {}
-    for row in rows:
-        ticket = ticket_in(row)
-        if ticket.lease:
-            found.setdefault(ticket.lease.session, []).append(ticket)
-    return found
+    rows = {
+        row[0]: row[1:]
+        for query, names in ((_OF_SESSIONS, sessions), (_OF_RUNS, runs))
+        if (some := sorted({name for name in names if name}))
+        for row in tx.rows(query, (json.dumps(some),))
+    }
+    leased = [ticket_in(row) for row in rows.values()]
+    return sorted(leased, key=lambda t: (t.lease.granted_at, t.lease.fence) if t.lease else (t.created_at, 0))[::-1]
 
 
 def open_tickets(tx: Transaction) -> list[Ticket]:
@@ -177,18 +182,32 @@ def next_due(tx: Transaction) -> datetime | None:
     return min((from_micros(at) for at in (lease, offer) if at is not None), default=None)
 
 
-USUAL_LENGTH = timedelta(minutes=40)
-"""How long a lease takes while nothing is known (reference figures: 40 min per mean run)."""
-
-
-def usual_length(tx: Transaction, since: datetime) -> timedelta:
-    """The median length of the leases that ended since an instant."""
+def lease_lengths(tx: Transaction, since: datetime, *, most: int = 500) -> list[timedelta]:
+    """How long the newest leases that ended since an instant lasted."""
     rows = tx.rows(
-        "SELECT ended_at - granted_at FROM leases WHERE ended_at >= ? ORDER BY ended_at DESC LIMIT 500",
-        (to_micros(since),),
+        "SELECT ended_at - granted_at FROM leases WHERE ended_at >= ? ORDER BY ended_at DESC LIMIT ?",
+        (to_micros(since), most),
     )
-    lengths = sorted(row[0] for row in rows)
-    return lengths[len(lengths) // 2] * MICROSECOND if lengths else USUAL_LENGTH
+    return [row[0] * MICROSECOND for row in rows]
+
+
+def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
+    """Let nothing of ours lie further ahead than if it were done now: the clock was ahead, and has been put right.
+
+    Without it an offer nobody claims or a lease nobody renews would stand until the wrong time has come.
+    """
+    now = to_micros(tx.now)
+    tx.execute(
+        "UPDATE leases SET granted_at = min(granted_at, ?1), expires_at = min(expires_at, ?1 + ttl) "
+        "WHERE ended_at IS NULL AND (granted_at > ?1 OR expires_at > ?1 + ttl)",
+        (now,),
+    )
+    tx.execute(
+        "UPDATE tickets SET created_at = min(created_at, ?1), waiting_since = min(waiting_since, ?1), "
+        "offer_until = min(offer_until, ?2) WHERE state != 'closed' AND (waiting_since > ?1 OR offer_until > ?2)",
+        (now, to_micros(tx.now + claim_within)),
+    )
+    tx.execute("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
 
 
 def forget_closed(tx: Transaction, before: datetime) -> int:

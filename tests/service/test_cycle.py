@@ -456,7 +456,7 @@ def test_a_run_beyond_its_cap_is_told_to_stop(world):
 
 def test_what_a_run_used_before_counts_towards_its_cap(world):
     here = world(a_limit(1_000), a_run_cap(100))
-    here.record(a_usage_event(60, run="nightly"))
+    here.record(a_usage_event(60, run="nightly", at=MONDAY - HOUR))
     assert said(here.submit(41, run="nightly")) == ("reject", "run_cap")
     held = here.submit(40, run="nightly")
     assert [here.renew(held, used).stop for used in (40, 41)] == [False, True]

@@ -4,7 +4,7 @@ import pytest
 
 from quota_scheduler.core.admission.explanation import unnamed_model
 from quota_scheduler.core.labels import match_of
-from tests.builders import a_limit, a_usage_event
+from tests.builders import HOUR, MONDAY, a_limit, a_usage_event
 from tests.service.world import said
 
 OPUS = a_limit(100, id="opus", match=match_of({"provider": "Anthropic", "model": "anthropic/claude-opus-4-6"}))
@@ -84,3 +84,13 @@ def test_B2_a_team_is_its_bytes(world):
     here = world(a_limit(100, id="team", per="team"))
     here.record(a_usage_event(10, key="a", team="Growth"), a_usage_event(5, key="b", team="growth"))
     assert here.windows() == {"team/Growth": (10, 0, 0), "team/growth": (5, 0, 0)}
+
+
+def test_B5_a_correction_after_a_limit_was_redefined_counts_in_the_window_that_rules(world):
+    here = world(a_limit(1_000))
+    early = MONDAY - HOUR
+    here.record(a_usage_event(10, key="a", at=early), a_usage_event(20, key="b", at=early))
+    here.change(a_limit(1_000, weights=(1000, 0, 1000, 1000, 1000)))
+    here.record(a_usage_event(1, key="c", at=early))
+    here.record(a_usage_event(70, key="a", at=early))
+    assert here.windows() == {"day": (91, 0, 0)}

@@ -15,7 +15,7 @@ from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import reprice
 from quota_scheduler.service.apply_prices import priced_events, priced_ticket
 from quota_scheduler.service.reprice import Repricing
-from quota_scheduler.store import ledger, tickets
+from quota_scheduler.store import ledger, pruned, tickets
 from tests.builders import MONDAY, MONTHLY, a_limit, a_session_limit, a_usage_event
 
 NOVA = {"claude-nova-9": OwnPrice(Decimal(1), Decimal(5))}
@@ -49,7 +49,7 @@ class Sweeper:
         """Sweep to the end; the doctor looks at what is left."""
         self.sweep.begin()
         corrected = 0
-        while self.sweep._place is not None:
+        while not self.sweep.is_through:
             corrected += self.sweep.go_on()
         self.here.check()
         return corrected
@@ -167,7 +167,7 @@ def test_B6_what_was_pruned_keeps_its_cost_and_is_unpriced_no_more(world):
     here = Sweeper(world, MONTH)
     here.record(nova(at=MONDAY))
     with here.here.store.transaction() as tx:
-        ledger.prune(tx, recorded_before=MONDAY + timedelta(days=1), keys_before=MONDAY)
+        pruned.prune(tx, recorded_before=MONDAY + timedelta(days=1), keys_before=MONDAY)
     before = here.totals()[0][0]
     here.prices.state(NOVA)
     assert (here.until_done(), here.totals()[0]) == (0, (before, 0))
@@ -233,3 +233,28 @@ def test_B6_a_running_report_takes_the_price_that_is_known_by_then():
     guess = SIZE.costing(5 * 10**12)._replace(unpriced_tokens=110_000)
     known = SIZE.plus(Usage(input=1)).costing(15 * 10**10)
     assert guess.at_least(known) == known.at_least(guess) == known
+
+
+def test_B6_prices_that_change_during_a_sweep_are_not_missed(world, monkeypatch):
+    monkeypatch.setattr(reprice, "STEP", 3)
+    monkeypatch.setattr(reprice, "STEPS_AT_ONCE", 1)
+    here = Sweeper(world, MONTH, own=WRONG)
+    here.record(*(nova(f"e{n}") for n in range(9)))
+    here.until_done()
+    here.sweep.begin()
+    here.sweep.go_on()
+    here.prices.state(NOVA)
+    here.until_done()
+    assert here.used() == {"month": 1.35}
+
+
+def test_B6_a_window_that_nobody_has_touched_yet_is_filled_before_it_is_corrected(world):
+    here = Sweeper(world, MONTH)
+    here.record(nova(), a_usage_event(key="given", usage=SIZE.costing(10**12), model="claude-nova-9"))
+    here.here.change(MONTH, a_limit(10**9, id="new", unit=Unit.USD))
+    here.sweep = Repricing(
+        here.here.store, here.do, here.prices, lambda: here.here.limits, forget=here.here.memory.forget
+    )
+    here.prices.state(NOVA)
+    here.until_done()
+    assert here.used() == {"month": 1.15, "new": 1.15}

@@ -438,10 +438,13 @@ class Defect:
     def __init__(self) -> None:
         self.label = labeller()
 
-    def __call__(self, cwd, model, branch):
+    def of(self, _path, _roots):
+        return self
+
+    def __call__(self, cwd, model, branch, session):
         if branch == "defect":
             raise RecursionError("too deep")
-        return self.label(cwd, model, branch)
+        return self.label(cwd, model, branch, session)
 
 
 def test_R5_a_line_that_raises_whatever_it_is_keeps_no_other_from_being_read(tmp_path):

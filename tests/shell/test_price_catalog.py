@@ -200,3 +200,10 @@ def test_a_price_that_changes_at_midnight_changes_at_midnight_utc(prices):
     change = datetime(2026, 3, 13, tzinfo=UTC)
     found = [prices.price(labels, usage, change + timedelta(seconds=s)).pico for s in (-1, 0)]
     assert found == [3 * 10**12, 15 * 10**11]
+
+
+def test_B6_the_fingerprint_changes_with_the_prices_alone():
+    nova = {"claude-nova-9": OwnPrice(Decimal(1), Decimal(5))}
+    dearer = {"claude-nova-9": OwnPrice(Decimal(2), Decimal(5))}
+    assert Prices(nova).fingerprint == Prices(dict(nova)).fingerprint
+    assert len({Prices(own).fingerprint for own in ({}, nova, dearer)}) == 3

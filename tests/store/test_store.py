@@ -160,28 +160,6 @@ def test_a_copied_database_opens_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///quota.db", "/etc/quota/quota.db"),
-        ("sqlite:///sub/quota.db", "/etc/quota/sub/quota.db"),
-        ("sqlite:////var/lib/quota.db", "/var/lib/quota.db"),
-        ("sqlite:///my%20file.db", "/etc/quota/my file.db"),
-    ],
-    ids=["beside the config", "in a folder beside it", "absolute", "with a space"],
-)
-def test_where_an_address_points(url, path):
-    assert engine.sqlite_path(url, base=Path("/etc/quota")) == Path(path)
-
-
-@pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite://host/quota.db", "quota.db", "postgresql:///quota", "sqlite:///"]
-)
-def test_what_is_no_address(url):
-    with pytest.raises(StoreError, match=r"write sqlite:///file\.db"):
-        engine.sqlite_path(url, base=Path("/"))
-
-
-@pytest.mark.parametrize(
     ("text", "full"),
     [("database or disk is full", True), ("disk I/O error", True), ("attempt to write a readonly database", True),
      ("UNIQUE constraint failed", False)],

@@ -131,8 +131,8 @@ def test_every_lease_of_a_session_is_found_the_newest_first(store):
     past = a_lease(1, session="s1", ended_at=MONDAY)
     save(store, a_running_ticket(number=1, lease=past), a_running_ticket(number=2, lease=a_lease(2, session="s2")))
     save(store, a_running_ticket(number=1, lease=a_lease(3, at=MONDAY + HOUR, session="s1")), new=3)
-    found = look(store, tickets.running_by_session, ["s1", "s3", ""])
-    assert {session: [ticket.lease.fence for ticket in row] for session, row in found.items()} == {"s1": [3, 1]}
+    found = look(store, tickets.with_leases, sessions=["s1", "s3", ""], runs=[""])
+    assert [(ticket.lease.session, ticket.lease.fence) for ticket in found] == [("s1", 3), ("s1", 1)]
 
 
 def test_sequences_go_on_and_never_back(store):

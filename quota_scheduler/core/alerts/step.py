@@ -119,6 +119,8 @@ def _advance_rule(
 
 def _advance(rule: AlertRule, state: AlertState | None, sample: Sample, now: datetime) -> AlertState | None:
     """Move one alert by a sample of its own episode; None is inactive."""
+    if state is not None and state.cause is Cause.NEW_WINDOW and state.phase is Phase.RESOLVED and not rule.once:
+        state = None  # its window goes on: the clock stood past the reset, and has been put right since
     if state is None or state.phase is Phase.RESOLVED:
         rearmed = _holds(rule, sample) and (state is None or _may_fire_again(rule, state, now))
         return _begin(rule, sample, now) if rearmed else _kept(rule, state, now)

@@ -27,9 +27,11 @@ class Needs:
     shared_runs: frozenset[str]
     labels: frozenset[Labels]
 
-    def leases(self, past: Mapping[int, Lease]) -> list[Lease]:
-        """The leases that may be settled, with the ``past`` ones that were read."""
-        return [*(ticket.lease for ticket in self.settling if ticket.lease), *past.values()]
+    def leases(self, past: Mapping[int, Lease]) -> list[tuple[Lease, str]]:
+        """The leases that may be settled, with the ``past`` ones that were read, each with its named run."""
+        runs = {ticket.id: ticket.run for ticket in self.settling}
+        present = [(ticket.lease, ticket.run) for ticket in self.settling if ticket.lease]
+        return [*present, *((past[fence], runs.get(ticket, "")) for ticket, fence in self.past if fence in past)]
 
     def corrected_since(self, past: Mapping[int, Lease]) -> datetime | None:
         """How far back closed windows may have to be corrected: to the beginning of what reports late or is bound anew.
@@ -39,7 +41,7 @@ class Needs:
         late = any(ticket.state is not State.RUNNING for ticket in self.settling)
         if not late and not past and not self.sessions:
             return None
-        return min((lease.granted_at for lease in self.leases(past)), default=None)
+        return min((lease.granted_at for lease, _ in self.leases(past)), default=None)
 
 
 def drafts_of(requests: Iterable[Request]) -> list[Ticket]:

@@ -193,7 +193,6 @@ class Work:
 
     def has_transcript(self, lease: Lease) -> bool:
         """Whether the session of a lease has brought its run to the ledger."""
-        if not lease.session:
-            return False
-        events = self.of_session(lease.session)
-        return lease.fence in self.snap.rows.transcribed or any(is_of(event, lease) for event in events)
+        if lease.fence in self.snap.rows.transcribed:
+            return True
+        return bool(lease.session) and any(is_of(event, lease) for event in self.of_session(lease.session))

@@ -45,6 +45,11 @@ class UsageHistory:
     above: list[Buckets] = field(default_factory=lambda: [no_buckets() for _ in CLASSES])
     _lately: Pairs | None = None
 
+    @property
+    def first(self) -> datetime | None:
+        """The hour of its own first use: what others used before says nothing of it."""
+        return datetime.fromtimestamp(float(self.all.starts[0]), UTC) if self.all.starts.size else None
+
     def lately(self) -> Pairs:
         """Return the newest day or so of its usage, up to its last use."""
         if self._lately is None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.units import LARGEST_SUM
 
 
 @dataclass(slots=True)
@@ -44,7 +45,14 @@ class Balance:
         """
         before, fineness = self.used, self.limit.fineness
         self.used, self.rest = divmod(max(0, self.used * fineness + self.rest + fine), fineness)
+        self.used = min(LARGEST_SUM, self.used)
         return self.used - before
+
+    def count_anew(self, fine: int) -> None:
+        """Count this usage, in parts of the base, in place of what was counted; marks the window if that differs."""
+        before, self.used, self.rest = (self.used, self.rest), 0, 0
+        self.use(fine)
+        self.dirty |= (self.used, self.rest) != before
 
     @property
     def spent(self) -> int:

@@ -16,7 +16,7 @@ from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelState, ThrottleLevel
-from quota_scheduler.core.units import format_amount, in_units
+from quota_scheduler.core.units import Unit, format_amount, in_units
 
 DAY_SECONDS = 86_400
 
@@ -70,7 +70,9 @@ def level_state(document: Mapping[str, Any]) -> LevelState | None:
         return None
     caused_at = parse_instant(document["level_caused_at"] or since)
     at = parse_instant(starts_at) if starts_at else None
-    return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at)
+    base = Unit(document.get("unit", Unit.TOKENS)).base
+    used, amount = (None if document.get(name) is None else round(document[name] * base) for name in ("used", "amount"))
+    return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at, used, amount)
 
 
 def as_published(reading: LimitReading) -> LimitReading:

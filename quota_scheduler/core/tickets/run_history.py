@@ -8,7 +8,7 @@ a bare number ──► split as work of the same workflow was, else of its task
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 
 from quota_scheduler.core.labels import Labels
@@ -36,6 +36,15 @@ MOST_CONFIDENT = 0.9
 """Confidence in twenty runs that agree; no estimate is surer."""
 FURTHEST = 5.0
 """A guess is corrected by at most this factor either way: beyond it the description, not the number, is wrong."""
+
+USUAL_LENGTH = timedelta(minutes=40)
+"""How long a lease takes while nothing is known (reference figures: 40 min per mean run)."""
+
+
+def usual_length(lengths: Iterable[timedelta]) -> timedelta:
+    """The median of how long leases lasted; 40 minutes when none has ended yet."""
+    in_order = sorted(lengths)
+    return in_order[len(in_order) // 2] if in_order else USUAL_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

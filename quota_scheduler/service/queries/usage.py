@@ -39,9 +39,9 @@ def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, A
 
 def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:
     """The largest runs of the last ``days``, with what they used by kind."""
-    found = ledger.runs_since(tx, tx.now - timedelta(days=days))
-    facts = {run.run: run for run in found}
-    rows = by_run(found)[:most]
+    runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
+    facts = {run.run: run for run in runs}
+    rows = by_run(runs)[:most]
     return {"days": days, "runs": [_run_row(row, facts[row.name]) for row in rows]}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.instants import from_micros, iso, to_micros
 from quota_scheduler.core.labels import UNASKED, Labels
@@ -10,12 +10,14 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import ANY, canonical_provider
-from quota_scheduler.core.units import format_amount
+from quota_scheduler.core.units import LARGEST_SUM, format_amount
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Transaction, engine, forecasts, ledger, windows
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Before any instant there is: an earlier build took some of before 1970 in."""
 MOST_NAMED = 10
 """Values that one finding names."""
 
@@ -45,8 +47,8 @@ def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
 
 
 def _integrity(tx: Transaction) -> Finding:
-    found = tx.scalar("PRAGMA quick_check")
-    return Finding("database file", found != "ok", str(found))
+    answer = tx.scalar("PRAGMA quick_check")
+    return Finding("database file", answer != "ok", str(answer))
 
 
 def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
@@ -56,8 +58,9 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
         if window is None or balance.closed or not balance.limit.is_windowed:
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
-        own = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
-        rebuilt = sum(balance.limit.fine_charge(event.usage) for event in own) // balance.limit.fineness
+        counted = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
+        fine = sum(balance.limit.fine_charge(event.usage) for event in counted)
+        rebuilt = min(LARGEST_SUM, fine // balance.limit.fineness)
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
         partly = pruned is not None and rebuilt < balance.used
@@ -71,9 +74,9 @@ def _reservations(balances: Balances) -> Iterable[Finding]:
     held: dict[int, int] = {}
     extra: dict[int, int] = {}
     for row in balances.reservations.values():
-        for each in row:
-            held[each.window] = held.get(each.window, 0) + each.held
-            extra[each.window] = extra.get(each.window, 0) + each.extra
+        for reservation in row:
+            held[reservation.window] = held.get(reservation.window, 0) + reservation.held
+            extra[reservation.window] = extra.get(reservation.window, 0) + reservation.extra
     wrong = [t for t in balances.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
     count = sum(len(row) for row in balances.reservations.values())
     names = ", ".join(t.name for t in wrong)
@@ -86,9 +89,16 @@ def _rollups(tx: Transaction) -> Finding:
     has_pruned = tx.scalar("SELECT count(*) FROM pruned_keys")
     if first is None or has_pruned:
         return Finding("rollups", False, "raw events are partly pruned: the hours that remain are compared by windows")
-    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     summed = _all_events(tx)
-    return Finding("rollups", rolled != summed, f"{rolled.tokens} tokens rolled up, {summed.tokens} in events")
+    return Finding(
+        "rollups", not _agree(rolled, summed), f"{rolled.tokens} tokens rolled up, {summed.tokens} in events"
+    )
+
+
+def _agree(one: Usage, other: Usage) -> bool:
+    """Whether two sums are the same, as far as sums are kept: each stays at its bound."""
+    return all(min(a, LARGEST_SUM) == min(b, LARGEST_SUM) for a, b in zip(one, other, strict=True))
 
 
 def _all_events(tx: Transaction) -> Usage:
@@ -97,9 +107,9 @@ def _all_events(tx: Transaction) -> Usage:
 
 
 def _totals(tx: Transaction) -> Finding:
-    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     kept = total(usage for _, _, usage, _ in ledger.totals(tx))
-    return Finding("totals", rolled != kept, f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
+    return Finding("totals", not _agree(rolled, kept), f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
 
 
 def _names(tx: Transaction, balances: Balances) -> Iterable[Finding]:

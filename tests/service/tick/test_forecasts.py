@@ -186,7 +186,7 @@ def test_a_write_that_never_reached_the_disk_is_made_again(house: House) -> None
     house.import_days(3, 100)
     house.tick()
     house.clock.at = MONDAY + 4 * HOUR
-    readings = house.recompute.look()
+    readings = house.recompute.update()
     with suppress(OSError), house.store.transaction() as tx:
         house.recompute.step(tx, readings)
         raise OSError("the disk is full")

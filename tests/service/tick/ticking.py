@@ -77,7 +77,7 @@ class House:
         """One tick, as the service does it, after the clock has moved on."""
         self.clock.advance(after)
         self.ask()
-        readings = self.recompute.look()
+        readings = self.recompute.update()
         self.terms = replace(self.terms, outlooks=dict(self.recompute.outlooks))
         with self.store.transaction() as tx:
             return self.recompute.step(tx, readings)

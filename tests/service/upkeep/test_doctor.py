@@ -6,7 +6,7 @@ import pytest
 
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.service.upkeep.doctor import examine
-from quota_scheduler.store import ledger
+from quota_scheduler.store import pruned
 from tests.builders import DAY, a_limit, a_session_limit, a_usage_event
 from tests.service.world import World
 
@@ -100,5 +100,5 @@ def test_what_was_pruned_is_not_missed(here):
     here.clock.advance(36 * DAY)
     here.cycle()
     with here.store.transaction() as tx:
-        ledger.prune(tx, recorded_before=tx.now - 35 * DAY, keys_before=tx.now - 400 * DAY)
+        pruned.prune(tx, recorded_before=tx.now - 35 * DAY, keys_before=tx.now - 400 * DAY)
     assert [found for found in findings(here) if found.wrong] == []
