@@ -32,14 +32,14 @@ def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balanc
     return balance is None or (balance.window is not None and balance.window.starts_at == event.at)
 
 
-def moved_by(changes: Iterable[Change], balances: Balances) -> dict[str, LimitInstance]:
-    """The instances of session limits whose sessions these changes may move, by name."""
-    moved: dict[str, LimitInstance] = {}
+def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstance, datetime]:
+    """The instances of session limits whose sessions these changes may move, each with the first use that may."""
+    moved: dict[LimitInstance, datetime] = {}
     for change in changes:
         for event in change:
             for instance in balances.instances(event.labels) if event else ():
-                if event and instance.name not in moved and is_out_of_place(event, instance, balances):
-                    moved[instance.name] = instance
+                if event and is_out_of_place(event, instance, balances):
+                    moved[instance] = min(event.at, moved.get(instance, event.at))
     return moved
 
 

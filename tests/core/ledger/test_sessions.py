@@ -78,7 +78,7 @@ def test_which_uses_may_move_sessions(event, out):
     balances = some_balances(LIMIT, a_limit(), rows=[a_session(1)])
     assert is_out_of_place(event, INSTANCE, balances) is out
     assert is_out_of_place(event, LimitInstance(a_limit(), ""), balances) is False
-    assert list(moved_by([Change(None, event)], balances)) == (["session"] if out else [])
+    assert moved_by([Change(None, event)], balances) == ({INSTANCE: event.at} if out else {})
 
 
 def test_windows_know_the_next_end_and_the_last_beginning():
