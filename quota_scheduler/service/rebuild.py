@@ -79,7 +79,7 @@ def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Li
                 uses.setdefault(instance, []).append(event)
     reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
     for instance, events in uses.items():
-        rechained(balances, instance, events, reserved=reserved)
+        rechained(balances, instance, events, since=tx.now - SESSION_MEMORY, reserved=reserved)
 
 
 def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, datetime]) -> SessionUses:
@@ -89,16 +89,15 @@ def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, d
     """
     if not moved:
         return SessionUses()
-    sets, events, earliest = ledger.label_sets(tx), [], min(moved.values())
+    sets, events, since = ledger.label_sets(tx), [], dict[str, datetime]()
     for instance, first in moved.items():
         numbers = sets_of([instance], sets, balances)
-        start = _sure_from(tx, instance, first, numbers)
-        earliest = min(earliest, start)
-        events += ledger.between(tx, start, tx.now + SKEW, label_sets=numbers)
-    windows.recall_closed(tx, balances, since=earliest)
+        since[instance.name] = _sure_from(tx, instance, first, numbers)
+        events += ledger.between(tx, since[instance.name], tx.now + SKEW, label_sets=numbers)
+    windows.recall_closed(tx, balances, since=min(since.values()))
     instances = {instance.name: instance for instance in moved}
     rows = [balance.id for name in instances for balance in balances.by_name.get(name, ())]
-    return SessionUses(instances, events, windows.reserved_among(tx, rows))
+    return SessionUses(instances, since, events, windows.reserved_among(tx, rows))
 
 
 def _sure_from(tx: Transaction, instance: LimitInstance, first: datetime, numbers: Sequence[int]) -> datetime:
