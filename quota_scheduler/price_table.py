@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from quota_scheduler.core.kin import Families
+from quota_scheduler.core.kin import ModelFamilies
 from quota_scheduler.core.names import canonical_model, canonical_provider, is_hosted, vendor_of
 from quota_scheduler.core.pricing import WEB_SEARCH, KindRates, PriceRates, Tier, per_million
 from quota_scheduler.core.usage import KINDS
@@ -158,7 +158,7 @@ class Table:
             holder, path = _ELSEWHERE.get(seller, (seller, ""))
             models = getattr(self._provider(holder), "models", ())
             sold = {info.id: info for info in models if info.id.startswith(path) and _input_price(info)}
-            self._sellers[seller] = _Sold(sold, Families(sold))
+            self._sellers[seller] = _Sold(sold, ModelFamilies(sold))
             if len(self._sellers) > MOST_REMEMBERED:
                 self._sellers.clear()
                 return self._sold(seller)
@@ -170,7 +170,7 @@ class _Sold:
     """What one seller has that is charged by the token."""
 
     by_id: Mapping[str, Any]
-    families: Families
+    families: ModelFamilies
 
 
 def _input_price(info: Any) -> Decimal:

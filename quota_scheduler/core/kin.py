@@ -22,7 +22,7 @@ _LONGEST_NUMBER = 2
 """Digits of a part of a version; longer numbers are dates and sizes, as are those of billions."""
 
 
-class Name(NamedTuple):
+class ModelName(NamedTuple):
     """A model's name taken apart; ``model`` is the name itself."""
 
     model: str
@@ -30,18 +30,20 @@ class Name(NamedTuple):
     version: tuple[int, ...]
 
 
-def name_of(model: str) -> Name:
+def name_of(model: str) -> ModelName:
     """Take a model's name apart."""
     parts = _PARTS.findall(canonical_model(model))
     words = tuple(part for part in parts if part.isalpha())
-    return Name(model, words, tuple(int(part) for part in parts if part.isdigit() and len(part) <= _LONGEST_NUMBER))
+    return ModelName(
+        model, words, tuple(int(part) for part in parts if part.isdigit() and len(part) <= _LONGEST_NUMBER)
+    )
 
 
-class Families:
+class ModelFamilies:
     """The models that somebody sells, by the first word of their names."""
 
     def __init__(self, models: Iterable[str]) -> None:
-        self._by_word: dict[str, list[Name]] = {}
+        self._by_word: dict[str, list[ModelName]] = {}
         for name in map(name_of, models):
             if name.words:
                 self._by_word.setdefault(name.words[0], []).append(name)
@@ -65,7 +67,7 @@ class Families:
         return [part for word, _ in counted.most_common(1) for part in _newest(self._by_word[word], ())]
 
 
-def _newest(family: list[Name], not_after: tuple[int, ...]) -> list[list[str]]:
+def _newest(family: list[ModelName], not_after: tuple[int, ...]) -> list[list[str]]:
     """The plainest names of the newest versions."""
     versions = {name.version for name in family}
     if not_after:

@@ -37,8 +37,8 @@ from quota_scheduler.metrics.caps import (
 )
 from quota_scheduler.metrics.exposition import (
     EOF,
-    Families,
     Format,
+    MetricFamilies,
     Page,
     Published,
     encode,
@@ -77,7 +77,7 @@ class Metrics:
         self._live = CollectorRegistry()
         self._versions = count()
         self._version = next(self._versions)
-        self._decided = (-1, Page(Families(())))
+        self._decided = (-1, Page(MetricFamilies(())))
         self._wanted: set[Format] = set()
         self._tasks, self._targets = tuple(tasks), tuple(targets)
         self._limits: frozenset[str] = frozenset()
@@ -173,7 +173,7 @@ class Metrics:
         form = format_for(accept)
         self._wanted.add(form)
         parts = self._published.page.part(form), self._decision_page().part(form)
-        live = encode(Families(tuple(self._live.collect())), form) + (EOF if form is Format.OPENMETRICS else b"")
+        live = encode(MetricFamilies(tuple(self._live.collect())), form) + (EOF if form is Format.OPENMETRICS else b"")
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         if not wants_gzip(accept_encoding):
             return joined(parts, live), headers
@@ -183,7 +183,7 @@ class Metrics:
         """The decisions as of now, encoded again only when there was one: with many limits they are many series."""
         version, (seen, page) = self._version, self._decided
         if version != seen:
-            page = Page(Families(tuple(self._decisions.collect())))
+            page = Page(MetricFamilies(tuple(self._decisions.collect())))
             self._decided = version, page
         return page
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from quota_scheduler.core.kin import Families
+from quota_scheduler.core.kin import ModelFamilies
 
-CLAUDE = Families(
+CLAUDE = ModelFamilies(
     [
         "claude-2",
         "claude-v1",
@@ -19,7 +19,7 @@ CLAUDE = Families(
         "claude-fable-5-2",
     ]
 )
-GPT = Families(
+GPT = ModelFamilies(
     [
         "gpt-4",
         "gpt-5.3-codex",
@@ -47,7 +47,7 @@ GPT = Families(
         pytest.param(GPT, "gpt-5.3-codex-spark", [["gpt-5.3-codex"], ["gpt-5.1-codex-mini"]], id="the longest name"),
         pytest.param(GPT, "gpt-7", [["gpt-6.1-sol"], ["gpt-6-sol"]], id="billions are no version"),
         pytest.param(GPT, "o5-mini", [["o3"], ["o1-pro"]], id="another family of the same vendor"),
-        pytest.param(Families([]), "gpt-7", [], id="nothing is sold"),
+        pytest.param(ModelFamilies([]), "gpt-7", [], id="nothing is sold"),
     ],
 )  # fmt: skip
 def test_kin(families, model, kin):

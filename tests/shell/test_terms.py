@@ -9,7 +9,8 @@ import pytest
 
 from quota_scheduler.assemble import assemble, reload
 from quota_scheduler.config import Config, load
-from quota_scheduler.service.operate.limits import held_because, limits_now
+from quota_scheduler.service.operate.holds import everything_held
+from quota_scheduler.service.operate.limits import limits_now
 from tests.fakes import FixedClock
 from tests.shell.edge import START, Edge, ticket
 
@@ -90,7 +91,7 @@ def test_everything_that_changes_the_terms_at_once(edge: Edge, files: Files) -> 
         look,
     )
     with service.store.reading() as tx:
-        stored, hold = limits_now(tx, service.config.limits), bool(held_because(tx))
+        stored, hold = limits_now(tx, service.config.limits), bool(everything_held(tx))
     assert torn == []
     assert (service.writer.terms.limits, service.writer.terms.hold) == (stored, hold)
     edge.post("/v1/hold", {"on": False})

@@ -26,6 +26,11 @@ def cheaper(ticket, model):
     )
 
 
+PRICED = WAITING._replace(
+    estimate=WAITING.estimate._replace(reserve=WAITING.estimate.reserve._replace(cost_microusd=1_000))
+)
+
+
 def closed(outcome, reason=Reason.FITS):
     return a_ticket(number=1, state=State.CLOSED, outcome=outcome, reason=reason)
 
@@ -68,16 +73,16 @@ def closed(outcome, reason=Reason.FITS):
             id="it waits for the reset; a smaller one would start",
         ),
         pytest.param(
-            WAITING,
+            PRICED,
             FULL,
-            {"used": {"day": 80}, "models": ("small",), "reprice": cheaper},
+            {"used": {"day": 80}, "models": ("claude-haiku-4-5",), "reprice": cheaper},
             {
                 "verdict": FULL,
                 "position": 1,
                 "expected": AT_RESET,
-                "counterfactuals": ({"change": "model", "model": "small"}, *TOKENS_LEFT),
+                "counterfactuals": ({"change": "model", "model": "claude-haiku-4-5"}, *TOKENS_LEFT),
                 "optimization": Optimization.AGGRESSIVE,
-                "model": "",
+                "model": "claude-haiku-4-5",
             },
             id="so would one with another model",
         ),

@@ -18,7 +18,7 @@ def needs(*requests, tickets=(RUNNING, WAITING), **changes):
     found = needs_of(requests, {ticket.id: ticket for ticket in tickets}, now=MONDAY)
     always = Needs(
         (), (), (), (), frozenset(ticket.run_id for ticket in tickets), frozenset(),
-        frozenset(ticket.labels for ticket in tickets),
+        frozenset(ticket.labels.asking for ticket in tickets),
     )  # fmt: skip
     expected = {name: changes.get(name, getattr(always, name)) for name in Needs.__slots__}
     return {name: getattr(found, name) for name in Needs.__slots__}, expected
@@ -48,7 +48,7 @@ def needs(*requests, tickets=(RUNNING, WAITING), **changes):
                 tickets=(),
                 runs=frozenset({"night"}),
                 shared_runs=frozenset({"night"}),
-                labels=frozenset({some_labels(team="y")}),
+                labels=frozenset({some_labels(team="y").asking}),
             ),
             id="an arrival needs its windows and its run",
         ),
