@@ -178,7 +178,13 @@ ROOMS = [
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
     pytest.param(
-        "facade", "auth config core runtime service store", "", id="facade is what the edge may ask, verb by verb"
+        "questions", "config core runtime service store auth", "", id="questions are what the edge may look at"
+    ),
+    pytest.param(
+        "facade",
+        "auth config core questions runtime service store",
+        "",
+        id="facade is what the edge may ask, verb by verb",
     ),
     pytest.param(
         "server",

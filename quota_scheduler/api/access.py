@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
@@ -115,6 +115,8 @@ async def _raw(request: Request, most: int) -> bytes:
                 chunks += chunk
                 if len(chunks) > most:
                     raise _too_large(most)
+    except ClientDisconnect:  # nobody is there to read this; it must not count as a fault of ours
+        raise Problem(408, "too_slow", "the connection ended before the body was whole", close=True) from None
     except TimeoutError:
         raise Problem(
             408, "too_slow", f"the body took longer than {BODY_SECONDS:.0f} s: send smaller arrays", close=True
@@ -148,7 +150,7 @@ async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M
     if not isinstance(raw, list):
         return [validated(raw, adapter)], False
     if len(raw) > MOST_IN_ARRAY:
-        raise Problem(413, "too_many", f"{len(raw)} entries: send at most {MOST_IN_ARRAY} at a time")
+        raise Problem(422, "too_many", f"{len(raw)} entries: send at most {MOST_IN_ARRAY} at a time")
     return [_element(item, index, adapter) for index, item in enumerate(raw)], True
 
 

@@ -11,6 +11,7 @@ from quota_scheduler.api.schemas import EventBody, PlanBody, ReportBody, TicketB
 
 REF = "#/components/schemas/{model}"
 MODELS = (TicketBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody, SilenceBody, AckBody)
+ODD = {"description": "anything else is answered with what is wrong, in its place; the others are taken"}
 PROBLEM = {
     "type": "object",
     "properties": {
@@ -82,7 +83,7 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
     if model is not None:
         one = {"$ref": REF.format(model=model.__name__)}
         many = model in (TicketBody, EventBody) and path != "/v1/preflight"
-        schema = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if many else one
+        schema = {"oneOf": [one, {"type": "array", "items": {"anyOf": [one, ODD]}, "maxItems": 1000}]} if many else one
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
 

@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from quota_scheduler.api import render
 from quota_scheduler.api.access import accepting, body, decided, optional_body, require, validated, written
-from quota_scheduler.api.schemas import Body, Text
+from quota_scheduler.api.schemas import Body
+from quota_scheduler.api.values import Text
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Refused, Reply
 

@@ -1,92 +1,42 @@
 """Bodies that come in over HTTP: validated once, here, and turned into core values."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    WithJsonSchema,
     model_validator,
 )
+from pydantic.config import JsonDict
 
-from quota_scheduler.core.instants import is_plausible
-from quota_scheduler.core.labels import LONGEST_VALUE, Labels, is_control
-from quota_scheduler.core.limits.schedule import parse_span
+from quota_scheduler.api.values import (
+    DEFAULT_TTL,
+    DOLLARS,
+    LARGEST_FENCE,
+    MOST_MODELS,
+    WHOLE,
+    Amount,
+    Count,
+    Instant,
+    Key,
+    Name,
+    Ttl,
+    Wait,
+    Word,
+)
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared
+from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, TASK_ALIASES, TASK_TOKENS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO, PICO, Unit, amount_in
+from quota_scheduler.core.units import MICRO, PICO
 from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
-
-LARGEST = 10**10
-"""Most tokens one event or report may name: ten times the largest real run; a billion such events do not overflow."""
-LARGEST_FENCE = 2**63 - 1
-"""As far as a database counts."""
-MOST_MODELS = 100
-"""Models that one report may name: each has a price to be found."""
-Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
-
-
-def _one_line(text: str) -> str:
-    if found := next((sign for sign in text if is_control(sign)), ""):
-        raise ValueError(f"it holds the control character {found!r}: write plain text on one line")
-    return text
-
-
-OneLine = AfterValidator(_one_line)
-"""No control characters: what clients send is shown in terminals, subjects of messages and tables."""
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE), OneLine]
-Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE), OneLine]
-Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), OneLine]
-"""What a response says about its price in one word: ``fast``, ``us``, ``batch``."""
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), OneLine]
-
-
-def _tokens(value: int | float | str) -> int:
-    return amount_in(value, Unit.TOKENS)
-
-
-Amount = Annotated[int, BeforeValidator(_tokens), Field(le=LARGEST)]
-LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
-DEFAULT_TTL = timedelta(hours=4)
-"""For clients that never renew; those that do ask for less."""
-
-
-def _span(value: str | int | float) -> timedelta:
-    try:
-        return parse_span(value)
-    except OverflowError:
-        raise ValueError(f"{value!r} is longer than any length of time") from None
-
-
-def _instant(at: datetime) -> datetime:
-    if not is_plausible(at):
-        raise ValueError(f"{at.isoformat()} is no instant of these two centuries")
-    return at.astimezone(UTC)
-
-
-LENGTH = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string", "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*[smhdwSMHDW]\s*)+$"},
-            {"type": "number", "exclusiveMinimum": 0},
-        ],
-        "description": "a length of time: 5h, 30m, 1h30m, 2d, or seconds as a number",
-    }
-)
-Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL), LENGTH]
-Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT), LENGTH]
-Instant = Annotated[AwareDatetime, AfterValidator(_instant)]
 
 
 class Body(BaseModel):
@@ -124,7 +74,7 @@ class TokensBody(Body):
     cache_write_1h: Count = 0
     output: Count = 0
     requests: Count | None = None
-    cost_usd: Annotated[Decimal, Field(ge=0, le=10**6)] | None = None
+    cost_usd: Annotated[Decimal, Field(ge=0, le=10**6), DOLLARS] | None = None
 
     def usage(self) -> Usage:
         """As the core has it; the cost as given, else 0 until it is priced."""
@@ -133,8 +83,33 @@ class TokensBody(Body):
         return Usage(*kinds, requests=1 if self.requests is None else self.requests).costing(cost)
 
 
+_KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+_SOMETHING: JsonDict = {
+    "oneOf": [
+        {
+            "required": ["tokens"],
+            "properties": {"tokens": {"type": ["integer", "string"]}, **{kind: {"const": 0} for kind in _KINDS}},
+        },
+        {
+            "properties": {"tokens": {"type": "null"}},
+            "anyOf": [{"required": [kind], "properties": {kind: {"minimum": 1}}} for kind in _KINDS],
+        },
+        {
+            "required": ["cost_usd"],
+            "properties": {
+                "tokens": {"type": "null"},
+                "cost_usd": {"type": "number", "exclusiveMinimum": 0},
+                **{kind: {"const": 0} for kind in _KINDS},
+            },
+        },
+    ]
+}
+
+
 class EstimateBody(TokensBody):
     """A bare number of tokens, or tokens by kind; ``duration`` is how long the run is expected to take."""
+
+    model_config = ConfigDict(json_schema_extra=_SOMETHING)
 
     tokens: Amount | None = None
     duration: Wait | None = None
@@ -155,12 +130,22 @@ class EstimateBody(TokensBody):
         return declared(usage)._replace(duration=self.duration)
 
 
+_WORDS: JsonDict = {
+    "anyOf": [
+        {"required": ["task_type"], "properties": {"task_type": {"enum": [*TASK_TOKENS, *TASK_ALIASES]}}},
+        {"required": ["text"], "properties": {"text": {"pattern": "[a-z]"}}},
+    ]
+}
+
+
 class DescribeBody(Body):
-    """A task in words, for runners that cannot estimate."""
+    """A task in words, for runners that cannot estimate; also a task type that completed runs had."""
+
+    model_config = ConfigDict(json_schema_extra=_WORDS)
 
     task_type: Name = ""
     text: Annotated[str, StringConstraints(max_length=200_000)] = ""
-    files: Annotated[int, Field(ge=0, le=100_000, strict=True)] = 0
+    files: Annotated[int, Field(ge=0, le=100_000, strict=True), WHOLE] = 0
     complexity: Literal["simple", "normal", "complex"] = "normal"
     urgent: Annotated[bool, Field(strict=True)] = False
 
@@ -175,8 +160,18 @@ class ResumeBody(Body):
     until: Instant
 
 
+_ONE_WAY: JsonDict = {
+    "oneOf": [
+        {"required": ["estimate"], "properties": {"estimate": {"type": "object"}, "describe": {"type": "null"}}},
+        {"required": ["describe"], "properties": {"describe": {"type": "object"}, "estimate": {"type": "null"}}},
+    ]
+}
+
+
 class TicketBody(Body):
     """What a runner submits."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_WAY)
 
     key: Key
     labels: LabelsBody
@@ -254,7 +249,7 @@ class PlanBody(Body):
 class ReportBody(Body):
     """Renew or release: usage is the total of the run so far, one sum or by model."""
 
-    fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True)]
+    fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True), WHOLE]
     session: Name = ""
     usage: TokensBody | Annotated[dict[Key, TokensBody], Field(max_length=MOST_MODELS)] | None = None
     status: Literal["completed", "failed"] = "completed"

@@ -24,7 +24,7 @@ async def record(request: Request) -> Response:
     raw = await body(request, most=MOST_USAGE_BYTES)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
-        raise Problem(413, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
+        raise Problem(422, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
     events, rejected = await asyncio.to_thread(valid_events, items)
     done = await written(await service.record(events))
     counts: dict[str, Any] = {
@@ -33,8 +33,8 @@ async def record(request: Request) -> Response:
         "duplicate": done.duplicate,
         "rejected": rejected,
     }
-    if rejected and not events:
-        raise Problem(422, "invalid_body", f"no event can be recorded: {rejected[0]['reason']}", **counts)
+    if rejected and not isinstance(raw, list):
+        raise Problem(422, "invalid_body", str(rejected[0]["reason"]), **counts)
     return json_response(counts)
 
 

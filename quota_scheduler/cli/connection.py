@@ -67,7 +67,7 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, refused: st
         connection.close()
 
 
-def _content(status: int, raw: bytes, config: Config, refused: str) -> Any:
+def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
     try:
         found = json.loads(raw)
     except ValueError:

@@ -111,6 +111,18 @@ def test_R20_a_parked_request_waits_as_long_as_it_asked_to(port: int) -> None:
     assert (b'"state":"waiting"' in text, time.monotonic() - started >= 2) == (True, True)
 
 
+def test_R20_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_ours(port: int) -> None:
+    def failed() -> bytes:
+        text = said(connected(port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+        return next(line for line in text.splitlines() if line.startswith(b"quota_scheduler_failed_answers_total "))
+
+    before = failed()
+    head = b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    connected(port, head + b"Content-Length: 99\r\n\r\n{").close()
+    time.sleep(0.2)  # the answer is nobody's: there is nothing to wait for
+    assert failed() == before
+
+
 def test_R20_a_half_body_is_closed_too(port: int) -> None:
     post = (
         b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"

@@ -91,7 +91,7 @@ def test_everything_that_changes_the_terms_at_once(edge: Edge, files: Files) -> 
         look,
     )
     with service.store.reading() as tx:
-        stored, hold = limits_now(tx, service.config.limits), bool(everything_held(tx))
+        stored, hold = limits_now(tx, service.config.limits), everything_held(tx) is not None
     assert torn == []
     assert (service.writer.terms.limits, service.writer.terms.hold) == (stored, hold)
     edge.post("/v1/hold", {"on": False})

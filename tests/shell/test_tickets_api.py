@@ -86,7 +86,7 @@ NUMBERS: list[Any] = [
     pytest.param("POST", "/v1/leases/l1/release", b'{"fence": 1%s}' % (b"0" * 30), id="R15: and releasing"),
     pytest.param("POST", "/v1/leases/l1/release", b'{"fence": %s}' % HUGE.encode(), id="R15: of 4,000 digits"),
     pytest.param("POST", "/v1/leases/l1/release", b'{"fence": true}', id="R21: true is no fence"),
-    pytest.param("POST", "/v1/leases/l1/release", b'{"fence": 1.0}', id="R21: nor is a fraction"),
+    pytest.param("POST", "/v1/leases/l1/release", b'{"fence": 1.5}', id="R21: nor is a fraction"),
     pytest.param("POST", "/v1/hold", b'{"on": 0}', id="R21: 0 is not off"),
     pytest.param("POST", "/v1/hold", b'{"on": "yes"}', id="R21: yes is not on"),
     pytest.param("GET", f"/v1/efficiency?days={'9' * 5_000}", None, id="R15: days of 5,000 digits"),
