@@ -6,7 +6,7 @@ rebuild_sessions    every session, after a first pass over a source, whose files
 uses_of             what a batch needs to know to put the sessions it moves in their place
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from quota_scheduler.core.instants import SKEW
@@ -79,20 +79,31 @@ def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Li
                 uses.setdefault(instance, []).append(event)
     reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
     for instance, events in uses.items():
-        rechained(balances, instance, events, reserved=reserved)
+        rechained(balances, instance, events, since=tx.now - SESSION_MEMORY, reserved=reserved)
 
 
-def uses_of(tx: Transaction, balances: Balances, instances: dict[str, LimitInstance], oldest: datetime) -> SessionUses:
-    """What sessions that may move need: the uses of each since the last break before ``oldest``, and its windows."""
-    if not instances:
+def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, datetime]) -> SessionUses:
+    """What sessions that may move need: the uses of each from where its chain is sure, and its windows since then.
+
+    It is sure where the last session before the first use that may move them has ended, else after the last break.
+    """
+    if not moved:
         return SessionUses()
-    sets, events, earliest = ledger.label_sets(tx), [], oldest
-    for instance in instances.values():
-        assert isinstance(instance.limit.schedule, Session)
+    sets, events, since = ledger.label_sets(tx), [], dict[str, datetime]()
+    for instance, first in moved.items():
         numbers = sets_of([instance], sets, balances)
-        start = ledger.break_before(tx, numbers, tx.now - SESSION_MEMORY, oldest, instance.limit.schedule.length)
-        earliest = min(earliest, start)
-        events += ledger.between(tx, start, tx.now + SKEW, label_sets=numbers)
-    windows.recall_closed(tx, balances, since=earliest)
+        since[instance.name] = _sure_from(tx, instance, first, numbers)
+        events += ledger.between(tx, since[instance.name], tx.now + SKEW, label_sets=numbers)
+    windows.recall_closed(tx, balances, since=min(since.values()))
+    instances = {instance.name: instance for instance in moved}
     rows = [balance.id for name in instances for balance in balances.by_name.get(name, ())]
-    return SessionUses(instances, events, windows.reserved_among(tx, rows))
+    return SessionUses(instances, since, events, windows.reserved_among(tx, rows))
+
+
+def _sure_from(tx: Transaction, instance: LimitInstance, first: datetime, numbers: Sequence[int]) -> datetime:
+    assert isinstance(instance.limit.schedule, Session)
+    since = tx.now - SESSION_MEMORY
+    ended = windows.last_end(tx, instance, before=first)
+    if ended and ended >= since:
+        return ended
+    return ledger.break_before(tx, numbers, since, first, instance.limit.schedule.length)

@@ -91,7 +91,7 @@ def _windows(
     oldest = min(event.at for event in touched)
     balances = windows.load(tx, limits, since=oldest, tickets=running)
     open_for(tx, balances, (event.labels for event in touched))
-    return balances, SessionUses() if history else uses_of(tx, balances, moved_by(changes, balances), oldest)
+    return balances, SessionUses() if history else uses_of(tx, balances, moved_by(changes, balances))
 
 
 def _save(tx: Transaction, booked: Booking, balances: Balances, limits: Sequence[Limit]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
-from quota_scheduler.core.ledger.balance import Balance
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
@@ -136,6 +136,16 @@ def _reserved(tx: Transaction, tickets: Iterable[int] | None, *, ended: bool, ah
     if named:
         rows.update(tx.rows(_OF_TICKETS, (json.dumps(sorted(named)),)))
     return sorted(rows)  # by ticket, then window: the newest of a ticket's reservations comes last
+
+
+def last_end(tx: Transaction, instance: LimitInstance, *, before: datetime) -> datetime | None:
+    """When the last window of an instance that ended at or before an instant did; None when there is none."""
+    row = tx.row(
+        "SELECT ends_at FROM windows WHERE rule = ? AND value = ? AND starts_at < ? AND ends_at <= ? "
+        "AND end_reason = '' ORDER BY starts_at DESC LIMIT 1",
+        (instance.limit.id, instance.value, to_micros(before), to_micros(before)),
+    )
+    return from_micros(row[0]) if row else None
 
 
 def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:

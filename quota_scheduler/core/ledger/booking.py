@@ -53,9 +53,10 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class SessionUses:
-    """Instances whose sessions a batch may move, all that was used of each since a break, and what was reserved in."""
+    """Instances whose sessions a batch may move, what was used of each ``since`` then, and what was reserved in."""
 
     instances: Mapping[str, LimitInstance] = field(default_factory=dict)
+    since: Mapping[str, datetime] = field(default_factory=dict)
     events: Sequence[UsageEvent] = ()
     reserved: frozenset[int] = frozenset()
 
@@ -155,10 +156,12 @@ def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: B
     by_name: dict[str, list[UsageEvent]] = {name: [] for name in sessions.instances}
     for event in uses.values():
         for instance in balances.instances(event.labels):
+            if event.at < sessions.since.get(instance.name, event.at):
+                continue  # before its chain is sure: history
             if instance.name in by_name and event.at <= balances.now + SKEW and instance.limit.fine_charge(event.usage):
                 by_name[instance.name].append(event)
     for name, instance in sessions.instances.items():
-        rechained(balances, instance, by_name[name], reserved=sessions.reserved)
+        rechained(balances, instance, by_name[name], since=sessions.since[name], reserved=sessions.reserved)
     signed = [(event, sign) for change in changes for event, sign in zip(change, (-1, +1), strict=True) if event]
     for touched, sign in signed if by_name else ():
         for instance in balances.instances(touched.labels):

@@ -32,30 +32,38 @@ def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balanc
     return balance is None or (balance.window is not None and balance.window.starts_at == event.at)
 
 
-def moved_by(changes: Iterable[Change], balances: Balances) -> dict[str, LimitInstance]:
-    """The instances of session limits whose sessions these changes may move, by name."""
-    moved: dict[str, LimitInstance] = {}
+def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstance, datetime]:
+    """The instances of session limits whose sessions these changes may move, each with the first use that may."""
+    moved: dict[LimitInstance, datetime] = {}
     for change in changes:
         for event in change:
             for instance in balances.instances(event.labels) if event else ():
-                if event and instance.name not in moved and is_out_of_place(event, instance, balances):
-                    moved[instance.name] = instance
+                if event and is_out_of_place(event, instance, balances):
+                    moved[instance] = min(event.at, moved.get(instance, event.at))
     return moved
 
 
 def rechained(
-    balances: Balances, instance: LimitInstance, uses: Sequence[UsageEvent], *, reserved: Collection[int]
+    balances: Balances,
+    instance: LimitInstance,
+    uses: Sequence[UsageEvent],
+    *,
+    since: datetime,
+    reserved: Collection[int],
 ) -> None:
     """Put the sessions of an instance where its uses say, and count them anew.
 
-    ``uses`` are all events of the instance since a break in use, up to now; ``reserved`` the windows in which a lease
-    or an offer ever held an amount. A session that was over before now is closed by the next cycle.
+    ``uses`` are all events of the instance from ``since`` up to now, from where its chain is sure; ``reserved`` the
+    windows in which a lease or an offer ever held an amount. A session that was over before now is closed by the next
+    cycle.
     """
     schedule = instance.limit.schedule
     assert isinstance(schedule, Session)
     rows = [t for t in balances.by_name.get(instance.name, ()) if t.window and not _is_ahead(t, balances.now)]
-    cut = max((t.window.ends_at for t in rows if t.window and t.window.length < schedule.length), default=None)
-    cut = cut if cut and cut <= balances.now else None  # a provider reset early: the chain begins anew
+    rows = [t for t in rows if t.window and t.window.ends_at > since]
+    sure = [t.window for t in rows if t.window and (t.window.length < schedule.length or t.window.starts_at < since)]
+    cut = max((window.ends_at for window in sure), default=None)  # a provider reset early, or what came before
+    cut = cut if cut and cut <= balances.now else None
     uses = [event for event in uses if cut is None or event.at >= cut]
     rows = [t for t in rows if cut is None or (t.window and t.window.starts_at >= cut)]
     openings = [t.window.starts_at for t in rows if t.window and t.id in reserved]

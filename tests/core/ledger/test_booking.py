@@ -123,7 +123,7 @@ def test_a_session_that_moves_is_counted_from_all_its_uses():
     balances, limit = some_balances(a_session_limit()), a_session_limit()
     balances.book(None, TEN, leased=False)
     early = a_usage_event(5, key="e0", at=MONDAY - HOUR)
-    sessions = SessionUses({"session": LimitInstance(limit, "")}, [TEN])
+    sessions = SessionUses({"session": LimitInstance(limit, "")}, {"session": MONDAY - DAY}, [TEN])
     counted([Change(None, early)], NOBODY, balances, sessions)
     (balance,) = balances.all()
     assert (balance.window.starts_at, balance.used) == (MONDAY - HOUR, 15)

@@ -31,6 +31,12 @@ def rows(balances):
     return [((MONDAY - t.window.starts_at) / HOUR, t.used, t.closed) for t in balances.all() if t.window]
 
 
+def test_what_came_before_its_chain_was_sure_stays_as_it_was():
+    balances = some_balances(LIMIT, rows=[a_session(9, used=30), a_session(1, used=10, number=2)])
+    rechained(balances, INSTANCE, uses(1, 2), since=MONDAY - 4 * HOUR, reserved=(1,))
+    assert rows(balances) == [(9, 30, False), (2, 20, False)]
+
+
 @pytest.mark.parametrize(
     ("stored", "used_at", "reserved", "after"),
     [
@@ -59,7 +65,7 @@ def rows(balances):
 )
 def test_rechained(stored, used_at, reserved, after):
     balances = some_balances(LIMIT, rows=stored)
-    rechained(balances, INSTANCE, uses(*used_at), reserved=reserved)
+    rechained(balances, INSTANCE, uses(*used_at), since=MONDAY - 8 * DAY, reserved=reserved)
     assert rows(balances) == after
 
 
@@ -78,7 +84,7 @@ def test_which_uses_may_move_sessions(event, out):
     balances = some_balances(LIMIT, a_limit(), rows=[a_session(1)])
     assert is_out_of_place(event, INSTANCE, balances) is out
     assert is_out_of_place(event, LimitInstance(a_limit(), ""), balances) is False
-    assert list(moved_by([Change(None, event)], balances)) == (["session"] if out else [])
+    assert moved_by([Change(None, event)], balances) == ({INSTANCE: event.at} if out else {})
 
 
 def test_windows_know_the_next_end_and_the_last_beginning():
