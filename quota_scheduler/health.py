@@ -63,9 +63,9 @@ class Health:
     def further(self, task: str, mark: object) -> None:
         """How far a long piece of a task's work is: it works as long as the mark moves."""
         with self._lock:
-            known = self._tasks.get(task)
-            if known and known.mark != mark:
-                known.seen, known.mark = self._clock(), mark
+            expected = self._tasks.get(task)
+            if expected and expected.mark != mark:
+                expected.seen, expected.mark = self._clock(), mark
 
     def wrote(self, error: Exception | None) -> None:
         """A write was taken, or refused; what the database is not to blame for does not count."""

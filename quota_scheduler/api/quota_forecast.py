@@ -50,10 +50,9 @@ def quota_forecast_document(
         "recommendations": recommendations(reading, forecast),
         "trend": trend(forecast),
         "recent_usage": [
-            {"date": each.day.isoformat(), "total_tokens": amount(each.used), "workflow_count": each.runs}
-            for each in days
+            {"date": day.day.isoformat(), "total_tokens": amount(day.used), "workflow_count": day.runs} for day in days
         ],
-        "recent_usage_days": sum(1 for each in days if each.used),
+        "recent_usage_days": sum(1 for day in days if day.used),
         "observed_days": round(forecast.observed_days, 2),
         "track_record": track_document(reading.projection.track),
         "explained": explained(reading, forecast),

@@ -82,8 +82,6 @@ DOLLARS = WithJsonSchema(
 LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
 DEFAULT_TTL = timedelta(hours=4)
 """For clients that never renew; those that do ask for less."""
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""No call was made before, and no clock is that far ahead; calendars and zones are sound between."""
 
 
 def _span(value: str | int | float) -> timedelta:

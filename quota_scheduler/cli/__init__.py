@@ -70,9 +70,9 @@ COMMON = {
 
 def anywhere(command: click.Command) -> click.Command:
     """Let a verb, and the verbs below it, take the common options too; there they win."""
-    known = {name for option in command.params for name in option.opts}
+    names = {name for option in command.params for name in option.opts}
     for name, (metavar, text) in COMMON.items():
-        if f"--{name}" not in known:
+        if f"--{name}" not in names:
             command.params.append(
                 click.Option([f"--{name}", f"_{name}"], metavar=metavar, help=text, expose_value=False, callback=keep)
             )

@@ -27,13 +27,14 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler alerts list --json
     """
     config = reach.config_of(ctx)
-    found = listed(config)
+    answer = listed(config)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(answer)
         return
     rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE", "QUIET BECAUSE"]]
     rows += [
-        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)] for a in found["alerts"]
+        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)]
+        for a in answer["alerts"]
     ]
     reach.say(reach.table(rows) if len(rows) > 1 else "No alerts.")
 
@@ -41,13 +42,13 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 def listed(config: Config) -> dict[str, Any]:
     """The alerts as the service, else the database file, has them."""
     try:
-        found: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
+        answer: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
     except reach.Unreachable:
         from quota_scheduler.service.queries.alerts import alerts_document
 
         with reach.look(config) as tx:
-            found = alerts_document(tx)
-    return found
+            answer = alerts_document(tx)
+    return answer
 
 
 def _quiet(alert: dict[str, Any]) -> str:
@@ -76,11 +77,11 @@ def ack(ctx: click.Context, alert: int, author: str, comment: str, dry_run: bool
         return
     config = reach.config_of(ctx)
     body = {"author": author or reach.local_author(config), "comment": comment}
-    found = reach.ask(config, "POST", f"/v1/alerts/{alert}/ack", body)
+    answer = reach.ask(config, "POST", f"/v1/alerts/{alert}/ack", body)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(answer)
     else:
-        reach.say(f"Acknowledged by {found['acknowledged_by']}: alert {alert}")
+        reach.say(f"Acknowledged by {answer['acknowledged_by']}: alert {alert}")
 
 
 @command.command("test")
@@ -103,14 +104,14 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
 
     chosen = [r for r in config.receivers if receiver in (None, r.id)]
     if not chosen:
-        known = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
-        raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {known}")
+        names = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
+        raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {names}")
     notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in chosen])
     results = []
-    for each in chosen:
+    for target in chosen:
         text = "This is a test message of Quota Scheduler. Nothing needs to be done."
-        done = notifier.send(Message(each.id, Severity.INFO, "Test of Quota Scheduler", text))
-        results.append({"receiver": each.id, "result": done.outcome.value, "detail": done.detail})
+        done = notifier.send(Message(target.id, Severity.INFO, "Test of Quota Scheduler", text))
+        results.append({"receiver": target.id, "result": done.outcome.value, "detail": done.detail})
     if as_json:
         reach.print_json(results)
     else:

@@ -69,17 +69,17 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, refused: st
 
 def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
     try:
-        found = json.loads(raw)
+        content = json.loads(raw)
     except ValueError:
         raise Unreachable(
             f"what answers at {config.listen} is not this service: choose another with --listen"
         ) from None
-    if status >= 400 and not (isinstance(found, dict) and refused in found):
-        detail = found.get("detail", "") if isinstance(found, dict) else ""
+    if status >= 400 and not (isinstance(content, dict) and refused in content):
+        detail = content.get("detail", "") if isinstance(content, dict) else ""
         if status == 401:
             detail += "; the token is read from QUOTA_TOKEN"
         raise QuotaSchedulerError(f"the service said {status}: {detail}")
-    return found
+    return content
 
 
 @contextmanager

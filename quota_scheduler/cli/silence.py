@@ -54,12 +54,12 @@ def _would(config: Any, wanted: dict[str, str], *, as_json: bool) -> None:
     from quota_scheduler.core.alerts.routing import fits
 
     matchers = tuple(wanted.items())
-    found = [a for a in listed(config)["alerts"] if a["phase"] == "firing" and fits(matchers, a["names"])]
+    state = [a for a in listed(config)["alerts"] if a["phase"] == "firing" and fits(matchers, a["names"])]
     if as_json:
-        reach.print_json({"alerts": [each["id"] for each in found]})
+        reach.print_json({"alerts": [each["id"] for each in state]})
         return
-    named = ", ".join(f"{each['rule']} {each['scope']}" for each in found) or "none"
-    reach.say(f"would silence {len(found)} that fire now: {named}")
+    named = ", ".join(f"{each['rule']} {each['scope']}" for each in state) or "none"
+    reach.say(f"would silence {len(state)} that fire now: {named}")
 
 
 @command.command("list")
@@ -75,17 +75,17 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     """
     config = reach.config_of(ctx)
     try:
-        found = reach.ask(config, "GET", "/v1/silences")
+        state = reach.ask(config, "GET", "/v1/silences")
     except reach.Unreachable:
         from quota_scheduler.service.queries.alerts import silences_document
 
         with reach.look(config) as tx:
-            found = silences_document(tx)
+            state = silences_document(tx)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(state)
         return
     rows = [["ID", "WHAT", "UNTIL", "AUTHOR", "COVERS", "COMMENT"]]
-    for each in found["silences"]:
+    for each in state["silences"]:
         what = " ".join(f"{name}={pattern}" for name, pattern in each["matchers"].items())
         ends = local_time(parse_instant(each["ends_at"]), config.timezone)
         rows.append([str(each["id"]), what, ends, each["author"], str(len(each["alerts"])), each["comment"]])
@@ -108,8 +108,8 @@ def end(ctx: click.Context, silence: int, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         reach.say(f"would end silence {silence}")
         return
-    found = reach.ask(reach.config_of(ctx), "DELETE", f"/v1/silences/{silence}")
-    reach.print_json(found) if as_json else reach.say(f"Ended: silence {silence}")
+    state = reach.ask(reach.config_of(ctx), "DELETE", f"/v1/silences/{silence}")
+    reach.print_json(state) if as_json else reach.say(f"Ended: silence {silence}")
 
 
 def _matcher(text: str) -> tuple[str, str]:

@@ -68,31 +68,31 @@ def state_of(config: Config) -> dict[str, Any]:
 def limits_table(limits: list[dict[str, Any]]) -> str:
     """One row per limit."""
     rows = [["LIMIT", "USED", "OF", "", "RESERVED", "RESETS", "FORECAST", "RISK", "LEVEL", "WAITING"]]
-    for each in limits:
-        unit = Unit(each["unit"])
-        resets = local_time(parse_instant(each["ends_at"]), each["timezone"]) if each["ends_at"] else "-"
-        waiting = sum(group["waiting"] for group in each["waiting"])
-        mode = "" if each["mode"] == "enforce" else f" ({each['mode']})"
-        used = each["leases"] if unit is Unit.LEASES else each["used"]
+    for row in limits:
+        unit = Unit(row["unit"])
+        resets = local_time(parse_instant(row["ends_at"]), row["timezone"]) if row["ends_at"] else "-"
+        waiting = sum(group["waiting"] for group in row["waiting"])
+        mode = "" if row["mode"] == "enforce" else f" ({row['mode']})"
+        used = row["leases"] if unit is Unit.LEASES else row["used"]
         rows.append(
             [
-                each["limit"] + mode,
+                row["limit"] + mode,
                 written(used, unit),
-                written(each["amount"], unit),
-                f"{each['usage_ratio']:.0%}" if unit is not Unit.LEASES else "",
-                written(each["reserved"], unit),
+                written(row["amount"], unit),
+                f"{row['usage_ratio']:.0%}" if unit is not Unit.LEASES else "",
+                written(row["reserved"], unit),
                 resets,
-                _forecast(each, unit),
-                each["risk"],
-                each["level"],
+                _forecast(row, unit),
+                row["risk"],
+                row["level"],
                 str(waiting),
             ]
         )
     return reach.table(rows, right=frozenset({1, 2, 3, 4, 9}))
 
 
-def _forecast(each: dict[str, Any], unit: Unit) -> str:
-    forecast = each["forecast"]
+def _forecast(row: dict[str, Any], unit: Unit) -> str:
+    forecast = row["forecast"]
     if not forecast:
         return "-"
     if not forecast["sufficient"]:

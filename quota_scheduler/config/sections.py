@@ -193,10 +193,10 @@ def _limits(top: Fields, around: Surroundings, zone: str) -> tuple[Limit, ...]:
 
 
 def _prices(top: Fields) -> dict[str, OwnPrice]:
-    found = {}
+    read = {}
     for model, node in sorted(top.entries("prices").items()):
         with top.inside(node) as one:
-            found[model] = OwnPrice(
+            read[model] = OwnPrice(
                 input=one.require("input", dollars, ZERO, "write dollars per million tokens; 0 means free"),
                 output=one.require("output", dollars, ZERO, "write dollars per million tokens; 0 means free"),
                 cache_read=one.read("cache_read", dollars, None),
@@ -205,7 +205,7 @@ def _prices(top: Fields) -> dict[str, OwnPrice]:
                 request=one.read("request", dollars, ZERO),
                 web_search=one.read("web_search", dollars, WEB_SEARCH),
             )
-    return found
+    return read
 
 
 def _models(top: Fields) -> tree.Models:
@@ -221,12 +221,12 @@ def _rules(top: Fields) -> Thresholds:
             f.name: rules.read(_spelling(f.name, rules), _rule(f.name), getattr(default, f.name))
             for f in fields(Thresholds)
         }
-        found = Thresholds(**given)
+        read = Thresholds(**given)
         for names in SHARES_IN_ORDER if len(top.problems) == before else ():
             values = [given[name] for name in names]
             if values != sorted(values):
                 rules.complain(names[0], f"{' ≤ '.join(names)} does not hold: {', '.join(f'{v:g}' for v in values)}")
-    return found
+    return read
 
 
 def _spelling(name: str, rules: Fields) -> str:
