@@ -91,8 +91,9 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     ``starting``: nobody has looked after the database for a while, so every window of now is opened and filled.
     """
     limits = limits_now(tx, base)
+    names = {limit.id for limit in limits}
     for rule in redefine(tx, limits):
-        log.warning("limit.redefined limit=%s", rule)
+        log.warning("limit.%s limit=%s", "redefined" if rule in names else "removed", rule)
     if starting:
         rebuild(tx, limits)
     return LimitsHold(limits, next_expiry(tx), _last_expiry(tx))
