@@ -120,7 +120,7 @@ def _assembled(config: Config, store: Store) -> Service:
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
 
-    writer = Writer(store, terms, told=on_commit)
+    writer = Writer(store, terms, tell=on_commit)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     roots = _roots(config)
     ingests = tuple(_ingests(config, roots, store, writer, prices))

@@ -206,13 +206,13 @@ class Service:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
         terms = self.writer.terms
 
-        def look(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
+        def read(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
             remembered = self.writer.remembered(tx)
             queue = remembered.queue
             return queue_in(queue, hold=self.writer.terms.hold), queue, list(queue), dict(remembered.running)
 
         snapshot: QueueSnapshot
-        snapshot, queue, waiting, running = self.writer.do(look).result()
+        snapshot, queue, waiting, running = self.writer.do(read).result()
         if queue.wants_places(now := self.store.clock()):
             queue.know_places(order(waiting, running, terms.policy, now=now), at=now)
         return snapshot

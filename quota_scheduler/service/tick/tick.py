@@ -79,7 +79,7 @@ class Recompute:
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
-        self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
+        self._written: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
 
     @property
     def outlooks(self) -> dict[str, Outlook]:
@@ -134,12 +134,12 @@ class Recompute:
     def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
         """Every limit as a document; one that looks as it did is not written out anew."""
         published = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
-        before_by_name, self._told = self._told, {}
+        before_by_name, self._written = self._written, {}
         for name, looks, reading in published:
             before = before_by_name.get(name)
             document = before[1] if before and before[0] == looks else limit_document(reading)
-            self._told[name] = looks, document
-        return {name: document for name, (_, document) in self._told.items()}
+            self._written[name] = looks, document
+        return {name: document for name, (_, document) in self._written.items()}
 
     def _limits(
         self,
