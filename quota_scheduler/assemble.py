@@ -16,6 +16,7 @@ from quota_scheduler.config import Config, is_blank
 from quota_scheduler.config.tree import Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
+from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -147,7 +148,7 @@ def _assembled(config: Config, store: Store) -> Service:
 
 def _terms(
     config: Config, store: Store, policy: QueuePolicy, prices: Prices
-) -> tuple[Terms, operate.LimitsHold, EverythingHeld | None]:
+) -> tuple[Terms, LimitsHold, EverythingHeld | None]:
     """What rules the first cycle, the limits that hold now, and who holds everything."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
