@@ -172,6 +172,8 @@ LIMITS = (
          waiting(open_=1), on("1h 0m 0s", **WEEK)),
     Case("QuotaDeferredStuck", "another limit may hold it", "60m",
          (*waiting(open_=1), of("quota_state", "0x150", limit="day", state="open"))),
+    Case("QuotaExhausted", "all leases may be in use", "10m",
+         (of("quota_usage_ratio", "1x20", limit="runs"), of("quota_leases_limit", "5x20", limit="runs"))),
     Case("QuotaDeferredStuck", "all leases may be in use", "60m",
          (*waiting(open_=1), of("quota_leases_active", "5x150", limit="runs"),
           of("quota_leases_limit", "5x150", limit="runs"))),

@@ -70,8 +70,9 @@ def number(value: float) -> str:
     return f"{value:.10f}".rstrip("0").rstrip(".")
 
 
-USED = latest("quota_usage_ratio")
 EACH = "on (job, limit)"
+USED = f"({latest('quota_usage_ratio')} unless {EACH} {latest('quota_leases_limit')})"
+"""How full a limit is; one on leases is full now and then, and that is normal."""
 WINDOW = "limit:quota_window:seconds"
 HIT = latest('quota_cache_hit_ratio{lookback="1d"}', "lookback")
 BASELINE = latest("quota_cache_hit_baseline_ratio")

@@ -1,7 +1,7 @@
 """Build the dashboards: the SDK's model in, classic dashboard JSON (schema version 42) out.
 
 python -m grafana.build                     writes grafana/dashboards/*.json; a test fails when they differ from this
-python -m grafana.build --runbooks URL      the same, with links that lead to where your runbooks are published
+python -m grafana.build --runbooks URL      the same, with links to where your runbooks are published
 """
 
 import argparse
@@ -15,15 +15,19 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
 from grafana import efficiency, fleet, limit, queue, service
-from grafana.panels import mark, placed, source, variable
-from grafana.queries import FLEET, LIMITS, most
+from grafana.panels import (
+    mark,
+    placed,
+    source,
+    variable,
+)
+from grafana.queries import FLEET, LIMITS, ONE, most
 
 HERE = Path(__file__).parent
 TAG = "quota-scheduler"
-RUNBOOKS = "alerts/runbooks.md"
-"""Where the runbooks are, as alerts name it; ``--runbooks`` makes it an address that a browser can open."""
-
-LIMIT = variable("limit", "Limit", f"label_values(quota_usage_ratio{{{FLEET}}}, limit)")
+_LIMIT_NAMES = f"label_values(quota_usage_ratio{{{FLEET}}}, limit)"
+LIMIT = variable("limits", "Limits", _LIMIT_NAMES)
+ONE_LIMIT = variable("limit", "Limit", _LIMIT_NAMES, several=False)
 WORKFLOW = variable("workflow", "Workflow", f"label_values(quota_workflow_cache_hit_ratio{{{FLEET}}}, workflow)")
 
 
@@ -49,7 +53,7 @@ PAGES = {
         "Quota limit detail",
         "One limit: usage against its pace, forecast, burn, room, and how good its forecasts have been.",
         limit.panels,
-        (LIMIT,),
+        (ONE_LIMIT,),
         "now-2d",
     ),
     "quota-queue": Page(
@@ -64,7 +68,6 @@ PAGES = {
         "Where the tokens go, how well the cache works, how large runs are, and what optimizations brought.",
         efficiency.panels,
         (LIMIT, WORKFLOW),
-        "now-7d",
     ),
     "quota-service": Page(
         "Quota Scheduler itself",
@@ -76,7 +79,7 @@ PAGES = {
 }
 
 
-def dashboard(uid: str, page: Page, runbooks: str = RUNBOOKS) -> model.Dashboard:
+def dashboard(uid: str, page: Page, runbooks: str = "") -> model.Dashboard:
     """One dashboard with what all of them share."""
     job = variable("job", "Job", "label_values(quota_scheduler_build_info, job)")
     replica = variable("instance", "Replica", 'label_values(quota_scheduler_build_info{job=~"$job"}, instance)')
@@ -95,15 +98,15 @@ def dashboard(uid: str, page: Page, runbooks: str = RUNBOOKS) -> model.Dashboard
         schema_version=42,
         version=1,
         templating=model.DashboardDashboardTemplating(list_val=[source(), job, replica, *page.variables]),
-        annotations=model.AnnotationContainer(list_val=_marks(limits=LIMIT in page.variables)),
+        annotations=model.AnnotationContainer(list_val=_marks(page)),
         links=_links(runbooks),
         panels=placed(page.panels()),
     )
 
 
-def _marks(*, limits: bool) -> list[model.AnnotationQuery]:
+def _marks(page: Page) -> list[model.AnnotationQuery]:
     """Resets, and alerts that fire in the service."""
-    matchers = LIMITS if limits else FLEET
+    matchers = ONE if ONE_LIMIT in page.variables else LIMITS if LIMIT in page.variables else FLEET
     resets = f"max by (limit) (changes(quota_window_end_timestamp_seconds{{{matchers}}}[1m])) > 0"
     alerts = f"{most('quota_alerts_firing', 'alert, severity', FLEET)} > 0"
     return [
@@ -113,7 +116,8 @@ def _marks(*, limits: bool) -> list[model.AnnotationQuery]:
 
 
 def _links(runbooks: str) -> list[model.DashboardLink]:
-    return [
+    """The other dashboards; runbooks only where an address is known, since Grafana does not serve the file."""
+    links = [
         model.DashboardLink(
             title="Quota dashboards",
             type_val=model.DashboardLinkType.DASHBOARDS,
@@ -124,32 +128,39 @@ def _links(runbooks: str) -> list[model.DashboardLink]:
             include_vars=True,
             keep_time=True,
         ),
-        model.DashboardLink(
-            title="Runbooks",
-            type_val=model.DashboardLinkType.LINK,
-            icon="doc",
-            tooltip="What to look at and what to do, alert by alert",
-            url=runbooks,
-            target_blank=True,
-        ),
     ]
+    if runbooks:
+        links.append(
+            model.DashboardLink(
+                title="Runbooks",
+                type_val=model.DashboardLinkType.LINK,
+                icon="doc",
+                tooltip="What to look at and what to do, alert by alert",
+                url=runbooks,
+                target_blank=True,
+            )
+        )
+    return links
 
 
-def render(uid: str, page: Page, runbooks: str = RUNBOOKS) -> str:
+def render(uid: str, page: Page, runbooks: str = "") -> str:
     """The file's text. ``id`` is null, so that an import makes a new dashboard; the SDK leaves out what is null.
 
-    It also places links and marks in a menu; they belong on the page.
+    It also places links and marks in a menu, while they belong on the page, and gives tables a footer, which they have
+    no more.
     """
     found: dict[str, Any] = {"id": None} | json.loads(JSONEncoder().encode(dashboard(uid, page, runbooks)))
     for each in (*found["links"], *found["annotations"]["list"]):
         each.pop("placement")
+    for panel in found["panels"]:
+        panel.get("options", {}).pop("footer", None)
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write every dashboard."""
     parser = argparse.ArgumentParser(description="Build the dashboards.")
-    parser.add_argument("--runbooks", metavar="URL", default=RUNBOOKS, help="where your runbooks are published")
+    parser.add_argument("--runbooks", metavar="URL", default="", help="where your runbooks are published")
     runbooks = parser.parse_args(arguments).runbooks
     for uid, page in PAGES.items():
         (HERE / "dashboards" / f"{uid}.json").write_text(render(uid, page, runbooks), encoding="utf-8")

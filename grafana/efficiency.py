@@ -2,30 +2,52 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     HIT,
     KINDS,
+    LEAST_RUNS,
+    NO_SAMPLES,
     PLAIN,
-    bars,
+    RUN_SIZE,
     by_pattern,
-    coloured,
     dashed,
-    grid,
     look,
+    renamed,
+    thresholds,
+)
+from grafana.panels import (
+    bars,
+    grid,
     number,
     row,
     series,
     target,
-    thresholds,
 )
-from grafana.queries import DAY, FLEET, LIMITS, WORKFLOWS, ZERO, by_limit, lately, most, quantile
+from grafana.queries import (
+    DAY,
+    FLEET,
+    LIMITS,
+    NONE,
+    TOP,
+    WORKFLOWS,
+    ZERO,
+    alive,
+    biggest,
+    by_limit,
+    fullest,
+    grown_most,
+    lately,
+    most,
+    otherwise,
+    quantile,
+)
 
-TOKENS, COST = "quota_consumed_tokens_total", "quota_consumed_usd_total"
+TOKENS, COST = "quota_recorded_tokens_total", "quota_recorded_usd_total"
 MONTHLY = f'max by (limit) (quota_info{{{LIMITS},period="month"}})'
 RUNS_LEFT = by_limit("quota_runs_remaining")
+BACKFILL = "Usage that came over an hour late, such as an import, is left out."
 UNNAMED = {"legend": True, "tooltip": False, "viz": False}
-LEAST_RUNS: Any = ((None, "red"), (1, "orange"), (10, "green"))
 
 
 def panels() -> list[Any]:
@@ -43,132 +65,138 @@ def panels() -> list[Any]:
     ]
 
 
-def _widest(metric: str, by: str, over: str = DAY) -> str:
-    """Growth over a span at the limit that counts most: usage that falls under several is counted in each of them."""
-    inner = f"sum by (limit, {by})" if by else "sum by (limit)"
-    return f"max by ({by}) ({inner} (max without (instance) (increase({metric}{{{LIMITS}}}[{over}]))))"
+def _day(metric: str) -> str:
+    """Growth over a day, of everything that was recorded."""
+    return alive(f"sum(max without (instance) (increase({metric}{{{FLEET}}}[{DAY}])))") + f" or {ZERO}"
+
+
+def _rate(metric: str, by: str) -> str:
+    return f"sum by ({by}) (max without (instance) (rate({metric}{{{FLEET}}}[$__rate_interval])))"
 
 
 def _now() -> list[Any]:
     return [
         number(
             "Tokens, last 24 h",
-            "At the limit that counts most of them.",
-            _widest(TOKENS, ""),
-            look("short", PLAIN, decimals=1, empty="nothing was used"),
+            f"Of all usage, whatever limits it falls under. {BACKFILL}",
+            _day(TOKENS),
+            look("short", PLAIN, decimals=1),
             width=4,
         ),
         number(
             "Cost, last 24 h",
-            "At list prices, at the limit that counts most of it. Subscriptions do not charge it.",
-            _widest(COST, ""),
-            look("currencyUSD", PLAIN, decimals=2, empty="nothing was used"),
+            f"Of all usage, at list prices. Subscriptions do not charge it. {BACKFILL}",
+            _day(COST),
+            look("currencyUSD", PLAIN, decimals=2),
             width=4,
         ),
         number(
             "Weakest cache",
             "The lowest cache hit rate of any workflow in the last 24 hours. Below 90 % is worth a look.",
-            f"bottomk(1, {most('quota_workflow_cache_hit_ratio', 'workflow', WORKFLOWS)})",
-            look("percentunit", HIT, decimals=0, empty="no input in 24 h"),
+            otherwise(f"bottomk(1, {most('quota_workflow_cache_hit_ratio', 'workflow', WORKFLOWS)})", "no workflow"),
+            look("percentunit", HIT, decimals=0, words={NONE: ("had input in 24 h", "text")}),
             width=4,
-            legend="{{workflow}}",
+            legend="{{workflow}}{{none}}",
             by_name=True,
         ),
         number(
             "Tokens per run, 7 days",
-            "Mean size of the runs of the last 7 days, at the limit where it is largest.",
-            f"max({by_limit('quota_run_tokens_mean')})",
-            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, empty="no runs in 7 days"),
+            "Mean size of the runs of the last 7 days, of the limit where it is largest.",
+            otherwise(f"topk(1, {by_limit('quota_run_tokens_mean')})", "no limit"),
+            look("short", RUN_SIZE, decimals=1, words={NONE: ("had runs", "text")}),
             width=4,
+            legend="{{limit}}{{none}}",
+            by_name=True,
         ),
         number(
             "Runs left this month",
             "Runs of the average size of the last 7 days that the tightest monthly limit is still good for.",
-            f"min({RUNS_LEFT} and on (limit) {MONTHLY})",
-            look("none", LEAST_RUNS, decimals=0, empty="no monthly limit, or no runs"),
+            otherwise(f"min({RUNS_LEFT} and on (limit) {MONTHLY})"),
+            look("none", LEAST_RUNS, decimals=0, words={NONE: ("no monthly limit, or no runs", "text")}),
             width=4,
         ),
         number(
             "Over budget, last 24 h",
             "Runs that passed their cap in the last 24 hours.",
             f"sum({lately('quota_workflows_over_budget_total', 'task_type', FLEET, DAY, 'max')}) or {ZERO}",
-            look("none", ANY, decimals=0, empty="service is down"),
+            look("none", ANY, decimals=0),
             width=4,
         ),
     ]
 
 
 def _consumption() -> list[Any]:
+    today = biggest("quota_used_today_tokens")
     return [
         series(
             "Daily consumption, running total",
-            "Tokens that each limit in tokens has counted since midnight in its own time zone.",
+            "Tokens since midnight in the limit's own time zone, and dashed what is usual by the same hour, the mean "
+            f"of the last 7 days: the {TOP} limits in tokens that have counted most.",
             12,
-            [target(by_limit("quota_used_today_tokens"), "{{limit}}")],
+            [
+                target(today, "{{limit}}"),
+                target(f"{by_limit('quota_usual_today_tokens')} and on (limit) ({today})", "{{limit}} usual"),
+            ],
             look("short", PLAIN, min_val=0, empty="no limit in tokens"),
-            fill=10,
+            overrides=[by_pattern("/ usual$/", **_compared(), custom__hideFrom=UNNAMED)],
         ),
         series(
             "Tokens per minute, by kind",
-            "At the limit that counts most of each. Cached tokens count against subscriptions too.",
+            f"Of all usage. Cached tokens count against subscriptions too. {BACKFILL}",
             12,
-            [target(f"60 * max by (kind) (sum by (limit, kind) ({_rate(TOKENS)}))", "{{kind}}")],
-            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
-            overrides=coloured(KINDS),
+            [target(f"60 * {_rate(TOKENS, 'kind')}", "{{kind}}")],
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
+            overrides=renamed(KINDS),
             stacked=True,
             fill=40,
         ),
         series(
             "Tokens per minute, by model",
-            "At the limit that counts most of them.",
+            f"Of all usage, the {TOP} models with most. {BACKFILL}",
             12,
-            [target(f"60 * max by (model) (sum by (limit, model) ({_rate(TOKENS)}))", "{{model}}")],
-            look("short", PLAIN, min_val=0, empty="nothing was used yet"),
+            [target(grown_most(f"60 * {_rate(TOKENS, 'model')}", TOKENS, "model", FLEET), "{{model}}")],
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             stacked=True,
             fill=40,
         ),
         series(
             "Dollars per hour, by model",
-            "At list prices, at the limit that counts most of them.",
+            f"Of all usage, at list prices, the {TOP} models with most. {BACKFILL}",
             12,
-            [target(f"3600 * max by (model) (sum by (limit, model) ({_rate(COST)}))", "{{model}}")],
-            look("currencyUSD", PLAIN, min_val=0, empty="nothing was used yet"),
+            [target(grown_most(f"3600 * {_rate(COST, 'model')}", COST, "model", FLEET), "{{model}}")],
+            look("currencyUSD", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or nothing was used"),
             stacked=True,
             fill=40,
         ),
     ]
 
 
-def _rate(metric: str) -> str:
-    return f"max without (instance) (rate({metric}{{{LIMITS}}}[$__rate_interval]))"
-
-
 def _cache() -> list[Any]:
-    own, usual = "quota_workflow_cache_hit_ratio", "quota_workflow_cache_baseline_ratio"
+    usual = "quota_workflow_cache_baseline_ratio"
+    weakest = biggest("quota_workflow_cache_hit_ratio", "workflow", WORKFLOWS, choose="bottomk")
+    day, week = (by_limit("quota_cache_hit_ratio", f',lookback="{span}"') for span in ("1d", "7d"))
     return [
         series(
             "Cache hit rate by workflow",
             "Share of the input of the last 24 hours that was read from the cache; dashed its usual value, the median "
-            "of the 14 days before. A drop below both marks is an alert.",
+            f"of the 14 days before. A drop below both marks is an alert. The {TOP} workflows with the lowest rate.",
             12,
             [
-                target(most(own, "workflow", WORKFLOWS), "{{workflow}}"),
-                target(most(usual, "workflow", WORKFLOWS), "{{workflow}} usual"),
+                target(weakest, "{{workflow}}"),
+                target(f"{most(usual, 'workflow', WORKFLOWS)} and on (workflow) ({weakest})", "{{workflow}} usual"),
             ],
-            look("percentunit", HIT, max_val=1, empty="no input in 24 h"),
+            look("percentunit", HIT, max_val=1, empty=f"{NO_SAMPLES}, or no input in 24 h"),
             soft_min=0.6,
             overrides=[by_pattern("/ usual$/", **_compared())],
             marks=True,
         ),
         series(
             "Cache hit rate trend",
-            "Of everything that each limit counts: the last 24 hours, and dashed the last 7 days.",
+            "Of everything that a limit counts: the last 24 hours, and dashed the last 7 days. The "
+            f"{TOP} limits that are expected to be fullest.",
             12,
-            [
-                target(by_limit("quota_cache_hit_ratio", ',lookback="1d"'), "{{limit}}"),
-                target(by_limit("quota_cache_hit_ratio", ',lookback="7d"'), "{{limit}} 7 days"),
-            ],
-            look("percentunit", HIT, max_val=1, empty="no input in 7 days"),
+            [target(fullest(day), "{{limit}}"), target(fullest(week), "{{limit}} 7 days")],
+            look("percentunit", HIT, max_val=1, empty=f"{NO_SAMPLES}, or no input in 7 days"),
             soft_min=0.6,
             overrides=[by_pattern("/ 7 days$/", **_compared(), custom__hideFrom=UNNAMED)],
             marks=True,
@@ -187,18 +215,20 @@ def _runs() -> list[Any]:
     return [
         series(
             "Average tokens per run, 7 days",
-            "Mean size of the runs of the last 7 days, by the limit that binds them. From 3M on a run is reported.",
+            "Mean size of the runs of the last 7 days, by the limit that binds them: the "
+            f"{TOP} with the largest. From 3M on a run is reported.",
             12,
-            [target(by_limit("quota_run_tokens_mean"), "{{limit}}")],
-            look("short", ((None, "green"), (3e6, "orange"), (5e6, "red")), decimals=1, min_val=0, empty="no runs"),
+            [target(biggest("quota_run_tokens_mean"), "{{limit}}")],
+            look("short", RUN_SIZE, decimals=1, min_val=0, empty=f"{NO_SAMPLES}, or no runs"),
         ),
         bars(
             "Runs left at the current rate",
-            "How many runs of the average size of the last 7 days the headroom of each limit is good for.",
+            "How many runs of the average size of the last 7 days the headroom of a limit is good for: the "
+            f"{TOP} limits with the fewest.",
             12,
-            RUNS_LEFT,
-            "{{limit}}",
-            look("none", LEAST_RUNS, decimals=0, min_val=0, empty="no runs in 7 days"),
+            otherwise(f"bottomk({TOP}, {RUNS_LEFT})", "every limit"),
+            "{{limit}}{{none}}",
+            look("none", LEAST_RUNS, decimals=0, min_val=0, words={NONE: ("no runs in 7 days", "text")}),
         ),
         series(
             "Size of finished runs",
@@ -208,7 +238,7 @@ def _runs() -> list[Any]:
                 target(quantile(0.5, sizes, "task_type", DAY), "{{task_type}} median"),
                 target(quantile(0.9, sizes, "task_type", DAY), "{{task_type}} p90"),
             ],
-            look("short", PLAIN, min_val=0, empty="no run with a lease has finished in 24 h"),
+            look("short", PLAIN, min_val=0, empty=f"{NO_SAMPLES}, or no run has finished"),
             overrides=[by_pattern("/ p90$/", **_compared())],
         ),
         series(
@@ -221,7 +251,11 @@ def _runs() -> list[Any]:
                 target(quantile(0.9, errors, "task_type", DAY), "{{task_type}} p90"),
             ],
             look(
-                "none", ((None, "green"), (2, "orange")), decimals=2, min_val=0, empty="no estimated run has finished"
+                "none",
+                ((None, "green"), (2, "orange")),
+                decimals=2,
+                min_val=0,
+                empty=f"{NO_SAMPLES}, or no estimated run has finished",
             ),
             overrides=[by_pattern("/ p90$/", **_compared())],
             marks=True,
@@ -231,7 +265,7 @@ def _runs() -> list[Any]:
             "Runs that passed their cap, by task type.",
             8,
             [target(lately("quota_workflows_over_budget_total", "task_type", FLEET, DAY, "max"), "{{task_type}}")],
-            look("none", ANY, decimals=0, min_val=0, empty="no run has passed its cap"),
+            look("none", ANY, decimals=0, min_val=0, empty=f"{NO_SAMPLES}, or no run has passed its cap"),
             fill=20,
         ),
     ]
@@ -269,8 +303,7 @@ def _optimizations() -> list[Any]:
                 ("Success with", success("with"), share | {"custom__width": 120}),
                 ("Success without", success("without"), share | {"custom__width": 130}),
             ],
-            sort="Tokens with it",
-            descending=False,
+            sort=[("Tokens with it", False)],
             key_look={"custom__minWidth": 140},
             empty="no run carried a flag",
         ),
@@ -279,7 +312,12 @@ def _optimizations() -> list[Any]:
             "Tokens per run with the flag over without: below 100 % it saves.",
             10,
             [target(of("expected"), "{{flag}}")],
-            look("percentunit", ((None, "green"), (1, "red")), min_val=0, empty="too few runs to compare"),
+            look(
+                "percentunit",
+                ((None, "green"), (1, "red")),
+                min_val=0,
+                empty=f"{NO_SAMPLES}, or too few runs to compare",
+            ),
             marks=True,
             height=7,
         ),

@@ -1,4 +1,4 @@
-"""The parts that dashboards are made of, as values of the SDK's model: targets, looks, panels, variables, marks."""
+"""The parts that dashboards are made of, as values of the SDK's model: targets, panels, links, variables, marks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,30 +7,10 @@ from grafana_foundation_sdk.models import bargauge, common, stat, statetimeline,
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import Dataquery, PromQueryFormat, QueryEditorMode
 
+from grafana.looks import PLAIN, Defaults, Named, by_name, by_pattern, look, or_down, steps_of
+
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDE = 12
-Steps = Sequence[tuple[float | None, str]]
-Named = Sequence[tuple[str, str]]
-"""Values by name with their colours, in order."""
-Defaults = model.FieldConfig
-
-USED: Steps = ((None, "green"), (0.8, "orange"), (0.95, "red"))
-AT_RESET: Steps = ((None, "green"), (0.85, "orange"), (1.0, "red"))
-CHANCE: Steps = ((None, "green"), (0.2, "orange"), (0.5, "red"))
-ANY: Steps = ((None, "green"), (1, "red"))
-SOME: Steps = ((None, "green"), (1, "yellow"))
-PLAIN: Steps = ((None, "blue"),)
-HIT: Steps = ((None, "red"), (0.7, "orange"), (0.9, "green"))
-
-CLASSES = {"interactive": "purple", "high": "blue", "normal": "green", "low": "yellow"}
-DECISIONS = {"admit": "green", "defer": "yellow", "reject": "red"}
-KINDS = {
-    "input": "blue",
-    "cache_read": "green",
-    "cache_write_5m": "yellow",
-    "cache_write_1h": "orange",
-    "output": "purple",
-}
 
 
 def target(expr: str, legend: str = "", *, table: bool = False, instant: bool = False) -> Dataquery:
@@ -52,38 +32,6 @@ def lettered(targets: Sequence[Dataquery]) -> list[Any]:
     for letter, each in zip("ABCDEFGHIJKLMNOP", targets, strict=False):
         each.ref_id = letter
     return list(targets)
-
-
-def thresholds(steps: Steps) -> model.ThresholdsConfig:
-    """Colours from a value on."""
-    return model.ThresholdsConfig(
-        mode=model.ThresholdsMode.ABSOLUTE, steps=[model.Threshold(value, color) for value, color in steps]
-    )
-
-
-def look(unit: str, steps: Steps = PLAIN, *, empty: str = "", values: Named = (), **more: Any) -> Defaults:
-    """How a panel's values look; ``empty`` is what stands there without any, ``values`` name the numbers 0, 1, …"""
-    return Defaults(
-        unit=unit,
-        thresholds=thresholds(steps or steps_of(values)),
-        color=model.FieldColor(mode=model.FieldColorModeId.THRESHOLDS),
-        mappings=named(values),
-        no_value=empty or None,
-        **more,
-    )
-
-
-def named(values: Named) -> list[Any]:
-    """Names and colours for the numbers 0, 1, … of ``queries.numbered``."""
-    options = {
-        str(n): model.ValueMappingResult(text=text, color=color, index=n) for n, (text, color) in enumerate(values)
-    }
-    return [model.ValueMap(options=options)] if options else []
-
-
-def steps_of(values: Named) -> Steps:
-    """The same colours as thresholds."""
-    return [(n or None, color) for n, (_, color) in enumerate(values)]
 
 
 def panel(
@@ -109,23 +57,33 @@ def number(
     fields: Defaults,
     *,
     width: int = 3,
+    height: int = 4,
     legend: str = "",
     by_name: bool = False,
-    name_only: bool = False,
+    further: Sequence[tuple[str, str]] = (),
+    overrides: Sequence[Any] = (),
+    leads_to: Mapping[str, str] | None = None,
 ) -> model.Panel:
-    """One number, ``by_name`` with the name of whom it is about, or that ``name_only``."""
+    """One number, ``by_name`` with the name of whom it is about; ``further`` queries, with names, stand beside it, and
+    all of its values in a row.
+
+    Its query finds something whenever the service answers; where there is nothing, the service is down.
+    """
     modes = common.BigValueTextMode
-    mode = modes.NAME if name_only else modes.VALUE_AND_NAME if by_name else modes.VALUE
+    mode = modes.VALUE_AND_NAME if by_name else modes.VALUE
     options = stat.Options(
         color_mode=common.BigValueColorMode.VALUE,
         graph_mode=common.BigValueGraphMode.NONE,
         justify_mode=common.BigValueJustifyMode.CENTER,
         text_mode=mode,
         reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
-        orientation=common.VizOrientation.AUTO,
+        orientation=common.VizOrientation.VERTICAL if further else common.VizOrientation.AUTO,
     )
-    targets = [target(expr, legend, instant=True)]
-    return panel("stat", title, text, (width, 4), targets, fields, options=options)
+    targets = [target(expr, legend, instant=True), *(target(*each, instant=True) for each in further)]
+    size, looks = (width, height), [*overrides]
+    if leads_to:
+        looks.append(by_pattern("/./", links=[leads_to]))  # the SDK takes links of a panel's own for a dashboard's
+    return panel("stat", title, text, size, targets, or_down(fields), options=options, overrides=looks)
 
 
 def series(
@@ -141,6 +99,7 @@ def series(
     stacked: bool = False,
     fill: int = 0,
     soft_min: float | None = None,
+    soft_max: float | None = None,
     height: int = 9,
 ) -> model.Panel:
     """Lines over time, or bars; ``marks`` draws the thresholds as dashed lines."""
@@ -157,6 +116,7 @@ def series(
         point_size=4,
         span_nulls=False,
         axis_soft_min=soft_min,
+        axis_soft_max=soft_max,
         thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
         stacking=stack,
     )
@@ -181,7 +141,7 @@ def _legend(*, wide: bool) -> common.VizLegendOptions:
 def bars(
     title: str, text: str, width: int, expr: str, legend: str, fields: Defaults, *, height: int = 9
 ) -> model.Panel:
-    """One horizontal bar for each series, as of now."""
+    """One horizontal bar for each series, as of now; without any the service is down, as in ``number``."""
     options = bargauge.Options(
         display_mode=common.BarGaugeDisplayMode.BASIC,
         value_mode=common.BarGaugeValueMode.COLOR,
@@ -191,14 +151,15 @@ def bars(
         max_viz_height=28,
         reduce_options=common.ReduceDataOptions(values=False, calcs=["lastNotNull"], fields=""),
     )
-    return panel(
-        "bargauge", title, text, (width, height), [target(expr, legend, instant=True)], fields, options=options
-    )
+    targets = [target(expr, legend, instant=True)]
+    return panel("bargauge", title, text, (width, height), targets, or_down(fields), options=options)
 
 
-def timeline(title: str, text: str, width: int, expr: str, values: Named, *, height: int = 8) -> model.Panel:
+def timeline(
+    title: str, text: str, width: int, expr: str, values: Named, *, empty: str, height: int = 10
+) -> model.Panel:
     """States over time, one row per limit."""
-    fields = look("none", steps_of(values), values=values, empty="no limit is known")
+    fields = look("none", steps_of(values), values=values, empty=empty)
     fields.custom = statetimeline.FieldConfig(line_width=0, fill_opacity=80)
     options = statetimeline.Options(
         show_value=common.VisibilityMode.AUTO,
@@ -211,6 +172,13 @@ def timeline(title: str, text: str, width: int, expr: str, values: Named, *, hei
     return panel("state-timeline", title, text, (width, height), [target(expr, "{{limit}}")], fields, options=options)
 
 
+def link(title: str, uid: str, name: str = "", value: str = "") -> dict[str, str]:
+    """A link to another dashboard with the same data source, job and time range, and one more choice set."""
+    also = f"var-{name}={value}&" if name else ""
+    kept = "${datasource:queryparam}&${job:queryparam}&${__url_time_range}"
+    return {"title": title, "url": f"/d/{uid}?{also}{kept}"}
+
+
 Column = tuple[str, str, Mapping[str, Any]]
 
 
@@ -221,16 +189,25 @@ def grid(
     key: tuple[str, str],
     columns: Sequence[Column],
     *,
-    sort: str,
-    descending: bool = True,
+    sort: Sequence[tuple[str, bool]],
+    facts: tuple[str, Mapping[str, str]] = ("", {}),
     key_look: Mapping[str, Any] | None = None,
     empty: str = "",
 ) -> model.Panel:
-    """A table: one row for each value of a label, one query for each column."""
+    """A table: one row for each value of a label, one query for each column.
+
+    ``sort``: columns, and whether the highest comes first. ``facts``: a query, and titles for its other labels, which
+    are columns too; without the query the columns' own have them. A column of that title in ``columns``, without a
+    query, gives its place and look.
+    """
     label, name = key
-    refs = [chr(ord("A") + n) for n in range(len(columns))]
-    titles = {f"Value #{ref}": column for ref, (column, _, _) in zip(refs, columns, strict=True)} | {label: name}
-    order = {label: 0} | {f"Value #{ref}": n for n, ref in enumerate(refs, 1)}
+    asked, (fact, labels) = [each for each in columns if each[1]], facts
+    refs = {column: f"Value #{chr(ord('A') + n)}" for n, (column, _, _) in enumerate(asked)}
+    sources = refs | {column: own for own, column in labels.items()}
+    hidden = {"Time": True} | ({f"Value #{chr(ord('A') + len(asked))}": True} if fact else {})
+    titles = {label: name} | {sources[column]: column for column, _, _ in columns}
+    order = {label: 0} | {sources[column]: n for n, (column, _, _) in enumerate(columns, 1)}
+    queries = [*(expr for _, expr, _ in asked), *([fact] if fact else [])]
     fields = look("short", PLAIN, empty=empty)
     fields.custom = common.TableFieldOptions(align=common.FieldTextAlignment.AUTO, inspect=False, filterable=True)
     return panel(
@@ -238,68 +215,27 @@ def grid(
         title,
         text,
         size,
-        [target(expr, table=True) for _, expr, _ in columns],
+        [target(expr, table=True) for expr in queries],
         fields,
         overrides=[
             by_name(name, **(key_look or {})),
-            *(by_name(column, **({"noValue": "–"} | dict(properties))) for column, _, properties in columns),
+            *(
+                by_name(column, **({"displayName": column, "noValue": "–"} | dict(properties)))
+                for column, _, properties in columns
+            ),
         ],
         options=table.Options(
             cell_height=common.TableCellHeight.SM,
-            sort_by=[common.TableSortByFieldState(display_name=sort, desc=descending)],
+            sort_by=[common.TableSortByFieldState(display_name=column, desc=down) for column, down in sort],
         ),
         transformations=[
             model.DataTransformerConfig(id_val="merge", options={}),
             model.DataTransformerConfig(
                 id_val="organize",
-                options={"excludeByName": {"Time": True}, "renameByName": titles, "indexByName": order},
+                options={"excludeByName": hidden, "renameByName": titles, "indexByName": order},
             ),
         ],
     )
-
-
-def by_name(name: str, **properties: Any) -> model.DashboardFieldConfigSourceOverrides:
-    """How one column or series looks; ``custom__width`` stands for ``custom.width``."""
-    return _override("byName", name, properties)
-
-
-def by_pattern(pattern: str, **properties: Any) -> model.DashboardFieldConfigSourceOverrides:
-    """How all series look whose name matches."""
-    return _override("byRegexp", pattern, properties)
-
-
-def _override(kind: str, which: str, properties: Mapping[str, Any]) -> model.DashboardFieldConfigSourceOverrides:
-    values = [model.DynamicConfigValue(name.replace("__", "."), value) for name, value in properties.items()]
-    return model.DashboardFieldConfigSourceOverrides(
-        matcher=model.MatcherConfig(id_val=kind, options=which), properties=values
-    )
-
-
-def coloured(colors: Mapping[str, str]) -> list[model.DashboardFieldConfigSourceOverrides]:
-    """The same colour for the same name, wherever it begins a series' name."""
-    return [by_pattern(f"/^{name}\\b/", color=fixed(color)) for name, color in colors.items()]
-
-
-def fixed(color: str) -> dict[str, str]:
-    """One colour, whatever the value."""
-    return {"mode": "fixed", "fixedColor": color}
-
-
-def dashed(color: str) -> dict[str, Any]:
-    """A thin dashed line to compare with."""
-    style = {"fill": "dash", "dash": [8, 6]}
-    return {"color": fixed(color), "custom__lineStyle": style, "custom__lineWidth": 1, "custom__fillOpacity": 0}
-
-
-def fan() -> list[model.DashboardFieldConfigSourceOverrides]:
-    """A band from low to high around the expected line."""
-    edge = {"color": fixed("light-blue"), "custom__lineWidth": 1}
-    return [
-        by_name("high", **edge, custom__fillBelowTo="low", custom__fillOpacity=25),
-        by_name("low", **edge, custom__fillOpacity=0),
-        by_name("expected", color=fixed("blue"), custom__lineWidth=2),
-        by_name("used so far", color=fixed("text"), custom__lineWidth=2),
-    ]
 
 
 def row(title: str) -> model.RowPanel:
@@ -322,8 +258,9 @@ def placed(panels: Iterable[model.Panel | model.RowPanel]) -> list[Any]:
     return done
 
 
-def variable(name: str, label: str, query: str) -> model.VariableModel:
-    """A choice among label values."""
+def variable(name: str, label: str, query: str, *, several: bool = True) -> model.VariableModel:
+    """A choice among label values: ``several`` or all of them, or one, the first unless a link names another."""
+    text, value = (["All"], ["$__all"]) if several else ("", "")
     return model.VariableModel(
         type_val=model.VariableType.QUERY,
         name=name,
@@ -332,10 +269,10 @@ def variable(name: str, label: str, query: str) -> model.VariableModel:
         datasource=DATASOURCE,
         definition=query,
         query={"query": query, "refId": f"Variable-{name}"},
-        multi=True,
-        include_all=True,
-        all_value=".+",
-        current=model.VariableOption(text=["All"], value=["$__all"]),
+        multi=several,
+        include_all=several,
+        all_value=".+" if several else None,
+        current=model.VariableOption(text=text, value=value),
         refresh=model.VariableRefresh.ON_TIME_RANGE_CHANGED,
         sort=model.VariableSort.ALPHABETICAL_ASC,
         options=[],

@@ -2,41 +2,67 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     CLASSES,
     DECISIONS,
+    NO_SAMPLES,
     PLAIN,
+    SITTING,
     SOME,
     by_pattern,
     coloured,
     dashed,
-    grid,
     look,
     named,
+    renamed,
+    said,
+    steps_of,
+    thresholds,
+)
+from grafana.panels import (
+    grid,
+    link,
     number,
     row,
     series,
-    steps_of,
     target,
-    thresholds,
 )
 from grafana.queries import (
     FLEET,
     HOUR,
     LIMITS,
+    NONE,
     STATES,
+    TOP,
+    WAITING,
+    WAITING_PEOPLE,
     ZERO,
-    by_limit,
+    alive,
+    biggest,
     each,
+    grown_most,
     lately,
+    level,
     most,
-    numbered,
+    otherwise,
     quantile,
     summed,
 )
 
-WAITING = each("quota_tickets_waiting")
+REASONS = {
+    "no_headroom": ("not enough left", "yellow"),
+    "throttled": ("throttled", "dark-yellow"),
+    "paced": ("paced", "blue"),
+    "paused": ("paused", "orange"),
+    "exhausted": ("exhausted", "red"),
+    "concurrency": ("all leases run", "purple"),
+    "held": ("held by hand", "text"),
+    "catching_up": ("usage is being read", "light-blue"),
+}
+"""What the reasons to wait are called, and their colours."""
+PATIENT: Any = ((None, "green"), (3600, "yellow"), (86400, "orange"))
+"""Seconds that what nobody sits and waits for may wait."""
 DECIDED = "quota_admission_decisions_total"
 HELD = f'{LIMITS},decision!="admit"'
 
@@ -57,36 +83,44 @@ def panels() -> list[Any]:
 
 
 def _now() -> list[Any]:
-    oldest = f"time() - min({each('quota_tickets_oldest_timestamp_seconds')})"
+    others = f'time() - min by (class) (quota_queue_oldest_timestamp_seconds{{{FLEET},class!="interactive"}})'
+    nobody = {NONE: ("nobody waits", "green")}
     return [
         number(
             "Waiting now",
-            "Tickets in the throttle queue, at the limit where most wait.",
-            f"max(sum by (limit) ({WAITING})) or {ZERO}",
-            look("none", SOME, decimals=0, empty="service is down"),
+            "Everybody who waits in the throttle queue.",
+            otherwise(f"sum({WAITING})"),
+            look("none", SOME, decimals=0, words={NONE: ("not known yet", "text")}),
             width=4,
         ),
         number(
-            "Longest wait",
-            "How long the oldest waiting ticket has waited.",
-            oldest,
-            look("s", ((None, "green"), (3600, "yellow"), (86400, "orange")), decimals=0, empty="nobody waits"),
+            "Longest wait, interactive",
+            "How long the oldest ticket of somebody who sits and waits has waited.",
+            otherwise(WAITING_PEOPLE),
+            look("s", SITTING, decimals=0, words=nobody),
             width=4,
+        ),
+        number(
+            "Longest wait, others",
+            "How long the oldest ticket of the class that has waited longest has waited, interactive aside.",
+            otherwise(f"topk(1, {others})", "nobody"),
+            look("s", PATIENT, decimals=0, words={NONE: ("waits", "green")}),
+            width=4,
+            legend="{{class}}{{none}}",
+            by_name=True,
         ),
         number(
             "Running now",
             "Leases that run, of all providers.",
             f"sum({most('quota_concurrency_in_use', 'provider', FLEET)}) or {ZERO}",
-            look("none", PLAIN, decimals=0, empty="service is down"),
-            width=4,
+            look("none", PLAIN, decimals=0),
         ),
         *(
             number(
                 f"{title}, last hour",
                 text,
-                f'sum(increase({DECIDED}{{{LIMITS},decision="{decision}"}}[{HOUR}]))',
-                look("none", steps, decimals=0, empty="none"),
-                width=4,
+                alive(f'sum(increase({DECIDED}{{{LIMITS},decision="{decision}"}}[{HOUR}]))') + f" or {ZERO}",
+                look("none", steps, decimals=0),
             )
             for title, text, decision, steps in (
                 ("Admitted", "Tickets that were let start.", "admit", ((None, "green"),)),
@@ -98,63 +132,73 @@ def _now() -> list[Any]:
 
 
 def _waiting() -> list[Any]:
+    oldest = f"time() - min by (class) ({each('quota_queue_oldest_timestamp_seconds', FLEET)})"
     return [
         series(
+            "Waiting by reason",
+            "Everybody who waits, by the reason that their verdict would have now. Paced: it would fit, and somebody "
+            "ahead or expected is left room.",
+            8,
+            [target(f"max by (reason) (quota_queue_held{{{FLEET}}})", "{{reason}}")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
+            overrides=renamed({reason: (color, text) for reason, (text, color) in REASONS.items()}),
+            stacked=True,
+            fill=40,
+        ),
+        series(
             "Waiting by class",
-            "Tickets of each priority class, at the limit where most of the class wait.",
-            7,
-            [target("max by (class) (" + WAITING + ")", "{{class}}")],
-            look("none", PLAIN, decimals=0, min_val=0, empty="nobody waits"),
+            "Everybody who waits, by priority class.",
+            8,
+            [target(WAITING, "{{class}}")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
             overrides=coloured(CLASSES),
             fill=20,
         ),
         series(
             "Longest wait by class",
             "How long the oldest waiting ticket of each class has waited.",
-            7,
-            [target(f"time() - min by (class) ({each('quota_tickets_oldest_timestamp_seconds')})", "{{class}}")],
+            8,
+            [target(oldest, "{{class}}")],
             look("s", PLAIN, min_val=0, empty="nobody waits"),
             overrides=coloured(CLASSES),
         ),
-        _where(),
+        _holders(),
     ]
 
 
-def _where() -> Any:
-    waits = f"sum by (limit) ({WAITING}) > 0"
-    only = f" and on (limit) ({waits})"
+def _holders() -> Any:
+    held = f"sum by (limit, reason) ({each('quota_tickets_held')})"
+    until = f"min by (limit, reason) ({each('quota_tickets_held_until_timestamp_seconds')}) - time()"
+    oldest = f"time() - min by (limit, reason) ({each('quota_tickets_held_oldest_timestamp_seconds')})"
+    stands = f"0 * {held} + on (limit) group_left () {level()}"
+    people = each("quota_tickets_held", LIMITS + ',class="interactive"')
     words = {"mappings": named(STATES), "thresholds": thresholds(steps_of(STATES)), "custom__align": "left"}
+    text = {"type": "color-text"}
     return grid(
-        "Where they wait",
-        "Limits that waiting tickets fall under, since when, and when they reset: by then there is room again. The "
-        "expected start of one ticket is told by quota-scheduler queue explain.",
-        (10, 9),
+        "What holds them",
+        "The limits that do not let waiting tickets start now, and why, as verdicts name them; a ticket that several "
+        "hold is counted in each. Earliest change: when the first of them could start, as far as this limit goes: its "
+        "reset, or the next look where a run has to end. One ticket is explained by quota-scheduler queue explain.",
+        (24, 9),
         ("limit", "Limit"),
         [
-            ("Waiting", waits, {"decimals": 0, "custom__width": 75}),
-            (
-                "Oldest came",
-                f"1000 * min by (limit) ({each('quota_tickets_oldest_timestamp_seconds')})",
-                {"unit": "dateTimeFromNow", "custom__width": 115},
-            ),
-            (
-                "Room again",
-                f"1000 * {by_limit('quota_window_end_timestamp_seconds')}{only}",
-                {"unit": "dateTimeFromNow", "noValue": "when a run ends", "custom__width": 135},
-            ),
-            (
-                "Level",
-                f"{numbered('quota_state', 'state', STATES)}{only}",
-                words | {"custom__cellOptions": {"type": "color-text"}, "custom__width": 100},
-            ),
+            ("Reason", "", {"mappings": said(REASONS), "custom__cellOptions": text, "custom__align": "left"}),
+            ("Waiting", held, {"decimals": 0, "custom__width": 110}),
+            ("Of them interactive", f"sum by (limit, reason) ({people})", {"decimals": 0, "custom__width": 160}),
+            ("Oldest has waited", oldest, {"unit": "s", "decimals": 1, "custom__width": 170}),
+            ("Earliest change in", until, {"unit": "s", "decimals": 1, "custom__width": 170}),
+            ("Level", stands, words | {"custom__cellOptions": text, "custom__width": 140}),
         ],
-        sort="Waiting",
-        empty="nobody waits",
+        sort=[("Waiting", True)],
+        facts=("", {"reason": "Reason"}),
+        key_look={"links": [link("Limit detail", "quota-limit", "limit", "${__value.text:percentencode}")]},
+        empty="nobody is held by a limit, or the service is down",
     )
 
 
 def _decisions() -> list[Any]:
-    would = f"3600 * max by (limit, class) (rate(quota_would_defer_total{{{LIMITS}}}[{HOUR}]))"
+    would = lately("quota_would_defer_total", "limit, class", LIMITS, HOUR, "max")
+    would = f"sum by (limit) ({would})"
     return [
         series(
             "Decisions per minute",
@@ -168,7 +212,8 @@ def _decisions() -> list[Any]:
         ),
         series(
             "Reasons per minute",
-            "Why tickets were told to wait or never to run. The codes are explained in the reference.",
+            "Why tickets were told to wait or never to run when that was decided; who waits now, and why, stands "
+            "above. The codes are explained in the reference.",
             8,
             [
                 target(
@@ -182,9 +227,10 @@ def _decisions() -> list[Any]:
         ),
         series(
             "Would have waited, per hour",
-            "Tickets that limits in mode warn would have held: what enforcing them would mean.",
+            "Tickets that limits in mode warn would have held: what enforcing them would mean. The "
+            f"{TOP} limits that would have held most.",
             8,
-            [target(would, "{{limit}} {{class}}")],
+            [target(grown_most(would, "quota_would_defer_total"), "{{limit}}")],
             look("none", PLAIN, decimals=0, min_val=0, empty="no limit only warns, or none would have held anybody"),
         ),
     ]
@@ -233,13 +279,17 @@ def _thin() -> dict[str, Any]:
 
 
 def _leases() -> list[Any]:
+    expired = lately("quota_leases_expired_total", "limit", LIMITS, HOUR, "max")
+    running, ever = (
+        most(f"quota_{m}", "provider", FLEET) for m in ("concurrency_in_use", "last_usage_timestamp_seconds")
+    )
     return [
         series(
             "Running leases by provider",
             "Runs at once, and how many a limit on all leases of the provider allows.",
             8,
             [
-                target(most("quota_concurrency_in_use", "provider", FLEET), "{{provider}}"),
+                target(f"{running} or 0 * {ever}", "{{provider}}"),
                 target(most("quota_concurrency_limit", "provider", FLEET), "{{provider}} at most"),
             ],
             look("none", PLAIN, decimals=0, min_val=0, empty="nothing has run yet"),
@@ -247,18 +297,18 @@ def _leases() -> list[Any]:
         ),
         series(
             "Running leases by limit",
-            "Runs that each limit binds; a run that several bind is shown in each.",
+            f"Runs that a limit binds, of the {TOP} with most; a run that several bind is shown in each.",
             8,
-            [target(by_limit("quota_leases_active"), "{{limit}}")],
-            look("none", PLAIN, decimals=0, min_val=0, empty="no limit is known"),
+            [target(biggest("quota_leases_active"), "{{limit}}")],
+            look("none", PLAIN, decimals=0, min_val=0, empty=NO_SAMPLES),
         ),
         series(
             "Leases that ran out, last hour",
             "Leases whose runner was not heard of any more. A few are crashes; many are a runner that "
-            "does not release.",
+            f"does not release. The {TOP} limits with most of them.",
             8,
-            [target(lately("quota_leases_expired_total", "limit", LIMITS, HOUR, "max"), "{{limit}}")],
-            look("none", ((None, "green"), (5, "orange")), decimals=0, min_val=0, empty="no limit is known"),
+            [target(grown_most(expired, "quota_leases_expired_total"), "{{limit}}")],
+            look("none", ((None, "green"), (5, "orange")), decimals=0, min_val=0, empty=NO_SAMPLES),
             marks=True,
         ),
     ]

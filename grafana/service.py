@@ -2,23 +2,28 @@
 
 from typing import Any
 
-from grafana.panels import (
+from grafana.looks import (
     ANY,
     PLAIN,
-    bars,
     by_pattern,
     coloured,
     fixed,
     look,
+    said,
+)
+from grafana.panels import (
+    bars,
+    grid,
     number,
     row,
     series,
     target,
 )
-from grafana.queries import ALIVE, FLEET, HOUR, RATE, lately, most, quantile, summed
+from grafana.queries import FLEET, HOUR, NONE, RATE, ZERO, alive, lately, most, otherwise, quantile, summed
 
 UP_DOWN = (("down", "red"), ("up", "green"))
 OPERATIONS = {"read": "green", "write": "blue", "commit": "orange"}
+LAG: Any = ((None, "green"), (300, "orange"), (1800, "red"))
 SEVERITIES = {"critical": "red", "warning": "orange", "info": "blue"}
 
 
@@ -38,58 +43,64 @@ def panels() -> list[Any]:
 
 
 def _now() -> list[Any]:
-    failed = f"sum(increase(quota_scheduler_task_failures_total{{{FLEET}}}[{HOUR}]))"
+    failed = alive(f"sum(increase(quota_scheduler_task_failures_total{{{FLEET}}}[{HOUR}]))")
     outbox = f"time() - max(quota_notification_outbox_oldest_timestamp_seconds{{{FLEET}}})"
     return [
         number(
             "Leaders",
             "Processes that run the ticks: one is right. None: nothing is computed. Two: a split.",
             f"sum(quota_scheduler_leader{{{FLEET}}})",
-            look("none", ((None, "red"), (1, "green"), (2, "red")), decimals=0, empty="service is down"),
+            look("none", ((None, "red"), (1, "green"), (2, "red")), decimals=0),
         ),
         number(
             "Age of the figures",
-            "How long ago the exported figures were computed; they are renewed with every tick.",
-            f"time() - {ALIVE}",
-            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0, empty="service is down"),
+            "How long ago the exported figures were computed, on the replica where that is longest ago; they are "
+            "renewed with every tick.",
+            f"time() - min(quota_scheduler_snapshot_timestamp_seconds{{{FLEET}}})",
+            look("s", ((None, "green"), (60, "orange"), (300, "red")), decimals=0),
         ),
         number(
             "Database",
             "Whether the last check of the database passed, on every replica.",
             f"min(quota_scheduler_database_up{{{FLEET}}})",
-            look("none", ((None, "red"), (1, "green")), values=UP_DOWN, empty="service is down"),
+            look("none", ((None, "red"), (1, "green")), values=UP_DOWN),
         ),
         number(
             "Failed tasks, last hour",
             "Runs of scheduled tasks that ended with an error.",
-            failed,
-            look("none", ANY, decimals=0, empty="service is down"),
+            f"{failed} or {ZERO}",
+            look("none", ANY, decimals=0),
         ),
         number(
             "Furthest behind",
             "The origin of usage that is furthest behind its files or its interface.",
-            f"max({most('quota_source_lag_seconds', 'source', FLEET)})",
-            look("s", ((None, "green"), (300, "orange"), (1800, "red")), decimals=0, empty="no source is read"),
+            otherwise(f"max({most('quota_source_lag_seconds', 'source', FLEET)})"),
+            look("s", LAG, decimals=0, words={NONE: ("no source is read", "text")}),
         ),
         number(
-            "Oldest notification owed",
+            "Notification owed",
             "How long the oldest undelivered notification has waited.",
-            outbox,
-            look("s", ((None, "green"), (60, "orange"), (600, "red")), decimals=0, empty="none is owed"),
+            otherwise(outbox),
+            look(
+                "s",
+                ((None, "green"), (60, "orange"), (600, "red")),
+                decimals=0,
+                words={NONE: ("none is owed", "green")},
+            ),
         ),
         number(
             "Running since",
             "When the process that started last came up.",
-            f"1000 * max(process_start_time_seconds{{{FLEET}}})",
-            look("dateTimeFromNow", empty="not on this system"),
+            otherwise(f"1000 * max(process_start_time_seconds{{{FLEET}}})"),
+            look("dateTimeFromNow", words={NONE: ("not on this system", "text")}),
         ),
         number(
             "Version",
             "The version that runs; several names mean that replicas differ.",
             f"max by (version) (quota_scheduler_build_info{{{FLEET}}})",
-            look("none", PLAIN, decimals=0, empty="service is down"),
+            look("none", PLAIN, decimals=0, words={1: ("runs", "blue")}),
             legend="{{version}}",
-            name_only=True,
+            by_name=True,
         ),
     ]
 
@@ -132,15 +143,14 @@ def _tasks() -> list[Any]:
             12,
             f"time() - max by (task) (quota_scheduler_task_last_success_timestamp_seconds{{{FLEET}}})",
             "{{task}}",
-            look(
-                "s", ((None, "green"), (300, "orange"), (4000, "red")), decimals=0, min_val=0, empty="service is down"
-            ),
+            look("s", ((None, "green"), (300, "orange"), (4000, "red")), decimals=0, min_val=0),
         ),
     ]
 
 
 def _sources() -> list[Any]:
     apart = (
+        ("quota_backfilled_tokens_total", "{{provider}} over an hour late"),
         ("quota_late_usage_tokens_total", "{{provider}} into closed windows"),
         ("quota_unpriced_tokens_total", "{{provider}} without a price"),
     )
@@ -154,14 +164,14 @@ def _sources() -> list[Any]:
             "How far each origin of usage is behind.",
             6,
             [target(most("quota_source_lag_seconds", "source", FLEET), "{{source}}")],
-            look("s", ((None, "green"), (300, "orange"), (1800, "red")), min_val=0, empty="no source is read"),
+            look("s", LAG, min_val=0, empty="no source is read"),
         ),
         series(
             "Newest usage",
             "How old the newest usage of each provider is. Old while runs are on means that usage does not arrive.",
             6,
             [target(f"time() - max by (provider) (quota_last_usage_timestamp_seconds{{{FLEET}}})", "{{provider}}")],
-            look("s", PLAIN, min_val=0, empty="no usage yet"),
+            look("s", PLAIN, decimals=0, min_val=0, empty="no usage yet"),
         ),
         series(
             "Unusable, last hour",
@@ -172,7 +182,8 @@ def _sources() -> list[Any]:
         ),
         series(
             "Late and unpriced, last hour",
-            "Tokens that came into windows already closed, or whose model has no known price.",
+            "Tokens that came over an hour after their own time (no rate counts them), into windows already closed, or "
+            "whose model has no known price.",
             6,
             [target(lately(metric, "provider", FLEET, HOUR, "max"), name) for metric, name in apart],
             look("short", PLAIN, min_val=0, empty="nothing"),
@@ -183,12 +194,27 @@ def _sources() -> list[Any]:
 def _notifications() -> list[Any]:
     failures = f"{lately('quota_notification_failures_total', 'target, reason', FLEET, HOUR)} > 0"
     severities = [by_pattern(f"/\\({name}\\)$/", color=fixed(color)) for name, color in SEVERITIES.items()]
+    firing = f"{most('quota_alerts_firing', 'alert, severity', FLEET)} > 0"
+    colors = said({name: (name, color) for name, color in SEVERITIES.items()})
     return [
+        grid(
+            "Which alerts fire",
+            "Alerts that fire in the service now. Which limits they are about is told by quota-scheduler alerts list.",
+            (8, 9),
+            ("alert", "Alert"),
+            [
+                ("Severity", "", {"mappings": colors, "custom__cellOptions": {"type": "color-text"}}),
+                ("Firing", firing, {"decimals": 0, "custom__width": 80}),
+            ],
+            sort=[("Firing", True)],
+            facts=("", {"severity": "Severity"}),
+            empty="no alert fires, or the service is down",
+        ),
         series(
-            "Alerts firing",
-            "Alerts that fire in the service, with their severity.",
-            8,
-            [target(f"{most('quota_alerts_firing', 'alert, severity', FLEET)} > 0", "{{alert}} ({{severity}})")],
+            "Alerts over time",
+            "Alerts that fired in the service, with their severity.",
+            16,
+            [target(firing, "{{alert}} ({{severity}})")],
             look("none", PLAIN, decimals=0, min_val=0, empty="no alert fires"),
             overrides=severities,
             stacked=True,
@@ -197,7 +223,7 @@ def _notifications() -> list[Any]:
         series(
             "Deliveries, last hour",
             "Attempts to deliver by target, and those that failed with their reason.",
-            8,
+            12,
             [
                 target(lately("quota_notifications_total", "target", FLEET, HOUR), "{{target}}"),
                 target(failures, "{{target}} failed: {{reason}}"),
@@ -208,7 +234,7 @@ def _notifications() -> list[Any]:
         series(
             "Delivery time, p90",
             "Nine of ten deliveries of the last hour took less.",
-            8,
+            12,
             [target(quantile(0.9, "quota_notification_duration_seconds", "target", HOUR), "{{target}}")],
             look("s", ((None, "green"), (5, "orange")), min_val=0, empty="nothing was delivered in the last hour"),
         ),

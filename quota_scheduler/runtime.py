@@ -15,7 +15,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
-from quota_scheduler.core.queue.waiting import WaitingByInstance, waiting_in
+from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -168,19 +168,19 @@ class Service:
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
 
-    def _read_queue(self) -> WaitingByInstance:
+    def _read_queue(self) -> QueueSnapshot:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
         terms = self.writer.terms
 
-        def look(tx: Transaction) -> tuple[WaitingByInstance, ThrottleQueue, list[Ticket], dict[str, int]]:
+        def look(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
             memory = cycle.remembered(tx, terms)
-            return waiting_in(memory.queue), memory.queue, list(memory.queue), dict(memory.running)
+            return queue_in(memory.queue, hold=terms.hold), memory.queue, list(memory.queue), dict(memory.running)
 
-        waiting_totals, queue, waiting, running = self.writer.do(look).result()
+        snapshot: QueueSnapshot
+        snapshot, queue, waiting, running = self.writer.do(look).result()
         if queue.wants_places(now := self.store.clock()):
             queue.know_places(order(waiting, running, terms.policy, now=now), at=now)
-        totals: WaitingByInstance = waiting_totals
-        return totals
+        return snapshot
 
     def _publish(self, readings: Readings) -> None:
         self.readings = readings

@@ -7,7 +7,7 @@ corrected by the difference.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from quota_scheduler.core.labels import Labels
@@ -81,6 +81,11 @@ def total(usages: Iterable[Usage]) -> Usage:
     return Usage(*map(sum, zip(Usage(), *usages, strict=True)))
 
 
+FRESH = timedelta(hours=1)
+"""Usage that is recorded later than this after its own time is a backfill: it counts in every amount and window, but
+in no counter that rates are made of, or the first import of months of transcripts would be a day of a hundred."""
+
+
 @dataclass(frozen=True, slots=True)
 class UsageEvent:
     """One recorded API call. ``key`` is unique per provider: the request id, else ``msg:<message id>``.
@@ -112,6 +117,10 @@ class UsageEvent:
     def identity(self) -> tuple[str, str]:
         """What makes two records the same event."""
         return self.labels.provider, self.key
+
+    def is_backfill(self, now: datetime) -> bool:
+        """Whether it comes so long after its own time that it says nothing about the rate of use now."""
+        return self.at < now - FRESH
 
 
 def supersedes(new: UsageEvent, old: UsageEvent) -> bool:

@@ -13,6 +13,16 @@ OPERATIONS = ("read", "write", "commit")
 FAILURES = ("error", "timeout", "nomatch", "rejected")
 FIRST_REASONS = (("admit", Reason.FITS), ("defer", Reason.NO_HEADROOM), ("reject", Reason.NEVER_FITS))
 """Decisions that each limit shows from the start at 0; rarer ones appear with their first time."""
+HOLDING = (
+    Reason.NO_HEADROOM,
+    Reason.THROTTLED,
+    Reason.PACED,
+    Reason.PAUSED,
+    Reason.EXHAUSTED,
+    Reason.CONCURRENCY,
+    Reason.HELD,
+)
+"""Reasons to wait that are shown from the start at 0, so that a line over time falls to it instead of ending."""
 REASONS = frozenset(Reason)
 CLASSES = frozenset(Priority)
 OUTCOMES = frozenset(Outcome)

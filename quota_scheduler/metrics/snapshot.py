@@ -13,11 +13,11 @@ from quota_scheduler.core.efficiency.optimization import Optimization
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.risk import Risk
 from quota_scheduler.core.forecast.track_record import TrackReading
-from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings
+from quota_scheduler.core.readings.readings import Counter, HeldReading, LimitReading, QueueReading, Readings
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import ThrottleLevel
 from quota_scheduler.core.units import MICRO, Unit, in_units
-from quota_scheduler.metrics.caps import OTHER, Cap
+from quota_scheduler.metrics.caps import CLASSES, HOLDING, OTHER, REASONS, Cap, closed
 from quota_scheduler.metrics.lines import Labels, Lines, Written, written
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 
@@ -75,6 +75,8 @@ class MetricsSnapshot:
         for index, limit in enumerate(readings.limits):
             _limit(out, limit, full=index < FULL)
         _caches(out, readings.caches)
+        if readings.queue is not None:
+            _queue(out, readings.queue, [limit.limit for limit in readings.limits])
         for flag in sorted(readings.flags, key=lambda flag: (-flag.workflows, flag.flag))[:FLAGS]:
             _flag(out, flag)
         for provider, in_use, most in readings.concurrency:
@@ -140,12 +142,14 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
     if not full:
         return
-    out.add("quota_info", (limit.limit, limit.provider, limit.scope, limit.period, limit.unit, limit.parent), 1)
+    info = limit.provider, limit.scope, limit.period, limit.unit, limit.parent, limit.mode
+    out.add("quota_info", (limit.limit, *info), 1)
     out.add("quota_committed_ratio", name, limit.committed_ratio)
     out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
     _amounts(out, limit)
     out.one_of("quota_risk", limit.limit, limit.risk, Risk)
-    out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
+    if limit.unit is not Unit.LEASES:  # advice looks at what is left, and a lease comes back by itself
+        out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
     for burn in limit.burns:
         out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
         out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
@@ -161,6 +165,23 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     _spending(out, limit)
 
 
+def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:
+    """Who waits; what limits past ``FULL`` hold is pooled."""
+    names = dict.fromkeys(limits, OTHER) | {name: name for name in limits[:FULL]}
+    for own in queue.classes:
+        out.add("quota_queue_waiting", (own.priority,), own.waiting)
+        out.moment("quota_queue_oldest_timestamp_seconds", (own.priority,), own.oldest_at)
+    for reason, count in (dict.fromkeys(HOLDING, 0) | dict(queue.reasons)).items():
+        out.add("quota_queue_held", (closed(reason, REASONS),), count)
+    pooled: dict[Labels, list[HeldReading]] = defaultdict(list)
+    for each in (held for held in queue.held if held.limit in names):
+        pooled[names[each.limit], closed(each.reason, REASONS), closed(each.priority, CLASSES)].append(each)
+    for labels, held in pooled.items():
+        out.add("quota_tickets_held", labels, sum(each.waiting for each in held))
+        out.moment("quota_tickets_held_oldest_timestamp_seconds", labels, min(each.oldest_at for each in held))
+        out.moment("quota_tickets_held_until_timestamp_seconds", labels, min(each.until for each in held))
+
+
 def _amounts(out: Filling, limit: LimitReading) -> None:
     name = (limit.limit,)
     out.add("quota_leases_active", name, limit.leases)
@@ -168,8 +189,10 @@ def _amounts(out: Filling, limit: LimitReading) -> None:
         out.add("quota_leases_limit", name, limit.amount)
     if limit.unit in KINDS_OF_UNIT:
         parts = {"limit": limit.amount, "used": limit.used, "reserved": limit.reserved}
-        for part, amount in (parts | {"used_today": limit.used_today} if limit.ends_at else parts).items():
-            out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
+        today = {"used_today": limit.used_today, "usual_today": limit.usual_today} if limit.ends_at else {}
+        for part, amount in (parts | today).items():
+            if amount is not None:
+                out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
         out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
     if limit.amount > 0:
@@ -183,7 +206,7 @@ def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
         for estimate in ("low", "expected", "high"):
             out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)
         out.add("quota_forecast_exceed_probability_ratio", (name,), forecast.p_exceed(amount))
-        out.moment("quota_forecast_exhaustion_timestamp_seconds", (name,), forecast.exhaustion(amount))
+        out.moment("quota_forecast_exhaustion_timestamp_seconds", (name,), limit.exhausts_at)
 
 
 def _track(out: Filling, name: str, track: TrackReading) -> None:

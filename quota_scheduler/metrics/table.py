@@ -43,7 +43,7 @@ FAMILIES = (
     *_snapshot(
         "gauge",
         """
-        quota_info | limit provider scope period unit parent | Quota metadata, constant 1
+        quota_info | limit provider scope period unit parent mode | Quota metadata, constant 1
         quota_limit_tokens | limit | Limit of the current window
         quota_limit_usd | limit | Limit of the current window
         quota_limit_requests | limit | Limit of the current window
@@ -53,17 +53,20 @@ FAMILIES = (
         quota_used_today_tokens | limit | Consumed since midnight in the limit's time zone, to the hour
         quota_used_today_usd | limit | Consumed since midnight in the limit's time zone, to the hour
         quota_used_today_requests | limit | Consumed since midnight in the limit's time zone, to the hour
+        quota_usual_today_tokens | limit | Mean of what was consumed by this time of the day on the last 7 days
+        quota_usual_today_usd | limit | Mean of what was consumed by this time of the day on the last 7 days
+        quota_usual_today_requests | limit | Mean of what was consumed by this time of the day on the last 7 days
         quota_reserved_tokens | limit | Held by active reservations
         quota_reserved_usd | limit | Held by active reservations
         quota_reserved_requests | limit | Held by active reservations
-        quota_usage_ratio | limit | Used / limit
+        quota_usage_ratio | limit | Used / limit, of leases running / limit
         quota_committed_ratio | limit | (Used + reserved) / limit
         quota_headroom_ratio | limit | Headroom / limit; negative when more than the allowance is used and reserved
         quota_allowance_ratio | limit | Allowance / limit: what automation may spend
         quota_window_start_timestamp_seconds | limit | Start of the current window
         quota_window_end_timestamp_seconds | limit | End of the current window, which is the reset
         quota_forecast_usage_ratio | limit estimate | Projected usage / limit at the reset
-        quota_forecast_exhaustion_timestamp_seconds | limit | Expected exhaustion; absent when not before the reset
+        quota_forecast_exhaustion_timestamp_seconds | limit | Expected exhaustion, or since when; absent when it lasts
         quota_forecast_exceed_probability_ratio | limit | Probability that usage passes the limit before the reset
         quota_forecast_coverage_ratio | limit | Realised coverage of the last 30 judged 80 % intervals
         quota_forecast_error_ratio | limit horizon | Relative error of past forecasts by share of the window to come
@@ -79,8 +82,14 @@ FAMILIES = (
         quota_remaining_burn_ratio | limit lookback | Burn of what is left, above 1 = runs out before the reset
         quota_state | limit state | 1 for the current throttle level, 0 for others
         quota_risk | limit risk | 1 for the current risk band, 0 for others
-        quota_optimization_level | limit level | 1 for the current optimization level, 0 for others
-        quota_tickets_waiting | limit class | Waiting in the throttle queue
+        quota_optimization_level | limit level | 1 for the current optimization level, 0 for others; not of leases
+        quota_queue_waiting | class | Waiting in the throttle queue, everybody once
+        quota_queue_oldest_timestamp_seconds | class | When the oldest waiting ticket came in; absent when none waits
+        quota_queue_held | reason | Waiting in the throttle queue by the reason of their verdict, everybody once
+        quota_tickets_held | limit reason class | Waiting, by each limit that holds them now
+        quota_tickets_held_oldest_timestamp_seconds | limit reason class | When the oldest of them came in
+        quota_tickets_held_until_timestamp_seconds | limit reason class | The earliest instant that could change it
+        quota_tickets_waiting | limit class | Waiting in the throttle queue under a limit, whoever holds them
         quota_tickets_oldest_timestamp_seconds | limit class | When the oldest waiting ticket came in
         quota_concurrency_in_use | provider | Running leases of a provider
         quota_concurrency_limit | provider | Most leases of a provider at once; absent without a limit on all of them
@@ -106,14 +115,17 @@ FAMILIES = (
     *_snapshot(
         "counter",
         """
-        quota_consumed_tokens_total | limit provider model kind | Tokens over all windows; never reset by a window
-        quota_consumed_usd_total | limit provider model | Cost over all windows; never reset by a window
-        quota_workflows_over_budget_total | task_type | Workflows that passed their budget
+        quota_consumed_tokens_total | limit provider model kind | Tokens over all windows, less backfills; never reset
+        quota_consumed_usd_total | limit provider model | Cost over all windows, less backfills; never reset
+        quota_recorded_tokens_total | provider model kind | Tokens of all usage, less backfills, under any limit or none
+        quota_recorded_usd_total | provider model | Cost of all usage, less backfills, under any limit or none
+        quota_backfilled_tokens_total | provider | Tokens recorded over an hour after their own time
+        quota_workflows_over_budget_total | task_type | Workflows that passed their budget, backfills aside
         quota_tickets_woken_total | limit class | Tickets that left the queue to start
         quota_tickets_abandoned_total | limit class | Tickets that left the queue because nobody claimed them
         quota_leases_expired_total | limit | Leases that ran out without settlement
         quota_overrun_tokens_total | limit | Used beyond reservations
-        quota_unleased_tokens_total | limit | Used without a lease
+        quota_unleased_tokens_total | limit | Used without a lease, backfills aside
         quota_late_usage_tokens_total | provider | Booked into closed windows
         quota_unpriced_tokens_total | provider | Without a known price
         quota_skewed_events_total | provider | Usage events whose clock was ahead

@@ -1,4 +1,7 @@
-"""Runs that pass their cap: counted once each, in the transaction of the usage that takes them over it."""
+"""Runs that pass their cap: counted once each, in the transaction of the usage that takes them over it.
+
+A backfill counts none: that a run of last month was too large is nothing that happens now.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +15,8 @@ from quota_scheduler.store import Transaction, counters, ledger
 def count_passed(tx: Transaction, changes: Sequence[Change], limits: Iterable[Limit]) -> None:
     """Count the runs that these changes of the ledger, applied already, have taken over a cap that binds them."""
     caps = [limit for limit in limits if limit.is_per_run]
-    grown, labels = _grown(changes) if caps else ({}, {})
+    fresh = {new.run for _, new in changes if new and not new.is_backfill(tx.now)} if caps else set()
+    grown, labels = _grown([each for each in changes if any(event and event.run in fresh for event in each)])
     if not grown:
         return
     for run, after in ledger.run_usage(tx, grown).items():

@@ -44,6 +44,10 @@ _TOTAL = (
     f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
 )
+_BACKFILL = (
+    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
+)
 _RUN = (
     f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
@@ -123,7 +127,7 @@ def pruned(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tuple
 
 
 def apply(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Write changes of the ledger: events, rollups and runs move together."""
+    """Write changes of the ledger: events, rollups and runs move together; backfills are known apart as well."""
     labels = LabelSets(tx)
     gone = [old.identity for old, _ in changes if old]
     tx.many(_DELETE, gone)
@@ -142,6 +146,12 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
         label_set = labels.rollup(new)
         sums[label_set] = sums[label_set][0], max(sums[label_set][1], to_micros(new.at))
     tx.many(_TOTAL, [(label_set, *usage, newest) for label_set, (usage, newest) in sums.items()])
+    late: dict[int, Usage] = {}
+    for event, sign in _signed(changes):
+        if event.is_backfill(tx.now):
+            label_set = labels.rollup(event)
+            late[label_set] = _add(late.get(label_set, Usage()), event.usage, sign)
+    tx.many(_BACKFILL, [(label_set, *usage) for label_set, usage in late.items() if any(usage)])
     tx.many(_RUN, _run_rows(changes, labels, now))
     tx.many(_DELETE_RUN, [(old.run,) for old, _ in changes if old and old.run])
 
@@ -234,6 +244,12 @@ def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     known = label_sets(tx)
     rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
     return [(*known[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
+
+
+def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
+    """The part of ``totals`` that was recorded long after its own time."""
+    known = label_sets(tx)
+    return {known[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
 
 
 def first_hour(tx: Transaction) -> datetime | None:

@@ -39,8 +39,23 @@ def variables(dashboard: JSON) -> Iterator[tuple[str, str, str]]:
             yield variable["name"], selector, label
 
 
-def filled_in(expr: str, *, interval: str = "10s") -> str:
-    """What Grafana puts in for variables when everything is chosen."""
-    for name in ("$job", "$instance", "$limit", "$workflow"):
+def filled_in(expr: str, *, interval: str = "10s", limit: str = "team-daily/growth") -> str:
+    """What Grafana puts in for variables when everything is chosen, or that one limit."""
+    for name in ("$job", "$instance", "$limits", "$workflow"):
         expr = expr.replace(name, ".+")
-    return expr.replace("$__rate_interval", interval)
+    return expr.replace('"$limit"', f'"{limit}"').replace("$__rate_interval", interval).replace("$__range", "1h")
+
+
+def drawn(panel: JSON, number: float | None) -> tuple[str, str]:
+    """The text and colour of a number as Grafana would draw it, or of nothing: mappings first, then thresholds."""
+    defaults = panel["fieldConfig"]["defaults"]
+    for mapping in defaults["mappings"]:
+        if mapping["type"] == "value" and number is not None and f"{number:g}" in mapping["options"]:
+            found = mapping["options"][f"{number:g}"]
+            return found["text"], found["color"]
+        if mapping["type"] == "special" and mapping["options"]["match"] == "null" and number is None:
+            found = mapping["options"]["result"]
+            return found["text"], found["color"]
+    steps = defaults["thresholds"]["steps"]
+    passed = [s["color"] for s in steps if s["value"] is None or (number is not None and number >= s["value"])]
+    return defaults["noValue"] if number is None else f"{number:g}", passed[-1]

@@ -14,7 +14,10 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.build import HERE, PAGES, TAG, render
-from grafana.queries import FOCUS
+from grafana.limit import LOOKBACKS
+from grafana.limit_record import HORIZONS
+from grafana.looks import KINDS as KINDS_OF_TOKENS
+from grafana.queue import REASONS
 from quota_scheduler.metrics.table import BY_NAME, FAMILIES
 from tests.docs.dashboards import asked, charts, filled_in, load, variables
 
@@ -28,6 +31,15 @@ KINDS = {"stat", "table", "timeseries", "bargauge", "state-timeline"}
 NARROWEST = {"stat": 3, "table": 8, "timeseries": 6, "bargauge": 8, "state-timeline": 8}
 WITH_MARKS = {"quota_usage_ratio", "quota_forecast_usage_ratio", "quota_remaining_burn_ratio", "quota_cache_hit_ratio"}
 """What is held against a mark: the panel's colours change there."""
+SPANS = {
+    "1h": ("hour",),
+    "1d": ("24 h",),
+    "5m": ("5 minutes",),
+    "$__rate_interval": ("",),
+    "$__range] @ end()": ("",),
+}
+NAMED = {"kind": KINDS_OF_TOKENS, "lookback": LOOKBACKS, "horizon": HORIZONS, "reason": REASONS}
+"""Labels whose values have names for people."""
 every_dashboard = pytest.mark.parametrize("uid", PAGES)
 
 
@@ -67,6 +79,8 @@ def test_reading_a_file_and_writing_it_again_loses_nothing(uid: str) -> None:
     again = json.loads(JSONEncoder().encode(Dashboard.from_json(load(uid))))
     for each in (*again["links"], *again["annotations"]["list"]):
         del each["placement"]  # which the SDK adds
+    for panel in again["panels"]:
+        panel.get("options", {}).pop("footer", None)  # likewise
     assert {"id": None} | again == load(uid)
 
 
@@ -94,14 +108,21 @@ def test_variables(uid: str) -> None:
     assert [v["name"] for v in others][:2] == ["job", "instance"]
     for variable in others:
         assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
-        chosen = {key: variable[key] for key in ("type", "multi", "includeAll", "allValue", "refresh")}
-        assert chosen == {"type": "query", "multi": True, "includeAll": True, "allValue": ".+", "refresh": 2}
-        assert variable["current"] == {"text": ["All"], "value": ["$__all"]}
+        several = (uid, variable["name"]) != ("quota-limit", "limit")
+        chosen = {key: variable.get(key) for key in ("type", "multi", "includeAll", "allValue", "refresh")}
+        assert chosen == {
+            "type": "query",
+            "multi": several,
+            "includeAll": several,
+            "allValue": ".+" if several else None,
+            "refresh": 2,
+        }
+        assert variable["current"] == ({"text": ["All"], "value": ["$__all"]} if several else {"text": "", "value": ""})
     for name, selector, label in variables(load(uid)):
-        assert label == name
+        assert label == ("limit" if name == "limits" else name)
         assert name == "job" or 'job=~"$job"' in selector
         assert name in ("job", "instance") or 'instance=~"$instance"' in selector
-    known = {variable["name"] for variable in others} | {"__rate_interval"}
+    known = {variable["name"] for variable in others} | {"__rate_interval", "__range"}
     assert {name for _, expr in asked(load(uid)) for name in re.findall(r"\$(\w+)", expr)} <= known
 
 
@@ -124,9 +145,8 @@ def test_panels(uid: str) -> None:
         assert panel["targets"]
         assert [t["refId"] for t in panel["targets"]] == [chr(ord("A") + n) for n in range(len(panel["targets"]))]
         assert all(t["datasource"] == panel["datasource"] for t in panel["targets"])
-        if panel["type"] != "table" and any(
-            metrics_in(t["expr"].replace(FOCUS, "")) & WITH_MARKS for t in panel["targets"]
-        ):
+        shown = {metric for t in panel["targets"] for metric in metrics_in(t["expr"].partition(" topk(")[0])}
+        if panel["type"] not in ("table", "state-timeline") and shown & WITH_MARKS:
             assert len(defaults["thresholds"]["steps"]) > 1, panel["title"]
         if panel["type"] == "timeseries":
             assert all("{{" in t["legendFormat"] or t["legendFormat"] != "__auto" for t in panel["targets"])
@@ -137,6 +157,7 @@ def test_overrides_name_what_is_there(uid: str) -> None:
     """A look that is meant for a column or a line finds it."""
     for panel in charts(load(uid)):
         names = {t["legendFormat"] for t in panel["targets"]} | {"low", "expected", "high"}
+        names |= {value for label, values in NAMED.items() if f"{{{{{label}}}}}" in names for value in values}
         for step in panel.get("transformations", ()):
             names |= set(step["options"].get("renameByName", {}).values())
         for override in panel["fieldConfig"]["overrides"]:
@@ -183,11 +204,17 @@ def test_counters_are_asked_for_their_growth(uid: str) -> None:
 
 @every_dashboard
 def test_ranges_fit_the_scrape_interval_unless_a_fixed_one_is_the_point(uid: str) -> None:
-    """Spans of an hour and a day are named in the panel's title, text or axis; thresholds look a minute back."""
+    """Spans of an hour and a day are named in the panel's title, text or axis; marks look a minute back."""
     for panel in charts(load(uid)):
         said = json.dumps([panel["title"], panel["description"], panel["fieldConfig"]["defaults"].get("custom")])
-        for span in (s for t in panel["targets"] for s in re.findall(r"\[([^\]]+)\]", t["expr"])):
-            words = {"1h": ("hour",), "1d": ("24 h",), "$__rate_interval": ("",)}[span]
+        for span in (s for t in panel["targets"] for s in re.findall(r"\[(\$__range\] @ end\(\)|[^\]]+)", t["expr"])):
+            words = {
+                "1h": ("hour",),
+                "1d": ("24 h",),
+                "5m": ("5 minutes",),
+                "$__rate_interval": ("",),
+                "$__range] @ end()": ("",),
+            }[span]
             assert any(word in said for word in words), (panel["title"], span)
 
 
@@ -224,18 +251,19 @@ def test_every_metric_is_on_a_dashboard_or_in_a_rule_or_documented_for_questions
 @every_dashboard
 def test_resets_and_alerts_are_marked_and_links_lead_on(uid: str) -> None:
     dashboard = load(uid)
-    thresholds = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
-    assert set(thresholds) == {"Window reset", "Alert firing"}
-    assert all(mark["enable"] and mark["datasource"]["uid"] == "${datasource}" for mark in thresholds.values())
-    others, runbooks = dashboard["links"]
+    marks = {mark["name"]: mark for mark in dashboard["annotations"]["list"]}
+    assert set(marks) == {"Window reset", "Alert firing"}
+    assert all(mark["enable"] and mark["datasource"]["uid"] == "${datasource}" for mark in marks.values())
+    (others,) = dashboard["links"]
     assert (others["type"], others["tags"], others["keepTime"], others["includeVars"]) == (
         "dashboards",
         [TAG],
         True,
         True,
     )
-    assert (runbooks["type"], runbooks["url"]) == ("link", "alerts/runbooks.md")
-    assert (ROOT / runbooks["url"]).is_file()
+    address = "https://wiki.example.com/quota"
+    *_, runbooks = json.loads(render(uid, PAGES[uid], address))["links"]
+    assert (runbooks["type"], runbooks["url"]) == ("link", address)
     for panel in charts(dashboard):
         for url in re.findall(r'"/d/([\w-]+)', json.dumps(panel)):
             assert url in PAGES

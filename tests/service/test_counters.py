@@ -8,6 +8,7 @@ import pytest
 from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
 from quota_scheduler.core.efficiency.runs import RunSummary
+from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.core.tickets.ticket import Outcome
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import ledger
@@ -42,6 +43,36 @@ def test_the_same_event_again_or_grown_does_not_count_a_run_twice(world: Callabl
     for tokens in (90, 110, 110, 120):
         here.record(a_usage_event(tokens, run="nightly", task_type="testing"))
     assert here.counter(OVER) == {("testing",): 1}
+
+
+def test_a_run_of_long_ago_counts_only_when_it_goes_on_and_passes_its_cap_now(world: Callable[..., World]) -> None:
+    here = world(a_run_cap(100))
+    here.record(a_usage_event(500, key="old", run="imported", task_type="testing", at=MONDAY - DAY))
+    here.record(a_usage_event(60, key="e1", run="goes on", task_type="testing", at=MONDAY - DAY))
+    assert here.counter(OVER) == {}
+    here.record(a_usage_event(60, key="e2", run="goes on", task_type="testing"))
+    assert here.counter(OVER) == {("testing",): 1}
+
+
+def test_a_backfill_is_in_every_amount_and_apart_from_what_rates_are_made_of(tmp_path: Path) -> None:
+    def total(readings: Readings, name: str) -> float:
+        return sum(counter.value for counter in readings.counters if counter.name == name)
+
+    def seen(readings: Readings) -> tuple[float, ...]:
+        names = "quota_consumed_tokens_total", "quota_recorded_tokens_total", "quota_backfilled_tokens_total"
+        day = house.limit(readings, "day")
+        return day.used, *(total(readings, name) for name in names), day.spending.unleased
+
+    with House(tmp_path / "quota.db", [a_limit(1_000)]) as house:
+        house.use(30)
+        house.record([a_usage_event(400, key="late", at=house.clock() - 2 * HOUR)])
+        assert seen(house.tick(MINUTE)) == (430, 30, 30, 400, 30)
+        house.record([a_usage_event(450, key="late", at=house.clock() - 2 * HOUR)])
+        assert seen(house.tick(2 * MINUTE)) == (480, 30, 30, 450, 30), "a correction stays where it was counted"
+        house.record([a_usage_event(50, key="now", at=house.clock())])
+        house.tick(2 * HOUR)
+        house.record([a_usage_event(55, key="now", at=house.clock() - 2 * HOUR)])
+        assert seen(house.tick(2 * MINUTE)) == (535, 80, 80, 455, 80), "what it has grown by is a backfill"
 
 
 def test_a_run_that_only_its_lease_reports_counts_when_it_ends(world: Callable[..., World]) -> None:

@@ -10,7 +10,9 @@ from quota_scheduler.core.readings.readings import (
     Burn,
     ClassReading,
     Counter,
+    HeldReading,
     LimitReading,
+    QueueReading,
     Readings,
     SourceReading,
     Spending,
@@ -65,6 +67,7 @@ def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes:
         "waiting": (ClassReading("low", 3, now - timedelta(minutes=40)), ClassReading("normal", 0, None)),
         "leases": 2,
         "used_today": 350_000,
+        "usual_today": 250_000,
         "overshoot_bound": 1_500,
         "track": TrackReading(30, 0.8, 0.05, (HorizonReading("over_10", 30, 0.8, 0.125, 0.0625),)),
         "spending": some_spending(),
@@ -96,6 +99,9 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
         Counter("quota_consumed_tokens_total", (limit, "anthropic", "claude-sonnet-5", "output"), 4_000 * factor),
         Counter("quota_consumed_tokens_total", (limit, "anthropic", "claude-sonnet-5", "cache_read"), 90_000 * factor),
         Counter("quota_consumed_usd_total", (limit, "anthropic", "claude-sonnet-5"), 12.5 * MICRO * factor),
+        Counter("quota_recorded_tokens_total", ("anthropic", "claude-sonnet-5", "output"), 5_000 * factor),
+        Counter("quota_recorded_usd_total", ("anthropic", "claude-sonnet-5"), 15 * MICRO * factor),
+        Counter("quota_backfilled_tokens_total", ("anthropic",), 7_000_000 * factor),
         Counter("quota_workflows_over_budget_total", ("testing",), 1 * factor),
         Counter("quota_tickets_woken_total", (limit, "low"), 7 * factor),
         Counter("quota_tickets_abandoned_total", (limit, "low"), 1 * factor),
@@ -104,6 +110,27 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
         Counter("quota_unpriced_tokens_total", ("anthropic",), 20 * factor),
         Counter("quota_skewed_events_total", ("anthropic",), 3 * factor),
         Counter("quota_would_defer_total", (limit, "low"), 4 * factor),
+    )
+
+
+def some_queue(now: datetime = NOW) -> QueueReading:
+    """Five wait: three for one limit, two of whom another holds as well, and two behind others."""
+    hour, soon, limit = timedelta(hours=1), now + timedelta(minutes=1), "team-daily/growth"
+    return QueueReading(
+        (
+            ClassReading("interactive", 1, now - timedelta(minutes=2)),
+            ClassReading("high", 0, None),
+            ClassReading("normal", 0, None),
+            ClassReading("low", 4, now - hour),
+        ),
+        (("concurrency", 3), ("paced", 2)),
+        (
+            HeldReading(
+                "runs", "concurrency", "interactive", 1, now - timedelta(minutes=2), now + timedelta(minutes=1)
+            ),
+            HeldReading("runs", "concurrency", "low", 2, now - hour, soon),
+            HeldReading(limit, "no_headroom", "low", 2, now - hour, now + 6 * hour),
+        ),
     )
 
 
@@ -139,4 +166,5 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
         last_usage=(("anthropic", now - timedelta(seconds=30)),),
         alerts_firing=(("QuotaUsageHigh", "warning", 1),),
         outbox_oldest_at=now - timedelta(minutes=2),
+        queue=some_queue(now),
     )

@@ -16,12 +16,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from quota_scheduler.core.efficiency.cache import CacheReading
-from quota_scheduler.core.readings.readings import Counter, Readings
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings.readings import ClassReading, Counter, HeldReading, QueueReading, Readings
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.caps import Cap, closed
 from quota_scheduler.metrics.snapshot import FULL, MODELS, WORKFLOWS
 from quota_scheduler.metrics.table import BUCKETS, FAMILIES, Family
-from tests.shell.sample import NOW, a_limit, some_readings
+from tests.shell.sample import NOW, a_limit, some_queue, some_readings
 
 GOLDEN = Path(__file__).with_name("golden") / "exposition.txt"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -199,6 +200,31 @@ def test_without_limits_nothing_is_said_about_them() -> None:
     assert "limit=" not in body(metrics)
 
 
+def test_before_anybody_has_looked_at_the_line_it_is_not_said_to_be_empty() -> None:
+    metrics, _ = metrics_of(replace(some_readings(), queue=None))
+    assert not re.search("quota_(queue|tickets_held)_", body(metrics))
+
+
+def test_a_line_without_anybody_is_zero_in_every_class_and_holds_nobody() -> None:
+    nobody = QueueReading(tuple(ClassReading(priority.value, 0, None) for priority in Priority))
+    found = samples(body(metrics_of(replace(some_readings(), queue=nobody))[0]))
+    waiting = {series: value for series, value in found.items() if series.startswith("quota_queue_waiting")}
+    assert waiting == {f'quota_queue_waiting{{class="{priority}"}}': 0 for priority in Priority}
+    assert not [series for series in found if series.startswith(("quota_tickets_held", "quota_queue_oldest"))]
+
+
+def test_what_limits_past_the_bound_hold_is_pooled() -> None:
+    names = [f"limit-{number:03}" for number in range(FULL + 3)]
+    held = tuple(HeldReading(name, "exhausted", "low", 2, NOW, NOW) for name in (names[0], *names[FULL:]))
+    queue = QueueReading(some_queue().classes, (), held)
+    readings = replace(some_readings(), limits=tuple(map(a_limit, names)), queue=queue)
+    found = samples(body(metrics_of(readings)[0]))
+    assert {s: v for s, v in found.items() if s.startswith("quota_tickets_held{")} == {
+        'quota_tickets_held{class="low",limit="limit-000",reason="exhausted"}': 2,
+        'quota_tickets_held{class="low",limit="other",reason="exhausted"}': 6,
+    }
+
+
 def test_before_the_first_tick_only_the_process_speaks() -> None:
     names = {f.name + "_total" * (f.type == "counter") for f in parse_text(body(metrics_of()[0]))}
     assert names <= {family.name for family in FAMILIES if family.live}
@@ -320,6 +346,9 @@ NEVER = {"run", "session", "agent", "account", "project", "issue"}
 UNITS = ("_tokens", "_tokens_mean", "_usd", "_requests", "_ratio", "_seconds", "_info")
 COUNTED = {
     "quota_runs_remaining",
+    "quota_queue_waiting",
+    "quota_queue_held",
+    "quota_tickets_held",
     "quota_tickets_waiting",
     "quota_leases_active",
     "quota_leases_limit",

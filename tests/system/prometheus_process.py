@@ -1,4 +1,4 @@
-"""A Prometheus of a test's own: scrapes one service every second and is asked over HTTP."""
+"""A Prometheus of a test's own: scrapes a service, or its replicas, every second and is asked over HTTP."""
 
 import json
 import os
@@ -19,7 +19,7 @@ CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
 scrape_configs:
   - job_name: quota-scheduler
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    static_configs: [{{targets: {targets}}}]
 """
 
 
@@ -35,11 +35,11 @@ def needed(program: str, package: str) -> None:
 class PrometheusProcess:
     """A running server. Ends with the ``with`` block, however it goes."""
 
-    def __init__(self, folder: Path, scraped: int) -> None:
+    def __init__(self, folder: Path, *scraped: int) -> None:
         self.folder, self.port = folder, free_port()
         folder.mkdir(exist_ok=True)
         config = folder / "prometheus.yml"
-        config.write_text(CONFIG.format(port=scraped))
+        config.write_text(CONFIG.format(targets=json.dumps([f"127.0.0.1:{port}" for port in scraped])))
         command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
         command += ["--log.level=error", f"--web.listen-address=127.0.0.1:{self.port}"]
         with (folder / "log").open("wb") as log:
@@ -68,6 +68,10 @@ class PrometheusProcess:
         with urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urlencode(params)}", timeout=10) as answer:
             return json.load(answer)["data"]
 
+    def found(self, expr: str) -> list[tuple[dict[str, str], float]]:
+        """The labels and numbers of every series that a query finds now."""
+        return [(series["metric"], float(series["value"][1])) for series in self.get("query", query=expr)["result"]]
+
     def values(self, expr: str) -> list[float]:
         """The numbers that a query finds now."""
-        return [float(series["value"][1]) for series in self.get("query", query=expr)["result"]]
+        return [value for _, value in self.found(expr)]

@@ -17,6 +17,8 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from quota_scheduler.core.usage import KINDS
+
 REPOSITORY = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 30.0
 """How long a condition may take on a busy machine; nothing waits for so long when all is well."""
@@ -173,6 +175,12 @@ class ServiceProcess:
             kind = dict(labels)["kind"]
             found[kind] = found.get(kind, 0) + int(value)
         return found
+
+    def recorded(self, provider: str = "anthropic") -> dict[str, int]:
+        """Tokens by kind of everything of a provider in the ledger, however old; nothing before the first."""
+        found = self.get("/v1/usage/summary?days=3660&by=provider")["usage"]
+        rows = [row for row in found if row["provider"] == provider]
+        return {kind: sum(row[kind] for row in rows) for kind in KINDS} if rows else {}
 
     def kill(self) -> None:
         """kill -9."""

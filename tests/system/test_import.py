@@ -16,12 +16,12 @@ FROM_DEFAULTS = [".claude", ".config/claude"]
 
 
 def equals(service: ServiceProcess, *corpora: Corpus) -> None:
-    """Wait until /metrics says what the corpora add up to; a difference that stays is shown whole."""
+    """Wait until the ledger holds what the corpora add up to; a difference that stays is shown whole."""
     expected = amounts(*corpora)
     try:
-        until(lambda: service.consumed() == expected, seconds=15)
+        until(lambda: service.recorded() == expected, seconds=15)
     except AssertionError:
-        assert service.consumed() == expected
+        assert service.recorded() == expected
 
 
 def test_without_a_configuration_it_finds_both_default_places_and_says_so(place: Place) -> None:
@@ -40,6 +40,18 @@ def test_without_a_configuration_it_finds_both_default_places_and_says_so(place:
         assert "run-cap: 5M tokens per run, everything (warn)" in service.said
 
 
+def test_what_was_there_before_is_no_use_of_today(place: Place) -> None:
+    """Months of history in the first scrape would be the day's numbers times ten."""
+    history = write(place.home / ".claude", seed=32)
+    agent = Agent(place.home).spend(input=7, output=40)
+    with ServiceProcess(place) as service:
+        equals(service.caught_up(), history, agent.corpus)
+        until(service.consumed, what="the counters of the first readings")
+        assert {kind: n for kind, n in service.consumed().items() if n} == {"input": 7, "output": 40}
+        (backfilled,) = service.sample("quota_backfilled_tokens_total", provider="anthropic").values()
+        assert backfilled == sum(amounts(history).values())
+
+
 def test_claude_config_dir_replaces_the_default_places(place: Place, tmp_path: Path) -> None:
     write(place.home / ".claude", seed=21)
     corpus = write(tmp_path / "elsewhere", seed=22)
@@ -52,7 +64,7 @@ def test_a_home_without_transcripts_is_fine_and_the_first_one_is_seen_when_it_co
     with ServiceProcess(place) as service:
         service.caught_up()
         assert "no transcripts yet; looking in" in service.said
-        assert service.consumed() == {}
+        assert service.recorded() == {}
         agent = Agent(place.home).spend(input=5, cache_read=700, output=40)
         equals(service, agent.corpus)
 
@@ -64,7 +76,7 @@ def test_a_growing_transcript_shows_within_five_seconds_and_history_does_not_mov
         equals(service.caught_up(), history, agent.corpus)
         agent.spend(input=100, cache_read=20_000, cache_write_1h=300, output=400)
         expected = amounts(history, agent.corpus)
-        until(lambda: service.consumed() == expected, seconds=5, what="the new response")
+        until(lambda: service.recorded() == expected, seconds=5, what="the new response")
 
 
 def test_an_existing_database_is_ready_at_once_and_a_restart_doubles_nothing(place: Place) -> None:

@@ -166,7 +166,7 @@ class Balances:
             balance.used += charge
             balance.dirty = True
             balance.estimated |= event.estimated and sign > 0
-            balance.unleased += 0 if leased else charge
+            balance.unleased += 0 if leased or event.is_backfill(self.now) else charge
             balance.late += charge if balance.closed else 0
 
     def reserve(

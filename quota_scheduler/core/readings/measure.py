@@ -25,6 +25,9 @@ from quota_scheduler.core.tickets.ticket import Reason
 from quota_scheduler.core.units import Unit
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+USUAL_DAYS = 7
+"""Days that what is usual by now is the mean of: every weekday once."""
 
 
 def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
@@ -89,6 +92,7 @@ class LimitFacts:
     spending: Spending = field(default_factory=Spending)
     parent: str = ""
     used_today: int = 0
+    usual_today: int | None = None
     quality: QualityReading | None = None
 
 
@@ -141,6 +145,7 @@ def read_limit(
         labels=fixed_labels(limit, balance.value),
         parent=known.parent,
         used_today=known.used_today,
+        usual_today=known.usual_today,
         quality=known.quality,
     )
 
@@ -189,6 +194,24 @@ def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
     """What a limit used since midnight in its zone, to the hour."""
     midnight, end = Calendar(Every.DAY, zone).span(now)
     return round(history.used(midnight, end))
+
+
+def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
+    """What a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
+
+    An hour that is not over yet counts by its part, as if it were used evenly.
+    """
+    if not history.all.starts.size:
+        return None
+    calendar, first, days = Calendar(Every.DAY, zone), float(history.all.starts[0]), []
+    for back in range(1, USUAL_DAYS + 1):
+        at = now - back * DAY
+        if at.timestamp() < first:
+            break
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        begun = history.used(hour, hour + HOUR) * ((at - hour) / HOUR)
+        days.append(history.used(calendar.span(at)[0], hour) + begun)
+    return round(sum(days) / len(days)) if days else None
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:

@@ -44,6 +44,28 @@ class ClassReading:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldReading:
+    """What one limit holds of one class for one reason; ``until`` is the earliest instant that could change it."""
+
+    limit: str
+    reason: str
+    priority: str
+    waiting: int
+    oldest_at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReading:
+    """Everybody who waits once: by class, all of them named, and by reason; and by who holds them, where they may be
+    counted in several limits."""
+
+    classes: tuple[ClassReading, ...]
+    reasons: tuple[tuple[str, int], ...] = ()
+    held: tuple[HeldReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """Who spends a limit, and in what portions, as far as the ledger tells.
 
@@ -66,7 +88,8 @@ class Spending:
 class LimitReading:
     """One limit instance. Amounts are in the base of ``unit``; ``used`` includes what running leases reported.
 
-    ``parent`` is the pool it belongs to, empty without one. ``used_today`` is what was used since midnight in its zone.
+    ``parent`` is the pool it belongs to, empty without one. ``used_today`` is what was used since midnight in its zone,
+    ``usual_today`` what was used by this time of the day on the last seven, in the mean; None before there was a day.
 
     ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified. ``level`` is the
     throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a cause seen last at
@@ -106,6 +129,7 @@ class LimitReading:
     spending: Spending = field(default_factory=Spending)
     parent: str = ""
     used_today: int = 0
+    usual_today: int | None = None
     labels: tuple[tuple[str, str], ...] = ()
     quality: QualityReading | None = None
 
@@ -122,8 +146,18 @@ class LimitReading:
 
     @property
     def usage_ratio(self) -> float:
-        """Used over amount; a limit of nothing is full."""
-        return self.used / self.amount if self.amount else 1.0
+        """Used over amount, of a limit on leases those that run; a limit of nothing is full."""
+        used = self.leases if self.unit is Unit.LEASES else self.used
+        return used / self.amount if self.amount else 1.0
+
+    @property
+    def exhausts_at(self) -> datetime | None:
+        """When it is expected to run out before its reset; since when it has, not a little later with each forecast."""
+        if self.forecast is None or self.amount <= 0:
+            return None
+        if max(self.used, self.forecast.used) >= self.amount:
+            return self.level_since if self.level == "exhausted" else None
+        return self.forecast.exhaustion(self.amount)
 
     @property
     def committed_ratio(self) -> float:
@@ -176,6 +210,7 @@ class Readings:
     """Everything computed at ``at``.
 
     ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).
+    ``queue`` is None while nobody has looked at the line yet, which is not the same as nobody waiting.
     """
 
     at: datetime
@@ -189,4 +224,5 @@ class Readings:
     last_usage: tuple[tuple[str, datetime], ...] = ()
     alerts_firing: tuple[tuple[str, str, int], ...] = ()
     outbox_oldest_at: datetime | None = None
+    queue: QueueReading | None = None
     facts: dict[str, Any] = field(default_factory=dict)

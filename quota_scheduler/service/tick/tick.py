@@ -4,6 +4,7 @@ look       everything the tick needs, in one read-only view         (no writer w
 forecast   limits that changed, at most every thirty seconds each   service.forecasting
 analyse    caches, runs, who spends what; once a minute             service.analysis
 measure    one reading per limit                                    core.measure
+hold       who waits and what holds them, decided as of now         core.holders
 step       the alert states move by the new readings                core.alerts
 save       readings, outlooks, tracks, states, owed notifications   one transaction
 → the readings, which metrics publish after the commit
@@ -14,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from quota_scheduler.core.admission.headroom import Headroom
+from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -28,9 +29,11 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue.waiting import WaitingByInstance, waiting_of
+from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
+from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
+from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
@@ -45,6 +48,8 @@ ANALYSE_EVERY = timedelta(seconds=60)
 """Caches and runs change slowly; once a minute is soon enough for an alert with a lookback of a day."""
 FIRST_PASS = "first_pass_at"
 """Remembered fact: when the installation had read its sources once; runs that ended before alarm nobody."""
+Totals = Sequence[tuple[Labels, Priority, Usage, datetime]]
+NOTHING = Usage()
 ADOPTED = "alerts_adopted_at"
 """Remembered fact: when the first complete readings were taken as they are; alerts are told from then on."""
 
@@ -76,24 +81,29 @@ class Recompute:
         """What the admission test may know of each limit's future, as of the last look."""
         return self.forecasting.outlooks
 
-    def look(self, waiting_totals: WaitingByInstance | None = None) -> Readings:
+    def look(self, queue: QueueSnapshot | None = None) -> Readings:
         """Compute the readings of now, without the alerts.
 
-        ``totals`` are what waits as whoever keeps the line knows it; without them every waiting ticket is read.
+        ``queue`` is what waits as whoever keeps the throttle queue knows it; without it every waiting ticket is read.
         """
         with self.store.reading() as tx:
             balances = windows.load(tx, self.limits, tickets=())
             instances = measure.every_instance(balances)
             for instance in instances:
                 measure.begin(balances, instance, tx.now)
-            if waiting_totals is None:
-                waiting_totals = waiting_of(tickets.waiting(tx), balances.instances)
+            if queue is None:
+                queue = queue_in(ThrottleQueue(tickets.waiting(tx), balances.instances, share_label="team"))
+            waiting_totals = queue.waiting
             self.forecasting.look(tx, balances, instances, measure.waiting_amounts(waiting_totals))
             self.quality.look(tx, balances)
             if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
                 self._analyse(tx, balances, instances)
             running = tickets.running_counts(tx)
-            return self._readings(tx, self._limits(tx, balances, instances, waiting_totals, running), balances, running)
+            limits = self._limits(tx, balances, instances, waiting_totals, running)
+            readings = self._readings(tx, limits, balances, running)
+            sums, thresholds = WaitingSums(waiting_totals), self.forecasting.thresholds
+            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds)
+            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now))
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -161,6 +171,7 @@ class Recompute:
             spending=self._analysis.spending.get(name, Spending()),
             parent=measure.pool_of(balances, instance),
             used_today=measure.used_today(history, instance.limit.zone, balances.now),
+            usual_today=measure.usual_today(history, instance.limit.zone, balances.now),
         )
 
     def _analyse(self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
@@ -190,7 +201,7 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*_consumed(totals, self.forecasting.book, balances), *counters.all_counters(tx)),
+            counters=(*_consumed(tx, totals, self.forecasting.book, balances), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
@@ -208,26 +219,29 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
     return {name: state for name, state in states if state}
 
 
-def _consumed(
-    totals: Sequence[tuple[Labels, Priority, Usage, datetime]], book: Histories, balances: Balances
-) -> list[Counter]:
-    """Tokens and cost over all windows, by limit, provider and model."""
-    sums: dict[tuple[str, str, str], Usage] = {}
-    for labels, _, usage, _ in totals:
-        for instance in book.bind(labels, balances):
-            slot = (instance.name, labels.provider, labels.model)
-            sums[slot] = sums.get(slot, Usage()).plus(usage)
-    found = []
+def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balances) -> list[Counter]:
+    """Tokens and cost over all windows, by limit, provider and model, and without any limit; backfills are apart."""
+    sums: dict[tuple[str, ...], Usage] = {}
+    late, backfills = ledger.backfilled(tx), dict.fromkeys((labels.provider for labels, *_ in totals), 0)
+    for labels, priority, whole, _ in totals:
+        backfill = late.get((labels, priority), NOTHING)
+        backfills[labels.provider] += backfill.tokens
+        usage = whole.minus(backfill)
+        for names in ((), *((instance.name,) for instance in book.bind(labels, balances))):
+            slot = (*names, labels.provider, labels.model)
+            sums[slot] = sums.get(slot, NOTHING).plus(usage)
+    found = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
     for slot, usage in sorted(sums.items()):
+        name = "quota_consumed" if len(slot) > 2 else "quota_recorded"
         found += [
-            Counter("quota_consumed_tokens_total", (*slot, kind), value)
+            Counter(f"{name}_tokens_total", (*slot, kind), value)
             for kind, value in zip(KINDS, usage.kinds, strict=True)
         ]
-        found.append(Counter("quota_consumed_usd_total", slot, usage.cost_microusd))
+        found.append(Counter(f"{name}_usd_total", slot, usage.cost_microusd))
     return found
 
 
-def _unpriced(totals: Sequence[tuple[Labels, Priority, Usage, datetime]]) -> dict[str, int]:
+def _unpriced(totals: Totals) -> dict[str, int]:
     found: dict[str, int] = {}
     for labels, _, usage, _ in totals:
         if usage.unpriced_tokens > 0:

@@ -84,7 +84,21 @@ def test_late_usage_corrects_a_closed_window_and_says_so():
     balances = daily_balances(rows=[a_day_balance(YESTERDAY, used=50, closed=True), a_day_balance(number=2)])
     balances.book(None, a_usage_event(10, at=MONDAY - DAY), leased=False)
     closed, today = balances.all()
-    assert (closed.used, closed.late, closed.unleased, today.used) == (60, 10, 10, 0)
+    assert (closed.used, closed.late, closed.unleased, today.used) == (60, 10, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("age", "unleased"),
+    [
+        pytest.param(HOUR, 10, id="an hour late is use of now"),
+        pytest.param(HOUR + MINUTE, 0, id="later it is a backfill: used, and nothing that happens now"),
+    ],
+)
+def test_a_backfill_counts_as_used_and_not_as_unasked(age, unleased):
+    balances = daily_balances()
+    balances.book(None, a_usage_event(10, at=MONDAY - age), leased=False)
+    (balance,) = balances.all()
+    assert (balance.used, balance.unleased) == (10, unleased)
 
 
 def test_leased_usage_is_not_counted_as_unasked():
