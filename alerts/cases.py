@@ -218,6 +218,8 @@ THE_SERVICE = (
     Case("QuotaSchedulerSnapshotStale", "not renewed by anybody", "6m",
          (of("quota_scheduler_snapshot_timestamp_seconds", "0x10"),
           of("quota_scheduler_snapshot_timestamp_seconds", "0 60 120x10", "b")), on("4m 0s")),
+    Case("QuotaSchedulerSnapshotStale", "B1: computed by a clock that was ahead", "6m",
+         (of("quota_scheduler_snapshot_timestamp_seconds", "600x10"),), on("4m 0s")),
     Case("QuotaSchedulerSnapshotStale", "one replica is behind", "6m",
          (of("quota_scheduler_snapshot_timestamp_seconds", "0x10"),
           of("quota_scheduler_snapshot_timestamp_seconds", "0+60x10", "b"))),

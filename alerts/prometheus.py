@@ -176,7 +176,7 @@ def own(rule: str, name: str, description: str, dashboard: str) -> Alert:
         name,
         f'max without (instance, severity) (quota_alerts_firing{{alert="{rule}"}}) > 0',
         RULES[rule].severity.value,
-        RULES[rule].summary,
+        RULES[rule].texts.summary,
         f"{description} Which: quota-scheduler alerts list.",
         rule=rule,
         dashboard=dashboard,
@@ -265,10 +265,11 @@ SERVICE = (
           description="No replica has answered a scrape for two minutes. Quota alerts are blind, and nothing is "
           "admitted."),
     Alert("QuotaSchedulerSnapshotStale",
-          f"time() - max by (job) (quota_scheduler_snapshot_timestamp_seconds) > {SNAPSHOT_STALE}",
+          f"abs(time() - max by (job) (quota_scheduler_snapshot_timestamp_seconds)) > {SNAPSHOT_STALE}",
           "critical", keep="",
           summary="Quota figures are stale",
-          description="The figures were computed {{ $value | humanizeDuration }} ago and are not being renewed."),
+          description="The figures are {{ $value | humanizeDuration }} from now and are not being renewed: they are "
+          "old, or a clock is wrong."),
     Alert("QuotaSchedulerNoLeader", "sum by (job) (quota_scheduler_leader) < 1", "critical", hold="2m", keep="",
           summary="No replica leads",
           description="No replica runs the ticks: figures age, and no alert is sent."),

@@ -122,7 +122,8 @@ class Client(asyncio.Protocol):
         self.sent = time.perf_counter()
         body = self.load.body()
         self.transport.write(
-            b"POST /v1/tickets HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         )
 
     def data_received(self, data: bytes) -> None:
@@ -230,7 +231,7 @@ def fill(port: int, count: int) -> None:
             }
             for n in range(500)
         ]
-        connection.request("POST", "/v1/tickets", json.dumps(many))
+        connection.request("POST", "/v1/tickets", json.dumps(many), {"Content-Type": "application/json"})
         assert connection.getresponse().read()
 
 

@@ -37,7 +37,7 @@ from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import TrackRecord, part_reached
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
 from quota_scheduler.core.readings.burn import burns
-from quota_scheduler.core.readings.readings import LimitReading, Readings
+from quota_scheduler.core.readings.readings import BalanceReading, LimitReading, ProjectionReading, Readings
 from quota_scheduler.core.units import Unit
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -239,9 +239,12 @@ def _reading(watch: Watch, history: Buckets, start: datetime, now: datetime) -> 
     lately.append((start + i * HOUR, float(history.values[i]) * ((now - start - i * HOUR) / HOUR)))
     return LimitReading(
         limit=watch.name, rule=watch.name, value="", provider="anthropic", scope="everything", unit=Unit.TOKENS,
-        period=watch.schedule.every.value, zone="UTC", mode="warn", amount=watch.amount, allowance=watch.amount,
-        used=used, reserved=0, starts_at=watch.window.starts_at, ends_at=watch.window.ends_at, forecast=watch.forecast,
-        burns=burns([row for row in lately if row[1] > 0], watch.window, used, watch.amount, now, HOUR),
+        period=watch.schedule.every.value, zone="UTC", mode="warn",
+        balance=BalanceReading(watch.amount, watch.amount, used, 0, watch.window.starts_at, watch.window.ends_at),
+        projection=ProjectionReading(
+            watch.forecast,
+            burns=burns([row for row in lately if row[1] > 0], watch.window, used, watch.amount, now, HOUR),
+        ),
     )  # fmt: skip
 
 

@@ -24,19 +24,20 @@ from pathlib import Path
 
 from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.requests import Submit
-from quota_scheduler.core.cycle.snapshot import Decided, Snapshot
+from quota_scheduler.core.cycle.snapshot import Numbers, QueueState, Snapshot, Unfinished
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Unwindowed, window_at
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 
+JSON = {"Content-Type": "application/json"}
 NOW = datetime(2026, 11, 16, 9, tzinfo=UTC)
 CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
@@ -76,18 +77,17 @@ def a_pass(
     balances: Balances, queue: ThrottleQueue, *, requests: tuple = (), look_at_all: bool = True
 ) -> tuple[list[float], int]:
     """CPU milliseconds of each slice of one pass, and how many tickets it let go."""
-    slices, started, groups, shadows, number = [], 0, {}, {}, 100_000
+    slices, started, unfinished, terms = [], 0, Unfinished(), Terms(balances.limits)
     while True:
-        snapshot = Snapshot(
-            NOW, balances, queue, {}, groups=groups, shadows=shadows, look_at_all=look_at_all, next_ticket=number
-        )
+        state = QueueState(queue, {}, unfinished, look_at_all)
+        snapshot = Snapshot(NOW, terms, balances, state, numbers=Numbers(ticket=100_000))
         gc.collect()
         before = time.thread_time()
-        decided: Decided = decide_batch(requests, snapshot, QueuePolicy())
+        decided = decide_batch(requests, snapshot)
         slices.append((time.thread_time() - before) * 1e3)
-        started += sum(ticket.state != "waiting" for ticket in decided.tickets.values())
-        groups, shadows, look_at_all, requests = decided.groups, decided.shadows, False, ()
-        if not groups:
+        started += sum(ticket.state != "waiting" for ticket in decided.changes.tickets.values())
+        unfinished, look_at_all, requests = decided.onward.unfinished, False, ()
+        if not unfinished.groups:
             return slices, started
 
 
@@ -139,7 +139,7 @@ def wait_for(port: int) -> None:
 def submit(port: int, bodies: list[dict]) -> list[dict]:
     """Submit an array of tickets."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("POST", "/v1/tickets", json.dumps(bodies))
+    connection.request("POST", "/v1/tickets", json.dumps(bodies), JSON)
     return json.loads(connection.getresponse().read())
 
 
@@ -148,7 +148,7 @@ async def poll(port: int, ticket: str, answers: list[float]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     state = "waiting"
     while state == "waiting":
-        writer.write(f"GET /v1/tickets/{ticket}?wait=30 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /v1/tickets/{ticket}?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         answer = json.loads(await reader.readexactly(length))
@@ -193,7 +193,7 @@ def long_polls(parked: int) -> None:
             granted = datetime.fromisoformat(lease["granted_at"]).timestamp()
             spend = {"fence": lease["fence"], "usage": {"output": 10_000_000}}
             connection = http.client.HTTPConnection("127.0.0.1", port)
-            connection.request("POST", f"/v1/leases/{lease['id']}/release", json.dumps(spend))
+            connection.request("POST", f"/v1/leases/{lease['id']}/release", json.dumps(spend), JSON)
             connection.getresponse().read()
             bodies = [
                 {"key": f"w{n}", "labels": {"provider": "anthropic"}, "class": "low", "estimate": {"tokens": 1_000}}

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
 from quota_scheduler.core.limits.schedule import parse_span
-from quota_scheduler.core.units import MICRO, Unit, parse_amount
+from quota_scheduler.core.units import MICRO, Unit, amount_in, parse_amount
 from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError
 
@@ -42,7 +42,7 @@ def _number(value: Any) -> float:
 def _floor(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise ValueError("write one amount by unit, such as {tokens: 1k, usd: 0.50}")
-    return {Unit(unit).value: float(parse_amount(amount, Unit(unit))) for unit, amount in value.items()}
+    return {Unit(unit).value: float(amount_in(amount, Unit(unit))) for unit, amount in value.items()}
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]
@@ -103,7 +103,7 @@ class RuleFile(BaseModel):
     gone: list[str] = []
 
     def rule(self) -> AlertRule:
-        """The rule as the core steps it."""
+        """Return the rule as the core steps it."""
         return AlertRule(
             id=self.id,
             reading=self.reading,
@@ -111,11 +111,7 @@ class RuleFile(BaseModel):
             threshold=self.threshold,
             clear=self.clear,
             severity=self.severity,
-            summary=self.summary,
-            title=self.title,
-            message=tuple(self.message),
-            resolved=tuple(self.resolved),
-            gone=tuple(self.gone),
+            texts=RuleTexts(self.summary, self.title, tuple(self.message), tuple(self.resolved), tuple(self.gone)),
             runbook=f"{RUNBOOKS}#{self.id}",
             hold=self.hold,
             keep_firing_for=self.keep_firing_for,
@@ -135,7 +131,7 @@ class RuleFile(BaseModel):
 def load_rules(
     changes: Mapping[str, Any] | None = None, *, receivers: Collection[str] | None = None, path: Path | None = None
 ) -> tuple[AlertRule, ...]:
-    """The rules of ``path`` (default: those that ship) with ``changes`` by rule id applied, without disabled ones.
+    """Read the rules of ``path`` (default: those that ship), ``changes`` by rule id applied and disabled ones left out.
 
     ``receivers`` are the configured receivers, to check names against; None leaves names unchecked.
     Raises ConfigError with every problem found.
@@ -166,7 +162,7 @@ def _read(path: Path) -> list[AlertRule]:
         try:
             rules.append(RuleFile.model_validate(entry).rule())
         except ValidationError as error:
-            problems += _told(f"{path.name}: {name}", RuleFile, error)
+            problems += _problems_of(f"{path.name}: {name}", RuleFile, error)
     problems += [f"{path.name}: {problem}" for problem in check(rules)]
     if problems:
         raise ConfigError(problems)
@@ -174,7 +170,7 @@ def _read(path: Path) -> list[AlertRule]:
 
 
 def check(rules: Iterable[AlertRule]) -> list[str]:
-    """What is wrong with rules that are each well-formed: unknown readings, names, rungs; marks on the wrong side."""
+    """Tell what is wrong with well-formed rules: unknown readings, names, rungs; marks on the wrong side."""
     rules = list(rules)
     ids = [rule.id for rule in rules]
     problems = [f"{name}: is there twice" for name in sorted({name for name in ids if ids.count(name) > 1})]
@@ -198,8 +194,9 @@ def _mark_problem(rule: AlertRule) -> list[str]:
 def _word_problems(rule: AlertRule) -> list[str]:
     if rule.reading not in WORDS:
         return [f"{rule.id}.reading: {rule.reading!r} is not known; the readings are {', '.join(WORDS)}"]
-    templates = [rule.summary, rule.title, *rule.message, *rule.resolved, *rule.gone]
-    unknown = sorted({name for template in templates for name in placeholders(template)} - WORDS[rule.reading])
+    unknown = sorted(
+        {name for template in rule.texts.templates for name in placeholders(template)} - WORDS[rule.reading]
+    )
     names = ", ".join(sorted(WORDS[rule.reading]))
     return [f"{rule.id}: {{{name}}} is not known for {rule.reading}; known are {names}" for name in unknown]
 
@@ -210,7 +207,7 @@ def _changed(rule: AlertRule, change: Any, receivers: Collection[str] | None, pr
     try:
         wanted = RuleChange.model_validate(change or {})
     except ValidationError as error:
-        problems += _told(where, RuleChange, error)
+        problems += _problems_of(where, RuleChange, error)
         return None
     fields = {name: getattr(wanted, name) for name in wanted.model_fields_set if name != "enabled"}
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -235,7 +232,7 @@ def _unknown_receivers(where: str, names: Iterable[str], configured: Collection[
     ]
 
 
-def _told(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
+def _problems_of(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
     """Each problem of a validation as path, value and reason."""
     problems = []
     keys = [field.alias or name for name, field in model.model_fields.items()]

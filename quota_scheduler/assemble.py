@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,14 +12,19 @@ from prometheus_client import CollectorRegistry
 import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
-from quota_scheduler.config import Config
+from quota_scheduler.config import Config, is_blank
+from quota_scheduler.config.tree import Without
+from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
+from quota_scheduler.health import Health
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
-from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+from quota_scheduler.notify.addresses import AppriseReceiver
+from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.runtime import Derived, Parts, Service, source_readings
 from quota_scheduler.service import cycle
@@ -26,11 +32,14 @@ from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
+from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
 TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
@@ -49,11 +58,8 @@ def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Serv
 
 def refuse_open_door(config: Config) -> None:
     """Raise StartError where others could reach the service and nothing would keep them out."""
-    if config.needs_tokens:
-        raise StartError(
-            f"listen: {config.listen} can be reached from outside and no token is configured: "
-            "add tokens (see docs/reference/config.md), or listen on 127.0.0.1"
-        )
+    if config.open_door:
+        raise StartError(config.open_door)
 
 
 def derive(config: Config) -> Derived:
@@ -70,21 +76,43 @@ def reload(service: Service, reread: Callable[[], Config]) -> None:
     try:
         config = reread()
         derived = derive(config)
+        problems = unfit_successor(service.config, config)
     except ConfigError as error:
-        for problem in error.problems:
-            log.error("config.rejected problem=%s", problem)
-        return
-    service.apply_config(config, derived)
-    log.info("config.reloaded limits=%d", len(config.limits))
+        problems = error.problems
+    for problem in problems:
+        log.error("config.rejected problem=%s", problem)
+    if not problems:
+        service.apply_config(config, derived)
+        log.info("config.reloaded limits=%d tokens=%d", len(config.limits), len(config.tokens))
+
+
+def unfit_successor(old: Config, new: Config) -> list[str]:
+    """Why a configuration that is valid by itself must not follow another while the service runs.
+
+    A file that is just being written anew is empty for a moment, and then nobody would be kept out and no limit hold.
+    """
+    if old.file and new.file is None:
+        return [f"{old.file} is gone: the configuration stays as it was"]
+    if new.file and is_blank(new.file):
+        return [f"{new.file} is empty: the configuration stays as it was"]
+    if old.tokens and not new.tokens and new.tokens_file:
+        return [f"tokens_file: {new.tokens_file} holds no token: the {len(old.tokens)} that were read before stay"]
+    if replace(new, listen=old.listen).needs_tokens:
+        return [
+            f"listen: {old.listen} can be reached from outside and no token would be left: "
+            f"the {len(old.tokens)} that were read before stay"
+        ]
+    return []
 
 
 def _assembled(config: Config, store: Store) -> Service:
     derived = derive(config)
     notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
     metrics = Metrics(CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=notifier.targets)
-    store.timed = metrics.queried
+    health = Health(refused=metrics.write_refused)
+    store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
     prices, waiters = Prices(config.prices), Waiters()
-    terms, limits_expire_at = _terms(config, store, derived.policy, prices)
+    terms, limits_hold, held = _terms(config, store, derived.policy, prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
@@ -107,14 +135,20 @@ def _assembled(config: Config, store: Store) -> Service:
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
-    parts = Parts(store, writer, waiters, metrics, prices, notifier, deliverer, ingests, roots, recompute)
-    service = Service(config, parts, derived, limits_expire_at=limits_expire_at)
+    repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
+    parts = Parts(
+        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute, repricing
+    )
+    service = Service(config, parts, derived, limits_hold=limits_hold)
+    service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
 
 
-def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) -> tuple[cycle.Terms, datetime | None]:
-    """What rules the first cycle, and when the next run-time change of a limit expires."""
+def _terms(
+    config: Config, store: Store, policy: QueuePolicy, prices: Prices
+) -> tuple[Terms, operate.LimitsHold, EverythingHeld | None]:
+    """What rules the first cycle, the limits that hold now, and who holds everything."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
@@ -122,19 +156,19 @@ def _terms(config: Config, store: Store, policy: QueuePolicy, prices: Prices) ->
         return priced_ticket(other, store.clock(), prices)
 
     with store.transaction() as tx:
-        hold = operate.adopt(tx, config.limits)
+        hold = operate.apply_limits(tx, config.limits, starting=True)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
-        everything_held = bool(operate.held_because(tx))
-    terms = cycle.Terms(
+        held = everything_held(tx)
+    terms = Terms(
         hold.limits,
         policy,
         outlooks,
-        hold=everything_held,
+        hold=held is not None,
         models=config.models.fallback,
         reprice=with_model,
         thresholds=config.rules,
     )
-    return terms, hold.expire_at
+    return terms, hold, held
 
 
 def _roots(config: Config) -> tuple[Path, ...]:
@@ -148,7 +182,14 @@ def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writ
     source = config.sources.claude_code
     if not source.enabled:
         return []
-    labeller = claude_code.labeller(source.labels, account=source.account, home=config.home)
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    team = UNASKED if source.without is Without.IGNORE else ""
+    labeller = claude_code.labeller(
+        source.labels, account=source.account, accounts=accounts, home=config.home, team=team
+    )
+    per_team = [limit.id for limit in config.limits if limit.per == "team"]
+    if per_team and team:
+        log.info("source.without_team source=%s counts_in_none_of=%s", claude_code.NAME, ",".join(per_team))
     return [
         Ingest(
             claude_code.NAME,

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent
 
 
 def data_dir(name: str) -> Path:
-    """The folder of shipped data ``alerts`` or ``grafana``. Raises StartError when the installation lacks it."""
+    """Return the folder of shipped data ``alerts`` or ``grafana``. Raises StartError when the installation lacks it."""
     for folder in (PACKAGE / "_data" / name, PACKAGE.parent / name):
         if folder.is_dir():
             return folder

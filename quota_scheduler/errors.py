@@ -5,7 +5,6 @@
     ├── StoreError              store         the database is not usable
     │   ├── NotOurDatabase      not_ours      the file is something else, or from a newer version
     │   └── DatabaseBusy        busy          another process holds it
-    ├── SourceError             source        an origin of usage cannot be read
     └── StartError              start         the service cannot listen as asked
 
 An expected outcome (a deferred ticket, a stale fence, a duplicate event) is a value with a reason, never one of these.
@@ -44,12 +43,6 @@ class DatabaseBusy(StoreError):
     """Another process holds the database; talk to it instead, or stop it."""
 
     code = "busy"
-
-
-class SourceError(QuotaSchedulerError):
-    """An origin of usage cannot be read at all; single bad lines are counted, not raised."""
-
-    code = "source"
 
 
 class StartError(QuotaSchedulerError):

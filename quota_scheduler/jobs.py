@@ -2,18 +2,22 @@
 
 Jobs live in memory and are defined in code; each may run once at a time, runs that were missed are run once, and what
 was missed or overlapped is counted instead of passing in silence.
+
+APScheduler keeps the next run of a job as an instant of the wall clock: after a step back of half an hour nothing would
+run for half an hour. So a watch compares wall and monotonic clock, and when they part lets every job run at once.
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 from quota_scheduler.errors import QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
@@ -21,6 +25,10 @@ from quota_scheduler.metrics import Metrics
 log = logging.getLogger(__name__)
 MISFIRE_GRACE_SECONDS = 30
 """A run may start this late; later it counts as missed, and the next one does its work."""
+WATCH_SECONDS = 0.5
+"""The clocks are compared this often."""
+STEP_SECONDS = 2.0
+"""Clocks that have parted by more than this since the jobs were dated: the wall clock was set, or the machine slept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +40,30 @@ class Job:
     work: Callable[[], object]
 
 
+class EverySeconds(BaseTrigger):  # type: ignore[misc]  # the library has no types
+    """Every so many seconds from the last look at the clock.
+
+    The library's own interval goes through all runs that were missed, one by one: a clock that jumps a year ahead would
+    keep it busy for a minute.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._wait = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        """The next run, always later than ``now``."""
+        return now + self._wait
+
+
 class Jobs:
     """The schedule of one process."""
 
-    def __init__(self, jobs: list[Job], metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, jobs: list[Job], metrics: Metrics, *, wall: Callable[[], float] = time.time) -> None:
+        """``wall`` is the wall clock in seconds that is watched for steps."""
+        self._metrics, self._wall = metrics, wall
+        self._names = tuple(job.name for job in jobs)
+        self._failing: dict[str, str] = {}
+        self._stopping = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(max_workers=max(4, len(jobs)))},
@@ -44,31 +71,58 @@ class Jobs:
         )
         self._scheduler.add_listener(self._skipped, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         for job in jobs:
-            trigger = IntervalTrigger(seconds=job.seconds, timezone="UTC")
-            self._scheduler.add_job(self._run, trigger, args=[job], id=job.name, next_run_time=datetime.now(UTC))
+            self._scheduler.add_job(
+                self._run, EverySeconds(job.seconds), args=[job], id=job.name, next_run_time=datetime.now(UTC)
+            )
 
     def start(self) -> None:
         """Begin."""
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.start()
+        threading.Thread(target=self._watch, name="jobs-clock", daemon=True).start()
 
     def stop(self) -> None:
         """Start nothing more, and wait for what runs."""
+        self._stopping.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+    def _watch(self) -> None:
+        """Date all jobs anew when the wall clock steps."""
+        apart = self._wall() - time.monotonic()
+        while not self._stopping.wait(WATCH_SECONDS):
+            now_apart = self._wall() - time.monotonic()
+            if abs(now_apart - apart) > STEP_SECONDS:
+                log.warning("clock.stepped seconds=%+.0f", now_apart - apart)
+                apart = now_apart
+                self._run_all_now()
+
+    def _run_all_now(self) -> None:
+        for name in self._names:
+            try:
+                self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+            except Exception as error:  # one that cannot be dated must not keep the others waiting
+                log.error("task.undated task=%s error=%s", name, error)
 
     def _run(self, job: Job) -> None:
         started = time.monotonic()
         try:
             job.work()
-        except QuotaSchedulerError as error:
-            log.error("task.failed task=%s error=%s", job.name, error)
-            self._metrics.task_failed(job.name, time.monotonic() - started)
-        except Exception:
-            log.exception("task.failed task=%s", job.name)
+        except Exception as error:
+            self._failed(job, error)
             self._metrics.task_failed(job.name, time.monotonic() - started)
         else:
+            if before := self._failing.pop(job.name, ""):
+                log.info("task.works_again task=%s after=%s", job.name, before)
             self._metrics.task_ran(job.name, time.monotonic() - started)
+
+    def _failed(self, job: Job, error: Exception) -> None:
+        """Say what fails when that begins or changes, and not with each run; a defect with its traceback."""
+        said = str(error) if isinstance(error, QuotaSchedulerError) else repr(error)
+        if self._failing.get(job.name) != said:
+            self._failing[job.name] = said
+            log.error("task.failed task=%s error=%s", job.name, said,
+                      exc_info=None if isinstance(error, QuotaSchedulerError) else error)  # fmt: skip
 
     def _skipped(self, event: JobExecutionEvent) -> None:
         reason = "overlap" if event.code == EVENT_JOB_MAX_INSTANCES else "misfire"

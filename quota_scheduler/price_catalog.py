@@ -1,40 +1,44 @@
 """What usage costs: the operator's own prices first, then the genai-prices table that ships with the package.
 
-    own price ──► table, by provider and model and day ──► dearest model of the provider ──► LAST_RESORT
-        exact                  exact                            estimated                     estimated
+    own price ──► table: host, provider, vendor ──► elsewhere in the table ──► nearest kin + 10 % ──► LAST_RESORT
+        exact              exact                        estimated                  estimated           estimated
 
-A cost is never 0 merely because nobody knows it. Only this file knows genai-prices, and it is imported when the first
-price is asked for (0.2 s). Rates are kept per provider, model and day: a hundred thousand events take half a second.
+A cost is never 0 merely because nobody knows it. What a response says about its price (speed, geography, tier, web
+searches) is charged on top. Rates are kept per provider, model, day and terms, misses too, up to ``MOST_REMEMBERED``.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from fractions import Fraction
+from functools import partial
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.pricing import OwnPrice, Priced, PriceRates, Tier, dearest, highest, per_million
-from quota_scheduler.core.usage import KINDS, Usage
+from quota_scheduler.core.names import canonical_model, canonical_provider, is_fast, is_hosted, vendor_of
+from quota_scheduler.core.pricing import OwnPrice, Priced, PriceRates, highest
+from quota_scheduler.core.usage import ORDINARY, PriceTerms, Usage
+from quota_scheduler.price_table import BATCH, FAST, TIER, Model, Table, table_version
 
-LAST_RESORT = OwnPrice(Decimal(15), Decimal(75), Decimal("1.5"), Decimal("18.75"), Decimal(30)).rates()
-"""Where not even the provider is known, or the table does not load: claude-opus-4-1, Anthropic's dearest list price."""
+LAST_RESORT = OwnPrice(*(Decimal(usd) for usd in ("10", "50", "1", "12.5", "20"))).rates()
+"""Where not even the provider is known, or the table does not load: the list price of claude-fable-5, the dearest model
+that Anthropic sells today."""
+ABOVE_KIN = Fraction(11, 10)
+"""What an unknown model costs beside its kin: the largest surcharge that a name does not tell, that of a region."""
+FAST_FACTOR = Fraction(2)
+"""Fast mode without a price of its own: that of every model that has one."""
+BATCH_FACTOR = Fraction(1, 2)
+"""Batches without a price of their own: what every vendor that sells them says."""
+GEO_FACTOR = Fraction(11, 10)
+"""Inference kept in the US by Anthropic's API, all kinds of tokens."""
+READING = 2
+"""Raise it with every change of what a known model costs here, so that what was charged before is charged anew."""
+MOST_REMEMBERED = 10_000
+"""Answers kept, about 10 MB: far above the models and terms a fleet uses, and a bound on what clients can invent."""
 
-_PRICE_KEYS = {
-    "input": ("input_mtok",),
-    "cache_read": ("cache_read_mtok", "input_mtok"),
-    "cache_write_5m": ("cache_write_5m_mtok", "cache_write_mtok", "input_mtok"),
-    "cache_write_1h": ("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
-    "output": ("output_mtok",),
-}
-"""Which of the table's prices a kind of token is charged at: the first one the model has."""
-_PER_REQUEST = "requests_kcount"
-_FAST = "-fast"
-_FAST_CONTEXT = {"speed": "fast", "service_tier": "fast"}
-_CONTEXT_SUFFIX = re.compile(r"\[[^\]]*\]$")
-_VENDOR_PREFIX = re.compile(r"^(?:[a-z-]+\.)+(?=[a-z])")
+Found = tuple[tuple[PriceRates, ...], bool]
+"""Rates of which the dearest for a usage holds, and whether they are a guess; none where they change by the hour."""
 
 
 class Prices:
@@ -43,41 +47,85 @@ class Prices:
     def __init__(self, own: Mapping[str, OwnPrice] | None = None, *, load: "Callable[[], Table] | None" = None) -> None:
         """``own`` maps a model, or ``provider/model``, to the operator's price; it wins over the table."""
         self.problem = ""
-        self._own = {name.lower(): price.rates() for name, price in (own or {}).items()}
         self._load = load or Table.load
         self._table: Table | None = None
-        self._rates: dict[tuple[str, str, int], tuple[tuple[PriceRates, ...], bool]] = {}
+        self.state(own or {})
 
-    def price(self, labels: Labels, usage: Usage, at: datetime) -> Priced:
-        """The cost of one usage at an instant, to the micro-dollar; ``estimated`` when its own price is not known."""
+    def state(self, own: Mapping[str, OwnPrice]) -> None:
+        """Let other prices of the operator hold from now on."""
+        spelt = {name.lower(): price.rates() for name, price in own.items()}
+        self._own = {_one_name(name): rates for name, rates in spelt.items()} | spelt
+        self._found: dict[tuple[str, str, int, PriceTerms], Found] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever something may have another price: own ones, the table, or how it is read here."""
+        own = json.dumps(sorted((name, repr(rates)) for name, rates in self._own.items()))
+        return hashlib.sha256(f"{READING} {table_version()} {own}".encode()).hexdigest()[:16]
+
+    def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms = ORDINARY) -> Priced:
+        """The cost of one usage at an instant; ``estimated`` when its own price is not known."""
         at = at.astimezone(UTC)
-        key = labels.provider, labels.model, at.toordinal()
-        known = self._rates.get(key)
-        if known is None:
-            known = self._rates[key] = self._find(labels, at.replace(hour=0, minute=0, second=0, microsecond=0))
-        rates, estimated = known
-        return Priced(highest(rates or self._at_this_hour(labels, at), usage), estimated)
+        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        key = (
+            labels.provider,
+            labels.model,
+            day.toordinal(),
+            terms._replace(web_searches=0) if terms.web_searches else terms,
+        )
+        remembered = self._found  # by several threads, each of which may begin a new one
+        found = remembered.get(key)
+        if found is None:
+            found = self._find(labels.provider, labels.model, day, terms, by_hour=False)
+            if len(remembered) >= MOST_REMEMBERED:
+                remembered = self._found = {}
+            remembered[key] = found
+        if not found[0]:
+            found = self._find(labels.provider, labels.model, at, terms, by_hour=True)
+        rates, estimated = found
+        return Priced(highest(rates, usage, terms.web_searches), estimated)
 
-    def _find(self, labels: Labels, day: datetime) -> tuple[tuple[PriceRates, ...], bool]:
-        """The rates of a day and whether they are a guess; none when they change during the day."""
-        for name in (f"{labels.provider}/{labels.model}", labels.model):
-            if own := self._own.get(name.lower()):
-                return (own,), False
+    def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found:
+        """The rates at an instant; none of a day on which they change by the hour."""
+        if is_fast(name):
+            terms = terms._replace(speed="fast")
+        if own := self._own_rates(provider, name, terms):
+            return (own,), False
         table = self._open()
         if table is None:
             return (LAST_RESORT,), True
-        if model := table.find(labels.provider, labels.model):
-            if model.changes_during_day:
-                return (), False
-            if rates := model.rates(day):
-                return (rates,), False
-        return table.dearest(labels.provider, day) or (LAST_RESORT,), True
+        model, estimated = table.find(provider, name)
+        if model is None:
+            return self._like_kin(table, provider, name, at, terms)
+        if model.changes_during_day and not by_hour:
+            return (), False
+        if (standard := model.rates(at)) is None:
+            return self._like_kin(table, provider, name, at, terms)
+        rates, known = _on_terms(standard, partial(model.rates, at), terms, us_costs_more=_is_claude(provider, name))
+        return (rates,), estimated or not known
 
-    def _at_this_hour(self, labels: Labels, at: datetime) -> tuple[PriceRates, ...]:
-        table = self._open()
-        model = table.find(labels.provider, labels.model) if table else None
-        rates = model.rates(at) if model else None
-        return (rates or LAST_RESORT,)
+    def _own_rates(self, provider: str, name: str, terms: PriceTerms) -> PriceRates | None:
+        """The operator's price: as stated for the very spelling, else for the model, on the terms of the response."""
+        lower = name.lower()
+        for spelling in (f"{provider.lower()}/{lower}", lower):
+            if own := self._own.get(spelling):
+                terms = terms._replace(speed="") if is_fast(name) else terms
+                break
+        else:
+            own = self._own.get(_one_name(f"{provider}/{name}")) or self._own.get(canonical_model(name))
+        if own is None:
+            return None
+        return _on_terms(own, lambda _: None, terms, us_costs_more=_is_claude(provider, name))[0]
+
+    @staticmethod
+    def _like_kin(table: Table, provider: str, name: str, at: datetime, terms: PriceTerms) -> Found:
+        """What the nearest kin cost, each on these terms, and a little more."""
+        us_costs_more = _is_claude(provider, name)
+        kin = []
+        for model, standard in table.kin(provider, name, at):
+            rates, _ = _on_terms(standard, partial(model.rates, at), terms, us_costs_more=us_costs_more)
+            kin.append(rates.times(ABOVE_KIN))
+        return tuple(dict.fromkeys(kin)) or (LAST_RESORT,), True
 
     def _open(self) -> "Table | None":
         if self._table is None and not self.problem:
@@ -91,105 +139,39 @@ class Prices:
         return self._table
 
 
-@dataclass(frozen=True)
-class Model:
-    """One model of the table, and the request context its id implied."""
-
-    info: Any
-    context: Mapping[str, str] | None = None
-
-    @property
-    def changes_during_day(self) -> bool:
-        """Whether it costs less at certain hours."""
-        prices = self.info.prices
-        return isinstance(prices, list) and any(hasattr(one.constraint, "start_time") for one in prices)
-
-    def rates(self, at: datetime) -> PriceRates | None:
-        """Its rates at an instant; None when the table knows the model but not what it costs this way.
-
-        The table answers with the standard price where it has none for a context, which would be too low.
-        """
-        standard = self.info.get_prices(at)
-        prices = self.info.get_prices(at, self.context) if self.context else standard
-        return None if self.context and prices == standard else _rates(prices.__dict__)
+def _one_name(name: str) -> str:
+    """A key of the operator's prices in its one spelling: ``model`` or ``provider/model``."""
+    provider, slash, model = name.partition("/")
+    return f"{canonical_provider(provider)}/{canonical_model(model)}" if slash else canonical_model(name)
 
 
-class Table:
-    """The genai-prices data."""
-
-    def __init__(self, snapshot: Any) -> None:
-        self._snapshot = snapshot
-        self.find = lru_cache(maxsize=4096)(self._find)
-
-    @staticmethod
-    def load() -> "Table":
-        """Import the data that ships in the wheel; nothing is fetched."""
-        from genai_prices.data_snapshot import get_snapshot
-
-        return Table(get_snapshot())
-
-    def _find(self, provider: str, model: str) -> Model | None:
-        """The model a provider's id means, cleaned of context suffixes and vendor prefixes if it must be."""
-        name = _CONTEXT_SUFFIX.sub("", model.strip().lower())
-        if not name.endswith(_FAST):
-            return self._lookup(provider, name)
-        slow, itself = self._lookup(provider, name.removesuffix(_FAST)), self._lookup(provider, name)
-        if slow is None or (itself is not None and itself.info is not slow.info):
-            return itself
-        return Model(slow.info, _FAST_CONTEXT)
-
-    def _lookup(self, provider: str, name: str) -> Model | None:
-        for known in dict.fromkeys((provider, None)):
-            for candidate in _spellings(name):
-                try:
-                    return Model(self._snapshot.find_provider_model(candidate, None, known or None, None)[1])
-                except LookupError:
-                    continue
-            if provider and self._has(provider):
-                break
-        return None
-
-    def _has(self, provider: str) -> bool:
-        try:
-            return bool(self._snapshot.find_provider(None, provider, None))
-        except LookupError:
-            return False
-
-    def dearest(self, provider: str, day: datetime) -> tuple[PriceRates, ...]:
-        """The rates of a provider that no other of its models exceeds; one or the other is dearest for any usage."""
-        if not provider or not self._has(provider):
-            return ()
-        models = self._snapshot.find_provider(None, provider, None).models
-        return dearest(rates for info in models if (rates := Model(info).rates(day)))
+def _is_claude(provider: str, name: str) -> bool:
+    """Whether a call is one of Anthropic's own API, which charges for geography; hosts have regions in their names."""
+    return canonical_provider(provider) == "anthropic" and not is_hosted(name) and vendor_of(name) == "anthropic"
 
 
-def _spellings(name: str) -> Iterator[str]:
-    """An id as given, without a path in front, and without a region and vendor in front (``us.anthropic.claude-…``)."""
-    last = name.rpartition("/")[2]
-    yield from dict.fromkeys(spelling for spelling in (name, last, _VENDOR_PREFIX.sub("", last)) if spelling)
+def _on_terms(
+    standard: PriceRates,
+    variant: Callable[[Mapping[str, str]], PriceRates | None],
+    terms: PriceTerms,
+    *,
+    us_costs_more: bool,
+) -> tuple[PriceRates, bool]:
+    """Rates on the terms of a response, and whether they are known; ``variant`` is the table's own price for terms."""
+    if terms[:3] == ORDINARY[:3]:
+        return standard, True
+    rates, known = standard, True
+    if terms.speed == "fast":
+        own = variant(FAST)
+        rates, known = (own, True) if own else (standard.times(FAST_FACTOR), False)
+    if terms.tier == "batch":
+        own = variant(BATCH) if rates is standard else None
+        rates = own or rates.times(BATCH_FACTOR)
+    elif terms.tier and rates is standard:
+        rates = variant({TIER: terms.tier}) or rates  # a tier that the table does not know is sold at the list price
+    if terms.geo == "us" and us_costs_more:
+        rates = rates.times(GEO_FACTOR)
+    return rates, known
 
 
-def _rates(prices: Mapping[str, Any]) -> PriceRates | None:
-    """Turn the table's prices of one model into rates."""
-    by_kind = [next((prices[key] for key in _PRICE_KEYS[kind] if prices.get(key) is not None), None) for kind in KINDS]
-    request = prices.get(_PER_REQUEST)
-    if request is None and all(price is None for price in by_kind):
-        return None
-    steps = sorted({tier.start for price in by_kind for tier in getattr(price, "tiers", ())})
-    tiers = tuple(Tier(step, _kinds(by_kind, step)) for step in steps)
-    return PriceRates(_kinds(by_kind, -1), tiers, request=per_million((request or Decimal(0)) * 1000))
-
-
-def _kinds(by_kind: list[Any], step: int) -> tuple[int, int, int, int, int]:
-    """The rates of requests whose input side lies just above a step."""
-    fresh, read, write_5m, write_1h, out = (per_million(_at_step(price, step)) for price in by_kind)
-    return fresh, read, write_5m, write_1h, out
-
-
-def _at_step(price: Any, step: int) -> Decimal:
-    if price is None:
-        return Decimal(0)
-    if isinstance(price, Decimal):
-        return price
-    reached: Decimal = next((tier.price for tier in reversed(price.tiers) if tier.start <= step), price.base)
-    return reached
+__all__ = ["LAST_RESORT", "Model", "Prices"]

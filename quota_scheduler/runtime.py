@@ -11,7 +11,7 @@ from typing import Any
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
@@ -19,15 +19,17 @@ from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.health import Health
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
-from quota_scheduler.notify import AppriseNotifier
+from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
-from quota_scheduler.service import cycle
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
+from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
+from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.store import Store, Transaction
@@ -35,8 +37,9 @@ from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "receivers", "prices", "metrics_auth", "tick_seconds", "log_format")
+RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
+TICK = "the tick"
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
@@ -53,12 +56,14 @@ class Parts:
     writer: Writer
     waiters: Waiters
     metrics: Metrics
+    health: Health
     prices: Prices
     notifier: AppriseNotifier
     deliverer: Deliverer
     ingests: tuple[Ingest, ...]
     roots: tuple[Path, ...]
     recompute: Recompute
+    repricing: Repricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,16 @@ class Derived:
 class Service:
     """Everything that runs in one process. ``start`` and ``stop`` may each be called once."""
 
-    def __init__(self, config: Config, parts: Parts, derived: Derived, *, limits_expire_at: datetime | None) -> None:
-        """``limits_expire_at`` is when the next run-time change of a limit expires."""
+    def __init__(self, config: Config, parts: Parts, derived: Derived, *, limits_hold: operate.LimitsHold) -> None:
+        """``limits_hold`` are the limits that hold now, and how long."""
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
+        self.health = parts.health
         self.draining = False
+        self.held: EverythingHeld | None = None
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
-        self._limits_expire_at = limits_expire_at
+        self._limits_hold = limits_hold
         self._jobs = Jobs(self._tasks(), parts.metrics)
 
     def _tasks(self) -> list[Job]:
@@ -96,6 +103,9 @@ class Service:
 
     def start(self) -> None:
         """Begin to work: the writer first, then everything that writes."""
+        self.health.expect(TICK, self.config.tick_seconds)
+        for ingest in self.parts.ingests:
+            self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(True)
@@ -118,63 +128,88 @@ class Service:
         self.writer.stop()
         self.store.close()
 
-    def change_terms(self, *, forget: bool = False, **changes: Any) -> None:
-        """Let other terms rule the cycles from the next one on; ``forget`` what was remembered under the old ones."""
-        for name, value in changes.items():
-            setattr(self.writer.terms, name, value)
-        if forget:
-            self.writer.terms.forget()
+    def change_terms(self, **changes: Any) -> None:
+        """Let other terms rule the cycles from the next one on."""
+        self.writer.change_terms(lambda terms: replace(terms, **changes))
 
-    def set_limits(self, limits: tuple[Limit, ...], *, expire_at: datetime | None = None) -> None:
-        """Let other limits hold from the next cycle on, also for what waits already."""
-        self._limits_expire_at = expire_at
-        self.parts.recompute.limits = limits
-        self.change_terms(forget=True, limits=limits)
+    def hold_in_force(self, terms: Terms, held: EverythingHeld | None) -> Terms:
+        """The terms after everything was held, or let go on."""
+        self.held = held
+        self.parts.metrics.everything_held(on=held is not None)
+        return replace(terms, hold=held is not None)
+
+    def limits_in_force(self, terms: Terms, hold: operate.LimitsHold | str) -> Terms:
+        """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
+        if isinstance(hold, str):
+            return terms
+        self._limits_hold, self.parts.recompute.limits = hold, hold.limits
+        return replace(terms, limits=hold.limits)
 
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
         fixed = [name for name in RESTART if getattr(config, name) != getattr(self.config, name)]
         if fixed:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
-        self.config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
+        config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
+
+        def in_force(terms: Terms, hold: operate.LimitsHold) -> Terms:
+            self.config = config
+            return replace(self.limits_in_force(terms, hold), policy=derived.policy, thresholds=config.rules)
+
         self.tokens = derived.tokens
         recompute = self.parts.recompute
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
-        self.change_terms(policy=derived.policy, thresholds=config.rules)
-        self._refresh_limits()
+        self.parts.prices.state(config.prices)
+        self.parts.repricing.begin()
+        self.writer.do(lambda tx: operate.apply_limits(tx, config.limits), then=in_force).result()
 
     def _refresh_limits(self) -> None:
         """Let the limits of the file with the stored changes hold."""
-        hold: operate.LimitsHold = self.writer.do(lambda tx: operate.adopt(tx, self.config.limits)).result()
-        self.set_limits(hold.limits, expire_at=hold.expire_at)
+        self.writer.do(lambda tx: operate.apply_limits(tx, self.config.limits), then=self.limits_in_force).result()
 
     def read(self) -> None:
         """One pass over every source."""
         for ingest in self.parts.ingests:
             ingest.poll()
+            self.health.done(_reading(ingest))
             behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
-            self.change_terms(catching_up=behind)
+            self.writer.change_terms(
+                lambda terms, behind=behind: (
+                    terms if terms.catching_up == behind else replace(terms, catching_up=behind)
+                )  # type: ignore[misc]
+            )
 
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
+            self._note_progress()
             now = self.store.clock()
             self._publish(Readings(now, sources=source_readings(self.parts.ingests, now)))
             return
-        if self._limits_expire_at and self._limits_expire_at <= self.store.clock():
+        if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
+        self.parts.repricing.go_on()
         recompute = self.parts.recompute
-        readings = recompute.look(self._read_queue())
+        readings = recompute.update(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
+        self.health.done(TICK)
+
+    def _note_progress(self) -> None:
+        """A first pass takes its time: it works as long as it gets further."""
+        self.health.done(TICK)
+        for ingest in self.parts.ingests:
+            if ingest.progress.catching_up:
+                self.health.further(_reading(ingest), (ingest.progress.files, ingest.progress.done_bytes))
 
     def _read_queue(self) -> QueueSnapshot:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
         terms = self.writer.terms
 
         def look(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
-            memory = cycle.remembered(tx, terms)
-            return queue_in(memory.queue, hold=terms.hold), memory.queue, list(memory.queue), dict(memory.running)
+            remembered = self.writer.remembered(tx)
+            queue = remembered.queue
+            return queue_in(queue, hold=self.writer.terms.hold), queue, list(queue), dict(remembered.running)
 
         snapshot: QueueSnapshot
         snapshot, queue, waiting, running = self.writer.do(look).result()
@@ -201,6 +236,12 @@ class Service:
         some = partial(learn.prune, raw=self.config.raw_retention, keys=self.config.key_retention)
         while self.writer.do(some).result():
             pass
+        self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
+
+
+def _reading(ingest: Ingest) -> str:
+    """What the pass over a source is called where it does not work."""
+    return f"reading {ingest.name}"
 
 
 def source_readings(ingests: Sequence[Ingest], now: datetime) -> tuple[SourceReading, ...]:

@@ -1,7 +1,9 @@
 """Serving HTTP: the socket, signals, and an orderly end."""
 
 import asyncio
+import contextlib
 import logging
+import resource
 import signal
 import socket
 import threading
@@ -14,6 +16,7 @@ import uvicorn
 from quota_scheduler import api
 from quota_scheduler.config import Listen
 from quota_scheduler.errors import StartError
+from quota_scheduler.half_requests import HalfRequests, Patience, protocol_of
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 1.0
 """For so long after a signal new work is answered 503 + Retry-After, before the socket closes: runners learn why."""
+PATIENCE = Patience()
 END_SECONDS = 10
 """Answers under way may take this long to finish."""
 
@@ -42,20 +46,36 @@ def listen(where: Listen) -> socket.socket:
     return listening
 
 
+def allow_connections() -> None:
+    """Allow as many open connections as the system lets us: each parked request is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # some systems name a limit that they do not grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class Server(uvicorn.Server):
     """Uvicorn that drains before it closes."""
 
-    def __init__(self, config: uvicorn.Config, service: "Service", reload: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: "Service", reload: Callable[[], None], half_requests: HalfRequests
+    ) -> None:
         super().__init__(config)
-        self._service, self._read_again = service, reload
+        self._service, self._read_again, self._half_requests = service, reload, half_requests
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Attach what wakes parked requests to this loop."""
         self._loop = asyncio.get_running_loop()
         self._service.waiters.attach(self._loop)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if threading.current_thread() is threading.main_thread():
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: look for half requests, and whether to end."""
+        self._half_requests.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     def _reload(self) -> None:
         """Read the configuration again, beside the requests under way."""
@@ -82,10 +102,14 @@ class Server(uvicorn.Server):
         self.force_exit = self.force_exit or at_once
 
 
-def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload: Callable[[], None]) -> None:
-    """Serve until a signal to end comes; at SIGHUP ``reload`` is called in a thread of its own."""
+def server(
+    service: "Service", facade: "Facade", *, reload: Callable[[], None], patience: Patience = PATIENCE
+) -> Server:
+    """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own."""
+    half_requests = HalfRequests(patience)
     config = uvicorn.Config(
         api.build(facade),
+        http=protocol_of(half_requests),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -93,4 +117,10 @@ def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload:
         timeout_keep_alive=75,
         server_header=False,
     )
-    Server(config, service, reload).run(sockets=[where])
+    return Server(config, service, reload, half_requests)
+
+
+def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload: Callable[[], None]) -> None:
+    """Serve until a signal to end comes."""
+    allow_connections()
+    server(service, facade, reload=reload).run(sockets=[where])

@@ -1,8 +1,14 @@
 """The one thread that writes: requests that arrive together share a transaction (group commit).
 
-runners ──ask()──┐
-jobs ────do()────┤ queue ─► drain ─► one cycle for all requests │ each job alone ─► commit ─► answer
-the clock ───────┘          (waits no longer than to the next instant at which something falls due)
+runners ──ask()───────────┐
+jobs ────do()─────────────┤ queue ─► drain ─► terms │ one cycle for all requests │ each job alone ─► commit ─► answer
+everybody ─change_terms()─┤
+the clock ────────────────┘       (waits no longer than to the next instant at which something falls due)
+
+The terms are one frozen value: whoever changes them hands in how, and between two cycles the writer's thread replaces
+them. A cycle reads them once; any other thread may read ``terms``, and sees a change whole or not at all. What cycles
+remember is this thread's own. After the machine slept no lease expires for a while; after a failed transaction what is
+remembered is read anew.
 """
 
 import asyncio
@@ -13,13 +19,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from quota_scheduler.core.cycle.requests import Reply, Request
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
+from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.store import Store, Transaction, engine, tickets
 
 log = logging.getLogger(__name__)
@@ -41,7 +49,13 @@ Note = Callable[[Transaction, Reply], None]
 class _Job:
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
-    then: Callable[[Any], None] | None = None
+    then: Callable[[Terms, Any], Terms] | None = None
+
+
+@dataclass(slots=True)
+class _Change:
+    change: Callable[[Terms], Terms]
+    future: "Future[Terms]"
 
 
 @dataclass(slots=True)
@@ -65,13 +79,17 @@ def settle(settled: Settled) -> None:
             future.set_result(answer)
 
 
+_Item = _Job | _Asked | _Change | None
+
+
 class Writer:
     """Owns the right to write; everything that changes the database goes through ``ask`` or ``do``."""
 
-    def __init__(self, store: Store, terms: cycle.Terms, *, told: Callable[[cycle.CycleResult, float], None]) -> None:
+    def __init__(self, store: Store, terms: Terms, *, told: Callable[[cycle.CycleResult, float], None]) -> None:
         """``told`` is called after each cycle's commit, with what it did and the seconds it took."""
         self.store, self.terms, self._told = store, terms, told
-        self._queue: queue.SimpleQueue[_Job | _Asked | None] = queue.SimpleQueue()
+        self._memory = Memory()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._due: float = 0.0
         self._clocks = (store.clock(), time.monotonic())
@@ -106,14 +124,37 @@ class Writer:
         self._queue.put(_Asked(request, future, note))
         return future
 
-    def do(self, work: Callable[[Transaction], Any], *, then: Callable[[Any], None] | None = None) -> "Future[Any]":
-        """Run a piece of writing in a transaction of its own; ``then`` gets its result after the commit, before anyone.
+    def do(
+        self, work: Callable[[Transaction], Any], *, then: Callable[[Terms, Any], Terms] | None = None
+    ) -> "Future[Any]":
+        """Run a piece of writing in a transaction of its own.
 
-        What follows from the deed for the next cycle is changed in ``then``: no cycle runs in between.
+        ``then`` says what the terms are after its commit, from the terms before and its result: nothing else happens in
+        between, so that two who change the same thing leave the same on the disk and in force.
         """
         job = _Job(work, Future(), then)
         self._queue.put(job)
         return job.future
+
+    def forget(self) -> None:
+        """Let the next cycle load what waits anew: for a piece of writing that has changed it."""
+        self._memory.forget()
+
+    def change_terms(self, change: Callable[[Terms], Terms]) -> "Future[Terms]":
+        """Replace the terms before the next cycle: ``change`` makes the new ones of those that are in force then.
+
+        Never decide by ``terms`` whether there is anything to change: another change may be on its way. The future
+        resolves with what is in force from then on. For example::
+
+            writer.change_terms(lambda terms: replace(terms, outlooks=outlooks))
+        """
+        item = _Change(change, Future())
+        self._queue.put(item)
+        return item.future
+
+    def remembered(self, tx: Transaction) -> Remembered:
+        """What cycles remember; only for work that ``do`` runs, since it is the writer thread's own."""
+        return self._memory.of(tx, self.terms)
 
     @property
     def waiting(self) -> int:
@@ -123,6 +164,9 @@ class Writer:
     def _work(self) -> None:
         while True:
             batch = self._drain()
+            for item in batch:  # first: a change that was asked for before a request rules its cycle
+                if isinstance(item, _Change):
+                    self._change(item)
             requests = [item for item in batch if isinstance(item, _Asked)]
             if requests or time.monotonic() >= self._due:
                 self._serve(requests)
@@ -132,8 +176,8 @@ class Writer:
             if None in batch:
                 return
 
-    def _drain(self) -> list[_Job | _Asked | None]:
-        batch: list[_Job | _Asked | None] = []
+    def _drain(self) -> list[_Item]:
+        batch: list[_Item] = []
         try:
             batch.append(self._queue.get(timeout=max(0.0, self._due - time.monotonic())))
             while len(batch) < MOST_AT_ONCE:
@@ -179,13 +223,13 @@ class Writer:
         self._notice_sleep()
         try:
             with self.store.transaction() as tx:
-                done = cycle.run_cycle(tx, [item.request for item in asked], self.terms)
+                done = cycle.run_cycle(tx, [item.request for item in asked], self.terms, self._memory)
                 for item, answer in zip(asked, done.answers, strict=True):
                     if item.note:
                         item.note(tx, answer)
                 wait = self._seconds_to_next(tx)
         except BaseException:
-            self.terms.forget()
+            self._memory.forget()
             raise
         if done.unfinished:
             wait = 0.0
@@ -195,8 +239,7 @@ class Writer:
         return done
 
     def _seconds_to_next(self, tx: Transaction) -> float:
-        memory = self.terms.memory
-        due = [at for at in (tickets.next_due(tx), memory.due() if memory else None) if at]
+        due = [at for at in (tickets.next_due(tx), self._memory.due()) if at]
         return max(0.001, (min(due) - tx.now).total_seconds()) if due else LOOK_SECONDS
 
     def _notice_sleep(self) -> None:
@@ -207,20 +250,38 @@ class Writer:
         if apart > SLEPT or late:
             self._grace_ends = tick + GRACE.total_seconds()
         self._clocks = (wall, tick)
-        self.terms.expire_leases = tick >= self._grace_ends
+        expire_leases = tick >= self._grace_ends
+        if expire_leases is not self.terms.expire_leases:
+            self.terms = replace(self.terms, expire_leases=expire_leases)
 
     def _do(self, job: _Job) -> None:
-        self.terms.windows_moved()
+        self._memory.windows_moved()
         try:
             with self.store.transaction() as tx:
                 result = job.work(tx)
             if job.then:
-                job.then(result)
+                self._put_in_force(job.then(self.terms, result))
         except Exception as error:
             job.future.set_exception(reason(error))
         else:
             job.future.set_result(result)
             self._due = 0.0 if not self._stopping else self._due
+
+    def _change(self, item: _Change) -> None:
+        before = self.terms
+        try:
+            self._put_in_force(item.change(before))
+        except Exception as error:
+            item.future.set_exception(error)
+        else:
+            item.future.set_result(self.terms)
+            if self.terms is not before and not self._stopping:
+                self._due = 0.0
+
+    def _put_in_force(self, terms: Terms) -> None:
+        if terms.begin_anew_after(self.terms):
+            self._memory.forget()
+        self.terms = terms
 
 
 def reason(error: Exception) -> Exception:

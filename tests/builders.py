@@ -1,6 +1,7 @@
 """Valid values of the core; each case overrides what it is about."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed, Window
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings.readings import BalanceReading, LimitQueueReading, LimitReading, ProjectionReading
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.ticket import Lease, ModelUsage, State, Ticket
 from quota_scheduler.core.units import Unit
@@ -107,3 +109,15 @@ def a_window(start: datetime = MONDAY, length: timedelta = DAY) -> Window:
 def some_balances(*limits: Limit, now: datetime = MONDAY, rows: Iterable[Balance] = ()) -> Balances:
     """Balances as loaded from the store."""
     return Balances(limits, rows, now=now)
+
+
+PARTS_OF_A_READING = {"balance": BalanceReading, "projection": ProjectionReading, "queue": LimitQueueReading}
+
+
+def a_reading(before: LimitReading | None = None, **changes: Any) -> LimitReading:
+    """A limit's reading, or ``before`` with changes; the fields of its balance, projection and queue by their names."""
+    parts: dict[str, Any] = {}
+    for name, kind in PARTS_OF_A_READING.items():
+        given = {field: changes.pop(field) for field in kind.__dataclass_fields__ if field in changes}
+        parts[name] = replace(getattr(before, name), **given) if before else kind(**given)
+    return replace(before, **parts, **changes) if before else LimitReading(**parts, **changes)

@@ -30,7 +30,11 @@ class RecordingNotifier:
         self.answer = answer or (lambda _: Delivery(DeliveryOutcome.DELIVERED))
         self._mutex = threading.Lock()
 
-    def send(self, message: Message) -> Delivery:
+    def parts(self, receiver: str) -> tuple[str, ...]:
+        """Every receiver is one target."""
+        return (receiver,)
+
+    def send(self, message: Message, _late: object = None) -> Delivery:
         with self._mutex:
             self.sent.append(message)
         return self.answer(message)

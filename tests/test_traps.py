@@ -48,7 +48,7 @@ TRAPS = [
     ("a key with another body", CYCLE, "a_key_with_another_body_is_refused_and_changes_nothing"),
     ("retrying prolongs the wait", CYCLE, "a_waiting_ticket_keeps_its_place_however_often_it_asks"),
     ("a run that costs ten times its estimate", CYCLE, "an_overrun_without_room"),
-    ("a fitting ticket behind ten thousand", "core/queue/test_queue.py", "a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice"),
+    ("a fitting ticket behind ten thousand", "core/queue/test_wake.py", "a_fitting_ticket_behind_ten_thousand_is_found_in_one_slice"),
     ("small tickets starve a large one", QUEUE, "a_smaller_ticket_does_not_take_the_room_that_a_larger_one_ahead_will_get"),
     ("ageing overturns a limit", QUEUE, "age_lifts_in_order_only_never_over_a_limit"),
     ("a borrower keeps out the owner", "core/admission/test_decide.py", "a_member_of_a_pool_borrows"),
@@ -64,7 +64,7 @@ TRAPS = [
     ("a hanging receiver blocks the others", "service/test_deliver.py", "trap_a_hanging_receiver_delays_nobody_else"),
     ("99 % of next to nothing", "shell/test_alert_rules.py", "trap_usage_alerts_have_a_floor"),
     ("a cache alert from a handful of calls", "core/alerts/test_step.py", "trap_a_cache_drop_needs_an_absolute_and_a_relative_drop"),
-    ("a baseline that the drop drags down", "core/efficiency/test_efficiency.py", "cache_baseline"),
+    ("a baseline that the drop drags down", "core/efficiency/test_cache.py", "cache_baseline"),
     # metrics and storage
     ("invented label values fill a Prometheus", "shell/test_metrics.py", "invented_label_values_are_other"),
     ("a removed limit stays visible", "shell/test_metrics.py", "a_removed_limit_disappears"),

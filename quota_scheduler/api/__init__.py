@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import alerts, operate, problems, tickets, usage
+from quota_scheduler.api import alerts, docs_page, limits, operate, problems, tickets, usage
 from quota_scheduler.api import queries as state
+from quota_scheduler.api.access import facade_of, require
+from quota_scheduler.api.door import Door
 from quota_scheduler.api.openapi import OPENAPI
 from quota_scheduler.api.render import json_response
+from quota_scheduler.config import Role
 from quota_scheduler.errors import QuotaSchedulerError
 
 if TYPE_CHECKING:
@@ -32,9 +35,10 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/tickets/{ticket}/hold", operate.hold_ticket),
     ("POST", "/v1/tickets/{ticket}/start", operate.start_ticket),
     ("DELETE", "/v1/leases/{lease}", operate.revoke_lease),
-    ("PATCH", "/v1/limits/{limit}", operate.change_limit),
+    ("PATCH", "/v1/limits/{limit}", limits.change_limit),
     ("POST", "/v1/usage", usage.record),
-    ("GET", "/v1/limits", state.limits),
+    ("GET", "/v1/limits", limits.limits),
+    ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
     ("GET", "/api/quota/forecast", state.quota_forecast),
     ("GET", "/v1/efficiency", state.efficiency),
@@ -45,6 +49,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/silences", alerts.silences),
     ("POST", "/v1/silences", alerts.silence),
     ("DELETE", "/v1/silences/{silence}", alerts.end_silence),
+    ("GET", "/v1/audit", state.audit),
     ("GET", "/metrics", state.metrics),
     ("GET", "/healthz", state.healthz),
     ("GET", "/readyz", state.readyz),
@@ -54,7 +59,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
 TITLE = "Quota Scheduler"
 
 
-def build(service: "Facade") -> Starlette:
+def build(service: "Facade") -> Door:
     """The application that asks ``service``.
 
     Plain routes: validation happens in one place of ours, and the hot ones pay for nothing else.
@@ -69,16 +74,27 @@ def build(service: "Facade") -> Starlette:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.service = service
-    return app
+    return Door(app, service)
 
 
-async def document(_request: Request) -> Response:
+def described() -> dict[str, Any]:
+    """The OpenAPI document of this version."""
+    return {**OPENAPI, "info": {"title": TITLE, "version": quota_scheduler.__version__}}
+
+
+async def document(request: Request) -> Response:
     """The OpenAPI document."""
-    return json_response({**OPENAPI, "info": {"title": TITLE, "version": quota_scheduler.__version__}})
+    _looked_at(request)
+    return json_response(described())
 
 
-async def docs(_request: Request) -> Response:
-    """The documentation as a page. FastAPI, which has it, takes half a second to import: only here."""
-    from fastapi.openapi.docs import get_swagger_ui_html
+async def docs(request: Request) -> Response:
+    """The same as a page."""
+    _looked_at(request)
+    return HTMLResponse(docs_page.page(described()), headers={"Content-Security-Policy": docs_page.POLICY})
 
-    return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+
+def _looked_at(request: Request) -> None:
+    """What describes the program needs a token where its figures do. Raises Problem."""
+    if facade_of(request).config.metrics_auth:
+        require(request, Role.VIEWER)

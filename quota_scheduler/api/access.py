@@ -5,15 +5,17 @@ import contextlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from quota_scheduler.api.problems import Problem, invalid
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Reply
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 MOST_IN_ARRAY = 1_000
-MOST_BYTES = 32 * 1024 * 1024
+MEGABYTE = 1024 * 1024
+MOST_BYTES = MEGABYTE
+"""A body may be this large: a thousand tickets are a third of it."""
+MOST_USAGE_BYTES = 32 * MEGABYTE
+"""A body with usage may be larger: it is shipped by the day."""
+LONG_BYTES = 64 * 1024
+"""A longer body is read beside the event loop: a megabyte takes ten milliseconds."""
+BODY_SECONDS = 30.0
+"""A body must have come whole by then."""
 ANSWER_SECONDS = 10.0
 """A write that takes longer has a database in trouble behind it; the runner is told to come again."""
 
@@ -33,17 +43,44 @@ def facade_of(request: Request) -> "Facade":
     return facade
 
 
-def require(request: Request, role: Role) -> str:
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the name for the audit log, and the role."""
+
+    name: str
+    role: Role
+    is_token: bool = True
+
+    @property
+    def owner(self) -> str:
+        """Whose the tickets are that they submit: nobody's where there are no tokens."""
+        return self.name if self.is_token else ""
+
+    @property
+    def by(self) -> str | None:
+        """Whose tickets they may act on: None for all."""
+        return None if self.role is Role.OPERATOR else self.name
+
+    def sees_fence(self, ticket: Ticket) -> bool:
+        """Whether they hold the right that a fence stands for, or may give and take it."""
+        return allows(self.role, Role.RUNNER) and not ticket.is_foreign_to(self.by)
+
+
+LOCAL = Asker("local", Role.OPERATOR, is_token=False)
+"""Everybody on this machine, where no token is configured."""
+
+
+def require(request: Request, role: Role) -> Asker:
     """Who is asking. Raises Problem when they may not."""
     tokens = facade_of(request).tokens
     if not tokens:
-        return "local"
+        return LOCAL
     token = tokens.find(request.headers.get("authorization", ""))
     if token is None:
         raise Problem(401, "no_token", "send a known token: Authorization: Bearer …")
     if not allows(token.role, role):
         raise Problem(403, "role", f"this needs the role {role.value}, the token {token.name!r} is {token.role.value}")
-    return token.name
+    return Asker(token.name, token.role)
 
 
 def accepting(request: Request) -> "Facade":
@@ -54,36 +91,85 @@ def accepting(request: Request) -> "Facade":
     return facade
 
 
-async def body(request: Request) -> Any:
-    """The JSON body. Raises Problem for anything else, and for one too large."""
-    raw = await request.body()
-    if len(raw) > MOST_BYTES:
-        raise Problem(413, "too_large", f"the body is larger than {MOST_BYTES // 1024**2} MB: send smaller arrays")
+async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
+    """The JSON body, of ``most`` bytes. Raises Problem for anything else, and for one too large."""
+    raw = await _raw(request, most)
+    return await asyncio.to_thread(_parsed, raw) if len(raw) > LONG_BYTES else _parsed(raw)
+
+
+async def optional_body(request: Request) -> Any:
+    """The JSON body, an empty object where there is none. Raises Problem."""
+    raw = await _raw(request, MOST_BYTES)
+    return _parsed(raw) if raw else {}
+
+
+async def _raw(request: Request, most: int) -> bytes:
+    """The bytes of a body: refused by their announced length, else as soon as there are too many. Raises Problem."""
+    announced = request.headers.get("content-length", "0")
+    if announced.isdigit() and (len(announced) > 18 or int(announced) > most):
+        raise _too_large(most)
+    chunks = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                chunks += chunk
+                if len(chunks) > most:
+                    raise _too_large(most)
+    except ClientDisconnect:  # nobody is there to read this; it must not count as a fault of ours
+        raise Problem(408, "too_slow", "the connection ended before the body was whole", close=True) from None
+    except TimeoutError:
+        raise Problem(
+            408, "too_slow", f"the body took longer than {BODY_SECONDS:.0f} s: send smaller arrays", close=True
+        ) from None
+    if chunks and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        way_out = "add -H 'Content-Type: application/json'"
+        raise Problem(415, "not_declared_json", f"the body must be JSON and say so: {way_out}")
+    return bytes(chunks)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "too_large", f"the body is larger than {most // MEGABYTE} MB: send smaller arrays", close=True)
+
+
+def _parsed(raw: bytes) -> Any:
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
 
 
-async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M], bool]:
-    """One validated object or an array of them; the flag says which it was. Raises Problem."""
-    if (await request.body())[:1] == b"{":
-        return [await one(request, adapter)], False
-    raw = await body(request)
-    many = isinstance(raw, list)
-    items = raw if many else [raw]
-    if len(items) > MOST_IN_ARRAY:
-        raise Problem(413, "too_many", f"{len(items)} entries: send at most {MOST_IN_ARRAY} at a time")
-    return [validated(item, adapter) for item in items], many
+async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M | Problem], bool]:
+    """One object or an array of them, each validated or what is wrong with it; the flag says which it was.
+
+    Raises Problem for what is neither, and for one object that is wrong.
+    """
+    content = await _raw(request, MOST_BYTES)
+    if content[:1] == b"{":
+        return [_one(content, adapter)], False
+    raw = await asyncio.to_thread(_parsed, content) if len(content) > LONG_BYTES else _parsed(content)
+    if not isinstance(raw, list):
+        return [validated(raw, adapter)], False
+    if len(raw) > MOST_IN_ARRAY:
+        raise Problem(422, "too_many", f"{len(raw)} entries: send at most {MOST_IN_ARRAY} at a time")
+    return [_element(item, index, adapter) for index, item in enumerate(raw)], True
+
+
+def _element(raw: Any, index: int, adapter: TypeAdapter[M]) -> M | Problem:
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        return invalid(error, raw, within=f"/{index}")
 
 
 async def one(request: Request, adapter: TypeAdapter[M]) -> M:
     """One validated object. Raises Problem with a pointer to each error."""
-    raw = await request.body()
-    if len(raw) <= MOST_BYTES:
-        with contextlib.suppress(ValidationError):  # said below, with what was given in its place
-            return adapter.validate_json(raw)
-    return validated(await body(request), adapter)
+    return _one(await _raw(request, MOST_BYTES), adapter)
+
+
+def _one(raw: bytes, adapter: TypeAdapter[M]) -> M:
+    with contextlib.suppress(ValidationError):  # said below, with what was given in its place
+        return adapter.validate_json(raw)
+    return validated(_parsed(raw), adapter)
 
 
 def validated(raw: Any, adapter: TypeAdapter[M]) -> M:

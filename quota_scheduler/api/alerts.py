@@ -5,14 +5,16 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, body, facade_of, require, validated, written
+from quota_scheduler.api.access import accepting, body, facade_of, optional_body, require, validated, written
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
-from quota_scheduler.api.schemas import LONGEST_WAIT, Body, Instant, Key, Name, Wait
+from quota_scheduler.api.schemas import Body
+from quota_scheduler.api.values import LONGEST_WAIT, Instant, Key, Name, Text, Wait
 from quota_scheduler.config import Role
 from quota_scheduler.core.alerts.routing import MATCHABLE
 from quota_scheduler.core.alerts.state import Silence
@@ -20,8 +22,6 @@ from quota_scheduler.service.operate import alerts as alerting
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 
 
 def _patterns(value: Any) -> Any:
@@ -33,10 +33,23 @@ def _patterns(value: Any) -> Any:
 Pattern = Annotated[Key, BeforeValidator(_patterns)]
 
 
+MATCHERS = Field(json_schema_extra={"propertyNames": {"enum": list(MATCHABLE)}})
+
+
+_UNTIL_WHEN: JsonDict = {
+    "oneOf": [
+        {"required": ["until"], "properties": {"until": {"type": "string"}, "for": {"type": "null"}}},
+        {"required": ["for"], "properties": {"for": {"type": ["string", "number"]}, "until": {"type": "null"}}},
+    ]
+}
+
+
 class SilenceBody(Body):
     """What to be silent about, why, and until when: an instant, or ``for`` a length of time."""
 
-    matchers: Annotated[dict[str, Pattern], Field(min_length=1)]
+    model_config = ConfigDict(json_schema_extra=_UNTIL_WHEN)
+
+    matchers: Annotated[dict[str, Pattern], Field(min_length=1), MATCHERS]
     comment: Annotated[Text, Field(min_length=1)]
     author: Name = ""
     starts_at: Instant | None = None
@@ -77,14 +90,14 @@ async def silences(request: Request) -> Response:
 
 async def silence(request: Request) -> Response:
     """Tell nobody about alerts that every matcher fits."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     wanted = _silence(validated(await body(request), SILENCE), service, who)
     return json_response(await written(service.silence(wanted, who=who)))
 
 
 async def end_silence(request: Request) -> Response:
     """End a silence now."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
     number = _number(request.path_params["silence"])
     if not await written(service.end_silence(number, who=who)):
         raise Problem(404, "not_found", f"there is no silence {number} that still lasts; see GET /v1/silences")
@@ -93,8 +106,8 @@ async def end_silence(request: Request) -> Response:
 
 async def acknowledge(request: Request) -> Response:
     """Stop the repeats of a firing alert."""
-    who, service = require(request, Role.OPERATOR), accepting(request)
-    asked = validated(await body(request) if await request.body() else {}, ACK)
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
+    asked = validated(await optional_body(request), ACK)
     number, author = _number(request.path_params["alert"]), asked.author or who
     done = await written(service.acknowledge(number, author=author, comment=asked.comment, who=who))
     if done is alerting.Acknowledged.UNKNOWN:
@@ -110,16 +123,14 @@ def _silence(asked: SilenceBody, service: "Facade", who: str) -> Silence:
     pattern = asked.matchers.get("rule", "*")
     if not any(fnmatchcase(rule, part) for rule in service.rules for part in pattern.split("|")):
         raise Problem(
-            422, "invalid_body", f"/matchers/rule: no rule fits {pattern!r}; the rules are {', '.join(service.rules)}"
+            409, "no_rule", f"/matchers/rule: no rule fits {pattern!r}; the rules are {', '.join(service.rules)}"
         )
     starts_at = asked.starts_at or now
     ends_at = asked.until or starts_at + (asked.length or timedelta(0))
     if ends_at <= max(starts_at, now):
-        raise Problem(422, "invalid_body", "/until: it would be over before it began: name a later instant")
+        raise Problem(409, "wrong_time", "/until: it would be over before it began: name a later instant")
     if ends_at > now + 2 * LONGEST_WAIT:
-        raise Problem(
-            422, "invalid_body", "/until: two years at most: switch the rule off in the configuration instead"
-        )
+        raise Problem(409, "wrong_time", "/until: two years at most: switch the rule off in the configuration instead")
     return Silence(tuple(sorted(asked.matchers.items())), asked.author or who, asked.comment, starts_at, ends_at)
 
 

@@ -5,11 +5,13 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from quota_scheduler.api.alerts import AckBody, SilenceBody
-from quota_scheduler.api.operate import HoldBody, LimitBody
+from quota_scheduler.api.limits import LimitBody
+from quota_scheduler.api.operate import HoldBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
 MODELS = (TicketBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody, SilenceBody, AckBody)
+ODD = {"description": "anything else is answered with what is wrong, in its place; the others are taken"}
 PROBLEM = {
     "type": "object",
     "properties": {
@@ -45,6 +47,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("patch", "/v1/limits/{limit}", "Change a limit at run time; null takes a change back", LimitBody, "operator"),
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
+    ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
     ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
     ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
@@ -55,6 +58,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),
     ("post", "/v1/silences", "Tell nobody about alerts that every matcher fits", SilenceBody, "operator"),
     ("delete", "/v1/silences/{silence}", "End a silence now", None, "operator"),
+    ("get", "/v1/audit", "What was done by hand, newest first, ?limit=100", None, "operator"),
     ("get", "/metrics", "Prometheus exposition", None, "none"),
     ("get", "/healthz", "The process answers", None, "none"),
     ("get", "/readyz", "Work is taken", None, "none"),
@@ -72,16 +76,23 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
         "description": f"Needs the role {role}." if role != "none" else "Needs no token.",
         "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
         "responses": {
-            "200": {"description": "done", "content": {"application/json": {"schema": {}}}},
+            "200": {"description": "done", "content": {kind: {"schema": {}} for kind in _kinds(path)}},
             "default": problem,
         },
     }
     if model is not None:
         one = {"$ref": REF.format(model=model.__name__)}
         many = model in (TicketBody, EventBody) and path != "/v1/preflight"
-        schema = {"oneOf": [one, {"type": "array", "items": one, "maxItems": 1000}]} if many else one
+        schema = {"oneOf": [one, {"type": "array", "items": {"anyOf": [one, ODD]}, "maxItems": 1000}]} if many else one
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _kinds(path: str) -> tuple[str, ...]:
+    """What content an answer may have."""
+    if path == "/metrics":
+        return ("text/plain", "application/openmetrics-text")
+    return ("application/json", "text/csv") if path == "/v1/usage/summary" else ("application/json",)
 
 
 def _document() -> dict[str, Any]:

@@ -9,12 +9,15 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from quota_scheduler.errors import QuotaSchedulerError
 
 log = logging.getLogger(__name__)
 STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
 """HTTP status by error code; everything else is 500."""
+LONGEST_SENTENCE = 400
+"""Letters of an error: a value of a hundred thousand digits is not echoed."""
 HTTP = {
     404: ("not_found", "there is no such path; /docs shows those there are"),
     405: ("method_not_allowed", "this path has other methods; /docs shows them"),
@@ -22,12 +25,28 @@ HTTP = {
 """What the router itself refuses: code and way out by status."""
 
 
+def short(text: str) -> str:
+    """A sentence that may quote what was given, which may be long."""
+    half = LONGEST_SENTENCE // 2
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[:half]}…{text[-half:]}"
+
+
 class Problem(Exception):
     """An answer that is not what was asked for; raised by handlers, rendered in one place."""
 
-    def __init__(self, status: int, code: str, detail: str, *, retry_after: int = 0, **more: Any) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_after: int = 0, close: bool = False, **more: Any
+    ) -> None:
+        """``close`` ends the connection: what else comes on it is the rest of a body that nobody reads."""
         super().__init__(detail)
-        self.status, self.code, self.detail, self.retry_after, self.more = status, code, detail, retry_after, more
+        self.status, self.code, self.detail, self.retry_after, self.more = (
+            status,
+            code,
+            short(detail),
+            retry_after,
+            more,
+        )
+        self.close = close
 
 
 def response(problem: Problem) -> Response:
@@ -40,25 +59,38 @@ def response(problem: Problem) -> Response:
         **problem.more,
     }
     headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after else {}
+    if problem.close:
+        headers["Connection"] = "close"
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")
 
 
-def invalid(error: ValidationError, raw: Any) -> Problem:
-    """A body that does not fit: every error with its JSON pointer."""
-    found = _errors(error, raw)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    errors = [{"pointer": pointer, "message": message} for pointer, message in found.items()]
-    return Problem(422, "invalid_body", f"{pointers(error, raw)[0]}{more}", errors=errors)
+def invalid(error: ValidationError, raw: Any, *, within: str = "") -> Problem:
+    """A body that does not fit: every error with its JSON pointer; ``within`` is the pointer of ``raw`` itself."""
+    messages = [(within + pointer, message) for pointer, message in _errors(error, raw).items()]
+    more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+    errors = [{"pointer": pointer, "message": message} for pointer, message in messages]
+    return Problem(422, "invalid_body", f"{': '.join(messages[0]).removeprefix(': ')}{more}", errors=errors)
+
+
+def pointed(pointer: str, message: str) -> Problem:
+    """A body that is sound by itself and cannot be taken all the same, because of the value at ``pointer``."""
+    errors = [{"pointer": pointer, "message": message}]
+    return Problem(422, "invalid_body", f"{pointer}: {message}", errors=errors)
+
+
+def inside(problem: Problem) -> dict[str, Any]:
+    """A problem in its place of an array's answer."""
+    return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail, **problem.more}}
 
 
 def _errors(error: ValidationError, raw: Any) -> dict[str, str]:
     """The first error at each place of the body: where a value may be read in several ways, each of them complains."""
-    found: dict[str, str] = {}
-    for each in error.errors():
-        found.setdefault(_pointer(each, raw), _message(each))
-    return found
+    messages: dict[str, str] = {}
+    for wrong in error.errors():
+        messages.setdefault(_pointer(wrong, raw), _message(wrong))
+    return messages
 
 
 def _pointer(error: Any, raw: Any) -> str:
@@ -76,7 +108,7 @@ def _pointer(error: Any, raw: Any) -> str:
 def _message(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown key: remove it or see /docs for the keys there are"
-    text = str(error["msg"]).removeprefix("Value error, ")
+    text = short(str(error["msg"]).removeprefix("Value error, "))
     shown = error.get("input")
     return f"{text}, got {shown!r}" if isinstance(shown, str | int | float) and len(str(shown)) < 80 else text
 
@@ -93,7 +125,20 @@ async def on_http(request: Request, error: Exception) -> Response:
     code, way_out = HTTP.get(error.status_code, ("http", error.detail))
     rendered = response(Problem(error.status_code, code, f"{request.method} {request.url.path}: {way_out}"))
     rendered.headers.update(error.headers or {})
+    if error.status_code == 405:
+        rendered.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return rendered
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that the path of a request has: routes have one each, the router names that of the first."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    return {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 async def on_own_error(_request: Request, error: Exception) -> Response:

@@ -19,18 +19,12 @@ from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import KINDS
 
+LONGEST_NUMBER = 10
+"""Digits of a number in a query, and one more."""
+FORMULA = frozenset("=+-@\t\r")
+"""What makes a cell a formula in spreadsheets."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
-
-
-async def limits(request: Request) -> Response:
-    """Every limit as of the last tick."""
-    require(request, Role.VIEWER)
-    readings = facade_of(request).readings
-    sources = [{"source": s.source, "catching_up": s.catching_up, "errors": s.errors} for s in readings.sources]
-    return json_response(
-        {"at": iso(readings.at), "limits": [limit_document(reading) for reading in readings.limits], "sources": sources}
-    )
 
 
 async def limit_forecast(request: Request) -> Response:
@@ -38,11 +32,12 @@ async def limit_forecast(request: Request) -> Response:
     require(request, Role.VIEWER)
     reading = _reading(request, request.path_params["limit"])
     document = forecast_document(reading)
-    if document is None or reading.forecast is None:
-        raise Problem(404, "no_forecast", f"{reading.limit} has no windows, so there is nothing to forecast")
+    if document is None or reading.projection.forecast is None:
+        raise Problem(404, "no_forecast", _no_forecast(reading))
     scale = MICRO if reading.unit is Unit.USD else 1
     document["fan"] = [
-        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]} for at, values in reading.forecast.fan()
+        {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
+        for at, values in reading.projection.forecast.fan()
     ]
     return json_response({**limit_document(reading), "forecast": document})
 
@@ -57,10 +52,21 @@ async def quota_forecast(request: Request) -> Response:
         if name
         else next((r for r in limits if r.unit is Unit.TOKENS and r.period == "month"), None)
     )
-    if reading is None or reading.forecast is None or not (reading.starts_at and reading.ends_at):
-        raise Problem(404, "no_forecast", "no monthly token limit is forecast: name one with ?limit=")
+    if reading is None:
+        raise Problem(404, "no_forecast", "there is no monthly token limit: name another limit with ?limit=")
+    if reading.projection.forecast is None or not (reading.balance.starts_at and reading.balance.ends_at):
+        raise Problem(404, "no_forecast", _no_forecast(reading))
     days = await asyncio.to_thread(facade_of(request).recent_days, reading)
-    return json_response(quota_forecast_document(reading, reading.forecast, days, now=facade_of(request).readings.at))
+    return json_response(
+        quota_forecast_document(reading, reading.projection.forecast, days, now=facade_of(request).readings.at)
+    )
+
+
+def _no_forecast(reading: LimitReading) -> str:
+    """Why a limit has no forecast."""
+    if reading.unit is Unit.LEASES:
+        return f"{reading.limit} counts what runs at once: it has no windows, so there is nothing to forecast"
+    return f"{reading.limit} has no forecast yet: it comes with the next tick after the first use"
 
 
 def _reading(request: Request, name: str) -> LimitReading:
@@ -68,8 +74,20 @@ def _reading(request: Request, name: str) -> LimitReading:
     for reading in readings:
         if reading.limit == name:
             return reading
+    rule = facade_of(request).limits.get(name)
+    if rule and rule.is_per_run:
+        raise Problem(
+            404, "no_forecast", f"{name} is a cap on each run: it has no window that resets, so there is no forecast"
+        )
     names = ", ".join(reading.limit for reading in readings[:20]) or "none yet"
     raise Problem(404, "no_limit", f"there is no limit {name!r}; there are: {names}")
+
+
+async def audit(request: Request) -> Response:
+    """What was done by hand, newest first."""
+    require(request, Role.OPERATOR)
+    most = _number(request, "limit", 100, least=1, most=10_000)
+    return json_response(await asyncio.to_thread(facade_of(request).audit, most))
 
 
 async def queue(request: Request) -> Response:
@@ -87,8 +105,9 @@ async def efficiency(request: Request) -> Response:
 
 def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
-        raise Problem(422, "invalid_query", f"{name}={text!r} must be a whole number from {least} to {most}")
+    is_short_number = text.isascii() and text.isdigit() and len(text) < LONGEST_NUMBER
+    if not is_short_number or not least <= int(text) <= most:
+        raise Problem(422, "invalid_query", f"{name}={text[:40]!r} must be a whole number from {least} to {most}")
     return int(text)
 
 
@@ -105,8 +124,13 @@ async def usage(request: Request) -> Response:
     text = io.StringIO()
     table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
     table.writeheader()
-    table.writerows(summary["usage"])
+    table.writerows({**row, **{name: _cell(row[name]) for name in by}} for row in summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
+
+
+def _cell(text: str) -> str:
+    """A label as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in FORMULA else text
 
 
 async def runs(request: Request) -> Response:

@@ -34,28 +34,27 @@ def quota_forecast_document(
         "limit": reading.limit,
         "unit": reading.unit.value,
         "month": f"{local_date(starts_at, reading.zone):%Y-%m}",
-        "current_month_tokens": amount(reading.used),
+        "current_month_tokens": amount(reading.balance.used),
         "days_elapsed": round(max(now - starts_at, timedelta(0)) / DAY, 2),
         "days_remaining": round(max(ends_at - now, timedelta(0)) / DAY, 2),
         "daily_avg_tokens": amount(forecast.level),
         "projected_total": amount(forecast.expected),
         "projected_low": amount(forecast.low),
         "projected_high": amount(forecast.high),
-        "quota_limit": amount(reading.amount),
-        "risk_level": reading.risk,
+        "quota_limit": amount(reading.balance.amount),
+        "risk_level": reading.projection.risk,
         "risk_explanation": risk_explanation(reading, forecast),
-        "will_exceed_by": amount(max(0.0, forecast.expected - reading.amount)),
-        "p_exceed": round(forecast.p_exceed(reading.amount), 4),
+        "will_exceed_by": amount(max(0.0, forecast.expected - reading.balance.amount)),
+        "p_exceed": round(forecast.p_exceed(reading.balance.amount), 4),
         "confidence": None if forecast.confidence is None else round(forecast.confidence, 4),
         "recommendations": recommendations(reading, forecast),
         "trend": trend(forecast),
         "recent_usage": [
-            {"date": each.day.isoformat(), "total_tokens": amount(each.used), "workflow_count": each.runs}
-            for each in days
+            {"date": day.day.isoformat(), "total_tokens": amount(day.used), "workflow_count": day.runs} for day in days
         ],
-        "recent_usage_days": sum(1 for each in days if each.used),
+        "recent_usage_days": sum(1 for day in days if day.used),
         "observed_days": round(forecast.observed_days, 2),
-        "track_record": track_document(reading.track),
+        "track_record": track_document(reading.projection.track),
         "explained": explained(reading, forecast),
         "timestamp": iso(now),
     }
@@ -70,19 +69,19 @@ def trend(forecast: Forecast) -> str:
 
 def risk_explanation(reading: LimitReading, forecast: Forecast) -> str:
     """What the risk follows from, in one sentence."""
-    if reading.risk == "unknown" or not reading.amount:
+    if reading.projection.risk == "unknown" or not reading.balance.amount:
         return f"No risk is named with {forecast.observed_days:.1f} days of history: seven are needed."
-    p80, expected = forecast.p80 / reading.amount, forecast.expected / reading.amount
+    p80, expected = forecast.p80 / reading.balance.amount, forecast.expected / reading.balance.amount
     return f"Expected to end at {_percent(expected)} of the limit; four times of five below {_percent(p80)}."
 
 
 def recommendations(reading: LimitReading, forecast: Forecast) -> list[str]:
     """What to do at this risk: short sentences, each true of this limit now."""
     reset = local_time(forecast.ends_at, reading.zone)
-    excess = forecast.expected - reading.amount
+    excess = forecast.expected - reading.balance.amount
     over = [f"Expected to pass the limit by {format_amount(round(excess), reading.unit)}."] if excess > 0 else []
     spent_by = [f"Look at the largest share first: {reading.spending.cause}."] if reading.spending.cause else []
-    if not excess > 0 and (at := forecast.exhaustion(reading.amount, 0.8)):
+    if not excess > 0 and (at := forecast.exhaustion(reading.balance.amount, 0.8)):
         over = [f"One time in five the limit is used up before {local_time(at, reading.zone)}."]
     return {
         "unknown": ["Wait for seven days of history before relying on the projection."],
@@ -95,7 +94,7 @@ def recommendations(reading: LimitReading, forecast: Forecast) -> list[str]:
             "Use a smaller model for simple tasks.",
             *spent_by,
         ],
-    }[reading.risk]
+    }[reading.projection.risk]
 
 
 def _percent(ratio: float) -> str:

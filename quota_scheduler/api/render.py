@@ -7,19 +7,22 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.problems import Problem, inside
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict
-from quota_scheduler.core.admission.explanation import explain
+from quota_scheduler.core.admission.explanation import explain, unnamed_model
+from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.tickets.ticket import State, Ticket
+from quota_scheduler.core.limits.limit import Limit, parts_of
+from quota_scheduler.core.tickets.ticket import Reason, State, Ticket
 from quota_scheduler.core.units import in_units
+from quota_scheduler.service.operate.holds import EverythingHeld
 
 REFUSED = {
     Refusal.NOT_FOUND: (404, "there is no such ticket; it may have been closed more than a day ago"),
     Refusal.KEY_REUSED: (409, "this key names a ticket with another body: use a new key for other work"),
+    Refusal.NOT_OWNER: (403, "this ticket belongs to another token: only that one, or an operator, may act on it"),
     Refusal.STALE_FENCE: (409, "this lease has ended or passed to another runner: stop; its usage was recorded"),
 }
 
@@ -42,21 +45,38 @@ def json_response(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def problem_of(refused: Refused) -> Problem:
-    """A refusal as a problem."""
+def problem_of(refused: Refused, *, what: str = "ticket") -> Problem:
+    """A refusal as a problem; ``what`` was asked for."""
     status, detail = REFUSED[refused.refusal]
+    if refused.refusal is Refusal.NOT_FOUND:
+        detail = detail.replace("ticket", what, 1)
     return Problem(status, refused.refusal.value, detail)
 
 
-def answer(reply: Reply, limits: Mapping[str, Limit], *, zone: str) -> dict[str, Any]:
-    """One answer as JSON types; a refusal inside a batch as a problem."""
+def answer(
+    reply: Reply, limits: Mapping[str, Limit], *, zone: str, fence: bool, held: EverythingHeld | None
+) -> dict[str, Any]:
+    """One answer as JSON types; a refusal inside a batch as a problem. ``fence``: whether that of a lease is shown."""
     if isinstance(reply, Refused):
-        problem = problem_of(reply)
-        return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail}}
-    return _answered(reply, limits, zone)
+        return inside(problem_of(reply))
+    body = _answered(reply, limits, zone, fence=fence)
+    return _say_hold(body, held) if held and not reply.ticket.on_hold else body
 
 
-def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str, Any]:
+def _say_hold(body: dict[str, Any], held: EverythingHeld) -> dict[str, Any]:
+    """Say who holds everything and why, where that is what keeps a ticket back: nobody knows until when."""
+    if "checks" in body:
+        advice = "Wait until an operator lets it go on: quota-scheduler hold --release."
+        body["checks"] = [asdict(Check("hold", False, held.sentence(), advice)), *body["checks"]]
+    if body["reason"] == Reason.HELD.value:
+        sentence = held.sentence()
+        body["message"] = f"{sentence[0].upper()}{sentence[1:]}."
+        body["expected_start"] = None
+        body["hold"] = held.document()
+    return body
+
+
+def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: bool) -> dict[str, Any]:
     ticket, verdict = reply.ticket, reply.verdict
     body: dict[str, Any] = {
         "id": ticket_id(ticket.id) if ticket.id else None,
@@ -65,7 +85,9 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str
         "class": ticket.priority.value,
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
-        "message": explain(ticket, verdict, zone=zone),
+        "message": " ".join(
+            filter(None, [explain(ticket, verdict, zone=zone), unnamed_model(ticket, limits.values())])
+        ),
         "binding": [_blocker(blocker) for blocker in _blockers(verdict)],
         "warned": [_blocker(blocker) for blocker in verdict.warned] if verdict else [],
         "until": iso(verdict.until) if isinstance(verdict, Defer) else None,
@@ -83,7 +105,7 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str) -> dict[str
     if ticket.state is State.CLOSED:
         body["outcome"] = ticket.outcome.value if ticket.outcome else None
     if ticket.lease and ticket.state is State.RUNNING:
-        body["lease"] = _lease(reply, limits)
+        body["lease"] = _lease(reply, limits, fence=fence)
         body["stop"] = reply.stop
     return body
 
@@ -93,15 +115,15 @@ def _expected(reply: Answer) -> dict[str, str] | None:
     return {"low": iso(start.low), "expected": iso(start.expected), "high": iso(start.high)} if start else None
 
 
-def _lease(reply: Answer, limits: Mapping[str, Limit]) -> dict[str, Any]:
+def _lease(reply: Answer, limits: Mapping[str, Limit], *, fence: bool) -> dict[str, Any]:
     lease = reply.ticket.lease
     assert lease is not None
     return {
         "id": f"l{reply.ticket.id}",
-        "fence": lease.fence,
+        "fence": lease.fence if fence else None,
         "granted_at": iso(lease.granted_at),
         "expires_at": iso(lease.expires_at),
-        "reserved": {name: in_units(amount, limits[name.split("/")[0]].unit) for name, amount in reply.reserved},
+        "reserved": {name: in_units(amount, limits[parts_of(name)[0]].unit) for name, amount in reply.reserved},
     }
 
 

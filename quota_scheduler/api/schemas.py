@@ -1,60 +1,42 @@
 """Bodies that come in over HTTP: validated once, here, and turned into core values."""
 
 import hashlib
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     model_validator,
 )
+from pydantic.config import JsonDict
 
-from quota_scheduler.core.labels import LONGEST_VALUE, Labels
-from quota_scheduler.core.limits.schedule import parse_span
+from quota_scheduler.api.values import (
+    DEFAULT_TTL,
+    DOLLARS,
+    LARGEST_FENCE,
+    MOST_MODELS,
+    WHOLE,
+    Amount,
+    Count,
+    Instant,
+    Key,
+    Name,
+    Ttl,
+    Wait,
+    Word,
+)
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, Description, declared, split
+from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, TASK_ALIASES, TASK_TOKENS, Description, declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
-from quota_scheduler.core.units import MICRO, parse_amount
-from quota_scheduler.core.usage import Usage, UsageEvent
-
-LARGEST = 10**12
-"""Most tokens one event or report may name: a thousand times the largest real run, and far from overflow."""
-Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_VALUE)]
-Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_VALUE)]
-Amount = Annotated[int, BeforeValidator(parse_amount), Field(le=LARGEST)]
-LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
-DEFAULT_TTL = timedelta(hours=4)
-"""For clients that never renew; those that do ask for less."""
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""No call was made before, and no clock is that far ahead; calendars and zones are sound between."""
-
-
-def _span(value: str | int | float) -> timedelta:
-    try:
-        return parse_span(value)
-    except OverflowError:
-        raise ValueError(f"{value!r} is longer than any length of time") from None
-
-
-def _instant(at: datetime) -> datetime:
-    if not EARLIEST <= at < LATEST:
-        raise ValueError(f"{at.isoformat()} is no instant of these two centuries")
-    return at.astimezone(UTC)
-
-
-Ttl = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_TTL)]
-Wait = Annotated[timedelta, BeforeValidator(_span), Field(le=LONGEST_WAIT)]
-Instant = Annotated[AwareDatetime, AfterValidator(_instant)]
+from quota_scheduler.core.units import MICRO, PICO
+from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
 
 
 class Body(BaseModel):
@@ -77,8 +59,9 @@ class LabelsBody(Body):
 
     def labels(self) -> Labels:
         """As the core has them."""
+        provider = canonical_provider(self.provider)
         return Labels(
-            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+            provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
         )
 
 
@@ -91,17 +74,42 @@ class TokensBody(Body):
     cache_write_1h: Count = 0
     output: Count = 0
     requests: Count | None = None
-    cost_usd: Annotated[Decimal, Field(ge=0, le=10**6)] | None = None
+    cost_usd: Annotated[Decimal, Field(ge=0, le=10**6), DOLLARS] | None = None
 
     def usage(self) -> Usage:
         """As the core has it; the cost as given, else 0 until it is priced."""
-        cost = round(self.cost_usd * MICRO) if self.cost_usd is not None else 0
+        cost = round(self.cost_usd * MICRO * PICO) if self.cost_usd is not None else 0
         kinds = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
-        return Usage(*kinds, requests=1 if self.requests is None else self.requests, cost_microusd=cost)
+        return Usage(*kinds, requests=1 if self.requests is None else self.requests).costing(cost)
+
+
+_KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+_SOMETHING: JsonDict = {
+    "oneOf": [
+        {
+            "required": ["tokens"],
+            "properties": {"tokens": {"type": ["integer", "string"]}, **{kind: {"const": 0} for kind in _KINDS}},
+        },
+        {
+            "properties": {"tokens": {"type": "null"}},
+            "anyOf": [{"required": [kind], "properties": {kind: {"minimum": 1}}} for kind in _KINDS],
+        },
+        {
+            "required": ["cost_usd"],
+            "properties": {
+                "tokens": {"type": "null"},
+                "cost_usd": {"type": "number", "exclusiveMinimum": 0},
+                **{kind: {"const": 0} for kind in _KINDS},
+            },
+        },
+    ]
+}
 
 
 class EstimateBody(TokensBody):
     """A bare number of tokens, or tokens by kind; ``duration`` is how long the run is expected to take."""
+
+    model_config = ConfigDict(json_schema_extra=_SOMETHING)
 
     tokens: Amount | None = None
     duration: Wait | None = None
@@ -110,31 +118,40 @@ class EstimateBody(TokensBody):
     def _one_way(self) -> Self:
         if self.tokens is not None and self.usage().tokens:
             raise ValueError("give either tokens or tokens by kind, not both")
-        if self.tokens is None and not self.usage().tokens and self.cost_usd is None:
-            raise ValueError("an estimate needs tokens, tokens by kind, or cost_usd")
+        if not (self.tokens or self.usage().tokens or self.cost_usd):
+            raise ValueError("an estimate needs tokens, tokens by kind, or cost_usd, and more than 0 of it")
         return self
 
-    def estimate(self, mix: Usage | None) -> Estimate:
-        """The estimate; ``mix`` is how work like this splits over the kinds."""
+    def estimate(self, basis: EstimateBasis, labels: Labels) -> Estimate:
+        """The estimate; a bare number is split over the kinds as work like it was."""
         usage = self.usage()
         if self.tokens is not None:
-            kinds = split(self.tokens, mix, requests=usage.requests)
-            usage = kinds._replace(cost_microusd=usage.cost_microusd)
+            usage = basis.of_tokens(self.tokens, labels, requests=usage.requests).costing(usage.cost_pico)
         return declared(usage)._replace(duration=self.duration)
 
 
+_WORDS: JsonDict = {
+    "anyOf": [
+        {"required": ["task_type"], "properties": {"task_type": {"enum": [*TASK_TOKENS, *TASK_ALIASES]}}},
+        {"required": ["text"], "properties": {"text": {"pattern": "[a-z]"}}},
+    ]
+}
+
+
 class DescribeBody(Body):
-    """A task in words, for runners that cannot estimate."""
+    """A task in words, for runners that cannot estimate; also a task type that completed runs had."""
+
+    model_config = ConfigDict(json_schema_extra=_WORDS)
 
     task_type: Name = ""
     text: Annotated[str, StringConstraints(max_length=200_000)] = ""
-    files: Annotated[int, Field(ge=0, le=100_000)] = 0
+    files: Annotated[int, Field(ge=0, le=100_000, strict=True), WHOLE] = 0
     complexity: Literal["simple", "normal", "complex"] = "normal"
-    urgent: bool = False
+    urgent: Annotated[bool, Field(strict=True)] = False
 
-    def description(self) -> Description:
-        """As the core has it."""
-        return Description(self.task_type, self.text, self.files, self.complexity, self.urgent)
+    def description(self, task_type: str = "") -> Description:
+        """As the core has it; ``task_type`` is that of the labels, for one that names none."""
+        return Description(self.task_type or task_type, self.text, self.files, self.complexity, self.urgent)
 
 
 class ResumeBody(Body):
@@ -143,8 +160,18 @@ class ResumeBody(Body):
     until: Instant
 
 
+_ONE_WAY: JsonDict = {
+    "oneOf": [
+        {"required": ["estimate"], "properties": {"estimate": {"type": "object"}, "describe": {"type": "null"}}},
+        {"required": ["describe"], "properties": {"describe": {"type": "object"}, "estimate": {"type": "null"}}},
+    ]
+}
+
+
 class TicketBody(Body):
     """What a runner submits."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_WAY)
 
     key: Key
     labels: LabelsBody
@@ -166,13 +193,15 @@ class TicketBody(Body):
             raise ValueError("give either estimate or describe")
         return self
 
-    def draft(self, known: EstimateBasis, *, now: datetime) -> Ticket:
-        """The ticket to submit; its cost is still to be priced."""
+    def draft(self, basis: EstimateBasis, *, now: datetime) -> Ticket | str:
+        """The ticket to submit, its cost still to be priced; a sentence where its description cannot be estimated."""
         labels = self.labels.labels()
         if self.model:
             labels = labels._replace(model=self.model)
-        task = self.describe.description() if self.describe else None
-        estimate = known.experience.estimate(task, labels.workflow) if task else self._declared(known.mixes, labels)
+        task = self.describe.description(labels.task_type) if self.describe else None
+        estimate = basis.of_task(task, labels) if task else self._declared(basis, labels)
+        if isinstance(estimate, str):
+            return estimate
         return Ticket(
             id=0,
             key=self.key,
@@ -196,11 +225,9 @@ class TicketBody(Body):
             ends.append(self.resume.until.astimezone(UTC))
         return min(ends, default=None)
 
-    def _declared(self, mixes: Mapping[str, Usage], labels: Labels) -> Estimate:
+    def _declared(self, basis: EstimateBasis, labels: Labels) -> Estimate:
         assert self.estimate is not None
-        names = (f"workflow:{labels.workflow}", f"task_type:{labels.task_type}", f"provider:{labels.provider}")
-        mix = next((mixes[name] for name in names if name in mixes), None)
-        return self.estimate.estimate(mix)
+        return self.estimate.estimate(basis, labels)
 
     def fingerprint(self) -> str:
         """What makes two submissions under one key the same."""
@@ -222,9 +249,9 @@ class PlanBody(Body):
 class ReportBody(Body):
     """Renew or release: usage is the total of the run so far, one sum or by model."""
 
-    fence: Annotated[int, Field(ge=1)]
+    fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True), WHOLE]
     session: Name = ""
-    usage: TokensBody | dict[Key, TokensBody] | None = None
+    usage: TokensBody | Annotated[dict[Key, TokensBody], Field(max_length=MOST_MODELS)] | None = None
     status: Literal["completed", "failed"] = "completed"
     ttl: Ttl | None = None
 
@@ -257,14 +284,18 @@ class EventBody(TokensBody):
     status: Name = ""
     prompt_version: Name = ""
     priority: Annotated[Priority, Field(alias="class")] = Priority.INTERACTIVE
+    speed: Word = ""
+    inference_geo: Word = ""
+    service_tier: Word = ""
+    web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
 
     def event(self) -> UsageEvent:
         """As the core has it; without a cost until it is priced."""
-        known: dict[str, str] = {str(name): value for name, value in self.labels.items()}
+        given: dict[str, str] = {str(name): value for name, value in self.labels.items()}
         return UsageEvent(
             key=self.key,
             at=self.at,
-            labels=Labels(provider=self.provider, model=self.model, **known),
+            labels=Labels(provider=canonical_provider(self.provider), model=self.model, **given),
             usage=self.usage(),
             run=self.run or self.session,
             session=self.session,
@@ -272,4 +303,7 @@ class EventBody(TokensBody):
             prompt_version=self.prompt_version,
             status=self.status,
             priority=self.priority,
+            terms=price_terms(
+                speed=self.speed, geo=self.inference_geo, tier=self.service_tier, web_searches=self.web_searches
+            ),
         )

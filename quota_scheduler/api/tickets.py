@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -10,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, decided, facade_of, one, one_or_many, require
-from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.access import Asker, accepting, decided, facade_of, one, one_or_many, require
+from quota_scheduler.api.door import may_claim
+from quota_scheduler.api.problems import Problem, inside, pointed
 from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import (
@@ -37,82 +37,103 @@ LONGEST_POLL = 30.0
 
 async def submit(request: Request) -> Response:
     """Submit one ticket or an array; the answer has a verdict for each, in order."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
     bodies, many = await one_or_many(request, TICKET)
-    replies = await decided(service.submit(_drafts(service, bodies)))
-    if not many and isinstance(replies[0], Refused):
-        raise render.problem_of(replies[0])
-    answers = [_rendered(service, reply) for reply in replies]
-    for answer, asked in zip(answers, bodies, strict=True):
-        if asked.advice:
-            answer["advice"]["description"] = asked.advice
-    return render.json_response(answers if many else answers[0])
+    drafts = [_draft(service, asker, body, f"/{index}" if many else "") for index, body in enumerate(bodies)]
+    priced = await service.price([draft for draft in drafts if isinstance(draft, Ticket)])
+    replies = iter(await decided(service.submit(priced)))
+    outcomes = [draft if isinstance(draft, Problem) else next(replies) for draft in drafts]
+    if not many:
+        return render.json_response(_submitted(service, asker, bodies[0], _sound(outcomes[0])))
+    return render.json_response([_submitted(service, asker, *pair) for pair in zip(bodies, outcomes, strict=True)])
+
+
+def _draft(service: "Facade", asker: Asker, body: TicketBody | Problem, within: str = "") -> Ticket | Problem:
+    """The ticket to submit, or why there can be none; ``within`` points at the body in an array."""
+    if isinstance(body, Problem):
+        return body
+    draft = body.draft(service.estimate_basis, now=service.now())
+    return pointed(f"{within}/describe", draft) if isinstance(draft, str) else draft._replace(owner=asker.owner)
+
+
+def _sound(outcome: Reply | Problem, *, what: str = "ticket") -> Answer:
+    """The answer to what stood alone. Raises Problem."""
+    if isinstance(outcome, Problem):
+        raise outcome
+    if isinstance(outcome, Refused):
+        raise render.problem_of(outcome, what=what)
+    return outcome
+
+
+def _submitted(service: "Facade", asker: Asker, body: TicketBody | Problem, outcome: Reply | Problem) -> dict[str, Any]:
+    if isinstance(outcome, Problem):
+        return inside(outcome)
+    answer = _rendered(service, asker, outcome)
+    if isinstance(outcome, Answer) and isinstance(body, TicketBody) and body.advice:
+        answer["advice"]["description"] = body.advice
+    return answer
 
 
 async def preflight(request: Request) -> Response:
     """Decide as for a ticket, and keep nothing."""
-    require(request, Role.VIEWER)
-    service = accepting(request)
-    asked = await one(request, TICKET)
-    (reply,) = await decided(service.submit(_drafts(service, [asked]), dry_run=True))
-    return render.json_response(_rendered(service, reply))
+    asker, service = require(request, Role.VIEWER), accepting(request)
+    draft = _draft(service, asker, await one(request, TICKET))
+    if isinstance(draft, Problem):
+        raise draft
+    (reply,) = await decided(service.submit(await service.price([draft]), dry_run=True))
+    return render.json_response(_rendered(service, asker, reply))
 
 
 async def estimate_plan(request: Request) -> Response:
     """What a whole plan is expected to cost, and which of its items will fit."""
-    require(request, Role.VIEWER)
-    service = facade_of(request)
+    asker, service = require(request, Role.VIEWER), facade_of(request)
     asked = await one(request, PLAN)
-    items = _drafts(service, asked.items)
-    return render.json_response(await asyncio.to_thread(service.plan, items))
-
-
-def _drafts(service: "Facade", bodies: Sequence[TicketBody]) -> list[Ticket]:
-    now = service.now()
-    return service.price([asked.draft(service.estimate_basis, now=now) for asked in bodies])
+    items = []
+    for index, body in enumerate(asked.items):
+        draft = _draft(service, asker, body, f"/items/{index}")
+        if isinstance(draft, Problem):
+            raise draft
+        items.append(draft)
+    return render.json_response(await asyncio.to_thread(service.plan, await service.price(items)))
 
 
 async def read(request: Request) -> Response:
     """Look at a ticket; ``wait`` parks the request until it changes. Reading an offer claims it."""
-    claim = request.query_params.get("claim", "yes") != "no"
-    require(request, Role.RUNNER if claim else Role.VIEWER)
+    claim = request.query_params.get("claim", "yes") != "no" and may_claim(request.method, request.headers)
+    asker = require(request, Role.RUNNER if claim else Role.VIEWER)
     service, number = facade_of(request), render.read_id(request.path_params["ticket"])
     wait = _wait(request)
     with service.parked_for(number) as changed:
-        answer = await _ask(service, Read(number, claim))
+        answer = await _ask(service, Read(number, claim, asker.by))
         if wait and answer.ticket.state is State.WAITING and not service.draining:
             await asyncio.wait([changed], timeout=wait)
-            answer = await _ask(service, Read(number, claim)) if not service.draining else answer
-    return render.json_response(_rendered(service, answer))
+            answer = await _ask(service, Read(number, claim, asker.by)) if not service.draining else answer
+    return render.json_response(_rendered(service, asker, answer))
 
 
 async def withdraw(request: Request) -> Response:
     """Give a ticket up; a running one settles."""
-    require(request, Role.RUNNER)
-    service = facade_of(request)
-    answer = await _ask(service, Withdraw(render.read_id(request.path_params["ticket"])))
-    return render.json_response(_rendered(service, answer))
+    asker, service = require(request, Role.RUNNER), facade_of(request)
+    answer = await _ask(service, Withdraw(render.read_id(request.path_params["ticket"]), asker.by))
+    return render.json_response(_rendered(service, asker, answer))
 
 
 async def renew(request: Request) -> Response:
     """A running lease's heartbeat."""
-    require(request, Role.RUNNER)
-    service = facade_of(request)
+    asker, service = require(request, Role.RUNNER), facade_of(request)
     number, report = await _report(request)
     usage = await _priced(service, number, report)
-    answer = await _ask(service, Renew(number, report.fence, usage, report.session, report.ttl))
-    return render.json_response(_rendered(service, answer))
+    answer = await _ask(service, Renew(number, report.fence, usage, report.session, report.ttl, asker.by))
+    return render.json_response(_rendered(service, asker, answer))
 
 
 async def release(request: Request) -> Response:
     """The run is over: settle."""
-    require(request, Role.RUNNER)
-    service = facade_of(request)
+    asker, service = require(request, Role.RUNNER), facade_of(request)
     number, report = await _report(request)
     usage = await _priced(service, number, report)
-    answer = await _ask(service, Release(number, report.fence, usage, report.session, report.outcome))
-    return render.json_response(_rendered(service, answer))
+    answer = await _ask(service, Release(number, report.fence, usage, report.session, report.outcome, asker.by))
+    return render.json_response(_rendered(service, asker, answer))
 
 
 async def _report(request: Request) -> tuple[int, ReportBody]:
@@ -125,19 +146,18 @@ async def _priced(service: "Facade", number: int, report: ReportBody) -> ModelUs
         return None
     usage = await asyncio.to_thread(service.price_report, number, report.reported)
     if usage is None:
-        raise render.problem_of(Refused(Refusal.NOT_FOUND))
+        raise render.problem_of(Refused(Refusal.NOT_FOUND), what="lease")
     return usage
 
 
 async def _ask(service: "Facade", asked: Read | Withdraw | Renew | Release) -> Answer:
     (reply,) = await decided([service.ask(asked)])
-    if isinstance(reply, Refused):
-        raise render.problem_of(reply)
-    return reply
+    return _sound(reply, what="lease" if isinstance(asked, Renew | Release) else "ticket")
 
 
-def _rendered(service: "Facade", reply: Reply) -> dict[str, Any]:
-    return render.answer(reply, service.limits, zone=service.config.timezone)
+def _rendered(service: "Facade", asker: Asker, reply: Reply) -> dict[str, Any]:
+    fence = isinstance(reply, Answer) and asker.sees_fence(reply.ticket)
+    return render.answer(reply, service.limits, zone=service.config.timezone, fence=fence, held=service.held)
 
 
 def _wait(request: Request) -> float:

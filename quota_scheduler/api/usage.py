@@ -1,12 +1,13 @@
 """Usage over HTTP."""
 
+import asyncio
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import MOST_IN_ARRAY, accepting, body, require, written
+from quota_scheduler.api.access import MOST_IN_ARRAY, MOST_USAGE_BYTES, accepting, body, require, written
 from quota_scheduler.api.problems import Problem, pointers
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import EventBody
@@ -20,14 +21,21 @@ async def record(request: Request) -> Response:
     """Record one usage event or an array; what is wrong with one does not keep the others out."""
     require(request, Role.RUNNER)
     service = accepting(request)
-    raw = await body(request)
+    raw = await body(request, most=MOST_USAGE_BYTES)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
-        raise Problem(413, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
-    events, rejected = valid_events(items)
-    done = await written(service.record(events))
-    counts = {"accepted": done.accepted, "updated": done.updated, "duplicate": done.duplicate, "rejected": rejected}
-    return json_response(counts, 200 if events or not rejected else 422)
+        raise Problem(422, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
+    events, rejected = await asyncio.to_thread(valid_events, items)
+    done = await written(await service.record(events))
+    counts: dict[str, Any] = {
+        "accepted": done.accepted,
+        "updated": done.updated,
+        "duplicate": done.duplicate,
+        "rejected": rejected,
+    }
+    if rejected and not isinstance(raw, list):
+        raise Problem(422, "invalid_body", str(rejected[0]["reason"]), **counts)
+    return json_response(counts)
 
 
 def valid_events(items: list[Any]) -> tuple[list[UsageEvent], list[dict[str, Any]]]:

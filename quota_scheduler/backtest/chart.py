@@ -6,7 +6,14 @@ from quota_scheduler.backtest.scores import ScoreRow
 
 COLOURS = {"weighted-mean": "#b0b7c3", "pro-rata": "#8f9bb3", "mean-7": "#5b7db1", "ours": "#d1495b"}
 OTHER = "#444444"
-BAR, GAP, HEIGHT, LEFT = 14, 26, 180, 30
+BAR = 14
+"""Width of a bar, in pixels, as all of these."""
+GAP = 26
+"""Between two groups of bars."""
+HEIGHT = 180
+"""Of the tallest bar."""
+LEFT = 30
+"""Before the first group."""
 
 
 def bars(rows: Sequence[ScoreRow]) -> str:

@@ -32,7 +32,9 @@ from quota_scheduler.core.forecast.series import Buckets
 
 EPOCH = datetime(1970, 1, 1)
 SESSION_HISTORY = 60 * DAY
+"""As much history as says all there is to say about a session; reading more only takes time."""
 LAST_DAYS = (27, 28, 29)
+"""Days of a 30-day cycle that have passed in its last three days, when a confidence should be high."""
 METHODS = ("weighted-mean", "pro-rata", "mean-7", "ours")
 
 
@@ -48,15 +50,15 @@ class Result:
     honesty: Honesty | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as JSON types."""
+        """Return the result as JSON types."""
         return asdict(self) | {"leak_free": dict(self.leak_free)}
 
     def to_json(self) -> str:
-        """The result as JSON text."""
+        """Return the result as JSON text."""
         return json.dumps(self.to_dict(), indent=1)
 
     def to_text(self) -> str:
-        """The table for a terminal."""
+        """Return the table for a terminal."""
         head = "".join([f"{'cases':<12}{'method':<15}{'n':>5}", *(f"{name:>8}" for name, _ in COLUMNS)])
         lines = [head, "-" * len(head), *map(_line, self.rows), ""]
         leaks = ", ".join(f"{name} {'yes' if ok else 'NO'}" for name, ok in self.leak_free.items())
@@ -72,7 +74,7 @@ class Result:
         return "\n".join(lines)
 
     def to_svg(self) -> str:
-        """A picture of the error of each method by group of cases."""
+        """Return a picture of the error of each method by group of cases."""
         return bars(self.rows)
 
 

@@ -19,8 +19,11 @@ Projection = tuple[float, float | None, float | None]
 """What a method says of a window's total: the median and the bounds of its 80 % interval, if it has one."""
 
 NEAR = 0.1
+"""A projection is right within this share of the total."""
 SURE = 0.85
+"""Confidence from which on a claim is one to rely on."""
 BINS = 5
+"""Equal bins of confidence over which claims and hits are compared."""
 
 
 @dataclass(frozen=True, slots=True)

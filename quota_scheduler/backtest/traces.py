@@ -11,11 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 SESSION = 5 * HOUR
+"""Length of the sessions of hourly traces: a subscription's."""
 MIN_HISTORY = 7 * DAY
+"""History that a moment needs: under seven days no forecast is named anywhere."""
 QUARTERS = (0.25, 0.5, 0.75)
+"""Parts of a 30-day cycle, month or week at which methods are asked."""
 FIFTHS = (0.2, 0.4, 0.6, 0.8)
+"""Parts of a session at which methods are asked: its full hours."""
 
 Pairs = Sequence[tuple[datetime, float]]
 Bounds = tuple[datetime, datetime]

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 it could not be done (the sentence says why); 2 the comman
 3 nothing answers and there is no database to look into.
 """
 
+import difflib
 import importlib
 import sys
 
@@ -15,6 +16,7 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 VERBS = {
     "serve": "serve",
     "status": "status",
+    "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
     "queue": "queue",
@@ -26,6 +28,7 @@ VERBS = {
     "doctor": "doctor",
     "alerts": "alerts",
     "silence": "silence",
+    "audit": "audit",
 }
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 
@@ -48,6 +51,14 @@ class Verbs(click.Group):
         command: click.Command = module.command
         return anywhere(command)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a misspelt one is told which may be meant."""
+        if args and args[0] not in VERBS and (close := difflib.get_close_matches(args[0], VERBS, n=1)):
+            ctx.fail(f"there is no verb {args[0]!r}: did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
+
 
 COMMON = {
     "config": ("FILE", "Configuration file (QUOTA_CONFIG)."),
@@ -59,9 +70,9 @@ COMMON = {
 
 def anywhere(command: click.Command) -> click.Command:
     """Let a verb, and the verbs below it, take the common options too; there they win."""
-    known = {name for option in command.params for name in option.opts}
+    names = {name for option in command.params for name in option.opts}
     for name, (metavar, text) in COMMON.items():
-        if f"--{name}" not in known:
+        if f"--{name}" not in names:
             command.params.append(
                 click.Option([f"--{name}", f"_{name}"], metavar=metavar, help=text, expose_value=False, callback=keep)
             )

@@ -27,27 +27,28 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler alerts list --json
     """
     config = reach.config_of(ctx)
-    found = listed(config)
+    answer = listed(config)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(answer)
         return
     rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE", "QUIET BECAUSE"]]
     rows += [
-        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)] for a in found["alerts"]
+        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)]
+        for a in answer["alerts"]
     ]
-    click.echo(reach.table(rows) if len(rows) > 1 else "No alerts.")
+    reach.say(reach.table(rows) if len(rows) > 1 else "No alerts.")
 
 
 def listed(config: Config) -> dict[str, Any]:
     """The alerts as the service, else the database file, has them."""
     try:
-        found: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
+        answer: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
     except reach.Unreachable:
         from quota_scheduler.service.queries.alerts import alerts_document
 
         with reach.look(config) as tx:
-            found = alerts_document(tx)
-    return found
+            answer = alerts_document(tx)
+    return answer
 
 
 def _quiet(alert: dict[str, Any]) -> str:
@@ -72,14 +73,15 @@ def ack(ctx: click.Context, alert: int, author: str, comment: str, dry_run: bool
       quota-scheduler alerts ack 12 --author ana
     """
     if dry_run:
-        click.echo(f"would acknowledge alert {alert}")
+        reach.say(f"would acknowledge alert {alert}")
         return
-    body = {"author": author, "comment": comment}
-    found = reach.ask(reach.config_of(ctx), "POST", f"/v1/alerts/{alert}/ack", body)
+    config = reach.config_of(ctx)
+    body = {"author": author or reach.local_author(config), "comment": comment}
+    answer = reach.ask(config, "POST", f"/v1/alerts/{alert}/ack", body)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(answer)
     else:
-        click.echo(f"Acknowledged by {found['acknowledged_by']}: alert {alert}")
+        reach.say(f"Acknowledged by {answer['acknowledged_by']}: alert {alert}")
 
 
 @command.command("test")
@@ -97,22 +99,23 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
     config = reach.config_of(ctx)
     from quota_scheduler.core.alerts.message import DeliveryOutcome, Message
     from quota_scheduler.core.alerts.rule import Severity
-    from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+    from quota_scheduler.notify.addresses import AppriseReceiver
+    from quota_scheduler.notify.notifier import AppriseNotifier
 
     chosen = [r for r in config.receivers if receiver in (None, r.id)]
     if not chosen:
-        known = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
-        raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {known}")
+        names = ", ".join(r.id for r in config.receivers) or "none: add receivers to the configuration"
+        raise QuotaSchedulerError(f"there is no receiver {receiver or 'to test'}; configured: {names}")
     notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in chosen])
     results = []
-    for each in chosen:
+    for target in chosen:
         text = "This is a test message of Quota Scheduler. Nothing needs to be done."
-        done = notifier.send(Message(each.id, Severity.INFO, "Test of Quota Scheduler", text))
-        results.append({"receiver": each.id, "result": done.outcome.value, "detail": done.detail})
+        done = notifier.send(Message(target.id, Severity.INFO, "Test of Quota Scheduler", text))
+        results.append({"receiver": target.id, "result": done.outcome.value, "detail": done.detail})
     if as_json:
         reach.print_json(results)
     else:
         for row in results:
-            click.echo(f"{row['receiver']}: {row['result']}{' - ' + row['detail'] if row['detail'] else ''}")
+            reach.say(f"{row['receiver']}: {row['result']}{' - ' + row['detail'] if row['detail'] else ''}")
     if any(row["result"] != DeliveryOutcome.DELIVERED.value for row in results):
         sys.exit(1)

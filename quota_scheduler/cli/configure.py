@@ -46,12 +46,17 @@ def check(ctx: click.Context, as_json: bool) -> None:
 
 
 def deep_problems(config: Config) -> list[str]:
-    """What only the parts that use them can find: alert rules and receivers' addresses."""
+    """What only the parts that use them can find: alert rules, receivers' addresses, an open door."""
     from quota_scheduler.alert_rules import load_rules
-    from quota_scheduler.notify import AppriseNotifier, AppriseReceiver
+    from quota_scheduler.notify.addresses import AppriseReceiver
+    from quota_scheduler.notify.notifier import AppriseNotifier
 
-    load_rules(config.alerts, receivers=[each.id for each in config.receivers])
-    return AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
+    load_rules(config.alerts, receivers=[receiver.id for receiver in config.receivers])
+    open_door = [config.open_door] if config.open_door else []
+    return (
+        open_door
+        + AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
+    )
 
 
 @command.command("init")

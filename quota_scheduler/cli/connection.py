@@ -3,6 +3,7 @@
 Kept free of heavy imports: a verb that only looks must answer in a quarter of a second.
 """
 
+import getpass
 import http.client
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import click
 
 from quota_scheduler.config import Config, load
+from quota_scheduler.core.labels import is_control
 from quota_scheduler.errors import QuotaSchedulerError
 
 CONNECT_SECONDS = 2.0
@@ -41,8 +43,11 @@ def config_of(ctx: click.Context) -> Config:
     return load(path, os.environ, overrides)
 
 
-def ask(config: Config, method: str, path: str, body: Any = None) -> Any:
-    """Ask the running service. Raises Unreachable when nothing answers, QuotaSchedulerError for a refusal."""
+def ask(config: Config, method: str, path: str, body: Any = None, *, refused: str = "") -> Any:
+    """Ask the running service. Raises Unreachable when nothing answers, QuotaSchedulerError for a refusal.
+
+    A refusal that has the key ``refused`` is an answer too.
+    """
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.listen.host, config.listen.host)
     connection = http.client.HTTPConnection(host, config.listen.port, timeout=CONNECT_SECONDS)
     try:
@@ -53,7 +58,7 @@ def ask(config: Config, method: str, path: str, body: Any = None) -> Any:
             headers["Authorization"] = f"Bearer {token}"
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
-        return _content(answer.status, answer.read(), config)
+        return _content(answer.status, answer.read(), config, refused)
     except (OSError, http.client.HTTPException, socket.gaierror) as error:
         raise Unreachable(
             f"nothing answers at {config.listen} ({error}): start it with `quota-scheduler serve`"
@@ -62,19 +67,19 @@ def ask(config: Config, method: str, path: str, body: Any = None) -> Any:
         connection.close()
 
 
-def _content(status: int, raw: bytes, config: Config) -> Any:
+def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
     try:
-        found = json.loads(raw)
+        content = json.loads(raw)
     except ValueError:
         raise Unreachable(
             f"what answers at {config.listen} is not this service: choose another with --listen"
         ) from None
-    if status >= 400:
-        detail = found.get("detail", "") if isinstance(found, dict) else ""
+    if status >= 400 and not (isinstance(content, dict) and refused in content):
+        detail = content.get("detail", "") if isinstance(content, dict) else ""
         if status == 401:
             detail += "; the token is read from QUOTA_TOKEN"
         raise QuotaSchedulerError(f"the service said {status}: {detail}")
-    return found
+    return content
 
 
 @contextmanager
@@ -102,6 +107,23 @@ def look(config: Config) -> Iterator[Any]:
         ) from error
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print lines for people; what names in them could make a terminal do is written out instead."""
+    click.echo("".join(_shown(sign) if sign != "\n" else sign for sign in text), err=err)
+
+
+def _shown(sign: str) -> str:
+    return sign.encode("unicode_escape").decode() if is_control(sign) else sign
+
+
+def say_hold(state: dict[str, Any]) -> None:
+    """Say that everything is held, by whom and why, where it is."""
+    if hold := state.get("hold"):
+        by = f" by {hold['who']}" if hold["who"] else ""
+        since = f" since {hold['since']}" if hold["since"] else ""
+        say(f"Everything is held{by}{since}: {hold['reason']}")
+
+
 def print_json(value: Any) -> None:
     """Print JSON for programs."""
     click.echo(json.dumps(value, indent=2, default=str))
@@ -109,6 +131,7 @@ def print_json(value: Any) -> None:
 
 def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> str:
     """Columns wide enough for their longest cell; those in ``right`` are aligned to the right."""
+    rows = [["".join(_shown(sign) for sign in cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -118,3 +141,13 @@ def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def local_author(config: Config) -> str:
+    """Who sits at the terminal, where no token says who asks."""
+    if config.tokens:
+        return ""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""

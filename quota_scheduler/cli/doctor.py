@@ -25,11 +25,11 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
     with reach.look(config) as tx:
         findings = examine(tx, config.limits)
-    wrong = [each for each in findings if each.wrong]
+    wrong = [finding for finding in findings if finding.wrong]
     if as_json:
         reach.print_json([{"check": f.check, "wrong": f.wrong, "detail": f.detail} for f in findings])
     else:
-        for each in findings:
-            click.echo(f"{'WRONG' if each.wrong else 'ok   '}  {each.check}: {each.detail}")
+        for finding in findings:
+            reach.say(f"{'WRONG' if finding.wrong else 'ok   '}  {finding.check}: {finding.detail}")
     if wrong:
         sys.exit(1)

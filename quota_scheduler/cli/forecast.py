@@ -25,37 +25,37 @@ def command(ctx: click.Context, limit: str | None, explain: bool, as_json: bool)
       quota-scheduler forecast
       quota-scheduler forecast anthropic-monthly --explain
     """
-    found = state_of(reach.config_of(ctx))["limits"]
-    with_windows = [each for each in found if each["forecast"]]
-    chosen = [each for each in with_windows if limit in (None, each["limit"])]
+    limits = state_of(reach.config_of(ctx))["limits"]
+    with_windows = [row for row in limits if row["forecast"]]
+    chosen = [row for row in with_windows if limit in (None, row["limit"])]
     if limit and not chosen:
-        known = ", ".join(each["limit"] for each in with_windows) or "none yet"
-        raise QuotaSchedulerError(f"there is no forecast for {limit!r}; there are: {known}")
+        names = ", ".join(row["limit"] for row in with_windows) or "none yet"
+        raise QuotaSchedulerError(f"there is no forecast for {limit!r}; there are: {names}")
     if as_json:
         reach.print_json(
             [{"limit": e["limit"], "unit": e["unit"], "amount": e["amount"], **e["forecast"]} for e in chosen]
         )
         return
     if not chosen:
-        click.echo("No forecasts yet: they come with the first usage.")
-    for each in chosen:
-        click.echo("\n".join(lines(each, explain=explain)))
+        reach.say("No forecasts yet: they come with the first usage.")
+    for row in chosen:
+        reach.say("\n".join(lines(row, explain=explain)))
 
 
-def lines(each: dict[str, Any], *, explain: bool) -> list[str]:
+def lines(row: dict[str, Any], *, explain: bool) -> list[str]:
     """One limit's forecast in words."""
-    unit, forecast = Unit(each["unit"]), each["forecast"]
+    unit, forecast = Unit(row["unit"]), row["forecast"]
     out = forecast["exhaustion_at"]
-    runs_out = f"runs out {local_time(parse_instant(out), each['timezone'])}" if out else ""
+    runs_out = f"runs out {local_time(parse_instant(out), row['timezone'])}" if out else ""
     if explain:
         first, *others = forecast["explained"]
         last = f" It {runs_out}." if out else ""
-        return [f"{each['limit']}: {first}{last}", *(f"  {line}" for line in others)]
-    ends_at = local_time(parse_instant(each["ends_at"]), each["timezone"])
+        return [f"{row['limit']}: {first}{last}", *(f"  {line}" for line in others)]
+    ends_at = local_time(parse_instant(row["ends_at"]), row["timezone"])
     between = f"{written(forecast['low'], unit)} and {written(forecast['high'], unit)}"
-    amounts = f"{written(forecast['expected'], unit)} of {written(each['amount'], unit)} {unit.value}"
-    said = [f"{each['limit']}: {amounts} by {ends_at} (80 % between {between})", *([f"  {runs_out}"] if out else [])]
-    said.append(f"  above the limit with probability {forecast['p_exceed']:.0%}; risk {each['risk']}")
+    amounts = f"{written(forecast['expected'], unit)} of {written(row['amount'], unit)} {unit.value}"
+    said = [f"{row['limit']}: {amounts} by {ends_at} (80 % between {between})", *([f"  {runs_out}"] if out else [])]
+    said.append(f"  above the limit with probability {forecast['p_exceed']:.0%}; risk {row['risk']}")
     if not forecast["sufficient"]:
         said.append(f"  insufficient history: {forecast['observed_days']:.1f} days observed, 7 are needed")
     elif forecast["confidence"] is not None:

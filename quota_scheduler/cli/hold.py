@@ -23,8 +23,8 @@ def command(ctx: click.Context, ticket: str | None, release: bool, reason: str, 
     """
     what = ticket or "everything"
     if dry_run:
-        click.echo(f"would {'release' if release else 'hold'} {what}")
+        reach.say(f"would {'release' if release else 'hold'} {what}")
         return
     path = f"/v1/tickets/{ticket}/hold" if ticket else "/v1/hold"
-    found = reach.ask(reach.config_of(ctx), "POST", path, {"on": not release, "reason": reason})
-    reach.print_json(found) if as_json else click.echo(f"{'Released' if release else 'Held'}: {what}")
+    answer = reach.ask(reach.config_of(ctx), "POST", path, {"on": not release, "reason": reason})
+    reach.print_json(answer) if as_json else reach.say(f"{'Released' if release else 'Held'}: {what}")

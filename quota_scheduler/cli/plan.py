@@ -30,15 +30,15 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
       quota-scheduler plan check nightly.yaml
       quota-scheduler plan check - --json < nightly.json
     """
-    found = reach.ask(reach.config_of(ctx), "POST", "/v1/plans/estimate", {"items": items_of(file)})
+    answer = reach.ask(reach.config_of(ctx), "POST", "/v1/plans/estimate", {"items": items_of(file)})
     if as_json:
-        reach.print_json(found)
+        reach.print_json(answer)
     else:
-        click.echo(found["sentence"])
-        for item in found["items"]:
+        reach.say(answer["sentence"])
+        for item in answer["items"]:
             if not item["fits"]:
-                click.echo(f"  {item['key']}: unlikely to complete, {item['short_of']} has no room for it")
-    if found["fitting"] < len(found["items"]):
+                reach.say(f"  {item['key']}: unlikely to complete, {item['short_of']} has no room for it")
+    if answer["fitting"] < len(answer["items"]):
         sys.exit(1)
 
 
@@ -48,12 +48,12 @@ def items_of(file: Path) -> list[Any]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise QuotaSchedulerError(f"cannot read {file}: {error}") from None
-    found = _parsed(text, file)
-    if isinstance(found, dict) and "items" in found:
-        found = found["items"]
-    if not isinstance(found, list):
+    items = _parsed(text, file)
+    if isinstance(items, dict) and "items" in items:
+        items = items["items"]
+    if not isinstance(items, list):
         raise QuotaSchedulerError(f"{file} is not a list of tickets: write them as POST /v1/tickets takes them")
-    return found
+    return items
 
 
 def _parsed(text: str, file: Path) -> Any:

@@ -39,9 +39,9 @@ def command(
         reach.print_json(found)
     else:
         for check in found["checks"]:
-            click.echo(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['check']}: {check['detail']}")
+            reach.say(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['check']}: {check['detail']}")
             if check["advice"]:
-                click.echo(f"      {check['advice']}")
-        click.echo(found["message"])
+                reach.say(f"      {check['advice']}")
+        reach.say(found["message"])
     if found["verdict"] != "admit":
         sys.exit(1)

@@ -1,5 +1,10 @@
 """``serve``: run the service."""
 
+import contextlib
+import logging
+import os
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -38,6 +43,20 @@ def command(ctx: click.Context, verbose: bool) -> None:
         server.serve(service, Facade(service), where, reload=lambda: assemble.reload(service, lambda: config_of(ctx)))
     finally:
         service.stop()
+    leave()
+
+
+def leave() -> None:
+    """End the process, also where a library has left a thread behind that waits for an answer.
+
+    The interpreter would join it: a receiver that sends a byte now and then would keep us until somebody kills.
+    """
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)
 
 
 def _say(service: "Service", port: int) -> None:

@@ -1,6 +1,5 @@
 """``silence``: tell nobody about alerts that fit, for a while."""
 
-import getpass
 from typing import Any
 
 import click
@@ -39,14 +38,14 @@ def add(ctx: click.Context, /, matchers: tuple[str, ...], dry_run: bool, as_json
         _would(config, wanted, as_json=as_json)
         return
     when = {"for": asked["length"], "until": asked["until"]}
-    body = {"matchers": wanted, "comment": asked["comment"], "author": asked["author"] or _local_author(config)}
+    body = {"matchers": wanted, "comment": asked["comment"], "author": asked["author"] or reach.local_author(config)}
     made = reach.ask(config, "POST", "/v1/silences", {**body, **{k: v for k, v in when.items() if v}})
     if as_json:
         reach.print_json(made)
         return
-    click.echo(f"Silence {made['id']} until {local_time(parse_instant(made['ends_at']), config.timezone)}")
+    reach.say(f"Silence {made['id']} until {local_time(parse_instant(made['ends_at']), config.timezone)}")
     covered = len(made["alerts"])
-    click.echo(f"It covers {covered} {'alert' if covered == 1 else 'alerts'} now.")
+    reach.say(f"It covers {covered} {'alert' if covered == 1 else 'alerts'} now.")
 
 
 def _would(config: Any, wanted: dict[str, str], *, as_json: bool) -> None:
@@ -55,12 +54,12 @@ def _would(config: Any, wanted: dict[str, str], *, as_json: bool) -> None:
     from quota_scheduler.core.alerts.routing import fits
 
     matchers = tuple(wanted.items())
-    found = [a for a in listed(config)["alerts"] if a["phase"] == "firing" and fits(matchers, a["names"])]
+    state = [a for a in listed(config)["alerts"] if a["phase"] == "firing" and fits(matchers, a["names"])]
     if as_json:
-        reach.print_json({"alerts": [each["id"] for each in found]})
+        reach.print_json({"alerts": [each["id"] for each in state]})
         return
-    named = ", ".join(f"{each['rule']} {each['scope']}" for each in found) or "none"
-    click.echo(f"would silence {len(found)} that fire now: {named}")
+    named = ", ".join(f"{each['rule']} {each['scope']}" for each in state) or "none"
+    reach.say(f"would silence {len(state)} that fire now: {named}")
 
 
 @command.command("list")
@@ -76,21 +75,21 @@ def list_(ctx: click.Context, as_json: bool) -> None:
     """
     config = reach.config_of(ctx)
     try:
-        found = reach.ask(config, "GET", "/v1/silences")
+        state = reach.ask(config, "GET", "/v1/silences")
     except reach.Unreachable:
         from quota_scheduler.service.queries.alerts import silences_document
 
         with reach.look(config) as tx:
-            found = silences_document(tx)
+            state = silences_document(tx)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(state)
         return
     rows = [["ID", "WHAT", "UNTIL", "AUTHOR", "COVERS", "COMMENT"]]
-    for each in found["silences"]:
+    for each in state["silences"]:
         what = " ".join(f"{name}={pattern}" for name, pattern in each["matchers"].items())
         ends = local_time(parse_instant(each["ends_at"]), config.timezone)
         rows.append([str(each["id"]), what, ends, each["author"], str(len(each["alerts"])), each["comment"]])
-    click.echo(reach.table(rows) if len(rows) > 1 else "No silences.")
+    reach.say(reach.table(rows) if len(rows) > 1 else "No silences.")
 
 
 @command.command("end")
@@ -107,10 +106,10 @@ def end(ctx: click.Context, silence: int, dry_run: bool, as_json: bool) -> None:
       quota-scheduler silence end 3 --dry-run
     """
     if dry_run:
-        click.echo(f"would end silence {silence}")
+        reach.say(f"would end silence {silence}")
         return
-    found = reach.ask(reach.config_of(ctx), "DELETE", f"/v1/silences/{silence}")
-    reach.print_json(found) if as_json else click.echo(f"Ended: silence {silence}")
+    state = reach.ask(reach.config_of(ctx), "DELETE", f"/v1/silences/{silence}")
+    reach.print_json(state) if as_json else reach.say(f"Ended: silence {silence}")
 
 
 def _matcher(text: str) -> tuple[str, str]:
@@ -119,13 +118,3 @@ def _matcher(text: str) -> tuple[str, str]:
     if not (name and equals and pattern):
         raise QuotaSchedulerError(f"{text!r} is no matcher: write NAME=PATTERN, such as limit=team-daily/*")
     return name.strip(), pattern.strip()
-
-
-def _local_author(config: Any) -> str:
-    """Who sits at the terminal, where no token says who asks."""
-    if config.tokens:
-        return ""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""

@@ -24,28 +24,35 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler --database sqlite:////var/lib/quota-scheduler/quota.db status --json
     """
     config = reach.config_of(ctx)
-    found = state_of(config)
+    state = state_of(config)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(state)
         return
-    click.echo(f"{found['from']}, as of {found['at']}")
-    for source in found.get("sources", []):
+    reach.say(f"{state['from']}, as of {state['at']}")
+    reach.say_hold(state)
+    for source in state.get("sources", []):
         if source["catching_up"]:
-            click.echo(f"{source['source']} is still being read: the figures below grow")
-    click.echo(limits_table(found["limits"]) if found["limits"] else "No readings yet: they come with the first tick.")
+            reach.say(f"{source['source']} is still being read: the figures below grow")
+    reach.say(limits_table(state["limits"]) if state["limits"] else "No readings yet: they come with the first tick.")
+    for cap in state["run_caps"]:
+        unit, mode = Unit(cap["unit"]), "" if cap["mode"] == "enforce" else f" ({cap['mode']})"
+        reach.say(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
     if not config.receivers:
-        click.echo("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
+        reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
 
 
 def state_of(config: Config) -> dict[str, Any]:
     """The limits as the service, else the database file, has them."""
     try:
-        found = reach.ask(config, "GET", "/v1/limits")
-        return {"from": f"The service at {config.listen}", **found}
+        return {"from": f"The service at {config.listen}", **reach.ask(config, "GET", "/v1/limits")}
     except reach.Unreachable:
+        from quota_scheduler.service.operate.holds import everything_held
+
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")
             at = tx.scalar("SELECT max(at) FROM readings")
+            held = everything_held(tx)
+        from quota_scheduler.config.writing import written_limit
         from quota_scheduler.core.instants import from_micros
 
         when = iso(from_micros(at)) if at else "never"
@@ -53,37 +60,39 @@ def state_of(config: Config) -> dict[str, Any]:
             "from": f"The file {config.database} (no service answers)",
             "at": when,
             "limits": [bodies[n] for n in sorted(bodies)],
+            "hold": held.document() if held else None,
+            "run_caps": [written_limit(limit) for limit in config.limits if limit.is_per_run],
         }
 
 
 def limits_table(limits: list[dict[str, Any]]) -> str:
     """One row per limit."""
     rows = [["LIMIT", "USED", "OF", "", "RESERVED", "RESETS", "FORECAST", "RISK", "LEVEL", "WAITING"]]
-    for each in limits:
-        unit = Unit(each["unit"])
-        resets = local_time(parse_instant(each["ends_at"]), each["timezone"]) if each["ends_at"] else "-"
-        waiting = sum(group["waiting"] for group in each["waiting"])
-        mode = "" if each["mode"] == "enforce" else f" ({each['mode']})"
-        used = each["leases"] if unit is Unit.LEASES else each["used"]
+    for row in limits:
+        unit = Unit(row["unit"])
+        resets = local_time(parse_instant(row["ends_at"]), row["timezone"]) if row["ends_at"] else "-"
+        waiting = sum(group["waiting"] for group in row["waiting"])
+        mode = "" if row["mode"] == "enforce" else f" ({row['mode']})"
+        used = row["leases"] if unit is Unit.LEASES else row["used"]
         rows.append(
             [
-                each["limit"] + mode,
+                row["limit"] + mode,
                 written(used, unit),
-                written(each["amount"], unit),
-                f"{each['usage_ratio']:.0%}" if unit is not Unit.LEASES else "",
-                written(each["reserved"], unit),
+                written(row["amount"], unit),
+                f"{row['usage_ratio']:.0%}" if unit is not Unit.LEASES else "",
+                written(row["reserved"], unit),
                 resets,
-                _forecast(each, unit),
-                each["risk"],
-                each["level"],
+                _forecast(row, unit),
+                row["risk"],
+                row["level"],
                 str(waiting),
             ]
         )
     return reach.table(rows, right=frozenset({1, 2, 3, 4, 9}))
 
 
-def _forecast(each: dict[str, Any], unit: Unit) -> str:
-    forecast = each["forecast"]
+def _forecast(row: dict[str, Any], unit: Unit) -> str:
+    forecast = row["forecast"]
     if not forecast:
         return "-"
     if not forecast["sufficient"]:

@@ -85,7 +85,7 @@ def _recorder(config: Config) -> Any:
     """Through the service when one answers, else into the file itself."""
     try:
         reach.ask(config, "GET", "/healthz")
-        return lambda items: reach.ask(config, "POST", "/v1/usage", items)
+        return lambda items: reach.ask(config, "POST", "/v1/usage", items, refused="rejected")
     except reach.Unreachable as unreachable:
         from quota_scheduler.api.usage import valid_events
         from quota_scheduler.price_catalog import Prices
@@ -118,8 +118,8 @@ def _say(counts: dict[str, Any], *, as_json: bool, dry_run: bool) -> None:
         reach.print_json(counts)
         return
     word = "would be accepted" if dry_run else "accepted"
-    click.echo(f"{counts['accepted']} {word}, {counts['updated']} updated, {counts['duplicate']} known already")
+    reach.say(f"{counts['accepted']} {word}, {counts['updated']} updated, {counts['duplicate']} known already")
     for each in counts["rejected"][:20]:
-        click.echo(f"line {each['line']}: {each['reason']}", err=True)
+        reach.say(f"line {each['line']}: {each['reason']}", err=True)
     if len(counts["rejected"]) > 20:
-        click.echo(f"and {len(counts['rejected']) - 20} more rejected lines", err=True)
+        reach.say(f"and {len(counts['rejected']) - 20} more rejected lines", err=True)

@@ -41,6 +41,7 @@ __all__ = [
     "Role",
     "Sources",
     "default_config",
+    "is_blank",
     "load",
     "starter_yaml",
 ]
@@ -78,6 +79,15 @@ def default_config(environ: Mapping[str, str] = NOTHING) -> Config:
     root = Branch(Origin(Layer.FILE, "defaults", Path.cwd()), "", 0, {})
     config = read_config(root, _surroundings(environ, {}), Problems(), set())
     return replace(config, origin="defaults")
+
+
+def is_blank(file: Path) -> bool:
+    """Whether a configuration file says nothing: no line but comments."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return True
+    return all(not line.strip() or line.lstrip().startswith("#") for line in lines)
 
 
 def _surroundings(environ: Mapping[str, str], chosen: Mapping[str, Scalar]) -> Surroundings:

@@ -19,7 +19,7 @@ LARGEST_FILE = 1 << 20
 
 def read_tokens(top: Fields, home: Path) -> tuple[tuple[ApiToken, ...], Path | None]:
     """All tokens, names and hashes unique, and the file that some came from."""
-    found: dict[str, ApiToken] = {}
+    tokens: dict[str, ApiToken] = {}
     for one in top.each("tokens"):
         with one:
             token = ApiToken(
@@ -27,23 +27,23 @@ def read_tokens(top: Fields, home: Path) -> tuple[tuple[ApiToken, ...], Path | N
                 role=one.require("role", one_of(Role), Role.VIEWER, "write viewer, runner or operator"),
                 sha256=one.require("sha256", token_hash, "", "write `printf %s TOKEN | sha256sum`", secret=True),
             )
-            if problem := _repeats(token, found):
+            if problem := _repeats(token, tokens):
                 one.complain("name", problem)
-            found[token.name] = token
+            tokens[token.name] = token
     folder = top.folder("tokens_file")
     path = top.read("tokens_file", lambda value: places.resolved(text(value), folder, home), None)
     if path is not None:
         for token, line in _lines(path, top):
-            if problem := _repeats(token, found):
+            if problem := _repeats(token, tokens):
                 top.problems.say(f"{path}:{line}: {problem}")
-            found[token.name] = token
-    return tuple(found.values()), path
+            tokens[token.name] = token
+    return tuple(tokens.values()), path
 
 
-def _repeats(token: ApiToken, found: dict[str, ApiToken]) -> str:
-    if token.name and token.name in found:
+def _repeats(token: ApiToken, tokens: dict[str, ApiToken]) -> str:
+    if token.name and token.name in tokens:
         return f"{token.name!r} is the name of an earlier token: give each its own"
-    twin = next((one.name for one in found.values() if token.sha256 and one.sha256 == token.sha256), None)
+    twin = next((one.name for one in tokens.values() if token.sha256 and one.sha256 == token.sha256), None)
     return f"{token.name!r} is the same token as {twin!r}: give each its own" if twin else ""
 
 
@@ -59,8 +59,8 @@ def _lines(path: Path, top: Fields) -> list[tuple[ApiToken, int]]:
         return []
     rows = [(line.strip(), number) for number, line in enumerate(content.splitlines(), 1)]
     parse = partial(_token, path=path, problems=top.problems)
-    found = [(parse(row, number), number) for row, number in rows if row and not row.startswith("#")]
-    return [(token, number) for token, number in found if token is not None]
+    tokens = [(parse(row, number), number) for row, number in rows if row and not row.startswith("#")]
+    return [(token, number) for token, number in tokens if token is not None]
 
 
 def _token(row: str, number: int, *, path: Path, problems: Problems) -> ApiToken | None:

@@ -24,7 +24,7 @@ from quota_scheduler.core.units import Unit, in_units
 
 def read_receivers(top: Fields) -> tuple[Receiver, ...]:
     """Every receiver of the list, ids unique."""
-    found: dict[str, Receiver] = {}
+    read: dict[str, Receiver] = {}
     for fields_ in top.each("receivers"):
         with fields_ as one:
             receiver = Receiver(
@@ -35,28 +35,28 @@ def read_receivers(top: Fields) -> tuple[Receiver, ...]:
                 min_severity=one.read("min_severity", one_of(Severity), Severity.INFO),
                 match=_match(one),
             )
-            if receiver.id and receiver.id in found:
+            if receiver.id and receiver.id in read:
                 one.complain("id", f"{receiver.id!r} is the id of an earlier receiver: give each its own")
-            found[receiver.id] = receiver
-    return tuple(found.values())
+            read[receiver.id] = receiver
+    return tuple(read.values())
 
 
 def _match(fields_: Fields) -> Matchers:
     """What a receiver is told about: names and patterns, several of a name as alternatives."""
-    found = []
+    read = []
     for name, node in sorted(fields_.entries("match").items()):
         if name not in MATCHABLE:
             fields_.problems.add(node, f"the name {not_among(name, MATCHABLE)}")
         elif values := fields_.all_of(node, text):
-            found.append((name, "|".join(values)))
+            read.append((name, "|".join(values)))
         elif isinstance(node, Listing):
             fields_.problems.add(node, "fits nothing: name a value or remove it")
-    return tuple(found)
+    return tuple(read)
 
 
 def read_alert_rules(top: Fields, receivers: tuple[str, ...]) -> dict[str, dict[str, object]]:
     """What is changed about alert rules, by rule: the keys that are given. Which rules there are is not known here."""
-    found = {}
+    read = {}
     with top.section("alerts") as alerts:
         for rule, node in sorted(alerts.entries("rules").items()):
             with alerts.inside(node) as one:
@@ -78,8 +78,8 @@ def read_alert_rules(top: Fields, receivers: tuple[str, ...]) -> dict[str, dict[
                     "runbook": one.read("runbook", text, None),
                 }
                 one.know("receivers")
-            found[rule] = {key: value for key, value in given.items() if value is not None}
-    return found
+            read[rule] = {key: value for key, value in given.items() if value is not None}
+    return read
 
 
 def _floor(rule: Fields) -> dict[str, int | float]:

@@ -123,8 +123,8 @@ class Fields:
 
     def all_of(self, node: Node, parse: Callable[[str], T]) -> tuple[T, ...]:
         """The values of a list node."""
-        found = [self.parsed(item, parse, None) for item in _elements(node)]
-        return tuple(value for value in found if value is not None)
+        values = [self.parsed(item, parse, None) for item in _elements(node)]
+        return tuple(value for value in values if value is not None)
 
     def section(self, key: str) -> Fields:
         """The mapping under a key, empty where it is not given."""

@@ -13,12 +13,12 @@ from decimal import Decimal
 
 from quota_scheduler.config.fields import LATER, Fields
 from quota_scheduler.config.nodes import Listing, Problems, Scalar
-from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, unit_named, whole
+from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, whole
 from quota_scheduler.config.schedules import read_schedule
 from quota_scheduler.core.labels import LABEL_NAMES, Match, match_of
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback, parse_share
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun
-from quota_scheduler.core.units import Unit, format_amount
+from quota_scheduler.core.units import Unit, format_amount, unit_named
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
 
 RUN = "run"
@@ -65,35 +65,35 @@ def enforced(
     limits: tuple[Limit, ...], chosen: Mapping[str, Scalar], zone: str, problems: Problems
 ) -> tuple[Limit, ...]:
     """The limits with the amounts that ``VARIABLES`` set; a default limit that is not there is added."""
-    found = {limit.id: limit for limit in limits}
+    by_name = {limit.id: limit for limit in limits}
     for default in default_limits(zone):
         node = chosen.get(default.id)
         if node is None or node.text is None:
             continue
-        limit = found.get(default.id, default)
+        limit = by_name.get(default.id, default)
         try:
             if limit.unit is not Unit.TOKENS:
                 raise ValueError(f"the limit {limit.id} counts {limit.unit}, not tokens: unset the variable")
-            found[limit.id] = replace(limit, amount=amount(Unit.TOKENS)(node.text), mode=Mode.ENFORCE)
+            by_name[limit.id] = replace(limit, amount=amount(Unit.TOKENS)(node.text), mode=Mode.ENFORCE)
         except ValueError as error:
             problems.add(node, str(error))
-    return tuple(found.values())
+    return tuple(by_name.values())
 
 
 def read_limits(items: Iterable[Fields], zone: str, problems: Problems) -> tuple[Limit, ...]:
     """Every limit of the list, ids unique."""
-    found: dict[str, Limit] = {}
+    by_name: dict[str, Limit] = {}
     members: list[tuple[Fields, Limit]] = []
     for fields in items:
         before = len(problems)
         limit = read_limit(fields, zone)
-        if len(problems) == before and limit.id in found:
+        if len(problems) == before and limit.id in by_name:
             fields.complain("id", f"{limit.id!r} is the id of an earlier limit: give each its own")
-        found[limit.id] = limit
+        by_name[limit.id] = limit
         members.append((fields, limit))
     for fields, limit in members:
-        _check_pool(fields, limit, found)
-    return tuple(found.values())
+        _check_pool(fields, limit, by_name)
+    return tuple(by_name.values())
 
 
 def _check_pool(fields: Fields, limit: Limit, limits: Mapping[str, Limit]) -> None:
@@ -190,15 +190,15 @@ def _weights(fields: Fields) -> tuple[int, ...]:
     node = fields.node.entries.get("weights")
     if isinstance(node, Scalar):
         return PRESETS[fields.read("weights", one_of_names(PRESETS), "all")]
-    found = dict(zip(KINDS, EVEN_WEIGHTS, strict=True))
+    weights = dict(zip(KINDS, EVEN_WEIGHTS, strict=True))
     entries = fields.entries("weights")
     for kind in sorted(entries, key=lambda kind: kind != "cache_write"):
         if kind not in (*KINDS, "cache_write"):
             fields.problems.add(entries[kind], f"the token kind {not_among(kind, (*KINDS, 'cache_write'))}")
             continue
         for one in BOTH_WRITES if kind == "cache_write" else (kind,):
-            found[one] = fields.parsed(entries[kind], _weight, PER_MILLE)
-    return tuple(found.values())
+            weights[one] = fields.parsed(entries[kind], _weight, PER_MILLE)
+    return tuple(weights.values())
 
 
 def _weight(value: str) -> int:

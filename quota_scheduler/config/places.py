@@ -40,10 +40,7 @@ def neighbours(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def database(folder: Path, home: Path, address: str) -> Path:
-    """The file of a database: ``sqlite:///beside.db``, ``sqlite:////absolute.db`` or a plain path.
-
-    The same rule as ``store.engine.sqlite_path``, without loading the database driver for it; a test compares them.
-    """
+    """The file of a database: ``sqlite:///beside.db``, ``sqlite:////absolute.db`` or a plain path."""
     scheme, separator, _ = address.partition("://")
     if not separator:
         if not address.strip() or address.startswith("sqlite:"):

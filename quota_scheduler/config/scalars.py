@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from quota_scheduler.core.limits.schedule import parse_span
-from quota_scheduler.core.units import Unit, parse_amount
+from quota_scheduler.core.units import Unit, amount_in
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Parse = Callable[[str], object]
@@ -89,22 +89,22 @@ def span(value: str) -> timedelta:
     """A length of time such as ``5h`` or ``1h30m``; a bare number is seconds; at most ten years."""
     number = _NUMBER.fullmatch(value.strip())
     try:
-        found = parse_span(float(value)) if number else parse_span(value)
+        parsed = parse_span(float(value)) if number else parse_span(value)
     except OverflowError:
-        found = LONGEST_SPAN * 2
+        parsed = LONGEST_SPAN * 2
     except ValueError as error:
         raise ValueError(str(error).replace(repr(float(value)), repr(value)) if number else str(error)) from None
-    if found > LONGEST_SPAN:
+    if parsed > LONGEST_SPAN:
         raise ValueError(f"{value!r} is too long: ten years at most")
-    return found
+    return parsed
 
 
 def days(value: str) -> timedelta:
     """A length of time of a day or more."""
-    found = span(value)
-    if found < timedelta(days=1):
+    parsed = span(value)
+    if parsed < timedelta(days=1):
         raise ValueError(f"{value!r} is too short: one day at least, written 35d")
-    return found
+    return parsed
 
 
 def span_or_zero(value: str) -> timedelta:
@@ -116,10 +116,10 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     """A reader of a length of time in seconds, within bounds."""
 
     def parse(value: str) -> float:
-        found = span(value).total_seconds()
-        if not least <= found <= most:
+        parsed = span(value).total_seconds()
+        if not least <= parsed <= most:
             raise ValueError(f"{value!r} is out of range: {least:g} to {most:g} seconds")
-        return found
+        return parsed
 
     return parse
 
@@ -148,12 +148,12 @@ def ratio(value: str) -> float:
     digits = value.removesuffix("%").strip()
     if not _NUMBER.fullmatch(digits):
         raise ValueError(f"{value!r} is not a share: write 80% or 0.8")
-    found = float(digits) / 100 if value.endswith("%") else float(digits)
-    if found > 1 and not value.endswith("%"):
+    parsed = float(digits) / 100 if value.endswith("%") else float(digits)
+    if parsed > 1 and not value.endswith("%"):
         raise ValueError(f"{value!r} is more than everything: write {value}% or a number up to 1")
-    if found > 10:
+    if parsed > 10:
         raise ValueError(f"{value!r} is too large for a share")
-    return found
+    return parsed
 
 
 def level(value: str) -> float:
@@ -165,14 +165,7 @@ def level(value: str) -> float:
 
 def amount(unit: Unit) -> Callable[[str], int]:
     """A reader of an amount into the base of ``unit``; refuses one that names another unit."""
-
-    def parse(value: str) -> int:
-        named = unit_named(value)
-        if named not in (None, unit):
-            raise ValueError(f"{value!r} counts {named}, but the unit is {unit}: make them agree")
-        return parse_amount(value, unit)
-
-    return parse
+    return lambda value: amount_in(value, unit)
 
 
 def dollars(value: str) -> Decimal:
@@ -181,14 +174,6 @@ def dollars(value: str) -> Decimal:
     if not _NUMBER.fullmatch(digits) or len(digits) > LONGEST_PRICE:
         raise ValueError(f"{value!r} is not a price: write dollars, such as 3 or 0.30")
     return Decimal(digits)
-
-
-def unit_named(value: str) -> Unit | None:
-    """The unit an amount says it is in: ``$10``, ``300M tokens``; None when it is a bare number."""
-    if value.lstrip().startswith("$"):
-        return Unit.USD
-    word = re.search(r"[a-z]{3,}$", value.strip().lower())
-    return next((unit for unit in Unit if word and word[0].rstrip("s") == unit.value.rstrip("s")), None)
 
 
 def secret_url(value: str) -> str:

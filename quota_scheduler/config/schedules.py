@@ -89,10 +89,10 @@ def _word(value: str) -> str:
 
 
 def _session(value: str) -> timedelta:
-    found = span(value)
-    if found < SHORTEST_SESSION:
+    length = span(value)
+    if length < SHORTEST_SESSION:
         raise ValueError(f"{value!r} is too short for a window: one second at least")
-    return found
+    return length
 
 
 def _unwanted(fields: Fields) -> None:

@@ -15,7 +15,7 @@ from quota_scheduler.config.access import read_tokens
 from quota_scheduler.config.alerting import read_alert_rules, read_receivers
 from quota_scheduler.config.fields import LATER, Fields
 from quota_scheduler.config.limits import default_limits, enforced, read_limits
-from quota_scheduler.config.nodes import Branch, Problems, Scalar
+from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar
 from quota_scheduler.config.scalars import (
     amount,
     days,
@@ -34,11 +34,11 @@ from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import check_zone
 from quota_scheduler.core.limits.thresholds import Thresholds
-from quota_scheduler.core.pricing import OwnPrice
+from quota_scheduler.core.pricing import WEB_SEARCH, OwnPrice
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
 
-FACTS = ("cwd", "model", "branch")
+FACTS = ("cwd", "root", "model", "branch")
 """What a transcript says about itself, and label rules can look at."""
 SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("provider", "model"))
 ZERO = Decimal(0)
@@ -115,17 +115,43 @@ def _sources(top: Fields, around: Surroundings) -> tree.Sources:
     with top.section("sources") as sources:
         sources.hints = {"codex": LATER}
         with sources.section("claude_code") as claude:
-            folder = claude.folder("roots")
-            roots = claude.several("roots", lambda value: places.resolved(text(value), folder, around.home))
+            roots, accounts = _roots(claude, around.home)
             return tree.Sources(
                 tree.ClaudeCode(
                     enabled=claude.read("enabled", yes_or_no, True),
                     account=claude.read("account", text, "default"),
                     roots=roots,
+                    accounts=accounts,
                     labels=tuple(_label_rule(rule, around.home) for rule in claude.each("labels")),
+                    without=claude.read("without", one_of(tree.Without), tree.Without.IGNORE),
                     poll_seconds=claude.read("poll_seconds", seconds(0.1, 3600), 1.0),
                 )
             )
+
+
+def _roots(claude: Fields, home: Path) -> tuple[tuple[Path, ...], tuple[tuple[Path, str], ...]]:
+    """The folders to look in, and the accounts of those that name one: each entry is a path, or a path and more."""
+    folder = claude.folder("roots")
+
+    def path(value: str) -> Path:
+        return places.resolved(text(value), folder, home)
+
+    node = claude.node.entries.get("roots")
+    if not isinstance(node, Listing):
+        return claude.several("roots", path), ()
+    claude.know("roots")
+    roots: list[Path] = []
+    accounts: list[tuple[Path, str]] = []
+    for item in node.items:
+        if not isinstance(item, Branch):
+            roots += [root] if (root := claude.parsed(item, path, None)) else []
+            continue
+        with claude.inside(item) as entry:
+            root = entry.require("path", path, None, "name the folder, as in `path: ~/.claude-work`")
+            account = entry.read("account", _label_value, "")
+        roots += [root] if root else []
+        accounts += [(root, account)] if root and account else []
+    return tuple(roots), tuple(accounts)
 
 
 def _label_rule(rule: Fields, home: Path) -> LabelRule:
@@ -141,7 +167,9 @@ def _label_rule(rule: Fields, home: Path) -> LabelRule:
             rule.complain("set", "must set a label or a class, as in `set: {team: growth}`")
     return LabelRule(
         when=tuple(
-            (fact, _at_home(pattern, home) if fact == "cwd" else pattern) for fact, pattern in patterns if pattern
+            (fact, _at_home(pattern, home) if fact in ("cwd", "root") else pattern)
+            for fact, pattern in patterns
+            if pattern
         ),
         set=tuple((name, value) for name, value in given if value),
         priority=priority,
@@ -165,18 +193,19 @@ def _limits(top: Fields, around: Surroundings, zone: str) -> tuple[Limit, ...]:
 
 
 def _prices(top: Fields) -> dict[str, OwnPrice]:
-    found = {}
+    read = {}
     for model, node in sorted(top.entries("prices").items()):
         with top.inside(node) as one:
-            found[model] = OwnPrice(
+            read[model] = OwnPrice(
                 input=one.require("input", dollars, ZERO, "write dollars per million tokens; 0 means free"),
                 output=one.require("output", dollars, ZERO, "write dollars per million tokens; 0 means free"),
                 cache_read=one.read("cache_read", dollars, None),
                 cache_write_5m=one.read("cache_write_5m", dollars, None),
                 cache_write_1h=one.read("cache_write_1h", dollars, None),
                 request=one.read("request", dollars, ZERO),
+                web_search=one.read("web_search", dollars, WEB_SEARCH),
             )
-    return found
+    return read
 
 
 def _models(top: Fields) -> tree.Models:
@@ -192,12 +221,12 @@ def _rules(top: Fields) -> Thresholds:
             f.name: rules.read(_spelling(f.name, rules), _rule(f.name), getattr(default, f.name))
             for f in fields(Thresholds)
         }
-        found = Thresholds(**given)
+        read = Thresholds(**given)
         for names in SHARES_IN_ORDER if len(top.problems) == before else ():
             values = [given[name] for name in names]
             if values != sorted(values):
                 rules.complain(names[0], f"{' ≤ '.join(names)} does not hold: {', '.join(f'{v:g}' for v in values)}")
-    return found
+    return read
 
 
 def _spelling(name: str, rules: Fields) -> str:

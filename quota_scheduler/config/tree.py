@@ -51,14 +51,26 @@ class Listen:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Without(StrEnum):
+    """What usage without a team does in limits per team: nothing, or it counts in their instance ``none``."""
+
+    IGNORE = "ignore"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class ClaudeCode:
-    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself."""
+    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself.
+
+    ``accounts`` are those of the roots that name one; all others are of ``account``.
+    """
 
     enabled: bool
     account: str
     roots: tuple[Path, ...]
+    accounts: tuple[tuple[Path, str], ...]
     labels: tuple[LabelRule, ...]
+    without: Without
     poll_seconds: float
 
 
@@ -136,3 +148,13 @@ class Config:
     def needs_tokens(self) -> bool:
         """Whether others could reach the service and nothing would keep them out: it must not start like this."""
         return not self.listen.is_loopback and not self.tokens
+
+    @property
+    def open_door(self) -> str:
+        """A sentence that says so, with the way out; empty where nothing is wrong."""
+        return (
+            f"listen: {self.listen} can be reached from outside and no token is configured: "
+            "add tokens (see docs/reference/config.md), or listen on 127.0.0.1"
+            if self.needs_tokens
+            else ""
+        )

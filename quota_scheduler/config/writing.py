@@ -122,10 +122,15 @@ def _claude_code(source: ClaudeCode) -> dict[str, object]:
     return {
         "enabled": source.enabled,
         "account": source.account,
-        "roots": [str(root) for root in source.roots],
+        "roots": [_root(root, dict(source.accounts).get(root)) for root in source.roots],
         "labels": [_label_rule(rule) for rule in source.labels],
+        "without": source.without.value,
         "poll_seconds": source.poll_seconds,
     }
+
+
+def _root(root: Path, account: str | None) -> object:
+    return {"path": str(root), "account": account} if account else str(root)
 
 
 def _label_rule(rule: LabelRule) -> dict[str, object]:

@@ -44,11 +44,11 @@ def read_file(path: Path, name: str, environ: Mapping[str, str], problems: Probl
             parser.dispose()
     if root is None:
         return empty
-    found = _Reader(origin, environ, problems).node(root, "", root.start_mark.line + 1)
-    if isinstance(found, Branch):
-        return found
-    if not (isinstance(found, Scalar) and found.text is None):
-        problems.add(found, "must hold keys and values, such as `timezone: Europe/Berlin`")
+    node = _Reader(origin, environ, problems).node(root, "", root.start_mark.line + 1)
+    if isinstance(node, Branch):
+        return node
+    if not (isinstance(node, Scalar) and node.text is None):
+        problems.add(node, "must hold keys and values, such as `timezone: Europe/Berlin`")
     return empty
 
 

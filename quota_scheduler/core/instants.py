@@ -16,7 +16,7 @@ def to_micros(at: datetime) -> int:
 
 
 def from_micros(micros: int) -> datetime:
-    """The aware UTC instant of microseconds since 1970."""
+    """Return the aware UTC instant of microseconds since 1970."""
     return EPOCH + timedelta(microseconds=micros)
 
 
@@ -26,22 +26,22 @@ def micros_or_none(at: datetime | None) -> int | None:
 
 
 def instant_or_none(micros: int | None) -> datetime | None:
-    """The instant of microseconds since 1970, None for none."""
+    """Return the instant of microseconds since 1970, None for none."""
     return None if micros is None else from_micros(micros)
 
 
 def is_plausible(at: datetime) -> bool:
-    """Whether an instant lies where instants can be meant: 2000 to 2199."""
+    """Tell whether an instant lies where instants can be meant: 2000 to 2199."""
     return EARLIEST <= at < LATEST
 
 
 def iso_or_none(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC, None for no instant."""
+    """Write RFC 3339 in UTC, None for no instant."""
     return iso(at) if at else None
 
 
 def iso(at: datetime) -> str:
-    """RFC 3339 in UTC with ``Z``, to the second where that is exact."""
+    """Write RFC 3339 in UTC with ``Z``, to the second where that is exact."""
     text = at.astimezone(UTC).isoformat(timespec="milliseconds" if at.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 

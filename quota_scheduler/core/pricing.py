@@ -1,29 +1,33 @@
-"""Prices: what a usage costs at known rates, exactly, in micro-dollars.
+"""Prices: what a usage costs at known rates, in pico-dollars: a millionth of the micro-dollar that limits count in.
 
 Rates are integers of 10^-24 dollars per token, so that every published price ($ per million tokens with up to eighteen
 decimals) is exact, and a cost is rounded once, half to even, at the end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import NamedTuple
 
 from quota_scheduler.core.usage import KINDS, Usage
 
-PER_MICROUSD = 10**18
-"""Rate units in one micro-dollar."""
+PER_PICO = 10**12
+"""Rate units in one pico-dollar."""
 PER_USD_A_MILLION = 10**18
 """Rate units per token of one dollar per million tokens."""
+
+WEB_SEARCH = Decimal("0.01")
+"""Dollars for one web search where nobody says otherwise: what Anthropic and OpenAI charge, $10 a thousand."""
 
 KindRates = tuple[int, int, int, int, int]
 """A rate per token for each of ``KINDS``, in their order."""
 
 
 class Priced(NamedTuple):
-    """A cost in micro-dollars; ``estimated`` when the model's own price is not known."""
+    """A cost in pico-dollars; ``estimated`` when the model's own price is not known."""
 
-    cost_microusd: int
+    pico: int
     estimated: bool
 
 
@@ -37,42 +41,48 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class PriceRates:
-    """What one model costs at one time: rates by kind, the tiers for long inputs ascending, and a rate per request."""
+    """What one model costs at one time: rates by kind, the tiers for long inputs ascending, and a rate per request.
+
+    ``search`` is the rate of a web search that the provider makes for a response.
+    """
 
     kinds: KindRates
     tiers: tuple[Tier, ...] = ()
     request: int = 0
+    search: int = 0
 
-    def cost(self, usage: Usage) -> int:
-        """Micro-dollars of this usage, half to even.
+    def cost(self, usage: Usage, web_searches: int = 0) -> int:
+        """Pico-dollars of this usage, half to even.
 
         The tier is that of the mean request, so that a run's sum is not taken for one long request.
         """
         requests = usage.requests or 1
         fresh, read, write_5m, write_1h, out = self.at_input(usage.input_side // requests) if self.tiers else self.kinds
         a, b, c, d, e = usage[:5]
-        return half_even(
-            a * fresh + b * read + c * write_5m + d * write_1h + e * out + requests * self.request, PER_MICROUSD
-        )
+        tokens = a * fresh + b * read + c * write_5m + d * write_1h + e * out
+        return half_even(tokens + requests * self.request + web_searches * self.search, PER_PICO)
+
+    def times(self, factor: Fraction) -> "PriceRates":
+        """These rates with all tokens and requests at a multiple, searches as they are."""
+
+        def each(kinds: KindRates) -> KindRates:
+            fresh, read, write_5m, write_1h, out = (int(rate * factor) for rate in kinds)
+            return fresh, read, write_5m, write_1h, out
+
+        tiers = tuple(Tier(tier.above, each(tier.kinds)) for tier in self.tiers)
+        return PriceRates(each(self.kinds), tiers, int(self.request * factor), self.search)
 
     def at_input(self, tokens: int) -> KindRates:
         """The rates of a request with this many tokens on its input side."""
         return next((tier.kinds for tier in reversed(self.tiers) if tokens > tier.above), self.kinds)
-
-    def at_most(self, other: "PriceRates") -> bool:
-        """Whether no usage at all costs more here than at the rates of ``other``."""
-        steps = {0, *(tier.above + 1 for tier in (*self.tiers, *other.tiers))}
-        pairs = ((self.at_input(step), other.at_input(step)) for step in steps)
-        return self.request <= other.request and all(
-            a <= b for mine, theirs in pairs for a, b in zip(mine, theirs, strict=True)
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPrice:
     """A price the operator states, in dollars per million tokens; 0 is a price.
 
-    A kind that is not given costs as much as ``input``: no discount is assumed that nobody has stated.
+    A kind that is not given costs as much as ``input``: no discount is assumed that nobody has stated. ``request`` and
+    ``web_search`` are dollars each.
     """
 
     input: Decimal
@@ -81,12 +91,17 @@ class OwnPrice:
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
     request: Decimal = field(default=Decimal(0))
+    web_search: Decimal = field(default=WEB_SEARCH)
 
     def rates(self) -> PriceRates:
         """The same as rates."""
         given = (getattr(self, kind) for kind in KINDS)
         fresh, read, write_5m, write_1h, out = (per_million(self.input if usd is None else usd) for usd in given)
-        return PriceRates((fresh, read, write_5m, write_1h, out), request=per_million(self.request * 1_000_000))
+        return PriceRates(
+            (fresh, read, write_5m, write_1h, out),
+            request=per_million(self.request * 1_000_000),
+            search=per_million(self.web_search * 1_000_000),
+        )
 
 
 def per_million(usd: Decimal) -> int:
@@ -102,15 +117,6 @@ def half_even(amount: int, unit: int) -> int:
     return whole + (rest * 2 > unit or (rest * 2 == unit and whole % 2 == 1))
 
 
-def dearest(rates: Iterable[PriceRates]) -> tuple[PriceRates, ...]:
-    """Keep only rates that some usage could find the dearest; any other never costs more than one of them."""
-    kept: list[PriceRates] = []
-    for one in dict.fromkeys(rates):
-        if not any(one.at_most(other) for other in kept):
-            kept = [other for other in kept if not other.at_most(one)] + [one]
-    return tuple(kept)
-
-
-def highest(rates: Sequence[PriceRates], usage: Usage) -> int:
-    """Micro-dollars of a usage at whichever of these rates makes it cost most."""
-    return rates[0].cost(usage) if len(rates) == 1 else max([one.cost(usage) for one in rates])
+def highest(rates: Sequence[PriceRates], usage: Usage, web_searches: int = 0) -> int:
+    """Pico-dollars of a usage at whichever of these rates makes it cost most."""
+    return max([one.cost(usage, web_searches) for one in rates])

@@ -9,15 +9,23 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 MICRO = 1_000_000
+"""Micro-dollars of a dollar."""
+PICO = 1_000_000
+"""Pico-dollars in a micro-dollar: what one call costs is kept this fine, so that many small ones add up."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(
-    r"^\$?\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$", re.IGNORECASE
+    r"^\$?\s*((?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$",
+    re.IGNORECASE,
 )
+"""A comma stands between groups of three digits only: ``2,5M`` is a decimal comma, and no 25 million."""
 _LARGEST = 10**15
 """The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
 
-LARGEST_SUM = 2**62 - 1
-"""The bound of every stored sum: two of them still add up to less than 2^63, past which SQLite has no integers."""
+LARGEST_SUM = 2**62 - 2**9
+"""The bound of every stored sum: two of them still add up to less than 2^63, past which SQLite has no integers.
+
+The largest below 2^62 that is exact in floating point as well.
+"""
 LARGEST_EVENT = 10**10
 """Most tokens that one usage event may report: ten thousand times the largest context of any model."""
 
@@ -64,6 +72,22 @@ def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -
     return int(scaled)
 
 
+def amount_in(value: int | float | str | Decimal, unit: Unit) -> int:
+    """An amount into the base of ``unit``. Raises ValueError where its text names another unit: ``"$5"`` of tokens."""
+    named = unit_named(value) if isinstance(value, str) else None
+    if named not in (None, unit):
+        raise ValueError(f"{value!r} counts {named}, but the unit is {unit}: make them agree")
+    return parse_amount(value, unit)
+
+
+def unit_named(value: str) -> Unit | None:
+    """The unit an amount says it is in: ``$10``, ``300M tokens``; None when it is a bare number."""
+    if value.lstrip().startswith("$"):
+        return Unit.USD
+    word = re.search(r"[a-z]{3,}$", value.strip().lower())
+    return next((unit for unit in Unit if word and word[0].rstrip("s") == unit.value.rstrip("s")), None)
+
+
 def format_amount(amount: float, unit: Unit = Unit.TOKENS) -> str:
     """Write an amount for people: ``2.5M tokens``, ``$3.50``, ``12 requests``."""
     if unit is Unit.USD:
@@ -83,5 +107,5 @@ def format_number(amount: float) -> str:
 
 
 def in_units(amount: int, unit: Unit) -> int | float:
-    """An amount as people and JSON write it: dollars for ``usd``, the integer itself otherwise."""
+    """Return an amount as people and JSON write it: dollars for ``usd``, the integer itself otherwise."""
     return amount / MICRO if unit is Unit.USD else amount

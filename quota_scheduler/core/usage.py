@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.units import Unit
+from quota_scheduler.core.units import MICRO, PICO, Unit
 
 KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 """The five kinds of tokens; ``input`` is what was not read from the cache, ``output`` includes reasoning."""
@@ -23,7 +23,11 @@ EVEN_WEIGHTS = (PER_MILLE,) * len(KINDS)
 
 
 class Usage(NamedTuple):
-    """A sum of usage: tokens by kind, API requests, micro-dollars, and how much of it had no known price."""
+    """A sum of usage: tokens by kind, API requests, micro-dollars, and how much of it had no known price.
+
+    ``cost_rest`` is what it costs beyond whole micro-dollars, in pico-dollars: single calls of small models cost less
+    than one. In sums it may pass a micro-dollar; whoever reads a cost asks ``amount`` or ``cost_usd``.
+    """
 
     input: int = 0
     cache_read: int = 0
@@ -33,6 +37,7 @@ class Usage(NamedTuple):
     requests: int = 0
     cost_microusd: int = 0
     unpriced_tokens: int = 0
+    cost_rest: int = 0
 
     @property
     def kinds(self) -> tuple[int, int, int, int, int]:
@@ -59,21 +64,80 @@ class Usage(NamedTuple):
 
     def at_least(self, other: "Usage") -> "Usage":
         """The larger of each member: what two reports of one total agree was spent at least."""
-        return Usage(*map(max, zip(self, other, strict=True)))
+        larger = Usage(*map(max, zip(self, other, strict=True)))
+        priced, estimated = (other, self) if self.unpriced_tokens else (self, other)
+        if estimated.unpriced_tokens and not priced.unpriced_tokens and priced.tokens >= estimated.tokens:
+            return larger.costing(priced.cost_pico, unpriced_tokens=0)  # what was a guess is known by now
+        return larger.costing(max(self.cost_pico, other.cost_pico))
 
     def scaled(self, numerator: int, denominator: int) -> "Usage":
         """This usage times a fraction, each member rounded down; nothing when the denominator is 0."""
-        return Usage(*(part * numerator // denominator if denominator else 0 for part in self))
+        if not denominator:
+            return Usage()
+        return Usage(*(part * numerator // denominator for part in self)).costing(
+            self.cost_pico * numerator // denominator
+        )
+
+    @property
+    def cost_pico(self) -> int:
+        """What it costs, in pico-dollars."""
+        return self.cost_microusd * PICO + self.cost_rest
+
+    @property
+    def cost_usd(self) -> float:
+        """What it costs, in dollars."""
+        return self.cost_microusd / MICRO if not self.cost_rest else self.cost_pico / (MICRO * PICO)
+
+    def costing(self, pico: int, *, unpriced_tokens: int | None = None) -> "Usage":
+        """The same usage at another cost, in pico-dollars, and with as much of it unpriced as is said."""
+        whole, rest = divmod(pico, PICO)
+        return Usage(*self[:6], whole, self.unpriced_tokens if unpriced_tokens is None else unpriced_tokens, rest)
 
     def amount(self, unit: Unit, weights: tuple[int, ...] = EVEN_WEIGHTS) -> int:
-        """What this usage takes out of a limit of ``unit``; ``weights`` per thousand apply to tokens only."""
+        """What this usage takes out of a limit of ``unit``, rounded down; ``weights`` apply to tokens only."""
+        return self.fine_amount(unit, weights) // fineness(unit, weights)
+
+    def fine_amount(self, unit: Unit, weights: tuple[int, ...] = EVEN_WEIGHTS) -> int:
+        """The same without rounding, in parts of the unit's base: there are ``fineness`` of them in one.
+
+        Sums are made of these and rounded once, so that a thousand calls of a third of a token are 333 tokens.
+        """
         if unit is Unit.TOKENS:
             if weights == EVEN_WEIGHTS:
                 return self.tokens
-            return sum(k * w for k, w in zip(self[:5], weights, strict=True)) // PER_MILLE
+            return sum(k * w for k, w in zip(self[:5], weights, strict=True))
         if unit is Unit.USD:
-            return self.cost_microusd
+            return self.cost_pico
         return self.requests if unit is Unit.REQUESTS else 0
+
+
+def fineness(unit: Unit, weights: tuple[int, ...] = EVEN_WEIGHTS) -> int:
+    """Parts of the base of a unit: pico-dollars of a micro-dollar, thousandths of a token where it is weighed."""
+    if unit is Unit.USD:
+        return PICO
+    return PER_MILLE if unit is Unit.TOKENS and weights != EVEN_WEIGHTS else 1
+
+
+class PriceTerms(NamedTuple):
+    """What a response says about its own price: ``fast`` speed, the ``us`` as geography, its service tier, searches."""
+
+    speed: str = ""
+    geo: str = ""
+    tier: str = ""
+    web_searches: int = 0
+
+
+ORDINARY = PriceTerms()
+"""The terms of most calls: nothing but the model says what they cost."""
+USUAL_WORDS = frozenset({"standard", "default", "normal", "auto", "not_available", "global"})
+"""How clients and providers write out the usual speed, geography and tier."""
+
+
+def price_terms(*, speed: str = "", geo: str = "", tier: str = "", web_searches: int = 0) -> PriceTerms:
+    """Terms as a response words them."""
+    speed, geo, tier = ("" if word in USUAL_WORDS else word for word in (speed.lower(), geo.lower(), tier.lower()))
+    terms = PriceTerms(speed, geo, tier, web_searches)
+    return terms if any(terms) else ORDINARY
 
 
 def total(usages: Iterable[Usage]) -> Usage:
@@ -92,7 +156,9 @@ class UsageEvent:
 
     ``message`` is the provider's message id where known (empty otherwise) and ``sidechain`` marks a sub-agent's line:
     both serve counting once, see ``supersedes``. ``priority`` is the priority class it counts as; without a lease
-    it is ``interactive``, because people do not ask. ``estimated`` says the cost is that of the dearest model known.
+    it is ``interactive``, because people do not ask. ``estimated`` says that the cost is that of a model of its kind.
+    ``terms`` is what else its price depends on, None where that was not kept; ``cost_given`` that the cost was reported
+    and is not ours to correct.
     """
 
     key: str
@@ -108,6 +174,8 @@ class UsageEvent:
     prompt_version: str = ""
     status: str = ""
     estimated: bool = False
+    terms: PriceTerms | None = ORDINARY
+    cost_given: bool = False
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -128,13 +196,14 @@ def supersedes(new: UsageEvent, old: UsageEvent) -> bool:
 
     The kept record's time and labels are kept with it. On a tie a line of the main conversation beats a sub-agent's
     copy, then the earlier instant wins, then the smaller key: a strict order, so that it does not matter which copy is
-    read first. Copies equal in all of that do not supersede each other, and the first one read stays.
+    read first. Of copies equal in all of that the one of the smaller session counts; if they share that, too, neither
+    supersedes the other, and the first one read stays.
     """
     if new.usage.tokens != old.usage.tokens:
         return new.usage.tokens > old.usage.tokens
     if new.sidechain != old.sidechain:
         return old.sidechain
-    return (new.at, new.key) < (old.at, old.key)
+    return (new.at, new.key, new.session) < (old.at, old.key, old.session)
 
 
 def is_replay(new: UsageEvent, other: UsageEvent) -> bool:

@@ -37,8 +37,8 @@ from quota_scheduler.metrics.caps import (
 )
 from quota_scheduler.metrics.exposition import (
     EOF,
-    Families,
     Format,
+    MetricFamilies,
     Page,
     Published,
     encode,
@@ -77,7 +77,7 @@ class Metrics:
         self._live = CollectorRegistry()
         self._versions = count()
         self._version = next(self._versions)
-        self._decided = (-1, Page(Families(())))
+        self._decided = (-1, Page(MetricFamilies(())))
         self._wanted: set[Format] = set()
         self._tasks, self._targets = tuple(tasks), tuple(targets)
         self._limits: frozenset[str] = frozenset()
@@ -105,6 +105,9 @@ class Metrics:
         self._task_seconds = self._histogram("quota_scheduler_task_duration_seconds")
         self._task_success = self._gauge("quota_scheduler_task_last_success_timestamp_seconds")
         self._database_up = self._gauge("quota_scheduler_database_up")
+        self._held = self._gauge("quota_scheduler_held")
+        self._writes_refused = self._counter("quota_scheduler_writes_refused_total")
+        self._failed_answers = self._counter("quota_scheduler_failed_answers_total")
         self._leader = self._gauge("quota_scheduler_leader")
         self._query_seconds = self._histogram("quota_scheduler_database_query_duration_seconds")
         self._build = self._gauge("quota_scheduler_build_info")
@@ -170,7 +173,7 @@ class Metrics:
         form = format_for(accept)
         self._wanted.add(form)
         parts = self._published.page.part(form), self._decision_page().part(form)
-        live = encode(Families(tuple(self._live.collect())), form) + (EOF if form is Format.OPENMETRICS else b"")
+        live = encode(MetricFamilies(tuple(self._live.collect())), form) + (EOF if form is Format.OPENMETRICS else b"")
         headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding"}
         if not wants_gzip(accept_encoding):
             return joined(parts, live), headers
@@ -180,7 +183,7 @@ class Metrics:
         """The decisions as of now, encoded again only when there was one: with many limits they are many series."""
         version, (seen, page) = self._version, self._decided
         if version != seen:
-            page = Page(Families(tuple(self._decisions.collect())))
+            page = Page(MetricFamilies(tuple(self._decisions.collect())))
             self._decided = version, page
         return page
 
@@ -242,6 +245,18 @@ class Metrics:
     def database_checked(self, *, up: bool) -> None:
         """The database was asked whether it is there."""
         self._database_up.set(up)
+
+    def write_refused(self) -> None:
+        """The database did not take a transaction."""
+        self._writes_refused.inc()
+
+    def answer_failed(self) -> None:
+        """An answer over HTTP had a status of 5xx."""
+        self._failed_answers.inc()
+
+    def everything_held(self, *, on: bool) -> None:
+        """An operator holds everything, or lets it go on."""
+        self._held.set(on)
 
     def queried(self, operation: str, seconds: float) -> None:
         """The database answered."""

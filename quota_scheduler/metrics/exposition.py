@@ -37,7 +37,7 @@ class Format(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Families:
+class MetricFamilies:
     """Metric families as the encoders want them."""
 
     families: tuple[Metric, ...]
@@ -63,7 +63,7 @@ class Encoded(Protocol):
         ...
 
 
-def encode(families: Families, form: Format) -> bytes:
+def encode(families: MetricFamilies, form: Format) -> bytes:
     """Encode without the end mark, so that parts can be joined."""
     if form is Format.TEXT:
         return encode_text(families)
@@ -127,7 +127,7 @@ class Published:
     """The collector over the last published page; a registry asks it, and the exposition takes it whole."""
 
     def __init__(self) -> None:
-        self.page = Page(Families(()))
+        self.page = Page(MetricFamilies(()))
 
     def describe(self) -> list[Metric]:
         """Nothing: what is exposed follows from the readings."""

@@ -14,7 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.utils import floatToGoString
 
-from quota_scheduler.metrics.exposition import Families, Format, encode
+from quota_scheduler.metrics.exposition import Format, MetricFamilies, encode
 from quota_scheduler.metrics.table import BY_NAME, Family
 
 Labels = tuple[str, ...]
@@ -60,7 +60,7 @@ class Lines:
         """What announces a family in a format."""
         found = self._heads.get((name, form))
         if found is None:
-            found = self._heads[name, form] = encode(Families((_family(BY_NAME[name], ()),)), form).decode()
+            found = self._heads[name, form] = encode(MetricFamilies((_family(BY_NAME[name], ()),)), form).decode()
         return found
 
     def forget(self, names: Iterable[str]) -> None:
@@ -94,7 +94,7 @@ def written(samples: Mapping[str, Samples], lines: Lines) -> Written:
 
 def _begins(family: Family, labels: Labels) -> str:
     """How the line of a series begins, up to its value."""
-    text = encode(Families((_family(family, [(labels, 0.0)]),)), Format.TEXT).decode()
+    text = encode(MetricFamilies((_family(family, [(labels, 0.0)]),)), Format.TEXT).decode()
     return text.rstrip("\n").rsplit("\n", 1)[-1].removesuffix("0.0")
 
 

@@ -21,7 +21,7 @@ class Observer:
         """Verdicts of one cycle, which took so long."""
         for ticket, verdict in decisions:
             limit, word, reason = _decision(verdict)
-            self._metrics.decided(limit or self._first_limit(ticket.labels), word, reason, seconds)
+            self._metrics.decided(limit or self._first_limit(ticket.labels.asking), word, reason, seconds)
             if word == "admit" and ticket.was_deferred:
                 waited = self._clock() - ticket.waiting_since
                 self._metrics.started(ticket.priority.value, waited.total_seconds())

@@ -79,13 +79,8 @@ class MetricsSnapshot:
             _queue(out, readings.queue, [limit.limit for limit in readings.limits])
         for flag in sorted(readings.flags, key=lambda flag: (-flag.workflows, flag.flag))[:FLAGS]:
             _flag(out, flag)
-        for provider, in_use, most in readings.concurrency:
-            out.add("quota_concurrency_in_use", (provider,), in_use)
-            if most is not None:
-                out.add("quota_concurrency_limit", (provider,), most)
         self._counters(out, readings)
-        for provider, at in readings.last_usage:
-            out.moment("quota_last_usage_timestamp_seconds", (provider,), at)
+        self._providers(out, readings)
         for alert, severity, count in readings.alerts_firing:
             out.add("quota_alerts_firing", (alert, severity), count)
         for source in readings.sources:
@@ -93,6 +88,22 @@ class MetricsSnapshot:
         out.moment("quota_notification_outbox_oldest_timestamp_seconds", (), readings.outbox_oldest_at)
         out.moment("quota_scheduler_snapshot_timestamp_seconds", (), readings.at)
         return written(out.done(), self._lines)
+
+    def _providers(self, out: Filling, readings: Readings) -> None:
+        """Gauges by provider: names come from clients, so those past the cap share ``other``."""
+        cap = self._caps["provider"]
+        in_use: dict[str, int] = defaultdict(int)
+        for provider, leases, most in readings.concurrency:
+            in_use[name := cap(provider)] += leases
+            if most is not None and name == provider:
+                out.add("quota_concurrency_limit", (name,), most)
+        for name, leases in in_use.items():
+            out.add("quota_concurrency_in_use", (name,), leases)
+        newest: dict[str, datetime] = {}
+        for provider, at in readings.last_usage:
+            newest[name] = max(at, newest.get(name := cap(provider), at))
+        for name, at in newest.items():
+            out.moment("quota_last_usage_timestamp_seconds", (name,), at)
 
     def _counters(self, out: Filling, readings: Readings) -> None:
         """Counters never fall: after a correction downwards they stand still until the true sum has passed them.
@@ -119,8 +130,14 @@ class MetricsSnapshot:
         family = BY_NAME.get(counter.name)
         if family is None or family.live or family.kind != "counter" or len(family.labels) != len(counter.labels):
             raise ValueError(f"counter {counter.name}{counter.labels} is not in the table of metrics")
-        pairs = zip(family.labels, counter.labels, strict=True)
-        return tuple(self._caps[name](value) if name in self._caps else value for name, value in pairs)
+        kept: dict[str, str] = {}
+        for name, value in zip(family.labels, counter.labels, strict=True):
+            if name == "model":  # of a provider: a hundred models of each of a hundred providers would be ten thousand
+                pair = self._caps[name](f"{kept['provider']}/{value}" if value else "")
+                kept[name] = OTHER if pair == OTHER else value
+            else:
+                kept[name] = self._caps[name](value) if name in self._caps else value
+        return tuple(kept.values())
 
 
 def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
@@ -130,7 +147,7 @@ def _per_limit(limits: Iterable[LimitReading]) -> Iterable[Counter]:
         if limit.unit is Unit.TOKENS:
             yield Counter("quota_unleased_tokens_total", (limit.limit,), limit.spending.unleased)
             yield Counter("quota_overrun_tokens_total", (limit.limit,), limit.spending.overrun)
-        for waiting in limit.waiting:
+        for waiting in limit.queue.waiting:
             yield Counter("quota_tickets_woken_total", (limit.limit, waiting.priority), 0)
             yield Counter("quota_tickets_abandoned_total", (limit.limit, waiting.priority), 0)
 
@@ -139,27 +156,27 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
     name = (limit.limit,)
     out.add("quota_usage_ratio", name, limit.usage_ratio)
     out.one_of("quota_state", limit.limit, limit.level, ThrottleLevel)
-    out.moment("quota_window_end_timestamp_seconds", name, limit.ends_at)
+    out.moment("quota_window_end_timestamp_seconds", name, limit.balance.ends_at)
     if not full:
         return
     info = limit.provider, limit.scope, limit.period, limit.unit, limit.parent, limit.mode
     out.add("quota_info", (limit.limit, *info), 1)
-    out.add("quota_committed_ratio", name, limit.committed_ratio)
-    out.moment("quota_window_start_timestamp_seconds", name, limit.starts_at)
+    out.add("quota_committed_ratio", name, limit.balance.committed_ratio)
+    out.moment("quota_window_start_timestamp_seconds", name, limit.balance.starts_at)
     _amounts(out, limit)
-    out.one_of("quota_risk", limit.limit, limit.risk, Risk)
+    out.one_of("quota_risk", limit.limit, limit.projection.risk, Risk)
     if limit.unit is not Unit.LEASES:  # advice looks at what is left, and a lease comes back by itself
         out.one_of("quota_optimization_level", limit.limit, limit.optimization, Optimization)
-    for burn in limit.burns:
+    for burn in limit.projection.burns:
         out.add("quota_burn_rate_ratio", (limit.limit, burn.lookback), burn.rate)
         out.add("quota_remaining_burn_ratio", (limit.limit, burn.lookback), burn.remaining)
-    for waiting in limit.waiting:
+    for waiting in limit.queue.waiting:
         out.add("quota_tickets_waiting", (limit.limit, waiting.priority), waiting.waiting)
         out.moment("quota_tickets_oldest_timestamp_seconds", (limit.limit, waiting.priority), waiting.oldest_at)
-    if limit.forecast is not None:
-        _forecast(out, limit, limit.forecast)
-    if limit.track is not None:
-        _track(out, limit.limit, limit.track)
+    if limit.projection.forecast is not None:
+        _forecast(out, limit, limit.projection.forecast)
+    if limit.projection.track is not None:
+        _track(out, limit.limit, limit.projection.track)
     if limit.quality is not None:
         _quality(out, limit.limit, limit.quality)
     _spending(out, limit)
@@ -184,24 +201,25 @@ def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:
 
 def _amounts(out: Filling, limit: LimitReading) -> None:
     name = (limit.limit,)
-    out.add("quota_leases_active", name, limit.leases)
+    out.add("quota_leases_active", name, limit.queue.leases)
     if limit.unit is Unit.LEASES:
-        out.add("quota_leases_limit", name, limit.amount)
+        out.add("quota_leases_limit", name, limit.balance.amount)
     if limit.unit in KINDS_OF_UNIT:
-        parts = {"limit": limit.amount, "used": limit.used, "reserved": limit.reserved}
-        today = {"used_today": limit.used_today, "usual_today": limit.usual_today} if limit.ends_at else {}
+        balance = limit.balance
+        parts = {"limit": balance.amount, "used": balance.used, "reserved": balance.reserved}
+        today = {"used_today": balance.used_today, "usual_today": balance.usual_today} if balance.ends_at else {}
         for part, amount in (parts | today).items():
             if amount is not None:
                 out.add(f"quota_{part}_{limit.unit.value}", name, in_units(amount, limit.unit))
     if limit.unit is Unit.TOKENS:
-        out.add("quota_overshoot_bound_tokens", name, limit.overshoot_bound)
-    if limit.amount > 0:
-        out.add("quota_headroom_ratio", name, limit.headroom / limit.amount)
-        out.add("quota_allowance_ratio", name, limit.allowance / limit.amount)
+        out.add("quota_overshoot_bound_tokens", name, limit.queue.overshoot_bound)
+    if limit.balance.amount > 0:
+        out.add("quota_headroom_ratio", name, limit.balance.headroom / limit.balance.amount)
+        out.add("quota_allowance_ratio", name, limit.balance.allowance / limit.balance.amount)
 
 
 def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
-    name, amount = limit.limit, limit.amount
+    name, amount = limit.limit, limit.balance.amount
     if amount > 0:
         for estimate in ("low", "expected", "high"):
             out.add("quota_forecast_usage_ratio", (name, estimate), getattr(forecast, estimate) / amount)

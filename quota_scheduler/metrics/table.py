@@ -142,6 +142,8 @@ FAMILIES = (
         quota_scheduler_task_runs_total | task | Runs
         quota_scheduler_task_failures_total | task | Runs that failed
         quota_scheduler_task_skipped_total | task reason | Runs that did not happen
+        quota_scheduler_writes_refused_total | | Transactions that the database did not take
+        quota_scheduler_failed_answers_total | | Answers over HTTP with a status of 5xx, the probes aside
         """,
     ),
     *_live(
@@ -151,6 +153,7 @@ FAMILIES = (
         quota_scheduler_task_last_success_timestamp_seconds | task | Last success
         quota_scheduler_leader | | 1 on the process that runs the ticks
         quota_scheduler_database_up | | 1 when the last database check passed
+        quota_scheduler_held | | 1 while an operator holds everything
         """,
     ),
     *_live(

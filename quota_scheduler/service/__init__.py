@@ -2,6 +2,7 @@
 
 ingest         a source's batch: priced, and handed to the journey
 record         usage event in → ledger → windows
+rebuild        windows from the ledger, before anybody looks
 cycle          submit, renew, release, expire, reset, wake: one batch → one snapshot → decisions → one write
 tick/          readings → alert step, every two seconds
 deliver        outbox → receiver → delivered, retry, dead

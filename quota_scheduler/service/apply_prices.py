@@ -8,29 +8,34 @@ from typing import Protocol
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
 
 
 class Pricer(Protocol):
     """Whoever knows prices."""
 
-    def price(self, labels: Labels, usage: Usage, at: datetime) -> Priced:
-        """The cost of one usage."""
+    def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms, /) -> Priced:
+        """The cost of one usage on the terms its response names."""
         ...
 
 
 def priced_events(events: Iterable[UsageEvent], pricer: Pricer) -> list[UsageEvent]:
-    """Events with their cost; one that names its own keeps it. What has no price is charged like the dearest."""
+    """Events with their cost at their own time; one that names its own keeps it."""
     return [_priced(event, pricer) for event in events]
 
 
 def _priced(event: UsageEvent, pricer: Pricer) -> UsageEvent:
-    if event.usage.cost_microusd or not event.usage.tokens:
+    return replace(event, cost_given=True) if event.usage.cost_pico else priced_anew(event, pricer)
+
+
+def priced_anew(event: UsageEvent, pricer: Pricer) -> UsageEvent:
+    """An event at what its price is now known to be; one without anything to charge as it is."""
+    terms = event.terms or PriceTerms()
+    if not event.usage.tokens and not terms.web_searches:
         return event
-    price = pricer.price(event.labels, event.usage, event.at)
+    price = pricer.price(event.labels, event.usage, event.at, terms)
     unpriced = event.usage.tokens if price.estimated else 0
-    usage = event.usage._replace(cost_microusd=price.cost_microusd, unpriced_tokens=unpriced)
-    return replace(event, usage=usage, estimated=price.estimated)
+    return replace(event, usage=event.usage.costing(price.pico, unpriced_tokens=unpriced), estimated=price.estimated)
 
 
 def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer: Pricer) -> ModelUsage | None:
@@ -52,16 +57,13 @@ def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
 
 def unpriced(estimate: Estimate) -> Estimate:
     """An estimate that forgets what it costs, to be priced anew."""
-    median, reserve = (
-        each._replace(cost_microusd=0, unpriced_tokens=0) for each in (estimate.median, estimate.reserve)
-    )
+    median, reserve = (each.costing(0, unpriced_tokens=0) for each in (estimate.median, estimate.reserve))
     return estimate._replace(median=median, reserve=reserve, estimated_cost=False)
 
 
 def _cost(labels: Labels, usage: Usage, at: datetime, pricer: Pricer) -> tuple[Usage, bool]:
-    if usage.cost_microusd or not usage.tokens:
+    if usage.cost_pico or not usage.tokens:
         return usage, False
-    price = pricer.price(labels, usage, at)
-    return usage._replace(
-        cost_microusd=price.cost_microusd, unpriced_tokens=usage.tokens if price.estimated else 0
-    ), price.estimated
+    price = pricer.price(labels, usage, at, PriceTerms())
+    unpriced = usage.tokens if price.estimated else 0
+    return usage.costing(price.pico, unpriced_tokens=unpriced), price.estimated

@@ -8,88 +8,22 @@ requests (one or a thousand, or none when only the clock asks)
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 
-from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
-from quota_scheduler.core.admission.explanation import Reprice
-from quota_scheduler.core.admission.headroom import Shadow
+from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.cycle.cycle import decide_batch
-from quota_scheduler.core.cycle.requests import Release, Renew, Reply, Request, Revoke, Submit, Withdraw
-from quota_scheduler.core.cycle.snapshot import Decided, Snapshot, same
-from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
-from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import GroupKey, ThrottleQueue
-from quota_scheduler.core.tickets.ticket import Lease, Outcome, State, Ticket
+from quota_scheduler.core.cycle.needs import Needs, drafts_of, named_by, needs_of
+from quota_scheduler.core.cycle.requests import Reply, Request
+from quota_scheduler.core.cycle.result import Changes, Decided
+from quota_scheduler.core.cycle.snapshot import LoadedRows, Numbers, RunTotals, Snapshot, promised
+from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.ledger.settlement import LeasesOf
+from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.service.memory import Memory, Remembered
+from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, forecasts, ledger, run_history, tickets, windows
-
-LATEST = datetime.max.replace(tzinfo=UTC)
-LOOK_AT_ALL = timedelta(seconds=2)
-"""The whole queue is looked at this often: demand still to come shrinks with time, not only with events."""
-
-
-@dataclass(slots=True)
-class Terms:
-    """What rules every cycle; the app swaps ``outlooks`` after each tick and ``catching_up`` as sources get there."""
-
-    limits: tuple[Limit, ...]
-    policy: QueuePolicy = field(default_factory=QueuePolicy)
-    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
-    catching_up: frozenset[str] = frozenset()
-    expire_leases: bool = True
-    hold: bool = False
-    busy_until: Mapping[str, datetime] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
-    reprice: Reprice = same
-    thresholds: Thresholds = DEFAULT
-    memory: "Memory | None" = None
-
-    def forget(self) -> None:
-        """Load what waits anew with the next cycle: limits changed, or a transaction failed half-way."""
-        self.memory = None
-
-    def windows_moved(self) -> None:
-        """Somebody else than a cycle has written: the next one reads the open windows again."""
-        if self.memory:
-            self.memory.balances_are_current = False
-
-
-@dataclass(slots=True)
-class Memory:
-    """What cycles of one process remember of the store, whose only writer they are.
-
-    The open windows, the throttle queue, how many leases run by share, the next free numbers, what a pass cut short has
-    left, and
-    when all was seen.
-    """
-
-    balances: Balances
-    queue: ThrottleQueue
-    running: dict[str, int]
-    next_ticket: int
-    next_fence: int
-    balances_are_current: bool = True
-    groups: dict[GroupKey, int] = field(default_factory=dict)
-    shadows: Mapping[int, Shadow] = field(default_factory=dict)
-    seen_all_at: datetime | None = None
-    next_slot: datetime | None = None
-
-    def count(self, decided: Decided, label: str) -> None:
-        """Keep count of what runs by share."""
-        for number, ticket in decided.tickets.items():
-            was, runs = decided.before.get(number) is State.RUNNING, ticket.state is State.RUNNING
-            if was is not runs:
-                share = ticket.labels.value(label)
-                self.running[share] = self.running.get(share, 0) + (1 if runs else -1)
-
-    def due(self) -> datetime | None:
-        """The earliest instant at which something remembered falls due."""
-        return min((at for at in (self.next_slot, self.queue.next_due(), self.balances.ends_next) if at), default=None)
+from quota_scheduler.store import Transaction, counters, forecasts, ledger, quality, run_history, tickets, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,200 +40,111 @@ class CycleResult:
     unfinished: bool = False
 
 
-def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms) -> CycleResult:
+def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Memory) -> CycleResult:
     """Answer a batch with one decision, inside one transaction."""
-    memory = remembered(tx, terms)
-    snapshot = _load(tx, requests, terms, memory)
-    decided = decide_batch(requests, snapshot, terms.policy)
-    _save(tx, decided, snapshot, memory)
-    memory.count(decided, terms.policy.fair_share)
-    memory.groups, memory.shadows = decided.groups, decided.shadows
-    slots = (at for at in (memory.next_slot, decided.next_slot) if at and at > tx.now)
-    memory.next_slot = min(slots, default=None)  # one that this cycle had no cause to look at is still to come
-    if snapshot.look_at_all:
-        memory.seen_all_at = tx.now
-    closed = tuple(t for t in decided.tickets.values() if t.state is State.CLOSED)
-    return CycleResult(
-        tuple(decided.answers), frozenset(decided.tickets), tuple(decided.decisions), closed, bool(decided.groups)
-    )
+    remembered = memory.of(tx, terms)
+    snapshot = _load(tx, requests, terms, remembered)
+    decided = decide_batch(requests, snapshot)
+    _save(tx, decided, snapshot)
+    remembered.go_on(decided.onward, now=tx.now, seen_all=snapshot.queue.look_at_all)
+    return _result(decided)
 
 
-def remembered(tx: Transaction, terms: Terms) -> Memory:
-    """What cycles remember; read from the store when they have nothing to remember yet."""
-    if terms.memory is None:
-        terms.memory = _remember(tx, terms)
-    return terms.memory
+def _result(decided: Decided) -> CycleResult:
+    changed = decided.changes.tickets
+    closed = tuple(ticket for ticket in changed.values() if ticket.state is State.CLOSED)
+    unfinished = bool(decided.onward.unfinished.groups)
+    return CycleResult(decided.answers, frozenset(changed), decided.decisions, closed, unfinished)
 
 
-def _remember(tx: Transaction, terms: Terms) -> Memory:
-    balances = Balances(terms.limits, (), now=tx.now)
-    windows.reload(tx, balances)
-    return Memory(
-        balances,
-        ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=terms.policy.fair_share),
-        tickets.running_shares(tx, terms.policy.fair_share),
-        tickets.sequence(tx, "ticket"),
-        tickets.sequence(tx, "fence"),
-    )
+# load
 
 
-def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, memory: Memory) -> None:
-    """Write what was decided, and let go what only this cycle needed."""
-    if decided.changes:
-        ledger.apply(tx, decided.changes)
-        count_passed(tx, decided.changes, snapshot.run_caps)
-    for ticket in decided.tickets.values():
-        if ticket.outcome in (Outcome.COMPLETED, Outcome.FAILED):
-            ledger.finish_run(tx, ticket.run_id, ticket.outcome.value)
-    forecasts.record_unmet(tx, decided, snapshot.balances)
-    tickets.save(tx, decided.tickets.values(), decided.past_leases, new=memory.next_ticket)
-    windows.save(tx, snapshot.balances)
-    if snapshot.next_ticket > memory.next_ticket:
-        tickets.advance(tx, "ticket", snapshot.next_ticket)
-    if snapshot.next_fence > memory.next_fence:
-        tickets.advance(tx, "fence", snapshot.next_fence)
-    run_history.remember(tx, decided.tickets.values(), snapshot.transcribed)
-    memory.next_ticket, memory.next_fence = snapshot.next_ticket, snapshot.next_fence
-    _count(tx, decided, snapshot.balances)
-    snapshot.balances.rest()
-
-
-def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Memory) -> Snapshot:
-    drafts = [request.draft for request in requests if isinstance(request, Submit)]
-    named = {request.ticket for request in requests if not isinstance(request, Submit)}
-    balances = _balances(tx, memory)
-    ended = [balance.id for balance in balances.due()]
-    waiting = {number: ticket for number in named if (ticket := memory.queue.get(number))}
-    others = named - waiting.keys()
-    found = tickets.for_cycle(tx, ids=others, keys=[draft.key for draft in drafts], due=tx.now, ended=ended) | waiting
-    seen = memory.seen_all_at
-    settling, settled = _settling(found, requests, tx)
-    past, sessions = _past(tx, found, requests), _newly_bound(tx, found, requests)
-    windows.recall(tx, balances, tickets=found, since=_since((*settling, *settled), past, sessions))
-    told = (event for events in sessions.values() for event in events)
-    asked = {ticket.labels for ticket in (*drafts, *found.values())}
-    windows.open_for(tx, balances, asked.union(event.labels for event in told))
-    runs = {t.run for t in drafts if t.run} | {t.run_id for t in found.values()}
-    return Snapshot(
-        now=tx.now,
-        balances=balances,
-        queue=memory.queue,
-        tickets=found,
-        keys={ticket.key: number for number, ticket in found.items()},
-        outlooks=terms.outlooks,
-        run_caps=tuple(limit for limit in terms.limits if limit.is_per_run),
-        run_used=ledger.run_usage(tx, runs) if runs else {},
-        run_open=_run_open(tx, {draft.run for draft in drafts if draft.run}, terms.limits),
-        own_events=ledger.of_leases(tx, settled),
+def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered: Remembered) -> Snapshot:
+    balances = remembered.balances_now(tx)
+    named = _named(tx, requests, remembered)
+    needs = needs_of(requests, named, now=tx.now)
+    past = _past_leases(tx, needs.past)
+    sessions = {session: _unclaimed(tx, session, needs, past) for session in needs.sessions}
+    windows.recall(tx, balances, tickets=named, since=needs.corrected_since(past))
+    bound = (event.labels for events in sessions.values() for event in events)
+    open_for(tx, balances, needs.labels.union(bound))
+    rows = LoadedRows(
+        tickets=named,
+        own_events=ledger.of_leases(tx, needs.settled),
         session_events=sessions,
-        transcribed=_transcribed(tx, (*(ticket.lease for ticket in settling), *past.values())),
+        transcribed=_transcribed(tx, needs.leases(past)),
         past_leases=past,
-        running=memory.running,
-        catching_up=terms.catching_up,
-        next_ticket=memory.next_ticket,
-        next_fence=memory.next_fence,
-        expire_leases=terms.expire_leases,
-        hold=terms.hold,
-        groups=memory.groups,
-        shadows=memory.shadows,
-        busy_until=terms.busy_until,
-        models=terms.models,
-        reprice=terms.reprice,
-        thresholds=terms.thresholds,
-        look_at_all=seen is None or tx.now - seen >= LOOK_AT_ALL or (memory.next_slot or LATEST) <= tx.now,
+    )
+    used = ledger.run_usage(tx, needs.runs) if needs.runs else {}
+    runs = RunTotals(used, _promised(tx, needs.shared_runs, terms))
+    return Snapshot(tx.now, terms, balances, remembered.queue_state(tx.now), rows, runs, remembered.numbers)
+
+
+def _named(tx: Transaction, requests: Sequence[Request], remembered: Remembered) -> dict[int, Ticket]:
+    """The tickets that requests name, that are offered, or that have fallen due."""
+    named = named_by(requests)
+    waiting = {number: ticket for number in named if (ticket := remembered.queue.get(number))}
+    ended = [balance.id for balance in remembered.balances.due()]
+    keys = [draft.key for draft in drafts_of(requests)]
+    return tickets.for_cycle(tx, ids=named - waiting.keys(), keys=keys, due=tx.now, ended=ended) | waiting
+
+
+def _past_leases(tx: Transaction, named: Iterable[tuple[int, int]]) -> dict[int, Lease]:
+    leases = (tickets.lease_of(tx, ticket, fence) for ticket, fence in named)
+    return {lease.fence: lease for lease in leases if lease}
+
+
+def _unclaimed(tx: Transaction, session: str, needs: Needs, past: Mapping[int, Lease]) -> list[UsageEvent]:
+    """The events of a session that a lease may be bound to, and that no other lease of it has."""
+    granted = min((lease.granted_at for lease, _ in needs.leases(past)), default=tx.now)
+    leases = LeasesOf(tickets.with_leases(tx, sessions=[session], runs=()))
+    return [event for event in ledger.by_session(tx, session, granted=granted) if not leases.owner(event)]
+
+
+def _transcribed(tx: Transaction, leases: Iterable[tuple[Lease, str]]) -> dict[int, Usage]:
+    """What the transcripts of leases, or events of their named runs, have brought to the ledger, by fence."""
+    usages = {lease.fence: ledger.transcript(tx, lease, run) for lease, run in leases}
+    return {fence: usage for fence, usage in usages.items() if usage is not None}
+
+
+def _promised(tx: Transaction, runs: Collection[str], terms: Terms) -> Mapping[str, Usage]:
+    """What the open tickets of named runs may still use, where a cap asks for it."""
+    if not runs or not terms.run_caps:
+        return {}
+    open_tickets = tickets.open_of_runs(tx, runs)
+    return promised(
+        open_tickets, _transcribed(tx, ((ticket.lease, ticket.run) for ticket in open_tickets if ticket.lease))
     )
 
 
-def _run_open(tx: Transaction, runs: Collection[str], limits: Iterable[Limit]) -> dict[str, Usage]:
-    """What the open tickets of named runs may still use: with what is used they stay within the cap of the run."""
-    if not runs or not any(limit.is_per_run for limit in limits):
-        return {}
-    found: dict[str, Usage] = {}
-    for ticket in tickets.open_of_runs(tx, runs):
-        known = Usage()
-        if ticket.lease:
-            known = ticket.lease.usage.at_least(ledger.transcript(tx, ticket.lease) or known)
-        rest = Usage(*(max(0, whole - part) for whole, part in zip(ticket.estimate.reserve, known, strict=True)))
-        found[ticket.run] = found.get(ticket.run, Usage()).plus(rest)
-    return found
+# save
 
 
-def _balances(tx: Transaction, memory: Memory) -> Balances:
-    """The open windows as of now."""
-    memory.balances.now = tx.now
-    if not memory.balances_are_current:
-        windows.reload(tx, memory.balances)
-        memory.balances_are_current = True
-    return memory.balances
+def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
+    """Write what was decided; the order only matters where rows refer to each other."""
+    changes = decided.changes
+    if changes.ledger:
+        ledger.apply(tx, changes.ledger)
+        count_passed(tx, changes.ledger, snapshot.terms.run_caps)
+    tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
+    windows.save(tx, snapshot.balances)
+    _advance(tx, snapshot.numbers, decided.onward.numbers)
+    _save_what_closed(tx, changes)
+    for name, labels in changes.counters:
+        counters.add(tx, name, labels)
 
 
-def _settling(
-    found: Mapping[int, Ticket], requests: Sequence[Request], tx: Transaction
-) -> tuple[list[Ticket], list[Ticket]]:
-    """Tickets whose lease may be settled in this cycle, and those of them that may have been settled before."""
-    fences = {(r.ticket, r.fence) for r in requests if isinstance(r, Renew | Release)}
-    named = {r.ticket for r in requests if isinstance(r, Renew | Release | Withdraw | Revoke)}
-    due = {n for n, t in found.items() if t.state is State.RUNNING and t.lease and t.lease.expires_at <= tx.now}
-    both = [found[number] for number in sorted(named | due) if number in found]
-    past = {ticket for ticket, fence in fences if ticket in found and fence != _fence(found[ticket])}
-    return both, [t for t in both if t.state is not State.RUNNING or t.id in past]
+def _save_what_closed(tx: Transaction, changes: Changes) -> None:
+    for run in changes.finished:
+        ledger.finish_run(tx, run.run, run.status)
+    forecasts.record_unmet(tx, changes.unmet)
+    quality.turn_away(tx, changes.turned_away)
+    run_history.remember(tx, changes.finished)
 
 
-def _fence(ticket: Ticket) -> int:
-    return ticket.lease.fence if ticket.lease else 0
-
-
-def _newly_bound(
-    tx: Transaction, found: Mapping[int, Ticket], requests: Iterable[Request]
-) -> dict[str, list[UsageEvent]]:
-    sessions = set()
-    for request in requests:
-        if isinstance(request, Renew | Release) and request.session:
-            lease = found[request.ticket].lease if request.ticket in found else None
-            if lease is None or (lease.fence, lease.session) != (request.fence, request.session):
-                sessions.add(request.session)
-    return {session: ledger.by_session(tx, session) for session in sorted(sessions)}
-
-
-def _since(
-    settling: Iterable[Ticket], past: Mapping[int, Lease], sessions: Mapping[str, Sequence[UsageEvent]]
-) -> datetime | None:
-    """How far back closed windows may have to be corrected: to the beginning of what reports late or is bound anew."""
-    late = any(t.state is not State.RUNNING for t in settling)
-    if not late and not past and not sessions:
-        return None
-    leases = (*(ticket.lease for ticket in settling), *past.values())
-    return min((lease.granted_at for lease in leases if lease), default=None)
-
-
-def _transcribed(tx: Transaction, leases: Iterable[Lease | None]) -> dict[int, Usage]:
-    found = {lease.fence: ledger.transcript(tx, lease) for lease in leases if lease and lease.session}
-    return {fence: usage for fence, usage in found.items() if usage is not None}
-
-
-def _past(tx: Transaction, found: Mapping[int, Ticket], requests: Iterable[Request]) -> dict[int, Lease]:
-    past = {}
-    for request in requests:
-        if isinstance(request, Renew | Release) and request.ticket in found:
-            lease = found[request.ticket].lease
-            if (lease is None or lease.fence != request.fence) and (
-                old := tickets.lease_of(tx, request.ticket, request.fence)
-            ):
-                past[old.fence] = old
-    return past
-
-
-def _count(tx: Transaction, decided: Decided, balances: Balances) -> None:
-    """Raise the counters of what left the queue, what ran out, and what limits in mode warn would have held."""
-    for ticket, verdict in decided.decisions:
-        for held in verdict.warned if isinstance(verdict, Admit | Defer | Reject) else ():
-            counters.add(tx, "quota_would_defer_total", (held.instance, ticket.priority.value))
-    for ticket in decided.expired:
-        for instance in balances.instances(ticket.labels):
-            counters.add(tx, "quota_leases_expired_total", (instance.name,))
-    for number, ticket in decided.tickets.items():
-        woken = decided.before.get(number) is State.WAITING and ticket.state in (State.OFFERED, State.RUNNING)
-        lost = decided.before.get(number) in (State.WAITING, State.OFFERED) and ticket.state is State.CLOSED
-        name = "quota_tickets_woken_total" if woken else "quota_tickets_abandoned_total" if lost else ""
-        for instance in balances.instances(ticket.labels) if name else ():
-            counters.add(tx, name, (instance.name, ticket.priority.value))
+def _advance(tx: Transaction, before: Numbers, after: Numbers) -> None:
+    if after.ticket > before.ticket:
+        tickets.advance(tx, "ticket", after.ticket)
+    if after.fence > before.fence:
+        tickets.advance(tx, "fence", after.fence)

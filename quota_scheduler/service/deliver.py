@@ -1,137 +1,228 @@
 """Outbox → receiver: claim a target's open notifications, send them as one message, write down what became of it.
 
     deliver()   one thread per target with something due; a slow or dead receiver delays nobody else
+       share    ── transaction ──   what is owed to an address of several targets becomes one row for each
        claim    ── transaction ──   commits before the send: no lock waits on somebody's mail server
-       send     at most the notifier's own timeout
+       send     at most the notifier's own timeout; an answer that comes later still settles what it was to
        settle   ── transaction ──   delivered | owed again after a wait | dead
 
-A crash between send and settle repeats a message rather than losing one; its last line names the alert.
+A crash between send and settle repeats a message rather than losing one; its last line names the alert. A database
+that refuses to settle is asked again, and the receiver is not.
 """
 
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Protocol
 
-from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
-from quota_scheduler.core.alerts.state import NoticeKind
-from quota_scheduler.core.alerts.wording import LONGEST, LONGEST_SUBJECT, cut, key_line
+from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message, receiver_of
+from quota_scheduler.service.digest import compose
 from quota_scheduler.store import Store, engine, outbox
 from quota_scheduler.store.outbox import OwedMessage
 
 log = logging.getLogger(__name__)
 
 
+Late = Callable[[Delivery], None]
+"""Told how a message went whose result had not come in time."""
+
+
 class Notifier(Protocol):
     """Sends messages; each call returns within a bounded time and never raises for what the receiver does."""
 
-    def send(self, message: Message) -> Delivery:
+    def parts(self, receiver: str) -> Sequence[str]:
+        """The targets behind a receiver's address; itself where there is one."""
+
+    def send(self, message: Message, late: Late) -> Delivery:
         """Send one message to its target."""
 
 
 Observer = Callable[[str, Delivery, float], None]
-"""Told of each attempt: target, result, seconds."""
+"""Told of each attempt: receiver, result, seconds."""
 
 
 class Deliverer:
-    """Delivers what is owed to ``targets``. One per process, and only the leader's runs."""
+    """Delivers what is owed to ``receivers``. One per process, and only the leader's runs.
+
+    ``problem`` says why nothing can be written down, and is empty while all is well.
+    """
 
     def __init__(
         self,
         store: Store,
         notifier: Notifier,
-        targets: Sequence[str],
+        receivers: Sequence[str],
         *,
         observe: Observer = lambda *_: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Give up what is owed to receivers that are no longer configured; nothing is sent yet."""
         self.store = store
         self.notifier = notifier
-        self.targets = tuple(targets)
+        self.receivers = tuple(receivers)
         self.observe = observe
+        self._monotonic = monotonic
         self._threads: dict[str, threading.Thread] = {}
+        self._wait_ends: dict[str, float] = {}
+        self._unsettled: dict[str, tuple[tuple[OwedMessage, ...], Delivery]] = {}
+        self._problems: dict[str, str] = {}
         self._mutex = threading.Lock()
         self._closing = threading.Event()
         with store.transaction() as tx:
-            forgotten = outbox.forget_targets(tx, self.targets)
+            forgotten = outbox.forget_targets(tx, self.receivers)
         if forgotten:
             log.warning("notifications.forgotten count=%d reason=receiver_not_configured", forgotten)
+
+    @property
+    def problem(self) -> str:
+        """Why what is owed cannot be written down, of the first target that has such trouble."""
+        return next(iter(dict(self._problems).values()), "")
 
     def deliver(self) -> None:
         """Start delivery to every target that has something due and is not being served; returns at once."""
         with self.store.reading() as tx:
-            due = outbox.due_targets(tx, tx.now)
+            waits = outbox.open_targets(tx, tx.now)
         with self._mutex:
-            for target in due:
-                if target in self.targets and not self._busy(target) and not self._closing.is_set():
+            for target, wait_left in waits.items():
+                if receiver_of(target) in self.receivers and self._is_due(target, wait_left) and not self._busy(target):
                     self._start(target)
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for what is under way; False when something still is. Daemon threads: a process may end regardless."""
         deadline = time.monotonic() + timeout_seconds
-        with self._mutex:
-            threads = list(self._threads.values())
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in threads)
+        while threads := self._alive():
+            if (left := deadline - time.monotonic()) <= 0:
+                return False
+            threads[0].join(left)
+        return True
 
     def close(self, timeout_seconds: float) -> bool:
         """Begin nothing new, and wait for what is under way."""
         self._closing.set()
         return self.join(timeout_seconds)
 
+    def _alive(self) -> list[threading.Thread]:
+        with self._mutex:
+            return [thread for thread in self._threads.values() if thread.is_alive()]
+
+    def _is_due(self, target: str, wait_left: timedelta) -> bool:
+        """Whether a wait is over, by the stored instant or by the monotonic clock: the wall clock may step back.
+
+        Of a wait that this process did not begin, the stored instant is all there is.
+        """
+        ends = self._wait_ends.get(target)
+        return outbox.may_be_tried(wait_left) if ends is None else not wait_left or self._monotonic() >= ends
+
     def _busy(self, target: str) -> bool:
         thread = self._threads.get(target)
         return thread is not None and thread.is_alive()
 
     def _start(self, target: str) -> None:
+        if self._closing.is_set():
+            return
         thread = threading.Thread(target=self._serve, args=(target,), name=f"deliver-{target}", daemon=True)
-        self._threads[target] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads: the next target may get one
+            self._say(target, str(error))
+        else:
+            self._threads[target] = thread
 
     def _serve(self, target: str) -> None:
         """Deliver to one target until nothing is due."""
         try:
+            if self._shared(target):
+                self.deliver()
+                return
             while not self._closing.is_set() and self._one(target):
-                pass
+                self._say(target, "")
         except Exception as error:
             # What was claimed stays in ``sending`` and is taken again. A database in trouble is one sentence.
-            known = _trouble(error)
-            log.error("notification.interrupted target=%s error=%s", target, known or error, exc_info=not known)
+            self._say(target, _trouble(error) or repr(error), error)
+
+    def _say(self, target: str, problem: str, error: Exception | None = None) -> None:
+        """Log trouble with the database when it begins, changes, and ends, and not with each attempt."""
+        before = self._problems.get(target, "")
+        if problem == before:
+            return
+        if problem:
+            self._problems[target] = problem
+            trace = error if error and not _trouble(error) else None
+            log.error("notification.interrupted target=%s error=%s", target, problem, exc_info=trace)
+        else:
+            self._problems.pop(target)
+            log.info("notification.goes_on target=%s after=%s", target, before)
+
+    def _shared(self, target: str) -> bool:
+        """Share what is owed to an address of several targets among them; True when ``target`` is not to be served."""
+        receiver = receiver_of(target)
+        targets = self.notifier.parts(receiver)
+        if target in targets:
+            return False
+        with self.store.transaction() as tx:
+            outbox.share(tx, receiver, targets)
+        return True
 
     def _one(self, target: str) -> bool:
         """One message: claim, send, settle; False when nothing was due."""
+        if target in self._unsettled:
+            self._settle(target, *self._unsettled[target])
         with self.store.transaction() as tx:
-            group = outbox.claim(tx, target, tx.now)
-        if not group:
-            return False
+            wait_left = outbox.open_targets(tx, tx.now).get(target)
+            if wait_left is None or not self._is_due(target, wait_left):
+                return False
+            group = outbox.claim(tx, target, tx.now, waited=True)
+        self._wait_ends.pop(target, None)
         started = time.monotonic()
-        delivery = self._send(compose(group))
+        delivery = self._send(group)
         seconds = time.monotonic() - started
+        self._unsettled[target] = group, delivery
+        self._settle(target, group, delivery)
+        self.observe(receiver_of(target), delivery, seconds)  # only now: what counts as sent is also written down
+        return True
+
+    def _settle(self, target: str, group: tuple[OwedMessage, ...], delivery: Delivery) -> None:
+        """Write down what became of an attempt, however often the database refuses."""
+        wait = None
         with self.store.transaction() as tx:
             match delivery.outcome:
                 case DeliveryOutcome.DELIVERED:
                     outbox.delivered(tx, group, delivery.detail)
                 case DeliveryOutcome.RETRY:
-                    outbox.failed(tx, group, delivery.detail, delivery.retry_after)
+                    wait = outbox.failed(tx, group, delivery.detail, delivery.retry_after)
                 case DeliveryOutcome.DEAD:
                     outbox.dead(tx, group, delivery.detail)
-        self.observe(target, delivery, seconds)  # only now: what is counted as sent is also written down as sent
+        self._unsettled.pop(target, None)
+        if wait is not None:
+            self._wait_ends[target] = self._monotonic() + wait.total_seconds()
         log.info(
             "notification.%s target=%s alerts=%d attempt=%d detail=%s",
             delivery.outcome.value, target, len(group), group[0].attempts, delivery.detail or "-",
         )  # fmt: skip
-        return True
 
-    def _send(self, message: Message) -> Delivery:
+    def _send(self, group: tuple[OwedMessage, ...]) -> Delivery:
         """Send; a defect of a notifier is a failed attempt like any other, and waits like one."""
         try:
-            return self.notifier.send(message)
+            return self.notifier.send(compose(group), lambda delivery: self._came_late(group, delivery))
         except Exception as error:
-            log.exception("notification.defect target=%s", message.target)
+            log.exception("notification.defect target=%s", group[0].target)
             return Delivery(DeliveryOutcome.RETRY, f"internal error ({type(error).__name__})", "error")
+
+    def _came_late(self, group: tuple[OwedMessage, ...], delivery: Delivery) -> None:
+        """Take an answer for what it is, though it came after the time limit: who has heard is not told again."""
+        target = group[0].target
+        if delivery.outcome is not DeliveryOutcome.DELIVERED:
+            log.info("notification.late target=%s detail=%s", target, delivery.detail)
+            return
+        try:
+            with self.store.transaction() as tx:
+                settled = outbox.delivered_late(tx, group, f"{delivery.detail} (after the time limit)")
+        except Exception as error:
+            log.warning("notification.late target=%s error=%s", target, _trouble(error) or error)
+            return
+        log.info("notification.delivered target=%s alerts=%d late=yes detail=%s", target, settled, delivery.detail)
 
 
 def _trouble(error: BaseException) -> str:
@@ -146,45 +237,3 @@ def _trouble(error: BaseException) -> str:
         )
         link = link.__context__
     return refused
-
-
-def compose(group: Sequence[OwedMessage]) -> Message:
-    """One message of notifications for the same target: one alone as it is, several worst first, under 900 characters.
-
-    Several are given whole where that fits, else by subject and key; what does not fit is counted by rule.
-    """
-    worst = sorted(group, key=lambda row: (-row.severity.rank, row.id))
-    first = worst[0]
-    resolved = first.kind is NoticeKind.RESOLVED
-    if len(group) == 1:
-        return Message(first.target, first.severity, first.subject, first.body, resolved)
-    subject = cut(f"{_count(worst, resolved)}: {first.subject}", LONGEST_SUBJECT)
-    whole = "\n\n".join(row.body for row in worst)
-    return Message(first.target, first.severity, subject, whole if len(whole) <= LONGEST else _brief(worst), resolved)
-
-
-def _count(rows: Sequence[OwedMessage], resolved: bool) -> str:
-    if resolved:
-        return f"{len(rows)} alerts resolved"
-    by_severity = Counter(row.severity.value for row in rows)
-    return f"{len(rows)} alerts ({', '.join(f'{count} {severity}' for severity, count in by_severity.items())})"
-
-
-def _brief(rows: Sequence[OwedMessage]) -> str:
-    """Subject and key of each, as many as fit, and how many more there are of which rule."""
-    lines: list[str] = []
-    for index, row in enumerate(rows):
-        line = f"{row.subject}\n{key_line(row.rule, row.scope, row.episode)}"
-        rest = _rest(rows[index + 1 :])
-        if len("\n".join([*lines, line, rest])) > LONGEST:
-            return "\n".join([*lines, _rest(rows[index:])])
-        lines.append(line)
-    return "\n".join(lines)
-
-
-def _rest(rows: Sequence[OwedMessage]) -> str:
-    if not rows:
-        return ""
-    by_rule = Counter(row.rule for row in rows)
-    named = ", ".join(f"{count} {rule}" for rule, count in sorted(by_rule.items()))
-    return f"And {len(rows)} more ({named}); see the list of alerts."

@@ -9,15 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import SourceReading
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_events
-from quota_scheduler.service.record import Recorded, rebuild_sessions, record_usage
+from quota_scheduler.service.rebuild import rebuild_sessions
+from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.service.tick.tick import FIRST_PASS
 from quota_scheduler.store import Store, Transaction, counters, facts
 from quota_scheduler.store import sources as source_store
@@ -25,6 +29,8 @@ from quota_scheduler.store import sources as source_store
 log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 2.0
 """A long pass says this often how far it is."""
+MOST_NAMED = 1_000
+"""Files whose first garbled line is named; those of more are counted."""
 Scan = Callable[[Mapping[str, FileState]], Iterator[Batch]]
 Limits = Callable[[], Sequence[Limit]]
 Do = Callable[[Callable[[Transaction], Any]], "Future[Any]"]
@@ -39,7 +45,10 @@ class Progress:
     files: int = 0
     done_bytes: int = 0
     total_bytes: int = 0
-    complete_at: datetime | None = None
+    completed: float | None = None
+    """When the last complete pass ended, on the monotonic clock."""
+    problem: str = ""
+    """Why nothing that is read can be written down; empty while all is well."""
 
 
 class Ingest:
@@ -52,34 +61,45 @@ class Ingest:
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self.progress = Progress()
         self.reading = threading.Lock()
-        self._known: dict[str, FileState] | None = None
+        self._states: dict[str, FileState] | None = None
+        self._unreadable: frozenset[str] = frozenset()
+        self._garbled: set[str] = set()
         self._stopping = threading.Event()
 
     def poll(self) -> Recorded:
-        """Make one pass; returns what it recorded. A pass that is stopped goes on from there the next time."""
+        """Make one pass; returns what it recorded. A pass that is stopped goes on from there the next time.
+
+        Raises StoreError while the database or its disk refuses; ``progress.problem`` says so until it takes again.
+        """
         with self.reading:
-            return self._pass()
+            try:
+                return self._pass()
+            except StoreError as error:
+                self._say_problem(str(error))
+                raise
 
     def stop(self) -> None:
         """End the pass under way after its present batch."""
         self._stopping.set()
 
-    def source_reading(self, now: datetime) -> SourceReading:
-        """What metrics and people see of it; behind by the age of the last complete pass."""
-        own = self.progress
-        lag = (now - own.complete_at).total_seconds() if own.complete_at else 0.0
+    def source_reading(self, _now: datetime) -> SourceReading:
+        """What metrics and people see of it; behind by the age of its last complete pass, by the monotonic clock."""
+        progress = self.progress
+        lag = time.monotonic() - progress.completed if progress.completed is not None else 0.0
         return SourceReading(
-            self.name, own.catching_up, max(0.0, lag), own.errors, own.files, own.done_bytes, own.total_bytes
-        )
+            self.name, progress.catching_up, lag, progress.errors, progress.files, progress.done_bytes,
+            progress.total_bytes,
+        )  # fmt: skip
 
     def _pass(self) -> Recorded:
-        if self._known is None:
+        if self._states is None:
             with self._store.reading() as tx:
-                self._known = source_store.load(tx, self.name)
+                self._states = source_store.load(tx, self.name)
         sum_, said = Recorded(), time.monotonic()
-        for batch in self._scan(dict(self._known)):
-            recorded = self._take(batch)
-            sum_ = sum_.plus(recorded)
+        unreadable: set[str] = set()
+        for batch in self._scan(dict(self._states)):
+            unreadable.update(batch.unreadable)
+            sum_ = sum_.plus(self._take(batch))
             if self.progress.catching_up and time.monotonic() - said > PROGRESS_SECONDS:
                 said = time.monotonic()
                 log.info(
@@ -90,39 +110,97 @@ class Ingest:
                 )
             if self._stopping.is_set() and not batch.last:
                 return sum_
+        self._tell_unreadable(frozenset(unreadable))
         self._complete()
         return sum_
 
     def _take(self, batch: Batch) -> Recorded:
+        """Record a batch; where the whole fails, piece by piece, so that one bad event keeps no other from counting."""
         recorded = Recorded()
-        events = priced_events(batch.events, self._prices)
-        if events or batch.files or batch.gone or batch.errors:
-            recorded = self._do(lambda tx: self._save(tx, batch, events)).result()
-        assert self._known is not None
-        self._known.update((state.path, state) for state in batch.files)
+        if batch.events or batch.files or batch.gone or batch.errors:
+            try:
+                recorded = self._do(partial(self._save, batch=batch, events=self._priced(batch.events))).result()
+            except StoreError:
+                raise
+            except Exception:
+                recorded = self._take_apart(batch)
+            self._say_problem("")
+        assert self._states is not None
+        self._states.update((state.path, state) for state in batch.files)
         for path in batch.gone:
-            self._known.pop(path, None)
-        own = self.progress
-        own.errors += batch.errors
-        own.files, own.done_bytes, own.total_bytes = len(self._known), batch.done_bytes, batch.total_bytes
-        for unreadable in batch.unreadable:
-            log.warning("source.unreadable source=%s file=%s", self.name, unreadable)
+            self._states.pop(path, None)
+        progress = self.progress
+        progress.errors += batch.errors
+        progress.files, progress.done_bytes, progress.total_bytes = (
+            len(self._states),
+            batch.done_bytes,
+            batch.total_bytes,
+        )
+        self._tell_garbled(batch.garbled)
         return recorded
 
-    def _save(self, tx: Transaction, batch: Batch, events: list[Any]) -> Recorded:
+    def _take_apart(self, batch: Batch) -> Recorded:
+        """Record each event in a transaction of its own and name those that cannot be; then the states of the files."""
+        sum_, refused = Recorded(), 0
+        for event in batch.events:
+            try:
+                alone = Batch(events=(event,))
+                sum_ = sum_.plus(self._do(partial(self._save, batch=alone, events=self._priced([event]))).result())
+            except StoreError:
+                raise
+            except Exception as error:
+                refused += 1
+                log.error("source.event_refused source=%s key=%s error=%r", self.name, event.key, error)
+        states = replace(batch, events=(), errors=batch.errors + refused)
+        self._do(partial(self._save, batch=states, events=[])).result()
+        self.progress.errors += refused
+        return sum_
+
+    def _priced(self, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+        return priced_events(events, self._prices)
+
+    def _save(self, tx: Transaction, *, batch: Batch, events: list[UsageEvent]) -> Recorded:
         recorded = record_usage(tx, events, self._limits(), history=self.progress.catching_up)
         source_store.save(tx, self.name, batch.files)
         source_store.forget(tx, self.name, batch.gone)
         counters.add(tx, "quota_source_errors_total", (self.name,), batch.errors)
         return recorded
 
+    def _tell_unreadable(self, unreadable: frozenset[str]) -> None:
+        """Name and count what cannot be read when that begins; it is tried in every pass, and ends with a line too."""
+        begun, ended = unreadable - self._unreadable, self._unreadable - unreadable
+        if begun:
+            self._do(lambda tx: counters.add(tx, "quota_source_errors_total", (self.name,), len(begun))).result()
+            self.progress.errors += len(begun)
+        self._unreadable = unreadable
+        for entry in sorted(begun):
+            log.warning("source.unreadable source=%s file=%s", self.name, entry)
+        for entry in sorted(ended):
+            log.info("source.readable_again source=%s file=%s", self.name, entry)
+
+    def _tell_garbled(self, places: Sequence[str]) -> None:
+        """Name the first garbled line of each file; how many there are is counted."""
+        for place in places:
+            path = place.rpartition(", ")[0]
+            if path not in self._garbled and len(self._garbled) < MOST_NAMED:
+                self._garbled.add(path)
+                log.warning("source.garbled source=%s line=%s", self.name, place)
+
+    def _say_problem(self, problem: str) -> None:
+        """Log trouble of the database when it begins, changes and ends, and not with each pass."""
+        before, self.progress.problem = self.progress.problem, problem
+        if problem and problem != before:
+            log.error("source.stopped source=%s error=%s", self.name, problem)
+        elif before and not problem:
+            log.info("source.goes_on source=%s after=%s", self.name, before)
+
     def _complete(self) -> None:
-        own = self.progress
-        if own.catching_up:
+        progress = self.progress
+        if progress.catching_up:
             self._do(self._caught_up).result()
-            log.info("source.caught_up source=%s files=%d mb=%d", self.name, own.files, own.total_bytes >> 20)
-            own.catching_up = False
-        own.complete_at = self._store.clock()
+            log.info("source.caught_up source=%s files=%d mb=%d", self.name, progress.files, progress.total_bytes >> 20)
+            progress.catching_up = False
+        progress.completed = time.monotonic()
 
     def _caught_up(self, tx: Transaction) -> None:
         rebuild_sessions(tx, self._limits())

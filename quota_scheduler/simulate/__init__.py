@@ -37,6 +37,7 @@ __all__ = [
 FACTORS = (0.7, 0.9, 1.1)
 """Quota as a share of the mean demand of a window."""
 FLEETS = 6
+"""Fleets that are drawn."""
 BEST = "clairvoyant"
 
 
@@ -90,7 +91,7 @@ def play(
 
 
 def read(folder: Path | str) -> list[DailyTrace]:
-    """The daily series of a folder with ``daily.csv`` (columns series_id, date, tokens), idle days as zero."""
+    """Return the daily series of a folder with ``daily.csv`` (columns series_id, date, tokens), idle days as zero."""
     by_id: dict[str, dict[date, float]] = {}
     with (Path(folder) / "daily.csv").open(newline="", encoding="utf-8") as file:
         for record in csv.DictReader(file):
@@ -124,7 +125,7 @@ COLUMNS: tuple[tuple[str, int, Callable[[PolicyRow], str]], ...] = (
 
 
 def to_text(rows: Sequence[PolicyRow]) -> str:
-    """The table for a terminal: percent, stalls per 1,000 runs, waits in hours (median / P95)."""
+    """Return the table for a terminal: percent, stalls per 1,000 runs, waits in hours (median / P95)."""
     head = "".join(f"{name:>{width}}" for name, width, _ in COLUMNS)
     lines = [head, "-" * len(head)]
     lines += ["".join(f"{cell(row):>{width}}" for _, width, cell in COLUMNS) for row in rows]

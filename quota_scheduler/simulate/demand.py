@@ -15,7 +15,7 @@ import numpy as np
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
-from quota_scheduler.core.forecast.project import project_many
+from quota_scheduler.core.forecast.project import Projectable, project_many
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import CLASSES, Priority
@@ -41,7 +41,7 @@ class Future:
     rows: list[tuple[list[float], list[float], list[Run]]]
 
     def usable(self, rank: int, now: float, end: float) -> float:
-        """What arrives after ``now`` in classes above ``rank`` and can be used before ``end``."""
+        """Tell what arrives after ``now`` in classes above ``rank`` and can be used before ``end``."""
         instants, sums, runs = self.rows[rank]
         i = bisect_left(instants, now + 1e-6)
         j = max(i, bisect_left(instants, end - LONGEST))
@@ -72,12 +72,12 @@ class Demand:
     projected: dict[tuple[datetime, datetime], tuple[Forecast, ...]] = field(default_factory=dict)
 
     def truth(self, state: SimState, meter: Meter) -> Outlook:
-        """What will really come."""
+        """Tell what will really come."""
         at = instant(state.now)
         return Truth(at, instant(meter.reset_after(state.now)), at - self.since, runs=self.future)
 
     def forecast(self, state: SimState, meter: Meter) -> Outlook:
-        """What the forecast of the core says, as of the last full hour: the outlook that the tick would make."""
+        """Tell what the forecast of the core says, as of the last full hour: the outlook that the tick would make."""
         now = state.now // HOUR * HOUR
         start, end = (meter.starts_at, meter.ends_at) if meter.is_open else (now, now + meter.length)
         window = Window(instant(min(start, now)), instant(end))
@@ -98,9 +98,8 @@ class Demand:
         if key not in self.projected:
             series = (self.histories[-1], *self.histories)
             spans = [window, *[demand_span(window, now=now)] * len(self.histories)]
-            self.projected[key] = tuple(
-                project_many(series, spans, now=now, step=STEP, since=[self.since] * len(series))
-            )
+            asked = [Projectable(*pair, since=self.since) for pair in zip(series, spans, strict=True)]
+            self.projected[key] = tuple(project_many(asked, now=now, step=STEP))
         return self.projected[key]
 
 

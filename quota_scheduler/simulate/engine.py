@@ -22,6 +22,7 @@ from quota_scheduler.simulate.world import HOUR, Run, World
 REDONE = 0.3
 """Share of its work that a run redoes after it was cut off."""
 WINDOWS_OF_PATIENCE = 1.2
+"""Windows that a run without a patience of its own waits."""
 
 
 class StartPolicy(Protocol):
@@ -36,13 +37,13 @@ class StartPolicy(Protocol):
         """Read the meters before a pass over what waits."""
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        """Whether a waiting run may start now."""
+        """Tell whether a waiting run may start now."""
 
     def may_admit(self, rank: int, least: float, state: SimState) -> bool:
-        """Whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
+        """Tell whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
 
     def started(self, job: SimJob, state: SimState) -> None:
-        """A run has started; the next one in the pass finds less."""
+        """Take note that a run has started: the next one in the pass finds less."""
 
 
 class Engine:
@@ -59,7 +60,7 @@ class Engine:
         self._least = [NEVER] * len(CLASSES)
 
     def play(self) -> SimOutcome:
-        """Everything from the first window to the last reset."""
+        """Play everything from the first window to the last reset."""
         state, coming = self.state, next(self._arrivals, None)
         if self.end <= state.now:
             return self.outcome
@@ -189,13 +190,13 @@ class Engine:
         state = self.state
         empty = min(state.meters, key=lambda meter: meter.left)
         empty.used = empty.amount
-        rest = max(0.0, empty.ends_at - state.now)
+        time_left = max(0.0, empty.ends_at - state.now)
         for job in list(state.running.values()):
             self._stop(job)
             if job.left <= EMPTY:
                 self.outcome.finished(job)
                 continue
-            self.outcome.cut_off(job, min(job.left, job.run.rate * rest))
+            self.outcome.cut_off(job, min(job.left, job.run.rate * time_left))
             if job.run.patience == 0:
                 self.outcome.broken_off(job)
                 continue

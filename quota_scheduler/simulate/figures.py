@@ -15,6 +15,7 @@ from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.world import Run
 
 WEIGHTS = (8, 4, 2, 1)
+"""What a token is worth, by class: that of the service's own quality (core/readings/scheduling_quality.py)."""
 IMPORTANT = 2
 """Interactive and high work come first."""
 
@@ -46,42 +47,42 @@ class SimOutcome:
     overshoot: float = 0.0
 
     def asked(self, run: Run) -> None:
-        """A run arrived."""
+        """Count a run that arrived."""
         self.demand[run.rank] += run.size
         self.runs[run.rank] += 1
 
     def started(self, job: SimJob, now: float) -> None:
-        """A run got to start; going on after a cut is no second start."""
+        """Count how long a run waited to start; going on after a cut is no second start."""
         if not job.has_started:
             self.waits[job.run.rank].append(now - job.run.at)
 
     def finished(self, job: SimJob) -> None:
-        """A run is done."""
+        """Count a run that is done."""
         self.done[job.run.rank] += job.run.size
 
     def given_up(self, job: SimJob, now: float) -> None:
-        """A run was refused, or waited too long."""
+        """Count a run that was refused, or waited too long."""
         if not job.has_started:
             self.waits[job.run.rank].append(now - job.run.at)
         self.broken_off(job)
 
     def broken_off(self, job: SimJob) -> None:
-        """What is left of a run will never be done."""
+        """Count what is left of a run, and will never be done."""
         self.denied[job.run.rank] += job.left
         self.done[job.run.rank] += job.run.size - job.left
 
     def cut_off(self, job: SimJob, more: float) -> None:
-        """An empty window stopped a run that would have used ``more`` of it."""
+        """Count a run that an empty window stopped, and that would have used ``more`` of it."""
         self.stalls[job.run.rank] += 1
         self.overshoot += more
 
     def runs_on(self, job: SimJob) -> None:
-        """The last window ended while a run was running."""
+        """Count a run that was running when the last window ended."""
         self.done[job.run.rank] += job.run.size - job.left
         self.open_end[job.run.rank] += job.left
 
     def still_waits(self, job: SimJob, now: float) -> None:
-        """The last window ended while a run was waiting."""
+        """Count a run that was waiting when the last window ended."""
         self.done[job.run.rank] += job.run.size - job.left
         self.open_end[job.run.rank] += job.left
         if not job.has_started:
@@ -140,7 +141,7 @@ class PolicyRow:
 
 
 def row(worlds: str, kind: str, policy: str, outcome: SimOutcome, best: SimOutcome) -> PolicyRow:
-    """The figures of a policy beside those of the clairvoyant."""
+    """Return the figures of a policy beside those of the clairvoyant."""
     stalls, runs = outcome.stalls, outcome.runs
     return PolicyRow(
         worlds=worlds,

@@ -31,17 +31,17 @@ class SimJob:
         return max(self.run.reserve - (self.run.size - self.left), LEAST_RESERVED * self.run.estimate)
 
     def left_at(self, now: float) -> float:
-        """What is still to do."""
+        """Tell what is still to do."""
         return max(0.0, self.left - self.run.rate * (now - self.since)) if self.is_running else self.left
 
     def reserved_at(self, now: float, until: float) -> float:
-        """What its lease holds now of a window that ends at ``until``."""
+        """Tell what its lease holds now of a window that ends at ``until``."""
         done = self.run.size - self.left_at(now)
         held = max(self.run.reserve - done, LEAST_RESERVED * self.run.estimate)
         return min(held, self.run.rate * (until - now))
 
     def could_have_used(self, now: float) -> float:
-        """What it could have used since it came, had it been let in."""
+        """Tell what it could have used since it came, had it been let in."""
         return min(self.left, self.run.rate * (now - self.run.at))
 
     def start(self, now: float) -> None:

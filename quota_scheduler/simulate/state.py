@@ -8,6 +8,7 @@ from quota_scheduler.simulate.world import DAY, HOUR, World
 
 CLASSES = range(4)
 AUTOMATION = 2
+"""Ranks from this on are automation: normal and low."""
 SLOTS = 6
 """Normal and low runs of one series that run at a time."""
 NEVER = float("inf")
@@ -53,7 +54,7 @@ class SimState:
         return self.meters[0]
 
     def has_slot(self, job: SimJob) -> bool:
-        """Whether its series may run one more of its kind."""
+        """Tell whether its series may run one more of its kind."""
         return job.run.rank < AUTOMATION or self.slots[job.run.member] < SLOTS
 
     def pass_time(self, until: float) -> None:
@@ -67,7 +68,7 @@ class SimState:
         self.now = until
 
     def empty_at(self) -> float:
-        """When a window will have nothing left, if nothing changes."""
+        """Tell when a window will have nothing left, if nothing changes."""
         if self.rate <= 0:
             return NEVER
         return self.now + max(0.0, min(meter.left for meter in self.meters)) / self.rate

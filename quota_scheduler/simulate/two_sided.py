@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from quota_scheduler.core.admission.decide import admits
@@ -68,7 +69,7 @@ class TwoSided:
     def _fits(self, need: Callable[[Headroom], int], rank: int, state: SimState) -> bool:
         for place, headroom in enumerate(self._headrooms):
             if rank and headroom.outlook is None:
-                headroom.outlook = self._outlook(place, state)
+                headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
             if admits(headroom, need(headroom), CLASSES[rank], self._now) is not None:
                 return False
         return True

@@ -14,8 +14,13 @@ import numpy as np
 from quota_scheduler.simulate.world import DAY, HOUR, World
 
 HISTORY_DAYS = 7
-SESSION, SESSION_SHARE = 5 * HOUR, 1 / 8
+"""Days recorded before the first window: below that the core forecasts nothing."""
+SESSION = 5 * HOUR
+"""Length of a session, in seconds: a subscription's."""
+SESSION_SHARE = 1 / 8
+"""Share of the week that a session may use."""
 EMPTY = 1e-9
+"""Mean days of usage below which a window has nothing left."""
 SOON = 12 * HOUR
 """This close to a reset a run may use less of the window than it would reserve."""
 
@@ -34,7 +39,7 @@ class WindowKind(StrEnum):
 
 
 def first_window(world: World, kind: WindowKind) -> float:
-    """Where the first window begins: after a week of history, at an hour (weeks: a weekday too) of the world's own."""
+    """Tell where the first window begins: after a week of history, at an hour (weeks: a weekday) of the world's own."""
     dice = np.random.default_rng([7, *world.name.encode()])
     hour = int(dice.integers(24))
     day = int(dice.integers(7))
@@ -42,7 +47,7 @@ def first_window(world: World, kind: WindowKind) -> float:
 
 
 def whole_windows(world: World, kind: WindowKind) -> int:
-    """How many whole windows the recording holds after its history."""
+    """Tell how many whole windows the recording holds after its history."""
     return max(0, int((world.end - first_window(world, kind)) // kind.length))
 
 
@@ -69,7 +74,7 @@ class Meter:
         return self.is_open and self.left <= EMPTY
 
     def reset_after(self, now: float) -> float:
-        """When it ends; a session not yet open, if it began now."""
+        """Tell when it ends; a session not yet open, if it began now."""
         return self.ends_at if self.is_open else now + self.length
 
     def begin(self, now: float) -> None:
@@ -78,7 +83,7 @@ class Meter:
 
 
 def meters(kind: WindowKind, amount: float, start: float) -> list[Meter]:
-    """The windows that bind everything, the one with the quota first."""
+    """Return the windows that bind everything, the one with the quota first."""
     windows = [Meter(amount, kind.length, start, start + kind.length)]
     if kind is WindowKind.SESSION:
         windows.append(Meter(amount * SESSION_SHARE, SESSION, start, start, session=True, is_open=False))

@@ -15,25 +15,50 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-HOUR, DAY = 3_600.0, 86_400.0
+HOUR = 3_600.0
+DAY = 86_400.0
 RUNS_A_DAY = 12
+"""Runs of a mean day."""
 MEAN_SIZE = 1 / RUNS_A_DAY
-SIZE_SIGMA, LARGEST = 1.1, 0.4
+"""Mean size of a run, in mean days."""
+SIZE_SIGMA = 1.1
+"""Scatter of the sizes, in logarithms."""
+LARGEST = 0.4
+"""Largest run, in mean days."""
 SHARES = (0.25, 0.15, 0.30, 0.30)
 """Share of the tokens of interactive, high, normal and low work; a run's class is independent of its size."""
 HABITS = ((1.0, 0.0), (0.75, 0.0), (0.45, 0.25), (0.10, 0.60))
 """By class: how many runs come when people work, and how many at night; the rest come at any hour."""
-PEOPLE_AT, NIGHT_AT, SPREAD = (10.5, 15.5), 1.5, 1.5
-"""Hours of the day around which runs come, and the standard deviation."""
-MEAN_DURATION, DURATION_SIGMA, SHORTEST, LONGEST = 40 * 60.0, 0.4, 3 * 60.0, 6 * HOUR
+PEOPLE_AT = (10.5, 15.5)
+"""Hours of the day around which people's runs come."""
+NIGHT_AT = 1.5
+"""Hour of the day around which nightly runs come."""
+SPREAD = 1.5
+"""Standard deviation of both, in hours."""
+MEAN_DURATION = 40 * 60.0
+"""Duration of a run of mean size, in seconds; larger ones take longer in proportion."""
+DURATION_SIGMA = 0.4
+"""Scatter of the durations, in logarithms."""
+SHORTEST = 3 * 60.0
+"""Shortest run, in seconds."""
+LONGEST = 6 * HOUR
+"""Longest run, in seconds."""
 PATIENCE = (0.0, 4 * HOUR, 72 * HOUR, None)
 """How long a run waits before it is given up, by class; None: 1.2 windows."""
 OWN_DEADLINE = 0.2
+"""Share of normal and low work that has a deadline of its own."""
 DEADLINES = (None, None, (6 * HOUR, 72 * HOUR), (24 * HOUR, 168 * HOUR))
-"""A fifth of normal and low work has a deadline of its own, this long after its arrival."""
-ESTIMATE_SIGMA, P80 = 0.5, 1.52
-"""Scatter of the estimates, and the factor from the median to the 80th percentile, which is what a lease reserves."""
-FLEET, FLEET_LEAST, FLEET_MOST = 6, 77, 120
+"""Such a deadline lies this long after the arrival, by class."""
+ESTIMATE_SIGMA = 0.5
+"""Scatter of the estimates, in logarithms."""
+P80 = 1.52
+"""Factor from the median of an estimate to its 80th percentile, which is what a lease reserves: e^(0.84 · 0.5)."""
+FLEET = 6
+"""Developers of a fleet."""
+FLEET_LEAST = 77
+"""Days that a series needs to be drawn: a week of history and ten weeks."""
+FLEET_MOST = 120
+"""Days that a fleet is played at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +107,7 @@ class World:
 
 
 def single(trace: DailyTrace, seed: int = 0) -> World:
-    """The world of one developer."""
+    """Return the world of one developer."""
     dice = _dice(seed, trace.name)
     return _world(trace.name, trace.first, [_scaled(trace.days)], dice)
 

@@ -7,20 +7,19 @@ sessions repeat earlier lines in other files, which the ledger counts once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
+from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
-from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.sources.tail import CHUNK, Tail, changed_files
-from quota_scheduler.sources.transcript import Labeller, read_lines, usage_lines
+from quota_scheduler.sources.labelling import PROVIDER, Labelling
+from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, Tail, changed_files, trouble_at
+from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
-PROVIDER = "anthropic"
+__all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
 PROJECTS = "projects"
 MAX_EVENTS = 5_000
 MAX_BYTES = 64 << 20
@@ -42,7 +41,7 @@ def find_roots(environ: Mapping[str, str], home: Path, configured: Sequence[str]
         roots = [config / "claude" / PROJECTS, home / ".claude" / PROJECTS]
     unique: dict[Path, Path] = {}
     for root in roots:
-        unique.setdefault(root.resolve(), root)
+        unique.setdefault(_resolved(root), root)
     return list(unique.values())
 
 
@@ -52,34 +51,38 @@ def _expanded(entry: str, home: Path) -> Path:
 
 def _projects(path: Path) -> Path:
     """The ``projects`` folder of an entry that may be it already."""
-    return path if path.name == PROJECTS and not (path / PROJECTS).is_dir() else path / PROJECTS
+    return path if path.name == PROJECTS and not _is_folder(path / PROJECTS) else path / PROJECTS
 
 
 def _configured(path: Path) -> Path:
-    return path if path.is_dir() and not (path / PROJECTS).is_dir() else _projects(path)
+    return path if _is_folder(path) and not _is_folder(path / PROJECTS) else _projects(path)
 
 
-def labeller(rules: Iterable[LabelRule] = (), *, account: str = "default", home: Path | None = None) -> Labeller:
-    """Return the function that labels transcript lines: by the first matching rule, else by their folder.
-
-    ``~`` in a rule stands for ``home``. A rule that sets no priority class leaves the usage ``interactive``: people.
-    """
-    expanded = tuple(_rule(rule, home) for rule in rules)
-
-    @lru_cache(maxsize=4096)
-    def label(cwd: str, model: str, branch: str) -> tuple[Labels, Priority]:
-        facts = {"cwd": cwd, "model": model, "branch": branch}
-        labels, priority = label_transcript(facts, expanded, provider=PROVIDER, account=account, model=model)
-        return Labels(*(value[:LONGEST_VALUE] for value in labels)), priority or Priority.INTERACTIVE
-
-    return label
+def _is_folder(path: Path) -> bool:
+    """Whether it is one that may be looked at: what may not is named by each pass, and must not end the start."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
-def _rule(rule: LabelRule, home: Path | None) -> LabelRule:
-    if home is None:
-        return rule
-    when = tuple((name, f"{home}{pattern[1:]}" if pattern.startswith("~/") else pattern) for name, pattern in rule.when)
-    return replace(rule, when=when)
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link to itself
+        return path
+
+
+def labeller(
+    rules: Iterable[LabelRule] = (),
+    *,
+    account: str = "default",
+    accounts: Mapping[Path, str] | None = None,
+    home: Path | None = None,
+    team: str = "",
+) -> Labelling:
+    """Return what labels transcript lines; ``accounts`` are by folder as ``find_roots`` returns it."""
+    return Labelling(rules, account=account, accounts=accounts, home=home, team=team)
 
 
 def session_of(path: str) -> str:
@@ -95,6 +98,7 @@ class _Open:
     events: list[UsageEvent] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
     errors: int = 0
+    garbled: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     bytes: int = 0
 
@@ -102,7 +106,8 @@ class _Open:
         return Batch(
             events=tuple(self.events),
             files=tuple(self.files),
-            errors=self.errors + len(self.unreadable),
+            errors=self.errors,
+            garbled=tuple(self.garbled.values()),
             unreadable=tuple(self.unreadable),
             gone=tuple(gone),
             done_bytes=done,
@@ -113,38 +118,71 @@ class _Open:
 
 def scan(
     roots: Sequence[Path],
-    known: Mapping[str, FileState],
+    states: Mapping[str, FileState],
     *,
-    labeller: Labeller,
+    labeller: Labelling,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Make one pass: yield what is new under ``roots`` since ``known``, the last batch marked.
+    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked.
 
     Store a batch's events and file states in one transaction, then take the next. A file that cannot be read is named
-    in its batch and tried again in the next pass; one that was replaced or cut short is read from its start.
+    in its batch and tried again in the next pass; one that was replaced or cut short is read from its start. No line
+    and no file, whatever it holds, keeps the others from being read.
     """
-    found = changed_files(roots, known, suffix=".jsonl")
-    total, done = found.total_bytes, 0
-    batch = _Open(unreadable=found.unreadable)
+    listing = changed_files(roots, states, suffix=".jsonl")
+    total, done = listing.total_bytes, 0
+    batch = _Open(unreadable=list(listing.unreadable.values()))
     buffer = bytearray(CHUNK)
-    for todo in found.todo:
+    for todo in listing.todo:
         tail = Tail(todo)
-        session = session_of(todo.path)
         try:
             for text, end in tail.chunks(buffer):
-                lines = read_lines(usage_lines(text, end), session=session, labeller=labeller)
-                batch.events += lines.events
-                batch.errors += lines.errors
-                batch.bytes += end
+                _take_lines(batch, text, end, todo.path, tail.state.offset - end, labeller.of(todo.path, roots))
                 done += end
                 if len(batch.events) >= max_events or batch.bytes >= max_bytes:
                     batch.files.append(tail.state)
                     yield batch.closed(min(done, total), total)
                     batch = _Open()
-        except OSError as error:
-            batch.unreadable.append(f"{todo.path}: {error.strerror}")
-        batch.errors += tail.skipped
+        except FileNotFoundError:
+            continue  # it went while others were read
+        except Exception as error:
+            batch.unreadable.append(trouble_at(todo.path, error))
+        if tail.skipped:
+            batch.errors += tail.skipped
+            batch.garbled.setdefault(todo.path, f"{todo.path}, a line of more than {LONGEST_LINE >> 20} MiB")
         batch.files.append(tail.state)
-    gone = () if found.unreadable else sorted(path for path in known if path not in found.seen)
+    gone = sorted(path for path in states if path not in listing.seen and not listing.hides(path))
     yield batch.closed(min(done, total), total, gone=gone, last=True)
+
+
+def _take_lines(batch: _Open, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
+    """Read the lines of ``text[:end]``, which stand at ``offset`` of a file, into a batch."""
+    session = session_of(path)
+    batch.bytes += end
+    try:
+        lines = read_lines(usage_lines(text, end), session=session, labeller=labeller)
+    except Exception:  # one line that no decoder foresaw: find it, and keep the others
+        lines = None
+    if lines is not None and not lines.errors:
+        batch.events += lines.events
+        return
+    alone: list[UsageEvent] = []
+    errors = position = 0
+    for line in usage_lines(text, end):
+        position = text.index(bytes(line), position, end)
+        one = _read_alone(line, session, labeller)
+        if one.errors:
+            errors += 1
+            batch.garbled.setdefault(path, f"{path}, byte {offset + position}")
+        alone += one.events
+        position += len(line)
+    batch.events += alone if lines is None else lines.events
+    batch.errors += errors
+
+
+def _read_alone(line: memoryview, session: str, labeller: Labeller) -> TranscriptLines:
+    try:
+        return read_lines([line], session=session, labeller=labeller)
+    except Exception:
+        return TranscriptLines([], 1)

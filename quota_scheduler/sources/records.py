@@ -6,12 +6,12 @@ every key is optional, and a line that cannot be understood is counted, never fa
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from quota_scheduler.core.labels import LONGEST_VALUE
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.usage import PriceTerms, Usage, price_terms
 
 _CALLS = ("assistant", None)
 _LONE_SURROGATE = re.compile(
@@ -23,6 +23,9 @@ first two alternatives step over escaped backslashes and whole characters."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None
 """A number of tokens. More than a million million in one call is a garbled line, not usage."""
 Identifier = Annotated[str, msgspec.Meta(max_length=LONGEST_VALUE)] | None
+LONGEST_WORD = 20
+MOST_SEARCHES = 10_000
+"""More web searches in one call are a garbled line: a call makes a few dozen."""
 
 
 class BadLine(ValueError):
@@ -57,6 +60,18 @@ class Iteration(Counts, gc=False):
 
 class MessageUsage(Counts, gc=False):
     iterations: list[Iteration] | None = None
+    server_tool_use: Any = None
+    speed: Any = None
+    inference_geo: Any = None
+    service_tier: Any = None
+
+    def terms(self) -> PriceTerms:
+        """What else its price depends on; the client writes out that nothing does, and what is no word is none."""
+        tools = self.server_tool_use
+        searches = tools.get("web_search_requests") if isinstance(tools, dict) else 0
+        count = searches if isinstance(searches, int) and 0 <= searches <= MOST_SEARCHES else 0
+        speed, geo, tier = map(_word, (self.speed, self.inference_geo, self.service_tier))
+        return price_terms(speed=speed, geo=geo, tier=tier, web_searches=count)
 
     def total(self) -> Usage:
         """The whole response. Iterations repeat it, but a compaction's figures are not contained in it."""
@@ -65,6 +80,10 @@ class MessageUsage(Counts, gc=False):
             if iteration.type == "compaction":
                 usage = usage.plus(iteration.usage()._replace(requests=0))
         return usage
+
+
+def _word(said: object) -> str:
+    return said if isinstance(said, str) and len(said) <= LONGEST_WORD else ""
 
 
 class ApiMessage(msgspec.Struct, gc=False):
@@ -85,6 +104,7 @@ class Call(msgspec.Struct, rename="camel", gc=False):
 class Record(Call, rename="camel", gc=False):
     type: str | None = None
     session_id: Identifier = None
+    request_session_id: Identifier = None
     cwd: str | None = None
     git_branch: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"null")

@@ -1,6 +1,6 @@
 """Growing files: which of them have grown, and their new complete lines, a chunk at a time.
 
-    known state ──stat──► unchanged: nothing       grown: from its offset       replaced or cut short: from 0
+    stored state ──stat──► unchanged: nothing       grown: from its offset       replaced or cut short: from 0
 
 Files grow by whole lines, except when they are replaced, cut short, or torn by a crash: what stands after the last
 newline is left for the next pass. Files are read, not mapped: one that is cut short while mapped kills the process.
@@ -25,52 +25,73 @@ _LARGEST_INTEGER = 2**63 - 1
 
 @dataclass(slots=True)
 class ChangedFiles:
-    """What one walk over the roots found: files to read with the offset to start at, oldest change first."""
+    """What one walk over the roots met: files to read with the offset to start at, oldest change first.
+
+    ``unreadable`` are folders, links and files that could not be looked at, with the reason.
+    """
 
     todo: list[FileState] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
     def total_bytes(self) -> int:
         """How much there is to read."""
         return sum(state.size - state.offset for state in self.todo)
 
+    def hides(self, path: str) -> bool:
+        """Whether a file that was not seen may be there all the same: a folder above it could not be read."""
+        return any(path == bad or path.startswith(f"{bad}{os.sep}") for bad in self.unreadable)
 
-def changed_files(roots: Sequence[Path], known: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
-    """Find the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
+
+def changed_files(roots: Sequence[Path], states: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
+    """List the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
 
     Each state returned is as found on disk, with the offset from which to read. Oldest change first, so that history
-    arrives in about the order it happened and originals come before their copies.
+    arrives in about the order it happened and originals come before their copies. One entry that cannot be looked at,
+    whatever it is, hides no other.
     """
-    found = ChangedFiles()
+    listing = ChangedFiles()
     for root in roots:
-        _walk(str(root), known, suffix, found, set(), top=True)
-    found.todo.sort(key=lambda state: (state.mtime_ns, state.path))
-    return found
+        _walk(str(root), states, suffix, listing)
+    listing.todo.sort(key=lambda state: (state.mtime_ns, state.path))
+    return listing
 
 
-def _walk(
-    folder: str,
-    known: Mapping[str, FileState],
+def _walk(root: str, states: Mapping[str, FileState], suffix: str, listing: ChangedFiles) -> None:
+    folders, links = [root], set[tuple[int, int]]()
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if inside := _look(entry, states, suffix, listing, links):
+                        folders.append(inside)
+        except FileNotFoundError:
+            continue
+        except Exception as error:
+            if not (folder == root and isinstance(error, NotADirectoryError)):
+                _name(folder, error, listing)
+
+
+def _look(
+    entry: "os.DirEntry[str]",
+    states: Mapping[str, FileState],
     suffix: str,
-    found: ChangedFiles,
+    listing: ChangedFiles,
     links: set[tuple[int, int]],
-    *,
-    top: bool = False,
-) -> None:
+) -> str:
+    """Take one entry of a folder in; returns the path of a folder to go into, else nothing."""
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.endswith(suffix):
-                    _note(entry, known, found)
-                elif entry.is_dir() and (not entry.is_symlink() or _is_new(entry, links)):
-                    _walk(entry.path, known, suffix, found, links)
+        if entry.name.endswith(suffix):
+            _note(entry, states, listing)
+        elif entry.is_dir() and (not entry.is_symlink() or _is_new(entry, links)):
+            return entry.path
     except FileNotFoundError:
-        return
-    except OSError as error:
-        if not (top and isinstance(error, NotADirectoryError)):
-            found.unreadable.append(_why(folder, error))
+        return ""
+    except Exception as error:
+        _name(entry.path, error, listing)
+    return ""
 
 
 def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
@@ -81,30 +102,31 @@ def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
     return not met
 
 
-def _note(entry: "os.DirEntry[str]", known: Mapping[str, FileState], found: ChangedFiles) -> None:
-    try:
-        stat = entry.stat()
-        entry.path.encode()
-        if not entry.is_file():
-            return
-    except FileNotFoundError:
+def _note(entry: "os.DirEntry[str]", states: Mapping[str, FileState], listing: ChangedFiles) -> None:
+    stat = entry.stat()
+    entry.path.encode()
+    if not entry.is_file() or entry.path in listing.seen:
         return
-    except (OSError, UnicodeError) as error:
-        found.unreadable.append(_why(entry.path, error))
-        return
-    if entry.path in found.seen:
-        return
-    found.seen.add(entry.path)
-    old = known.get(entry.path)
+    listing.seen.add(entry.path)
+    old = states.get(entry.path)
     inode = stat.st_ino & _LARGEST_INTEGER
     if old and (old.inode, old.size, old.mtime_ns) == (inode, stat.st_size, stat.st_mtime_ns):
         return
     same = old is not None and old.inode == inode and old.offset <= stat.st_size
-    found.todo.append(FileState(entry.path, inode, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0))
+    listing.todo.append(FileState(entry.path, inode, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0))
 
 
-def _why(path: str, error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
+def _name(path: str, error: Exception, listing: ChangedFiles) -> None:
+    listing.unreadable[path] = trouble_at(path, error)
+
+
+def trouble_at(path: str, error: Exception) -> str:
+    """A path and why it cannot be read, in words that can be printed."""
+    reason = str(error) or type(error).__name__
+    if isinstance(error, OSError):
+        reason = error.strerror or reason
+    elif isinstance(error, UnicodeError):
+        reason = "its name is not UTF-8"
     return f"{os.fsencode(path).decode(errors='replace')}: {reason}"
 
 

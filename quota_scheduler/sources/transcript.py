@@ -14,7 +14,7 @@ from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.usage import ORDINARY, Usage, UsageEvent
 from quota_scheduler.sources.records import ApiMessage, BadLine, Record, record_of
 
 MARKER = b'"usage"'
@@ -25,8 +25,8 @@ _HEAD = 600
 object opens, the line is one and need not be searched. This only rules lines out; all others are searched."""
 SYNTHETIC = "<synthetic>"
 """The model of records that the client made up."""
-Labeller = Callable[[str, str, str], tuple[Labels, Priority]]
-"""From ``cwd``, model and branch of a line to its labels and priority class."""
+Labeller = Callable[[str, str, str, str], tuple[Labels, Priority]]
+"""From ``cwd``, model, branch and session of a line to its labels and priority class."""
 
 
 def usage_lines(text: bytearray, end: int) -> Iterator[memoryview]:
@@ -51,6 +51,8 @@ class TranscriptLines(NamedTuple):
 
 def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> TranscriptLines:
     """Return the usage events of lines; ``session`` is the session's id where a line does not say it.
+
+    A line that a fork has copied belongs to the session that made the call.
 
     A response is written as several lines in a row that grow: only the largest of such a run becomes an event, as
     counting once would decide too, because making events costs more than reading lines.
@@ -136,9 +138,9 @@ def _larger(new: _Response, held: _Response) -> _Response:
 
 def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
     record, at, usage, (key, message), side = response
-    session = record.session_id or session
+    session = record.request_session_id or record.session_id or session
     model = record.message.model if record.message else None
-    labels, priority = labeller(record.cwd or "", model or "", record.git_branch or "")
+    labels, priority = labeller(record.cwd or "", model or "", record.git_branch or "", session)
     return UsageEvent(
         key=key,
         at=at,
@@ -149,4 +151,5 @@ def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
         message=message,
         sidechain=side,
         priority=priority,
+        terms=record.message.usage.terms() if record.message and record.message.usage else ORDINARY,
     )

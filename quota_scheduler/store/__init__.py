@@ -35,18 +35,18 @@ class Transaction:
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
-        found: list[Row] = self.database.execute_sql(sql, params).fetchall()
-        return found
+        rows: list[Row] = self.database.execute_sql(sql, params).fetchall()
+        return rows
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        found: Row | None = self.database.execute_sql(sql, params).fetchone()
-        return found
+        row: Row | None = self.database.execute_sql(sql, params).fetchone()
+        return row
 
     def scalar(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first value of the first row, or None."""
-        found = self.row(sql, params)
-        return found[0] if found else None
+        row = self.row(sql, params)
+        return row[0] if row else None
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one statement; returns how many rows it changed."""
@@ -75,6 +75,7 @@ class Store:
         self.path = path
         self.clock = clock
         self.timed: Timed = lambda *_: None
+        self.wrote: Callable[[Exception | None], None] = lambda _: None
         self._lock = engine.Lock(path)
         self._mutex = threading.RLock()
         self._local = threading.local()
@@ -88,8 +89,8 @@ class Store:
 
     def _migrate(self) -> None:
         runner = Runner(self._writer, str(MIGRATIONS))
-        known = {migration.name for migration in runner.migrations()}
-        if newer := sorted(set(runner.applied()) - known):
+        ours = {migration.name for migration in runner.migrations()}
+        if newer := sorted(set(runner.applied()) - ours):
             raise NotOurDatabase(
                 f"{self.path} was written by a newer version (schema {newer[-1]}): update this program"
             )
@@ -105,9 +106,14 @@ class Store:
         """One read-write transaction, alone; commits at the end, rolls back on any exception."""
         with self._mutex:
             began = time.perf_counter()
-            with self._writer.atomic("IMMEDIATE"):
-                yield Transaction(self._writer, self.clock())
-                done = time.perf_counter()
+            try:
+                with self._writer.atomic("IMMEDIATE"):
+                    yield Transaction(self._writer, self.clock())
+                    done = time.perf_counter()
+            except Exception as error:
+                self.wrote(error)
+                raise
+            self.wrote(None)
             self.timed("commit", time.perf_counter() - done)
             self.timed("write", time.perf_counter() - began)
 
@@ -122,6 +128,10 @@ class Store:
         with database.atomic():
             yield Transaction(database, self.clock())
         self.timed("read", time.perf_counter() - began)
+
+    def is_replaced(self) -> bool:
+        """Whether the file was removed or replaced under us: what is written now is lost."""
+        return not self._lock.is_of(self.path)
 
     def close(self) -> None:
         """Close every connection and give the right to write back."""

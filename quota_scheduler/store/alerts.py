@@ -16,6 +16,17 @@ STATE_COLUMNS = (
     "absent_since, last_notified_at, acknowledged_at, acknowledged_by"
 )
 
+INSTANTS = (
+    "since",
+    "fired_at",
+    "resolved_at",
+    "clear_since",
+    "absent_since",
+    "last_notified_at",
+    "acknowledged_at",
+)
+"""What a state remembers of the past."""
+
 
 def load_states(tx: Transaction) -> tuple[AlertState, ...]:
     """Every state there is, in the order of their keys."""
@@ -25,6 +36,13 @@ def load_states(tx: Transaction) -> tuple[AlertState, ...]:
 def load_alerts(tx: Transaction) -> tuple[tuple[int, AlertState], ...]:
     """Every state with the id by which people acknowledge it."""
     return tuple((row[0], _state(row[1:])) for row in _state_rows(tx))
+
+
+def put_right(tx: Transaction) -> None:
+    """Let no state be of a time to come: the clock was ahead, and has been put right."""
+    now = to_micros(tx.now)
+    moved = ", ".join(f"{name} = min({name}, {now})" for name in INSTANTS)
+    tx.execute(f"UPDATE alert_states SET {moved} WHERE {' OR '.join(f'{name} > {now}' for name in INSTANTS)}")
 
 
 def save_step(tx: Transaction, result: StepResult, targets: Sequence[Target]) -> int:
@@ -82,7 +100,7 @@ def prune(tx: Transaction, before: datetime) -> int:
 
 def load_silences(tx: Transaction, now: datetime) -> tuple[Silence, ...]:
     """The silences that have not ended at ``now``, oldest first."""
-    found = tx.rows(
+    rows = tx.rows(
         "SELECT id, matchers, author, comment, starts_at, ends_at FROM silences WHERE ends_at > ? ORDER BY id",
         (to_micros(now),),
     )
@@ -95,7 +113,7 @@ def load_silences(tx: Transaction, now: datetime) -> tuple[Silence, ...]:
             ends_at=from_micros(ends_at),
             id=key,
         )
-        for key, matchers, author, comment, starts_at, ends_at in found
+        for key, matchers, author, comment, starts_at, ends_at in rows
     )
 
 
@@ -120,8 +138,8 @@ def _columns(state: AlertState) -> tuple[Any, ...]:
 
 
 def _state(row: Row) -> AlertState:
-    rule, scope, episode, phase, severity, since, value, facts, fired_at, resolved_at, cause, *rest = row
-    clear_since, absent_since, last_notified_at, acknowledged_at = map(instant_or_none, rest[:4])
+    rule, scope, episode, phase, severity, since, value, facts, fired_at, resolved_at, cause, *later = row
+    clear_since, absent_since, last_notified_at, acknowledged_at = map(instant_or_none, later[:4])
     return AlertState(
         rule=rule,
         scope=scope,
@@ -138,5 +156,5 @@ def _state(row: Row) -> AlertState:
         absent_since=absent_since,
         last_notified_at=last_notified_at,
         acknowledged_at=acknowledged_at,
-        acknowledged_by=rest[4],
+        acknowledged_by=later[4],
     )

@@ -11,7 +11,6 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
 
 import peewee
 
@@ -24,46 +23,54 @@ FIXED_IN = (3, 51, 3)
 """First SQLite without the write-ahead-log reset bug."""
 
 
-def sqlite_path(url: str, *, base: Path) -> Path:
-    """The file a ``sqlite:///…`` address names: three slashes beside ``base``, four absolute.
-
-    Raises StoreError for any other address.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "sqlite" or parts.netloc or not parts.path.strip("/"):
-        raise StoreError(
-            f"database {url!r}: write sqlite:///file.db (beside the config) or sqlite:////absolute/file.db"
-        )
-    path = Path(unquote(parts.path[1:]))
-    return path if path.is_absolute() else base / path
+OWNER_ONLY = 0o600
+"""Who may read and write what we create: labels and keys are nobody else's business."""
 
 
 class Lock:
-    """The right to write one database file; released when the process ends, however it ends."""
+    """The right to write one database file; released when the process ends, however it ends.
+
+    The file itself is locked, so that a link to it or another name for it is the same database. A second file beside it
+    says which process holds it. ``flock`` and SQLite's own locks do not touch each other.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(path.name + ".lock")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = self.path.open("a+")
+            self._holder: IO[str] = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, OWNER_ONLY), "r+")
         except OSError as error:
             raise StoreError(
                 f"cannot create {self.path}: {error.strerror}; choose another place with --database"
             ) from None
         try:
+            self._file: IO[bytes] = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY), "rb+", buffering=0)
+        except OSError as error:
+            self._holder.close()
+            raise StoreError(f"cannot open {path}: {error.strerror}; choose another file with --database") from None
+        try:
+            fcntl.flock(self._holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
+            holder = self._holder.read().strip() or "of another name or lock file"
+            self.release()
             raise DatabaseBusy(f"{path} is in use by process {holder}: stop it, or use another --database") from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        self._holder.truncate(0)
+        self._holder.write(f"{os.getpid()}\n")
+        self._holder.flush()
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file that lies at ``path`` now is still the one that is locked."""
+        try:
+            there, ours = path.stat(), os.fstat(self._file.fileno())
+        except (OSError, ValueError):  # gone, or closed
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
 
     def release(self) -> None:
-        """Give the right back."""
+        """Give the right back. The database must be closed: closing a file lets go of SQLite's locks on it too."""
         self._file.close()
+        self._holder.close()
 
 
 def open_writer(path: Path) -> peewee.SqliteDatabase:
@@ -95,7 +102,7 @@ def open_reader(path: Path) -> peewee.SqliteDatabase:
         raise StoreError(f"no database at {path}: start the service once, or name the file with --database")
     check_ours(path)
     database = peewee.SqliteDatabase(
-        f"file:{path}?mode=ro",
+        _read_only(path),
         uri=True,
         timeout=BUSY_TIMEOUT_SECONDS,
         thread_safe=False,
@@ -103,6 +110,11 @@ def open_reader(path: Path) -> peewee.SqliteDatabase:
         autoconnect=False,
     )
     return _connect(database, path)
+
+
+def _read_only(path: Path) -> str:
+    """The address of a file to look into; ``#``, ``?`` and ``%`` of its name are quoted."""
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def _connect(database: peewee.SqliteDatabase, path: Path) -> peewee.SqliteDatabase:
@@ -138,7 +150,7 @@ def _is_unmarked(path: Path) -> bool:
     The mark may still stand in the write-ahead log, or the creation was cut short and there is nothing in it yet.
     """
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with contextlib.closing(sqlite3.connect(_read_only(path), uri=True)) as database:
             (mark,) = database.execute("PRAGMA application_id").fetchone()
             return bool(mark == APPLICATION_ID) or database.execute(
                 "SELECT count(*) FROM sqlite_master"

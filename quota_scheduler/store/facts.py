@@ -5,8 +5,8 @@ from quota_scheduler.store import Transaction
 
 def fact(tx: Transaction, name: str) -> str | None:
     """A remembered fact, None when there is none."""
-    found: str | None = tx.scalar("SELECT value FROM meta WHERE name = ?", (name,))
-    return found
+    value: str | None = tx.scalar("SELECT value FROM meta WHERE name = ?", (name,))
+    return value
 
 
 def remember(tx: Transaction, name: str, value: str) -> None:

@@ -4,24 +4,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from quota_scheduler.core.cycle.snapshot import Decided
+from quota_scheduler.core.cycle.closing import UnmetDemand
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import Prediction, TrackRecord
 from quota_scheduler.core.instants import from_micros, to_micros
-from quota_scheduler.core.ledger.balance import LimitInstance
-from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import parts_of
-from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
-from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, quality
+from quota_scheduler.store import Transaction
 from quota_scheduler.store.ledger import HOUR
 from quota_scheduler.store.usage_columns import COLUMNS, summed
 
-GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG, Outcome.ABANDONED})
-"""Outcomes of tickets that wanted to run and did not."""
-REFUSED = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
-"""Reasons of rejections for want of room; what never fits, or passes a run cap, is no demand that could be met."""
 _UNMET = (
     "INSERT INTO unmet (hour, instance, rank, amount, changed_at) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (hour, instance, rank) DO UPDATE SET amount = max(0, unmet.amount + excluded.amount), "
@@ -85,45 +77,10 @@ def ended_with(tx: Transaction, instance: str, starts_at: datetime) -> tuple[dat
     return (from_micros(row[0]), row[1], row[2]) if row else None
 
 
-def record_unmet(tx: Transaction, decided: Decided, balances: Balances) -> None:
-    """Count the need of tickets that closed without having run as demand of the hour in which they arrived.
-
-    One that is opened again by its key is no longer given up. Call it before the cycle's tickets are saved. What the
-    limits turned away is counted with it, for the quality of their windows.
-    """
-    quality.turn_away(tx, decided, balances)
-    rows = []
-    for number, ticket in decided.tickets.items():
-        again = decided.before.get(number) is State.CLOSED
-        if again == (ticket.state is State.CLOSED) or not (_reopened(tx, ticket) if again else _missed(ticket)):
-            continue
-        sign = -1 if again else +1
-        rows += [
-            (
-                to_micros(ticket.created_at) // HOUR,
-                b.name,
-                ticket.priority.rank,
-                sign * need(ticket, b.limit),
-                to_micros(tx.now),
-            )
-            for b in balances.instances(ticket.labels)
-            if _is_counted(b)
-        ]
-    tx.many(_UNMET, rows)
-
-
-def _missed(ticket: Ticket) -> bool:
-    if ticket.outcome is Outcome.REJECTED:
-        return ticket.reason in REFUSED
-    return ticket.lease is None and ticket.outcome in GIVEN_UP
-
-
-def _reopened(tx: Transaction, ticket: Ticket) -> bool:
-    return tx.scalar("SELECT outcome FROM tickets WHERE id = ?", (ticket.id,)) in GIVEN_UP
-
-
-def _is_counted(instance: LimitInstance) -> bool:
-    return instance.limit.is_windowed and instance.limit.unit is not Unit.LEASES
+def record_unmet(tx: Transaction, demand: Iterable[UnmetDemand]) -> None:
+    """Add unmet demand to the hours in which it arrived."""
+    now = to_micros(tx.now)
+    tx.many(_UNMET, [(to_micros(row.arrived_at) // HOUR, row.instance, row.rank, row.amount, now) for row in demand])
 
 
 def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -> list[tuple[datetime, str, int, int]]:

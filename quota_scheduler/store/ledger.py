@@ -1,56 +1,80 @@
-"""The ledger: usage events, the keys of pruned ones, hourly rollups and per-run sums. Rows become core values here."""
+"""The ledger: usage events, hourly rollups and per-run sums. Rows become core values here."""
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import MICROSECOND, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
-from quota_scheduler.core.ledger.settlement import AFTERWARDS, LEASE_KEY
+from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
-from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
+NO_TERMS = "-"
+"""What is stored for a price that depends on nothing but the model: most of them."""
 _EVENT = (
     f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
-    "e.flags, e.prompt_version, e.status, e.estimated, "
+    "e.flags, e.prompt_version, e.status, e.estimated, e.terms, "
     "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
 )
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
 _BY_KEY = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
 _BY_MESSAGE = f"SELECT {_EVENT}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
-_BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != ''"
+_BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != '' AND (e.at >= ? OR e.recorded_at > ?)"
+_BY_RUN = (
+    f"SELECT {_EVENT}{_FROM}WHERE e.run = ? AND e.run != '' AND e.run != e.session AND (e.at >= ? OR e.recorded_at > ?)"
+)
 _OF_LEASE = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
 _BETWEEN = f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
+_BETWEEN_OF = (
+    f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN (SELECT value FROM json_each(?)) "
+    "ORDER BY e.at"
+)
+_BREAK = (
+    "SELECT max(at), max(CASE WHEN at - previous >= ?4 THEN at END) FROM (SELECT at, lag(at) OVER (ORDER BY at) "
+    "AS previous FROM events WHERE at >= ?1 AND at < ?2 AND label_set IN (SELECT value FROM json_each(?3)))"
+)
+_LINKED = (
+    "(session = ? AND session != '' OR run = ? AND run != '' AND run != session AND (session = '' OR ? = '' "
+    "AND session NOT IN (SELECT l.session FROM leases l JOIN tickets t ON t.id = l.ticket WHERE t.run = ?)))"
+)
+"""Linked by the session, or else by the run, unless the session is that of another lease of the run."""
+_SINCE_GRANT = "(at >= ? OR recorded_at > ?)"
+"""What the ledger knew before a lease was granted is no usage of it, whatever the clocks say."""
+_OTHERS = (
+    f"SELECT {LEASE_COLUMNS} FROM leases l JOIN tickets t ON t.id = l.ticket "
+    "WHERE l.session = ? AND ? != '' OR t.run = ? AND ? != ''"
+)
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
-    f"prompt_version, status, estimated, recorded_at) VALUES ({', '.join('?' * 21)})"
+    f"prompt_version, status, estimated, recorded_at, terms) VALUES ({', '.join('?' * 23)})"
 )
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
 _DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"
 _ROLLUP = (
-    f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (hour, label_set) DO UPDATE SET {added()}"
 )
 _TOTAL = (
-    f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
 )
 _BACKFILL = (
-    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
 )
 _RUN = (
     f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
     f"{added('runs')}, "
     "flags = CASE WHEN excluded.flags != '[]' THEN excluded.flags ELSE runs.flags END, "
     "prompt_version = "
@@ -66,64 +90,95 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
     keys: dict[str, list[str]] = {}
     for provider, key in identities:
         keys.setdefault(provider, []).append(key)
-    found = (_event(row) for provider, own in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(own))))
-    return {event.identity: event for event in found}
+    events = (_event(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some))))
+    return {event.identity: event for event in events}
 
 
 def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[UsageEvent]]:
     """The stored events of these message ids, whatever request they came under."""
-    found: dict[str, list[UsageEvent]] = {}
+    copies: dict[str, list[UsageEvent]] = {}
     for row in tx.rows(_BY_MESSAGE, (json.dumps(sorted(set(messages))),)):
         event = _event(row)
-        found.setdefault(event.message, []).append(event)
-    return found
+        copies.setdefault(event.message, []).append(event)
+    return copies
 
 
-def by_session(tx: Transaction, session: str) -> list[UsageEvent]:
-    """Every stored event of an agent session."""
-    return [_event(row) for row in tx.rows(_BY_SESSION, (session,))]
+def by_session(tx: Transaction, session: str, *, granted: datetime) -> list[UsageEvent]:
+    """The stored events of an agent session, less what was known before a lease was granted and is older than it."""
+    return [_event(row) for row in tx.rows(_BY_SESSION, (session, to_micros(granted), to_micros(granted)))]
+
+
+def by_run(tx: Transaction, run: str, *, granted: datetime) -> list[UsageEvent]:
+    """The stored events that name a run and no session as theirs, less what was known before a lease was granted."""
+    return [_event(row) for row in tx.rows(_BY_RUN, (run, to_micros(granted), to_micros(granted)))]
 
 
 def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str], UsageEvent]:
     """The events that leases of these tickets were settled as."""
-    found = {}
+    reports = {}
     for ticket in tickets:
         prefix = f"{LEASE_KEY}{ticket.id}"
         for row in tx.rows(_OF_LEASE, (ticket.labels.provider, prefix + ":", prefix + ";")):
             event = _event(row)
-            found[event.identity] = event
-    return found
+            reports[event.identity] = event
+    return reports
 
 
-def transcript(tx: Transaction, lease: Lease) -> Usage | None:
-    """What a lease's session has brought to the ledger since it began, its own reports aside; None for nothing."""
-    until = lease.ended_at + AFTERWARDS if lease.ended_at else tx.now + AFTERWARDS
+def transcript(tx: Transaction, lease: Lease, run: str = "") -> Usage | None:
+    """What a lease's session, or its named run, has brought to the ledger in its reach; None for nothing.
+
+    Reports of leases are left out, and so is what another lease of the session or run may claim (see ``reach``).
+    """
+    if not lease.session and not run:
+        return None
+    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, lease.session, run, run))]
+    start, until = reach(lease, (other for other in others if other.fence != lease.fence))
+    granted = to_micros(lease.granted_at)
+    span = to_micros(start), to_micros(until or tx.now + SKEW)
     row = tx.row(
-        f"SELECT {summed()} FROM events WHERE session = ? AND session != '' AND at BETWEEN ? AND ? "
+        f"SELECT {summed()} FROM events WHERE {_LINKED} AND at BETWEEN ? AND ? AND {_SINCE_GRANT} "
         "AND substr(key, 1, 6) != 'lease:'",
-        (lease.session, to_micros(lease.granted_at), to_micros(until)),
+        (lease.session, run, lease.session, run, *span, granted, granted),
     )
     return Usage(*row) if row and row[0] is not None else None
 
 
-def between(tx: Transaction, start: datetime, end: datetime) -> list[UsageEvent]:
-    """Stored events of a span of time, oldest first."""
-    return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
+def between(
+    tx: Transaction, start: datetime, end: datetime, *, label_sets: Collection[int] | None = None
+) -> list[UsageEvent]:
+    """Stored events of a span of time, oldest first; only those with these labels if asked."""
+    if label_sets is None:
+        return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
+    if not label_sets:
+        return []
+    numbers = json.dumps(sorted(label_sets))
+    return [_event(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
 
 
-def key_hash(identity: tuple[str, str]) -> str:
-    """What stays of an event's key when the event is pruned."""
-    return hashlib.blake2b("\0".join(identity).encode(), digest_size=12).hexdigest()
+def break_before(
+    tx: Transaction, label_sets: Collection[int], since: datetime, before: datetime, length: timedelta
+) -> datetime:
+    """The first use after the last break of a ``length`` that lies before an instant; ``since`` when there is none.
+
+    The instant itself when nothing was used for so long before it.
+    """
+    rows = tx.rows(_BREAK, (to_micros(since), to_micros(before), json.dumps(sorted(label_sets)), length // MICROSECOND))
+    newest, begins = rows[0] if rows else (None, None)
+    if newest is None or from_micros(newest) <= before - length:
+        return before
+    return from_micros(begins) if begins is not None else since
 
 
-def pruned(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-    """Tokens that were counted for events whose rows are gone."""
-    hashes = {key_hash(identity): identity for identity in identities}
-    rows = tx.rows(
-        "SELECT hash, tokens FROM pruned_keys WHERE hash IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(hashes)),),
-    )
-    return {hashes[digest]: tokens for digest, tokens in rows}
+def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tuple[int, UsageEvent]]:
+    """Stored events that fulfil a condition on ``e``, with the numbers of their rows."""
+    rows = tx.rows(f"SELECT {_EVENT}, e.id{_FROM}WHERE {condition}", params)
+    return [(row[-1], _event(row[:-1])) for row in rows]
+
+
+def used_since(tx: Transaction, since: datetime) -> list[int]:
+    """The label sets that anything was used under from the hour of an instant on, in the order they first came."""
+    sql = "SELECT DISTINCT label_set FROM rollups WHERE hour >= ? ORDER BY label_set"
+    return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR,))]
 
 
 def apply(tx: Transaction, changes: Sequence[Change]) -> None:
@@ -203,14 +258,14 @@ class LabelSets:
         return self._id(event.labels._replace(agent="") if event.labels.agent else event.labels, event.priority)
 
     def _id(self, labels: Labels, priority: Priority) -> int:
-        known = self._ids.get((labels, priority))
-        if known is None:
+        number = self._ids.get((labels, priority))
+        if number is None:
             values = (*labels, priority.value)
             names = "provider, account, model, team, project, workflow, task_type, agent, priority"
             self._tx.execute(f"INSERT OR IGNORE INTO label_sets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
             where = " AND ".join(f"{name} = ?" for name in names.split(", "))
-            known = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
-        return known
+            number = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
+        return number
 
 
 def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:
@@ -231,41 +286,34 @@ def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]
 
 def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
     """Usage by UTC day and labels from the day of ``since`` on, oldest first."""
-    known = label_sets(tx)
+    sets = label_sets(tx)
     rows = tx.rows(
         f"SELECT hour / 24, label_set, {summed()} FROM rollups WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2",
         (to_micros(since) // HOUR // 24 * 24,),
     )
-    return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", known[row[1]][0], Usage(*row[2:])) for row in rows]
+    return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", sets[row[1]][0], Usage(*row[2:])) for row in rows]
 
 
 def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     """All usage ever by labels and class, and the instant of the newest."""
-    known = label_sets(tx)
+    sets = label_sets(tx)
     rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
-    return [(*known[row[0]], Usage(*row[1:9]), from_micros(row[9])) for row in rows]
+    return [(*sets[row[0]], Usage(*row[1:10]), from_micros(row[10])) for row in rows]
 
 
 def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
     """The part of ``totals`` that was recorded long after its own time."""
-    known = label_sets(tx)
-    return {known[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
+    sets = label_sets(tx)
+    return {sets[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
 
 
-def first_hour(tx: Transaction) -> datetime | None:
-    """The first hour with recorded usage."""
-    hour = tx.scalar("SELECT min(hour) FROM rollups")
-    return None if hour is None else from_micros(hour * HOUR)
-
-
-def runs_since(tx: Transaction, since: datetime, *, least_tokens: int = 0) -> list[RunSummary]:
-    """Runs last active at or after an instant, oldest first, that used at least so many tokens."""
-    tokens = "r.input + r.cache_read + r.cache_write_5m + r.cache_write_1h + r.output"
+def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
+    """Runs last active at or after an instant, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
         f"r.last_at, r.status, {columns_of('r')} FROM runs r JOIN label_sets l ON l.id = r.label_set "
-        f"WHERE r.last_at >= ? AND {tokens} >= ? ORDER BY r.last_at, r.run",
-        (to_micros(since), least_tokens),
+        f"WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
+        (to_micros(since),),
     )
     return [_run_summary(row) for row in rows]
 
@@ -305,52 +353,40 @@ def _row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
     return (
         event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
         event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
-        int(event.estimated), now,
+        int(event.estimated), now, _terms_text(event),
     )  # fmt: skip
 
 
 def _event(row: Sequence[Any]) -> UsageEvent:
+    terms, given = _terms(row[20])
     return UsageEvent(
         key=row[1],
         at=from_micros(row[2]),
-        labels=Labels(row[0], *row[19:26]),
-        usage=Usage(*row[3:11]),
-        run=row[11],
-        session=row[12],
-        message=row[13],
-        sidechain=bool(row[14]),
-        flags=tuple(json.loads(row[15])),
-        prompt_version=row[16],
-        status=row[17],
-        estimated=bool(row[18]),
-        priority=Priority(row[26]),
+        labels=Labels(row[0], *row[21:28]),
+        usage=Usage(*row[3:12]),
+        run=row[12],
+        session=row[13],
+        message=row[14],
+        sidechain=bool(row[15]),
+        flags=tuple(json.loads(row[16])),
+        prompt_version=row[17],
+        status=row[18],
+        estimated=bool(row[19]),
+        priority=Priority(row[28]),
+        terms=terms,
+        cost_given=given,
     )
 
 
-def keep_key(tx: Transaction, identity: tuple[str, str], tokens: int, at: datetime) -> None:
-    """Remember how much was counted for an event whose row is gone."""
-    tx.execute(
-        "INSERT INTO pruned_keys (hash, tokens, at) VALUES (?, ?, ?) "
-        "ON CONFLICT (hash) DO UPDATE SET tokens = excluded.tokens",
-        (key_hash(identity), tokens, to_micros(at)),
-    )
+def _terms_text(event: UsageEvent) -> str:
+    """What an event's price depends on beside its model; one sign where there is nothing to say."""
+    if event.terms is None:
+        return ""
+    return json.dumps([*event.terms, event.cost_given]) if event.cost_given or any(event.terms) else NO_TERMS
 
 
-def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, most: int = 5_000) -> int:
-    """Drop raw events recorded before an instant, keeping their keys' hashes, and the oldest hashes; returns how many.
-
-    At most ``most`` events at a time, so that no writer waits long; call again while it returns that many.
-    """
-    old = tx.rows(
-        "SELECT id, provider, key, input + cache_read + cache_write_5m + cache_write_1h + output, at FROM events "
-        "WHERE recorded_at < ? ORDER BY recorded_at LIMIT ?",
-        (to_micros(recorded_before), most),
-    )
-    tx.many(
-        "INSERT INTO pruned_keys (hash, tokens, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
-        "tokens = max(tokens, excluded.tokens), at = excluded.at",
-        [(key_hash((provider, key)), tokens, to_micros(tx.now)) for _, provider, key, tokens, _ in old],
-    )
-    tx.many("DELETE FROM events WHERE id = ?", [(row[0],) for row in old])
-    tx.execute("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
-    return len(old)
+def _terms(text: str) -> tuple[PriceTerms | None, bool]:
+    if text in ("", NO_TERMS):  # empty: recorded before this was kept
+        return (PriceTerms() if text else None), False
+    speed, geo, tier, web_searches, given = json.loads(text)
+    return PriceTerms(speed, geo, tier, web_searches), given

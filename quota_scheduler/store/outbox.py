@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from quota_scheduler.core.alerts.message import PART, receiver_of
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.instants import from_micros, to_micros
@@ -21,8 +22,12 @@ from quota_scheduler.store import Row, Transaction
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=30)
 """Waits between attempts double from the first to the longest."""
+LONGEST_ASKED = timedelta(hours=1)
+"""Longest wait a receiver may ask for. A stored instant further ahead was written by a clock that was wrong."""
 GIVE_UP_AFTER = timedelta(hours=24)
 """Age at which a notification is given up: news of yesterday helps nobody, and the state is still to be seen."""
+GIVE_UP_ATTEMPTS = 40
+"""Least attempts before that, 18 h at the usual waits: a clock that stood days ahead for a moment gives up nothing."""
 MOST_AT_ONCE = 500
 """Most rows claimed as one message; more follow as the next."""
 
@@ -68,28 +73,47 @@ def owe(tx: Transaction, notifications: Iterable[tuple[str, Transition]]) -> int
     return len(rows)
 
 
+def open_targets(tx: Transaction, now: datetime) -> dict[str, timedelta]:
+    """Targets with open notifications, and how long each is still to be left alone by the stored instants."""
+    rows = tx.rows(
+        "SELECT o.target, o.state, o.attempts, o.next_try_at FROM outbox o JOIN (SELECT min(id) AS id FROM outbox "
+        "WHERE state IN ('owed', 'sending') GROUP BY target) first ON first.id = o.id ORDER BY o.target"
+    )
+    return {target: _wait_left(state, attempts, next_try, now) for target, state, attempts, next_try in rows}
+
+
 def due_targets(tx: Transaction, now: datetime) -> tuple[str, ...]:
     """Targets whose oldest open notification may be tried at ``now``, by name."""
-    found = tx.rows(
-        "SELECT o.target FROM outbox o JOIN (SELECT min(id) AS id FROM outbox WHERE state IN ('owed', 'sending') "
-        "GROUP BY target) first ON first.id = o.id WHERE o.state = 'sending' OR o.next_try_at <= ? ORDER BY o.target",
-        (to_micros(now),),
-    )
-    return tuple(row[0] for row in found)
+    return tuple(target for target, wait_left in open_targets(tx, now).items() if may_be_tried(wait_left))
 
 
-def claim(tx: Transaction, target: str, now: datetime) -> tuple[OwedMessage, ...]:
+def may_be_tried(wait_left: timedelta) -> bool:
+    """Whether a wait that the stored instants tell is over, or is none that we could have meant."""
+    return not timedelta(0) < wait_left <= LONGEST_ASKED
+
+
+def _wait_left(state: str, attempts: int, next_try: int, now: datetime) -> timedelta:
+    """None for what was not tried yet, or left over by a killed process: that never waits, whatever the clock does."""
+    tried = state == OutboxState.OWED and attempts
+    return max(timedelta(0), from_micros(next_try) - now) if tried else timedelta(0)
+
+
+def claim(tx: Transaction, target: str, now: datetime, *, waited: bool = False) -> tuple[OwedMessage, ...]:
     """Take the oldest open notifications of a target that can go as one message; empty when none is due.
 
     One message is what came together or has piled up, oldest first, up to the first one of the other direction: news
-    and all-clears are told apart by their type. The caller commits, sends, and settles; there is one caller per target.
+    and all-clears are told apart by their type. ``waited`` says that the wait is known to be over, whatever the stored
+    instant. The caller commits, sends, and settles; there is one caller per target.
     """
     rows = tx.rows(
         "SELECT id, target, rule, scope, episode, kind, severity, subject, body, created_at, attempts + 1, "
         "next_try_at, state FROM outbox WHERE target = ? AND state IN ('owed', 'sending') ORDER BY id LIMIT ?",
         (target, MOST_AT_ONCE),
     )
-    if not rows or (rows[0][-1] == OutboxState.OWED and rows[0][-2] > to_micros(now)):
+    if not rows:
+        return ()
+    attempts, next_try, state = rows[0][-3:]
+    if not waited and not may_be_tried(_wait_left(state, attempts - 1, next_try, now)):
         return ()
     over = rows[0][5] == NoticeKind.RESOLVED
     taken: list[Row] = []
@@ -111,15 +135,36 @@ def dead(tx: Transaction, group: Sequence[OwedMessage], detail: str) -> None:
     _settle(tx, group, OutboxState.DEAD, detail)
 
 
-def failed(tx: Transaction, group: Sequence[OwedMessage], detail: str, retry_after: timedelta = timedelta(0)) -> None:
-    """Settle a failed attempt: try again after a wait, or give up what has become too old."""
-    old = [row for row in group if tx.now - row.created_at >= GIVE_UP_AFTER]
-    dead(tx, old, f"given up after {GIVE_UP_AFTER // timedelta(hours=1)} h: {detail}")
-    young = [row for row in group if tx.now - row.created_at < GIVE_UP_AFTER]
-    tx.many(
-        "UPDATE outbox SET state = 'owed', next_try_at = ?, detail = ? WHERE id = ?",
-        [(to_micros(tx.now + max(retry_after, wait(row.attempts))), detail, row.id) for row in young],
+def delivered_late(tx: Transaction, group: Sequence[OwedMessage], detail: str) -> int:
+    """Settle as delivered what was to be tried again, since the receiver has taken it after all; returns how many."""
+    now = to_micros(tx.now)
+    return sum(
+        tx.execute(
+            "UPDATE outbox SET state = 'delivered', settled_at = ?, detail = ? "
+            "WHERE id = ? AND state IN ('owed', 'sending')",
+            (now, detail, row.id),
+        )
+        for row in group
     )
+
+
+def failed(
+    tx: Transaction, group: Sequence[OwedMessage], detail: str, retry_after: timedelta = timedelta(0)
+) -> timedelta | None:
+    """Settle a failed attempt: try again after a wait, or give up what has become too old; returns the wait, if any."""
+    old = [row for row in group if _is_too_old(row, tx.now)]
+    dead(tx, old, f"given up after {GIVE_UP_AFTER // timedelta(hours=1)} h: {detail}")
+    young = [row for row in group if not _is_too_old(row, tx.now)]
+    waits = {row.id: max(min(retry_after, LONGEST_ASKED), wait(row.attempts)) for row in young}
+    tx.many(
+        "UPDATE outbox SET state = 'owed', next_try_at = ?, detail = ? WHERE id = ? AND state = 'sending'",
+        [(to_micros(tx.now + waits[row.id]), detail, row.id) for row in young],
+    )
+    return waits[young[0].id] if young else None
+
+
+def _is_too_old(row: OwedMessage, now: datetime) -> bool:
+    return abs(now - row.created_at) >= GIVE_UP_AFTER and row.attempts >= GIVE_UP_ATTEMPTS
 
 
 def wait(attempts: int) -> timedelta:
@@ -128,30 +173,63 @@ def wait(attempts: int) -> timedelta:
     return min(LONGEST_WAIT, FIRST_WAIT * (1 << doublings))
 
 
-def forget_targets(tx: Transaction, known: Collection[str]) -> int:
-    """Give up what is owed to receivers that are no longer configured; returns how many."""
+def share(tx: Transaction, receiver: str, targets: Sequence[str]) -> bool:
+    """Give what is owed to a receiver to each of its ``targets``; returns whether anything had to be moved.
+
+    What is owed to a target that its address no longer names is given up.
+    """
+    if tuple(targets) == (receiver,):
+        return bool(
+            _give_up(tx, _open_names(tx, f"{receiver}{PART}"), "the receiver's address no longer names this target")
+        )
+    gone = [name for name in _open_names(tx, f"{receiver}{PART}") if name not in targets]
+    moved = _give_up(tx, gone, "the receiver's address no longer names this target")
+    for target in targets:
+        moved += tx.execute(
+            "INSERT INTO outbox (target, rule, scope, episode, kind, severity, subject, body, created_at, next_try_at) "
+            "SELECT ?, rule, scope, episode, kind, severity, subject, body, created_at, next_try_at FROM outbox "
+            "WHERE target = ? AND state IN ('owed', 'sending') ORDER BY id",
+            (target, receiver),
+        )
+    tx.execute("DELETE FROM outbox WHERE target = ? AND state IN ('owed', 'sending')", (receiver,))
+    return bool(moved)
+
+
+def forget_targets(tx: Transaction, receivers: Collection[str]) -> int:
+    """Give up what is owed to receivers that are no longer configured; returns how many.
+
+    A target such as ``ops/2`` belongs to the receiver ``ops``.
+    """
+    gone = [name for name in _open_names(tx) if receiver_of(name) not in receivers]
+    return _give_up(tx, gone, "the receiver is no longer configured")
+
+
+def _open_names(tx: Transaction, start: str = "") -> list[str]:
     names = [row[0] for row in tx.rows("SELECT DISTINCT target FROM outbox WHERE state IN ('owed', 'sending')")]
+    return [name for name in names if name.startswith(start)]
+
+
+def _give_up(tx: Transaction, names: Collection[str], detail: str) -> int:
     return sum(
         tx.execute(
-            "UPDATE outbox SET state = 'dead', settled_at = ?, detail = 'the receiver is no longer configured' "
+            "UPDATE outbox SET state = 'dead', settled_at = ?, detail = ? "
             "WHERE target = ? AND state IN ('owed', 'sending')",
-            (to_micros(tx.now), name),
+            (to_micros(tx.now), detail, name),
         )
         for name in names
-        if name not in known
     )
 
 
 def oldest_owed(tx: Transaction) -> datetime | None:
     """When the oldest notification that is not yet settled came up; None when nothing is owed."""
-    found = tx.scalar("SELECT min(created_at) FROM outbox WHERE state IN ('owed', 'sending')")
-    return None if found is None else from_micros(found)
+    oldest = tx.scalar("SELECT min(created_at) FROM outbox WHERE state IN ('owed', 'sending')")
+    return None if oldest is None else from_micros(oldest)
 
 
 def counts(tx: Transaction) -> dict[tuple[str, OutboxState], int]:
     """How many notifications of each target are in each state."""
-    found = tx.rows("SELECT target, state, count(*) FROM outbox GROUP BY target, state ORDER BY target, state")
-    return {(target, OutboxState(state)): count for target, state, count in found}
+    rows = tx.rows("SELECT target, state, count(*) FROM outbox GROUP BY target, state ORDER BY target, state")
+    return {(target, OutboxState(state)): count for target, state, count in rows}
 
 
 def prune(tx: Transaction, before: datetime) -> int:

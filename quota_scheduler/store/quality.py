@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.cycle.snapshot import Decided
+from quota_scheduler.core.cycle.closing import TurnedAway
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import instance_name, parts_of
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow, harm_of
+from quota_scheduler.core.readings.closed_windows import WaitedTicket
+from quota_scheduler.core.readings.scheduling_quality import NOTHING, ClosedWindow
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.usage_columns import summed
@@ -38,28 +37,12 @@ _WAITED = (
 )
 
 
-def turn_away(tx: Transaction, decided: Decided, balances: Balances) -> None:
-    """Count the work that a cycle's closed tickets could not do, in the windows that turned it away."""
-    rows = []
-    for ticket in decided.tickets.values():
-        for harm in harm_of(ticket, balances):
-            balance = balances.find(harm.instance, balances.now)
-            if balance and balance.window:
-                starts_at = to_micros(balance.window.starts_at)
-                row = (balance.limit.id, balance.value, starts_at, harm.rank, harm.amount, int(harm.stalled))
-                rows.append(row)
-    tx.many(_TURN_AWAY, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """A ticket that waited when a window was reset. ``takes`` is how long its run was expected to be, if known."""
-
-    priority: Priority
-    labels: Labels
-    median: Usage
-    since: datetime
-    takes: timedelta | None
+def turn_away(tx: Transaction, work: Iterable[TurnedAway]) -> None:
+    """Count work in the windows that turned it away."""
+    tx.many(
+        _TURN_AWAY,
+        [(row.rule, row.value, to_micros(row.starts_at), row.rank, row.amount, int(row.stalled)) for row in work],
+    )
 
 
 def owed(tx: Transaction, limits: Iterable[str], *, since: datetime, first_since: datetime) -> list[ClosedWindow]:
@@ -68,7 +51,7 @@ def owed(tx: Transaction, limits: Iterable[str], *, since: datetime, first_since
     The former as far back as ``first_since``, the latter as far as ``since``. One that was judged brings what had
     waited; of ``served`` and ``runs`` nothing is said.
     """
-    rules, found = frozenset(limits), []
+    rules, windows = frozenset(limits), []
     for rule, value, starts_at, ends_at, amount, used, body in tx.rows(
         _OWED, (to_micros(since), to_micros(first_since))
     ):
@@ -78,8 +61,8 @@ def owed(tx: Transaction, limits: Iterable[str], *, since: datetime, first_since
         missed, stalls = _turned_away(tx, rule, value, starts_at)
         span = from_micros(starts_at), from_micros(ends_at)
         instance = instance_name(rule, value)
-        found.append(ClosedWindow(instance, *span, amount, used, NOTHING, missed, stalls, NOTHING, waited))
-    return found
+        windows.append(ClosedWindow(instance, *span, amount, used, NOTHING, missed, stalls, NOTHING, waited))
+    return windows
 
 
 def _turned_away(tx: Transaction, rule: str, value: str, starts_at: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -110,25 +93,25 @@ def runs_between(tx: Transaction, start: datetime, end: datetime) -> list[tuple[
     return [(row[0], row[1]) for row in rows]
 
 
-def waited_at(tx: Transaction, at: datetime) -> list[Waited]:
+def waited_at(tx: Transaction, at: datetime) -> list[WaitedTicket]:
     """The tickets that waited at an instant, as far as they are still known: those that closed are for a day."""
-    found = []
+    waited = []
     for priority, labels, estimate, since in tx.rows(_WAITED, (to_micros(at),) * 4):
         parts = json.loads(estimate)
         takes = None if parts[6] is None else timedelta(seconds=parts[6])
         median = Usage(*parts[0])
-        found.append(Waited(Priority(priority), Labels(*json.loads(labels)), median, from_micros(since), takes))
-    return found
+        waited.append(WaitedTicket(Priority(priority), Labels(*json.loads(labels)), median, from_micros(since), takes))
+    return waited
 
 
 def save(tx: Transaction, judged: Iterable[ClosedWindow]) -> None:
     """Keep what closed windows came to; one that is judged again is replaced."""
     rows = []
-    for each in judged:
-        rule, value = parts_of(each.instance)
-        body = json.dumps({name: getattr(each, name) for name in _BY_RANK})
-        span = to_micros(each.starts_at), to_micros(each.ends_at)
-        rows.append((rule, value, *span, each.amount, each.used, body))
+    for window in judged:
+        rule, value = parts_of(window.instance)
+        body = json.dumps({name: getattr(window, name) for name in _BY_RANK})
+        span = to_micros(window.starts_at), to_micros(window.ends_at)
+        rows.append((rule, value, *span, window.amount, window.used, body))
     tx.many(
         "INSERT INTO quality (rule, value, starts_at, ends_at, amount, used, body) VALUES (?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (rule, value, starts_at) DO UPDATE SET ends_at = excluded.ends_at, amount = excluded.amount, "
@@ -148,9 +131,9 @@ def judged(tx: Transaction, since: datetime) -> list[ClosedWindow]:
         "ORDER BY ends_at, rule, value",
         (to_micros(since),),
     )
-    found = []
+    windows = []
     for rule, value, starts_at, ends_at, amount, used, body in rows:
         by_rank = {name: tuple(values) for name, values in json.loads(body).items()}
         instance = instance_name(rule, value)
-        found.append(ClosedWindow(instance, from_micros(starts_at), from_micros(ends_at), amount, used, **by_rank))
-    return found
+        windows.append(ClosedWindow(instance, from_micros(starts_at), from_micros(ends_at), amount, used, **by_rank))
+    return windows

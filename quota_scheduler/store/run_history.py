@@ -1,10 +1,10 @@
 """Finished runs as examples for the next estimate; kept longer than their tickets, and only the newest of each kind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from quota_scheduler.core.cycle.closing import FinishedRun
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.tickets.run_history import NEWEST, Finished
-from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
 
@@ -14,19 +14,12 @@ _COLUMNS = "ticket, ended_at, workflow, task_type, words, expected, guessed, " +
 _INSERT = f"INSERT INTO finished_runs ({_COLUMNS}) VALUES ({', '.join('?' * 13)}) ON CONFLICT (ticket) DO NOTHING"
 
 
-def remember(tx: Transaction, closed: Iterable[Ticket], transcribed: Mapping[int, Usage]) -> None:
-    """Keep what completed runs took; ``transcribed`` is what sessions brought to the ledger, by fence."""
+def remember(tx: Transaction, runs: Iterable[FinishedRun]) -> None:
+    """Keep what there is to learn from finished runs; the first word about a ticket stays."""
     rows = []
-    for ticket in closed:
-        if ticket.state is not State.CLOSED or ticket.outcome is not Outcome.COMPLETED or not ticket.lease:
-            continue
-        usage = ticket.lease.usage.at_least(transcribed.get(ticket.lease.fence, Usage()))
-        if usage.tokens and (ticket.labels.workflow or ticket.labels.task_type):
-            known = ticket.estimate
-            rows.append(
-                (ticket.id, to_micros(tx.now), ticket.labels.workflow, ticket.labels.task_type, known.words,
-                 known.guess or known.median.tokens, int(known.guess > 0), *usage[:6])
-            )  # fmt: skip
+    for ticket, run in ((run.ticket, run.example) for run in runs if run.example):
+        at, guessed = to_micros(run.ended_at), int(run.guessed)
+        rows.append((ticket, at, run.workflow, run.task_type, run.words, run.expected, guessed, *run.usage[:6]))
     tx.many(_INSERT, rows)
 
 

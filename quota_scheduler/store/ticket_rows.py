@@ -12,15 +12,22 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
+LEASE_COLUMNS = ", ".join(
+    f"l.{name}"
+    for name in (
+        "fence", "ticket", "granted_at", "expires_at", "ttl", "session", "reported", "checkpoints", "ended_at",
+    )
+)  # fmt: skip
+
 
 def row_of(t: Ticket) -> tuple[Any, ...]:
     """All columns of a ticket."""
     state, session, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held = changing(t)
     return (
-        t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), _dump_estimate(t.estimate),
+        t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), estimate_text(t.estimate),
         to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
         micros_or_none(t.deadline), micros_or_none(t.wait_until), offers, offer_until, fence, outcome, reason,
-        closed_at, was_deferred, held,
+        closed_at, was_deferred, held, t.owner,
     )  # fmt: skip
 
 
@@ -59,7 +66,8 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
         closed_at=instant_or_none(row[20]),
         was_deferred=bool(row[21]),
         on_hold=bool(row[22]),
-        lease=lease_in(row[23:]) if row[23] is not None else None,
+        owner=row[23],
+        lease=lease_in(row[24:]) if row[24] is not None else None,
     )
 
 
@@ -103,13 +111,14 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
     return tuple((model, Usage(*part)) for model, part in raw)
 
 
-def _dump_estimate(e: Estimate) -> str:
+def estimate_text(e: Estimate) -> str:
+    """An estimate as it is stored."""
     seconds = e.duration.total_seconds() if e.duration else None
-    known = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
-    return json.dumps(known)
+    parts = [e.median, e.reserve, e.source, e.declared, e.confidence, e.estimated_cost, seconds, e.words, e.guess]
+    return json.dumps(parts)
 
 
 def _load_estimate(text: str) -> Estimate:
-    median, reserve, source, declared, confidence, estimated_cost, seconds, *rest = json.loads(text)
+    median, reserve, source, declared, confidence, estimated_cost, seconds, *guess = json.loads(text)
     duration = None if seconds is None else timedelta(seconds=seconds)
-    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *rest)
+    return Estimate(Usage(*median), Usage(*reserve), source, declared, confidence, estimated_cost, duration, *guess)

@@ -13,13 +13,21 @@ from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, row
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
 _TICKET = (
     "id, key, body, state, priority, labels, estimate, created_at, waiting_since, ttl, run, session, flags, deadline, "
-    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held"
+    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held, owner"
 )
 _SELECT = (
     f"SELECT {', '.join('t.' + n for n in _TICKET.split(', '))}, {', '.join('l.' + n for n in _LEASE.split(', '))} "
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
 _BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
+_OF_SESSIONS = (
+    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
+    + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?))"
+)
+_OF_RUNS = (
+    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
+    + "WHERE t.run != '' AND t.run IN (SELECT value FROM json_each(?))"
+)
 # ``state != 'closed'`` stands beside ``state = …`` everywhere: only then the index of open tickets is used.
 # A CROSS JOIN keeps the order of the tables: few leases have run out, many tickets run
 _EXPIRED = (
@@ -42,7 +50,7 @@ _CHANGING = (
     "held",
 )
 """What changes about a ticket after it was submitted."""
-_INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 23)})"
+_INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 24)})"
 _SET = ", ".join(f"{name} = ?" for name in _CHANGING)
 _UPDATE = f"UPDATE tickets SET {_SET}, waiting_since = ?, wait_until = ? WHERE id = ?"
 _PUT_LEASE = (
@@ -90,22 +98,19 @@ def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
     return [ticket_in(row) for row in rows]
 
 
-def running_by_session(tx: Transaction, sessions: Iterable[str]) -> dict[str, list[Ticket]]:
-    """Tickets with a lease that is bound to one of these agent sessions, running or ended, newest first.
+def with_leases(tx: Transaction, *, sessions: Iterable[str], runs: Iterable[str]) -> list[Ticket]:
+    """Tickets with a lease that is bound to one of these agent sessions, or of one of these named runs.
 
-    A ticket that was taken up again comes with each of its leases.
+    Running or ended, newest lease first; a ticket that was taken up again comes with each of its leases.
     """
-    rows = tx.rows(
-        _BY_LEASE + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?)) "
-        "ORDER BY l.granted_at DESC, l.fence DESC",
-        (json.dumps(sorted(set(sessions))),),
-    )
-    found: dict[str, list[Ticket]] = {}
-    for row in rows:
-        ticket = ticket_in(row)
-        if ticket.lease:
-            found.setdefault(ticket.lease.session, []).append(ticket)
-    return found
+    rows = {
+        row[0]: row[1:]
+        for query, names in ((_OF_SESSIONS, sessions), (_OF_RUNS, runs))
+        if (some := sorted({name for name in names if name}))
+        for row in tx.rows(query, (json.dumps(some),))
+    }
+    leased = [ticket_in(row) for row in rows.values()]
+    return sorted(leased, key=lambda t: (t.lease.granted_at, t.lease.fence) if t.lease else (t.created_at, 0))[::-1]
 
 
 def open_tickets(tx: Transaction) -> list[Ticket]:
@@ -120,10 +125,15 @@ def running_counts(tx: Transaction) -> dict[Labels, int]:
 
 
 def running_shares(tx: Transaction, label: str) -> dict[str, int]:
-    """How many leases run, by the value of the fair-share label."""
+    """How many leases run or are offered, by the value of the fair-share label."""
     shares: dict[str, int] = {}
-    for labels, count in running_counts(tx).items():
-        shares[labels.value(label)] = shares.get(labels.value(label), 0) + count
+    rows = tx.rows(
+        "SELECT labels, count(*) FROM tickets WHERE state != 'closed' AND state IN ('offered', 'running') "
+        "GROUP BY labels"
+    )
+    for text, count in rows:
+        share = Labels(*json.loads(text)).value(label)
+        shares[share] = shares.get(share, 0) + count
     return shares
 
 
@@ -172,18 +182,32 @@ def next_due(tx: Transaction) -> datetime | None:
     return min((from_micros(at) for at in (lease, offer) if at is not None), default=None)
 
 
-USUAL_LENGTH = timedelta(minutes=40)
-"""How long a lease takes while nothing is known (reference figures: 40 min per mean run)."""
-
-
-def usual_length(tx: Transaction, since: datetime) -> timedelta:
-    """The median length of the leases that ended since an instant."""
+def lease_lengths(tx: Transaction, since: datetime, *, most: int = 500) -> list[timedelta]:
+    """How long the newest leases that ended since an instant lasted."""
     rows = tx.rows(
-        "SELECT ended_at - granted_at FROM leases WHERE ended_at >= ? ORDER BY ended_at DESC LIMIT 500",
-        (to_micros(since),),
+        "SELECT ended_at - granted_at FROM leases WHERE ended_at >= ? ORDER BY ended_at DESC LIMIT ?",
+        (to_micros(since), most),
     )
-    lengths = sorted(row[0] for row in rows)
-    return lengths[len(lengths) // 2] * MICROSECOND if lengths else USUAL_LENGTH
+    return [row[0] * MICROSECOND for row in rows]
+
+
+def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
+    """Let nothing of ours lie further ahead than if it were done now: the clock was ahead, and has been put right.
+
+    Without it an offer nobody claims or a lease nobody renews would stand until the wrong time has come.
+    """
+    now = to_micros(tx.now)
+    tx.execute(
+        "UPDATE leases SET granted_at = min(granted_at, ?1), expires_at = min(expires_at, ?1 + ttl) "
+        "WHERE ended_at IS NULL AND (granted_at > ?1 OR expires_at > ?1 + ttl)",
+        (now,),
+    )
+    tx.execute(
+        "UPDATE tickets SET created_at = min(created_at, ?1), waiting_since = min(waiting_since, ?1), "
+        "offer_until = min(offer_until, ?2) WHERE state != 'closed' AND (waiting_since > ?1 OR offer_until > ?2)",
+        (now, to_micros(tx.now + claim_within)),
+    )
+    tx.execute("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
 
 
 def forget_closed(tx: Transaction, before: datetime) -> int:

@@ -2,7 +2,17 @@
 
 from quota_scheduler.core.units import LARGEST_SUM
 
-NAMES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "requests", "cost", "unpriced")
+NAMES = (
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "requests",
+    "cost",
+    "unpriced",
+    "cost_rest",
+)
 COLUMNS = ", ".join(NAMES)
 ALL_ZERO = " AND ".join(f"{name} = 0" for name in NAMES)
 

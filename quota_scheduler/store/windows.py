@@ -6,31 +6,37 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
-from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
-from quota_scheduler.store import Row, Transaction, ledger
+from quota_scheduler.core.usage import EVEN_WEIGHTS
+from quota_scheduler.store import Row, Transaction
 
 _TALLY = (
-    "id, rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp"
+    "id, rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, estimated, closed, "
+    "ramp"
 )
 _HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open, r.whole"
 _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
-_SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ?"
+_SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
 _RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
 _OF_TICKETS = f"{_RESERVED} AND r.ticket IN (SELECT value FROM json_each(?))"
 _ENDED = f"{_RESERVED} AND r.window IN (SELECT id FROM windows WHERE closed = 0 AND ends_at <= ?)"
+_AHEAD = (
+    "SELECT DISTINCT r.ticket FROM reservations r JOIN windows w ON w.id = r.window "
+    "WHERE r.open = 1 AND w.closed = 0 AND w.starts_at > ?"
+)
+_CLOSED_TOO_SOON = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
 _CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
 _INSERT = (
-    "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
-    "estimated, closed, amount, ramp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
+    "estimated, closed, amount, ramp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
-    "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, reported = ?, reserved = ?, late = ?, unleased = ?, "
-    "overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ? WHERE id = ?"
+    "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, rest = ?, reported = ?, reserved = ?, late = ?, "
+    "unleased = ?, overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ? WHERE id = ?"
 )
 _PUT = (
     "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
@@ -51,6 +57,12 @@ def load(
     reload(tx, balances)
     recall(tx, balances, since=since, tickets=tickets)
     return balances
+
+
+def open_since(tx: Transaction) -> list[datetime]:
+    """When the windows that are open began."""
+    rows = tx.rows("SELECT DISTINCT starts_at FROM windows WHERE closed = 0 AND starts_at IS NOT NULL")
+    return [from_micros(row[0]) for row in rows]
 
 
 def used_apart(tx: Transaction) -> list[Row]:
@@ -77,67 +89,77 @@ def recall(
     tx: Transaction, balances: Balances, *, since: datetime | None = None, tickets: Iterable[int] | None = None
 ) -> None:
     """Add what a journey touches beyond the open windows: reservations, and windows that have ended; see ``load``."""
+    _take_up_again(tx, balances)
+    is_back = balances.starts_last is not None and balances.starts_last > tx.now
     ended = balances.ends_next is not None and balances.ends_next <= tx.now
-    held = _reserved(tx, tickets, ended=ended)
-    rows = tx.rows(_SINCE, (to_micros(since),)) if since is not None and since < tx.now else []
-    if closed := {row[1] for row in held} - {balance.id for balance in balances.all()} - {row[0] for row in rows}:
-        rows += tx.rows(_CLOSED, (json.dumps(sorted(closed)),))
+    held = _reserved(tx, tickets, ended=ended, ahead=is_back)
+    if since is not None and since < tx.now:
+        recall_closed(tx, balances, since=since)
+    if closed := {row[1] for row in held} - {balance.id for balance in balances.all()}:
+        _add(tx.rows(_CLOSED, (json.dumps(sorted(closed)),)), balances)
+    for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
+        if limit := balances.limit(rule):
+            spent = amount, reported, ledgered, before
+            reservation = Reservation(ticket, window, limit.instance_id(value), *spent, bool(is_open), whole)
+            balances.reservations.setdefault(ticket, []).append(reservation)
+    if is_back:
+        balances.go_on()
+
+
+def recall_closed(tx: Transaction, balances: Balances, *, since: datetime) -> None:
+    """Add the windows that ended after an instant, as far as they are not there yet."""
+    there = {balance.id for balance in balances.all()}
+    _add([row for row in tx.rows(_SINCE, (to_micros(since),)) if row[0] not in there], balances)
+
+
+def _take_up_again(tx: Transaction, balances: Balances) -> None:
+    """Reopen what was closed before its end: the clock stood past the reset then, and has been put right since."""
+    for row in tx.rows(_CLOSED_TOO_SOON, (to_micros(tx.now),)):
+        if balance := _balance(row, balances):
+            balance.closed, balance.dirty = False, True
+            balances.add(balance)
+
+
+def _add(rows: Iterable[Row], balances: Balances) -> None:
     for row in rows:
         if balance := _balance(row, balances):
             balances.add(balance)
-    for ticket, window, rule, value, amount, reported, ledgered, before, is_open, whole in held:
-        if limit := balances.limit(rule):
-            instance = limit.instance_id(value)
-            each = Reservation(ticket, window, instance, amount, reported, ledgered, before, bool(is_open), whole)
-            balances.reservations.setdefault(ticket, []).append(each)
 
 
-def _reserved(tx: Transaction, tickets: Iterable[int] | None, *, ended: bool) -> list[Row]:
+def _reserved(tx: Transaction, tickets: Iterable[int] | None, *, ended: bool, ahead: bool) -> list[Row]:
     if tickets is None:
         return sorted(tx.rows(_RESERVED))
+    named = set(tickets)
+    if ahead:
+        named.update(row[0] for row in tx.rows(_AHEAD, (to_micros(tx.now),)))
     rows = set(tx.rows(_ENDED, (to_micros(tx.now),))) if ended else set()
-    if named := sorted(tickets):
-        rows.update(tx.rows(_OF_TICKETS, (json.dumps(named),)))
+    if named:
+        rows.update(tx.rows(_OF_TICKETS, (json.dumps(sorted(named)),)))
     return sorted(rows)  # by ticket, then window: the newest of a ticket's reservations comes last
 
 
-def was_reserved(tx: Transaction, window: int) -> bool:
-    """Whether any lease or offer ever held an amount in a window."""
-    return tx.row("SELECT 1 FROM reservations WHERE window = ? LIMIT 1", (window,)) is not None
-
-
-def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> None:
-    """Make sure that every calendar window these labels count in now is open, filled from the ledger."""
-    missing = {
-        b.name: b for each in sorted(set(labels)) for b in balances.instances(each) if not balances.find(b, tx.now)
-    }
-    for instance in missing.values():
-        if instance.limit.is_windowed and (
-            balance := balances.open_for_use(instance, tx.now) if _is_calendar(instance) else None
-        ):
-            fill(tx, balances, instance, balance)
-
-
-def _is_calendar(instance: LimitInstance) -> bool:
-    return hasattr(instance.limit.schedule, "every")
-
-
-def fill(tx: Transaction, balances: Balances, instance: LimitInstance, balance: Balance) -> None:
-    """Count what the ledger already knows of a window, event by event, so that weights round the same way."""
-    if balance.window is None:
-        return
-    balance.used = sum(
-        instance.limit.charge(event.usage)
-        for event in ledger.between(tx, balance.window.starts_at, balance.window.ends_at)
-        if instance in balances.instances(event.labels)
+def last_end(tx: Transaction, instance: LimitInstance, *, before: datetime) -> datetime | None:
+    """When the last window of an instance that ended at or before an instant did; None when there is none."""
+    row = tx.row(
+        "SELECT ends_at FROM windows WHERE rule = ? AND value = ? AND starts_at < ? AND ends_at <= ? "
+        "AND end_reason = '' ORDER BY starts_at DESC LIMIT 1",
+        (instance.limit.id, instance.value, to_micros(before), to_micros(before)),
     )
-    balance.dirty = True
+    return from_micros(row[0]) if row else None
+
+
+def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:
+    """Those of some windows in which any lease or offer ever held an amount."""
+    sql = "SELECT DISTINCT window FROM reservations WHERE window IN (SELECT value FROM json_each(?))"
+    return frozenset(row[0] for row in tx.rows(sql, (json.dumps(sorted(ids)),)))
 
 
 def save(tx: Transaction, balances: Balances) -> None:
     """Write what changed; provisional window ids become real ones, in reservations too."""
     ids: dict[int, int] = {}
     moved = []
+    tx.many("DELETE FROM windows WHERE id = ?", [(dropped,) for dropped in balances.dropped])
+    balances.dropped.clear()
     for balance in balances.all():
         if not balance.dirty:
             continue
@@ -160,8 +182,44 @@ def save(tx: Transaction, balances: Balances) -> None:
 def _columns(balance: Balance) -> tuple[int | None, ...]:
     window = balance.window
     starts, ends = (to_micros(window.starts_at), to_micros(window.ends_at)) if window else (None, None)
-    sums = (balance.used, balance.reported, balance.reserved, balance.late, balance.unleased, balance.overrun)
+    sums = (
+        balance.used,
+        balance.rest,
+        balance.reported,
+        balance.reserved,
+        balance.late,
+        balance.unleased,
+        balance.overrun,
+    )
     return starts, ends, *sums, int(balance.estimated), int(balance.closed), balance.amount, balance.ramp // MICROSECOND
+
+
+def renamed(tx: Transaction, limits: Sequence[Limit]) -> dict[str, str]:
+    """Limits that are stored under another id, old to new: one went, one came, and both count the same.
+
+    Where several did, those with the amount of the last window belong together; what stays in doubt is no renaming.
+    """
+    stored: dict[str, str] = dict(tx.rows("SELECT id, shape FROM rules"))
+    ids = {limit.id for limit in limits}
+    gone: dict[str, list[str]] = {}
+    for rule, shape in stored.items():
+        if rule not in ids:
+            gone.setdefault(shape, []).append(rule)
+    come: dict[str, list[Limit]] = {}
+    for limit in limits:
+        if limit.id not in stored:
+            come.setdefault(shape_text(limit), []).append(limit)
+    pairs = {}
+    for shape, old in gone.items():
+        fresh = come.get(shape, [])
+        if len(old) == len(fresh) == 1:
+            pairs[old[0]] = fresh[0].id
+        for rule in old if len(old) + len(fresh) > 2 else ():
+            amount = tx.scalar("SELECT amount FROM windows WHERE rule = ? ORDER BY id DESC", (rule,))
+            same = [limit.id for limit in fresh if limit.amount == amount]
+            if len(same) == 1 and same[0] not in pairs.values():
+                pairs[rule] = same[0]
+    return pairs
 
 
 def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
@@ -195,7 +253,11 @@ def shape_text(limit: Limit) -> str:
     """The parts of a limit whose change ends its window, as stable text."""
     match = [(name, sorted(values)) for name, values in limit.match]
     counts = limit.mode is not Mode.OFF  # what is off counts nothing: switched on again it is rebuilt
-    return json.dumps([match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts])
+    shape = [match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts]
+    # earlier versions counted one spelling of a model only, and rounded weighed tokens one by one
+    by_name = "model" in dict(limit.match) or limit.per in ("model", "provider")
+    counted = ["by name"] * by_name + ["exact"] * (limit.weights != EVEN_WEIGHTS)
+    return json.dumps([*shape, *counted])
 
 
 def known_rules(tx: Transaction) -> set[str]:
@@ -203,18 +265,15 @@ def known_rules(tx: Transaction) -> set[str]:
     return {row[0] for row in tx.rows("SELECT id FROM rules")}
 
 
-def known_values(tx: Transaction, rule: str) -> list[str]:
-    """The values of a limit that have open windows."""
-    return [row[0] for row in tx.rows("SELECT DISTINCT value FROM windows WHERE rule = ? AND closed = 0", (rule,))]
-
-
 def _balance(row: Sequence[Any], balances: Balances) -> Balance | None:
     """A stored window; None when its limit is gone."""
-    key, rule, value, starts, ends, used, reported, reserved, late, unleased, overrun, estimated, closed, ramp = row
+    key, rule, value, starts, ends, used, rest, reported, reserved, late, unleased, overrun, estimated, closed, ramp = (
+        row
+    )
     if (limit := balances.limit(rule)) is None:
         return None
     balance = Balance(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
-    balance.used, balance.reported, balance.reserved = used, reported, reserved
+    balance.used, balance.rest, balance.reported, balance.reserved = used, rest, reported, reserved
     balance.late, balance.unleased, balance.overrun = late, unleased, overrun
     balance.estimated, balance.closed, balance.dirty = bool(estimated), bool(closed), False
     balance.ramp = ramp * MICROSECOND

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.labels import LabelRule, Labels, label_transcript, match_of, matches
+from quota_scheduler.core.labels import LabelRule, Labels, covers, label_transcript, match_of, matches
 from quota_scheduler.core.priority import Priority
 from tests.builders import some_labels
 
@@ -17,6 +17,26 @@ from tests.builders import some_labels
         pytest.param({"team": ["growth", "sales"]}, some_labels(), False, id="a label that was not given"),
         pytest.param(
             {"provider": "anthropic", "team": "growth"}, some_labels(team="ops"), False, id="every label must fit"
+        ),
+        pytest.param({"team": "growth-*"}, some_labels(team="growth-eu"), True, id="B2: a pattern of any label"),
+        pytest.param({"team": "growth"}, some_labels(team="Growth"), False, id="B2: a team is its bytes"),
+        pytest.param(
+            {"model": "Claude-Opus-*"},
+            some_labels(model="us.anthropic.claude-opus-5"),
+            True,
+            id="B2: a pattern fits the one name",
+        ),
+        pytest.param(
+            {"model": "us.anthropic.*"},
+            some_labels(model="us.anthropic.claude-opus-5"),
+            True,
+            id="B2: and the spelling itself",
+        ),
+        pytest.param(
+            {"model": "claude-opus-5[1m]"},
+            some_labels(model="claude-opus-5"),
+            True,
+            id="B2: a context suffix is no pattern",
         ),
     ],
 )
@@ -73,6 +93,8 @@ EVERYTHING = LabelRule((), (("team", "rest"),))
             id="a path of Windows has a last part too",
         ),
         pytest.param({}, ({"team": "rest"}, None), id="a transcript that does not say where it ran"),
+        pytest.param({"cwd": "/home/ada/shop/.claude/worktrees/fix-1/src"},
+                     ({"project": "shop", "workflow": "shop", "team": "rest"}, None), id="B11: a worktree"),
     ],
 )  # fmt: skip
 def test_the_first_rule_that_applies_labels_a_transcript(facts, expected):
@@ -80,6 +102,25 @@ def test_the_first_rule_that_applies_labels_a_transcript(facts, expected):
     own = Labels("anthropic", account="max-1", model="opus")._replace(**changed)
     found = label_transcript(facts, (GROWTH, NIGHTLY, EVERYTHING), provider="anthropic", account="max-1", model="opus")
     assert found == (own, priority)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "model", "applies"),
+    [
+        ("claude-haiku-4-5", "claude-haiku-4-5-20251001", True),
+        ("claude-haiku-4-5-20251001", "claude-haiku-4-5", True),
+        ("*-20251001", "claude-haiku-4-5-20251001", True),
+        ("Claude-Haiku-*", "us.anthropic.claude-haiku-4-5-20251001-v1:0", True),
+        ("claude-haiku-*", "claude-opus-5", False),
+    ],
+)
+def test_B2_a_rule_knows_a_model_by_any_spelling(pattern, model, applies):
+    assert LabelRule((("model", pattern),), (("team", "t"),)).applies({"model": model}) is applies
+
+
+def test_B2_scopes_cover_one_another_by_pattern():
+    family, opus = {"claude-*"}, {"claude-opus-*", "claude-opus-5"}
+    assert (covers(family, opus), covers(opus, family)) == (True, False)
 
 
 def test_without_rules_project_and_workflow_are_the_folder():

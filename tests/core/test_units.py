@@ -43,6 +43,8 @@ def test_parse_amount(text, unit, amount):
         pytest.param("", Unit.TOKENS, "'' is not an amount", id="nothing at all"),
         pytest.param("$", Unit.USD, "is not an amount", id="a bare dollar sign"),
         pytest.param("5 apples", Unit.TOKENS, "is not an amount", id="another unit"),
+        pytest.param("2,5M", Unit.TOKENS, "is not an amount", id="a decimal comma is not 25 million"),
+        pytest.param("1,0000", Unit.TOKENS, "is not an amount", id="a comma before four digits"),
         pytest.param(True, Unit.TOKENS, "True is not an amount", id="a truth value"),
         pytest.param(-1, Unit.TOKENS, "must be zero or more", id="less than nothing"),
         pytest.param("-5", Unit.TOKENS, "must be zero or more", id="less than nothing, as text"),

@@ -14,7 +14,7 @@ from quota_scheduler.config.writing import redacted
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "config.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z_.<>\[\]0-9]+)` \| ([^|]*) \|", PAGE, re.MULTILINE)
 ONE_OF_EACH = {
-    "sources": {"claude_code": {"labels": [{"when": {}, "set": {}}]}},
+    "sources": {"claude_code": {"roots": [{"path": "/x"}], "labels": [{"when": {}, "set": {}}]}},
     "limits": [{"window": {}}],
     "receivers": [{}],
     "tokens": [{}],

@@ -14,6 +14,7 @@ from tests.builders import (
     MIDNIGHT,
     MINUTE,
     MONDAY,
+    SECOND,
     a_limit,
     a_report,
     a_session_limit,
@@ -163,3 +164,93 @@ def test_two_tickets_of_one_run_and_session_keep_their_reports_apart(world):
     here.record(a_usage_event(15, key="m9", at=here.clock.at, session="s1"))
     here.release(second, 15)
     assert here.ledger() == {"lease:1:1:0:": 20, "m9": 15}
+
+
+# two clocks, and runs by name
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 30, 120], ids=lambda seconds: f"{seconds} s before the grant")
+@pytest.mark.parametrize("named", ["in the ticket", "at release"])
+def test_R1_a_line_written_by_a_clock_behind_ours_is_the_leases(world, named, seconds):
+    here = world(a_limit())
+    held = here.submit(80, team="growth", **({"session": "s1"} if named == "in the ticket" else {}))
+    here.clock.advance(3 * MINUTE)
+    here.record(a_usage_event(60, key="m1", at=MONDAY - seconds * SECOND, session="s1"))
+    here.release(held, 60, session="s1")
+    assert (here.ledger(), here.windows()) == ({"m1": 60}, {"day": (60, 0, 0)})
+
+
+def test_R1_what_an_earlier_lease_of_the_session_had_stays_its_own(world):
+    here = world(a_limit(1_000))
+    first = here.submit(30, session="s1")
+    here.wait(MINUTE)
+    here.release(first, 20)
+    here.wait(MINUTE)
+    second = here.submit(30, session="s1")
+    here.wait(3 * MINUTE)
+    here.record(a_usage_event(15, key="m1", at=MONDAY + MINUTE + 30 * SECOND, session="s1"))  # between the two
+    here.record(a_usage_event(7, key="m2", at=MONDAY + 2 * MINUTE, session="s1"))  # at the second grant
+    here.release(second, 9)
+    with here.store.transaction() as tx:
+        runs = dict(tx.rows("SELECT run, input + output FROM runs WHERE input + output > 0"))
+    assert runs == {"ticket:1": 15, "ticket:2": 7}
+
+
+def test_R1_what_the_ledger_knew_before_the_grant_is_not_the_leases(world):
+    here = world(a_limit())
+    here.record(a_usage_event(7, key="m0", at=MONDAY - SECOND, session="s1"))
+    here.wait(SECOND)
+    held = here.submit(80, session="s1")
+    here.release(held, 60)
+    assert here.ledger() == {"m0": 7, "lease:1:1:0:": 60}
+
+
+RUN_STEPS = {
+    "events": lambda here, _: here.record(a_usage_event(500, key="call-1", at=here.clock.at, run="R-1")),
+    "report": lambda here, held: here.cycle(here.a_renew(held, 400)),
+    "release": lambda here, held: here.cycle(here.a_release(held, 500)),
+}
+
+
+@pytest.mark.parametrize("steps", list(permutations(RUN_STEPS)), ids=" then ".join)
+def test_M5_a_run_that_events_name_counts_once(world, steps):
+    here = world(a_limit(10_000), a_session_limit(10_000))
+    held = here.submit(600, run="R-1", team="growth")
+    here.clock.advance(MINUTE)
+    for step in steps:
+        RUN_STEPS[step](here, held)
+    assert here.ledger() == {"call-1": 500}
+    assert here.windows() == {"day": (500, 0, 0), "session": (500, 0, 0)}
+    with here.store.transaction() as tx:
+        assert tx.rows("SELECT run, input + output FROM runs WHERE input + output > 0") == [("R-1", 500)]
+
+
+def test_M5_a_whole_second_in_the_second_of_the_grant_counts_once(world):
+    here = world(a_limit())
+    here.clock.at = MONDAY + 700 * SECOND / 1_000
+    held = here.submit(60, session="s1")
+    here.wait(SECOND)
+    here.record(a_usage_event(50, key="m1", at=MONDAY, session="s1"))
+    here.release(held, 50)
+    assert here.ledger() == {"m1": 50}
+
+
+def test_M5_parallel_tickets_of_a_run_that_events_name_count_once(world):
+    here = world(a_limit(10_000))
+    held = [here.submit(600, run="R-1") for _ in range(2)]
+    here.wait(MINUTE)
+    here.record(*(a_usage_event(500, key=f"call-{n}", at=here.clock.at, run="R-1") for n in range(2)))
+    for ticket in held:
+        here.release(ticket, 500)
+    assert here.windows() == {"day": (1_000, 0, 0)}
+
+
+def test_M5_a_run_whose_events_are_of_another_session_of_it_keeps_its_report(world):
+    here = world(a_limit(10_000))
+    with_session = here.submit(600, run="R-1", session="s1")
+    without = here.submit(600, run="R-1")
+    here.wait(MINUTE)
+    here.record(a_usage_event(500, key="m1", at=here.clock.at, session="s1"))
+    here.release(with_session, 500)
+    here.release(without, 300)
+    assert here.ledger() == {"m1": 500, "lease:2:2:0:": 300}

@@ -61,7 +61,7 @@ def test_a_backfill_is_in_every_amount_and_apart_from_what_rates_are_made_of(tmp
     def seen(readings: Readings) -> tuple[float, ...]:
         names = "quota_consumed_tokens_total", "quota_recorded_tokens_total", "quota_backfilled_tokens_total"
         day = house.limit(readings, "day")
-        return day.used, *(total(readings, name) for name in names), day.spending.unleased
+        return day.balance.used, *(total(readings, name) for name in names), day.spending.unleased
 
     with House(tmp_path / "quota.db", [a_limit(1_000)]) as house:
         house.use(30)
@@ -90,8 +90,8 @@ def test_usage_that_nobody_reserved_is_shown_apart(tmp_path: Path) -> None:
         house.tick(DAY + HOUR)
         house.use(12)
         reading = house.limit(house.tick(2 * MINUTE), "day")
-    assert (reading.used, reading.used_today) == (12, 12)
-    assert (reading.used, reading.spending.unleased, reading.spending.overrun) == (12, 42, 0)
+    assert (reading.balance.used, reading.balance.used_today) == (12, 12)
+    assert (reading.balance.used, reading.spending.unleased, reading.spending.overrun) == (12, 42, 0)
 
 
 def test_the_usual_cache_hit_rate_of_a_limit_needs_a_week(tmp_path: Path) -> None:

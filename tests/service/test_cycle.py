@@ -1,5 +1,7 @@
 """Tickets: verdicts, keys, leases and fences, on a real database with a clock that is set."""
 
+from dataclasses import replace
+
 import pytest
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
@@ -12,6 +14,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.run_history import Finished
 from quota_scheduler.core.tickets.ticket import Estimate, Outcome, Reason, State
+from quota_scheduler.core.units import Unit
 from quota_scheduler.store import run_history, windows
 from tests.builders import (
     DAY,
@@ -195,7 +198,7 @@ def test_a_source_that_is_catching_up_defers_all_but_people(world):
     )
     assert said(here.submit(10, priority=PEOPLE)) == ("admit",)
     assert said(here.submit(10, provider="openai")) == ("admit",)
-    here.terms.catching_up = frozenset()
+    here.terms = replace(here.terms, catching_up=frozenset())
     here.clock.advance(2 * SECOND)  # everything is looked at this often
     assert said(here.read(deferred)) == ("admit",)
 
@@ -346,10 +349,10 @@ def test_a_lease_nobody_renews_expires_and_what_it_reported_is_usage(world):
 def test_after_a_sleep_no_lease_expires_at_once(world):
     here = world(a_limit())
     held = here.submit(60, ttl=10 * MINUTE)
-    here.terms.expire_leases = False
+    here.terms = replace(here.terms, expire_leases=False)
     here.wait(HOUR)
     renewed = here.renew(held)
-    here.terms.expire_leases = True
+    here.terms = replace(here.terms, expire_leases=True)
     here.wait(9 * MINUTE)
     assert (renewed.ticket.state, here.windows()) == (State.RUNNING, {"day": (0, 0, 60)})
 
@@ -453,7 +456,7 @@ def test_a_run_beyond_its_cap_is_told_to_stop(world):
 
 def test_what_a_run_used_before_counts_towards_its_cap(world):
     here = world(a_limit(1_000), a_run_cap(100))
-    here.record(a_usage_event(60, run="nightly"))
+    here.record(a_usage_event(60, run="nightly", at=MONDAY - HOUR))
     assert said(here.submit(41, run="nightly")) == ("reject", "run_cap")
     held = here.submit(40, run="nightly")
     assert [here.renew(held, used).stop for used in (40, 41)] == [False, True]
@@ -482,10 +485,11 @@ def test_what_a_ticket_of_a_run_gave_back_the_next_may_use(world):
 
 
 def cheap_or_dear(ticket, model):
-    """Half the cost with a small model, twice with a large one."""
-    factor = {"small": 1, "large": 4}[model]
+    """Half the cost with a small model, twice with a large one; cheap are one without a price and another vendor's."""
+    factor = {"small": 1, "large": 4, "unpriced": 1, "gpt-5.4-mini": 1}[model]
     usage = ticket.estimate.reserve._replace(cost_microusd=factor)
-    return ticket._replace(estimate=ticket.estimate._replace(reserve=usage))
+    estimate = ticket.estimate._replace(reserve=usage, estimated_cost=model == "unpriced")
+    return ticket._replace(estimate=estimate)
 
 
 @pytest.mark.parametrize(
@@ -501,8 +505,28 @@ def cheap_or_dear(ticket, model):
 def test_where_it_is_tight_a_cheaper_model_is_advised(world, used, models, advised):
     here = world(a_limit(1_000), models=models, reprice=cheap_or_dear)
     here.record(a_usage_event(used or 1))
-    found = here.submit(10, estimate=declared(some_usage(10)._replace(cost_microusd=2)))
+    found = here.submit(10, model="medium", estimate=declared(some_usage(10)._replace(cost_microusd=2)))
     assert (found.optimization, found.model) == advised
+
+
+@pytest.mark.parametrize(
+    ("models", "asked", "advised"),
+    [
+        pytest.param(("gpt-5.4-mini",), "medium", ("", []), id="M4: a model of another provider is none of its own"),
+        pytest.param(("unpriced",), "medium", ("", []), id="M4: what has no price is not called cheaper"),
+        pytest.param(("large", "small"), "", ("", ["small"]), id="M4: no model named is not priced like the dearest"),
+        pytest.param(("large",), "medium", ("", []), id="M4: a dearer model is no way out"),
+        pytest.param(
+            ("small",), "medium", ("small", ["small"]), id="M4: a cheaper one of its provider that would start"
+        ),
+    ],
+)
+def test_M4_advice_and_counterfactuals_name_models_that_help(world, models, asked, advised):
+    here = world(a_limit(10, unit=Unit.USD), models=models, reprice=cheap_or_dear)
+    here.record(a_usage_event(usage=some_usage(1)._replace(cost_microusd=9)))
+    found = here.submit(10, model=asked, estimate=declared(some_usage(10)._replace(cost_microusd=2)))
+    named = [change["model"] for change in found.counterfactuals if change["change"] == "model"]
+    assert (found.model, named) == advised
 
 
 def test_what_completed_runs_took_is_remembered_beyond_their_tickets(world):

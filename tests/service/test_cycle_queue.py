@@ -10,7 +10,7 @@ from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
-from quota_scheduler.service.record import rebuild_sessions
+from quota_scheduler.service.rebuild import rebuild_sessions
 from tests.builders import (
     DAY,
     HOUR,

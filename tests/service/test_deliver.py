@@ -9,14 +9,15 @@ import pytest
 
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.alerts.step import step
 from quota_scheduler.core.alerts.wording import LONGEST
 from quota_scheduler.core.readings.readings import Readings
-from quota_scheduler.notify import AppriseReceiver
-from quota_scheduler.service.deliver import Deliverer, compose
+from quota_scheduler.notify.addresses import AppriseReceiver
+from quota_scheduler.service.deliver import Deliverer
+from quota_scheduler.service.digest import compose
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OwedMessage
 from tests.core.alerts.test_samples import a_limit
@@ -41,8 +42,8 @@ def store(tmp_path: Path, clock: FixedClock) -> Iterator[Store]:
 
 def owe(store: Store, *targets: str, scope: str = "weekly", kind: NoticeKind = NoticeKind.FIRED) -> None:
     rule = AlertRule(
-        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING, summary="High",
-        title="", message=("",),
+        id="high", reading="ratio", op=Op.ABOVE, threshold=0.8, clear=0.7, severity=Severity.WARNING,
+        texts=RuleTexts("High", "", ("",)),
     )  # fmt: skip
     due = Transition(kind, rule, scope, "w1", rule.severity, f"{scope} {kind}", f"{scope} is high.\n[high · {scope}]")
     with store.transaction() as tx:
@@ -173,11 +174,144 @@ def test_a_database_that_fails_under_way_loses_nothing_and_is_one_sentence(store
     assert states(store) == [("ops", "sending", 1)]
     (said,) = [record for record in caplog.records if record.message.startswith("notification.interrupted")]
     sentence = "the disk is full or cannot be written (disk is full): make room; it is sent again then"
-    assert (said.message, said.exc_info) == (f"notification.interrupted target=ops error={sentence}", False)
+    assert (said.message, said.exc_info) == (f"notification.interrupted target=ops error={sentence}", None)
     with store.transaction() as tx:
         tx.execute("DROP TRIGGER full")
     run(deliverer)
-    assert (states(store), len(notifier.sent)) == ([("ops", "delivered", 2)], 2)
+    assert (states(store), len(notifier.sent)) == ([("ops", "delivered", 1)], 1), "the receiver has it already"
+
+
+class Topics(RecordingNotifier):
+    """A receiver whose address names some topics."""
+
+    def __init__(self, count: int, answer=None) -> None:
+        super().__init__(answer)
+        self.count = count
+
+    def parts(self, receiver: str) -> tuple[str, ...]:
+        return tuple(f"{receiver}/{number}" for number in range(1, self.count + 1)) if self.count > 1 else (receiver,)
+
+
+def test_what_is_owed_to_an_address_of_three_topics_is_a_row_for_each_and_only_the_refused_one_is_repeated(
+    store, clock
+):
+    notifier = Topics(3, lambda message: FAILED if message.target == "ops/2" else Delivery(DeliveryOutcome.DELIVERED))
+    seen: list[str] = []
+    deliverer = Deliverer(store, notifier, ("ops",), observe=lambda target, *_: seen.append(target))
+    owe(store, "ops")
+    run(deliverer)
+    clock.advance(timedelta(seconds=30))
+    run(deliverer)
+    assert states(store) == [("ops/1", "delivered", 1), ("ops/2", "owed", 2), ("ops/3", "delivered", 1)]
+    assert (len(notifier.sent), set(seen)) == (4, {"ops"})
+
+
+def test_a_topic_that_left_its_address_is_given_up_and_the_others_go_on(store):
+    owe(store, "ops/1", "ops/2", "ops/3", "gone/1")
+    run(Deliverer(store, Topics(2), ("ops",)))
+    assert sorted(states(store)) == [
+        ("gone/1", "dead", 0), ("ops/1", "delivered", 1), ("ops/2", "delivered", 1), ("ops/3", "dead", 0),
+    ]  # fmt: skip
+
+
+def test_an_answer_that_comes_late_settles_what_it_was_to(store, clock):
+    lates = []
+
+    class Slow(RecordingNotifier):
+        def send(self, message, late=None):
+            lates.append(late)
+            return super().send(message, late)
+
+    deliverer = Deliverer(store, Slow(lambda _: FAILED), ("ops",))
+    owe(store, "ops")
+    run(deliverer)
+    lates[0](Delivery(DeliveryOutcome.DELIVERED, "JSON: HTTP 200"))
+    clock.advance(timedelta(hours=1))
+    run(deliverer)
+    assert (states(store), len(lates)) == ([("ops", "delivered", 1)], 1)
+
+
+JUMPS = [
+    pytest.param(timedelta(minutes=-30), id="R3, B1: half an hour back"),
+    pytest.param(timedelta(hours=8), id="R3: eight hours ahead"),
+    pytest.param(timedelta(days=5), id="R1: five days ahead"),
+]
+
+
+def test_B1_a_retry_is_made_after_its_wait_though_the_wall_clock_stepped_back(store, clock):
+    seconds = 0.0
+    notifier = RecordingNotifier(lambda _: FAILED)
+    deliverer = Deliverer(store, notifier, ("ops",), monotonic=lambda: seconds)
+    owe(store, "ops")
+    run(deliverer)
+    clock.advance(timedelta(minutes=-30))
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 1)], "not before its time"
+    seconds = 31.0
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 2)]
+
+
+@pytest.mark.parametrize("jump", JUMPS[1:])
+def test_a_wait_that_began_while_the_clock_was_ahead_is_no_longer_for_it(store, clock, jump):
+    seconds = 0.0
+    deliverer = Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",), monotonic=lambda: seconds)
+    owe(store, "ops")
+    clock.advance(jump)
+    run(deliverer)
+    clock.advance(-jump)
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 1)], "nor shorter"
+    seconds = 31.0
+    run(deliverer)
+    assert states(store) == [("ops", "owed", 2)]
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_restart_after_a_jump_waits_no_longer_than_a_receiver_may_ask_for(store, clock, jump):
+    owe(store, "ops")
+    clock.advance(jump)
+    run(Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",)))
+    clock.advance(-jump)
+    clock.advance(outbox.LONGEST_ASKED)
+    run(Deliverer(store, RecordingNotifier(), ("ops",)))
+    assert states(store) == [("ops", "delivered", 2)]
+
+
+def test_a_day_that_the_clock_was_ahead_gives_nothing_up(store, clock):
+    owe(store, "ops")
+    clock.advance(timedelta(days=5))
+    run(Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",)))
+    assert states(store) == [("ops", "owed", 1)]
+
+
+def test_a_database_that_refuses_is_told_once_when_it_begins_and_once_when_it_ends(store, caplog):
+    caplog.set_level("INFO")
+    with store.transaction() as tx:
+        tx.execute("CREATE TRIGGER full BEFORE UPDATE ON outbox BEGIN SELECT raise(abort, 'disk is full'); END")
+    deliverer = Deliverer(store, RecordingNotifier(), ("ops",))
+    owe(store, "ops")
+    for _ in range(3):
+        run(deliverer)
+    problem = deliverer.problem
+    with store.transaction() as tx:
+        tx.execute("DROP TRIGGER full")
+    run(deliverer)
+    said = [line.getMessage().split()[0] for line in caplog.records]
+    assert said == ["notification.interrupted", "notification.delivered", "notification.goes_on"]
+    assert (problem.startswith("the disk is full"), deliverer.problem) == (True, "")
+
+
+def test_a_target_that_cannot_even_be_looked_up_delays_nobody_else(store):
+    class Broken(RecordingNotifier):
+        def parts(self, receiver: str) -> tuple[str, ...]:
+            if receiver == "a-bad":
+                raise RecursionError("too deep")
+            return (receiver,)
+
+    owe(store, "a-bad", "ops")
+    run(Deliverer(store, Broken(), ("a-bad", "ops")))
+    assert states(store) == [("a-bad", "owed", 0), ("ops", "delivered", 1)]
 
 
 def test_receivers_that_are_no_longer_configured_are_given_up_at_start(store):

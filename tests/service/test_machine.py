@@ -27,7 +27,7 @@ from quota_scheduler.core.limits.limit import Holdback, Mode
 from quota_scheduler.core.limits.schedule import window_at
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import State
-from quota_scheduler.service.record import rebuild_sessions
+from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.store import windows
 from quota_scheduler.store.tickets import open_tickets
 from tests.builders import (
@@ -165,7 +165,7 @@ class Service(RuleBasedStateMachine):
     @rule()
     def finish_a_pass(self) -> None:
         """A source is read to its end: sessions are put where their uses say."""
-        self.world.terms.windows_moved()
+        self.world.memory.windows_moved()
         with self.world.store.transaction() as tx:
             rebuild_sessions(tx, LIMITS)
         self.world.check()

@@ -19,10 +19,12 @@ from quota_scheduler.core.cycle.requests import (
     Submit,
     Withdraw,
 )
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle, record
+from quota_scheduler.service.memory import Memory
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep import doctor
 from quota_scheduler.store import Store, ledger, tickets, windows
@@ -51,7 +53,7 @@ class World:
     def open(self) -> None:
         """Begin, or begin again after ``kill``."""
         self.store = Store(self.path, clock=self.clock)
-        self.terms = cycle.Terms(self.limits, **self._terms)
+        self.terms, self.memory = Terms(self.limits, **self._terms), Memory()
         with self.store.transaction() as tx:
             redefine(tx, self.limits)
 
@@ -80,9 +82,9 @@ class World:
         """One cycle for a batch of requests."""
         try:
             with self.store.transaction() as tx:
-                done = cycle.run_cycle(tx, requests, self.terms)
+                done = cycle.run_cycle(tx, requests, self.terms, self.memory)
         except BaseException:
-            self.terms.forget()
+            self.memory.forget()
             raise
         self.check()
         return done
@@ -132,7 +134,7 @@ class World:
 
     def record(self, *events: UsageEvent) -> record.Recorded:
         """Usage that a source has read."""
-        self.terms.windows_moved()
+        self.memory.windows_moved()
         with self.store.transaction() as tx:
             done = record.record_usage(tx, events, self.limits)
         self.check()
@@ -147,7 +149,7 @@ class World:
             waiting = sorted(ticket.id for ticket in tickets.waiting(tx))
             stored = windows.load(tx, self.limits, tickets=())
         assert wrong == []
-        memory = self.terms.memory
+        memory = self.memory.remembered
         assert memory is None or sorted(ticket.id for ticket in memory.queue) == waiting
         if memory and memory.balances_are_current:
             assert sorted(memory.balances.all(), key=lambda t: t.id) == sorted(stored.all(), key=lambda t: t.id)

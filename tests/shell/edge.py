@@ -51,9 +51,18 @@ class Edge:
     def __post_init__(self) -> None:
         self.app = api.build(Facade(self.service))
 
-    def ask(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, token: str = "") -> Reply:
-        """One request."""
-        return asyncio.run(self.ask_many([(method, path, body, raw, token or self.token)]))[0]
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request; ``headers`` win over those that a sound client sends."""
+        return asyncio.run(self.ask_many([(method, path, body, raw, token or self.token, headers)]))[0]
 
     async def ask_many(
         self, requests: list[tuple[Any, ...]], meanwhile: Callable[[], Awaitable[None]] | None = None
@@ -61,20 +70,29 @@ class Edge:
         """Requests at the same time; ``meanwhile`` runs once they are on their way."""
         self.service.waiters.attach(asyncio.get_running_loop())
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=30) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
             under_way = [asyncio.ensure_future(self._one(client, *request)) for request in requests]
             if meanwhile:
                 await meanwhile()
             return list(await asyncio.gather(*under_way))
 
     async def _one(
-        self, client: httpx.AsyncClient, method: str, path: str, body: Any, raw: bytes | None, token: str
+        self,
+        client: httpx.AsyncClient,
+        method: str,
+        path: str,
+        body: Any,
+        raw: bytes | None,
+        token: str,
+        more: Mapping[str, str] | None = None,
     ) -> Reply:
         content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {"Content-Type": "application/json"} if content else {}
+        headers |= more or {}
         found = await client.request(method, path, content=content, headers=headers)
         is_json = "json" in found.headers.get("content-type", "")
-        return Reply(found.status_code, dict(found.headers), found.json() if is_json else found.text)
+        return Reply(found.status_code, dict(found.headers), found.json() if is_json and found.content else found.text)
 
     def post(self, path: str, body: Any = None) -> Any:
         """The body of a POST that must succeed."""

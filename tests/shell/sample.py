@@ -19,6 +19,7 @@ from quota_scheduler.core.readings.readings import (
 )
 from quota_scheduler.core.readings.scheduling_quality import ClassQuality, QualityReading
 from quota_scheduler.core.units import MICRO, Unit
+from tests.builders import a_reading
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ def a_forecast(now: datetime, used: int, rest: int) -> Forecast:
         starts_at=now - timedelta(hours=18),
         ends_at=now + timedelta(hours=6),
         used=used,
-        committed=0,
+        certain=0,
         knots=((0.0, 0.0, 0.0, 0.0), (6 * hour, rest / 2, float(rest), rest * 1.5)),
         rate=rest / (6 * hour),
         level=float(rest),
@@ -73,7 +74,7 @@ def a_limit(limit: str = "team-daily/growth", *, now: datetime = NOW, **changes:
         "spending": some_spending(),
         "quality": some_quality(now),
     }
-    return LimitReading(**{**values, **changes})  # type: ignore[arg-type]
+    return a_reading(**{**values, **changes})
 
 
 def some_quality(now: datetime = NOW) -> QualityReading:

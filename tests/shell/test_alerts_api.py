@@ -119,13 +119,9 @@ def test_a_receiver_hears_of_what_it_matches(edge: Edge) -> None:
     [
         pytest.param({"matchers": {}}, "/matchers: ", id="nothing to match"),
         pytest.param({"matchers": {"lmit": "x"}}, "nothing is matched by 'lmit'; the names are", id="unknown name"),
-        pytest.param({"matchers": {"rule": "usage_hihg"}}, "/matchers/rule: no rule fits 'usage_hihg'; the rules are",
-                     id="unknown rule"),
         pytest.param({"comment": " "}, "/comment: ", id="no reason"),
         pytest.param({"for": None}, "say until when: give either until or for", id="no end"),
         pytest.param({"until": "2026-11-22T10:00:00Z"}, "say until when", id="two ends"),
-        pytest.param({"for": None, "until": "2026-11-22T08:00:00Z"}, "/until: it would be over before it began",
-                     id="over already"),
         pytest.param({"for": "soon"}, "/for: 'soon' is not a length of time", id="not a length"),
         pytest.param({"for": "0s"}, "/for: ", id="no time at all"),
         pytest.param({"for": "10y"}, "/for: ", id="ten years"),
@@ -138,6 +134,26 @@ def test_a_wrong_silence_is_one_sentence(edge: Edge, change: dict[str, Any], sen
     assert (reply.status, reply.title) == (422, "invalid_body")
     assert reply.body["detail"].startswith(sentence)
     assert edge.get("/v1/silences") == {"silences": []}
+
+
+def test_a_silence_of_a_rule_that_there_is_not(edge: Edge) -> None:
+    reply = edge.ask("POST", "/v1/silences", {**SILENCE, "matchers": {"rule": "usage_hihg"}})
+    assert (reply.status, reply.title) == (409, "no_rule")
+    assert reply.body["detail"].startswith("/matchers/rule: no rule fits 'usage_hihg'; the rules are")
+
+
+@pytest.mark.parametrize(
+    ("until", "sentence"),
+    [
+        pytest.param("2026-11-22T08:00:00Z", "/until: it would be over before it began", id="over already"),
+        pytest.param("2030-11-22T08:00:00Z", "/until: two years at most", id="for years"),
+    ],
+)
+def test_a_silence_that_does_not_fit_the_time_it_is_now(edge: Edge, until: str, sentence: str) -> None:
+    body = {name: value for name, value in {**SILENCE, "until": until}.items() if name != "for"}
+    reply = edge.ask("POST", "/v1/silences", body)
+    assert (reply.status, reply.title) == (409, "wrong_time")
+    assert reply.body["detail"].startswith(sentence)
 
 
 @pytest.mark.parametrize(

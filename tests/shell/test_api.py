@@ -176,7 +176,8 @@ def test_preflight_decides_and_keeps_nothing(edge: Edge) -> None:
     for _ in range(3):
         assert only(edge.post("/v1/preflight", ticket("a", 900)), "id", "verdict") == {"id": None, "verdict": "admit"}
     assert edge.post("/v1/preflight", ticket("a", 1001))["verdict"] == "reject"
-    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "waiting": [], "offered": [], "running": []}
+    nobody = {"waiting": [], "offered": [], "running": []}
+    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "hold": None, **nobody}
 
 
 def test_a_parked_request_is_answered_the_moment_its_ticket_may_start(edge: Edge) -> None:
@@ -276,12 +277,11 @@ WRONG = [
     pytest.param(b"\xff\xfe{}", 400, "not_json", id="not text"),
     pytest.param(DEEP, 400, "not_json", id="a hundred thousand levels deep"),
     pytest.param(b"9" * 5000, 400, "not_json", id="a number of five thousand digits"),
-    pytest.param(b"[" + b"0," * 1001 + b"0]", 413, "too_many", id="more than a thousand entries"),
+    pytest.param(b"[" + b"0," * 1001 + b"0]", 422, "too_many", id="more than a thousand entries"),
     pytest.param(b" " * (33 << 20), 413, "too_large", id="more bytes than are read"),
     pytest.param(b"null", 422, "invalid_body", id="null"),
     pytest.param(b"17", 422, "invalid_body", id="a number"),
     pytest.param(b'"text"', 422, "invalid_body", id="a string"),
-    pytest.param(b"[[]]", 422, "invalid_body", id="an array in an array"),
     pytest.param(b"NaN", 422, "invalid_body", id="not a number"),
     pytest.param(b'"\\ud800"', 422, "invalid_body", id="half a character"),
 ]

@@ -2,16 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from quota_scheduler.api import ROUTES
 from quota_scheduler.api.openapi import OPENAPI
-from quota_scheduler.assemble import assemble
+from quota_scheduler.assemble import assemble, reload
 from quota_scheduler.auth import Tokens, allows
-from quota_scheduler.config import ApiToken, Role, load
+from quota_scheduler.config import ApiToken, Config, Role, load
 from quota_scheduler.errors import StartError
 from tests.shell.edge import LIMITS, Edge, start, ticket
 
@@ -145,3 +145,75 @@ def test_without_a_token_it_serves_this_machine_only(tmp_path: Path, listen: str
         assert not (tmp_path / "quota.db").exists()
     else:
         assemble(config).store.close()
+
+
+PUBLIC = "listen: 192.0.2.7:0\ntokens_file: tokens\n"
+LOCAL = "listen: 127.0.0.1:0\ntokens_file: tokens\n"
+LINE = f"operator:ana:{hashed('the-operator-secret')}\n"
+RELOADS = [
+    pytest.param(PUBLIC, PUBLIC, "", "tokens_file: ", id="R2: the token file is empty"),
+    pytest.param(PUBLIC, PUBLIC, "# none\n", "tokens_file: ", id="R2: the token file holds comments only"),
+    pytest.param(PUBLIC, PUBLIC, None, "tokens_file: ", id="R2: the token file is gone"),
+    pytest.param(PUBLIC, PUBLIC, LINE[:30], "tokens:1: ", id="R2: the token file is half written"),
+    pytest.param(PUBLIC, "timezone: UTC\n", LINE, "listen: ", id="R2: the keys are removed, the address stays"),
+    pytest.param(PUBLIC, "listen: 127.0.0.1:0\n", LINE, "listen: ", id="R2: loopback is asked for, the address stays"),
+    pytest.param(LOCAL, LOCAL, "", "tokens_file: ", id="R2: the token file is empty, on loopback"),
+    pytest.param(LOCAL, "", LINE, "is empty", id="R22: the configuration is empty"),
+    pytest.param(LOCAL, "# timezone: UTC\n", LINE, "is empty", id="R22: the configuration holds comments only"),
+    pytest.param(LOCAL, None, LINE, "is gone", id="R22: the configuration is gone"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "token_file", "reason"), RELOADS)
+def test_R2_a_reload_takes_no_lock_off_the_door(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    before: str,
+    after: str | None,
+    token_file: str | None,
+    reason: str,
+) -> None:
+    edge, reread = reloadable(tmp_path, before)
+    try:
+        written(tmp_path / "tokens", token_file)
+        written(tmp_path / "quota.yaml", after and f"{after}{LIMITS if ': ' in after.partition('#')[0] else ''}")
+        reload(edge.service, reread)
+        assert [edge.ask("GET", "/v1/queue", token=token).status for token in ("", "the-operator-secret")] == [401, 200]
+        assert [limit.id for limit in edge.service.writer.terms.limits] == ["daily"]
+        (line,) = [record.getMessage() for record in caplog.records if "config.re" in record.getMessage()]
+        assert line.startswith("config.rejected")
+        assert reason in line
+    finally:
+        edge.service.stop()
+
+
+def test_R2_a_reload_says_how_many_tokens_hold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    edge, reread = reloadable(tmp_path, PUBLIC)
+    try:
+        caplog.set_level("INFO")
+        written(tmp_path / "tokens", LINE + f"viewer:ben:{hashed('the-viewer-secret')}\n")
+        reload(edge.service, reread)
+        assert edge.ask("GET", "/v1/queue", token="the-viewer-secret").status == 200
+        assert "config.reloaded limits=1 tokens=2" in caplog.messages
+    finally:
+        edge.service.stop()
+
+
+def reloadable(folder: Path, text: str) -> tuple[Edge, Callable[[], Config]]:
+    """A service whose one token stands in a file, and how its configuration is read again."""
+    written(folder / "tokens", LINE)
+    edge = start(folder, f"{text}{LIMITS}")
+    found_in = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+
+    def reread() -> Config:
+        there = folder / "quota.yaml"
+        return load(there if there.exists() else None, found_in)
+
+    return edge, reread
+
+
+def written(file: Path, text: str | None) -> None:
+    """A file with a content, None for none."""
+    file.unlink(missing_ok=True)
+    if text is not None:
+        file.write_text(text)

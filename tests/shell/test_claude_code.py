@@ -360,7 +360,7 @@ def test_a_file_that_cannot_be_read_is_named_and_tried_again(log, tmp_path):
     bad = log.with_name("bad.jsonl")
     bad.symlink_to(bad)
     reader = Reader(tmp_path).read()
-    assert (messages(reader), reader.errors) == (["m1", "m2"], 1)
+    assert (messages(reader), reader.errors) == (["m1", "m2"], 0)
     assert reader.batches[-1].unreadable == (f"{bad}: Too many levels of symbolic links",)
     bad.unlink()
     bad.write_bytes(record("m3"))
@@ -423,3 +423,47 @@ def test_states_survive_in_the_store(tmp_path):
             states.forget(tx, NAME, ["/a.jsonl"])
         with store.reading() as tx:
             assert states.load(tx, NAME) == {"/b.jsonl": FileState("/b.jsonl", 3, 7, 9, 7)}
+
+
+def test_B4_one_bad_root_ends_neither_the_start_nor_the_others(log, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    roots = find_roots({}, HOME, [str(tmp_path / "loop"), str(log.parent)])
+    (batch,) = scan(roots, {}, labeller=labeller())
+    assert len(batch.events) == 2
+
+
+class Defect:
+    """Labels all sessions but one."""
+
+    def __init__(self) -> None:
+        self.label = labeller()
+
+    def of(self, _path, _roots):
+        return self
+
+    def __call__(self, cwd, model, branch, session):
+        if branch == "defect":
+            raise RecursionError("too deep")
+        return self.label(cwd, model, branch, session)
+
+
+def test_R5_a_line_that_raises_whatever_it_is_keeps_no_other_from_being_read(tmp_path):
+    good, bad = record("m1"), record("m2", gitBranch="defect")
+    path = tmp_path / "s1.jsonl"
+    path.write_bytes(good + bad + record("m3"))
+    (batch,) = scan([tmp_path], {}, labeller=Defect())
+    assert [event.message for event in batch.events] == ["m1", "m3"]
+    assert (batch.errors, batch.garbled) == (1, (f"{path}, byte {len(good)}",))
+
+
+def test_a_file_that_is_gone_before_it_is_read_is_no_error_and_keeps_no_other_from_being_read(log, tmp_path):
+    later = tmp_path / "later.jsonl"
+    later.write_bytes(record("m3"))
+    os.utime(later, (2**31, 2**31))
+    batches = scan([tmp_path], {}, labeller=labeller(), max_events=1)
+    first = next(batches)
+    later.unlink()
+    others = list(batches)
+    assert [event.message for event in first.events] == ["m1", "m2"]
+    assert log.exists()
+    assert (others[-1].last, others[-1].unreadable) == (True, ())

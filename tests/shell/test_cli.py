@@ -359,3 +359,45 @@ def test_common_options_stand_anywhere(run, folder, line):
     (folder / "q.yaml").write_text("timezone: Asia/Tokyo\n")
     said = run(*line.split())
     assert (said.code, said.json["timezone"]) == (0, "Asia/Tokyo")
+
+
+def test_M11_what_serve_refuses_the_check_refuses(run: Run, folder: Path) -> None:
+    (folder / "quota.yaml").write_text("listen: 0.0.0.0:8484\n")
+    checked = run("--listen", "0.0.0.0:8484", "config", "check")
+    assert checked.code == 2
+    assert "can be reached from outside and no token is configured: add tokens" in checked.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "meant"),
+    [
+        pytest.param("statsu", "status", id="M16: letters in another order"),
+        pytest.param("limit", "limits", id="M16: a letter too few"),
+        pytest.param("quueue", "queue", id="M16: a letter too many"),
+    ],
+)
+def test_M16_a_misspelt_verb_is_told_which_may_be_meant(run: Run, verb: str, meant: str) -> None:
+    said = run(verb)
+    assert (said.code, f"there is no verb {verb!r}: did you mean {meant!r}?" in said.err) == (2, True)
+
+
+def test_M3_the_file_alone_says_that_everything_is_held(run: Run, edge: Edge) -> None:
+    edge.post("/v1/hold", {"reason": "provider incident"})
+    for verb in ("status", "queue"):
+        out = run(verb).out
+        assert "Everything is held by local since 2026-11-22T09:00:00Z: provider incident" in out
+    assert run("audit", "--json").json[0]["what"] == "hold.all"
+    assert "hold.all" in run("audit").out
+
+
+def test_limits_are_listed_from_the_configuration(run: Run, folder: Path) -> None:
+    (folder / "quota.yaml").write_text(LIMITS)
+    rows = [line.split()[0] for line in run("limits", "list").out.splitlines()]
+    assert rows == ["LIMIT", "daily", "runs"]
+    assert [spec["amount"] for spec in run("limits", "list", "--json").json] == [1000, 5]
+
+
+@pytest.mark.parametrize("change", ["amount", "size=5", "overrides=5", "amount.x=5"])
+def test_a_change_of_a_limit_is_a_field_and_a_value(run: Run, change: str) -> None:
+    said = run("limits", "set", "daily", change)
+    assert (said.code, "is no change: write FIELD=VALUE" in said.err) == (1, True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.metrics.exposition import Families, Format, encode
+from quota_scheduler.metrics.exposition import Format, MetricFamilies, encode
 from quota_scheduler.metrics.lines import Lines, written
 
 TEXTS = st.text(st.sampled_from('ab"\\\n ü{},='), max_size=4)
@@ -30,7 +30,7 @@ def test_one_snapshot_after_another(snapshots):
     for samples in snapshots:
         found = written(samples, lines)
         for form in Format:
-            assert found.encoded(form) == encode(Families(tuple(found.collect())), form)
+            assert found.encoded(form) == encode(MetricFamilies(tuple(found.collect())), form)
 
 
 @pytest.mark.parametrize("form", Format)

@@ -3,21 +3,23 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from quota_scheduler.jobs import Job, Jobs
+from quota_scheduler.errors import StoreError
+from quota_scheduler.jobs import EverySeconds, Job, Jobs
 from quota_scheduler.metrics import Metrics
 
 
 class Schedule:
     """Jobs with metrics of their own."""
 
-    def __init__(self, *jobs: Job) -> None:
+    def __init__(self, *jobs: Job, **options: Callable[[], float]) -> None:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, version="0", tasks=[job.name for job in jobs], targets=())
-        self.jobs = Jobs(list(jobs), self.metrics)
+        self.jobs = Jobs(list(jobs), self.metrics, **options)
 
     def count(self, name: str, **labels: str) -> float:
         found = self.registry.get_sample_value(name, labels)
@@ -82,3 +84,55 @@ def test_stopping_waits_for_what_runs_and_starts_nothing_more() -> None:
     schedule.jobs.stop()
     assert ended == ["work"]
     schedule.jobs.stop()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([-1800.0], id="R3, B1: half an hour back"),
+        pytest.param([8 * 3600.0, -8 * 3600.0], id="R3: eight hours ahead and back"),
+        pytest.param([365 * 86400.0, -365 * 86400.0], id="R1: a year ahead and back"),
+    ],
+)
+def test_every_job_goes_on_at_once_after_the_wall_clock_stepped(steps: list[float]) -> None:
+    ahead, runs = [0.0], {"tick": 0, "prune": 0}
+
+    def job(name: str) -> Job:
+        return Job(name, 3600, lambda: runs.__setitem__(name, runs[name] + 1))
+
+    schedule = Schedule(*map(job, runs), wall=lambda: time.time() + ahead[0])
+    schedule.jobs.start()
+    until(lambda: min(runs.values()) == 1)
+    for number, step in enumerate(steps, 2):
+        ahead[0] += step
+        until(lambda number=number: min(runs.values()) == number)
+    schedule.jobs.stop()
+
+
+def test_a_clock_that_is_a_year_ahead_gives_one_run_and_not_all_that_were_missed() -> None:
+    now = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    assert EverySeconds(0.2).get_next_fire_time(now - timedelta(days=365), now) == now + timedelta(seconds=0.2)
+
+
+@pytest.mark.timeout(60)
+def test_what_fails_is_told_when_it_begins_when_it_changes_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    answers = [StoreError("the disk is full")] * 3 + [OSError("no such device")] * 3
+    runs: list[int] = []
+
+    def work() -> None:
+        runs.append(1)
+        if answers:
+            raise answers.pop(0)
+
+    schedule = Schedule(Job("read", 0.02, work))
+    schedule.jobs.start()
+    until(lambda: len(runs) > 8)
+    schedule.jobs.stop()
+    assert [line.getMessage() for line in caplog.records if line.name == "quota_scheduler.jobs"] == [
+        "task.failed task=read error=the disk is full",
+        "task.failed task=read error=OSError('no such device')",
+        "task.works_again task=read after=OSError('no such device')",
+    ]
+    assert schedule.count("quota_scheduler_task_failures_total", task="read") == 6

@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import zlib
+from collections import Counter as Tally
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -309,6 +311,45 @@ def test_models_past_the_cap_are_pooled_smallest_first_and_lose_nothing() -> Non
     assert found[pooled] == sum(range(50))
 
 
+MANY = 5_000
+MOST_SERIES = 2 * (MODELS + 1)
+"""Of one metric: with two labels that clients invent, values of both are pooled together."""
+
+
+def test_R12_every_metric_has_its_cap_whatever_clients_invent() -> None:
+    invented = {"provider", "model", "task_type"}
+    families = [family for family in FAMILIES if family.kind == "counter" and not family.live]
+    counters = tuple(
+        Counter(family.name, tuple(f"{name}-{n}" if name in invented else LIMIT for name in family.labels), n)
+        for family in families
+        if invented & set(family.labels)
+        for n in range(MANY)
+    )
+    moments = tuple((f"provider-{n}", NOW - timedelta(seconds=n)) for n in range(MANY))
+    leases = tuple((f"provider-{n}", 1, None) for n in range(MANY))
+    readings = replace(some_readings(), counters=counters, last_usage=moments, concurrency=leases)
+    metrics, _ = metrics_of(readings)
+    for n in range(MANY):
+        metrics.decided(f"limit-{n}", f"maybe-{n}", f"why-{n}", 0.1)
+        metrics.started(f"class-{n}", 1)
+        metrics.run_finished(f"type-{n}", f"end-{n}", 5)
+        metrics.estimated(f"type-{n}", 1, 1)
+        metrics.notified(f"target-{n}", 1)
+        metrics.notification_failed(f"target-{n}", f"why-{n}", 1)
+        metrics.task_ran(f"task-{n}", 1)
+        metrics.task_failed(f"task-{n}")
+        metrics.task_skipped(f"task-{n}", f"why-{n}")
+        metrics.queried(f"operation-{n}", 1)
+    found = samples(body(metrics))
+    series = Tally(name.partition("{")[0] for name in found if "_bucket{" not in name)
+    assert {name: count for name, count in series.items() if count > MOST_SERIES} == {}
+    # pooled, not dropped
+    assert found['quota_concurrency_in_use{provider="other"}'] == MANY - MODELS
+    assert found['quota_last_usage_timestamp_seconds{provider="other"}'] == NOW.timestamp()
+    recorded = [value for name, value in found.items() if name.startswith("quota_recorded_tokens_total")]
+    assert sum(recorded) == sum(range(MANY))
+
+
 def test_small_workflows_share_one_gauge() -> None:
     caches = tuple(CacheReading(f"w{n:03}", "p", n / 100, 0.5, n * 1_000) for n in range(1, WORKFLOWS + 3))
     metrics, _ = metrics_of(Readings(NOW, caches=caches))
@@ -364,6 +405,7 @@ STATES = {
     "quota_quality_windows",
     "quota_scheduler_leader",
     "quota_scheduler_database_up",
+    "quota_scheduler_held",
 }
 
 

@@ -3,28 +3,33 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.admission.decide import RETRY, Defer
 from quota_scheduler.core.cycle.requests import Answer, Read, Refusal, Refused, Submit
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels, match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.tickets.ticket import Estimate, State, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, Reason, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.record import record_usage
-from quota_scheduler.store import Store, windows
+from quota_scheduler.store import Store, Transaction, facts, windows
 from quota_scheduler.writer import Writer, reason
 from tests.fakes import FixedClock
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+ROUNDS = 40
+"""Changes that each of the threads makes which hammer the writer."""
 DAILY = Limit("daily", Unit.TOKENS, 1000, Calendar(Every.DAY), match=match_of({"provider": "anthropic"}))
 
 
@@ -45,7 +50,7 @@ class Bench:
         self.store = Store(folder / "quota.db", clock=self.clock)
         with self.store.transaction() as tx:
             windows.adapt(tx, limits)
-        self.writer = Writer(self.store, cycle.Terms(limits), told=lambda done, _: self.told.append(len(done.answers)))
+        self.writer = Writer(self.store, Terms(limits), told=lambda done, _: self.told.append(len(done.answers)))
 
 
 @pytest.fixture
@@ -123,7 +128,7 @@ def test_a_reset_is_noticed_by_the_clock_alone(tmp_path: Path) -> None:
         if any(ticket.key == "b" and verdict.__class__.__name__ == "Admit" for ticket, verdict in done.decisions):
             started.set()
 
-    writer = Writer(store, cycle.Terms((quick,)), told=told)
+    writer = Writer(store, Terms((quick,)), told=told)
     writer.start()
     try:
         event = UsageEvent("r1", store.clock(), Labels("anthropic"), Usage(output=100))
@@ -135,6 +140,106 @@ def test_a_reset_is_noticed_by_the_clock_alone(tmp_path: Path) -> None:
     finally:
         writer.stop()
         store.close()
+
+
+def test_a_change_of_the_terms_rules_the_cycle_of_what_was_asked_after_it(bench: Bench) -> None:
+    changed = bench.writer.change_terms(lambda terms: replace(terms, hold=True))
+    asked = bench.writer.ask(submit("k"))
+    bench.writer.start()
+    answer = asked.result(20)
+    assert isinstance(answer, Answer)
+    assert answer.verdict == Defer(NOW + RETRY, Reason.HELD, ())
+    assert changed.result(20) == bench.writer.terms == Terms((DAILY,), hold=True)
+    bench.writer.change_terms(lambda terms: replace(terms, hold=False)).result(20)
+    again = bench.writer.ask(Read(answer.ticket.id)).result(20)
+    assert isinstance(again, Answer)
+    assert again.ticket.state is State.RUNNING
+
+
+def test_a_change_that_fails_changes_nothing_and_says_so(bench: Bench) -> None:
+    bench.writer.start()
+    failing = bench.writer.change_terms(lambda terms: replace(terms, unheard_of=1))  # type: ignore[call-arg]
+    assert isinstance(failing.exception(20), TypeError)
+    assert bench.writer.terms == Terms((DAILY,))
+
+
+def test_terms_follow_a_write_only_once_it_is_on_the_disk(bench: Bench) -> None:
+    def hold(tx: Transaction) -> bool:
+        facts.remember(tx, "hold", "by hand")
+        return True
+
+    def fail(tx: Transaction) -> bool:
+        hold(tx)
+        raise ValueError("as it happens")
+
+    bench.writer.start()
+    failed = bench.writer.do(fail, then=lambda terms, on: replace(terms, hold=on))
+    assert isinstance(failed.exception(20), ValueError)
+    assert bench.writer.terms.hold is False
+    assert bench.writer.do(hold, then=lambda terms, on: replace(terms, hold=on)).result(20) is True
+    assert bench.writer.terms.hold is True
+
+
+def test_who_looks_meanwhile_sees_each_change_whole(bench: Bench) -> None:
+    """Hold, changed limits, forecasts and tickets from many threads: every look finds numbers that belong together.
+
+    Each change writes one number into two places of the terms and into the database; nobody, neither a cycle nor a
+    reader, may find two numbers.
+    """
+
+    def numbered(terms: Terms, number: int) -> Terms:
+        limits = tuple(replace(limit, amount=1_000 + number) for limit in terms.limits)
+        return replace(terms, limits=limits, models=(str(number),))
+
+    def is_whole(terms: Terms) -> bool:
+        return not terms.models or terms.limits[0].amount == 1_000 + int(terms.models[0])
+
+    def change_limits(thread: int) -> None:
+        for turn in range(ROUNDS):
+            number = thread * ROUNDS + turn
+            bench.writer.do(
+                lambda tx, n=number: facts.remember(tx, "number", str(n)),  # type: ignore[misc]
+                then=lambda terms, _, n=number: numbered(terms, n),  # type: ignore[misc]
+            ).result(60)
+
+    def hold(_: int) -> None:
+        for turn in range(ROUNDS):
+            bench.writer.change_terms(lambda terms, on=turn % 2 == 0: replace(terms, hold=on)).result(60)  # type: ignore[misc]
+
+    def forecast(thread: int) -> None:
+        for turn in range(ROUNDS):
+            busy = {f"{thread}-{turn}": NOW}
+            bench.writer.change_terms(lambda terms, busy=busy: replace(terms, busy_until=busy))  # type: ignore[misc]
+
+    def ask(thread: int) -> None:
+        futures = [bench.writer.ask(submit(f"{thread}-{turn}", 1)) for turn in range(ROUNDS)]
+        answers.extend(future.result(60) for future in futures)
+
+    def look(_: int) -> None:
+        while not done.is_set():
+            torn.extend(terms for terms in [bench.writer.terms] if not is_whole(terms))
+
+    answers, torn, done = list[object](), list[Terms](), threading.Event()
+    bench.writer.start()
+    looking = threading.Thread(target=look, args=(0,))
+    looking.start()
+    work = [threading.Thread(target=each, args=(n,)) for n, each in enumerate(2 * [change_limits, hold, forecast, ask])]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    bench.writer.change_terms(lambda terms: replace(terms, hold=False)).result(60)
+    done.set()
+    looking.join()
+    with bench.store.reading() as tx:
+        stored = facts.fact(tx, "number")
+    assert torn == []
+    assert bench.writer.terms.models == (stored,)
+    assert is_whole(bench.writer.terms)
+    assert [type(answer) for answer in answers] == [Answer] * 2 * ROUNDS
+    numbers = [answer.ticket.id for answer in answers if isinstance(answer, Answer)]
+    states = {bench.writer.ask(Read(number)).result(60).ticket.state for number in numbers}  # type: ignore[union-attr]
+    assert states == {State.RUNNING}
 
 
 def test_what_is_in_line_when_it_stops_is_still_served(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.state import (
     AlertState,
     Cause,
@@ -19,7 +19,7 @@ from quota_scheduler.core.alerts.state import (
     Transition,
 )
 from quota_scheduler.core.alerts.step import step
-from quota_scheduler.notify import AppriseReceiver
+from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OutboxState
 from tests.fakes import FixedClock
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 RULE = AlertRule(
     id="high", reading="ratio", op=Op.AT_LEAST, threshold=0.8, clear=0.75, severity=Severity.WARNING,
-    summary="Usage above {threshold}", title="{scope} is high", message=("{scope} is high.",),
+    texts=RuleTexts("Usage above {threshold}", "{scope} is high", ("{scope} is high.",)),
 )  # fmt: skip
 OPS, BOSS = AppriseReceiver("ops", "json://localhost"), AppriseReceiver("boss", "json://localhost", Severity.CRITICAL)
 FULL = AlertState(
@@ -201,6 +201,8 @@ def test_a_receiver_may_ask_for_a_longer_wait(store, clock):
 
 def test_after_a_day_it_is_given_up_and_the_rest_goes_on(store, clock):
     owe(store, "ops", a_transition("old"))
+    with store.transaction() as tx:
+        tx.execute("UPDATE outbox SET attempts = ?", (outbox.GIVE_UP_ATTEMPTS - 1,))
     clock.advance(timedelta(hours=24))
     owe(store, "ops", a_transition("new"))
     fail(store)

@@ -117,7 +117,7 @@ def a_newer_database(path):
             a_newer_database, NotOurDatabase, "was written by a newer version .schema 9999_later.: update this program",
             id="a newer version's",
         ),
-        pytest.param(Path.mkdir, StoreError, "cannot read", id="a folder"),
+        pytest.param(Path.mkdir, StoreError, "cannot open", id="a folder"),
     ],
 )  # fmt: skip
 def test_what_is_not_ours_is_refused_and_left_alone(tmp_path, make, error, says):
@@ -160,31 +160,61 @@ def test_a_copied_database_opens_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite:///quota.db", "/etc/quota/quota.db"),
-        ("sqlite:///sub/quota.db", "/etc/quota/sub/quota.db"),
-        ("sqlite:////var/lib/quota.db", "/var/lib/quota.db"),
-        ("sqlite:///my%20file.db", "/etc/quota/my file.db"),
-    ],
-    ids=["beside the config", "in a folder beside it", "absolute", "with a space"],
-)
-def test_where_an_address_points(url, path):
-    assert engine.sqlite_path(url, base=Path("/etc/quota")) == Path(path)
-
-
-@pytest.mark.parametrize(
-    "url", ["sqlite://", "sqlite://host/quota.db", "quota.db", "postgresql:///quota", "sqlite:///"]
-)
-def test_what_is_no_address(url):
-    with pytest.raises(StoreError, match=r"write sqlite:///file\.db"):
-        engine.sqlite_path(url, base=Path("/"))
-
-
-@pytest.mark.parametrize(
     ("text", "full"),
     [("database or disk is full", True), ("disk I/O error", True), ("attempt to write a readonly database", True),
      ("UNIQUE constraint failed", False)],
 )  # fmt: skip
 def test_a_full_disk_is_told_from_other_failures(text, full):
     assert engine.is_disk_full(sqlite3.OperationalError(text)) is full
+
+
+def test_R9_one_file_under_two_names_is_one_database(tmp_path):
+    path = tmp_path / "quota.db"
+    with Store(path):
+        for link, name in ((os.symlink, "soft.db"), (os.link, "hard.db")):
+            link(path, tmp_path / name)
+            with pytest.raises(DatabaseBusy, match="is in use by process"):
+                Store(tmp_path / name)
+
+
+def test_R9_a_lock_file_that_was_removed_lets_nobody_in(tmp_path):
+    path = tmp_path / "quota.db"
+    with Store(path):
+        (tmp_path / "quota.db.lock").unlink()
+        with pytest.raises(DatabaseBusy):
+            Store(path)
+    Store(path).close()
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "a?b.db", "my%20db.db", "a b.db", "ä.db"])
+def test_R11_any_name_of_a_file_is_read_where_it_is_written(tmp_path, name):
+    with Store(tmp_path / name) as store:
+        with store.transaction() as tx:
+            facts.remember(tx, "where", name)
+        with store.reading() as tx:
+            assert facts.fact(tx, "where") == name
+    with read_only(tmp_path / name) as tx:
+        assert facts.fact(tx, "where") == name
+    assert {path.name.removesuffix("-wal").removesuffix("-shm") for path in tmp_path.iterdir()} == {
+        name,
+        f"{name}.lock",
+    }
+
+
+def test_R4_the_files_are_their_owners_only(tmp_path):
+    with Store(tmp_path / "quota.db") as store:
+        with store.transaction() as tx:
+            facts.remember(tx, "a", "b")
+        assert {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == dict.fromkeys(
+            ("quota.db", "quota.db-wal", "quota.db-shm", "quota.db.lock"), "0o600"
+        )
+
+
+def test_R22_a_file_that_was_replaced_is_noticed(tmp_path):
+    path = tmp_path / "quota.db"
+    with Store(path) as store:
+        assert not store.is_replaced()
+        path.rename(tmp_path / "moved.db")
+        assert store.is_replaced()
+        path.write_bytes(b"")
+        assert store.is_replaced()

@@ -116,22 +116,23 @@ def test_a_cycle_gets_what_is_named_offered_or_due_and_nothing_else(store):
     assert [ticket.id for ticket in look(store, tickets.open_tickets)] == [1, 2, 4, 5, 7]
 
 
-def test_running_leases_are_counted_by_share(store):
+def test_what_runs_or_is_offered_is_counted_by_share(store):
     shares = ("x", "x", "y", "")
     save(
         store,
         *(a_running_ticket(number=n, team=team) for n, team in enumerate(shares, 1)),
+        a_ticket(number=8, team="y", state=State.OFFERED),
         a_ticket(number=9, team="x"),
     )
-    assert look(store, tickets.running_shares, "team") == {"x": 2, "y": 1, "": 1}
+    assert look(store, tickets.running_shares, "team") == {"x": 2, "y": 2, "": 1}
 
 
 def test_every_lease_of_a_session_is_found_the_newest_first(store):
     past = a_lease(1, session="s1", ended_at=MONDAY)
     save(store, a_running_ticket(number=1, lease=past), a_running_ticket(number=2, lease=a_lease(2, session="s2")))
     save(store, a_running_ticket(number=1, lease=a_lease(3, at=MONDAY + HOUR, session="s1")), new=3)
-    found = look(store, tickets.running_by_session, ["s1", "s3", ""])
-    assert {session: [ticket.lease.fence for ticket in row] for session, row in found.items()} == {"s1": [3, 1]}
+    found = look(store, tickets.with_leases, sessions=["s1", "s3", ""], runs=[""])
+    assert [(ticket.lease.session, ticket.lease.fence) for ticket in found] == [("s1", 3), ("s1", 1)]
 
 
 def test_sequences_go_on_and_never_back(store):

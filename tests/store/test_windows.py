@@ -6,6 +6,7 @@ from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
+from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.store import Store, tickets, windows
 from tests.builders import (
     DAY,
@@ -135,19 +136,16 @@ def test_windows_of_limits_that_are_not_configured_stay_away(store):
 def test_calendar_windows_are_opened_for_what_is_asked_and_sessions_are_not(store):
     with store.transaction() as tx:
         balances = windows.load(tx, LIMITS)
-        windows.open_for(tx, balances, [some_labels(team="x"), some_labels(team="x"), some_labels(team="y")])
+        open_for(tx, balances, [some_labels(team="x"), some_labels(team="x"), some_labels(team="y")])
     assert [(balance.name, balance.window) for balance in balances.all()] == [
         ("day", TODAY), ("team/x", TODAY), ("team/y", TODAY),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_every_window_has_been_reserved_in_or_not(store, number):
-    balances = filled(store)
+def test_every_window_has_been_reserved_in_or_not(store):
+    ids = [balance.id for balance in filled(store).all()]
     with store.transaction() as tx:
-        balance = list(balances.all())[number]
-        assert windows.was_reserved(tx, balance.id) is True
-        assert windows.was_reserved(tx, 10_000 + number) is False
+        assert windows.reserved_among(tx, [*ids, 10_000]) == set(ids)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +178,6 @@ def test_limits_that_change(store, clock, limits, ended, reason):
         assert windows.adapt(tx, limits) == []
     assert closed == [(rule, reason, 0, 0, 1) for rule in ended]
     assert held == 4 - len(ended)
-
-
-def test_values_with_open_windows_are_known(store):
-    filled(store)
-    with store.transaction() as tx:
-        assert (windows.known_values(tx, "team"), windows.known_values(tx, "none")) == (["growth"], [])
 
 
 def test_what_would_be_less_than_nothing_is_refused_by_the_database(store):

@@ -6,7 +6,7 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
-from quota_scheduler.core.readings import Readings
+from quota_scheduler.core.readings.readings import Readings
 from quota_scheduler.metrics import Metrics
 
 

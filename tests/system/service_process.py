@@ -123,6 +123,7 @@ class ServiceProcess:
         try:
             content = raw if raw is not None else None if body is None else json.dumps(body).encode()
             headers = {"Authorization": f"Bearer {token}"} if token else {}
+            headers |= {"Content-Type": "application/json"} if content else {}
             connection.request(method, path, content, headers)
             answer = connection.getresponse()
             text = answer.read()

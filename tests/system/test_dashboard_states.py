@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from grafana.build import PAGES
-from quota_scheduler.core.readings import Counter, Readings, Spending
+from quota_scheduler.core.readings.readings import Counter, Readings, Spending
 from quota_scheduler.core.units import Unit
 from tests.docs.dashboards import JSON, charts, drawn, filled_in, load
 from tests.shell.sample import a_forecast, a_limit, some_readings

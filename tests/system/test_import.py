@@ -136,7 +136,7 @@ def test_an_unreadable_folder_is_named_and_the_rest_is_read(place: Place) -> Non
         assert "Traceback" not in service.said
 
 
-KILLS = [pytest.param(4, id="a few kills"), pytest.param(200, id="200 kills", thresholds=pytest.mark.torture)]
+KILLS = [pytest.param(4, id="a few kills"), pytest.param(200, id="200 kills", marks=pytest.mark.torture)]
 
 
 @pytest.mark.timeout(1500)

@@ -163,14 +163,27 @@ def test_a_full_disk_is_said_in_a_sentence_and_nothing_is_lost_once_there_is_roo
                 assert answer.headers["retry-after"] == "5"
         agent.spend(cache_read=700, output=30)
         until(lambda: "error=the disk is full or cannot be written" in service.said, what="a word in the log")
+        probe = until(lambda: (reply := service.ask("GET", "/readyz")).status == 503 and reply, what="not ready")
+        assert probe.body["problems"][0].startswith("the database takes no writes: the disk is full")  # R8
+        assert metric(service, "quota_scheduler_writes_refused_total") >= len(refused)
+        assert metric(service, "quota_scheduler_failed_answers_total") >= len(refused)
         assert "Traceback" not in service.said
         resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, limits)
         for batch in batches:
             until(lambda batch=batch: service.ask("POST", "/v1/usage", batch).status == 200, what="room")
         until(lambda: service.recorded("busy").get("output") == 3000, what="every event once")
         until(lambda: service.recorded() == amounts(agent.corpus), what="the transcript")
+        until(lambda: service.ask("GET", "/readyz").status == 200, what="ready again")
+        for line in ("writes.refused", "writes.taken_again"):
+            assert service.said.count(line) == 1  # R8: at the beginning and at the end, not with each write
         assert service.terminate() == 0
     assert place.run("doctor").returncode == 0
+
+
+def metric(service: ServiceProcess, name: str) -> float:
+    """The value of a metric without labels."""
+    (line,) = [line for line in service.get("/metrics").splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
 
 
 def test_looking_asks_the_service_while_it_runs_and_the_file_when_it_does_not(place: Place) -> None:

@@ -117,12 +117,12 @@ def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
         amount = headroom.usable(whole, ticket.estimate.duration, now)
         reason = Reason.HELD if ticket.on_hold else admits(headroom, amount, ticket.priority, now)
         if reason is not None:
-            found = Blocker(headroom.balance.name, reason, _until(headroom, reason, now))
-            (held if headroom.enforced or ticket.on_hold else warned).append(found)
+            blocker = Blocker(headroom.balance.name, reason, _until(headroom, reason, now))
+            (held if headroom.enforced or ticket.on_hold else warned).append(blocker)
     if ticket.on_hold and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
     if held:
-        last = max(held, key=lambda h: (h.until, h.instance))
+        last = max(held, key=lambda blocker: (blocker.until, blocker.instance))
         return Defer(last.until, last.reason, tuple(held), tuple(warned))
     return Admit(tuple(warned))
 
@@ -133,13 +133,13 @@ def never_fits(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Reject
         return None
     estimate = ticket.estimate
     usage = estimate.reserve if estimate.declared else estimate.median
-    found = []
-    for instance in headrooms.balances.instances(ticket.labels):
+    too_small = []
+    for instance in headrooms.balances.instances(ticket.labels.asking):
         limit = instance.limit
         amount = 1 if limit.unit is Unit.LEASES else limit.charge(usage)
         if limit.mode is Mode.ENFORCE and amount > limit.amount_of(instance.value) + limit.borrow:
-            found.append(Blocker(instance.name, Reason.NEVER_FITS, now))
-    return Reject(Reason.NEVER_FITS, tuple(found)) if found else None
+            too_small.append(Blocker(instance.name, Reason.NEVER_FITS, now))
+    return Reject(Reason.NEVER_FITS, tuple(too_small)) if too_small else None
 
 
 def _until(headroom: Headroom, reason: Reason, now: datetime) -> datetime:

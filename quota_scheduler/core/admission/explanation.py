@@ -3,14 +3,16 @@
 Computed when somebody reads a ticket, from the headrooms of that moment; nothing is kept per waiting ticket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict, decide
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_time
+from quota_scheduler.core.names import canonical_model, could_call
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.units import Unit
@@ -61,14 +63,18 @@ def expected_start(
         return None
     now = headrooms.balances.now
     waits = {held.instance: held for held in verdict.held}
-    found = [
+    starts = [
         _room_start(ticket, headroom, waits[headroom.balance.name].reason, now, busy_until)
         for headroom in headrooms.of(ticket)
         if headroom.balance.name in waits
     ]
-    if not found:
+    if not starts:
         return ExpectedStart(verdict.until, verdict.until, verdict.until)
-    return ExpectedStart(*(max(each) for each in zip(*((f.low, f.expected, f.high) for f in found), strict=True)))
+    return ExpectedStart(
+        max(start.low for start in starts),
+        max(start.expected for start in starts),
+        max(start.high for start in starts),
+    )
 
 
 def _room_start(
@@ -111,21 +117,34 @@ def counterfactuals(
     if not isinstance(verdict, Defer):
         return []
     now = headrooms.balances.now
-    found: list[dict[str, Any]] = []
-    for model in models:
-        if model != ticket.labels.model and not isinstance(decide(reprice(ticket, model), headrooms, now=now), Defer):
-            found.append({"change": "model", "model": model})
+    changes: list[dict[str, Any]] = []
+    for model, other in _cheaper(ticket, models, reprice):
+        if isinstance(decide(other, headrooms, now=now), Admit):
+            changes.append({"change": "model", "model": model})
             break
     if (tokens := _largest_that_fits(ticket, headrooms)) > 0:
-        found.append({"change": "estimate", "tokens": tokens})
-    return found
+        changes.append({"change": "estimate", "tokens": tokens})
+    return changes
 
 
 def cheaper_model(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> str:
-    """The first model in order of preference that the same work costs less with; empty when there is none."""
-    cost = ticket.estimate.reserve.cost_microusd
-    others = (model for model in models if model != ticket.labels.model)
-    return next((model for model in others if reprice(ticket, model).estimate.reserve.cost_microusd < cost), "")
+    """The first model in order of preference that the same work costs less with; empty when there is none.
+
+    Empty too for a ticket that names no model: it is priced as the dearest, so that any model would be advised.
+    """
+    return next((model for model, _ in _cheaper(ticket, models, reprice)), "") if ticket.labels.model else ""
+
+
+def _cheaper(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> Iterator[tuple[str, Ticket]]:
+    """The same work with each other model that its provider could call, whose price is known, and that costs less."""
+    asked = canonical_model(ticket.labels.model)
+    for model in models:
+        if canonical_model(model) == asked or not could_call(ticket.labels.provider, model):
+            continue
+        other = reprice(ticket, model)
+        cheaper = other.estimate.reserve.cost_pico < ticket.estimate.reserve.cost_pico
+        if cheaper and not other.estimate.estimated_cost:
+            yield model, other
 
 
 def _largest_that_fits(ticket: Ticket, headrooms: Headrooms) -> int:
@@ -160,6 +179,17 @@ def explain(ticket: Ticket, verdict: Verdict | None, *, zone: str) -> str:
             return "It waits."
 
 
+def unnamed_model(ticket: Ticket, limits: Iterable[Limit]) -> str:
+    """One sentence where a ticket that names no model is bound by limits of models; else empty."""
+    if ticket.labels.model:
+        return ""
+    bound = [limit.id for limit in limits if "model" in dict(limit.match) and limit.selects(ticket.labels.asking)]
+    if not bound:
+        return ""
+    these = f"the limit {bound[0]}, which is" if len(bound) == 1 else f"the limits {' and '.join(bound)}, which are"
+    return f"It names no model, so it is bound by {these} about models it could call: name the model it will call."
+
+
 def _closed(ticket: Ticket, verdict: Verdict | None) -> str:
     if ticket.outcome is Outcome.REJECTED:
         held = verdict.held if isinstance(verdict, Reject) else ()
@@ -170,7 +200,7 @@ def _closed(ticket: Ticket, verdict: Verdict | None) -> str:
 
 
 def _why(reason: Reason, held: tuple[Blocker, ...], ticket: Ticket) -> str:
-    names = [each.instance for each in held if each.reason is reason] or ["the limit"]
+    names = [blocker.instance for blocker in held if blocker.reason is reason] or ["the limit"]
     return WHY[reason].format(limit=" and ".join(names), priority=ticket.priority.value)
 
 

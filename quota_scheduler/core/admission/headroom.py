@@ -1,7 +1,7 @@
 """Headrooms: the limits as the tests of one cycle see them, each admission shrinking what the next one sees.
 
-A room knows how far a class may go in its limit (the *ceiling*): the amount for people, the allowance for automation,
-and for a member of a pool what it may borrow on top:
+A headroom knows how far a class may go in its limit (the *ceiling*): the amount for people, the allowance for
+automation, and for a member of a pool what it may borrow on top:
 
     ceiling(member) = amount + min(borrow, parent headroom - sum over others of max(0, amount - lend - committed))
 
@@ -9,12 +9,12 @@ There is no new borrowing while another member has a waiting ticket that would f
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.labels import LABEL_NAMES, Labels
+from quota_scheduler.core.labels import LABEL_NAMES, Labels, covers
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
@@ -55,12 +55,13 @@ class NobodyWaits:
         return None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Headroom:
-    """One binding limit as the test sees it: a balance, its outlook, and what waits in each class.
+    """One binding limit as a ticket finds it: a view that nobody changes, on counters that move with every decision.
 
-    ``shadow`` is, by rank, what tickets ahead in order will need here as soon as running work returns its reservation;
-    it keeps out their own class and those below, so that nobody waits for lesser work. ``loan`` is what a member of a
+    The counters are the ``balance``, and by rank what is ``waiting`` and the ``shadow``: what tickets ahead in order
+    will need here as soon as running work returns its reservation (backfilling with a reservation for who is passed).
+    It keeps out their own class and those below, so that nobody waits for lesser work. ``loan`` is what a member of a
     pool may borrow now.
     """
 
@@ -97,16 +98,22 @@ class Headroom:
     def allowance(self, now: datetime) -> int:
         """What automation may spend: the amount less the holdback as it stands now."""
         balance = self.balance
-        if self._allowance is None or self._allowance[0] is not balance.window:  # a room lives for one instant
+        if self._allowance is None or self._allowance[0] is not balance.window:  # a headroom lives for one instant
             history = self.outlook.history if self.outlook else timedelta(0)
             held_back = balance.limit.held_back(balance.amount, history=history, window=self.window(now), now=now)
-            self._allowance = balance.window, balance.amount - held_back
+            object.__setattr__(self, "_allowance", (balance.window, balance.amount - held_back))
+            assert self._allowance is not None
         return self._allowance[1]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether another window rules by now: this one has ended, or stood for one that has not begun."""
+        return self.balance.id == 0 or self.balance.closed
 
     def ceiling(self, priority: Priority, now: datetime) -> int:
         """Where a class stops: people may use what is held back for them; a member may borrow."""
-        own = self.balance.amount if priority is Priority.INTERACTIVE else self.allowance(now)
-        return own + self.loan
+        amount = self.balance.amount if priority is Priority.INTERACTIVE else self.allowance(now)
+        return amount + self.loan
 
     def waiting_above(self, priority: Priority) -> int:
         """What waits in the classes above this one."""
@@ -128,7 +135,7 @@ class Headroom:
 
 
 class Headrooms:
-    """Every room that a cycle has looked into."""
+    """The limits as the tickets of one cycle find them."""
 
     def __init__(
         self,
@@ -139,74 +146,81 @@ class Headrooms:
         catching_up: frozenset[str] = frozenset(),
         thresholds: Thresholds = DEFAULT,
     ) -> None:
-        self.balances, self._outlooks, self._catching_up, self._marks = balances, outlooks, catching_up, thresholds
+        self.balances, self._outlooks, self._catching_up, self._thresholds = balances, outlooks, catching_up, thresholds
         self.queue: Waiting = queue or NobodyWaits()
-        self._headrooms: dict[str, Headroom] = {}
-        self._of: dict[Labels, list[Headroom]] = {}
+        self._shadows: dict[str, list[int]] = {}
+        self._views: dict[str, Headroom] = {}
+        self._of: dict[Labels, tuple[Headroom, ...]] = {}
         self._needs: dict[int, Weighed] = {}
         self._pools = {limit.id: limit for limit in balances.limits}
         self._members = _members(balances.limits)
 
-    def of(self, ticket: Ticket) -> list[Headroom]:
-        """The binding limits of a ticket, as it finds them now."""
-        found = self._of.get(ticket.labels)
-        if found is None:
-            found = self._of[ticket.labels] = [
-                self.headroom(instance) for instance in self.balances.instances(ticket.labels)
-            ]
-        catching_up = ticket.labels.provider in self._catching_up
-        for headroom in found:
-            headroom.catching_up = catching_up
-            if headroom.balance.id == 0 or headroom.balance.closed:
-                headroom.balance = self.balances.ruling(headroom.instance)
-            if headroom.instance.limit.parent:
-                headroom.loan = self._loan(headroom, ticket.priority)
-        return found
+    def of(self, ticket: Ticket) -> tuple[Headroom, ...]:
+        """The binding limits of a ticket, as it finds them now; another ticket's view changes nothing in them."""
+        views = self._of.get(ticket.labels)
+        if views is None or any(view.is_stale for view in views):
+            catching_up = ticket.labels.provider in self._catching_up
+            views = tuple(self.headroom(instance) for instance in self.balances.instances(ticket.labels.asking))
+            views = tuple(replace(view, catching_up=True) for view in views) if catching_up else views
+            self._of[ticket.labels] = views
+        if self._members:
+            return tuple(self._with_loan(view, ticket.priority) for view in views)
+        return views
 
     def asked(self, ticket: Ticket) -> Iterable[tuple[Headroom, int]]:
         """The binding limits of a ticket, as it finds them now, with what it needs of each."""
         seen, labels, needs = self._needs.get(ticket.id, NOBODY)
         if seen is not ticket.estimate or labels is not ticket.labels:  # the same ticket may be tried another way
-            needs = [need(ticket, instance.limit) for instance in self.balances.instances(ticket.labels)]
+            needs = [need(ticket, instance.limit) for instance in self.balances.instances(ticket.labels.asking)]
             self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
 
     def headroom(self, instance: LimitInstance) -> Headroom:
-        """One limit."""
-        headroom = self._headrooms.get(instance.name)
-        if headroom is None:
-            waiting = self.queue.sums(instance.name)
-            balance = self.balances.ruling(instance)
-            headroom = Headroom(instance, balance, self._outlooks.get(instance.name), waiting, thresholds=self._marks)
-            self._headrooms[instance.name] = headroom
-        elif headroom.balance.id == 0 or headroom.balance.closed:
-            headroom.balance = self.balances.ruling(instance)
-        return headroom
+        """One limit as everybody finds it, without a loan."""
+        view = self._views.get(instance.name)
+        if view is None or view.is_stale:
+            view = self._views[instance.name] = Headroom(
+                instance,
+                self.balances.ruling(instance),
+                self._outlooks.get(instance.name),
+                self.queue.sums(instance.name),
+                self._shadow(instance),
+                thresholds=self._thresholds,
+            )
+        return view
+
+    def _shadow(self, instance: LimitInstance) -> list[int]:
+        return self._shadows.setdefault(instance.name, [0] * len(CLASSES))
 
     def hold_back_for(self, shadow: Shadow, sign: int = 1) -> None:
         """Let a ticket be seen where it will need room, or with ``sign`` -1 no more."""
         rank, amounts = shadow
         for instance, amount in amounts:
-            self.headroom(instance).shadow[rank] += sign * amount
+            self._shadow(instance)[rank] += sign * amount
 
-    def _loan(self, headroom: Headroom, priority: Priority) -> int:
+    def _with_loan(self, view: Headroom, priority: Priority) -> Headroom:
+        """A member of a pool with what a class may borrow now."""
+        pool = self._pools.get(view.instance.limit.parent)
+        loan = self._loan(view.instance, pool, priority) if pool else 0
+        return replace(view, loan=loan) if loan else view
+
+    def _loan(self, member: LimitInstance, pool: Limit, priority: Priority) -> int:
         """What a member of a pool may borrow now."""
-        member, pool = headroom.instance.limit, self._pools.get(headroom.instance.limit.parent)
         now = self.balances.now
-        if pool is None or not member.borrow or not in_pool(headroom.instance, pool):
+        if not member.limit.borrow or not in_pool(member, pool):
             return 0
         parent = self.headroom(LimitInstance(pool, ""))
         left = parent.ceiling(priority, now) - parent.committed(priority)
         protected = 0
-        for other in self._others(headroom.instance, pool):
-            own = self.headroom(other)
-            free = own.balance.amount - own.committed(priority)
+        for other in self._others(member, pool):
+            lender = self.headroom(other)
+            free = lender.balance.amount - lender.committed(priority)
             smallest = self.queue.least(other.name)
             if smallest is not None and smallest <= min(free, left):
                 return 0
-            lent = own.balance.amount if other.limit.lend is None else other.limit.lend
+            lent = lender.balance.amount if other.limit.lend is None else other.limit.lend
             protected += max(0, free - lent)
-        return max(0, min(member.borrow, left - protected))
+        return max(0, min(member.limit.borrow, left - protected))
 
     def _others(self, instance: LimitInstance, pool: Limit) -> Iterable[LimitInstance]:
         """The other members of a pool: every single limit, and every instance that has been seen."""
@@ -219,11 +233,11 @@ class Headrooms:
 
 
 def _members(limits: Iterable[Limit]) -> dict[str, list[Limit]]:
-    found: dict[str, list[Limit]] = {}
+    members: dict[str, list[Limit]] = {}
     for limit in limits:
         if limit.parent:
-            found.setdefault(limit.parent, []).append(limit)
-    return found
+            members.setdefault(limit.parent, []).append(limit)
+    return members
 
 
 def in_pool(instance: LimitInstance, pool: Limit) -> bool:
@@ -231,4 +245,4 @@ def in_pool(instance: LimitInstance, pool: Limit) -> bool:
     about = {name: set(values) for name, values in instance.limit.match}
     if instance.limit.per in LABEL_NAMES:
         about[instance.limit.per] = {instance.value}
-    return all(name in about and about[name] <= set(values) for name, values in pool.match)
+    return all(name in about and covers(values, about[name]) for name, values in pool.match)

@@ -47,7 +47,7 @@ class Plan:
         """``12 tasks, estimated $3.50 ± 0.80, remaining $8.20``."""
         money = [(name, left) for name, unit, left in self.remaining if unit is Unit.USD]
         if money:
-            cost = f"{format_amount(self.usage.cost_microusd, Unit.USD)} ± {self.cost_sigma / 1e6:,.2f}"
+            cost = f"{format_amount(self.usage.amount(Unit.USD), Unit.USD)} ± {self.cost_sigma / 1e6:,.2f}"
             left = format_amount(min(left for _, left in money), Unit.USD)
         else:
             cost = f"{format_amount(self.usage.tokens)} ± {format_amount(self.tokens_sigma)}"
@@ -64,20 +64,20 @@ def plan(tickets: Sequence[Ticket], headrooms: Headrooms, *, now: datetime) -> P
     taken: dict[str, int] = {}
     items = []
     for ticket in tickets:
-        found = headrooms.of(ticket)
-        for headroom in found:
+        binding = headrooms.of(ticket)
+        for headroom in binding:
             left = headroom.ceiling(ticket.priority, now) - headroom.committed(ticket.priority)
             free.setdefault(headroom.balance.name, (headroom.instance.limit.unit, left))
         short = [
             headroom.balance.name
-            for headroom in found
+            for headroom in binding
             if headroom.enforced
             and headroom.instance.limit.unit is not Unit.LEASES
             and taken.get(headroom.balance.name, 0) + need(ticket, headroom.instance.limit)
             > free[headroom.balance.name][1]
         ]
         items.append(PlanItem(ticket.key, ticket.estimate.median, short[0] if short else ""))
-        for headroom in found if not short else ():
+        for headroom in binding if not short else ():
             taken[headroom.balance.name] = taken.get(headroom.balance.name, 0) + need(ticket, headroom.instance.limit)
     return Plan(
         tuple(items),

@@ -3,6 +3,7 @@
 No probe spends quota: everything is read from what is known.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,20 +31,26 @@ class Check:
 
 
 def checks(
-    ticket: Ticket, verdict: Verdict, headrooms: list[Headroom], caps: list[Limit], used: Usage, *, now: datetime
+    ticket: Ticket,
+    verdict: Verdict,
+    headrooms: Sequence[Headroom],
+    caps: Sequence[Limit],
+    used: Usage,
+    *,
+    now: datetime,
 ) -> tuple[Check, Check, Check]:
     """The three checks of a ticket that is not submitted yet."""
     return _available(ticket, verdict, headrooms, now), _forecast(verdict, headrooms), _budget(ticket, caps, used)
 
 
-def _available(ticket: Ticket, verdict: Verdict, headrooms: list[Headroom], now: datetime) -> Check:
+def _available(ticket: Ticket, verdict: Verdict, headrooms: Sequence[Headroom], now: datetime) -> Check:
     figures = [_figures(ticket, headroom, now) for headroom in headrooms]
     detail = "; ".join(figures) or "no limit binds it"
     held = verdict.held if isinstance(verdict, Defer | Reject) else ()
-    short = [each for each in held if each.reason not in FORECAST_REASONS and each.reason is not Reason.RUN_CAP]
+    short = [blocker for blocker in held if blocker.reason not in {*FORECAST_REASONS, Reason.RUN_CAP}]
     if not short:
         return Check("quota", True, detail)
-    last = max(short, key=lambda each: each.until)
+    last = max(short, key=lambda blocker: blocker.until)
     if last.reason is Reason.NEVER_FITS:
         return Check("quota", False, detail, f"It is larger than {last.instance} allows in a whole window: split it.")
     zone = next(
@@ -60,13 +67,14 @@ def _figures(ticket: Ticket, headroom: Headroom, now: datetime) -> str:
     return f"{balance.name}: needs {format_amount(needed, unit)}, {format_amount(free, unit)} free"
 
 
-def _forecast(verdict: Verdict, headrooms: list[Headroom]) -> Check:
-    known = [headroom for headroom in headrooms if headroom.outlook and headroom.outlook.risk != "unknown"]
-    detail = "; ".join(_outlook(headroom) for headroom in known) or "little history: no forecast holds it back yet"
-    held = [each for each in (verdict.held if isinstance(verdict, Defer) else ()) if each.reason in FORECAST_REASONS]
+def _forecast(verdict: Verdict, headrooms: Sequence[Headroom]) -> Check:
+    foreseen = [headroom for headroom in headrooms if headroom.outlook and headroom.outlook.risk != "unknown"]
+    detail = "; ".join(_outlook(headroom) for headroom in foreseen) or "little history: no forecast holds it back yet"
+    blockers = verdict.held if isinstance(verdict, Defer) else ()
+    held = [blocker for blocker in blockers if blocker.reason in FORECAST_REASONS]
     if not held:
         return Check("forecast", True, detail)
-    names = ", ".join(each.instance for each in held)
+    names = ", ".join(blocker.instance for blocker in held)
     advice = (
         f"More important work is expected in {names}: submit it as a ticket and it starts as soon as there is room."
     )
@@ -79,7 +87,7 @@ def _outlook(headroom: Headroom) -> str:
     return f"{headroom.balance.name}: {outlook.projected_ratio:.0%} expected at the reset, risk {outlook.risk}"
 
 
-def _budget(ticket: Ticket, caps: list[Limit], used: Usage) -> Check:
+def _budget(ticket: Ticket, caps: Sequence[Limit], used: Usage) -> Check:
     tokens = ticket.estimate.reserve.tokens
     for cap in caps:
         amount = cap.charge(used.plus(ticket.estimate.reserve))

@@ -3,15 +3,40 @@
 fires, nobody knows        ─► fired       told for the first time
 fires, ``repeat`` is over  ─► repeat      unless somebody acknowledged it
 resolved, somebody knows   ─► resolved    also under a silence: who heard of it hears of its end
-anything else              ─► nothing     silenced, acknowledged, told already, or never told at all
+anything else              ─► nothing, with the reason why nobody hears of it
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from quota_scheduler.core.alerts import wording as alert_text
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.alerts.state import AlertState, Key, NoticeKind, Phase, Silence, Transition
+
+
+class NoticeReason(StrEnum):
+    """Why people hear of an alert now, or why they do not."""
+
+    NEWS = "news"
+    REPEAT_DUE = "repeat_due"
+    OVER = "over"
+    NOT_FIRING = "not_firing"
+    SILENCED = "silenced"
+    TOO_SHORT = "too_short"
+    ACKNOWLEDGED = "acknowledged"
+    TOLD_ALREADY = "told_already"
+    NEVER_TOLD = "never_told"
+    TOLD_ONCE = "told_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What an alert calls for at one instant: a notification of this ``kind``, or none, and the ``reason``."""
+
+    kind: NoticeKind | None
+    reason: NoticeReason
 
 
 def notices(
@@ -25,33 +50,51 @@ def notices(
     by_id = {rule.id: rule for rule in rules}
     due: dict[Key, NoticeKind] = {}
     for key, state in after.items():
-        kind = _due(by_id[state.rule], before.get(key), state, silences, now)
-        if kind is not None:
-            due[key] = kind
+        notice = notice_of(by_id[state.rule], before.get(key), state, silences, now)
+        if notice.kind is not None:
+            due[key] = notice.kind
     return [_transition(by_id, after[key], due, after, now) for key in sorted(due, key=lambda k: _order(by_id, k))]
+
+
+def notice_of(
+    rule: AlertRule, before: AlertState | None, state: AlertState, silences: Sequence[Silence], now: datetime
+) -> Notice:
+    """Decide which notification a state calls for at ``now``, given what it was ``before`` the step, and say why.
+
+    The first reason that applies is given: a silenced alert that is acknowledged too is silenced.
+    """
+    if state.phase is Phase.RESOLVED:
+        return _end_of(rule, before, state)
+    if state.phase is not Phase.FIRING:
+        return Notice(None, NoticeReason.NOT_FIRING)
+    if any(silence.covers(state, now) for silence in silences):
+        return Notice(None, NoticeReason.SILENCED)
+    if _is_too_short(rule, state):
+        return Notice(None, NoticeReason.TOO_SHORT)
+    if state.acknowledged_at:
+        return Notice(None, NoticeReason.ACKNOWLEDGED)
+    if state.last_notified_at is None:
+        return Notice(NoticeKind.FIRED, NoticeReason.NEWS)
+    if rule.repeat and now - state.last_notified_at >= rule.repeat:
+        return Notice(NoticeKind.REPEAT, NoticeReason.REPEAT_DUE)
+    return Notice(None, NoticeReason.TOLD_ALREADY)
+
+
+def _end_of(rule: AlertRule, before: AlertState | None, state: AlertState) -> Notice:
+    """Decide whether people hear of an end: those who heard of the alert do, once, in the step that resolved it."""
+    if state.last_notified_at is None:
+        return Notice(None, NoticeReason.NEVER_TOLD)
+    if rule.once:
+        return Notice(None, NoticeReason.TOLD_ONCE)
+    if before is None or before.phase is not Phase.FIRING:
+        return Notice(None, NoticeReason.TOLD_ALREADY)
+    return Notice(NoticeKind.RESOLVED, NoticeReason.OVER)
 
 
 def _order(by_id: Mapping[str, AlertRule], key: Key) -> tuple[int, int, Key]:
     """Worst first, then the rungs of a ladder from above."""
     rule = by_id[key[0]]
     return -rule.severity.rank, len(rule.under), key
-
-
-def _due(
-    rule: AlertRule, before: AlertState | None, state: AlertState, silences: Sequence[Silence], now: datetime
-) -> NoticeKind | None:
-    """Which notification this state calls for at ``now``; None for none."""
-    if state.phase is Phase.RESOLVED:
-        over = before is not None and before.phase is Phase.FIRING and state.last_notified_at is not None
-        return NoticeKind.RESOLVED if over and not rule.once else None
-    if state.phase is not Phase.FIRING or any(silence.covers(state, now) for silence in silences):
-        return None
-    if _is_too_short(rule, state):
-        return None
-    if state.last_notified_at is None:
-        return None if state.acknowledged_at else NoticeKind.FIRED
-    wanted = rule.repeat and not state.acknowledged_at
-    return NoticeKind.REPEAT if wanted and now - state.last_notified_at >= rule.repeat else None
 
 
 def _is_too_short(rule: AlertRule, state: AlertState) -> bool:

@@ -16,13 +16,13 @@ MATCHABLE = (
 
 
 def named(rule: str, severity: Severity, scope: str, facts: Facts) -> dict[str, str]:
-    """What is known of an alert by the names that matchers may use."""
+    """Tell what is known of an alert by the names that matchers may use."""
     labels = {name: str(facts[name]) for name in MATCHABLE if facts.get(name) not in (None, "")}
     return {**labels, "rule": rule, "severity": severity.value, "scope": scope}
 
 
 def fits(matchers: Matchers, names: Mapping[str, str]) -> bool:
-    """Whether every matcher fits; a name that is not known counts as empty, which only ``*`` fits."""
+    """Tell whether every matcher fits; a name that is not known counts as empty, which only ``*`` fits."""
     return all(_fits_one(names.get(name, ""), pattern) for name, pattern in matchers)
 
 
@@ -42,7 +42,7 @@ class Target(Protocol):
 
 
 def wants(target: Target, rule: AlertRule, names: Mapping[str, str]) -> bool:
-    """Whether a rule is routed to a receiver: by name where the rule names any, else by severity and labels."""
+    """Tell whether a rule is routed to a receiver: by name where the rule names any, else by severity and labels."""
     if rule.receivers:
         return target.id in rule.receivers
     names_of_rule = {**names, "rule": rule.id, "severity": rule.severity.value}

@@ -37,21 +37,40 @@ class Op(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RuleTexts:
+    """What a rule says to people: templates with ``{names}`` (see ``wording``).
+
+    ``summary`` names the condition, ``title`` is the subject of a message, the others are its lines: while the alert
+    fires, when it has cleared, and when its scope is gone. Empty ``resolved`` and ``gone`` say the usual.
+    """
+
+    summary: str
+    title: str
+    message: tuple[str, ...]
+    resolved: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Every template of it."""
+        return (self.summary, self.title, *self.message, *self.resolved, *self.gone)
+
+
+@dataclass(frozen=True, slots=True)
 class AlertRule:
     """A condition on one reading, and how it is told.
 
     It fires at ``threshold`` held for ``hold`` and resolves once ``clear`` has held for ``keep_firing_for``. ``floor``
-    is the least size by unit: below it a sample is noise. ``evidence`` is the least size to judge by at all: below it
+    is the least size by unit: below it a sample is noise. ``evidence`` is the least size to go by at all: below it
     nothing is known. With ``drop_share`` a sample's baseline b moves the threshold: max(``drop_share`` · b, and from
-    b >= threshold on min(threshold, b - ``drop_points``)). ``under`` names the rules above it on the ladder: while one
-    of them is told for the same scope and episode, this one is not; rules under each other are one rung, of which the
-    first is told. ``repeat`` 0 is never. A scope that is no longer
-    reported resolves after ``gone_after``. ``once`` fires once per episode and says nothing at its end; else what has
-    resolved fires again in the same episode after ``rearm`` at the earliest.
+    b >= threshold on min(threshold, b - ``drop_points``)); for 0.9, 0.7 and 0.03, a baseline of 0.95 alarms below 0.9,
+    one of 0.92 below 0.89, one of 0.8 below 0.56.
 
-    Of windows shorter than ``tell_from`` it is shown where alerts are shown, and nobody is told.
-
-    ``summary``, ``title`` and the lines of ``message``, ``resolved`` and ``gone`` are templates (see ``wording``).
+    ``under`` names the rules above it on the ladder: while one of them is told for the same scope and episode, this one
+    is not; rules under each other are one rung, of which the first is told. ``repeat`` 0 is never. A scope that is no
+    longer reported resolves after ``gone_after``. ``once`` fires once per episode and says nothing at its end; else
+    what has resolved fires again in the same episode after ``rearm`` at the earliest. Of windows shorter than
+    ``tell_from`` it is shown where alerts are shown, and nobody is told.
     """
 
     id: str
@@ -60,11 +79,7 @@ class AlertRule:
     threshold: float
     clear: float
     severity: Severity
-    summary: str
-    title: str
-    message: tuple[str, ...]
-    resolved: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
+    texts: RuleTexts
     runbook: str = ""
     hold: timedelta = timedelta(0)
     keep_firing_for: timedelta = timedelta(0)

@@ -45,7 +45,7 @@ NO_WORKFLOW = "no workflow"
 
 
 def samples(readings: Readings) -> tuple[Sample, ...]:
-    """Everything that alert rules look at, in a stable order.
+    """Return everything that alert rules look at, in a stable order.
 
     ``readings.facts`` may hold ``causes`` (limit id → a sentence that names who spends it, for the message) and
     ``unpriced_models`` (``provider/model`` → tokens without a price).
@@ -72,16 +72,16 @@ def _samples(readings: Readings) -> Iterator[Sample]:
 
 
 def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
-    episode = iso(limit.starts_at) if limit.starts_at else ""
+    episode = iso(limit.balance.starts_at) if limit.balance.starts_at else ""
     fast, slow = _burn(limit)
     expected = _expected(limit)
-    forecast = expected / limit.amount if expected is not None and limit.amount else None
+    forecast = expected / limit.balance.amount if expected is not None and limit.balance.amount else None
     for reading, value, size in (
-        ("usage_ratio", limit.usage_ratio if limit.amount else None, limit.used),
+        ("usage_ratio", limit.usage_ratio if limit.balance.amount else None, limit.balance.used),
         ("forecast_ratio", forecast, expected or 0.0),
-        ("burn_fast", fast, limit.used),
-        ("burn_slow", slow, limit.used),
-        ("unused_ratio", _number(facts, "unused"), limit.used),
+        ("burn_fast", fast, limit.balance.used),
+        ("burn_slow", slow, limit.balance.used),
+        ("unused_ratio", _number(facts, "unused"), limit.balance.used),
     ):
         yield Sample(reading, limit.limit, episode, value, float(size), limit.unit.value, facts=facts)
 
@@ -94,20 +94,20 @@ def _number(facts: Facts, name: str) -> float | None:
 def _is_free(limit: LimitReading) -> bool:
     """Whether a limit makes nobody wait: it is open, or only warns; one on leases has a lease left."""
     if limit.unit is Unit.LEASES:
-        return limit.leases < limit.amount
+        return limit.queue.leases < limit.balance.amount
     return limit.level == "open" or limit.mode != "enforce"
 
 
 def _waits(limit: LimitReading, facts: Facts, now: datetime, *, nothing_holds: bool) -> Iterator[Sample]:
     """How long the oldest ticket has waited: in windows where this limit holds it, in seconds where no limit does."""
-    oldest = min((group.oldest_at for group in limit.waiting if group.oldest_at), default=None)
+    oldest = min((group.oldest_at for group in limit.queue.waiting if group.oldest_at), default=None)
     waited = now - oldest if oldest else timedelta(0)
     windows = 0.0
-    if limit.starts_at and limit.ends_at and not _is_free(limit):
-        windows = waited / (limit.ends_at - limit.starts_at)
+    if limit.balance.starts_at and limit.balance.ends_at and not _is_free(limit):
+        windows = waited / (limit.balance.ends_at - limit.balance.starts_at)
     since = now - limit.level_since if limit.level_since else timedelta(0)
     for_nothing = min(waited, since) if nothing_holds and limit.mode == "enforce" else timedelta(0)
-    size = float(sum(group.waiting for group in limit.waiting))
+    size = float(sum(group.waiting for group in limit.queue.waiting))
     waits = {**facts, "waited_seconds": waited.total_seconds()}
     yield Sample("wait_windows", limit.limit, "", windows, size, facts=waits)
     yield Sample("wait_seconds", limit.limit, "", for_nothing.total_seconds(), size, facts=waits)
@@ -118,21 +118,29 @@ def _unused(limit: LimitReading, now: datetime) -> float | None:
 
     What waits is counted as usage to come by a forecast, as far as it fits: here it is what goes without.
     """
-    forecast, starts, ends = limit.forecast, limit.starts_at, limit.ends_at
-    if starts is None or ends is None or limit.amount <= 0 or limit.mode != "enforce":
+    forecast, starts, ends = limit.projection.forecast, limit.balance.starts_at, limit.balance.ends_at
+    if starts is None or ends is None or limit.balance.amount <= 0 or limit.mode != "enforce":
         return None
     late = (ends - now) / (ends - starts) <= LAST_PART and ends - starts >= SHORTEST_UNUSED
-    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.waiting):
+    if not late or limit.level not in HOLDING or not any(group.waiting for group in limit.queue.waiting):
         return 0.0
     if forecast is None:
         return None
-    waiting = max(0.0, forecast.committed - limit.reserved)
-    return max(0.0, 1.0 - max(float(limit.used + limit.reserved), forecast.expected - waiting) / limit.amount)
+    waiting = max(0.0, forecast.certain - limit.balance.reserved)
+    return max(
+        0.0,
+        1.0
+        - max(float(limit.balance.used + limit.balance.reserved), forecast.expected - waiting) / limit.balance.amount,
+    )
 
 
 def _expected(limit: LimitReading) -> float | None:
     """Expected usage at the reset; None while there is too little history to name one."""
-    return limit.forecast.expected if limit.forecast is not None and limit.forecast.sufficient else None
+    return (
+        limit.projection.forecast.expected
+        if limit.projection.forecast is not None and limit.projection.forecast.sufficient
+        else None
+    )
 
 
 def _burn(limit: LimitReading) -> tuple[float | None, float | None]:
@@ -141,8 +149,12 @@ def _burn(limit: LimitReading) -> tuple[float | None, float | None]:
     The lower of the long and the short lookback's B, over the factor of the window's class; 0 when the limit lasts to
     its reset (R at most 1) or is barely used.
     """
-    nearest = burn_class(limit.ends_at - limit.starts_at) if limit.starts_at and limit.ends_at else None
-    by_name = {burn.lookback: burn for burn in limit.burns}
+    nearest = (
+        burn_class(limit.balance.ends_at - limit.balance.starts_at)
+        if limit.balance.starts_at and limit.balance.ends_at
+        else None
+    )
+    by_name = {burn.lookback: burn for burn in limit.projection.burns}
     if nearest is None:
         return None, None
     fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), nearest.fast, limit.usage_ratio)
@@ -166,31 +178,38 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
         "mode": limit.mode,
         "unit": limit.unit.value,
         "zone": limit.zone,
-        "amount": limit.amount,
-        "used": limit.used,
-        "reserved": limit.reserved,
-        "allowance": limit.allowance,
-        "ends_at": iso(limit.ends_at) if limit.ends_at else None,
-        "estimated": int(limit.estimated),
-        "waiting": sum(group.waiting for group in limit.waiting),
+        "amount": limit.balance.amount,
+        "used": limit.balance.used,
+        "reserved": limit.balance.reserved,
+        "allowance": limit.balance.allowance,
+        "ends_at": iso(limit.balance.ends_at) if limit.balance.ends_at else None,
+        "estimated": int(limit.balance.estimated),
+        "waiting": sum(group.waiting for group in limit.queue.waiting),
         "cause": cause,
     }
-    if limit.starts_at and limit.ends_at:
-        facts["window_seconds"] = (limit.ends_at - limit.starts_at).total_seconds()
-        facts["pace"] = cumulative_burn(Window(limit.starts_at, limit.ends_at), limit.used, limit.amount, now)
+    if limit.balance.starts_at and limit.balance.ends_at:
+        facts["window_seconds"] = (limit.balance.ends_at - limit.balance.starts_at).total_seconds()
+        facts["pace"] = cumulative_burn(
+            Window(limit.balance.starts_at, limit.balance.ends_at), limit.balance.used, limit.balance.amount, now
+        )
         facts["unused"] = _unused(limit, now)
-        facts |= _at_this_rate(limit, limit.ends_at, now)
-    if limit.forecast is not None and limit.forecast.sufficient:
+        facts |= _at_this_rate(limit, limit.balance.ends_at, now)
+    if limit.projection.forecast is not None and limit.projection.forecast.sufficient:
         facts |= _outlook(limit)
     return facts
 
 
 def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict[str, Fact]:
     """When it runs out at the rate of the long lookbacks, as far as that is before the reset, and how long they are."""
-    nearest = burn_class(ends_at - limit.starts_at) if limit.starts_at else None
+    nearest = burn_class(ends_at - limit.balance.starts_at) if limit.balance.starts_at else None
     facts: dict[str, Fact] = {}
-    for burn in limit.burns if nearest else ():
-        if nearest and burn.lookback.endswith("_long") and burn.remaining > 1.0 and limit.used < limit.amount:
+    for burn in limit.projection.burns if nearest else ():
+        if (
+            nearest
+            and burn.lookback.endswith("_long")
+            and burn.remaining > 1.0
+            and limit.balance.used < limit.balance.amount
+        ):
             speed = burn.lookback.removesuffix("_long")
             facts[f"out_{speed}"] = iso(now + (ends_at - now) / burn.remaining)
             facts[f"lookback_{speed}"] = nearest.lookbacks[LOOKBACKS.index(burn.lookback)].total_seconds()
@@ -199,13 +218,13 @@ def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict
 
 def _outlook(limit: LimitReading) -> dict[str, Fact]:
     """Where the window ends, and when it runs out if it does; nothing is searched for a limit that lasts."""
-    forecast = limit.forecast
+    forecast = limit.projection.forecast
     if forecast is None:
         return {}
     facts: dict[str, Fact] = {"expected": forecast.expected, "low": forecast.low, "high": forecast.high}
-    if forecast.high > limit.amount > limit.used:
-        early, late = forecast.exhaustion_interval(limit.amount)
-        middle = forecast.exhaustion(limit.amount)
+    if forecast.high > limit.balance.amount > limit.balance.used:
+        early, late = forecast.exhaustion_interval(limit.balance.amount)
+        middle = forecast.exhaustion(limit.balance.amount)
         for name, at in (("out_early", early), ("out_at", middle), ("out_late", late)):
             facts[name] = iso(at) if at else None
     return facts

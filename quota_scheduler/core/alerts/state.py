@@ -109,7 +109,7 @@ class Silence:
     id: int = 0
 
     def covers(self, state: AlertState, now: datetime) -> bool:
-        """Whether it silences this alert at ``now``."""
+        """Tell whether it silences this alert at ``now``."""
         return self.starts_at <= now < self.ends_at and fits(self.matchers, state.names)
 
 
@@ -138,7 +138,7 @@ class Transition:
         return self.rule.id, self.scope, self.episode
 
     def reaches(self, target: Target) -> bool:
-        """Whether this receiver is told: it wants the rule, and hears of no higher rung instead."""
+        """Tell whether this receiver is told: it wants the rule, and hears of no higher rung instead."""
         return wants(target, self.rule, self.names) and not any(wants(target, up, self.names) for up in self.above)
 
 

@@ -93,7 +93,7 @@ def _acknowledged(state: AlertState, now: datetime) -> AlertState:
 
 
 def firing(states: Iterable[AlertState]) -> tuple[tuple[str, str, int], ...]:
-    """How many alerts fire, as (rule, severity, count), for ``Readings.alerts_firing``."""
+    """Tell how many alerts fire, as (rule, severity, count), for ``Readings.alerts_firing``."""
     counts = Counter((state.rule, state.severity.value) for state in states if state.phase is Phase.FIRING)
     return tuple((rule, severity, count) for (rule, severity), count in sorted(counts.items()))
 
@@ -119,6 +119,8 @@ def _advance_rule(
 
 def _advance(rule: AlertRule, state: AlertState | None, sample: Sample, now: datetime) -> AlertState | None:
     """Move one alert by a sample of its own episode; None is inactive."""
+    if state is not None and state.cause is Cause.NEW_WINDOW and state.phase is Phase.RESOLVED and not rule.once:
+        state = None  # its window goes on: the clock stood past the reset, and has been put right since
     if state is None or state.phase is Phase.RESOLVED:
         rearmed = _holds(rule, sample) and (state is None or _may_fire_again(rule, state, now))
         return _begin(rule, sample, now) if rearmed else _kept(rule, state, now)

@@ -19,6 +19,7 @@ from quota_scheduler.core.units import Unit, format_amount, format_number
 LONGEST = 900
 """Longest text in characters: Teams cuts at 1000, PagerDuty at 1024 (both as of November 2026)."""
 LONGEST_SUBJECT = 160
+"""Longest subject in characters: what phones and mail clients show of one line."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ABOUT_WORDS = frozenset({"scope", "threshold", "fired_for"})
 LIMIT_WORDS = ABOUT_WORDS | {
@@ -54,42 +55,44 @@ NEW_WINDOW = (
     "The window of {limit} ended at {percent} of {amount}; a new one has begun.",
     "The new one resets on {next_reset}.",
 )
+"""What resolved limits say by default when their window is over."""
 GONE = ("{scope} is no longer reported: it was removed, or is idle. Nothing more is known about it.",)
+"""What is said by default of a scope that is no longer there."""
 
 
 def write(
     rule: AlertRule, state: AlertState, kind: NoticeKind, *, now: datetime, still: Sequence[AlertRule] = ()
 ) -> tuple[str, str]:
-    """Subject and body of a notification; ``still`` are the lower rungs that go on firing after this one resolved."""
+    """Write subject and body of a notification; ``still`` are lower rungs that go on firing after this one resolved."""
     words = {**phrases(state.facts, now), **_about(rule, state)}
     if kind is NoticeKind.RESOLVED:
         lines = [*_resolved_lines(rule, state), *_still(still)]
-        subject = f"Resolved: {_fill(rule.summary, words)}: {state.scope}"
+        subject = f"Resolved: {_fill(rule.texts.summary, words)}: {state.scope}"
     else:
-        lines = list(rule.message)
-        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.title, words) or state.scope)
+        lines = list(rule.texts.message)
+        subject = ("Still: " if kind is NoticeKind.REPEAT else "") + (_fill(rule.texts.title, words) or state.scope)
     body = "\n".join(text for line in lines if (text := _fill(line, words)))
     return cut(subject, LONGEST_SUBJECT), _signed(body, key_line(rule.id, state.scope, state.episode, rule.runbook))
 
 
 def key_line(rule: str, scope: str, episode: str, runbook: str = "") -> str:
-    """The line that names an alert, so that a repeated delivery is seen as one."""
+    """Return the line that names an alert, so that a repeated delivery is seen as one."""
     parts = [rule, scope, *([episode] if episode not in ("", scope) else []), *([f"see {runbook}"] if runbook else [])]
     return f"[{' · '.join(parts)}]"
 
 
 def cut(text: str, most: int) -> str:
-    """At most ``most`` characters, with a mark where something was left out."""
+    """Cut to at most ``most`` characters, with a mark where something was left out."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def placeholders(template: str) -> set[str]:
-    """The names a template asks for."""
+    """Return the names a template asks for."""
     return set(PLACEHOLDER.findall(template))
 
 
 def phrases(facts: Facts, now: datetime) -> dict[str, str]:
-    """Every name that a template may use, in words; what is not known is absent."""
+    """Return every name that a template may use, in words; what is not known is absent."""
     words = {name: value for name, value in facts.items() if isinstance(value, str) and value}
     if "limit" in facts:
         words |= _limit_words(facts, now)
@@ -109,7 +112,7 @@ def phrases(facts: Facts, now: datetime) -> dict[str, str]:
 
 
 def span(length: timedelta) -> str:
-    """A length of time for people: ``40 min``, ``5 h``, ``3 days``."""
+    """Return a length of time for people: ``40 min``, ``5 h``, ``3 days``."""
     minutes = max(0.0, length.total_seconds() / 60)
     if minutes < 90:
         return f"{minutes:.0f} min"
@@ -212,13 +215,13 @@ def _resolved_lines(rule: AlertRule, state: AlertState) -> Sequence[str]:
         case Cause.NEW_WINDOW if "limit" in state.facts:
             return NEW_WINDOW
         case Cause.GONE:
-            return rule.gone or GONE
+            return rule.texts.gone or GONE
         case _:
-            return rule.resolved or ("It is over after {fired_for}.",)
+            return rule.texts.resolved or ("It is over after {fired_for}.",)
 
 
 def _still(rules: Sequence[AlertRule]) -> list[str]:
-    names = [_fill(rule.summary, {"threshold": _threshold(rule)}) for rule in rules]
+    names = [_fill(rule.texts.summary, {"threshold": _threshold(rule)}) for rule in rules]
     return [f"Still firing: {', '.join(names)}."] if names else []
 
 

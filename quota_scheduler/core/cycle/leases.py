@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from quota_scheduler.core.cycle.requests import Refusal, Refused, Release, Renew
-from quota_scheduler.core.cycle.snapshot import Work
+from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import adopted, attribute, merged, own_events, report
@@ -67,7 +67,7 @@ def _apply_late_report(ticket: Ticket, request: Renew | Release, work: Work) -> 
     if ticket.lease and ticket.lease.fence == more.fence:
         ticket = work.put(ticket._replace(lease=more))
     else:
-        work.out.past_leases[more.fence] = (ticket.id, more)
+        work.past_leases[more.fence] = (ticket.id, more)
     return Refused(Refusal.STALE_FENCE, ticket)
 
 
@@ -90,24 +90,25 @@ def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
 def _grown(ticket: Ticket, work: Work) -> bool:
     """Let an overrun reservation grow where there is room; False when an enforced limit has none."""
     fits = True
-    for held in work.balances.open_reservations(ticket.id):
-        balance = work.balances.balance_of(held)
-        if not held.overrun or balance.closed or balance.limit.unit is Unit.LEASES:
+    headrooms = {headroom.instance.name: headroom for headroom in work.headrooms.of(ticket)}
+    for reservation in work.balances.open_reservations(ticket.id):
+        balance = work.balances.balance_of(reservation)
+        if not reservation.overrun or balance.closed or balance.limit.unit is Unit.LEASES:
             continue
-        more = max(1, held.amount // GROWTH_SHARE)
-        ceiling = work.headrooms.headroom(LimitInstance(balance.limit, balance.value)).ceiling(
-            ticket.priority, work.now
-        )
+        more = max(1, reservation.amount // GROWTH_SHARE)
+        headroom = headrooms.get(balance.name) or work.headrooms.headroom(LimitInstance(balance.limit, balance.value))
+        ceiling = headroom.ceiling(ticket.priority, work.now)
         if balance.spent + balance.reserved + more <= ceiling:
-            work.balances.update(held, amount=held.spent + more, whole=held.spent + more)
+            needed = reservation.spent + more
+            work.balances.update(reservation, amount=needed, whole=needed)
         elif balance.limit.mode is Mode.ENFORCE:
             fits = False
     return fits
 
 
 def _over_cap(ticket: Ticket, work: Work) -> bool:
-    lease, used = ticket.lease, work.snap.run_used.get(ticket.run_id, Usage())
+    lease, used = ticket.lease, work.snap.runs.used.get(ticket.run_id, Usage())
     if lease:  # what the ledger knows of this lease already is the same usage that it reports
-        transcribed = work.snap.transcribed.get(lease.fence, Usage())
+        transcribed = work.snap.rows.transcribed.get(lease.fence, Usage())
         used = used.minus(transcribed).plus(transcribed.at_least(lease.usage))
     return any(cap.charge(used) > cap.amount for cap in work.caps(ticket) if cap.mode is Mode.ENFORCE)

@@ -22,10 +22,15 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Look at a ticket; reading an offered one claims it, unless it is only looked at."""
+    """Look at a ticket; reading an offered one claims it, unless it is another's or only looked at.
+
+    Here and below ``by`` is the token that asks, None for who may act on every ticket: operators, and everybody
+    where there are no tokens.
+    """
 
     ticket: int
     claim: bool = True
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class Withdraw:
     """Give a ticket up: waiting ones leave the queue, a running one settles."""
 
     ticket: int
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Renew:
     usage: ModelUsage | None = None
     session: str = ""
     ttl: timedelta | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class Release:
     usage: ModelUsage | None = None
     session: str = ""
     outcome: Outcome = Outcome.COMPLETED
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,7 @@ class Refusal(StrEnum):
     NOT_FOUND = "not_found"
     KEY_REUSED = "key_reused"
     STALE_FENCE = "stale_fence"
+    NOT_OWNER = "not_owner"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,6 @@ BASELINE_LEAST_DAYS = 7
 """Days with enough traffic that a baseline needs."""
 BASELINE_DAY_TOKENS = 100_000
 """Input-side tokens that a day needs to count: the rate of a handful of calls says nothing."""
-DROP_LEAST_TOKENS = 1_000_000
-"""Input-side tokens that the lookback needs before a drop is one."""
-DROP_MARK, DROP_POINTS, DROP_FACTOR = 0.90, 0.03, 0.70
-"""A drop passes 90 % from above by at least 3 points, or loses 30 % of the baseline (design, section 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,7 @@ class DayUsage:
 
 
 def cache_baseline(days: Iterable[DayUsage], *, before: date) -> float | None:
-    """The median daily cache hit rate of one workflow over the 14 days before a day.
+    """Return the median daily cache hit rate of one workflow over the 14 days before a day.
 
     Rows of one day are added up; days with little traffic are left out. None with fewer than seven days left.
     """
@@ -107,15 +103,3 @@ def _traits(run: RunSummary) -> Iterable[str]:
     yield f"model {run.model or 'unknown'}"
     yield from (f"prompt version {version}" for version in run.prompt_versions if version)
     yield from (f"flag {flag}" for flag in run.flags)
-
-
-def cache_dropped(reading: CacheReading) -> bool:
-    """Whether a cache hit rate is far enough below its baseline, with enough traffic, to tell somebody.
-
-    Without a baseline this is never so; that a rate is low is then only worth a note.
-    """
-    rate, baseline = reading.hit_rate, reading.baseline
-    if baseline is None or reading.input_tokens < DROP_LEAST_TOKENS:
-        return False
-    passed_mark = baseline >= DROP_MARK > rate and rate < baseline - DROP_POINTS
-    return passed_mark or rate < DROP_FACTOR * baseline

@@ -62,14 +62,14 @@ Sides = tuple[list[RunSummary], list[RunSummary]]
 
 
 def flag_effects(runs: Iterable[RunSummary]) -> tuple[FlagEffect, ...]:
-    """The effect of every flag that some finished runs of a workflow had and others had not, in order of flag."""
+    """Return the effect of every flag, in order of flag, that some finished runs of a workflow had and others not."""
     finished = [run for run in runs if run.status]
     flags = sorted({flag for run in finished for flag in run.flags})
     return tuple(effect for flag in flags if (effect := flag_effect(flag, finished)) is not None)
 
 
 def flag_readings(runs: Sequence[RunSummary], *, since: datetime) -> tuple[FlagReading, ...]:
-    """Every flag in order of name: the workflows that ran with it ``since`` an instant, and what it brought."""
+    """Return every flag in order of name: the workflows that ran with it ``since`` an instant, and what it brought."""
     effects = {effect.flag: effect for effect in flag_effects(runs)}
     workflows: dict[str, set[str]] = defaultdict(set)
     for run in runs:
@@ -88,7 +88,7 @@ def _reading(flag: str, workflows: int, effect: FlagEffect | None) -> FlagReadin
 
 
 def flag_effect(flag: str, runs: Iterable[RunSummary]) -> FlagEffect | None:
-    """The effect of one flag; None without five completed runs on each side and some scatter to judge by."""
+    """Return the effect of one flag; None without five completed runs on each side and some scatter to judge by."""
     matched = _matched(flag, runs)
     logs = [(_logs(have), _logs(have_not)) for have, have_not in matched.values()]
     count_with, count_without = sum(len(a) for a, _ in logs), sum(len(b) for _, b in logs)
@@ -136,7 +136,7 @@ def _pooled(logs: Sequence[tuple[list[float], list[float]]]) -> tuple[float, flo
 
 
 def student_t(confidence: float, freedom: int) -> float:
-    """The two-sided quantile of Student's t, within 1 % from three degrees of freedom on.
+    """Return the two-sided quantile of Student's t, within 1 % from three degrees of freedom on.
 
     Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5).
     """

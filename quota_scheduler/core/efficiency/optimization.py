@@ -42,7 +42,7 @@ ADVICE = {
 
 
 def optimization_level(headroom: int, amount: int, thresholds: Thresholds = DEFAULT) -> Optimization:
-    """The level for what is left of a limit; an amount of 0 leaves nothing.
+    """Return the level for what is left of a limit; an amount of 0 leaves nothing.
 
     ``thresholds`` hold the headroom ÷ amount above which each level applies; below all of them it is an emergency.
     """

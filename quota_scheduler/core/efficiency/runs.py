@@ -55,23 +55,19 @@ class EfficiencyRow:
         """Mean over the runs."""
         return self.usage.tokens / self.runs
 
-    def share_of(self, amount: int) -> float:
-        """The tokens as a share of a limit's amount in tokens; an amount of 0 is all used."""
-        return self.usage.tokens / amount if amount > 0 else 1.0
-
 
 def cache_hit_rate(usage: Usage) -> float | None:
-    """Cache-read share of the input side; None when nothing went in."""
+    """Return the cache-read share of the input side; None when nothing went in."""
     return usage.cache_read / usage.input_side if usage.input_side > 0 else None
 
 
 def by_run(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
-    """One row for each run, the largest first."""
+    """Return one row for each run, the largest first."""
     return _rows(runs, lambda run: run.run)
 
 
 def by_workflow(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
-    """One row for each workflow, the largest first; runs that name none come under ``none``."""
+    """Return one row for each workflow, the largest first; runs that name none come under ``none``."""
     return _rows(runs, lambda run: run.workflow or "none")
 
 
@@ -94,6 +90,6 @@ def _row(name: str, runs: Sequence[RunSummary]) -> EfficiencyRow:
 
 
 def success_rate(runs: Iterable[RunSummary]) -> float | None:
-    """The completed share of the runs that have finished; None while none has."""
+    """Return the completed share of the runs that have finished; None while none has."""
     finished = [run.status == COMPLETED for run in runs if run.status]
     return sum(finished) / len(finished) if finished else None

@@ -1,12 +1,11 @@
 """The day model: what is still to come in a window of more than a day.
 
-    level   usage a day, its long part counting more the further the reset                     forecast_level
+    level   usage a day, its long part counting more the further the reset                     level.py
     ahead   days to the reset, by weekday and time of day as far as the history proves them
     to come = level × ahead, between (to come + slack) × e^(∓ quantile(ahead) × volatility) - slack
 
 Lists of a few dozen numbers are quicker in plain Python; the volatility, which replays 60 past forecasts, is
-computed for all limits at once. The constants were fitted on development traces with owners held out:
-docs/explanation/forecasting.md.
+computed for all limits at once.
 """
 
 from __future__ import annotations
@@ -24,25 +23,58 @@ from quota_scheduler.core.forecast.level import LONG, LONG_GROWTH, LONG_MOST, LO
 from quota_scheduler.core.forecast.shape import Quantiles
 
 Array = NDArray[np.float64]
-WEEKS, CLIP, SMALLEST = 8, 3.0, 0.05
+
+# Numbers without another source were fitted on development traces with owners held out: "The method" and "What helped"
+# in docs/explanation/forecasting.md; ``quota-scheduler backtest TRACES`` measures them again.
+WEEKS = 8
+"""Weeks that a weekday's factor is the mean of."""
+CLIP = 3.0
+"""A day counts for at most so many times the mean of its days in a weekday's factor."""
+SMALLEST = 0.05
+"""Least factor of a weekday before scaling, as a share of a usual day: none is ruled out."""
 SLACK = 0.2
-SKEW, SKEW_DAYS = 0.2, math.log(8.0)
-"""How far the median of few bursty days lies below their mean, for usual bursts; nothing from eight days on."""
-REPLAY, ORIGINS, YOUNGEST, REPLAY_WEEK, USUAL_ERROR, PRIOR = 3, 60, 7, 0.6, 0.81, 8.0
-CALM, WILD, UNSEEN = 0.15, 1.8, 1.8
+"""Slack of the band, as a share of the usage a day over three months: an idle spell does not promise zero."""
+SKEW = 0.2
+"""How far the median of few days lies below their mean at the usual volatility, as a share of the mean."""
+SKEW_DAYS = math.log(8.0)
+"""Logarithm of the days from which on the median is the mean: sums of many days are not skewed."""
+REPLAY = 3
+"""Days that each replayed forecast looks ahead: measured where there is the most evidence."""
+ORIGINS = 60
+"""Replayed forecasts, one a day back: the newest that two months hold."""
+YOUNGEST = 7
+"""Days of history that a replayed forecast needs to count."""
+REPLAY_WEEK = 0.6
+"""Weight of the last week in a replayed forecast; its long mean has the other 0.4."""
+USUAL_ERROR = 0.81
+"""Mean absolute error of replayed forecasts over all traces, in logarithms: volatility 1."""
+PRIOR = 8.0
+"""Replayed forecasts of the usual error that every series starts with."""
+CALM = 0.15
+"""Least volatility: even a series without any scatter may change tomorrow."""
+WILD = 1.8
+"""Largest volatility: beyond it the band says no more."""
+UNSEEN = 1.8
+"""Volatility of a series under seven days old: the widest band there is."""
 DAYS_KEPT = ORIGINS + REPLAY + LONG + 1
+"""Days that the replay reads: the oldest forecast's own two months too."""
 PAST = np.arange(REPLAY, REPLAY + ORIGINS)
+"""How many days ago each replayed forecast was made."""
 AHEAD = np.array(
     [[np.isin((past - np.arange(1, REPLAY + 1)) % WEEK, day).sum() for past in PAST] for day in range(WEEK)]
 )
 AHEAD = AHEAD / REPLAY
 """For each weekday and past forecast, the part of the three days ahead of it that falls on that weekday."""
 HORIZONS = tuple(math.log(days) for days in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
+"""Logarithms of the usual days ahead at which the band is tabled."""
 LOW = (-4.00, -2.60, -1.65, -1.52, -1.22, -1.02, -0.86, -0.76)
+"""The 10 % quantile of the error at these horizons, in logarithms at volatility 1."""
 HIGH = (1.40, 1.32, 1.24, 1.34, 1.26, 1.31, 1.43, 2.10)
+"""The 90 % quantile of the error at these horizons, in logarithms at volatility 1."""
 LOW_POWER = 0.75
 """The lower half follows the volatility less: usage cannot fall below nothing, however wild it is."""
 MOST = 2.1
+"""Largest upper half, in logarithms: eight times the mean."""
 
 
 def to_come(
@@ -59,11 +91,11 @@ def to_come(
         if days <= 0:
             quantiles.append((0.0, 0.0, 0.0))
             continue
-        place = math.log(days)
-        share = min(LONG_SHARE + LONG_GROWTH * max(place, 0.0), LONG_MOST)
+        log_days = math.log(days)
+        share = min(LONG_SHARE + LONG_GROWTH * max(log_days, 0.0), LONG_MOST)
         mean, slack = level.over(share) * days, SLACK * level.memory * days
-        low, high = _table(place)
-        median = mean * (1.0 - skew * min(max(SKEW_DAYS - place, 0.0), SKEW_DAYS))
+        low, high = _table(log_days)
+        median = mean * (1.0 - skew * min(max(SKEW_DAYS - log_days, 0.0), SKEW_DAYS))
         below = max((mean + slack) * math.exp(low * deep) - slack, 0.0)
         quantiles.append((min(below, median), median, (mean + slack) * math.exp(min(high * wide, MOST)) - slack))
     return quantiles
@@ -138,10 +170,10 @@ def effective(
     return [until(begun + days) - first for days in ahead]
 
 
-def _table(place: float) -> tuple[float, float]:
-    """Return the lower and upper quantile of the error e^``place`` days ahead."""
-    i = bisect_right(HORIZONS, place)
+def _table(log_days: float) -> tuple[float, float]:
+    """Return the lower and upper quantile of the error e^``log_days`` days ahead."""
+    i = bisect_right(HORIZONS, log_days)
     if i == 0 or i == len(HORIZONS):
         return (LOW[0], HIGH[0]) if i == 0 else (LOW[-1], HIGH[-1])
-    part = (place - HORIZONS[i - 1]) / (HORIZONS[i] - HORIZONS[i - 1])
+    part = (log_days - HORIZONS[i - 1]) / (HORIZONS[i] - HORIZONS[i - 1])
     return LOW[i - 1] + part * (LOW[i] - LOW[i - 1]), HIGH[i - 1] + part * (HIGH[i] - HIGH[i - 1])

@@ -38,7 +38,7 @@ class Forecast:
     """The predictive distribution of the usage of one window at its reset.
 
     ``used``, ``expected``, ``low`` and ``high`` are in the unit of the history; low to high holds
-    80 % and never lies below what is used or already committed. ``rate`` is recent usage per second,
+    80 % and never lies below what is used or already certain. ``rate`` is recent usage per second,
     ``level`` the usual usage per day, ``trend`` the last 7 days over the 3 weeks before, minus 1.
     ``confidence`` is the calibrated probability of landing within 10 % of ``expected``, None under
     7 observed days. ``rate_cap`` is the most that can be used per second, if that is known.
@@ -48,7 +48,7 @@ class Forecast:
     starts_at: datetime
     ends_at: datetime
     used: float
-    committed: float
+    certain: float
     knots: tuple[Knot, ...]
     rate: float
     level: float
@@ -151,7 +151,7 @@ class Forecast:
             "starts_at": _text(self.starts_at),
             "ends_at": _text(self.ends_at),
             "used": self.used,
-            "known": self.committed,
+            "known": self.certain,
             "knots": [list(knot) for knot in self.knots],
             "rate": self.rate,
             "level": self.level,
@@ -177,7 +177,7 @@ class Forecast:
             starts_at=datetime.fromisoformat(data["starts_at"]),
             ends_at=datetime.fromisoformat(data["ends_at"]),
             knots=tuple((k[0], k[1], k[2], k[3]) for k in data["knots"]),
-            committed=data["known"],
+            certain=data["known"],
             confidence=data["confidence"],
             method=data["method"],
             record=PastAccuracy(*data["record"]),

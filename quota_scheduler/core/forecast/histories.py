@@ -25,13 +25,15 @@ from quota_scheduler.core.usage import Usage
 Pairs = list[tuple[datetime, float]]
 Hour = tuple[datetime, int, Usage]
 """A rollup: its hour, the id of its labels, what was used."""
+HourChange = tuple[datetime, int, Usage, Usage]
+"""A rollup that changed: its hour, the id of its labels, what it said before and what it says now."""
 LATELY = timedelta(hours=26)
 """As far back as the longest lookback of a burn rate, and a part of an hour."""
 NOTHING = Usage()
 
 
 def no_buckets() -> Buckets:
-    """A history without use."""
+    """Return a history without use."""
     return Buckets(np.empty(0), np.empty(0))
 
 
@@ -43,8 +45,13 @@ class UsageHistory:
     above: list[Buckets] = field(default_factory=lambda: [no_buckets() for _ in CLASSES])
     _lately: Pairs | None = None
 
+    @property
+    def first(self) -> datetime | None:
+        """The hour of its own first use: what others used before says nothing of it."""
+        return datetime.fromtimestamp(float(self.all.starts[0]), UTC) if self.all.starts.size else None
+
     def lately(self) -> Pairs:
-        """The newest day or so of its usage, up to its last use."""
+        """Return the newest day or so of its usage, up to its last use."""
         if self._lately is None:
             newest = self.all.starts[-1] if self.all.starts.size else 0.0
             self._lately = pairs(self.all, newest - LATELY.total_seconds())
@@ -57,7 +64,7 @@ class UsageHistory:
         return newer if not first or (newer and newer[0] == first[0]) else first + newer
 
     def used(self, start: datetime, end: datetime) -> float:
-        """Usage of the hours that begin in ``[start, end)``."""
+        """Add up the usage of the hours that begin in ``[start, end)``."""
         i, j = self.all.starts.searchsorted((start.timestamp(), end.timestamp()))
         return float(self.all.values[i:j].sum())
 
@@ -73,14 +80,14 @@ class UsageHistory:
 
 
 def pairs(history: Buckets, since: float) -> Pairs:
-    """The buckets from ``since`` (seconds since 1970) on, as instants and amounts."""
+    """Return the buckets from ``since`` (seconds since 1970) on, as instants and amounts."""
     i = int(history.starts.searchsorted(since))
     instants = (datetime.fromtimestamp(at, UTC) for at in history.starts[i:].tolist())
     return list(zip(instants, history.values[i:].tolist(), strict=True))
 
 
 def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
-    """The history with an amount added to one hour; an hour left without any disappears: it opens no session."""
+    """Return the history with an amount added to one hour; an hour left without any disappears: it opens no session."""
     at = hour.timestamp()
     i = int(history.starts.searchsorted(at))
     if i == history.starts.size or history.starts[i] != at:
@@ -107,18 +114,18 @@ class Histories:
 
     @property
     def first(self) -> datetime | None:
-        """The first hour that is known."""
+        """The oldest hour that was folded; None before any."""
         return next(iter(self.hours), None)
 
     def bind(self, labels: Labels, balances: Balances) -> tuple[LimitInstance, ...]:
-        """The limit instances that labels fall to; remembered, since every tick asks for the same ones."""
+        """Return the limit instances that labels fall to; remembered, since every tick asks for the same ones."""
         instances = self._bound.get(labels)
         if instances is None:
             instances = self._bound[labels] = balances.instances(labels)
         return instances
 
     def of(self, instance: str) -> UsageHistory:
-        """The histories of an instance; empty for one that nothing was ever counted in."""
+        """Return the histories of an instance; empty for one that nothing was ever counted in."""
         return self.series.setdefault(instance, UsageHistory())
 
     def fold(
@@ -129,23 +136,16 @@ class Histories:
         totals: Mapping[int, Usage],
     ) -> None:
         """Fold every rollup there is, oldest first, into histories made anew."""
-        sums: dict[str, list[dict[float, int]]] = {}
-        self.hours, self._totals = {}, dict(totals)
+        sums: dict[str, _Sums] = {}
+        self.hours, self._totals, self._unmet = {}, dict(totals), {}
         for hour, number, usage in rows:
             self.hours.setdefault(hour, {})[number] = usage
             labels, priority = sets[number]
-            at, rank = hour.timestamp(), priority.rank
             for instance in self.bind(labels, balances):
                 charge = instance.limit.charge(usage) if instance.limit.is_windowed else 0
-                if not charge:
-                    continue
-                own = sums.setdefault(instance.name, [{} for _ in range(1 + len(CLASSES))])
-                for place in (0, *range(rank + 2, 1 + len(CLASSES))):
-                    own[place][at] = own[place].get(at, 0) + charge
-        self.series = {
-            name: UsageHistory(_buckets(own[0]), [_buckets(o) for o in own[1:]]) for name, own in sums.items()
-        }
-        self._unmet = {}
+                if charge:
+                    sums.setdefault(instance.name, _Sums()).add(hour.timestamp(), priority.rank, charge)
+        self.series = {name: instance_sums.history() for name, instance_sums in sums.items()}
 
     def update(
         self,
@@ -162,29 +162,38 @@ class Histories:
         fresh: dict[datetime, dict[int, Usage]] = {}
         for hour, number, usage in rows:
             fresh.setdefault(hour, {})[number] = usage
-        gone: dict[datetime, dict[int, Usage]] = {
-            hour: {} for hour in self.hours if hour >= since and hour not in fresh
-        }
-        changes = [
-            (hour, number, self.hours.get(hour, {}).get(number, NOTHING), own.get(number, NOTHING))
-            for hour, own in sorted({**gone, **fresh}.items())
-            for number in sorted(own.keys() | self.hours.get(hour, {}).keys())
-            if own.get(number, NOTHING) != self.hours.get(hour, {}).get(number, NOTHING)
-        ]
+        changes = self._changes(fresh, since)
         if not self._explains(changes, totals):
             return False
-        for hour, number, old, new in changes:
-            labels, priority = sets[number]
-            for instance in self.bind(labels, balances):
-                charge = instance.limit.charge(new) - instance.limit.charge(old) if instance.limit.is_windowed else 0
-                if charge:
-                    self.of(instance.name).add_usage(hour, priority.rank, charge)
+        for change in changes:
+            self._apply(change, sets, balances)
         if changes:
-            self.hours = {hour: own for hour, own in self.hours.items() if hour < since} | fresh
+            self.hours = {hour: by_labels for hour, by_labels in self.hours.items() if hour < since} | fresh
             self._totals = dict(totals)
         return True
 
-    def _explains(self, changes: Iterable[tuple[datetime, int, Usage, Usage]], totals: Mapping[int, Usage]) -> bool:
+    def _changes(self, fresh: Mapping[datetime, Mapping[int, Usage]], since: datetime) -> list[HourChange]:
+        """What differs from ``since`` on, in order of hour and labels; an hour that is gone counts as nothing used."""
+        hours = sorted({*fresh, *(hour for hour in self.hours if hour >= since)})
+        changes: list[HourChange] = []
+        for hour in hours:
+            before, after = self.hours.get(hour, {}), fresh.get(hour, {})
+            for number in sorted(before.keys() | after.keys()):
+                old, new = before.get(number, NOTHING), after.get(number, NOTHING)
+                if old != new:
+                    changes.append((hour, number, old, new))
+        return changes
+
+    def _apply(self, change: HourChange, sets: Mapping[int, tuple[Labels, Priority]], balances: Balances) -> None:
+        """Move the histories of every instance that these labels fall to by what one of its hours changed."""
+        hour, number, old, new = change
+        labels, priority = sets[number]
+        for instance in self.bind(labels, balances):
+            charge = instance.limit.charge(new) - instance.limit.charge(old) if instance.limit.is_windowed else 0
+            if charge:
+                self.of(instance.name).add_usage(hour, priority.rank, charge)
+
+    def _explains(self, changes: Iterable[HourChange], totals: Mapping[int, Usage]) -> bool:
         """Whether these changes are all that moved the sums by labels."""
         sums: dict[int, Usage] = {}
         for _, number, old, new in changes:
@@ -196,7 +205,7 @@ class Histories:
         return not any(any(unexplained) for unexplained in sums.values())
 
     def demand(self, rows: Iterable[tuple[datetime, str, int, int]]) -> None:
-        """Take in unmet demand: the whole amount of an hour, instance and rank each; known ones are corrected."""
+        """Take in unmet demand; a row is all of its hour, instance and rank, and corrects what was taken in before."""
         for hour, instance, rank, amount in rows:
             more = amount - self._unmet.get((hour, instance, rank), 0)
             if more:
@@ -204,13 +213,30 @@ class Histories:
                 self._unmet[hour, instance, rank] = amount
 
     def between(self, start: datetime, end: datetime) -> list[Hour]:
-        """The rollups of the hours that begin in ``[start, end)``, oldest first."""
+        """Return the rollups of the hours that begin in ``[start, end)``, oldest first."""
         return [
             (hour, number, usage)
             for hour, by_labels in self.hours.items()
             if start <= hour < end
             for number, usage in by_labels.items()
         ]
+
+
+class _Sums:
+    """One instance while it is folded: usage by hour (seconds since 1970), and demand above each rank."""
+
+    def __init__(self) -> None:
+        self.all: dict[float, int] = {}
+        self.above: list[dict[float, int]] = [{} for _ in CLASSES]
+
+    def add(self, at: float, rank: int, charge: int) -> None:
+        """Count a charge of a class in its hour: as usage, and as demand for every class below."""
+        for sums in (self.all, *self.above[rank + 1 :]):
+            sums[at] = sums.get(at, 0) + charge
+
+    def history(self) -> UsageHistory:
+        """Return the sums as arrays."""
+        return UsageHistory(_buckets(self.all), [_buckets(sums) for sums in self.above])
 
 
 def _buckets(sums: Mapping[float, int]) -> Buckets:

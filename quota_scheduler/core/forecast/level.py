@@ -5,7 +5,7 @@
                     └─► the last 4, 7, 14, 28 days against the 28 before ─► new level ─────────┘
 
 A day that stands alone is cut and moves little; a change that lasts leaves the scatter of the days before it behind and
-is believed, also by the long part. The constants were chosen on development traces: docs/explanation/forecasting.md.
+is believed, also by the long part.
 """
 
 from __future__ import annotations
@@ -16,16 +16,44 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 
-WEEK, LATEST, FORTNIGHT, LONG, MEMORY = 7, 3, 14, 56, 90
-WEEK_SHARE, LATEST_SHARE, FORTNIGHT_SHARE = 0.65, 0.25, 0.10
-LONG_SHARE, LONG_GROWTH, LONG_MOST = 0.22, 0.107, 0.62
-OUTLIER, STEADY = 3.0, 0.05
-"""A day is cut at so many standard deviations; even the steadiest series is granted this much scatter."""
-BEFORE, LEAST_BEFORE = 28, 14
+# Numbers without another source were chosen on development traces, where their optimum is flat (changing a weight by a
+# third moves the error by less than .01): docs/explanation/forecasting.md, "Level" and "Change points".
+WEEK = 7
+"""Days of the short level's first average."""
+LATEST = 3
+"""Days of its second: more than that over-weights yesterday."""
+FORTNIGHT = 14
+"""Days of its third, a plain mean."""
+LONG = 56
+"""Days of the long level."""
+MEMORY = 90
+"""Days of the memory, which only the slack of the band reads."""
+WEEK_SHARE = 0.65
+"""Weight of the last week's square-root average in the short level."""
+LATEST_SHARE = 0.25
+"""Weight of the last three days' square-root average in the short level."""
+FORTNIGHT_SHARE = 0.10
+"""Weight of the last fortnight's mean in the short level."""
+LONG_SHARE = 0.22
+"""Weight of the long level for tomorrow."""
+LONG_GROWTH = 0.107
+"""How much that weight grows with the logarithm of the days to the reset: .55 for 22 days."""
+LONG_MOST = 0.62
+"""Largest weight of the long level."""
+OUTLIER = 3.0
+"""Standard deviations, in square roots, at which a day is cut."""
+STEADY = 0.05
+"""Scatter that even the steadiest series is granted, as a share of its mean root."""
+BEFORE = 28
+"""Days that a change is measured against, and whose scatter cuts outliers."""
+LEAST_BEFORE = 14
+"""Least days to measure a change against."""
 RECENT = (4, 5, 7, 10, 14, 21, 28)
 """How long ago a new level may have begun, in days."""
-DOUBT, SURE = 3.0, 6.0
-"""A change this many standard errors large is not believed at all; one of that many is believed fully."""
+DOUBT = 3.0
+"""Standard errors up to which a change is not believed at all."""
+SURE = 6.0
+"""Standard errors from which on a change is believed fully; in proportion between."""
 QUIET = 0.25
 """A weekday with less than this part of a usual day says nothing about a change."""
 
@@ -54,7 +82,7 @@ def level(
     """Return the level of usage.
 
     ``days`` are newest first, ``head`` the seen part of day 0, ``begun`` above zero when day 0 is an unfinished
-    calendar day, ``observed`` the days of history, ``factors`` those of the weekdays (``forecast_days.weekdays``).
+    calendar day, ``observed`` the days of history, ``factors`` those of the weekdays (``day_model.weekdays``).
     """
     roots = list(map(math.sqrt, days[:LONG]))
     seen = min(math.ceil(observed), LONG)
@@ -128,7 +156,7 @@ def _within_scatter(even: Sequence[float], part: float) -> Sequence[float]:
 
 
 def _change(even: Sequence[float]) -> tuple[int, float]:
-    """Judge the last usual days by the four weeks before them: how many a new level has lasted, and how sure it is.
+    """Compare the last usual days with the four weeks before them: how many a new level has lasted, and how sure it is.
 
     In square roots, each day by its weekday, and without the day that speaks most for the change: neither a burst nor
     a weekend nor a day off looks like one; the newer half must bear it out, so that what was taken back is no change.
@@ -140,13 +168,16 @@ def _change(even: Sequence[float]) -> tuple[int, float]:
         end = min(len(even), recent + BEFORE)
         old = end - recent
         if old < LEAST_BEFORE:
-            break
+            break  # longer spans leave even fewer days to compare with
         mean = (sums[end] - sums[recent]) / old
         scatter = math.sqrt(max((squares[end] - squares[recent]) / old - mean * mean, 0.0)) + STEADY * mean
         rises = sums[recent] > recent * mean
+        # without the day that speaks most for the change: one burst, one day off, is not a new level
         away = (sums[recent] - (max if rises else min)(even[:recent])) / (recent - 1) - mean
+        # the newer half bounds it: what has been taken back since is no change, however large it was
         newest = sums[recent // 2] / (recent // 2) - mean
         away = max(min(away, 2.0 * newest) if rises else min(-away, -2.0 * newest), 0.0)
+        # both means scatter, so both lengths are in the error of their difference
         errors = away / (scatter * math.sqrt(1.0 / recent + 1.0 / old)) if scatter > 0 else 0.0
         if errors > most:
             most, lasted = errors, recent

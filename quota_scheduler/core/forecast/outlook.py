@@ -54,7 +54,7 @@ class Ahead(Protocol):
 
 
 def demand_span(window: Window, *, now: datetime) -> Window:
-    """The span to forecast the demand of a class over, for a limit with this window.
+    """Return the span to forecast the demand of a class over, for a limit with this window.
 
     A session is opened by anybody's first use. Past sessions of one class began when that class came, so they would
     promise people at night; over more than a day the forecast goes by the hours at which they do come.
@@ -65,13 +65,13 @@ def demand_span(window: Window, *, now: datetime) -> Window:
 
 
 def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
-    """What an outlook keeps of a forecast of demand: its quantiles at an instant; nothing beyond what it covers."""
+    """Keep of a forecast of demand its quantiles at an instant; nothing beyond what it covers."""
     covered = forecast is not None and until <= forecast.ends_at
     return tuple(forecast.to_come(q, until) for q in KNOTS) if forecast and covered else ()
 
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:
-    """Which quantile of the demand above it a class leaves room for, this long before the reset."""
+    """Tell which quantile of the demand above it a class leaves room for, this long before the reset."""
     near, far, fade = QUANTILES[priority]
     return near + (far - near) * (1 - math.exp(-horizon.total_seconds() / 3600 / fade))
 
@@ -97,7 +97,7 @@ class Outlook:
     after: tuple[tuple[float, ...], ...] = ((), (), (), ())
 
     def demand(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
-        """The demand of more important classes to leave room for until ``ends_at``.
+        """Return the demand of more important classes to leave room for until ``ends_at``.
 
         Shrinks to nothing at the reset.
         """
@@ -106,7 +106,7 @@ class Outlook:
         return self._rest(priority, quantile_for(priority, ends_at - now), now, ends_at)
 
     def median(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
-        """What the classes above this one will ask for until ``ends_at`` if they come as expected."""
+        """Tell what the classes above this one will ask for until ``ends_at`` if they come as expected."""
         return self._rest(priority, 0.5, now, ends_at) if now < ends_at else 0
 
     def _rest(self, priority: Priority, q: float, now: datetime, ends_at: datetime) -> int:
@@ -143,7 +143,7 @@ def outlook_of(
     now: datetime,
     thresholds: Thresholds = DEFAULT,
 ) -> Outlook:
-    """What the admission test may know of a limit's future: nothing but its age while that is under seven days.
+    """Tell what the admission test may know of a limit's future: nothing but its age while that is under seven days.
 
     ``above`` are forecasts of demand over ``demand_span``. ``previous`` is the risk before, for its hysteresis;
     ``zone`` says when today began, for a spike.
@@ -162,7 +162,7 @@ def outlook_of(
 
 
 def is_spiking(history: UsageHistory, now: datetime, zone: str, *, factor: float) -> bool:
-    """Whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
+    """Tell whether today, which began at midnight in ``zone``, has used so many times what is usual by now."""
     calendar, begins = Calendar(Every.DAY, zone), [now + HOUR]
     for _ in range(SPIKE_DAYS + 1):
         begins.append(calendar.span(begins[-1] - HOUR)[0])

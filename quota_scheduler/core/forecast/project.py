@@ -2,14 +2,16 @@
 
     history ─series─► days ─► level, weekdays, volatility ─► day model ─┐
                     └───────► past sessions ──────► session model ──────┼─► fan of what is to come ─► Forecast
-                                 calibration, committed usage, cap  ────┘
+                                 calibration, certain usage, cap  ────┘
 
 Method, measured figures and what did not help: docs/explanation/forecasting.md.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -25,6 +27,7 @@ from quota_scheduler.core.forecast.shape import bounded, confidence, mixed
 KNOTS = (0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0)
 """Where the fan is computed, as parts of what is left of the window."""
 CHUNK = 200
+"""Series whose volatility is computed at once: as many as stay in the processor's cache (bench_forecast.py)."""
 
 
 class Span(Protocol):
@@ -36,13 +39,33 @@ class Span(Protocol):
     def ends_at(self) -> datetime: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Projectable:
+    """One window to forecast, and what there is to go by.
+
+    ``history`` holds (start of a bucket, usage) in ascending order, instants aware; gaps are idle. ``certain`` is
+    usage sure to come in the rest of the window (waiting tickets, running leases). ``used`` is the exact usage so far,
+    if the caller knows it better than the buckets; ``rate_cap`` the most that can be used per second; ``since`` the
+    instant from which the history is complete (default: its first bucket). The history's scatter sets the width of
+    the band; a ``calibration`` corrects it by how past forecasts fared.
+    """
+
+    history: History
+    window: Span
+    certain: float = 0
+    calibration: Calibration | None = None
+    used: float | None = None
+    rate_cap: float | None = None
+    since: datetime | None = None
+
+
 def project(
     history: History,
     window: Span,
     *,
     now: datetime,
     step: timedelta,
-    committed: float = 0,
+    certain: float = 0,
     calibration: Calibration | None = None,
     used: float | None = None,
     rate_cap: float | None = None,
@@ -50,61 +73,28 @@ def project(
 ) -> Forecast:
     """Predict the usage of ``window`` at its end.
 
-    ``history`` holds (start of a ``step``-long bucket, usage) in ascending order, instants aware;
-    gaps are idle. What lies at or after ``now`` is not looked at. ``committed`` is usage
-    sure to come in the rest of the window (waiting tickets, running leases). ``used`` is the exact
-    usage so far, if the caller knows it better than the buckets; ``rate_cap`` the most that can be
-    used per second; ``since`` the instant from which the history is complete (default: its first
-    bucket).
-
-    The series' own scatter always sets the width; a ``calibration`` corrects it by how past forecasts fared.
+    ``history`` holds buckets that are ``step`` long; what lies at or after ``now`` is not read. The other parameters
+    are those of ``Projectable``.
     """
-    return project_many(
-        [history],
-        [window],
-        now=now,
-        step=step,
-        committed=[committed],
-        calibrations=[calibration],
-        used=[used],
-        rate_caps=[rate_cap],
-        since=[since],
-    )[0]
+    window_to_forecast = Projectable(history, window, certain, calibration, used, rate_cap, since)
+    return project_many([window_to_forecast], now=now, step=step)[0]
 
 
-def project_many(
-    histories: Sequence[History],
-    windows: Sequence[Span],
-    *,
-    now: datetime,
-    step: timedelta,
-    committed: Sequence[float] | None = None,
-    calibrations: Sequence[Calibration | None] | None = None,
-    used: Sequence[float | None] | None = None,
-    rate_caps: Sequence[float | None] | None = None,
-    since: Sequence[datetime | None] | None = None,
-) -> list[Forecast]:
-    """Predict many windows at once, with the same numbers as one ``project`` each."""
+def project_many(windows: Sequence[Projectable], *, now: datetime, step: timedelta) -> list[Forecast]:
+    """Predict many windows at once, with the same numbers as one ``project`` for each.
+
+    Raises ValueError when ``now`` has no time zone.
+    """
     if now.tzinfo is None:
         raise ValueError("now must be an aware instant")
-    if not histories:
+    if not windows:
         return []
-    nothing: Sequence[None] = [None] * len(histories)
-    rows = [series(h, now, step, s) for h, s in zip(histories, since or nothing, strict=True)]
+    rows = [series(window.history, now, step, window.since) for window in windows]
     factors = [day_model.weekdays(row.whole.tolist(), row.complete) for row in rows]
+    volatilities = _volatility(rows, factors)
     return [
-        _forecast(row, window, now, week, wild, exact, float(sure), state, cap)
-        for row, window, week, wild, exact, sure, state, cap in zip(
-            rows,
-            windows,
-            factors,
-            _volatility(rows, factors),
-            used or nothing,
-            committed or [0] * len(rows),
-            calibrations or nothing,
-            rate_caps or nothing,
-            strict=True,
-        )
+        _forecast(row, window, now, week, volatility)
+        for row, window, week, volatility in zip(rows, windows, factors, volatilities, strict=True)
     ]
 
 
@@ -122,33 +112,24 @@ def _volatility(rows: Sequence[Series], factors: Sequence[Sequence[float]]) -> l
     ]
 
 
-def _forecast(
-    row: Series,
-    window: Span,
-    now: datetime,
-    factors: Sequence[float],
-    volatility: float,
-    exact: float | None,
-    committed: float,
-    calibration: Calibration | None,
-    cap: float | None,
-) -> Forecast:
+def _forecast(row: Series, asked: Projectable, now: datetime, factors: Sequence[float], volatility: float) -> Forecast:
     """Put together what one window's forecast says."""
+    window, calibration = asked.window, asked.calibration
     start, moment = window.starts_at.timestamp(), now.timestamp()
     length = max(window.ends_at.timestamp() - start, 1.0)
     left = max(0.0, (window.ends_at - max(now, window.starts_at)).total_seconds())
     seconds = [left * part for part in KNOTS]
     spread = calibration.spread if calibration else (1.0, 1.0)
-    used = row.between(start, moment) if exact is None else float(exact)
+    used = row.between(start, moment) if asked.used is None else float(asked.used)
     days = row.days.tolist()
     level = level_of(days, row.head, row.observed, factors, row.begun)
     ahead = day_model.effective([at / DAY for at in seconds], factors, row.begun, row.ahead)
     fan, method = day_model.to_come(level, ahead, volatility, spread), "days"
     if session_model.applies(length, row.step):
-        found = session_model.to_come(row, start, moment, used, seconds, length, spread)
-        if found is not None:
-            fan, method = mixed(found[0], fan, found[1]), "sessions"
-    knots = bounded(seconds, fan, committed, cap)
+        sessions = session_model.to_come(row, start, moment, used, seconds, length, spread)
+        if sessions is not None:
+            fan, method = mixed(sessions[0], fan, sessions[1]), "sessions"
+    knots = bounded(seconds, fan, float(asked.certain), asked.rate_cap)
     lately = min(max(moment - start, 1.0), length / 7)
     enough = row.observed >= SUFFICIENT_DAYS
     return Forecast(
@@ -156,7 +137,7 @@ def _forecast(
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         used=used,
-        committed=committed,
+        certain=float(asked.certain),
         knots=knots,
         rate=row.between(moment - lately, moment) / lately,
         level=level.tomorrow,
@@ -165,11 +146,12 @@ def _forecast(
         confidence=confidence(used, knots[-1]) if enough else None,
         method=method if enough else "insufficient history",
         record=calibration.record(left / length) if calibration else PastAccuracy(),
-        rate_cap=cap,
+        rate_cap=asked.rate_cap,
     )
 
 
 def _trend(days: Sequence[float], observed: float) -> float | None:
     """Return the last week's daily level over that of the three weeks before, minus 1; None when not comparable."""
     before = sum(days[7:28]) / 3
-    return sum(days[:7]) / before - 1.0 if before > 0 and observed >= 28 else None
+    trend = sum(days[:7]) / before - 1.0 if before > 0 and observed >= 28 else math.inf
+    return trend if math.isfinite(trend) else None  # next to nothing before says nothing, and JSON knows no infinity

@@ -15,6 +15,7 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
 DAY = timedelta(days=1)
 SPIKE_DAYS = 14
+"""Days that say what is usual by this time of day."""
 
 
 class Risk(StrEnum):
@@ -28,6 +29,7 @@ class Risk(StrEnum):
 
 
 HYSTERESIS = 0.02
+"""How far below its mark P80 ÷ amount must fall for a band to be left: two points (design, section 4)."""
 
 
 def risk_band(

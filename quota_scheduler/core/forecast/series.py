@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 DAY = 86_400.0
+"""Seconds."""
 KEEP_DAYS = 124
+"""Days of history that are read: three months for the level, and as long as its replay looks back."""
 SHAPE_DAYS = 28
+"""Days whose hours make up the usual day."""
 SHAPE_WEIGHT = 4.0
+"""Even days that the usual day is shrunk by: a few busy hours are no habit yet."""
 LARGEST = 1e100
 """No bucket counts for more, so that squares and sums of any finite history are finite."""
 

@@ -25,7 +25,10 @@ RECENT = 30
 """So many of the last verified intervals make up the rolling coverage: six windows."""
 REPLAYED = 30
 """Closed windows of imported history that a new track is earned from; older ones say little of today's habits."""
-LEAST_GRACE, MOST_GRACE = timedelta(minutes=10), timedelta(hours=6)
+LEAST_GRACE = timedelta(minutes=10)
+"""Least wait for late usage of a closed window."""
+MOST_GRACE = timedelta(hours=6)
+"""Longest wait for late usage of a closed window: the transcript of the longest run has been read by then."""
 HOUR = timedelta(hours=1)
 
 
@@ -69,7 +72,7 @@ class TrackRecord:
         return sum(self.recent) / len(self.recent) if self.recent else None
 
     def verify(self, forecast: Forecast, actual: float, *, amount: float) -> "TrackRecord":
-        """The track after the window of ``forecast`` closed with ``actual`` in total, under a limit of ``amount``."""
+        """Return the track after the window of ``forecast`` closed at ``actual``, under a limit of ``amount``."""
         held = forecast.low <= actual <= forecast.high
         return replace(
             self,
@@ -78,7 +81,7 @@ class TrackRecord:
         )
 
     def reading(self) -> TrackReading:
-        """The track as people and gauges see it; horizons from the start of a window to its end."""
+        """Return the track as people and gauges see it; horizons from the start of a window to its end."""
         horizons = (
             HorizonReading(f"over_{edge * 100:.0f}", r.verified, r.coverage, r.error, r.brier)
             for edge, r in zip(REMAINING, (h.record() for h in self.calibration.horizons), strict=True)
@@ -91,7 +94,7 @@ class TrackRecord:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The track as JSON types; ``from_dict`` restores an equal value."""
+        """Return the track as JSON types; ``from_dict`` restores an equal value."""
         return {"calibration": self.calibration.to_dict(), "recent": [int(held) for held in self.recent]}
 
     @staticmethod
@@ -115,17 +118,17 @@ class Prediction:
         return self.instance, self.forecast.starts_at, self.part
 
     def ripe(self, now: datetime) -> bool:
-        """Whether late usage of its window has had time to come in."""
+        """Tell whether late usage of its window has had time to come in."""
         return now >= self.forecast.ends_at + grace(self.forecast.ends_at - self.forecast.starts_at)
 
 
 def grace(length: timedelta) -> timedelta:
-    """How long late usage of a closed window is waited for: a twentieth of its length, ten minutes to six hours."""
+    """Tell how long to wait for late usage of a closed window: a twentieth of its length, 10 minutes to 6 hours."""
     return min(MOST_GRACE, max(LEAST_GRACE, length / 20))
 
 
 def part_reached(window: Window, now: datetime) -> int | None:
-    """The last part of the window, per mille, that ``now`` has reached; None before the first and after the end."""
+    """Return the last part of the window, per mille, that ``now`` has reached; None before the first and at the end."""
     if not window.contains(now):
         return None
     passed = (now - window.starts_at) / window.length * 1000
@@ -133,7 +136,7 @@ def part_reached(window: Window, now: datetime) -> int | None:
 
 
 def closed_windows(schedule: Schedule, history: Buckets, *, since: datetime, before: datetime) -> list[Window]:
-    """The last windows that lie whole between ``since`` and ``before``, oldest first, as the history shows them.
+    """Return the last windows that lie whole between ``since`` and ``before``, oldest first, as the history shows them.
 
     Sessions are found again by the rule that opens them, to the hour of the rollups.
     """
@@ -155,7 +158,7 @@ def closed_windows(schedule: Schedule, history: Buckets, *, since: datetime, bef
 
 
 def replay(history: Buckets, windows: Sequence[Window], *, amount: float, since: datetime) -> TrackRecord:
-    """The track that forecasts of closed windows would have earned; each sees only what lies before it.
+    """Return the track that forecasts of closed windows would have earned; each sees only what lies before it.
 
     Moments are moved up to the next full hour: a rollup says nothing of what came when inside its hour.
     """

@@ -5,13 +5,15 @@ from datetime import timedelta
 
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.units import LARGEST_SUM
 
 
 @dataclass(slots=True)
 class Balance:
     """The counters of one window of one limit instance. ``id`` 0: not stored yet; ``window`` None: it never resets.
 
-    ``ramp`` is how long the starts of what waited for this window are spread after its beginning.
+    ``rest`` is what was used beyond ``used``, in parts of the limit's base: see ``Limit.fine_charge``. ``ramp`` is how
+    long the starts of what waited for this window are spread after its beginning.
     """
 
     id: int
@@ -27,6 +29,7 @@ class Balance:
     estimated: bool = False
     closed: bool = False
     ramp: timedelta = timedelta(0)
+    rest: int = 0
     dirty: bool = field(default=True, compare=False)
     name: str = field(init=False, compare=False)
     amount: int = field(init=False, compare=False)
@@ -34,6 +37,22 @@ class Balance:
     def __post_init__(self) -> None:
         """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
         self.name, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
+
+    def use(self, fine: int) -> int:
+        """Count usage in parts of the base, less than nothing for what is taken back; returns by how much it moves.
+
+        It never falls below nothing: a session that is not in place yet may not have counted what goes.
+        """
+        before, fineness = self.used, self.limit.fineness
+        self.used, self.rest = divmod(max(0, self.used * fineness + self.rest + fine), fineness)
+        self.used = min(LARGEST_SUM, self.used)
+        return self.used - before
+
+    def count_anew(self, fine: int) -> None:
+        """Count this usage, in parts of the base, in place of what was counted; marks the window if that differs."""
+        before, self.used, self.rest = (self.used, self.rest), 0, 0
+        self.use(fine)
+        self.dirty |= (self.used, self.rest) != before
 
     @property
     def spent(self) -> int:

@@ -56,12 +56,12 @@ class _Ledger:
 
     def place(self, event: UsageEvent) -> None:
         """Take one record in."""
-        known = self._same_response(event)
-        if known is not None:
-            event = merged(event, known)
+        recorded = self._same_response(event)
+        if recorded is not None:
+            event = merged(event, recorded)
         elif self._at(event.identity) is not None:
             event = replace(event, key=pair_key(event))
-        if event is not known:
+        if event is not recorded:
             self._put(event.identity, event)
             self._retract_replays(event.message)
 
@@ -77,9 +77,9 @@ class _Ledger:
         """The record of the same response, if there is one: same request and message id, or one of them unknown."""
         if event.message:
             copies = self._copies.get(event.message, {})
-            known = copies.get(event.identity) or copies.get((event.labels.provider, pair_key(event)))
-            if known is not None:
-                return known
+            recorded = copies.get(event.identity) or copies.get((event.labels.provider, pair_key(event)))
+            if recorded is not None:
+                return recorded
         holder = self._at(event.identity)
         if holder is not None and holder.message and event.message:
             return None

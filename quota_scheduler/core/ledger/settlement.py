@@ -6,17 +6,16 @@ model under ``lease:<id>``, unless the session has ledger events; if those come 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import NamedTuple
 
-from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.instants import MICROSECOND, SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Checkpoint, Lease, ModelUsage, Outcome, State, Ticket, need
 from quota_scheduler.core.usage import Usage, UsageEvent, relabelled, total
 
-AFTERWARDS = SKEW
-"""A transcript's last lines may carry an instant this much after the lease's end."""
 LEASE_KEY = "lease:"
 """Prefix of the ledger keys that a lease's own report is written under."""
 
@@ -33,10 +32,10 @@ def lease_prefix(ticket: int, fence: int) -> str:
 
 def merged(before: ModelUsage, report: ModelUsage | None) -> ModelUsage:
     """A lease's reports so far with one more: totals only grow, model by model."""
-    known = dict(before)
+    totals = dict(before)
     for model, usage in report or ():
-        known[model] = usage.at_least(known.get(model, Usage()))
-    return tuple(sorted(known.items()))
+        totals[model] = usage.at_least(totals.get(model, Usage()))
+    return tuple(sorted(totals.items()))
 
 
 def report(ticket: Ticket, lease: Lease, balances: Balances) -> None:
@@ -55,15 +54,14 @@ def _newest(balances: Balances, ticket: int, instance: str) -> object:
 def attribute(ticket: Ticket, changes: Iterable[Change], balances: Balances) -> None:
     """Tell a running lease's reservations what its session's transcript has just brought to the ledger."""
     lease = ticket.lease
-    if lease is None or not lease.session:
+    if lease is None:
         return
+    signed = [(event, sign) for change in changes for event, sign in zip(change, (-1, +1), strict=True) if event]
+    mine = [(event, sign) for event, sign in signed if is_of(event, lease, ticket.run)]
     for held in balances.open_reservations(ticket.id):
-        balance = balances.balance_of(held)
-        moved = 0
-        for old, new in changes:
-            for event, sign in ((old, -1), (new, +1)):
-                if event and is_of(event, lease) and (balance.window is None or balance.window.contains(event.at)):
-                    moved += sign * balance.limit.charge(event.usage)
+        balance, window = balances.balance_of(held), balances.balance_of(held).window
+        inside = ((event, sign) for event, sign in mine if window is None or window.contains(event.at))
+        moved = sum(sign * balance.limit.charge(event.usage) for event, sign in inside)
         if moved:
             balances.update(held, ledgered=max(0, held.ledgered + moved))
 
@@ -79,23 +77,98 @@ def hold_anew(ticket: Ticket, instance: LimitInstance, events: Iterable[UsageEve
         return
     earlier = [c for c in lease.checkpoints if window is not None and c.at <= window.starts_at]
     held.before = charge(total(usage for _, usage in earlier[-1].reported)) if earlier else 0
-    own = [e for e in events if is_of(e, lease) and (window is None or window.contains(e.at))]
+    inside = [e for e in events if is_of(e, lease, ticket.run) and (window is None or window.contains(e.at))]
     balances.update(
-        held, ledgered=sum(charge(e.usage) for e in own), reported=max(0, charge(lease.usage) - held.before)
+        held, ledgered=sum(charge(e.usage) for e in inside), reported=max(0, charge(lease.usage) - held.before)
     )
 
 
-def is_of(event: UsageEvent, lease: Lease) -> bool:
-    """Whether an event is of the transcript of this lease's run, and not itself a lease's report."""
-    until = event.at if lease.ended_at is None else lease.ended_at + AFTERWARDS
-    is_report = event.key.startswith(LEASE_KEY)
-    return event.session == lease.session and lease.granted_at <= event.at <= until and not is_report
+def is_of(event: UsageEvent, lease: Lease, run: str = "") -> bool:
+    """Whether an event is of the transcript of this lease's run, and not itself a lease's report.
+
+    Both name the same session, or, where one of them names none, the same ``run``. The clocks of two hosts differ: up
+    to two minutes before the grant and after the end it is taken as the lease's. Where several leases may claim it,
+    ``LeasesOf`` says whose it is.
+    """
+    return is_linked(event, lease, run) and reach(lease).contains(event.at)
+
+
+def is_linked(event: UsageEvent, lease: Lease, run: str) -> bool:
+    """Whether an event and a lease name the same session, or else the same run."""
+    if event.key.startswith(LEASE_KEY):
+        return False
+    if event.session and lease.session:
+        return event.session == lease.session
+    return bool(run) and event.run == run
+
+
+class Reach(NamedTuple):
+    """The instants that a lease's transcript may carry, both included; ``until`` None while it runs."""
+
+    start: datetime
+    until: datetime | None
+
+    def contains(self, at: datetime) -> bool:
+        """Whether an instant lies in it."""
+        return self.start <= at and (self.until is None or at <= self.until)
+
+
+def reach(lease: Lease, others: Iterable[Lease] = ()) -> Reach:
+    """From two minutes before a lease was granted to two minutes after it ended.
+
+    ``others`` are leases of the same session or run. What came within two minutes after the end of an earlier one is
+    that one's, what came after a later one was granted is the later one's.
+    """
+    start = lease.granted_at - SKEW
+    until = lease.ended_at + SKEW if lease.ended_at else None
+    for other in others:
+        if other.ended_at and other.ended_at <= lease.granted_at and other.fence != lease.fence:
+            start = max(start, min(lease.granted_at, other.ended_at + SKEW + MICROSECOND))
+        if until and lease.ended_at and lease.ended_at <= other.granted_at:
+            until = min(until, other.granted_at - MICROSECOND)
+    return Reach(start, until)
+
+
+class LeasesOf:
+    """The leases that a batch of events may be of, each as the ticket it belonged to at the time."""
+
+    def __init__(self, tickets: Iterable[Ticket]) -> None:
+        """Take tickets with a lease, newest lease first; one that was taken up again comes with each of its leases."""
+        self.tickets = [ticket for ticket in tickets if ticket.lease]
+        self._by_session: dict[str, list[Ticket]] = {}
+        self._by_run: dict[str, list[Ticket]] = {}
+        for ticket in self.tickets:
+            if ticket.lease and ticket.lease.session:
+                self._by_session.setdefault(ticket.lease.session, []).append(ticket)
+            if ticket.run:
+                self._by_run.setdefault(ticket.run, []).append(ticket)
+
+    def owner(self, event: UsageEvent) -> Ticket | None:
+        """The ticket, with the lease of that time, whose transcript an event is of; its session says more than its run.
+
+        A lease that ran at the time, or had ended two minutes before at most, goes before one that was granted later.
+        """
+        of_session = self._by_session.get(event.session, ()) if event.session else ()
+        of_run = self._by_run.get(event.run, ()) if event.run else ()
+        return _holder(event, of_session) or _holder(event, of_run)
+
+    def has(self, change: Change, ticket: Ticket) -> bool:
+        """Whether a change of the ledger is of this ticket's lease, and of no other's."""
+        event = change.new or change.old
+        owner = self.owner(event) if event else None
+        return owner is not None and owner.lease == ticket.lease
+
+
+def _holder(event: UsageEvent, tickets: Iterable[Ticket]) -> Ticket | None:
+    claims = [t for t in tickets if t.lease and is_of(event, t.lease, t.run)]
+    begun = next((t for t in claims if t.lease and t.lease.granted_at <= event.at), None)
+    return begun or (claims[-1] if claims else None)
 
 
 def adopted(events: Iterable[UsageEvent], ticket: Ticket) -> list[Change]:
     """Ledger changes that give a session's events to the lease it turned out to belong to."""
     lease = ticket.lease
-    mine = [event for event in events if lease and is_of(event, lease)]
+    mine = [event for event in events if lease and is_of(event, lease, ticket.run)]
     return [Change(event, owned(event, ticket)) for event in mine if owned(event, ticket) != event]
 
 
@@ -115,14 +188,14 @@ def at_reset(lease: Lease, at: datetime) -> Lease:
 
 def own_events(ticket: Ticket, lease: Lease, *, now: datetime) -> list[UsageEvent]:
     """A lease's reports as ledger events: one per model and part between resets, each dated inside its part."""
-    parts = [(c.at - timedelta(microseconds=1), c.reported) for c in lease.checkpoints]
+    parts = [(c.at - MICROSECOND, c.reported) for c in lease.checkpoints]
     parts.append((lease.ended_at or now, lease.reported))
     events: list[UsageEvent] = []
     before: dict[str, Usage] = {}
     for number, (at, reported) in enumerate(parts):
         for model, usage in reported:
             delta = usage.minus(before.get(model, Usage()))
-            if delta.tokens or delta.cost_microusd or delta.requests:
+            if delta.tokens or delta.cost_pico or delta.requests:
                 key = lease_key(ticket.id, lease.fence, number, model)
                 events.append(_own_event(ticket, lease, key, model, delta, max(lease.granted_at, min(at, now))))
         before.update(dict(reported))
@@ -139,6 +212,7 @@ def _own_event(ticket: Ticket, lease: Lease, key: str, model: str, usage: Usage,
         session=lease.session,
         priority=ticket.priority,
         flags=ticket.flags,
+        terms=None,  # nor whether the runner named the cost itself
     )
 
 

@@ -32,13 +32,15 @@ class FileState:
 class Batch:
     """A part of one pass over a source; the pass ends with the batch that is ``last``, which may be empty.
 
-    ``errors`` counts garbled lines and files that could not be read; ``unreadable`` names the latter with the reason.
+    ``errors`` counts garbled lines, and ``garbled`` names the places of the first of each file, as ``path, byte 12``.
+    ``unreadable`` names folders, links and files that could not be read, with the reason, in every pass anew.
     ``gone`` are files of earlier passes that exist no more. ``done_bytes`` of ``total_bytes`` of the pass are read.
     """
 
     events: tuple[UsageEvent, ...] = ()
     files: tuple[FileState, ...] = ()
     errors: int = 0
+    garbled: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     done_bytes: int = 0

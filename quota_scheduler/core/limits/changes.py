@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback
-from quota_scheduler.core.units import format_amount, parse_amount
+from quota_scheduler.core.units import amount_in, format_amount
 
 FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
+"""What may be changed at run time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,14 @@ class LimitChange:
 
 
 def changed(limit: Limit, field: str, value: Any) -> Limit:
-    """A limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit."""
+    """Return a limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit."""
     match field:
         case "amount":
-            return _checked(replace(limit, amount=parse_amount(value, limit.unit)))
+            return _checked(replace(limit, amount=amount_in(value, limit.unit)))
         case "holdback":
             return _checked(replace(limit, holdback=None if value is None else parse_holdback(str(value), limit.unit)))
         case "borrow" | "lend" if limit.parent:
-            size = parse_amount(value, limit.unit)
+            size = amount_in(value, limit.unit)
             return replace(limit, borrow=size) if field == "borrow" else replace(limit, lend=size)
         case "borrow" | "lend":
             raise ValueError(f"{limit.id} is no member of a pool, so it has nothing to {field}")
@@ -63,7 +64,7 @@ def _overrides(limit: Limit, value: Any) -> tuple[tuple[str, int], ...]:
         raise ValueError(
             f"overrides are amounts by value, for a limit with one instance per label; {limit.id} has none"
         )
-    merged = dict(limit.overrides) | {str(name): parse_amount(amount, limit.unit) for name, amount in value.items()}
+    merged = dict(limit.overrides) | {str(name): amount_in(amount, limit.unit) for name, amount in value.items()}
     return tuple(sorted(merged.items()))
 
 
@@ -75,7 +76,7 @@ def _one_of(kind: type[Mode] | type[Policy], value: Any) -> Any:
 
 
 def effective(limits: Iterable[Limit], changes: Iterable[LimitChange], *, now: datetime) -> tuple[Limit, ...]:
-    """The limits with every change that still lasts; one that no longer fits the file is passed over."""
+    """Return the limits with every change that still lasts; one that no longer fits the file is passed over."""
     by_id = {limit.id: limit for limit in limits}
     for change in sorted(changes, key=lambda c: (c.at, c.rule, c.field)):
         limit = by_id.get(change.rule)

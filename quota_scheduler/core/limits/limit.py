@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from quota_scheduler.core.labels import Labels, Match, matches
+from quota_scheduler.core.labels import UNASKED, Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
-from quota_scheduler.core.units import Unit, parse_amount
-from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage
+from quota_scheduler.core.names import ANY, canonical
+from quota_scheduler.core.units import Unit, amount_in
+from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage, fineness
 
 NO_VALUE = "none"
 """Instance of a ``per`` limit for what carries no value of that label."""
@@ -58,7 +59,7 @@ class Holdback:
 
 def parse_holdback(value: str, unit: Unit) -> Holdback:
     """Read ``"10%"`` as a share, anything else as an amount of ``unit``. Raises ValueError."""
-    return Holdback(per_mille=parse_share(value)) if value.endswith("%") else Holdback(amount=parse_amount(value, unit))
+    return Holdback(per_mille=parse_share(value)) if value.endswith("%") else Holdback(amount=amount_in(value, unit))
 
 
 def parse_share(value: str) -> int:
@@ -110,6 +111,8 @@ class Limit:
 
     def selects(self, labels: Labels) -> bool:
         """Whether usage or a ticket with these labels counts against this limit."""
+        if self.per == "team" and labels.team == UNASKED:
+            return False
         return self.mode is not Mode.OFF and matches(self.match, labels)
 
     def value_of(self, labels: Labels, known: Collection[str]) -> str:
@@ -119,12 +122,16 @@ class Limit:
         """
         if not self.per or self.is_per_run:
             return ""
-        value = labels.value(self.per) or NO_VALUE
+        value = self._named(labels.value(self.per))
         if value in known:
             return value
-        if (self.values and value not in self.values) or len(known) >= self.max_instances:
+        if (self.values and value not in {self._named(one) for one in self.values}) or len(known) >= self.max_instances:
             return OTHER
         return value
+
+    def _named(self, value: str) -> str:
+        """The instance that a value of ``per`` falls to: one for all spellings of a model or provider."""
+        return NO_VALUE if value in ("", ANY) else canonical(self.per, value)
 
     def instance_id(self, value: str) -> str:
         """The name of an instance: ``team-daily/growth``, or the limit's own id."""
@@ -132,11 +139,20 @@ class Limit:
 
     def amount_of(self, value: str) -> int:
         """The amount of one instance, overrides considered."""
-        return dict(self.overrides).get(value, self.amount) if self.overrides else self.amount
+        return {self._named(name): amount for name, amount in self.overrides}.get(value, self.amount)
 
     def charge(self, usage: Usage) -> int:
         """What this usage takes out of the limit, in its unit's base."""
         return usage.amount(self.unit, self.weights)
+
+    def fine_charge(self, usage: Usage) -> int:
+        """The same without rounding, in parts of the base: what windows add up."""
+        return usage.fine_amount(self.unit, self.weights)
+
+    @property
+    def fineness(self) -> int:
+        """Parts of the base that make one."""
+        return fineness(self.unit, self.weights)
 
     @property
     def is_per_run(self) -> bool:

@@ -40,7 +40,7 @@ class Calendar:
     clock: time = time()
 
     def span(self, at: datetime) -> tuple[datetime, datetime]:
-        """The window that contains ``at``, as UTC instants."""
+        """Return the window that contains ``at``, as UTC instants."""
         index = self._index(at.astimezone(ZoneInfo(self.zone)).date())
         while self._start(index) > at:
             index -= 1
@@ -77,7 +77,7 @@ class Session:
     length: timedelta
 
     def opened(self, uses: Iterable[datetime], *, last_end: datetime | None = None) -> list[tuple[datetime, datetime]]:
-        """The windows that these uses opened, oldest first; ``last_end`` is where the last known window ends."""
+        """Return the windows that these uses opened, oldest first; ``last_end`` is where the last known window ends."""
         spans: list[tuple[datetime, datetime]] = []
         end = last_end
         for at in sorted(uses):
@@ -113,12 +113,12 @@ class Window:
         return self.ends_at - self.starts_at
 
     def contains(self, at: datetime) -> bool:
-        """Whether an instant lies in it; the reset itself belongs to the next window."""
+        """Tell whether an instant lies in it; the reset itself belongs to the next window."""
         return self.starts_at <= at < self.ends_at
 
 
 def window_at(schedule: Schedule, at: datetime) -> Window | None:
-    """The window of ``at``: the calendar's, or for a session the one that a use at this instant would open.
+    """Return the window of ``at``: the calendar's, or for a session the one that a use at this instant would open.
 
     None where a limit has no windows.
     """
@@ -160,7 +160,7 @@ def _seconds(text: str) -> float:
 
 
 def span_text(span: timedelta) -> str:
-    """A length of time as short as it goes: ``5h``, ``1h30m``, ``45s``."""
+    """Return a length of time as short as it goes: ``5h``, ``1h30m``, ``45s``."""
     seconds, parts = span.total_seconds(), ""
     for size, name in ((86400, "d"), (3600, "h"), (60, "m")):
         count, seconds = divmod(seconds, size)
@@ -195,7 +195,7 @@ def parse_starts(every: Every, text: str | int) -> tuple[int, time]:
 
 
 def check_zone(name: str) -> str:
-    """The name of a known time zone. Raises ValueError otherwise."""
+    """Return the name of a time zone that is known. Raises ValueError otherwise."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -204,10 +204,10 @@ def check_zone(name: str) -> str:
 
 
 def local_date(at: datetime, zone: str) -> date:
-    """The civil date of an instant in a zone."""
+    """Return the civil date of an instant in a zone."""
     return at.astimezone(ZoneInfo(zone)).date()
 
 
 def local_time(at: datetime, zone: str) -> str:
-    """An instant for people, in a named zone: ``Mon 23 Nov 09:00 Europe/Berlin``."""
+    """Return an instant for people, in a named zone: ``Mon 23 Nov 09:00 Europe/Berlin``."""
     return f"{at.astimezone(ZoneInfo(zone)):%a %d %b %H:%M} {zone}"

@@ -1,65 +1,74 @@
-"""Who goes first.
+"""Who goes first: the one order, which people are told and in which a pass looks.
 
 Priority class; within it age lifts a ticket one rank for every ageing step it has waited, in order only and never in
-eligibility; then fair share; then arrival. Who goes now is ``core/queue/wake.py``.
+eligibility; then fair share; then arrival. Three *high* of team A, then *normal* 10 of A and 11 of B: A has had three
+turns when B has had none, so 11 comes before 10. Who goes now is ``core/queue/wake.py``.
 """
 
 import heapq
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import GroupKey, QueueGroup, ThrottleQueue
+from quota_scheduler.core.queue.throttle_queue import GroupKey, ThrottleQueue, arrival
 from quota_scheduler.core.tickets.ticket import Ticket
 
 
-class FairOrder:
-    """The heads of some groups, first to go first, while a pass takes them away one by one.
+class Turn(NamedTuple):
+    """The next ticket to look at, the group it stands in, and its place there from 0."""
 
-    Fair share: a share's next ticket stands behind as many of every other share's as it runs already.
+    ticket: Ticket
+    key: GroupKey
+    place: int
+
+
+class FairOrder:
+    """Some groups merged into one order, first to go first, while somebody takes their tickets away one by one.
+
+    Fair share: a share's next ticket stands behind as many of every other share's as it runs already, and each start is
+    a turn, whatever the class. Inside a group (one class, one share, oldest first) nobody overtakes, so that only the
+    heads need comparing. A head whose share has had a turn since is put back; turns only grow, so none comes too late.
     """
 
     def __init__(
         self,
-        queue: ThrottleQueue,
-        keys: Mapping[GroupKey, int],
+        tickets_in: Callable[[GroupKey], Sequence[Ticket]],
+        places: Mapping[GroupKey, int],
         running: Mapping[str, int],
         policy: QueuePolicy,
         now: datetime,
     ) -> None:
-        self._line, self._policy, self._now = queue, policy, now
+        """``places`` says from which place on each group is to be gone through, ``running`` what each share runs."""
+        self._tickets_in, self._policy, self._now = tickets_in, policy, now
         self._turns = dict(running)
         self._heap: list[tuple[int, int, datetime, int, GroupKey, int]] = []
-        for key, place in keys.items():
+        for key, place in places.items():
             self._push(key, place)
 
     def _push(self, key: GroupKey, place: int) -> None:
-        group = self._line.group(key)
-        if group and place < len(group.tickets):
-            heapq.heappush(self._heap, (*self._rank(group.tickets[place], key[2]), key, place))
+        tickets = self._tickets_in(key)
+        if place < len(tickets):
+            ticket, turns = tickets[place], self._turns.get(key[2], 0)
+            by_age = rank(ticket, self._policy, now=self._now)
+            heapq.heappush(self._heap, (by_age, turns, ticket.waiting_since, ticket.id, key, place))
 
-    def _rank(self, ticket: Ticket, share: str) -> tuple[int, int, datetime, int]:
-        turns = self._turns.get(share, 0)
-        return rank(ticket, self._policy, now=self._now), turns, ticket.waiting_since, ticket.id
-
-    def next(self) -> tuple[Ticket, QueueGroup, GroupKey, int] | None:
-        """The next ticket to look at, where it stands, and its place there; None at the end."""
+    def next(self) -> Turn | None:
+        """The next ticket to look at; None at the end."""
         while self._heap:
-            *seen, key, place = heapq.heappop(self._heap)
-            group = self._line.group(key)
-            if group is None or place >= len(group.tickets):
+            _, turns, _, number, key, place = heapq.heappop(self._heap)
+            tickets = self._tickets_in(key)
+            if place >= len(tickets):
                 continue
-            ticket = group.tickets[place]
-            if tuple(seen) == self._rank(ticket, key[2]):
-                return ticket, group, key, place
+            if tickets[place].id == number and turns == self._turns.get(key[2], 0):
+                return Turn(tickets[place], key, place)
             self._push(key, place)
         return None
 
-    def started(self, key: GroupKey, place: int) -> None:
-        """The ticket at ``place`` has left its group: its share has had a turn, and the next one moves up."""
+    def started(self, key: GroupKey, following: int) -> None:
+        """A share has had a turn; its group goes on at the place ``following``."""
         self._turns[key[2]] = self._turns.get(key[2], 0) + 1
-        self._push(key, place)
+        self._push(key, following)
 
     def passed(self, key: GroupKey, place: int) -> None:
         """The ticket at ``place`` stays where it is: look at the one behind it."""
@@ -71,23 +80,20 @@ class FairOrder:
 
 
 def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> list[Ticket]:
-    """Waiting tickets, first to go first. ``running`` counts what each share runs already.
+    """Waiting tickets, first to go first, as a pass would let them go that has room for all.
 
-    Within a rank the shares take turns: a share's next ticket comes after as many of every other share's as it already
-    runs. Ties go to the earlier arrival, then the lower id, so that every replica sees the same order.
+    ``running`` counts what each share runs or is offered already. Ties go to the earlier arrival, then the lower id, so
+    that every replica sees the same order. Takes no more than these values: from any thread.
     """
-    by_rank: dict[int, list[Ticket]] = defaultdict(list)
-    for ticket in sorted(waiting, key=lambda t: (t.waiting_since, t.id)):
-        by_rank[rank(ticket, policy, now=now)].append(ticket)
+    groups: dict[GroupKey, list[Ticket]] = {}
+    for ticket in sorted(waiting, key=arrival):
+        key = (), ticket.priority.rank, ticket.labels.value(policy.fair_share), ""
+        groups.setdefault(key, []).append(ticket)
+    fair_order = FairOrder(groups.__getitem__, dict.fromkeys(groups, 0), running, policy, now)
     ordered: list[Ticket] = []
-    for number in sorted(by_rank):
-        turns = dict(running)
-        keyed = []
-        for ticket in by_rank[number]:
-            share = ticket.labels.value(policy.fair_share)
-            keyed.append((turns.get(share, 0), ticket.waiting_since, ticket.id, ticket))
-            turns[share] = turns.get(share, 0) + 1
-        ordered += [ticket for *_, ticket in sorted(keyed)]
+    while turn := fair_order.next():
+        ordered.append(turn.ticket)
+        fair_order.started(turn.key, turn.place + 1)
     return ordered
 
 

@@ -9,7 +9,7 @@ The throttle queue lives in memory beside the store's single writer; after a fai
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -57,8 +57,8 @@ class QueueGroup:
         alone = len(self.tickets) == 1
         self.least = needs if alone else [min(a, b) for a, b in zip(self.least, needs, strict=True)]
         self.amounts = needs if alone else [a + b for a, b in zip(self.amounts, needs, strict=True)]
-        if own := ticket.estimate.duration:
-            self.longest = max(own, self.longest or own)
+        if duration := ticket.estimate.duration:
+            self.longest = max(duration, self.longest or duration)
 
     def remove(self, ticket: Ticket, needs: list[int]) -> None:
         """Let a ticket leave."""
@@ -102,7 +102,7 @@ class ThrottleQueue:
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
         self.remove(ticket.id)
-        instances = self._bind(ticket.labels)
+        instances = self._bind(ticket.labels.asking)
         key = self._key(ticket, instances)
         group = self._groups.get(key)
         if group is None:
@@ -143,20 +143,20 @@ class ThrottleQueue:
 
     def sums(self, name: str) -> list[int]:
         """What waits for a limit, by rank, in its unit; changes as tickets come and go."""
-        found = self._sums.get(name)
-        if found is None:
-            found = self._sums[name] = [0] * len(CLASSES)
-        return found
+        by_rank = self._sums.get(name)
+        if by_rank is None:
+            by_rank = self._sums[name] = [0] * len(CLASSES)
+        return by_rank
 
     def least(self, name: str) -> int | None:
         """A lower bound of the smallest waiting need in a limit; None when nothing waits for it."""
-        found = [
+        bounds = [
             least
             for key in self._by_instance.get(name, ())
             for instance, least in zip(self._groups[key].instances, self._groups[key].least, strict=True)
             if instance.name == name
         ]
-        return min(found, default=None)
+        return min(bounds, default=None)
 
     def count(self, name: str) -> int:
         """How many tickets wait for a limit."""
@@ -175,6 +175,11 @@ class ThrottleQueue:
     def ahead_of(self, priority: Priority) -> int:
         """How many tickets wait in a class and those above it."""
         return sum(len(group.tickets) for group in self._groups.values() if group.priority.rank <= priority.rank)
+
+    def tickets_in(self, key: GroupKey) -> Sequence[Ticket]:
+        """The tickets of a group, oldest first; none when it is empty by now."""
+        group = self._groups.get(key)
+        return group.tickets if group else ()
 
     def group(self, key: GroupKey) -> QueueGroup | None:
         """A group, None when it is empty by now."""
@@ -195,13 +200,13 @@ class ThrottleQueue:
 
     def due(self, now: datetime) -> list[Ticket]:
         """Tickets whose deadline or longest wait has come."""
-        found: dict[int, Ticket] = {}
+        tickets: dict[int, Ticket] = {}
         while self._due and self._due[0][0] <= now:
             at, number = heapq.heappop(self._due)
             ticket = self._tickets.get(number)
             if ticket and at in (ticket.deadline, ticket.wait_until):
-                found[number] = ticket
-        return [found[number] for number in sorted(found)]
+                tickets[number] = ticket
+        return [tickets[number] for number in sorted(tickets)]
 
     def next_due(self) -> datetime | None:
         """When the next deadline or longest wait comes, or came for somebody who has left."""

@@ -40,14 +40,14 @@ WaitingByInstance = Mapping[str, Mapping[Priority, WaitingTotals]]
 
 def waiting_in(queue: ThrottleQueue) -> WaitingByInstance:
     """What waits in a throttle queue."""
-    found: dict[str, dict[Priority, WaitingTotals]] = {}
+    by_instance: dict[str, dict[Priority, WaitingTotals]] = {}
     for group in queue.all_groups():
         for instance, least, amount in zip(group.instances, group.least, group.amounts, strict=True):
-            own = WaitingTotals(len(group.tickets), amount, least, group.tickets[0].waiting_since)
-            classes = found.setdefault(instance.name, {})
-            known = classes.get(group.priority)
-            classes[group.priority] = known.joined(own) if known else own
-    return found
+            totals = WaitingTotals(len(group.tickets), amount, least, group.tickets[0].waiting_since)
+            classes = by_instance.setdefault(instance.name, {})
+            others = classes.get(group.priority)
+            classes[group.priority] = others.joined(totals) if others else totals
+    return by_instance
 
 
 def waiting_of(waiting: Iterable[Ticket], bind: Bind) -> WaitingByInstance:

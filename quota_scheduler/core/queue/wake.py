@@ -5,29 +5,31 @@ fit (backfill), but never takes room that the larger one will get as soon as run
 starts of many are spread over a ramp. A long pass is cut into slices, between which requests are answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.admission.headroom import Headrooms, Shadow
-from quota_scheduler.core.queue.order import FairOrder
-from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.order import FairOrder, Turn
 from quota_scheduler.core.queue.throttle_queue import GroupKey, QueueGroup, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
 
-SLICE, START = 60, 3
-"""Looks that one slice may take, below 5 ms on a slow core, and how many of them a start costs (measured in
-benchmarks/bench_queue.py). Counted, not clocked, so that every replica cuts at the same place."""
+SLICE = 60
+"""Looks that one slice may take: below 5 ms on a slow core (benchmarks/bench_queue.py). Counted, not clocked, so that
+every replica cuts at the same place."""
+START = 3
+"""Looks that a start costs (benchmarks/bench_queue.py)."""
 
 
 @dataclass(slots=True)
 class WakeResult:
     """What a pass decided, and what is left of it for the next slice.
 
-    ``rest`` is, by group, from which place on it is still to be looked at. ``shadows`` is, by ticket, what those that
-    were looked at will need as soon as running work returns it.
-    ``next_slot`` is when the ramp lets the next one start.
+    ``remaining`` is, by group, from which place on it is still to be looked at. ``shadows`` is, by ticket, what those
+    that were looked at will need as soon as running work returns it. ``next_slot`` is when the ramp lets the next one
+    start.
     """
 
     verdicts: list[tuple[Ticket, Verdict]] = field(default_factory=list)
@@ -36,65 +38,108 @@ class WakeResult:
     next_slot: datetime | None = None
 
 
+class Look(Enum):
+    """What came of looking at one ticket."""
+
+    STARTED = "started"
+    """It waits no more: it starts, is offered, or was rejected."""
+    WAITS = "waits"
+    """It does not fit; somebody behind it in its group may."""
+    GROUP_PASSED = "group passed"
+    """Nobody in its group can start now."""
+
+
 def wake(
     queue: ThrottleQueue,
     headrooms: Headrooms,
-    keys: Mapping[GroupKey, int],
+    order: FairOrder,
     *,
-    running: Mapping[str, int],
-    policy: QueuePolicy,
-    present: set[int],
+    present: Collection[int],
     budget: int = SLICE,
     shadows: Mapping[int, Shadow] | None = None,
 ) -> WakeResult:
-    """Decide the waiting tickets of these groups in order, each from a place on, for at most ``most`` looks.
+    """Decide waiting tickets in order, for at most ``budget`` looks.
 
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
-    go on waiting is taken out of the throttle queue.
+    go on waiting is taken out of the throttle queue. ``shadows`` are those that earlier slices of this pass have cast.
     """
-    now, done = headrooms.balances.now, WakeResult(shadows=dict(shadows or {}))
-    for shadow in done.shadows.values():
-        headrooms.hold_back_for(shadow)
-    order, left = FairOrder(queue, keys, running, policy, now), budget
-    flowing: set[GroupKey] = set()  # groups somebody of which has just started: the next one is asked at once
-    while left > 0:
-        if (found := order.next()) is None:
-            return done
-        left -= 1
-        ticket, group, key, place = found
-        if ticket.id in done.shadows:
-            headrooms.hold_back_for(done.shadows.pop(ticket.id), -1)  # nobody stands in their own light
-        if key not in flowing and not _may_fit(group, headrooms):
-            _keep_room(ticket, headrooms, done.shadows)
-            continue  # the smallest of them does not fit: the whole group is passed over
-        if (at := next_start(ticket, headrooms, queue)) and at > now:
-            done.next_slot = min(at, done.next_slot or at)
-            _keep_for_all(ticket, group, headrooms, done.shadows)
-            continue  # nor may anybody behind it in the group
-        verdict = decide(ticket, headrooms, now=now)
-        done.verdicts.append((ticket, verdict))
+    one_pass = _Pass(queue, headrooms, order, present, shadows or {})
+    while budget > 0:
+        if (turn := order.next()) is None:
+            return one_pass.result
+        budget -= START if one_pass.look_at(turn) is Look.STARTED else 1
+    one_pass.result.remaining = order.remaining()
+    return one_pass.result
+
+
+class _Pass:
+    """One slice of a pass: each ticket that starts shrinks what the next one sees."""
+
+    def __init__(
+        self,
+        queue: ThrottleQueue,
+        headrooms: Headrooms,
+        order: FairOrder,
+        present: Collection[int],
+        shadows: Mapping[int, Shadow],
+    ) -> None:
+        self._queue, self._headrooms, self._order, self._present = queue, headrooms, order, present
+        self._now = headrooms.balances.now
+        self._flowing: set[GroupKey] = set()
+        """Groups somebody of which has just started: the next one is asked at once."""
+        self.result = WakeResult(shadows=dict(shadows))
+        for shadow in shadows.values():
+            headrooms.hold_back_for(shadow)
+
+    def look_at(self, turn: Turn) -> Look:
+        """Decide one ticket, and say to the order how to go on."""
+        ticket, key, _ = turn
+        group = self._queue.group(key)
+        assert group is not None
+        if ticket.id in self.result.shadows:  # nobody stands in their own light
+            self._headrooms.hold_back_for(self.result.shadows.pop(ticket.id), -1)
+        if key not in self._flowing and not _may_fit(group, self._headrooms):
+            self._cast(ticket, _room_kept(ticket, self._headrooms))
+            return Look.GROUP_PASSED  # the smallest of them does not fit
+        if (at := next_start(ticket, self._headrooms, self._queue)) and at > self._now:
+            self.result.next_slot = min(at, self.result.next_slot or at)
+            self._cast(ticket, _room_kept_for_all(ticket, group, self._headrooms))
+            return Look.GROUP_PASSED  # nor may anybody behind it in the group
+        verdict = decide(ticket, self._headrooms, now=self._now)
+        self.result.verdicts.append((ticket, verdict))
         if isinstance(verdict, Defer):
-            _keep_room(ticket, headrooms, done.shadows)
-            if key not in flowing or _may_fit(group, headrooms):
-                _go_on(group, order, key, place)
-            flowing.discard(key)
-            continue
+            self._waits(turn, group)
+            return Look.WAITS
+        self._leaves(turn, verdict)
+        return Look.STARTED
+
+    def _waits(self, turn: Turn, group: QueueGroup) -> None:
+        """Look behind a ticket that waits, where somebody smaller may fit."""
+        self._cast(turn.ticket, _room_kept(turn.ticket, self._headrooms))
+        if turn.key not in self._flowing or _may_fit(group, self._headrooms):
+            if turn.place + 1 < len(group.tickets):
+                self._order.passed(turn.key, turn.place)
+            else:
+                group.tighten()  # the end of a fruitless search: the group's bound is made exact
+        self._flowing.discard(turn.key)
+
+    def _leaves(self, turn: Turn, verdict: Verdict) -> None:
+        """Reserve for a ticket that starts, let the ramps go on, and let the next of its group move up."""
+        ticket, headrooms, queue = turn.ticket, self._headrooms, self._queue
         queue.remove(ticket.id)
-        flowing.add(key)
-        left -= START - 1
+        self._flowing.add(turn.key)
         if isinstance(verdict, Admit):
-            _start(ticket, headrooms, queue, running=ticket.id in present)
-        order.started(key, place)
-    done.remaining = order.remaining()
-    return done
+            occupy(ticket, headrooms, running=ticket.id in self._present)
+            for balance in (headroom.balance for headroom in headrooms.of(ticket)):
+                if balance.ramp:
+                    queue.ramps.started(ticket, balance, self._now, left=queue.count(balance.name))
+        self._order.started(turn.key, turn.place)
 
-
-def _go_on(group: QueueGroup, order: FairOrder, key: GroupKey, place: int) -> None:
-    """Look behind a ticket that waits; at the end of a fruitless search the group's bound is made exact."""
-    if place + 1 < len(group.tickets):
-        order.passed(key, place)
-    else:
-        group.tighten()
+    def _cast(self, ticket: Ticket, shadow: Shadow | None) -> None:
+        """Hold back what a ticket will need, so that nobody behind it takes that."""
+        if shadow:
+            self.result.shadows[ticket.id] = shadow
+            self._headrooms.hold_back_for(shadow)
 
 
 def _may_fit(group: QueueGroup, headrooms: Headrooms) -> bool:
@@ -116,34 +161,25 @@ def next_start(ticket: Ticket, headrooms: Headrooms, queue: ThrottleQueue) -> da
     )
 
 
-def _start(ticket: Ticket, headrooms: Headrooms, queue: ThrottleQueue, *, running: bool) -> None:
-    """Reserve, and let the ramps go on."""
-    occupy(ticket, headrooms, running=running)
-    for headroom in headrooms.of(ticket):
-        if headroom.balance.ramp:
-            queue.ramps.started(
-                ticket, headroom.balance, headrooms.balances.now, left=queue.count(headroom.balance.name)
-            )
-
-
-def _keep_for_all(ticket: Ticket, group: QueueGroup, headrooms: Headrooms, shadows: dict[int, Shadow]) -> None:
-    """Cast the shadow of a whole group that will start as soon as its ramp lets it, as far as there is room."""
+def _room_kept_for_all(ticket: Ticket, group: QueueGroup, headrooms: Headrooms) -> Shadow:
+    """The shadow of a whole group that will start as soon as its ramp lets it, as far as there is room."""
     amounts = []
     for headroom, amount in zip(headrooms.of(ticket), group.amounts, strict=True):
         free = headroom.ceiling(ticket.priority, headrooms.balances.now) - headroom.committed(ticket.priority)
         amounts.append((headroom.instance, max(0, min(amount, free))))
-    shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
-    headrooms.hold_back_for(shadow)
+    return ticket.priority.rank, tuple(amounts)
 
 
-def _keep_room(ticket: Ticket, headrooms: Headrooms, shadows: dict[int, Shadow]) -> None:
-    """Cast a shadow where a ticket will start as soon as running work returns what it reserved."""
+def _room_kept(ticket: Ticket, headrooms: Headrooms) -> Shadow | None:
+    """The shadow of a ticket that will start as soon as running work returns what it reserved; None for others.
+
+    Who waits for something else, or behind those that keep all the room, is not delayed by who passes.
+    """
     now, amounts = headrooms.balances.now, []
     for headroom, whole in headrooms.asked(ticket):
         amount = headroom.usable(whole, ticket.estimate.duration, now)
         reason = admits(headroom, amount - headroom.balance.reserved, ticket.priority, now)
         if ticket.on_hold or (headroom.enforced and reason not in (None, Reason.PACED)):
-            return  # waits for something else, or behind those that keep all the room: who passes does not delay it
+            return None
         amounts.append((headroom.instance, amount))
-    shadow = shadows[ticket.id] = (ticket.priority.rank, tuple(amounts))
-    headrooms.hold_back_for(shadow)
+    return ticket.priority.rank, tuple(amounts)

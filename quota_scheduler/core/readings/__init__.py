@@ -6,5 +6,7 @@ burn                 how fast a window is used, over several lookbacks
 throttle_level       open, throttled, paused, exhausted, with hysteresis
 spending             what a team or a workflow has spent, and on what
 scheduling_quality   how closed windows treated work
+closed_windows       who used them, what ran, what waited
+runs                 large runs, their mean, what workflows used by day
 documents            readings as documents that a database and an answer hold
 """

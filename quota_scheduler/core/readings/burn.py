@@ -51,10 +51,11 @@ CLASSES = (
     _class(24, (30, 5, 120, 15), fast=7.2, slow=3.0),
     _class(5, (20, 5, 45, 10), fast=4.5, slow=3.0),
 )
+"""A month, a week, a day and a session: 6.0 over 6 h is 5 % of a month, 2.8 over 12 h is 20 % of a week."""
 
 
 def burn_class(length: timedelta) -> BurnClass | None:
-    """The class nearest to a window's length on a logarithmic scale; None for windows under two hours."""
+    """Return the class nearest to a window's length on a logarithmic scale; None for windows under two hours."""
     if length < SHORTEST:
         return None
     return min(CLASSES, key=lambda candidate: abs(math.log(length / candidate.length)))
@@ -81,7 +82,7 @@ def burns(history: History, window: Window, used: int, amount: int, now: datetim
 
 
 def cumulative_burn(window: Window, used: int, amount: int, now: datetime) -> float | None:
-    """Usage so far over what an even pace would have used; None in the first 2 % of a window and for an amount of 0."""
+    """Return usage so far over that of an even pace; None in the first 2 % of a window and for an amount of 0."""
     passed = (now - window.starts_at) / window.length
     return used / amount / passed if amount > 0 and passed >= SETTLED_RATIO else None
 

@@ -16,13 +16,13 @@ from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelState, ThrottleLevel
-from quota_scheduler.core.units import format_amount, in_units
+from quota_scheduler.core.units import Unit, format_amount, in_units
 
 DAY_SECONDS = 86_400
 
 
 def limit_document(reading: LimitReading) -> dict[str, Any]:
-    """One limit as JSON types."""
+    """Return one limit as JSON types."""
 
     def amount(value: float) -> float:
         return in_units(round(value), reading.unit)
@@ -36,24 +36,24 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "period": reading.period,
         "timezone": reading.zone,
         "mode": reading.mode,
-        "amount": amount(reading.amount),
-        "allowance": amount(reading.allowance),
-        "used": amount(reading.used),
-        "reserved": amount(reading.reserved),
-        "headroom": amount(reading.headroom),
+        "amount": amount(reading.balance.amount),
+        "allowance": amount(reading.balance.allowance),
+        "used": amount(reading.balance.used),
+        "reserved": amount(reading.balance.reserved),
+        "headroom": amount(reading.balance.headroom),
         "usage_ratio": round(reading.usage_ratio, 6),
-        "starts_at": iso_or_none(reading.starts_at),
-        "ends_at": iso_or_none(reading.ends_at),
+        "starts_at": iso_or_none(reading.balance.starts_at),
+        "ends_at": iso_or_none(reading.balance.ends_at),
         "level": reading.level,
         "level_since": iso_or_none(reading.level_since),
         "level_caused_at": iso_or_none(as_published(reading).level_caused_at),
-        "risk": reading.risk,
+        "risk": reading.projection.risk,
         "optimization_level": reading.optimization,
-        "estimated": reading.estimated,
-        "leases": reading.leases,
+        "estimated": reading.balance.estimated,
+        "leases": reading.queue.leases,
         "waiting": [
             {"class": waiting.priority, "waiting": waiting.waiting, "oldest_at": iso_or_none(waiting.oldest_at)}
-            for waiting in reading.waiting
+            for waiting in reading.queue.waiting
         ],
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
@@ -64,31 +64,37 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
 
 
 def level_state(document: Mapping[str, Any]) -> LevelState | None:
-    """The throttle level that a limit's document tells of, as the next tick goes on from it; None of an old one."""
+    """Read the throttle level from a limit's document, as the next tick goes on from it; None of an old one."""
     since, starts_at = document.get("level_since"), document.get("starts_at")
     if not since:
         return None
     caused_at = parse_instant(document["level_caused_at"] or since)
     at = parse_instant(starts_at) if starts_at else None
-    return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at)
+    base = Unit(document.get("unit", Unit.TOKENS)).base
+    used, amount = (None if document.get(name) is None else round(document[name] * base) for name in ("used", "amount"))
+    return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at, used, amount)
 
 
 def as_published(reading: LimitReading) -> LimitReading:
-    """A reading less what changes with every tick and no document tells: an unchanged limit is not stored again."""
+    """Leave out what changes with every tick and no document tells: an unchanged limit is not stored again."""
     at = reading.level_caused_at
-    return replace(reading, burns=(), level_caused_at=at.replace(second=0, microsecond=0) if at else None)
+    return replace(
+        reading,
+        projection=replace(reading.projection, burns=()),
+        level_caused_at=at.replace(second=0, microsecond=0) if at else None,
+    )
 
 
 def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
-    """A limit's forecast as JSON types; None where it has no windows."""
-    forecast = reading.forecast
+    """Return a limit's forecast as JSON types; None where it has no windows."""
+    forecast = reading.projection.forecast
     if forecast is None:
         return None
 
     def amount(value: float) -> float:
         return in_units(round(value), reading.unit)
 
-    ratio = reading.amount or 1
+    ratio = reading.balance.amount or 1
     return {
         "method": forecast.method,
         "sufficient": forecast.sufficient,
@@ -98,24 +104,24 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
         "low": amount(forecast.low),
         "high": amount(forecast.high),
         "expected_ratio": round(forecast.expected / ratio, 6),
-        "p_exceed": round(forecast.p_exceed(reading.amount), 6),
+        "p_exceed": round(forecast.p_exceed(reading.balance.amount), 6),
         "p80": amount(forecast.p80),
-        "known": amount(forecast.committed),
+        "known": amount(forecast.certain),
         "confidence": _rounded(forecast.confidence, 4),
-        "exhaustion_at": iso_or_none(forecast.exhaustion(reading.amount)),
-        "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.amount)],
-        "burn_rate": round(forecast.burn_rate(reading.amount), 4),
-        "remaining_pace": amount(forecast.remaining_pace(reading.amount) * DAY_SECONDS),
+        "exhaustion_at": iso_or_none(forecast.exhaustion(reading.balance.amount)),
+        "exhaustion_between": [iso_or_none(at) for at in forecast.exhaustion_interval(reading.balance.amount)],
+        "burn_rate": round(forecast.burn_rate(reading.balance.amount), 4),
+        "remaining_pace": amount(forecast.remaining_pace(reading.balance.amount) * DAY_SECONDS),
         "trend": _rounded(forecast.trend, 4),
         "daily_level": amount(forecast.level),
-        "seed": None if reading.weighted_mean is None else amount(reading.weighted_mean),
-        "track_record": track_document(reading.track),
+        "seed": None if reading.projection.weighted_mean is None else amount(reading.projection.weighted_mean),
+        "track_record": track_document(reading.projection.track),
         "explained": explained(reading, forecast),
     }
 
 
 def track_document(track: TrackReading | None) -> dict[str, Any] | None:
-    """How past forecasts of a limit fared, as JSON types; None before one was verified."""
+    """Tell how past forecasts of a limit fared, as JSON types; None before one was verified."""
     if track is None:
         return None
     return {
@@ -136,7 +142,7 @@ def track_document(track: TrackReading | None) -> dict[str, Any] | None:
 
 
 def quality_document(quality: QualityReading | None) -> dict[str, Any] | None:
-    """Scheduling quality of a limit as JSON types; None before a window has closed."""
+    """Return the scheduling quality of a limit as JSON types; None before a window has closed."""
     if quality is None:
         return None
     return {
@@ -164,10 +170,10 @@ def explained(reading: LimitReading, forecast: Forecast) -> list[str]:
         return format_amount(round(value), reading.unit)
 
     ends_at, more = local_time(forecast.ends_at, reading.zone), forecast.expected - forecast.used
-    committed = f"; {said(forecast.committed)} of it already runs or waits" if forecast.committed > 0 else ""
+    certain = f"; {said(forecast.certain)} of it already runs or waits" if forecast.certain > 0 else ""
     trend = "" if forecast.trend is None else f"; the last week {forecast.trend:+.0%} against the three before"
     return [
-        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{committed}.",
+        f"{said(forecast.used)} used, {said(more)} more expected before {ends_at}{certain}.",
         f"Usual level {said(forecast.level)} a day, from {forecast.observed_days:.0f} observed days{trend}.",
         f"80 % interval {said(forecast.low)} to {said(forecast.high)} ({METHODS[forecast.method]}).",
         _fared(reading, forecast),
@@ -184,7 +190,7 @@ METHODS = {
 
 
 def _fared(reading: LimitReading, forecast: Forecast) -> str:
-    track, here = reading.track, forecast.record
+    track, here = reading.projection.track, forecast.record
     if track is None or track.coverage is None:
         return "No forecast of this limit has been judged yet: believe the interval, not the number."
     error = f"; off by {here.error:.0%} of the total at this distance from the reset" if here.error is not None else ""
@@ -198,7 +204,7 @@ def _believable(forecast: Forecast) -> str:
 
 
 def outlook_document(outlook: Outlook) -> dict[str, Any]:
-    """An outlook as JSON types; ``read_outlook`` restores it."""
+    """Return an outlook as JSON types; ``read_outlook`` restores it."""
     return {
         "at": iso(outlook.at),
         "ends_at": iso_or_none(outlook.ends_at),

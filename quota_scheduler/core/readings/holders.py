@@ -44,12 +44,12 @@ class QueueSnapshot:
 
 
 def queue_in(queue: ThrottleQueue, *, hold: bool = False) -> QueueSnapshot:
-    """What waits in a throttle queue."""
+    """Tell what waits in a throttle queue."""
     return QueueSnapshot(waiting_in(queue), tuple(alike_in(queue)), hold)
 
 
 def alike_in(queue: ThrottleQueue) -> Iterable[AlikeTickets]:
-    """The tickets of each group, those together that need the same for as long."""
+    """Return the tickets of each group, those together that need the same for as long."""
     for group in queue.all_groups():
         alike: dict[Any, tuple[Ticket, int]] = {}
         for ticket in islice(group.tickets, HEARD):
@@ -69,7 +69,7 @@ class WaitingSums:
         self._waiting = waiting
 
     def sums(self, instance: str) -> list[int]:
-        """What waits for a limit, by rank, in its unit."""
+        """Tell what waits for a limit, by rank, in its unit."""
         own = self._waiting.get(instance, {})
         return [own[priority].amount if priority in own else 0 for priority in CLASSES]
 

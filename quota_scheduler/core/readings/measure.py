@@ -1,6 +1,6 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Pairs, UsageHistory
 from quota_scheduler.core.forecast.track_record import TrackReading
-from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.labels import Labels, is_pattern
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
@@ -18,7 +18,14 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Sessio
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingByInstance, WaitingTotals
 from quota_scheduler.core.readings.burn import burns
-from quota_scheduler.core.readings.readings import ClassReading, LimitReading, Spending
+from quota_scheduler.core.readings.readings import (
+    BalanceReading,
+    ClassReading,
+    LimitQueueReading,
+    LimitReading,
+    ProjectionReading,
+    Spending,
+)
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel
 from quota_scheduler.core.tickets.ticket import Reason
@@ -30,39 +37,41 @@ USUAL_DAYS = 7
 """Days that what is usual by now is the mean of: every weekday once."""
 
 
-def committed(balance: Balance, waiting: int, *, allowance: int) -> int:
-    """Usage that is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
+def certain_usage(balance: Balance, waiting: int, *, allowance: int) -> int:
+    """Add up what is sure to come: what runs may still spend, and what waits as far as the limit lets it start."""
     headroom = max(0, allowance - balance.spent - balance.reserved)
     return balance.reserved + (min(waiting, headroom) if balance.limit.mode is Mode.ENFORCE else waiting)
 
 
 def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
-    """What waits for each limit instance, in its unit."""
+    """Tell what waits for each limit instance, in its unit."""
     return {instance: sum(totals.amount for totals in classes.values()) for instance, classes in waiting_totals.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What waits and runs in one limit instance."""
+    """What waits and runs in one limit instance, and whether the limit is ``holding`` a class back."""
 
-    waiting: tuple[ClassReading, ...]
-    leases: int
+    queue: LimitQueueReading
     holding: bool
 
 
 def running_by_instance(running: Mapping[Labels, int], balances: Balances) -> dict[str, int]:
-    """Running leases of each limit instance; ``running`` counts them by labels."""
+    """Count running leases of each limit instance; ``running`` counts them by labels."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             runs[instance.name] = runs.get(instance.name, 0) + count
     return runs
 
 
 def queue_facts(
-    waiting: Mapping[Priority, WaitingTotals], running: int, headroom: Headroom, now: datetime
+    waiting: Mapping[Priority, WaitingTotals], leases: int, headroom: Headroom, now: datetime, *, overshoot: int = 0
 ) -> QueueFacts:
-    """What waits and runs in one limit instance, and whether it is holding a class back."""
+    """Tell what waits and runs in one limit instance, and whether it is holding a class back.
+
+    ``overshoot`` is by how much its running leases have passed their reservations.
+    """
     classes = tuple(
         ClassReading(priority.value, totals.count, totals.oldest)
         for priority, totals in sorted(waiting.items(), key=lambda item: item[0].rank)
@@ -71,11 +80,11 @@ def queue_facts(
         admits(headroom, totals.least, priority, now) in (Reason.PACED, Reason.THROTTLED, Reason.NO_HEADROOM)
         for priority, totals in waiting.items()
     )
-    return QueueFacts(classes, running, holding)
+    return QueueFacts(LimitQueueReading(classes, leases, overshoot), holding)
 
 
 def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
-    """What the throttle level of a limit follows from."""
+    """Put together what the throttle level of a limit follows from."""
     balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
     return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, queue.holding, starts_at=starts_at)
@@ -97,72 +106,73 @@ class LimitFacts:
 
 
 def read_limit(
-    headroom: Headroom,
-    own: QueueFacts,
-    level: LevelState,
-    known: LimitFacts,
-    *,
-    overshoot: int,
-    now: datetime,
+    headroom: Headroom, queue: QueueFacts, level: LevelState, facts: LimitFacts, *, now: datetime
 ) -> LimitReading:
-    """One limit instance as everybody sees it at ``now``."""
-    balance, limit, forecast = headroom.balance, headroom.balance.limit, known.forecast
-    window, allowance = balance.window, headroom.allowance(now)
-    burn = burns(known.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
+    """Read one limit instance as everybody sees it at ``now``."""
+    limit, name = headroom.balance.limit, headroom.balance.name
+    balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
+    optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
-        limit=balance.name,
+        limit=name,
         rule=limit.id,
-        value=balance.value,
+        value=headroom.balance.value,
         provider=provider_of(limit),
         scope=scope_text(limit),
         unit=limit.unit,
         period=period_text(limit),
         zone=limit.zone,
         mode=limit.mode.value,
+        balance=balance,
+        projection=read_projection(headroom, facts, now=now),
+        queue=queue.queue,
+        level=level.level.value,
+        level_since=level.since,
+        level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
+        optimization=optimization.value,
+        spending=facts.spending,
+        parent=facts.parent,
+        labels=fixed_labels(limit, headroom.balance.value),
+        quality=facts.quality,
+    )
+
+
+def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None, now: datetime) -> BalanceReading:
+    """Read what is used, reserved and left of a limit at ``now``."""
+    balance, window = headroom.balance, headroom.balance.window
+    return BalanceReading(
         amount=balance.amount,
-        allowance=allowance,
+        allowance=headroom.allowance(now),
         used=balance.spent,
         reserved=balance.reserved,
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
-        level=level.level.value,
-        risk=headroom.outlook.risk if headroom.outlook else "unknown",
-        optimization=optimization_level(
-            allowance - balance.spent - balance.reserved, balance.amount, headroom.thresholds
-        ).value,
         estimated=balance.estimated,
-        forecast=forecast,
-        weighted_mean=known.weighted_mean,
-        burns=burn,
-        waiting=own.waiting,
-        leases=own.leases,
-        overshoot_bound=overshoot,
-        history_days=round(forecast.observed_days, 2) if forecast else 0.0,
-        level_since=level.since,
-        level_caused_at=None if level.level is ThrottleLevel.OPEN else level.caused_at,
-        track=known.track,
-        spending=known.spending,
-        labels=fixed_labels(limit, balance.value),
-        parent=known.parent,
-        used_today=known.used_today,
-        usual_today=known.usual_today,
-        quality=known.quality,
+        used_today=used_today,
+        usual_today=usual_today,
     )
 
 
+def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> ProjectionReading:
+    """Read where a limit's window ends, and how fast it is used; a limit of nothing has no burn rate."""
+    balance, window = headroom.balance, headroom.balance.window
+    burn = burns(facts.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
+    risk = headroom.outlook.risk if headroom.outlook else "unknown"
+    return ProjectionReading(facts.forecast, facts.weighted_mean, facts.track, risk, burn)
+
+
 def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
-    """The labels that everything in a limit instance carries: matched by one value, or whose value it is."""
-    matched = {name: next(iter(values)) for name, values in limit.match if len(values) == 1}
+    """Return the labels that everything in a limit instance carries: matched by one value, or whose value it is."""
+    matched = {name: one for name, values in limit.match if (one := _single(values))}
     return tuple(sorted({**matched, **({limit.per: value} if limit.per and value else {})}.items()))
 
 
 def scope_text(limit: Limit) -> str:
-    """What a limit selects, for people: ``provider=anthropic team=growth|sales``; ``everything`` without a match."""
+    """Say what a limit selects: ``provider=anthropic team=growth|sales``; ``everything`` without a match."""
     return " ".join(f"{name}={'|'.join(sorted(values))}" for name, values in limit.match) or "everything"
 
 
 def period_text(limit: Limit) -> str:
-    """How long a limit's window is, in one word."""
+    """Tell how long a limit's window is, in one word."""
     match limit.schedule:
         case Calendar(every):
             return every.value
@@ -175,13 +185,18 @@ def period_text(limit: Limit) -> str:
 
 
 def provider_of(limit: Limit) -> str:
-    """The one provider a limit is about, empty when it is about several."""
-    values = dict(limit.match).get("provider", frozenset())
-    return next(iter(values)) if len(values) == 1 else ""
+    """Return the one provider a limit is about, empty when it is about several."""
+    return _single(dict(limit.match).get("provider", frozenset()))
+
+
+def _single(values: Collection[str]) -> str:
+    """Return the one value of a scope; empty where there are several or a pattern."""
+    value = next(iter(values)) if len(values) == 1 else ""
+    return "" if is_pattern(value) else value
 
 
 def every_instance(balances: Balances) -> list[LimitInstance]:
-    """Every limit instance there is: those with a window, and single limits even before their first use."""
+    """Return every limit instance there is: those with a window, and single limits even before their first use."""
     instances = {t.name: LimitInstance(t.limit, t.value) for t in balances.all() if not t.closed}
     for limit in balances.limits:
         if not limit.per:
@@ -191,13 +206,13 @@ def every_instance(balances: Balances) -> list[LimitInstance]:
 
 
 def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
-    """What a limit used since midnight in its zone, to the hour."""
+    """Tell what a limit used since midnight in its zone, to the hour."""
     midnight, end = Calendar(Every.DAY, zone).span(now)
     return round(history.used(midnight, end))
 
 
 def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
-    """What a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
+    """Tell what a limit used by this time of the day on the last seven days, in the mean; None before it has a day.
 
     An hour that is not over yet counts by its part, as if it were used evenly.
     """
@@ -215,7 +230,7 @@ def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:
-    """The pool that a limit instance is a member of, empty when it is in none."""
+    """Return the pool that a limit instance is a member of, empty when it is in none."""
     pools = [limit for limit in balances.limits if limit.id == instance.limit.parent]
     return pools[0].id if pools and in_pool(instance, pools[0]) else ""
 
@@ -223,7 +238,7 @@ def pool_of(balances: Balances, instance: LimitInstance) -> str:
 def concurrency(
     limits: Iterable[LimitReading], running: Mapping[Labels, int]
 ) -> tuple[tuple[str, int, int | None], ...]:
-    """By provider: how many leases run, and the least that a limit on all of its leases allows at once."""
+    """Tell by provider how many leases run, and the least that a limit on all of its leases allows at once."""
     runs: dict[str, int] = {}
     for labels, count in running.items():
         runs[labels.provider] = runs.get(labels.provider, 0) + count
@@ -235,7 +250,7 @@ def concurrency(
             and limit.scope == f"provider={limit.provider}"
             and not limit.value
         ):
-            caps[limit.provider] = min(limit.amount, caps.get(limit.provider, limit.amount))
+            caps[limit.provider] = min(limit.balance.amount, caps.get(limit.provider, limit.balance.amount))
     return tuple((name, runs.get(name, 0), caps.get(name)) for name in sorted(runs.keys() | caps.keys()))
 
 

@@ -85,16 +85,71 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitReading:
-    """One limit instance. Amounts are in the base of ``unit``; ``used`` includes what running leases reported.
+class BalanceReading:
+    """What is used, reserved and left of a limit, in the base of its unit.
 
-    ``parent`` is the pool it belongs to, empty without one. ``used_today`` is what was used since midnight in its zone,
+    ``used`` includes what running leases reported; ``used_today`` is what was used since midnight in the limit's zone,
     ``usual_today`` what was used by this time of the day on the last seven, in the mean; None before there was a day.
+    ``starts_at`` and ``ends_at`` are None where a limit has no windows, or none is open.
+    """
 
-    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified. ``level`` is the
-    throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a cause seen last at
-    ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal, balanced, aggressive,
-    emergency). ``labels`` are those that everything in it carries. ``quality`` is None until a window has closed.
+    amount: int
+    allowance: int
+    used: int
+    reserved: int
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    estimated: bool = False
+    used_today: int = 0
+    usual_today: int | None = None
+
+    @property
+    def headroom(self) -> int:
+        """Allowance less what is used and reserved; negative says by how much too much."""
+        return self.allowance - self.used - self.reserved
+
+    @property
+    def committed_ratio(self) -> float:
+        """Used and reserved over amount."""
+        return (self.used + self.reserved) / self.amount if self.amount else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionReading:
+    """Where a window ends: its forecast, what that was measured against, how it fared, and what follows from it.
+
+    ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified.
+    ``weighted_mean`` is the baseline's projection, in the base of the limit's unit; ``burns`` are empty while a window
+    is too young or too short for one.
+    """
+
+    forecast: Forecast | None = None
+    weighted_mean: int | None = None
+    track: TrackReading | None = None
+    risk: str = "unknown"
+    burns: tuple[Burn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitQueueReading:
+    """What waits for a limit and runs in it.
+
+    ``overshoot_bound`` is by how much running leases have passed their reservations, in the base of its unit.
+    """
+
+    waiting: tuple[ClassReading, ...] = ()
+    leases: int = 0
+    overshoot_bound: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReading:
+    """One limit instance as everybody sees it.
+
+    ``parent`` is the pool it belongs to, empty without one; ``labels`` are those that everything in it carries.
+    ``level`` is the throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a
+    cause seen last at ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal,
+    balanced, aggressive, emergency). ``quality`` is None until a window has closed.
     """
 
     limit: str
@@ -106,63 +161,39 @@ class LimitReading:
     period: str
     zone: str
     mode: str
-    amount: int
-    allowance: int
-    used: int
-    reserved: int
-    starts_at: datetime | None
-    ends_at: datetime | None
+    balance: BalanceReading
+    projection: ProjectionReading = ProjectionReading()
+    queue: LimitQueueReading = LimitQueueReading()
     level: str = "open"
-    risk: str = "unknown"
-    optimization: str = "minimal"
-    estimated: bool = False
-    forecast: Forecast | None = None
-    weighted_mean: int | None = None
-    burns: tuple[Burn, ...] = ()
-    waiting: tuple[ClassReading, ...] = ()
-    leases: int = 0
-    overshoot_bound: int = 0
-    history_days: float = 0.0
     level_since: datetime | None = None
     level_caused_at: datetime | None = None
-    track: TrackReading | None = None
+    optimization: str = "minimal"
     spending: Spending = field(default_factory=Spending)
     parent: str = ""
-    used_today: int = 0
-    usual_today: int | None = None
     labels: tuple[tuple[str, str], ...] = ()
     quality: QualityReading | None = None
+
+    @property
+    def usage_ratio(self) -> float:
+        """Used over amount, of a limit on leases those that run; a limit of nothing is full."""
+        used = self.queue.leases if self.unit is Unit.LEASES else self.balance.used
+        return used / self.balance.amount if self.balance.amount else 1.0
+
+    @property
+    def exhausts_at(self) -> datetime | None:
+        """When it is expected to run out before its reset; since when it has, not a little later with each forecast."""
+        forecast, amount = self.projection.forecast, self.balance.amount
+        if forecast is None or amount <= 0:
+            return None
+        if max(self.balance.used, forecast.used) >= amount:
+            return self.level_since if self.level == "exhausted" else None
+        return forecast.exhaustion(amount)
 
     @property
     def runs_remaining(self) -> float | None:
         """How many runs of the mean size of seven days the headroom is good for; None before there were any."""
         per_run = self.spending.run_amount
-        return max(0, self.headroom) / per_run if per_run else None
-
-    @property
-    def headroom(self) -> int:
-        """Allowance less what is used and reserved; negative says by how much too much."""
-        return self.allowance - self.used - self.reserved
-
-    @property
-    def usage_ratio(self) -> float:
-        """Used over amount, of a limit on leases those that run; a limit of nothing is full."""
-        used = self.leases if self.unit is Unit.LEASES else self.used
-        return used / self.amount if self.amount else 1.0
-
-    @property
-    def exhausts_at(self) -> datetime | None:
-        """When it is expected to run out before its reset; since when it has, not a little later with each forecast."""
-        if self.forecast is None or self.amount <= 0:
-            return None
-        if max(self.used, self.forecast.used) >= self.amount:
-            return self.level_since if self.level == "exhausted" else None
-        return self.forecast.exhaustion(self.amount)
-
-    @property
-    def committed_ratio(self) -> float:
-        """Used and reserved over amount."""
-        return (self.used + self.reserved) / self.amount if self.amount else 1.0
+        return max(0, self.balance.headroom) / per_run if per_run else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,74 +13,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.ledger.balance import LimitInstance
-from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket
-from quota_scheduler.core.units import Unit
 
 WORTH = (8, 4, 2, 1)
 """What a token is worth, by class (reference figures, section 2)."""
 IMPORTANT = Priority.NORMAL.rank
 """Classes above this rank are important: people, and high."""
-GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG})
-"""Outcomes of a ticket that waited in vain; one whose runner stopped asking is no harm of ours."""
-BROKEN_OFF = frozenset({Outcome.FAILED, Outcome.EXPIRED, Outcome.REVOKED})
-"""Outcomes of a lease that did not finish its work."""
-NO_ROOM = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
-"""Reasons of rejections for want of room."""
 NOTHING = (0,) * len(CLASSES)
-
-
-@dataclass(frozen=True, slots=True)
-class Harm:
-    """Work of a class that one limit turned away (``amount`` in its unit), and whether it had begun: a stall."""
-
-    instance: LimitInstance
-    rank: int
-    amount: int
-    stalled: bool
-
-
-def harm_of(ticket: Ticket, balances: Balances) -> list[Harm]:
-    """Which limits a ticket was turned away by as it closed; empty for one that was not.
-
-    Those that had no room for it. When each had some, the test held it back for others, and all that bind it count;
-    unless it waited for a lease or for an operator, which is no matter of quota.
-    """
-    if ticket.state is not State.CLOSED or not _harmed(ticket):
-        return []
-    short: list[Harm] = []
-    held_back: list[Harm] = []
-    quotas_rule = not ticket.on_hold
-    for instance in balances.instances(ticket.labels):
-        balance, limit = balances.find(instance, balances.now), instance.limit
-        if balance is None or limit.mode is not Mode.ENFORCE:
-            continue
-        if limit.unit is Unit.LEASES:
-            quotas_rule &= balance.reserved < balance.amount
-            continue
-        need = limit.charge(ticket.estimate.median)
-        done = limit.charge(ticket.lease.usage) if ticket.lease else 0
-        harm = Harm(instance, ticket.priority.rank, max(0, need - done), ticket.lease is not None)
-        full = (
-            balance.spent >= balance.amount
-            if ticket.lease
-            else balance.spent + balance.reserved + need > balance.amount
-        )
-        (short if full else held_back).append(harm)
-    return short if short or ticket.lease or not quotas_rule else held_back
-
-
-def _harmed(ticket: Ticket) -> bool:
-    if ticket.lease:
-        return ticket.outcome in BROKEN_OFF
-    return ticket.outcome in GIVEN_UP or (ticket.outcome is Outcome.REJECTED and ticket.reason in NO_ROOM)
+"""No amount in any class."""
 
 
 def could_have_used(amount: int, *, waited: timedelta, takes: timedelta) -> int:
-    """What a waiting run could have used since it came, had it been let in."""
+    """Tell what a waiting run could have used since it came, had it been let in."""
     return amount if waited >= takes else int(amount * (waited / takes))
 
 
@@ -161,7 +105,7 @@ class QualityReading:
 
 
 def pool(windows: Sequence[ClosedWindow]) -> QualityReading:
-    """The quality of closed windows of one limit taken together, at least one."""
+    """Return the quality of closed windows of one limit taken together, at least one."""
     amount = sum(window.amount for window in windows)
     return QualityReading(
         windows=len(windows),

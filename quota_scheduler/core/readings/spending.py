@@ -18,7 +18,7 @@ Sums = Iterable[tuple[int, Usage]]
 
 
 def causes(sums: Sums, sets: Sets, bind: Bind, wanted: Collection[str]) -> dict[str, str]:
-    """One sentence for each wanted instance on who spends most: ``72 % by workflow nightly-tests (claude-opus-5)``.
+    """Say of each wanted instance who spends most: ``72 % by workflow nightly-tests (claude-opus-5)``.
 
     The model named is the one that this workflow spends most with. Instances without usage are left out.
     """
@@ -42,7 +42,7 @@ def _sentence(shares: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def run_means(runs: Iterable[tuple[int, int, Usage]], sets: Sets, bind: Bind) -> dict[str, tuple[float, float]]:
-    """Mean tokens per run, and the mean charge per run in the limit's unit, of every limit instance that had runs."""
+    """Return mean tokens per run, and the mean charge in the limit's unit, of every limit instance that had runs."""
     sums: dict[str, tuple[int, int, int]] = {}
     for number, count, usage in runs:
         for instance in bind(sets[number][0]):
@@ -53,7 +53,7 @@ def run_means(runs: Iterable[tuple[int, int, Usage]], sets: Sets, bind: Bind) ->
 
 
 def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
-    """Cache-read share of the input tokens of every limit instance that had any."""
+    """Return the cache-read share of the input tokens of every limit instance that had any."""
     sums_by_instance: dict[str, tuple[int, int]] = {}
     for number, usage in sums:
         for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
@@ -63,7 +63,7 @@ def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
 
 
 def cache_baselines(hours: Iterable[Hour], sets: Sets, bind: Bind, *, before: datetime) -> dict[str, float]:
-    """The usual cache hit rate of every limit instance: the median day of the 14 before; absent under seven days."""
+    """Return the usual cache hit rate by limit instance: the median day of the 14 before; absent under seven days."""
     days: dict[str, list[DayUsage]] = {}
     for hour, number, usage in hours:
         for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
@@ -79,7 +79,7 @@ def spending(
     baselines: Mapping[str, float],
     apart: Mapping[str, tuple[int, int]],
 ) -> dict[str, Spending]:
-    """All of it by limit instance; ``hits`` by lookback, ``apart``: used without a lease, and beyond reservations."""
+    """Join it by limit instance; ``hits`` by lookback, ``apart``: used without a lease, and beyond reservations."""
     of_hits = {name for by_instance in hits.values() for name in by_instance}
     names = sorted(causes.keys() | means.keys() | of_hits | baselines.keys() | apart.keys())
     return {

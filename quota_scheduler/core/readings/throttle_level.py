@@ -3,10 +3,11 @@
     open ──holding a class back──► throttled ──allowance spent──► paused ──amount spent──► exhausted
 
 Up at once. Down only when the cause has been gone for five minutes, and usage counts as gone only 3 points below the
-mark, so that a level does not flicker. A new window starts fresh.
+mark, so that a level does not flicker. A new window starts fresh, and so does a correction: when an operator changes
+the limit, or usage turns out to be less than was counted, the level follows at once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -52,24 +53,41 @@ class LevelFacts:
 
 @dataclass(frozen=True, slots=True)
 class LevelState:
-    """A level, ``since`` when, and ``caused_at``: when its cause was last there. ``starts_at`` names the window."""
+    """A level, ``since`` when, and ``caused_at``: when its cause was last there. ``starts_at`` names the window.
+
+    ``used`` and ``amount`` are what it followed from, None where that is not known.
+    """
 
     level: ThrottleLevel
     since: datetime
     caused_at: datetime
     starts_at: datetime | None = None
+    used: int | None = field(default=None, compare=False)
+    amount: int | None = field(default=None, compare=False)
+
+    def is_corrected(self, facts: LevelFacts) -> bool:
+        """Whether the amount was changed, or usage is less than was counted."""
+        changed = self.amount is not None and self.amount != facts.amount
+        return changed or (self.used is not None and facts.used < self.used)
 
 
-def step(previous: LevelState | None, facts: LevelFacts, now: datetime) -> LevelState:
-    """Move a level on to ``now``; the same facts at the same instant change nothing."""
+def step(previous: LevelState | None, facts: LevelFacts, now: datetime, *, corrected: bool = False) -> LevelState:
+    """Move a level on to ``now``; the same facts at the same instant change nothing.
+
+    ``corrected``: something else about the limit was changed by hand. A level that was told of in a future, by a clock
+    that was ahead, has been there since now.
+    """
     if previous is None or previous.starts_at != facts.starts_at:
-        return LevelState(_level(facts, slack_up_to=None), now, now, facts.starts_at)
-    wanted = _level(facts, slack_up_to=previous.level)
+        return LevelState(_level(facts, slack_up_to=None), now, now, facts.starts_at, facts.used, facts.amount)
+    at_once = corrected or previous.is_corrected(facts)
+    wanted = _level(facts, slack_up_to=None if at_once else previous.level)
+    since = min(previous.since, now)
     if wanted.rank == previous.level.rank:
-        return replace(previous, caused_at=now)
-    if wanted.rank < previous.level.rank and now - previous.caused_at < LINGER:
-        return previous
-    return LevelState(wanted, now, now, facts.starts_at)
+        return replace(previous, since=since, caused_at=now, used=facts.used, amount=facts.amount)
+    if wanted.rank < previous.level.rank and not at_once and abs(now - previous.caused_at) < LINGER:
+        caused_at = min(previous.caused_at, now)
+        return replace(previous, since=since, caused_at=caused_at, used=facts.used, amount=facts.amount)
+    return LevelState(wanted, now, now, facts.starts_at, facts.used, facts.amount)
 
 
 def _level(facts: LevelFacts, *, slack_up_to: ThrottleLevel | None) -> ThrottleLevel:

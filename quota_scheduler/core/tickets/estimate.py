@@ -1,5 +1,6 @@
 """What a ticket is expected to use, from what its runner says and from what is known of work like it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,12 +18,33 @@ TASK_TOKENS: Mapping[str, tuple[int, int, Priority]] = {
     "quick_query": (1_000, 1_000, Priority.LOW),
 }
 """Input and output tokens and class by task type (founding document 5)."""
-FILES_PER_UNIT, FILES_LEAST, FILES_MOST = 10, 0.5, 3.0
-"""Ten files are one such task; fewer or more scale it within these bounds."""
+TASK_ALIASES: Mapping[str, str] = {
+    "code_review": "review",
+    "coding": "code_generation",
+    "test": "code_generation",
+    "testing": "code_generation",
+    "docs": "documentation",
+    "query": "quick_query",
+}
+"""Other names that people and the founding documents have for them: writing tests is writing code."""
+FILES_PER_UNIT = 10
+"""Files that make one such task; fewer or more scale it (founding document 5)."""
+FILES_LEAST = 0.5
+"""Least factor for few files."""
+FILES_MOST = 3.0
+"""Largest factor for many files."""
 COMPLEXITY = {"simple": 0.7, "normal": 1.0, "complex": 1.5}
-TOKENS_PER_WORD, LONG_WORDS, LONG_LINES, OUTPUT_SHARE = 100, 200, 20, 0.08
-"""A text of unknown kind: 100 tokens a word, doubled when long, and 8 % output on top (founding document 1)."""
+"""Factor by complexity (founding document 5)."""
+TOKENS_PER_WORD = 100
+"""Tokens for each word of a text of unknown kind, doubled when it is long (founding document 1)."""
+LONG_WORDS = 200
+"""Words from which on a text is long."""
+LONG_LINES = 20
+"""Lines from which on a text is long."""
+OUTPUT_SHARE = 0.08
+"""Output tokens on top of such a text, as a share (founding document 1)."""
 GUESS_CONFIDENCE = 0.3
+"""Confidence of a guess from words alone (design, section 4)."""
 GUESS_MARGIN = 1.3
 """A guess reserves 30 % more than it expects."""
 SPLIT_WORDS = 500
@@ -49,7 +71,17 @@ class Description:
         """The class it belongs to when none is asked for."""
         if self.urgent:
             return Priority.HIGH
-        return TASK_TOKENS[self.task_type][2] if self.task_type in TASK_TOKENS else Priority.NORMAL
+        usual = usual_task(self.task_type)
+        return usual[2] if usual else Priority.NORMAL
+
+
+def usual_task(task_type: str) -> tuple[int, int, Priority] | None:
+    """Return input and output tokens and class of a task type, however its name is spelled; None for one nobody knows.
+
+    ``CodeReview``, ``code-review`` and ``review`` are one.
+    """
+    name = re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", task_type.strip())).lower()
+    return TASK_TOKENS.get(TASK_ALIASES.get(name, name))
 
 
 def split(tokens: int, mix: Usage | None, *, requests: int = 1) -> Usage:
@@ -62,13 +94,18 @@ def split(tokens: int, mix: Usage | None, *, requests: int = 1) -> Usage:
 
 
 def declared(usage: Usage, *, source: str = "declared") -> Estimate:
-    """An estimate that the runner gave itself: it reserves what it says."""
+    """Return an estimate that the runner gave itself: it reserves what it says."""
     return Estimate(usage, usage, source=source)
 
 
+def says_nothing(task: Description) -> bool:
+    """Tell whether neither the type nor the text of a task says anything about its size."""
+    return usual_task(task.task_type) is None and not task.words
+
+
 def described(task: Description) -> Estimate:
-    """An estimate from words alone."""
-    usual = TASK_TOKENS.get(task.task_type)
+    """Return an estimate from words alone; 0 for a task that says nothing."""
+    usual = usual_task(task.task_type)
     if usual:
         files = min(FILES_MOST, max(FILES_LEAST, task.files / FILES_PER_UNIT)) if task.files else 1.0
         factor = files * COMPLEXITY[task.complexity]

@@ -68,6 +68,16 @@ REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED})
 """Outcomes after which the same key asks for the same work once more."""
 
 
+GIVEN_UP = frozenset({Outcome.WITHDRAWN, Outcome.DEADLINE, Outcome.WAITED_TOO_LONG})
+"""Outcomes of a ticket that waited in vain. One that was abandoned was offered room: no limit turned it away."""
+NEVER_RAN = GIVEN_UP | {Outcome.ABANDONED}
+"""Outcomes of a ticket that wanted to run and did not, whoever is to blame: it was demand all the same."""
+NO_ROOM = frozenset({Reason.PAUSED, Reason.EXHAUSTED, Reason.NO_HEADROOM, Reason.THROTTLED, Reason.PACED})
+"""Reasons of rejections for want of room; what never fits, or passes a run cap, is no demand that could be met."""
+TURN_TAKEN = frozenset({State.OFFERED, State.RUNNING})
+"""States in which a ticket has had its share's turn."""
+
+
 class Estimate(NamedTuple):
     """What a ticket is expected to use: ``median`` as best known, ``reserve`` what a lease holds (P80).
 
@@ -121,8 +131,9 @@ class Lease(NamedTuple):
 class Ticket(NamedTuple):
     """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked.
 
-    ``held``: an operator keeps it from starting. A named tuple, as are its estimate and its lease: a ticket is copied
-    with every change, and a copy of these costs a fifth of a data class's.
+    ``on_hold``: an operator keeps it from starting. ``owner``: the token that sent it, empty without tokens. A named
+    tuple, as are its estimate and its lease: a ticket is copied with every change, and a copy of these costs a fifth of
+    a data class's.
     """
 
     id: int
@@ -148,6 +159,11 @@ class Ticket(NamedTuple):
     closed_at: datetime | None = None
     was_deferred: bool = False
     on_hold: bool = False
+    owner: str = ""
+
+    def is_foreign_to(self, by: str | None) -> bool:
+        """Whether it belongs to another token than ``by``; to nobody who may act on all (None) or where it has none."""
+        return by is not None and self.owner not in ("", by)
 
     @property
     def run_id(self) -> str:

@@ -20,8 +20,8 @@ class Acknowledged(StrEnum):
 def add_silence(tx: Transaction, silence: Silence, *, who: str) -> dict[str, Any]:
     """Begin a silence; returns it as a document, with the id it got."""
     number = alert_store.add_silence(tx, silence)
-    (found,) = (each for each in alert_store.load_silences(tx, tx.now) if each.id == number)
-    document = silence_document(found, alert_store.load_alerts(tx), tx.now)
+    (added,) = (stored for stored in alert_store.load_silences(tx, tx.now) if stored.id == number)
+    document = silence_document(added, alert_store.load_alerts(tx), tx.now)
     audit.write(tx, who, "silence.added", document)
     return document
 

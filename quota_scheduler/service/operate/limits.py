@@ -4,8 +4,9 @@ The file is the base of every limit; changes at run time lie on top, are stored,
 differently then begin anew, and what runs or is offered holds its place in them:
 
 limits that hold from now on
+  → rename    a limit that only has another id is followed by what it matches     store.rename_limit
   → adapt     windows of redefined and removed limits end                       store
-  → open      the windows of new ones, filled from the ledger
+  → rebuild   the windows of new ones, filled from the ledger before anybody looks
   → hold      reservations of what runs, with what it has used in them already
 """
 
@@ -16,11 +17,13 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.ledger.settlement import hold_anew
+from quota_scheduler.core.ledger.settlement import LeasesOf, hold_anew
 from quota_scheduler.core.limits.changes import LimitChange, changed, effective
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
-from quota_scheduler.store import Transaction, audit, facts, ledger, limit_changes, tickets, windows
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service.rebuild import open_for, rebuild
+from quota_scheduler.store import Transaction, audit, facts, ledger, limit_changes, rename_limit, tickets, windows
 
 log = logging.getLogger(__name__)
 HOLD = "hold"
@@ -34,22 +37,44 @@ def limits_now(tx: Transaction, base: Sequence[Limit]) -> tuple[Limit, ...]:
 
 @dataclass(frozen=True, slots=True)
 class LimitsHold:
-    """The limits that hold from now on, and when the next run-time change of them expires."""
+    """The limits that hold from now on, when the next run-time change of them expires, and when the last one did."""
 
     limits: tuple[Limit, ...]
-    expire_at: datetime | None
+    expire_at: datetime | None = None
+    expired_at: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether others hold at ``now``: a change expires, or one that had expired lasts again, the clock put back."""
+        expires = self.expire_at is not None and self.expire_at <= now
+        return expires or (self.expired_at is not None and now < self.expired_at)
 
 
 def change_limit(
-    tx: Transaction, base: Sequence[Limit], rule: str, fields: Mapping[str, Any], *, who: str, until: datetime | None
+    tx: Transaction,
+    base: Sequence[Limit],
+    rule: str,
+    fields: Mapping[str, Any],
+    *,
+    who: str,
+    until: datetime | None,
+    dry_run: bool = False,
 ) -> LimitsHold | str:
-    """Change fields of a limit, all of them or, with a sentence that says why not, none; None takes a change back."""
-    limit = next(limit for limit in limits_now(tx, base) if limit.id == rule)
+    """Change fields of a limit, all of them or, with a sentence that says why not, none; None takes a change back.
+
+    ``dry_run`` says what would hold and writes nothing.
+    """
+    limit = next((limit for limit in limits_now(tx, base) if limit.id == rule), None)
+    if limit is None:
+        return f"there is no limit {rule!r} any more: the configuration was read again; nothing was changed"
     try:
         for field, value in fields.items():
             limit = limit if value is None else changed(limit, field, value)
     except ValueError as error:
         return f"{error}; nothing was changed"
+    if dry_run:
+        others = [change for change in limit_changes.load(tx) if change.rule != rule or change.field not in fields]
+        asked = [LimitChange(rule, name, value, who, tx.now) for name, value in fields.items() if value is not None]
+        return LimitsHold(effective(base, [*others, *asked], now=tx.now), None)
     for field, value in fields.items():
         if value is None:
             limit_changes.take_back(tx, rule, field)
@@ -57,15 +82,20 @@ def change_limit(
             limit_changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
     detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
     audit.write(tx, who, "limit.changed", detail)
-    return adopt(tx, base)
+    return apply_limits(tx, base)
 
 
-def adopt(tx: Transaction, base: Sequence[Limit]) -> LimitsHold:
-    """Let the limits of the file with the stored changes hold from now on."""
+def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = False) -> LimitsHold:
+    """Let the limits of the file with the stored changes hold from now on.
+
+    ``starting``: nobody has looked after the database for a while, so every window of now is opened and filled.
+    """
     limits = limits_now(tx, base)
     for rule in redefine(tx, limits):
         log.warning("limit.redefined limit=%s", rule)
-    return LimitsHold(limits, next_expiry(tx))
+    if starting:
+        rebuild(tx, limits)
+    return LimitsHold(limits, next_expiry(tx), _last_expiry(tx))
 
 
 def note(tx: Transaction, what: str, ticket: int, *, who: str) -> None:
@@ -79,34 +109,53 @@ def next_expiry(tx: Transaction) -> datetime | None:
     return min(ends, default=None)
 
 
+def _last_expiry(tx: Transaction) -> datetime | None:
+    """When the last change expired that is over by now."""
+    ends = [change.expires_at for change in limit_changes.load(tx) if change.expires_at and change.expires_at <= tx.now]
+    return max(ends, default=None)
+
+
 def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
     """Let nothing start, with a reason; an empty reason lets everything go on."""
     facts.remember(tx, HOLD, reason)
     audit.write(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
 
 
-def held_because(tx: Transaction) -> str:
-    """Why everything is held; empty when nothing is."""
-    return facts.fact(tx, HOLD) or ""
-
-
 def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
     """Bring windows and reservations in line with these limits; returns the rules whose windows ended."""
-    known = windows.known_rules(tx)
+    for old, new in windows.renamed(tx, limits).items():
+        log.info("limit.renamed from=%s to=%s", old, new)
+        rename_limit.follow(tx, old, new)
+    kept = windows.known_rules(tx)
     ended = windows.adapt(tx, limits)
-    new = {limit.id for limit in limits} - (known - set(ended))
-    open_tickets = [t for t in tickets.open_tickets(tx) if t.state is not State.WAITING] if new else []
-    if open_tickets:
-        _hold(tx, limits, new, open_tickets)
+    fresh = {limit.id for limit in limits} - (kept - set(ended))
+    if fresh:
+        rebuild(tx, limits, fresh)
+        _hold(tx, limits, fresh, [t for t in tickets.open_tickets(tx) if t.state is not State.WAITING])
     return ended
 
 
-def _hold(tx: Transaction, limits: Sequence[Limit], new: Collection[str], open_tickets: Sequence[Ticket]) -> None:
+def _hold(tx: Transaction, limits: Sequence[Limit], fresh: Collection[str], open_tickets: Sequence[Ticket]) -> None:
+    """Let what runs or is offered hold its place in the windows of these rules."""
+    if not open_tickets:
+        return
     balances = windows.load(tx, limits, tickets=())
-    windows.open_for(tx, balances, {ticket.labels for ticket in open_tickets})
+    open_for(tx, balances, {ticket.labels.asking for ticket in open_tickets})
     for ticket in open_tickets:
-        for instance in balances.instances(ticket.labels):
-            if instance.limit.id in new:
-                session = ticket.lease.session if ticket.lease else ""
-                hold_anew(ticket, instance, ledger.by_session(tx, session) if session else [], balances)
+        for instance in balances.instances(ticket.labels.asking):
+            if instance.limit.id in fresh:
+                hold_anew(ticket, instance, _transcript(tx, ticket), balances)
     windows.save(tx, balances)
+
+
+def _transcript(tx: Transaction, ticket: Ticket) -> list[UsageEvent]:
+    """The events of a lease's session or run that are this lease's and no other's."""
+    if ticket.lease is None:
+        return []
+    events = (
+        ledger.by_session(tx, ticket.lease.session, granted=ticket.lease.granted_at) if ticket.lease.session else []
+    )
+    events += ledger.by_run(tx, ticket.run, granted=ticket.lease.granted_at) if ticket.run else []
+    leases = LeasesOf(tickets.with_leases(tx, sessions=[ticket.lease.session], runs=[ticket.run]))
+    unique = {event.identity: event for event in events}.values()
+    return [event for event in unique if (owner := leases.owner(event)) and owner.lease == ticket.lease]

@@ -19,7 +19,9 @@ def alerts_document(tx: Transaction) -> dict[str, Any]:
 def silences_document(tx: Transaction) -> dict[str, Any]:
     """Every silence that has not ended, with the alerts that it covers now."""
     alerts = alert_store.load_alerts(tx)
-    return {"silences": [silence_document(each, alerts, tx.now) for each in alert_store.load_silences(tx, tx.now)]}
+    return {
+        "silences": [silence_document(silence, alerts, tx.now) for silence in alert_store.load_silences(tx, tx.now)]
+    }
 
 
 def silence_document(silence: Silence, alerts: Iterable[tuple[int, AlertState]], now: datetime) -> dict[str, Any]:
@@ -54,5 +56,5 @@ def _alert(number: int, state: AlertState, silences: Sequence[Silence], now: dat
         "acknowledged_at": iso_or_none(state.acknowledged_at),
         "acknowledged_by": state.acknowledged_by or None,
         "names": state.names,
-        "silenced_by": [each.id for each in silences if each.covers(state, now)],
+        "silenced_by": [silence.id for silence in silences if silence.covers(state, now)],
     }

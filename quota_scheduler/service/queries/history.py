@@ -53,8 +53,8 @@ def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[LimitInstan
 def recorded_by_provider(tx: Transaction) -> list[tuple[str, Buckets]]:
     """All tokens that the ledger knows of each provider, by hour."""
     sets = ledger.label_sets(tx)
-    found: dict[str, Buckets] = {}
+    buckets: dict[str, Buckets] = {}
     for hour, number, usage in ledger.hours(tx, EPOCH):
         provider = sets[number][0].provider
-        found[provider] = moved(found.get(provider, no_buckets()), hour, usage.tokens)
-    return sorted(found.items(), key=lambda pair: pair[0])
+        buckets[provider] = moved(buckets.get(provider, no_buckets()), hour, usage.tokens)
+    return sorted(buckets.items(), key=lambda pair: pair[0])

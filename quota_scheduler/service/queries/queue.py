@@ -11,8 +11,10 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.tickets.run_history import usual_length
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
+from quota_scheduler.service.operate.holds import everything_held
 from quota_scheduler.store import Transaction, tickets, windows
 
 LENGTHS_FROM = timedelta(days=7)
@@ -21,14 +23,16 @@ LENGTHS_FROM = timedelta(days=7)
 
 def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     """Every open ticket as JSON types, the waiting ones in the order they will be looked at."""
-    found = tickets.open_tickets(tx)
-    waiting = [ticket for ticket in found if ticket.state is State.WAITING]
+    open_tickets = tickets.open_tickets(tx)
+    waiting = [ticket for ticket in open_tickets if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
+    held = everything_held(tx)
     return {
         "at": iso(tx.now),
+        "hold": held.document() if held else None,
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
-        "offered": [_row(ticket) for ticket in found if ticket.state is State.OFFERED],
-        "running": [_row(ticket) for ticket in found if ticket.state is State.RUNNING],
+        "offered": [_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
+        "running": [_row(ticket) for ticket in open_tickets if ticket.state is State.RUNNING],
     }
 
 
@@ -48,11 +52,11 @@ def _row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
 
 def expected_ends(tx: Transaction, limits: Sequence[Limit]) -> dict[str, datetime]:
     """By limit instance, when the next of its running leases is expected to end: granted plus the median length."""
-    usual = tickets.usual_length(tx, tx.now - LENGTHS_FROM)
+    usual = usual_length(tickets.lease_lengths(tx, tx.now - LENGTHS_FROM))
     balances = windows.load(tx, limits, tickets=())
     ends: dict[str, datetime] = {}
     for labels, at in tickets.next_ends(tx, usual).items():
-        for instance in balances.instances(labels):
+        for instance in balances.instances(labels.asking):
             ends[instance.name] = min(at, ends.get(instance.name, at))
     return ends
 
@@ -62,23 +66,23 @@ def plan_document(
 ) -> dict[str, Any]:
     """What a plan's items are expected to cost together, and which of them will fit."""
     balances = windows.load(tx, limits, tickets=())
-    found = plan(items, Headrooms(balances, outlooks), now=tx.now)
+    outcome = plan(items, Headrooms(balances, outlooks), now=tx.now)
     return {
-        "sentence": found.sentence(),
+        "sentence": outcome.sentence(),
         "items": [
             {
                 "key": i.key,
                 "tokens": i.usage.tokens,
-                "cost_usd": i.usage.cost_microusd / MICRO,
+                "cost_usd": i.usage.cost_usd,
                 "fits": i.fits,
                 "short_of": i.short_of or None,
             }
-            for i in found.items
+            for i in outcome.items
         ],
-        "tokens": found.usage.tokens,
-        "tokens_sigma": round(found.tokens_sigma),
-        "cost_usd": found.usage.cost_microusd / MICRO,
-        "cost_usd_sigma": round(found.cost_sigma / MICRO, 6),
-        "fitting": found.fitting,
-        "remaining": {name: in_units(left, unit) for name, unit, left in found.remaining},
+        "tokens": outcome.usage.tokens,
+        "tokens_sigma": round(outcome.tokens_sigma),
+        "cost_usd": outcome.usage.cost_usd,
+        "cost_usd_sigma": round(outcome.cost_sigma / MICRO, 6),
+        "fitting": outcome.fitting,
+        "remaining": {name: in_units(left, unit) for name, unit, left in outcome.remaining},
     }

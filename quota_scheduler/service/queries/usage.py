@@ -6,7 +6,6 @@ from typing import Any
 
 from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.units import MICRO
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.store import Transaction, ledger
 
@@ -29,7 +28,7 @@ def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, A
             **dict(zip(KINDS, usage.kinds, strict=True)),
             "tokens": usage.tokens,
             "requests": usage.requests,
-            "cost_usd": usage.cost_microusd / MICRO,
+            "cost_usd": usage.cost_usd,
             "unpriced_tokens": usage.unpriced_tokens,
         }
         for slot, usage in sorted(sums.items())
@@ -40,9 +39,9 @@ def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, A
 
 def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:
     """The largest runs of the last ``days``, with what they used by kind."""
-    found = ledger.runs_since(tx, tx.now - timedelta(days=days))
-    facts = {run.run: run for run in found}
-    rows = by_run(found)[:most]
+    runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
+    facts = {run.run: run for run in runs}
+    rows = by_run(runs)[:most]
     return {"days": days, "runs": [_run_row(row, facts[row.name]) for row in rows]}
 
 
@@ -69,7 +68,7 @@ def _efficiency_row(row: EfficiencyRow) -> dict[str, Any]:
         **dict(zip(KINDS, row.usage.kinds, strict=True)),
         "tokens": row.usage.tokens,
         "tokens_per_run": round(row.tokens_per_run),
-        "cost_usd": row.usage.cost_microusd / MICRO,
+        "cost_usd": row.usage.cost_usd,
         "cache_hit_rate": None if rate is None else round(rate, 4),
         "success_rate": row.success_rate,
         "flags": list(row.flags),

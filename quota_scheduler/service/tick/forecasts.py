@@ -1,22 +1,20 @@
 """The forecasts of a tick: histories kept up to date, limits that changed projected again.
 
-refresh   only the hours that changed, from the ledger's rollups             core.histories
-judge     closed windows, and what new limits learn from their past          service.judging
+refresh   only the hours that changed, from the ledger's rollups             core.forecast.histories
+verify    closed windows, and what new limits learn from their past          service.tick.verification
 project   limits that changed, at most every thirty seconds each             core.forecast
-keep      the forecasts that are due to be judged later                      service.judging
+keep      the forecasts that are due to be judged later                      service.tick.verification
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.forecast.baselines import weighted_mean
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
-from quota_scheduler.core.forecast.project import project_many
-from quota_scheduler.core.forecast.series import Buckets
-from quota_scheduler.core.forecast.track_record import TrackRecord
+from quota_scheduler.core.forecast.project import Projectable, project_many
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
@@ -24,7 +22,7 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
-from quota_scheduler.service.tick.verification import Judging
+from quota_scheduler.service.tick.verification import Verification
 from quota_scheduler.store import Transaction, documents, ledger
 from quota_scheduler.store import forecasts as forecast_store
 
@@ -33,6 +31,8 @@ HISTORY = timedelta(days=120)
 FORECAST_EVERY = timedelta(seconds=30)
 REFRESH_EVERY = timedelta(minutes=5)
 """A limit that nothing happens in is forecast again this often: time passes for it too."""
+JUMP = 20
+"""Usage that moves by a twentieth of the amount at once is forecast again at once."""
 FOLD_EVERY = timedelta(days=1)
 """How often all histories are folded anew, which lets go of what has become too old."""
 OVERLAP = timedelta(seconds=10)
@@ -51,6 +51,18 @@ class Projected:
     forecast: Forecast
     weighted_mean: int
 
+    def as_of(self, balance: Balance) -> Forecast:
+        """The forecast from what is used now: what was to come still comes, so it is never below what is used."""
+        if self.window != balance.window or self.forecast.used == balance.spent:
+            return self.forecast
+        return replace(self.forecast, used=float(balance.spent))
+
+    def weighted_mean_of(self, balance: Balance) -> int:
+        """The weighted-mean baseline from what is used now."""
+        if self.window != balance.window:
+            return self.weighted_mean
+        return self.weighted_mean + balance.spent - round(self.forecast.used)
+
 
 class Forecasting:
     """Keeps the forecast, the outlook and the track record of every limit instance."""
@@ -59,29 +71,29 @@ class Forecasting:
         self.thresholds = thresholds
         self.outlooks: dict[str, Outlook] = {}
         self.projected: dict[str, Projected] = {}
-        self.judging = Judging()
+        self.verification = Verification()
         self.book = Histories(())
         self._folded_at: datetime | None = None
         self._looked_at: datetime | None = None
 
-    def look(
+    def update(
         self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], waiting: dict[str, int]
     ) -> None:
         """Bring everything up to the transaction's now; ``waiting`` is what waits by limit instance."""
         self._restore(tx)
         fresh = self._refresh(tx, balances)
-        self.judging.look(tx, balances, instances, self.book, fresh=fresh)
+        self.verification.update(tx, balances, instances, self.book, fresh=fresh)
         rows = [(b, balances.ruling(b)) for b in instances if b.limit.is_windowed]
         stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.name, 0), tx.now)]
         self._project(stale, waiting, tx.now)
         for instance, balance in rows:
-            if (found := self.projected.get(instance.name)) and found.window == balance.window:
-                self.judging.keep(instance, balance, found.forecast, tx.now)
+            if (projected := self.projected.get(instance.name)) and projected.window == balance.window:
+                self.verification.keep(instance, balance, projected.forecast, tx.now)
         self._forget({instance.name for instance in instances})
 
     def save(self, tx: Transaction) -> None:
         """Write what this look taught, beside everything else the tick writes."""
-        self.judging.save(tx)
+        self.verification.save(tx)
 
     # what is remembered
 
@@ -98,22 +110,26 @@ class Forecasting:
         """
         since = tx.now - HISTORY
         sets, totals = ledger.label_sets(tx), forecast_store.label_totals(tx)
-        known = self._looked_at is not None and _counting(self.book.limits) == _counting(balances.limits)
-        if known and self._folded_at and tx.now - self._folded_at < FOLD_EVERY:
+        is_current = (
+            self._looked_at is not None
+            and self._looked_at <= tx.now
+            and _counting(self.book.limits) == _counting(balances.limits)
+        )
+        if is_current and self._folded_at and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY:
             assert self._looked_at is not None
             changed = forecast_store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
             changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
-            known = self.book.update(ledger.hours(tx, changed), changed, sets, balances, totals)
+            is_current = self.book.update(ledger.hours(tx, changed), changed, sets, balances, totals)
         else:
-            known = False
-        if not known:
+            is_current = False
+        if not is_current:
             self.book = Histories(balances.limits)
             self.book.fold(ledger.hours(tx, since), sets, balances, totals)
             self._folded_at = tx.now
-        lately = self._looked_at - OVERLAP if known and self._looked_at else None
+        lately = self._looked_at - OVERLAP if is_current and self._looked_at else None
         self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
         self._looked_at = tx.now
-        return not known
+        return not is_current
 
     def _forget(self, names: set[str]) -> None:
         for memory in (self.projected, self.outlooks):
@@ -130,27 +146,29 @@ class Forecasting:
             return True
         if balance.id and before.window != window:
             return True
-        if self.judging.is_due(instance, balance, before.forecast, now):
+        if self.verification.is_due(instance, balance, before.forecast, now):
             return True
-        age = now - before.at
+        age = abs(now - before.at)
         moved = before.facts != _facts(balance, waiting)
+        if abs(balance.spent - before.facts[0]) >= max(1, balance.amount // JUMP):
+            return True
         return age >= REFRESH_EVERY or (moved and age >= min(FORECAST_EVERY, window.length / 120))
 
     def _project(self, stale: Sequence[tuple[LimitInstance, Balance]], waiting: dict[str, int], now: datetime) -> None:
         """Forecast these limits and the demand of the classes above each rank, all in one go."""
         rows = [_Row(b, t, self.book.of(b.name), self._allowance(b, t, now)) for b, t in stale]
-        found = iter(self._projections(rows, waiting, now))
+        forecasts = iter(self._projections(rows, waiting, now))
         for row in rows:
             balance, name = row.balance, row.instance.name
-            own = next(found)
-            above = tuple(next(found) if history.starts.size else None for history in row.history.above)
+            forecast = next(forecasts)
+            above = tuple(next(forecasts) if history.starts.size else None for history in row.history.above)
             facts = _facts(balance, waiting.get(name, 0))
             self.projected[name] = Projected(
-                now, row.window, bool(balance.id), facts, balance.amount, own, row.weighted_mean(now)
+                now, row.window, bool(balance.id), facts, balance.amount, forecast, row.weighted_mean(now)
             )
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
             self.outlooks[name] = outlook_of(
-                own,
+                forecast,
                 above,
                 row.history,
                 amount=balance.amount,
@@ -161,23 +179,17 @@ class Forecasting:
             )
 
     def _projections(self, rows: Sequence["_Row"], waiting: dict[str, int], now: datetime) -> list[Forecast]:
-        series: list[tuple[Buckets, Window, float, float | None, TrackRecord | None]] = []
+        windows: list[Projectable] = []
         for row in rows:
-            name = row.instance.name
-            known = measure.committed(row.balance, waiting.get(name, 0), allowance=row.allowance)
-            series.append((row.history.all, row.window, known, row.balance.spent, self.judging.track(name)))
+            name, since, track = row.instance.name, row.history.first, self.verification.track(row.instance.name)
+            certain = measure.certain_usage(row.balance, waiting.get(name, 0), allowance=row.allowance)
+            calibration = track.calibration if track else None
+            windows.append(
+                Projectable(row.history.all, row.window, certain, calibration, row.balance.spent, since=since)
+            )
             span = demand_span(row.window, now=now)
-            series += [(own, span, 0, None, None) for own in row.history.above if own.starts.size]
-        return project_many(
-            [each[0] for each in series],
-            [each[1] for each in series],
-            now=now,
-            step=measure.HOUR,
-            committed=[each[2] for each in series],
-            used=[each[3] for each in series],
-            calibrations=[each[4].calibration if each[4] else None for each in series],
-            since=[self.book.first] * len(series),
-        )
+            windows += [Projectable(above, span, since=since) for above in row.history.above if above.starts.size]
+        return project_many(windows, now=now, step=measure.HOUR)
 
     def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:
         outlook = self.outlooks.get(instance.name)
@@ -214,4 +226,4 @@ def _facts(balance: Balance, waiting: int) -> tuple[int, int]:
 
 def _counting(limits: Iterable[Limit]) -> list[tuple[object, ...]]:
     """What decides which usage counts in which limit instance."""
-    return [(each.id, each.mode == "off", each.shape(), each.max_instances, each.values) for each in limits]
+    return [(limit.id, limit.mode == "off", limit.shape(), limit.max_instances, limit.values) for limit in limits]

@@ -26,8 +26,10 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.ledger.run_caps import is_over
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.names import canonical_model, canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
@@ -35,10 +37,12 @@ from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS, Usage
-from quota_scheduler.service.tick.analysis import Analysis, analyse, over_cap
+from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.quality import Quality
 from quota_scheduler.store import Store, Transaction, counters, documents, facts, ledger, outbox, tickets, windows
@@ -73,6 +77,7 @@ class Recompute:
         self._high_usage_run = high_usage_run
         self.forecasting, self.quality = Forecasting(thresholds), Quality()
         self._levels: dict[str, LevelState] | None = None
+        self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
         self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
 
@@ -81,7 +86,7 @@ class Recompute:
         """What the admission test may know of each limit's future, as of the last look."""
         return self.forecasting.outlooks
 
-    def look(self, queue: QueueSnapshot | None = None) -> Readings:
+    def update(self, queue: QueueSnapshot | None = None) -> Readings:
         """Compute the readings of now, without the alerts.
 
         ``queue`` is what waits as whoever keeps the throttle queue knows it; without it every waiting ticket is read.
@@ -94,9 +99,9 @@ class Recompute:
             if queue is None:
                 queue = queue_in(ThrottleQueue(tickets.waiting(tx), balances.instances, share_label="team"))
             waiting_totals = queue.waiting
-            self.forecasting.look(tx, balances, instances, measure.waiting_amounts(waiting_totals))
-            self.quality.look(tx, balances)
-            if self._analysis.at is None or tx.now - self._analysis.at >= ANALYSE_EVERY:
+            self.forecasting.update(tx, balances, instances, measure.waiting_amounts(waiting_totals))
+            self.quality.update(tx, balances)
+            if self._analysis.at is None or abs(tx.now - self._analysis.at) >= ANALYSE_EVERY:
                 self._analyse(tx, balances, instances)
             running = tickets.running_counts(tx)
             limits = self._limits(tx, balances, instances, waiting_totals, running)
@@ -107,6 +112,7 @@ class Recompute:
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
+        alert_store.put_right(tx)
         before = alert_store.load_states(tx)
         if facts.fact(tx, ADOPTED) is None:
             result = alert_engine.acknowledge_existing(self.rules, samples(readings), before, tx.now)
@@ -117,7 +123,9 @@ class Recompute:
         alert_store.save_step(tx, result, self._targets)
         self.forecasting.save(tx)
         self.quality.save(tx)
-        documents.save_bodies(tx, "outlooks", {name: outlook_document(each) for name, each in self.outlooks.items()})
+        documents.save_bodies(
+            tx, "outlooks", {name: outlook_document(outlook) for name, outlook in self.outlooks.items()}
+        )
         documents.save_bodies(tx, "readings", self._documents(readings))
         return replace(
             readings, alerts_firing=alert_engine.firing(result.states), outbox_oldest_at=outbox.oldest_owed(tx)
@@ -125,10 +133,10 @@ class Recompute:
 
     def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
         """Every limit as a document; one that looks as it did is not written out anew."""
-        told = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
-        known, self._told = self._told, {}
-        for name, looks, reading in told:
-            before = known.get(name)
+        published = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
+        before_by_name, self._told = self._told, {}
+        for name, looks, reading in published:
+            before = before_by_name.get(name)
             document = before[1] if before and before[0] == looks else limit_document(reading)
             self._told[name] = looks, document
         return {name: document for name, (_, document) in self._told.items()}
@@ -143,30 +151,38 @@ class Recompute:
     ) -> tuple[LimitReading, ...]:
         """One reading per limit instance; its throttle level goes on from where it stood, also over a restart."""
         before = self._levels if self._levels is not None else _stored_levels(tx)
+        changed = self._changed_limits()
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
-        self._levels, found = {}, []
+        self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
             headroom = Headroom(
                 instance, balances.ruling(instance), self.outlooks.get(name), thresholds=self.forecasting.thresholds
             )
-            queue_facts = measure.queue_facts(waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now)
-            level = level_step(before.get(name), measure.level_facts(headroom, queue_facts, now=tx.now), tx.now)
-            self._levels[name] = level
-            known = self._known(balances, instance)
-            found.append(
-                measure.read_limit(headroom, queue_facts, level, known, overshoot=overshoot.get(name, 0), now=tx.now)
+            queue_facts = measure.queue_facts(
+                waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now, overshoot=overshoot.get(name, 0)
             )
-        return tuple(found)
+            level_facts = measure.level_facts(headroom, queue_facts, now=tx.now)
+            level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
+            self._levels[name] = level
+            limit_facts = self._limit_facts(balances, instance)
+            readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
+        return tuple(readings)
 
-    def _known(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
+    def _changed_limits(self) -> set[str]:
+        """The limits that were changed by hand since the last look: their levels follow at once."""
+        before = self._seen_limits
+        self._seen_limits = {limit.id: limit for limit in self.limits}
+        return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
+
+    def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
         return measure.LimitFacts(
-            forecast=projected.forecast if projected else None,
-            weighted_mean=projected.weighted_mean if projected else None,
+            forecast=projected.as_of(balances.ruling(instance)) if projected else None,
+            weighted_mean=projected.weighted_mean_of(balances.ruling(instance)) if projected else None,
             lately=history.lately(),
-            track=self.forecasting.judging.reading(name),
+            track=self.forecasting.verification.reading(name),
             quality=self.quality.reading(name),
             spending=self._analysis.spending.get(name, Spending()),
             parent=measure.pool_of(balances, instance),
@@ -176,14 +192,14 @@ class Recompute:
 
     def _analyse(self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
         first_pass = facts.fact(tx, FIRST_PASS)
-        since = datetime.fromisoformat(first_pass) if first_pass else None
+        since = min(datetime.fromisoformat(first_pass), tx.now) if first_pass else None
         caps = [limit for limit in self.limits if limit.is_per_run]
         least = min([self._high_usage_run, *(limit.amount for limit in caps if limit.unit.value == "tokens")])
 
         def large(run: RunSummary) -> bool | None:
             if since is None or run.last_at < since or run.usage.tokens < least:
                 return None
-            return over_cap(run, caps)
+            return is_over(run.usage, labels_of(run), caps)
 
         self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large)
 
@@ -193,7 +209,7 @@ class Recompute:
         totals = ledger.totals(tx)
         newest: dict[str, datetime] = {}
         for labels, _, _, at in totals:
-            newest[labels.provider] = max(at, newest.get(labels.provider, at))
+            newest[labels.provider] = min(tx.now, max(at, newest.get(labels.provider, at)))
         return Readings(
             at=tx.now,
             limits=limits,
@@ -207,8 +223,10 @@ class Recompute:
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,
-                "unpriced_models": _unpriced(totals),
-                "causes": {name: own.cause for name, own in self._analysis.spending.items() if own.cause},
+                "unpriced_models": _unpriced(totals, self.limits),
+                "causes": {
+                    name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause
+                },
             },
         )
 
@@ -222,29 +240,38 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
 def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balances) -> list[Counter]:
     """Tokens and cost over all windows, by limit, provider and model, and without any limit; backfills are apart."""
     sums: dict[tuple[str, ...], Usage] = {}
-    late, backfills = ledger.backfilled(tx), dict.fromkeys((labels.provider for labels, *_ in totals), 0)
+    late, backfills = (
+        ledger.backfilled(tx),
+        dict.fromkeys((canonical_provider(labels.provider) for labels, *_ in totals), 0),
+    )
     for labels, priority, whole, _ in totals:
         backfill = late.get((labels, priority), NOTHING)
-        backfills[labels.provider] += backfill.tokens
+        provider, model = canonical_provider(labels.provider), canonical_model(labels.model)
+        backfills[provider] += backfill.tokens
         usage = whole.minus(backfill)
         for names in ((), *((instance.name,) for instance in book.bind(labels, balances))):
-            slot = (*names, labels.provider, labels.model)
+            slot = (*names, provider, model)
             sums[slot] = sums.get(slot, NOTHING).plus(usage)
-    found = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
+    consumed = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
     for slot, usage in sorted(sums.items()):
         name = "quota_consumed" if len(slot) > 2 else "quota_recorded"
-        found += [
+        consumed += [
             Counter(f"{name}_tokens_total", (*slot, kind), value)
             for kind, value in zip(KINDS, usage.kinds, strict=True)
         ]
-        found.append(Counter(f"{name}_usd_total", slot, usage.cost_microusd))
-    return found
+        consumed.append(Counter(f"{name}_usd_total", slot, usage.amount(Unit.USD)))
+    return consumed
 
 
-def _unpriced(totals: Totals) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _unpriced(totals: Totals, limits: Sequence[Limit]) -> dict[str, int]:
+    """Tokens without a price by model, where a limit counts dollars: elsewhere nobody needs one.
+
+    Work that names no model has none that could be stated.
+    """
+    in_dollars = [limit for limit in limits if limit.unit is Unit.USD]
+    tokens: dict[str, int] = {}
     for labels, _, usage, _ in totals:
-        if usage.unpriced_tokens > 0:
-            name = f"{labels.provider}/{labels.model or 'unknown'}"
-            found[name] = found.get(name, 0) + usage.unpriced_tokens
-    return found
+        if usage.unpriced_tokens > 0 and labels.model and any(limit.selects(labels) for limit in in_dollars):
+            name = f"{canonical_provider(labels.provider)}/{canonical_model(labels.model)}"
+            tokens[name] = tokens.get(name, 0) + usage.unpriced_tokens
+    return tokens

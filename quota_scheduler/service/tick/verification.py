@@ -1,7 +1,7 @@
 """How forecasts fared: kept at fixed parts of each window, judged when it has closed, believed accordingly.
 
 keep    the forecast of a limit when its window has reached a part       ─► predictions
-judge   predictions whose window closed, by what was used in it          ─► tracks
+verify  predictions whose window closed, by what was used in it          ─► tracks
 seed    a limit without a track earns one from its imported past         ─► tracks
 save    both, in the transaction of the tick
 
@@ -22,6 +22,7 @@ from quota_scheduler.core.forecast.track_record import (
     part_reached,
     replay,
 )
+from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, parts_of
@@ -30,6 +31,8 @@ from quota_scheduler.store import Transaction, facts, forecasts, windows
 
 SEEDED_PER_TICK = 8
 """Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
+MOST_REMEMBERED = 1_000
+"""Judgements that can be taken back, should the clock turn out to have been ahead."""
 MARK = "forecasts_saved"
 """Remembered fact: how often this was saved; another number than ours says that the memory is stale."""
 
@@ -44,7 +47,7 @@ class Owed:
     forget_before: datetime | None = None
 
 
-class Judging:
+class Verification:
     """The track record of every limit instance, and the forecasts that await judgement."""
 
     def __init__(self) -> None:
@@ -54,23 +57,24 @@ class Judging:
         self._owed = Owed()
         self._mark: int | None = None
         self._untried: set[str] = set()
+        self._judged: list[tuple[Prediction, tuple[str, TrackRecord]]] = []
 
     def track(self, instance: str) -> TrackRecord | None:
         """The track record of a limit instance."""
-        found = self.tracks.get(instance)
-        return found[1] if found else None
+        shaped = self.tracks.get(instance)
+        return shaped[1] if shaped else None
 
     def reading(self, instance: str) -> TrackReading | None:
         """A track record as people see it; None before anything was judged."""
         track = self.track(instance)
         if track is None or not track.calibration.verified:
             return None
-        known = self._readings.get(instance)
-        if known is None or known[0] is not track:
-            known = self._readings[instance] = track, track.reading()
-        return known[1]
+        last = self._readings.get(instance)
+        if last is None or last[0] is not track:
+            last = self._readings[instance] = track, track.reading()
+        return last[1]
 
-    def look(
+    def update(
         self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance], book: Histories, *, fresh: bool
     ) -> None:
         """Learn from what has closed by now; ``fresh``: the histories were folded anew, as they are once a day."""
@@ -78,8 +82,9 @@ class Judging:
         if fresh:
             self._try_again(book)
         shapes = {limit.id: windows.shape_text(limit) for limit in balances.limits}
+        self._take_back(tx.now)
         self._rebase(instances, shapes)
-        self._judge(tx, {limit.id: limit for limit in balances.limits}, shapes)
+        self._verify(tx, {limit.id: limit for limit in balances.limits}, shapes)
         self._seed(instances, shapes, book, tx.now)
 
     def save(self, tx: Transaction) -> None:
@@ -117,7 +122,7 @@ class Judging:
             return
         self._mark, self._owed = mark, Owed()
         self.tracks = forecasts.tracks(tx)
-        self._predictions = {each.key: each for each in forecasts.predictions(tx)}
+        self._predictions = {prediction.key: prediction for prediction in forecasts.predictions(tx)}
 
     def _try_again(self, book: Histories) -> None:
         """Look for closed windows of limits that had none yet, and let go of demand older than any history."""
@@ -126,56 +131,70 @@ class Judging:
 
     def _rebase(self, instances: Iterable[LimitInstance], shapes: dict[str, str]) -> None:
         """Let go of what was learned about limits that are gone or count something else now."""
-        known = {instance.name for instance in instances}
+        present = {instance.name for instance in instances}
         for name, (shape, _) in list(self.tracks.items()):
             rule, _ = parts_of(name)
-            if shapes.get(rule) != shape and (name in known or rule not in shapes):
+            if shapes.get(rule) != shape and (name in present or rule not in shapes):
                 self.tracks.pop(name)
                 self._settle([p for p in self._predictions.values() if p.instance == name])
 
     def _settle(self, done: Iterable[Prediction]) -> None:
-        for each in done:
-            self._predictions.pop(each.key, None)
-            self._owed.settled.append(each)
+        for prediction in done:
+            self._predictions.pop(prediction.key, None)
+            self._owed.settled.append(prediction)
 
-    def _judge(self, tx: Transaction, limits: dict[str, Limit], shapes: dict[str, str]) -> None:
+    def _verify(self, tx: Transaction, limits: dict[str, Limit], shapes: dict[str, str]) -> None:
         """Judge the forecasts of windows that have closed, once late usage has had time to come in."""
-        ripe = [each for each in self._predictions.values() if each.ripe(tx.now)]
-        for each in sorted(ripe, key=lambda p: (p.forecast.ends_at, p.key)):
-            rule, _ = parts_of(each.instance)
-            actual = _ended_with(tx, each, limits[rule]) if rule in limits else None
+        ripe = [prediction for prediction in self._predictions.values() if prediction.ripe(tx.now)]
+        for prediction in sorted(ripe, key=lambda p: (p.forecast.ends_at, p.key)):
+            rule, _ = parts_of(prediction.instance)
+            actual = _ended_with(tx, prediction, limits[rule]) if rule in limits else None
             if actual is not None:
-                track = self.track(each.instance) or TrackRecord()
-                self._learn(each.instance, shapes[rule], track.verify(each.forecast, actual, amount=each.amount))
+                track = self.track(prediction.instance) or TrackRecord()
+                self._judged.append((prediction, self.tracks.get(prediction.instance, (shapes[rule], TrackRecord()))))
+                self._learn(
+                    prediction.instance,
+                    shapes[rule],
+                    track.verify(prediction.forecast, actual, amount=prediction.amount),
+                )
         self._settle(ripe)
+
+    def _take_back(self, now: datetime) -> None:
+        """Unlearn what was judged of windows that go on: the clock stood past their end, and has been put right."""
+        ended = [(judged, before) for judged, before in self._judged if judged.forecast.ends_at <= now]
+        for judged, (shape, track) in reversed(self._judged):
+            if judged.forecast.ends_at > now:
+                self._learn(judged.instance, shape, track)
+                self._predictions[judged.key] = judged
+                self._owed.made.append(judged)
+        self._judged = ended[-MOST_REMEMBERED:]
+        self._settle([made for made in self._predictions.values() if made.forecast.now > now + SKEW])
 
     def _learn(self, instance: str, shape: str, track: TrackRecord) -> None:
         self.tracks[instance] = self._owed.tracks[instance] = shape, track
 
     def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Histories, now: datetime) -> None:
         """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
-        first = book.first
         fresh = [b for b in instances if b.limit.is_windowed and self._wants_seed(b.name)]
-        for instance in fresh[:SEEDED_PER_TICK] if first else ():
-            assert first is not None
+        for instance in fresh[:SEEDED_PER_TICK] if book.first else ():
             self._untried.discard(instance.name)
-            history = book.of(instance.name).all
-            closed = closed_windows(instance.limit.schedule, history, since=first, before=now)
-            amount = instance.limit.amount_of(instance.value)
-            track = replay(history, closed, amount=amount, since=first) if closed else TrackRecord()
+            history = book.of(instance.name)
+            track, first = TrackRecord(), history.first
+            if first and (closed := closed_windows(instance.limit.schedule, history.all, since=first, before=now)):
+                track = replay(history.all, closed, amount=instance.limit.amount_of(instance.value), since=first)
             self._learn(instance.name, shapes[instance.limit.id], track)
 
     def _wants_seed(self, instance: str) -> bool:
         return instance not in self.tracks or instance in self._untried
 
 
-def _ended_with(tx: Transaction, each: Prediction, limit: Limit) -> int | None:
+def _ended_with(tx: Transaction, prediction: Prediction, limit: Limit) -> int | None:
     """What was used in the window of a prediction; None when it did not run its course.
 
     A calendar window that nothing ever touched is not stored, and was not used.
     """
-    found = forecasts.ended_with(tx, each.instance, each.forecast.starts_at)
-    if found is None:
+    window = forecasts.ended_with(tx, prediction.instance, prediction.forecast.starts_at)
+    if window is None:
         return 0 if isinstance(limit.schedule, Calendar) else None
-    ends_at, used, reason = found
-    return used if ends_at == each.forecast.ends_at and not reason else None
+    ends_at, used, reason = window
+    return used if ends_at == prediction.forecast.ends_at and not reason else None

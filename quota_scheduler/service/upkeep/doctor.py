@@ -1,18 +1,25 @@
 """The doctor: rebuilds what raw events cover, and compares it with the counters that decisions are made on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.instants import from_micros, iso, to_micros
+from quota_scheduler.core.labels import UNASKED, Labels
+from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.units import format_amount
+from quota_scheduler.core.names import ANY, canonical_provider
+from quota_scheduler.core.units import LARGEST_SUM, format_amount
 from quota_scheduler.core.usage import Usage, total
-from quota_scheduler.store import Transaction, engine, ledger, windows
+from quota_scheduler.store import Transaction, engine, forecasts, ledger, windows
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
+EVER = datetime.min.replace(tzinfo=UTC)
+"""Before any instant there is: an earlier build took some of before 1970 in."""
+MOST_NAMED = 10
+"""Values that one finding names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +41,14 @@ def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
         *_reservations(balances),
         _rollups(tx),
         _totals(tx),
-        _unbound(tx, balances),
+        *_names(tx, balances),
         _engine(),
     ]
 
 
 def _integrity(tx: Transaction) -> Finding:
-    found = tx.scalar("PRAGMA quick_check")
-    return Finding("database file", found != "ok", str(found))
+    answer = tx.scalar("PRAGMA quick_check")
+    return Finding("database file", answer != "ok", str(answer))
 
 
 def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
@@ -51,8 +58,9 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
         if window is None or balance.closed or not balance.limit.is_windowed:
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
-        own = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
-        rebuilt = sum(balance.limit.charge(event.usage) for event in own)
+        counted = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
+        fine = sum(balance.limit.fine_charge(event.usage) for event in counted)
+        rebuilt = min(LARGEST_SUM, fine // balance.limit.fineness)
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
         partly = pruned is not None and rebuilt < balance.used
@@ -66,9 +74,9 @@ def _reservations(balances: Balances) -> Iterable[Finding]:
     held: dict[int, int] = {}
     extra: dict[int, int] = {}
     for row in balances.reservations.values():
-        for each in row:
-            held[each.window] = held.get(each.window, 0) + each.held
-            extra[each.window] = extra.get(each.window, 0) + each.extra
+        for reservation in row:
+            held[reservation.window] = held.get(reservation.window, 0) + reservation.held
+            extra[reservation.window] = extra.get(reservation.window, 0) + reservation.extra
     wrong = [t for t in balances.all() if t.reserved != held.get(t.id, 0) or t.reported != extra.get(t.id, 0)]
     count = sum(len(row) for row in balances.reservations.values())
     names = ", ".join(t.name for t in wrong)
@@ -81,9 +89,16 @@ def _rollups(tx: Transaction) -> Finding:
     has_pruned = tx.scalar("SELECT count(*) FROM pruned_keys")
     if first is None or has_pruned:
         return Finding("rollups", False, "raw events are partly pruned: the hours that remain are compared by windows")
-    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     summed = _all_events(tx)
-    return Finding("rollups", rolled != summed, f"{rolled.tokens} tokens rolled up, {summed.tokens} in events")
+    return Finding(
+        "rollups", not _agree(rolled, summed), f"{rolled.tokens} tokens rolled up, {summed.tokens} in events"
+    )
+
+
+def _agree(one: Usage, other: Usage) -> bool:
+    """Whether two sums are the same, as far as sums are kept: each stays at its bound."""
+    return all(min(a, LARGEST_SUM) == min(b, LARGEST_SUM) for a, b in zip(one, other, strict=True))
 
 
 def _all_events(tx: Transaction) -> Usage:
@@ -92,21 +107,74 @@ def _all_events(tx: Transaction) -> Usage:
 
 
 def _totals(tx: Transaction) -> Finding:
-    rolled = total(usage for _, _, usage in ledger.hours(tx, from_micros(0)))
+    rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     kept = total(usage for _, _, usage, _ in ledger.totals(tx))
-    return Finding("totals", rolled != kept, f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
+    return Finding("totals", not _agree(rolled, kept), f"{kept.tokens} tokens in totals, {rolled.tokens} in rollups")
 
 
-def _unbound(tx: Transaction, balances: Balances) -> Finding:
-    """Limits that no event of the last seven days has bound: perhaps a label is spelt differently."""
+def _names(tx: Transaction, balances: Balances) -> Iterable[Finding]:
+    """Limits that nothing bound in the last seven days, what no limit took, and values that differ in case alone."""
+    recent = _recent(tx)
+    bound = {labels: balances.instances(labels) for labels in recent}
+    used = {instance.limit.id for instances in bound.values() for instance in instances}
+    idle = ", ".join(limit.id for limit in balances.limits if limit.id not in used)
+    yield Finding("limits in use", False, f"no event of the last 7 days has bound {idle}" if idle else "all are bound")
+    yield Finding("spellings", False, _untaken(bound, balances) or "every limit has taken what it names")
+    yield Finding("letter case", False, _same_but_case(recent) or "no two values differ in case alone")
+    yield _unasked(tx, balances)
+
+
+def _recent(tx: Transaction) -> list[Labels]:
+    """The labels of the events of the last seven days."""
     known = ledger.label_sets(tx)
     since = to_micros(tx.now - UNBOUND_DAYS)
-    recent = {row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,))}
-    bound = {instance.limit.id for key in recent for instance in balances.instances(known[key][0])}
-    idle = [limit.id for limit in balances.limits if limit.id not in bound]
-    return Finding(
-        "limits in use", False, f"no event of the last 7 days has bound {', '.join(idle)}" if idle else "all are bound"
+    numbers = sorted(row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,)))
+    return list(dict.fromkeys(known[number][0] for number in numbers))
+
+
+def _unasked(tx: Transaction, balances: Balances) -> Finding:
+    """How much of the last seven days has no team, and so counts in no limit per team."""
+    sets = ledger.label_sets(tx)
+    rows = forecasts.usage_since(tx, tx.now - UNBOUND_DAYS)
+    tokens = sum(usage.tokens for number, usage in rows if sets[number][0].team == UNASKED)
+    limits = ", ".join(limit.id for limit in balances.limits if limit.per == "team")
+    text = (
+        f"{format_amount(tokens)} of transcripts without a team count in none of {limits}: give them a team by a rule"
     )
+    return Finding(
+        "usage without a team", False, text if tokens and limits else "none that counts in no limit per team"
+    )
+
+
+def _untaken(bound: Mapping[Labels, Sequence[LimitInstance]], balances: Balances) -> str:
+    """The models of each provider that no limit about its models took, as they were spelt."""
+    about_models = [limit for limit in balances.limits if "model" in dict(limit.match)]
+    found: dict[str, set[str]] = {}
+    for labels, instances in bound.items():
+        provider = canonical_provider(labels.provider)
+        others = [limit for limit in about_models if limit.selects(labels._replace(model=ANY))]
+        if others and not any(instance.limit in about_models for instance in instances):
+            found.setdefault(provider, set()).add(labels.model or "no model")
+    texts = [f"{', '.join(_some(models))} of {provider}" for provider, models in sorted(found.items())]
+    return f"no limit about models took {'; '.join(texts)} in the last 7 days" if texts else ""
+
+
+def _same_but_case(recent: Iterable[Labels]) -> str:
+    """Values of a label that count apart, though they differ in case alone."""
+    texts = []
+    for name in ("account", "team", "project", "workflow", "task_type"):
+        spellings: dict[str, set[str]] = {}
+        for labels in recent:
+            spellings.setdefault(labels.value(name).casefold(), set()).add(labels.value(name))
+        texts += [f"{name} {' and '.join(_some(values))}" for values in spellings.values() if len(values) > 1]
+    return "; ".join(_some(texts)) and f"these count apart: {'; '.join(_some(texts))}"
+
+
+def _some(values: Iterable[str]) -> list[str]:
+    """The first values in order, and how many more there are."""
+    ordered = sorted(values)
+    more = [f"and {len(ordered) - MOST_NAMED} more"] if len(ordered) > MOST_NAMED else []
+    return [*ordered[:MOST_NAMED], *more]
 
 
 def _engine() -> Finding:

@@ -11,6 +11,7 @@ from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.readings.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
+from tests.builders import a_reading
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 STARTS, ENDS = NOW - timedelta(days=2), NOW + timedelta(days=5)
@@ -18,18 +19,18 @@ WEEK = "2026-11-23T08:00:00Z"
 
 
 def a_limit(**changes: object) -> LimitReading:
-    reading = LimitReading(
+    reading = a_reading(
         limit="max-weekly", rule="max-weekly", value="", provider="anthropic", scope="account=max-1", unit=Unit.TOKENS,
         period="week", zone="Europe/Berlin", mode="enforce", amount=1_000_000, allowance=900_000, used=820_000,
         reserved=50_000, starts_at=STARTS, ends_at=ENDS,
     )  # fmt: skip
-    return replace(reading, **changes)
+    return a_reading(reading, **changes)
 
 
 def a_forecast(expected: float, *, days: float = 30.0) -> Forecast:
     rest, seconds = expected - 820_000, (ENDS - NOW).total_seconds()
     return Forecast(
-        now=NOW, starts_at=STARTS, ends_at=ENDS, used=820_000.0, committed=0.0,
+        now=NOW, starts_at=STARTS, ends_at=ENDS, used=820_000.0, certain=0.0,
         knots=((0.0, 0.0, 0.0, 0.0), (seconds, rest / 2, rest, rest * 2)), rate=1.0, level=1.0, trend=None,
         observed_days=days, confidence=0.5, method="days",
     )  # fmt: skip
@@ -46,7 +47,10 @@ def an_ending_limit(**changes: object) -> LimitReading:
         used=500_000, reserved=50_000, allowance=550_000, starts_at=ends - timedelta(days=7), ends_at=ends,
         level="paused", waiting=(ClassReading("low", 2, NOW - timedelta(hours=3)),), forecast=forecast,
     )  # fmt: skip
-    return replace(limit, **changes)
+    return a_reading(limit, **changes)
+
+
+ENDING = an_ending_limit().projection.forecast
 
 
 def waits(since: datetime, **changes: object) -> LimitReading:
@@ -100,7 +104,7 @@ def test_limits_without_usage_alerts(changes):
     ("changes", "expected"),
     [
         pytest.param({}, 0.45, id="what is neither used nor reserved nor expected"),
-        pytest.param({"forecast": replace(an_ending_limit().forecast, knots=((0.0,) * 4, (86_400.0, 0.1, 3e5, 4e5)))},
+        pytest.param({"forecast": replace(ENDING, knots=((0.0,) * 4, (86_400.0, 0.1, 3e5, 4e5)))},
                      0.2, id="people may still come"),
         pytest.param({"level": "throttled"}, 0.45, id="held back by pacing"),
         pytest.param({"level": "open"}, 0.0, id="not where nothing is held back"),
@@ -120,8 +124,8 @@ def test_quota_that_expires_unused(changes, expected):
 
 
 def test_what_waits_is_not_counted_as_use_to_come():
-    forecast = an_ending_limit().forecast
-    hopeful = replace(forecast, committed=350_000.0, knots=((0.0,) * 4, (86_400.0, 320_000, 350_000, 400_000)))
+    forecast = ENDING
+    hopeful = replace(forecast, certain=350_000.0, knots=((0.0,) * 4, (86_400.0, 320_000, 350_000, 400_000)))
     found = values(limits=(an_ending_limit(forecast=hopeful),))
     assert found["unused_ratio", "max-weekly"] == pytest.approx(0.45)
 

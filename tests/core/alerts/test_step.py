@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.alerts.rule import AlertRule, Op, Severity
+from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.state import AlertState, Cause, NoticeKind, Phase, Sample, Silence, StepResult
 from quota_scheduler.core.alerts.step import acknowledge_existing, firing, step
 
@@ -20,7 +20,7 @@ ABSENT = "absent"
 def a_rule(**changes: object) -> AlertRule:
     rule = AlertRule(
         id="high", reading="ratio", op=Op.AT_LEAST, threshold=0.8, clear=0.75, severity=Severity.WARNING,
-        summary="Usage above {threshold}", title="{scope} is high", message=("{scope} is high.",),
+        texts=RuleTexts("Usage above {threshold}", "{scope} is high", ("{scope} is high.",)),
     )  # fmt: skip
     return replace(rule, **changes)
 

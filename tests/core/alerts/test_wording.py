@@ -201,7 +201,7 @@ def test_no_message_is_too_long_for_any_receiver():
         caches=(CacheReading(long, "p", 0.1, 0.99, 10**9, (long, long, long)),),
         runs=(a_run(run=long, workflow=long, over_cap=True),),
         sources=(SourceReading(long, False, 1e9, 5),),
-        facts={"causes": {long: long * 3}, "unpriced_models": {long: 1}},
+        facts={"causes": {long: long * 3}, "unpriced_models": {long: 10**6}},
     )
     messages = told(everything)
     assert len(messages) == 5
@@ -225,7 +225,7 @@ def test_the_closed_set_of_words_is_what_there_is():
         waiting=(ClassReading("low", 1, STARTS),),
     )
     everything = tick(
-        limits=(limit, replace(an_ending_limit(), limit="ending", used=550_000)),
+        limits=(limit, an_ending_limit(limit="ending", used=550_000)),
         caches=(CacheReading("a", "p", 0.5, 0.9, 1, ("x",)), CacheReading("b", "p", 0.5, None, 1, ("x",))),
         runs=(a_run(),),
         sources=(SourceReading("s", False, 1.0, 1),),

@@ -64,8 +64,8 @@ def test_a_window_that_has_just_begun_and_one_that_is_over():
 def test_known_usage_is_certain_and_not_counted_twice():
     history = daily(*[100, 140, 60, 90, 110] * 12)
     plain = month(history)
-    assert month(history, committed=50).expected == pytest.approx(plain.expected, rel=1e-6), "within a usual day"
-    much = month(history, committed=10_000)
+    assert month(history, certain=50).expected == pytest.approx(plain.expected, rel=1e-6), "within a usual day"
+    much = month(history, certain=10_000)
     assert much.low >= plain.used + 10_000
     assert much.expected == pytest.approx(plain.expected + 10_000 - 100, rel=0.02)
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.project import project, project_many
+from quota_scheduler.core.forecast.project import Projectable, project, project_many
 from tests.core.forecast.forecasting import DAY, HOUR, MONTH, NOW, Pairs, Window, daily, month
 
 AMOUNTS = st.one_of(st.just(0.0), st.floats(1e-6, 1e15), st.integers(0, 10**15).map(float))
@@ -40,14 +40,14 @@ examples = settings(max_examples=60, deadline=None)
 
 def numbers(found: Forecast) -> list[float]:
     """Every number that a forecast holds."""
-    own = [found.used, found.committed, found.rate, found.level, found.trend or 0.0, found.confidence or 0.0]
+    own = [found.used, found.certain, found.rate, found.level, found.trend or 0.0, found.confidence or 0.0]
     return [*own, found.observed_days, *(n for knot in found.knots for n in knot)]
 
 
 @settings(max_examples=200, deadline=None)
 @given(HISTORIES, WINDOWS, STEPS, st.floats(0, 1e15), CALIBRATIONS)
 def test_any_history_gives_a_finite_ordered_forecast(history, window, step, known, calibration):
-    found = project(history, window, now=NOW, step=step, committed=known, calibration=calibration)
+    found = project(history, window, now=NOW, step=step, certain=known, calibration=calibration)
     assert all(math.isfinite(n) for n in numbers(found))
     assert found.used <= found.low <= found.expected <= found.high, "the median lies within the interval"
     assert found.low >= found.used + known - 1e-6 * known, "what is known is certain"
@@ -58,6 +58,7 @@ def test_any_history_gives_a_finite_ordered_forecast(history, window, step, know
 
 
 @examples
+@example(spaced([(138, 1e90), (32, 1e-218), (600, 0.0)]), Window(NOW, NOW + HOUR), HOUR)
 @given(st.lists(st.tuples(GAPS, st.floats(0, allow_infinity=False)), max_size=40).map(spaced), WINDOWS, STEPS)
 def test_even_the_largest_finite_input_stays_finite(history, window, step):
     found = project(history, window, now=NOW, step=step)
@@ -159,7 +160,7 @@ def test_exhaustion_is_within_its_interval_and_the_window(history, window, step,
 @examples
 @given(st.lists(HISTORIES, min_size=1, max_size=6))
 def test_many_at_once_gives_the_numbers_of_one_by_one(histories):
-    many = project_many(histories, [MONTH] * len(histories), now=NOW, step=DAY)
+    many = project_many([Projectable(history, MONTH) for history in histories], now=NOW, step=DAY)
     for found, history in zip(many, histories, strict=True):
         alone = month(history)
         for name in ("low", "expected", "high"):

@@ -9,6 +9,7 @@ import pytest
 from quota_scheduler.core.forecast.baselines import pro_rata
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
+from quota_scheduler.core.forecast.session_model import applies
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -117,3 +118,16 @@ def test_fine_buckets_and_a_reset_by_the_minute():
     seen = [pair for pair in history if pair[0] < now]
     found = project(seen, window, now=now, step=step)
     assert found.expected == pytest.approx(360, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("length", "step", "is_session"),
+    [
+        pytest.param(5 * HOUR, HOUR, True, id="five hours by the hour"),
+        pytest.param(5 * HOUR, 2 * HOUR, False, id="by two hours: too coarse to see how it went"),
+        pytest.param(25 * HOUR, HOUR, True, id="a day of 25 hours, when the clocks go back"),
+        pytest.param(26 * HOUR, HOUR, False, id="more than a day"),
+    ],
+)
+def test_applies(length, step, is_session):
+    assert applies(length.total_seconds(), step.total_seconds()) is is_session

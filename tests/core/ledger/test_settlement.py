@@ -31,6 +31,7 @@ from tests.builders import (
     MIDNIGHT,
     MINUTE,
     MONDAY,
+    SECOND,
     a_lease,
     a_limit,
     a_report,
@@ -108,7 +109,11 @@ ENDED = a_lease(session="s1", ended_at=MONDAY + HOUR)
     ("event", "lease", "own"),
     [
         pytest.param(a_usage_event(session="s1"), TICKET.lease, True, id="its session from its first instant"),
-        pytest.param(a_usage_event(session="s1", at=MONDAY - MICRO), TICKET.lease, False, id="not before"),
+        pytest.param(
+            a_usage_event(session="s1", at=MONDAY - SECOND), TICKET.lease, True, id="R1: a second before the grant"
+        ),
+        pytest.param(a_usage_event(session="s1", at=MONDAY - 30 * SECOND), TICKET.lease, True, id="R1: 30 s before"),
+        pytest.param(a_usage_event(session="s1", at=MONDAY - 2 * MINUTE - MICRO), TICKET.lease, False, id="no more"),
         pytest.param(a_usage_event(session="s1", at=LATER), TICKET.lease, True, id="as long as it runs"),
         pytest.param(a_usage_event(session="s2"), TICKET.lease, False, id="another session"),
         pytest.param(a_usage_event(session="s1", key="lease:9:9:0:"), TICKET.lease, False, id="another lease's report"),
@@ -178,7 +183,7 @@ def test_at_a_reset_a_lease_remembers_what_it_had_reported_once():
 def an_own_event(key, at, tokens, *, requests=1, model=""):
     return UsageEvent(
         key=key, at=at, labels=some_labels(model=model), usage=some_usage(tokens, requests=requests), run="ticket:1",
-        priority=Priority.NORMAL,
+        priority=Priority.NORMAL, terms=None,
     )  # fmt: skip
 
 

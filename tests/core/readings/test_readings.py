@@ -22,7 +22,8 @@ def test_a_limit_that_lasts_has_no_exhaustion_and_one_that_does_not_has_it_befor
 
 def test_what_has_run_out_stays_at_the_instant_since_which_it_has() -> None:
     gone = a_limit(used=1_200_000, level="exhausted", level_since=SINCE, forecast=a_forecast(NOW, 1_200_000, 0))
-    later = replace(gone, forecast=a_forecast(NOW + 5 * MINUTE, 1_250_000, 0))
+    newer = replace(gone.projection, forecast=a_forecast(NOW + 5 * MINUTE, 1_250_000, 0))
+    later = replace(gone, projection=newer)
     assert gone.exhausts_at == later.exhausts_at == SINCE
 
 

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.estimate import Description, described
-from quota_scheduler.core.tickets.run_history import Finished, RunHistory, run_history_of
+from quota_scheduler.core.tickets.run_history import EstimateBasis, Finished, RunHistory, run_history_of
 from quota_scheduler.core.usage import Usage
 from tests.builders import MONDAY
 
@@ -89,3 +90,69 @@ def test_a_guess_is_corrected_by_how_far_guesses_were_off(runs, factor):
 
 def test_without_experience_there_is_no_error_to_tell():
     assert RunHistory().error("review") is None
+
+
+LABELS = Labels("anthropic", workflow="nightly")
+MIXES = {
+    "workflow:nightly": Usage(input=1, output=3),
+    "task_type:review": Usage(input=3, output=1),
+    "provider:anthropic": Usage(input=1, output=1),
+}
+
+
+@pytest.mark.parametrize(
+    ("labels", "split"),
+    [
+        pytest.param(LABELS, Usage(input=25, output=75, requests=2), id="as work of its workflow was"),
+        pytest.param(
+            Labels("anthropic", workflow="other", task_type="review"),
+            Usage(input=75, output=25, requests=2),
+            id="else as work of its task type was",
+        ),
+        pytest.param(Labels("anthropic"), Usage(input=50, output=50, requests=2), id="else as its provider's was"),
+        pytest.param(
+            Labels("other"),
+            Usage(input=2, cache_read=88, cache_write_5m=7, output=3, requests=2),
+            id="else as agents usually spend",
+        ),
+    ],
+)
+def test_a_bare_number_of_tokens_is_split(labels, split):
+    assert EstimateBasis(RunHistory(), MIXES).of_tokens(100, labels, requests=2) == split
+
+
+NOTHING = [
+    pytest.param(Description(), "it says nothing: describe", id="M2: nothing at all"),
+    pytest.param(Description(text=" \n "), "it says nothing: describe", id="M2: a text without a word"),
+    pytest.param(Description("juggling"), "the task type 'juggling' is not known yet: describe", id="M2: unknown type"),
+    pytest.param(Description("juggling", files=12), "the task type 'juggling'", id="M2: files of an unknown type"),
+]
+
+
+@pytest.mark.parametrize(("task", "sentence"), NOTHING)
+def test_M2_what_says_nothing_is_refused_with_the_types_there_are(task, sentence):
+    refusal = EstimateBasis().of_task(task, LABELS)
+    assert isinstance(refusal, str)
+    assert refusal.startswith(sentence)
+    assert "analysis, code_generation, code_review, coding, docs, documentation, query, quick_query" in refusal
+
+
+def test_M2_history_speaks_for_a_type_that_no_table_knows():
+    basis = EstimateBasis(run_history_of([run(tokens, task_type="juggling") for tokens in (100, 200, 300)]))
+    estimate = basis.of_task(Description("juggling"), Labels("anthropic", workflow="new"))
+    assert (estimate.source, estimate.median.tokens, estimate.reserve.tokens) == ("task_type", 200, 300)
+
+
+@pytest.mark.parametrize(
+    ("name", "usual"),
+    [
+        pytest.param("code_review", "review", id="M2: the founding document's own name"),
+        pytest.param("CodeReview", "review", id="M2: as the founding document spells it"),
+        pytest.param("code-review", "review", id="M2: with a hyphen"),
+        pytest.param("testing", "code_generation", id="M2: writing tests is writing code"),
+        pytest.param("Quick Query", "quick_query", id="M2: with a blank"),
+    ],
+)
+def test_M2_other_names_of_a_task_type_are_known(name, usual):
+    assert described(Description(name)) == described(Description(usual))
+    assert Description(name).priority == Description(usual).priority

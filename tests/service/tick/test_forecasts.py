@@ -125,7 +125,7 @@ def test_a_window_that_ended_early_is_not_judged(house: House) -> None:
     before = judged(house)
     with house.store.transaction() as tx:
         tx.execute("UPDATE windows SET ends_at = ends_at - 60000000 WHERE closed = 0")
-    house.terms.windows_moved()
+    house.memory.windows_moved()
     house.until(MIDNIGHT + GRACE, HOUR)
     assert (judged(house), kept(house)) == (before, [])
 
@@ -159,17 +159,17 @@ def test_misses_widen_the_next_interval_and_show(house: House) -> None:
         house.use(5_000)
         house.until(MIDNIGHT + (day + 1) * DAY + GRACE, HOUR)
     wild = house.limit(house.tick(), "day")
-    assert calm.track
-    assert wild.track
-    assert calm.track.coverage == 1.0
-    assert wild.track.coverage is not None
-    assert wild.track.coverage <= 0.5
+    assert calm.projection.track
+    assert wild.projection.track
+    assert calm.projection.track.coverage == 1.0
+    assert wild.projection.track.coverage is not None
+    assert wild.projection.track.coverage <= 0.5
     assert track(house).calibration.spread[1] > 3 * before.calibration.spread[1]
-    by_horizon = {each.horizon: each for each in wild.track.horizons}
+    by_horizon = {each.horizon: each for each in wild.projection.track.horizons}
     assert list(by_horizon) == ["over_75", "over_50", "over_25", "over_10", "over_0"]
-    assert all(each.error is not None and each.brier is not None for each in wild.track.horizons)
-    assert wild.forecast
-    assert wild.forecast.record.verified > 0
+    assert all(each.error is not None and each.brier is not None for each in wild.projection.track.horizons)
+    assert wild.projection.forecast
+    assert wild.projection.forecast.record.verified > 0
 
 
 def test_what_was_learned_survives_a_restart(house: House) -> None:
@@ -178,7 +178,7 @@ def test_what_was_learned_survives_a_restart(house: House) -> None:
     house.tick(GRACE)
     before, readings = track(house), house.tick()
     house.restart()
-    assert house.limit(house.tick(), "day").track == house.limit(readings, "day").track
+    assert house.limit(house.tick(), "day").projection.track == house.limit(readings, "day").projection.track
     assert track(house) == before
 
 
@@ -186,7 +186,7 @@ def test_a_write_that_never_reached_the_disk_is_made_again(house: House) -> None
     house.import_days(3, 100)
     house.tick()
     house.clock.at = MONDAY + 4 * HOUR
-    readings = house.recompute.look()
+    readings = house.recompute.update()
     with suppress(OSError), house.store.transaction() as tx:
         house.recompute.step(tx, readings)
         raise OSError("the disk is full")
@@ -239,23 +239,23 @@ def test_a_changed_ceiling_is_judged_by_the_next_tick(house: House, amount: int,
     before = house.limit(house.tick(), "day")
     house.restart([a_limit(amount)])
     after = house.limit(house.tick(), "day")
-    assert before.forecast
-    assert after.forecast
-    assert after.forecast.expected == pytest.approx(before.forecast.expected)
-    assert (after.amount, after.risk) == (amount, risk)
-    assert (after.forecast.p_exceed(amount) > 0.5) is passes
+    assert before.projection.forecast
+    assert after.projection.forecast
+    assert after.projection.forecast.expected == pytest.approx(before.projection.forecast.expected)
+    assert (after.balance.amount, after.projection.risk) == (amount, risk)
+    assert (after.projection.forecast.p_exceed(amount) > 0.5) is passes
 
 
 def test_an_early_reset_starts_the_forecast_anew(tmp_path: Path) -> None:
     with House(tmp_path / "quota.db", [a_session_limit(1000)]) as house:
         house.import_days(20, 100)
         house.use(70)
-        before = house.limit(house.tick(HOUR), "session").forecast
+        before = house.limit(house.tick(HOUR), "session").projection.forecast
         with house.store.transaction() as tx:
             tx.execute("UPDATE windows SET ends_at = ? WHERE closed = 0", (to_micros(house.clock()),))
         house.clock.advance(MINUTE)
         house.use(5)
-        after = house.limit(house.tick(), "session").forecast
+        after = house.limit(house.tick(), "session").projection.forecast
         assert before
         assert after
         assert (before.used, before.starts_at) == (70, MONDAY)
@@ -266,10 +266,10 @@ def test_an_early_reset_starts_the_forecast_anew(tmp_path: Path) -> None:
 def test_a_limit_that_counts_otherwise_is_forecast_from_its_recounted_past(house: House) -> None:
     house.import_days(20, 100)
     house.use(99)
-    before = house.limit(house.tick(), "day").forecast
+    before = house.limit(house.tick(), "day").projection.forecast
     house.restart([a_limit(100_000, weights=(5000,) * 5)])
     house.use(1)
-    after = house.limit(house.tick(), "day").forecast
+    after = house.limit(house.tick(), "day").projection.forecast
     assert before
     assert after
     assert (before.used, after.used) == (99, 500)
@@ -284,13 +284,13 @@ def test_what_runs_and_what_waits_is_known_usage(house: House) -> None:
     idle = house.limit(house.tick(), "day")
     house.ask(Submit(a_ticket(600, key="runs")), Submit(a_ticket(700, key="waits")))
     busy = house.limit(house.tick(MINUTE), "day")
-    assert idle.forecast
-    assert busy.forecast
-    assert (idle.forecast.committed, busy.forecast.committed) == (0, 1000), (
+    assert idle.projection.forecast
+    assert busy.projection.forecast
+    assert (idle.projection.forecast.certain, busy.projection.forecast.certain) == (0, 1000), (
         "600 run, of 700 that wait as much as may start"
     )
-    assert busy.forecast.low >= 1000
-    assert busy.forecast.expected == pytest.approx(1000, rel=0.05)
+    assert busy.projection.forecast.low >= 1000
+    assert busy.projection.forecast.expected == pytest.approx(1000, rel=0.05)
 
 
 # Pools
@@ -307,8 +307,12 @@ def test_a_pool_is_forecast_from_its_own_history_not_from_its_members(tmp_path: 
         house.use(100, team="a")
         house.use(100, team="b")
         found = {r.limit: r for r in house.tick().limits}
-        assert {name: r.used for name, r in found.items()} == {"pool": 200, "member/a": 100, "member/b": 100}
-        widths = {name: r.forecast.high - r.forecast.low for name, r in found.items() if r.forecast}
+        assert {name: r.balance.used for name, r in found.items()} == {"pool": 200, "member/a": 100, "member/b": 100}
+        widths = {
+            name: r.projection.forecast.high - r.projection.forecast.low
+            for name, r in found.items()
+            if r.projection.forecast
+        }
         assert widths["pool"] < 0.8 * (widths["member/a"] + widths["member/b"])
         history = house.recompute.forecasting.book
         assert history.of("pool").all.values.sum() == 30 * 2000 + 200

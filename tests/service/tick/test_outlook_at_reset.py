@@ -30,7 +30,8 @@ def test_the_cycle_that_sees_a_reset_leaves_room_for_people(tmp_path: Path, fore
         house.until(MIDNIGHT - MINUTE, HOUR)
         if not forecast:
             old = house.terms.outlooks
-            house.terms.outlooks = {name: replace(each, after=NOTHING_AFTER) for name, each in old.items()}
+            without = {name: replace(each, after=NOTHING_AFTER) for name, each in old.items()}
+            house.terms = replace(house.terms, outlooks=without)
         house.clock.at = MIDNIGHT + MINUTE
         [answer] = house.ask(Read(1, claim=False)).answers
         assert answer.ticket.state is state

@@ -9,14 +9,14 @@ import pytest
 
 from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits.limit import Mode
+from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.documents import limit_document
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import Usage
-from tests.builders import DAY, HOUR, MINUTE, MONDAY, MONTHLY, a_concurrency_limit, a_limit, a_ticket
+from tests.builders import DAY, HOUR, MINUTE, MONDAY, MONTHLY, SECOND, a_concurrency_limit, a_limit, a_ticket
 from tests.service.tick.ticking import House
 
 
@@ -38,7 +38,7 @@ def test_under_seven_days_there_is_a_number_and_no_confidence(house: House) -> N
     found = limit_document(day(house))["forecast"]
     assert (found["method"], found["sufficient"], found["confidence"]) == ("insufficient history", False, None)
     assert found["explained"][4] == "No confidence and no risk: insufficient history, 2.9 of 7 days observed."
-    assert day(house).risk == "unknown"
+    assert day(house).projection.risk == "unknown"
 
 
 def test_with_history_everything_is_said(house: House) -> None:
@@ -82,9 +82,9 @@ def test_what_is_committed_is_known_to_the_forecast(tmp_path: Path, mode: Mode, 
         house.ask(Submit(a_ticket(100, key="runs")))
         house.ask(Submit(a_ticket(waiting, key="waits")))
         found = day(house)
-        assert found.forecast
-        assert found.forecast.committed == known
-        assert found.forecast.low >= 400 + known
+        assert found.projection.forecast
+        assert found.projection.forecast.certain == known
+        assert found.projection.forecast.low >= 400 + known
 
 
 # What people and alerts see
@@ -96,7 +96,7 @@ def test_a_limit_says_who_spends_it_and_how_many_runs_are_left(house: House) -> 
     readings = house.tick(MINUTE)
     found = house.limit(readings, "day")
     assert readings.facts["causes"] == {"day": "72 % by workflow nightly-tests (claude-opus-5)"}
-    assert (found.spending.run_tokens, found.runs_remaining) == (50.0, (found.allowance - 100) / 50)
+    assert (found.spending.run_tokens, found.runs_remaining) == (50.0, (found.balance.allowance - 100) / 50)
     assert limit_document(found)["spent_by"] == "72 % by workflow nightly-tests (claude-opus-5)"
 
 
@@ -139,23 +139,76 @@ def test_the_throttle_level_goes_on_over_a_restart(house: House) -> None:
     before = day(house)
     assert before.level == "exhausted"
     house.clock.advance(2 * MINUTE)
-    house.restart([a_limit(1020)])
+    house.restart()
     found = day(house)
     assert (found.level, found.level_since) == ("exhausted", before.level_since)
-    assert found.usage_ratio < 1
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["while it runs", "over a restart"])
+@pytest.mark.parametrize(
+    ("limit", "tokens", "level"),
+    [
+        pytest.param(a_limit(1020), 1000, "open", id="M9: a raised amount, within the hysteresis"),
+        pytest.param(a_limit(2000), 1000, "open", id="M9: a doubled amount"),
+        pytest.param(a_limit(900), 1000, "exhausted", id="M9: a lowered amount"),
+    ],
+)
+def test_M9_a_level_follows_an_operators_change_at_once(
+    house: House, limit: Limit, tokens: int, level: str, *, restarted: bool
+) -> None:
+    house.use(tokens)
+    assert day(house).level == "exhausted"
+    if restarted:
+        house.restart([limit])
+    else:
+        house.limits = house.recompute.limits = (limit,)
+    assert day(house).level == level
+
+
+def test_B13_a_forecast_is_of_the_same_age_as_the_usage_beside_it(house: House) -> None:
+    house.import_days(40, 100)
+    house.use(2)
+    house.tick(MINUTE)
+    house.use(30)
+    reading = house.limit(house.tick(SECOND), "day")
+    assert reading.projection.forecast
+    assert (reading.balance.used, reading.projection.forecast.used) == (32, 32)
+    assert reading.projection.forecast.expected >= 32
+    house.use(1_000)
+    reading = house.limit(house.tick(SECOND), "day")
+    assert reading.projection.forecast
+    assert (reading.level, reading.projection.forecast.p_exceed(1_000)) == ("exhausted", 1.0)
+
+
+def test_M7_a_limit_is_judged_by_its_own_history_only(tmp_path: Path) -> None:
+    limits = [
+        a_limit(10_000, id=name, match=match_of({"provider": name}), schedule=MONTHLY)
+        for name in ("openai", "acme", "nobody")
+    ]
+    with House(tmp_path / "quota.db", limits) as house:
+        house.import_days(57, 100, provider="openai")
+        house.use(5, provider="acme", at=house.clock.at - 10 * MINUTE)
+        readings = {each.limit: each.projection for each in house.tick().limits}
+        days = {name: forecast.observed_days for name, each in readings.items() if (forecast := each.forecast)}
+        assert days["openai"] > 56
+        assert (days["acme"] < 0.1, days["nobody"]) == (True, 0)
+        for name in ("acme", "nobody"):
+            forecast = readings[name].forecast
+            assert forecast
+            assert (readings[name].risk, forecast.confidence, readings[name].track) == ("unknown", None, None)
 
 
 def test_the_risk_goes_on_over_a_restart_with_its_hysteresis(house: House) -> None:
     house.import_days(40, 100)
     house.use(50)
     found = day(house)
-    assert found.forecast
-    mark = round(found.forecast.p80 / 0.70)
+    assert found.projection.forecast
+    mark = round(found.projection.forecast.p80 / 0.70)
     house.restart([a_limit(mark - 5)])
-    assert day(house).risk == "medium"
+    assert day(house).projection.risk == "medium"
     for amount, risk in ((mark + 5, "medium"), (round(mark * 1.1), "low"), (mark + 5, "low")):
         house.restart([a_limit(amount)])
-        assert day(house).risk == risk
+        assert day(house).projection.risk == risk
 
 
 def test_an_unchanged_limit_is_not_written_again(house: House) -> None:

@@ -1,17 +1,19 @@
 """A store, a clock and the tick, without sources and without anybody to notify: usage goes in, readings come out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 from quota_scheduler.core.cycle.requests import Answer, Request
+from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle
+from quota_scheduler.service.memory import Memory
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.record import record_usage
 from quota_scheduler.service.tick.tick import Recompute
@@ -36,7 +38,7 @@ class House:
     def _assemble(self) -> None:
         with self.store.transaction() as tx:
             redefine(tx, self.limits)
-        self.terms = cycle.Terms(tuple(self.limits))
+        self.terms, self.memory = Terms(tuple(self.limits)), Memory()
         self.recompute = Recompute(
             self.store, self.limits, rules=(), targets=(), sources=lambda _: (), high_usage_run=10**12
         )
@@ -54,7 +56,7 @@ class House:
 
     def record(self, events: Iterable[UsageEvent]) -> None:
         """Record usage events."""
-        self.terms.windows_moved()
+        self.memory.windows_moved()
         with self.store.transaction() as tx:
             record_usage(tx, list(events), self.limits)
 
@@ -69,14 +71,14 @@ class House:
     def ask(self, *requests: Request) -> Answer:
         """One cycle."""
         with self.store.transaction() as tx:
-            return cycle.run_cycle(tx, requests, self.terms)
+            return cycle.run_cycle(tx, requests, self.terms, self.memory)
 
     def tick(self, after: timedelta = timedelta(0)) -> Readings:
         """One tick, as the service does it, after the clock has moved on."""
         self.clock.advance(after)
         self.ask()
-        readings = self.recompute.look()
-        self.terms.outlooks = dict(self.recompute.outlooks)
+        readings = self.recompute.update()
+        self.terms = replace(self.terms, outlooks=dict(self.recompute.outlooks))
         with self.store.transaction() as tx:
             return self.recompute.step(tx, readings)
 

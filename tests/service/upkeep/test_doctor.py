@@ -6,7 +6,7 @@ import pytest
 
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.service.upkeep.doctor import examine
-from quota_scheduler.store import ledger
+from quota_scheduler.store import pruned
 from tests.builders import DAY, a_limit, a_session_limit, a_usage_event
 from tests.service.world import World
 
@@ -35,6 +35,9 @@ def test_a_sound_database_is_described(here):
         ("rollups", False, "10 tokens rolled up, 10 in events"),
         ("totals", False, "10 tokens in totals, 10 in rollups"),
         ("limits in use", False, "no event of the last 7 days has bound idle"),
+        ("spellings", False, "every limit has taken what it names"),
+        ("letter case", False, "no two values differ in case alone"),
+        ("usage without a team", False, "none that counts in no limit per team"),
     ]
 
 
@@ -97,5 +100,5 @@ def test_what_was_pruned_is_not_missed(here):
     here.clock.advance(36 * DAY)
     here.cycle()
     with here.store.transaction() as tx:
-        ledger.prune(tx, recorded_before=tx.now - 35 * DAY, keys_before=tx.now - 400 * DAY)
+        pruned.prune(tx, recorded_before=tx.now - 35 * DAY, keys_before=tx.now - 400 * DAY)
     assert [found for found in findings(here) if found.wrong] == []

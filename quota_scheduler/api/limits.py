@@ -1,0 +1,132 @@
+"""Limits over HTTP: how they stand, what they are, and changing one at run time."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quota_scheduler.api.access import accepting, body, facade_of, require, validated, written
+from quota_scheduler.api.problems import Problem, pointed
+from quota_scheduler.api.render import json_response
+from quota_scheduler.api.schemas import Body
+from quota_scheduler.api.values import Instant
+from quota_scheduler.config import Role
+from quota_scheduler.config.writing import written_limit
+from quota_scheduler.core.instants import iso, iso_or_none
+from quota_scheduler.core.limits.changes import FIELDS
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.readings.documents import limit_document
+
+if TYPE_CHECKING:
+    from quota_scheduler.facade import Facade
+
+
+class LimitBody(Body):
+    """Fields of a limit to change; null takes a change back. ``until`` is when the file's values hold again.
+
+    With ``dry_run`` the answer says what would hold, and nothing is changed.
+    """
+
+    amount: Any = None
+    holdback: Any = None
+    borrow: Any = None
+    lend: Any = None
+    overrides: Any = None
+    mode: Any = None
+    policy: Any = None
+    until: Instant | None = None
+    dry_run: Annotated[bool, Field(strict=True)] = False
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were given."""
+        return {name: getattr(self, name) for name in FIELDS if name in self.model_fields_set}
+
+
+LIMIT: TypeAdapter[LimitBody] = TypeAdapter(LimitBody)
+
+
+async def limits(request: Request) -> Response:
+    """Every limit as of the last tick, the caps of runs, and whether everything is held."""
+    require(request, Role.VIEWER)
+    service = facade_of(request)
+    readings = service.readings
+    return json_response(
+        {
+            "at": iso(readings.at),
+            "limits": [limit_document(reading) for reading in readings.limits],
+            "hold": service.held.document() if service.held else None,
+            "run_caps": [written_limit(limit) for limit in service.limits.values() if limit.is_per_run],
+            "sources": [
+                {"source": source.source, "catching_up": source.catching_up, "errors": source.errors}
+                for source in readings.sources
+            ],
+        }
+    )
+
+
+async def limit(request: Request) -> Response:
+    """One limit as it stands in the file, as it holds now, and what was changed about it by whom."""
+    require(request, Role.VIEWER)
+    service = facade_of(request)
+    rule = _limit(service, request)
+    changes = await asyncio.to_thread(service.limit_changes, rule.id)
+    in_file = next((limit for limit in service.config.limits if limit.id == rule.id), rule)
+    return json_response(
+        {
+            "limit": rule.id,
+            "holds": written_limit(rule),
+            "file": written_limit(in_file),
+            "changes": [
+                {
+                    "field": change.field,
+                    "value": change.value,
+                    "who": change.who,
+                    "at": iso(change.at),
+                    "until": iso_or_none(change.expires_at),
+                }
+                for change in changes
+            ],
+        }
+    )
+
+
+async def change_limit(request: Request) -> Response:
+    """Change a limit at run time; it takes effect with the next cycle, also for what waits."""
+    who, service = require(request, Role.OPERATOR).name, accepting(request)
+    before = _limit(service, request)
+    asked = validated(await body(request), LIMIT)
+    if not asked.given():
+        raise Problem(422, "invalid_body", f"name what to change: {', '.join(FIELDS)}")
+    if asked.until and asked.until <= service.now():
+        raise pointed("/until", f"{iso(asked.until)} is over: name a later instant, or leave it out")
+    hold = await written(
+        service.change_limit(before.id, asked.given(), until=asked.until, who=who, dry_run=asked.dry_run)
+    )
+    if isinstance(hold, str):
+        raise Problem(422, "invalid_body", hold)
+    after = next(limit for limit in hold.limits if limit.id == before.id)
+    return json_response(
+        {
+            "limit": before.id,
+            "changed": sorted(asked.given()),
+            "dry_run": asked.dry_run,
+            "before": _fields(written_limit(before), asked.given()),
+            "after": _fields(written_limit(after), asked.given()),
+        }
+    )
+
+
+def _limit(service: "Facade", request: Request) -> Limit:
+    """The limit a path names. Raises Problem."""
+    rule, limits = request.path_params["limit"], service.limits
+    if rule not in limits:
+        raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(limits) or 'none'}")
+    return limits[rule]
+
+
+def _fields(spec: Mapping[str, object], names: Mapping[str, Any]) -> dict[str, object]:
+    """The named parts of a limit, None for those at their default."""
+    return {name: spec.get(name) for name in sorted(names)}

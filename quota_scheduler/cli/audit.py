@@ -1,0 +1,39 @@
+"""``audit``: what was done by hand, by whom."""
+
+from typing import Any
+
+import click
+
+from quota_scheduler.cli import connection as reach
+
+
+@click.command("audit")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, limit: int, as_json: bool) -> None:
+    """Show what was done by hand: holds, changed limits, revoked leases, silences; newest first.
+
+    \b
+    Examples:
+      quota-scheduler audit
+      quota-scheduler audit --limit 10 --json
+    """
+    config = reach.config_of(ctx)
+    try:
+        entries = reach.ask(config, "GET", f"/v1/audit?limit={limit}")["audit"]
+    except reach.Unreachable:
+        from quota_scheduler.service.operate.holds import audit_document
+
+        with reach.look(config) as tx:
+            entries = audit_document(tx, limit)["audit"]
+    if as_json:
+        reach.print_json(entries)
+        return
+    rows = [["AT", "WHO", "WHAT", "DETAIL"]]
+    rows += [[entry["at"], entry["who"], entry["what"], _detail(entry["detail"])] for entry in entries]
+    reach.say(reach.table(rows) if entries else "Nothing was done by hand.")
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in detail.items() if value not in (None, "", [], {}))

@@ -1,0 +1,141 @@
+"""``limits``: what may be used, and changing it while the service runs."""
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from quota_scheduler.cli import connection as reach
+from quota_scheduler.config import Config
+from quota_scheduler.errors import QuotaSchedulerError
+
+FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
+"""What can be changed at run time; the service has the last word."""
+
+
+@click.group("limits")
+def command() -> None:
+    """Look at limits, and change one while the service runs."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def list_(ctx: click.Context, as_json: bool) -> None:
+    """Show every limit as it is configured: amount, window, what it selects, mode.
+
+    \b
+    Examples:
+      quota-scheduler limits list
+      quota-scheduler limits list --json
+    """
+    from quota_scheduler.config.writing import written_limit
+
+    config = reach.config_of(ctx)
+    specs = [dict(_held(config, limit.id) or written_limit(limit)) for limit in config.limits]
+    if as_json:
+        reach.print_json(specs)
+        return
+    rows = [["LIMIT", "AMOUNT", "UNIT", "WINDOW", "SELECTS", "MODE"]]
+    rows += [
+        [spec["id"], str(spec["amount"]), spec["unit"], _window(spec), _selects(spec), spec["mode"]] for spec in specs
+    ]
+    reach.say(reach.table(rows, right=frozenset({1})) if specs else "No limits.")
+
+
+@command.command("show")
+@click.argument("limit")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def show(ctx: click.Context, limit: str, as_json: bool) -> None:
+    """Show LIMIT as it holds now, and what was changed about it, by whom and until when.
+
+    \b
+    Examples:
+      quota-scheduler limits show team-daily
+      quota-scheduler limits show team-daily --json
+    """
+    state = reach.ask(reach.config_of(ctx), "GET", f"/v1/limits/{quote(limit, safe='')}")
+    if as_json:
+        reach.print_json(state)
+        return
+    for name, value in state["holds"].items():
+        was = state["file"].get(name)
+        reach.say(f"{name:<12} {value}" + (f"  (in the file: {was})" if was != value else ""))
+    for change in state["changes"]:
+        until = f", until {change['until']}" if change["until"] else ""
+        reach.say(f"changed: {change['field']} to {change['value']} by {change['who']} at {change['at']}{until}")
+
+
+@command.command("set")
+@click.argument("limit")
+@click.argument("changes", nargs=-1, required=True, metavar="FIELD=VALUE...")
+@click.option("--until", metavar="INSTANT", help="When the file's values hold again, as 2026-11-22T18:00:00Z.")
+@click.option("--dry-run", is_flag=True, help="Say what would hold, and change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def set_(
+    ctx: click.Context, limit: str, changes: tuple[str, ...], until: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Change fields of LIMIT at once, also for what waits. An empty value takes a change back.
+
+    \b
+    Examples:
+      quota-scheduler limits set team-daily amount=$25 --dry-run
+      quota-scheduler limits set max-weekly amount=120 holdback=5% --until 2026-11-29T00:00:00Z
+      quota-scheduler limits set team-daily overrides.sales=40
+      quota-scheduler limits set max-weekly amount=
+    """
+    body: dict[str, Any] = {"dry_run": dry_run, **_changes(changes), **({"until": until} if until else {})}
+    answer = reach.ask(reach.config_of(ctx), "PATCH", f"/v1/limits/{quote(limit, safe='')}", body)
+    if as_json:
+        reach.print_json(answer)
+        return
+    for name in answer["changed"]:
+        word = "would be" if dry_run else "is"
+        before, after = (_plain(answer[side][name]) for side in ("before", "after"))
+        reach.say(f"{limit}: {name} {word} {after} (was {before})")
+
+
+def _changes(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The fields to change. Raises QuotaSchedulerError for what is no FIELD=VALUE."""
+    fields: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        field, _, of = name.strip().partition(".")
+        if not equals or field not in FIELDS or bool(of) != (field == "overrides"):
+            raise QuotaSchedulerError(
+                f"{text!r} is no change: write FIELD=VALUE, such as amount=20M; the fields are "
+                f"{', '.join(FIELDS[:4])}, overrides.VALUE, mode, policy"
+            )
+        if of:
+            fields.setdefault(field, {})[of] = value.strip()
+        else:
+            fields[field] = value.strip() or None
+    return fields
+
+
+def _held(config: Config, limit: str) -> dict[str, Any] | None:
+    """The limit as it holds in the running service; None where none answers or knows it."""
+    try:
+        holds: dict[str, Any] = reach.ask(config, "GET", f"/v1/limits/{quote(limit, safe='')}")["holds"]
+        return holds
+    except QuotaSchedulerError:
+        return None
+
+
+def _plain(value: Any) -> str:
+    return "as usual" if value is None else str(value)
+
+
+def _window(spec: dict[str, Any]) -> str:
+    window = spec.get("window")
+    if isinstance(window, dict):
+        return str(window.get("every") or f"session {window.get('session')}")
+    return {"run": "each run"}.get(str(window), "at once")
+
+
+def _selects(spec: dict[str, Any]) -> str:
+    match = ", ".join(f"{name}={'|'.join(values)}" for name, values in spec.get("match", {}).items())
+    each = f"each {spec['per']}" if spec.get("per") and spec.get("window") != "run" else ""
+    return ", ".join(filter(None, (match, each))) or "everything"

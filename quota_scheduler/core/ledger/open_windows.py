@@ -1,0 +1,178 @@
+"""The windows of limit instances: which one rules, counts or holds, how sessions begin, and what has ended.
+
+Loaded from the store, changed in place by pure arithmetic, saved in the same transaction.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Session, window_at
+
+MOST_REMEMBERED = 20_000
+"""Sets of labels whose limit instances are remembered; beyond that all are found anew."""
+
+
+class OpenWindows:
+    """Windows by instance, oldest first, as of ``now``.
+
+    One may serve many journeys of the only writer: between them it keeps the open windows and who binds what.
+    """
+
+    def __init__(self, limits: Iterable[Limit], rows: Iterable[Balance], *, now: datetime) -> None:
+        self.limits = tuple(limit for limit in limits if not limit.is_per_run)
+        self.now = now
+        self.by_name: dict[str, list[Balance]] = {}
+        self.values: dict[str, set[str]] = {limit.id: set() for limit in self.limits}
+        self.dropped: list[int] = []
+        self.ends_next: datetime | None = None
+        self.starts_last: datetime | None = None
+        self._by_id = {limit.id: limit for limit in self.limits}
+        self._instances: dict[Labels, tuple[LimitInstance, ...]] = {}
+        self._next_id = -1
+        self.take(rows)
+
+    def limit(self, name: str) -> Limit | None:
+        """A limit by id."""
+        return self._by_id.get(name)
+
+    def take(self, rows: Iterable[Balance]) -> None:
+        """Hold these windows and no others."""
+        self.by_name, self.ends_next, self.starts_last = {}, None, None
+        for balance in sorted(rows, key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now)):
+            self.add(balance)
+
+    def rest(self) -> None:
+        """Let go what only one journey needed: closed windows."""
+        self.ends_next = self.starts_last = None
+        for row in self.by_name.values():
+            if any(balance.closed for balance in row):
+                row[:] = [balance for balance in row if not balance.closed]
+            for balance in row:
+                self._watch(balance)
+        if len(self._instances) > MOST_REMEMBERED:
+            self._instances.clear()
+
+    def add(self, balance: Balance) -> Balance:
+        """Put a window among the others; a new one gets a provisional id below zero."""
+        if not balance.id:
+            balance.id, self._next_id = self._next_id, self._next_id - 1
+        row = self.by_name.setdefault(balance.name, [])
+        row.append(balance)
+        if balance.window and len(row) > 1 and row[-2].window and row[-2].window.starts_at > balance.window.starts_at:
+            self._sort(row)
+        self.values[balance.limit.id].add(balance.value)
+        self._watch(balance)
+        return balance
+
+    def drop(self, balance: Balance) -> None:
+        """Let a window that never was go for good; nothing may be reserved in it."""
+        self.by_name[balance.name].remove(balance)
+        if balance.id > 0:
+            self.dropped.append(balance.id)
+
+    def _watch(self, balance: Balance) -> None:
+        """Remember the next end and the last beginning, which every cycle asks for."""
+        if balance.closed or balance.window is None:
+            return
+        if self.ends_next is None or balance.window.ends_at < self.ends_next:
+            self.ends_next = balance.window.ends_at
+        if self.starts_last is None or balance.window.starts_at > self.starts_last:
+            self.starts_last = balance.window.starts_at
+
+    def _sort(self, row: list[Balance]) -> None:
+        row.sort(key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now))
+
+    def instances(self, labels: Labels) -> tuple[LimitInstance, ...]:
+        """Every limit instance that these labels fall to, in the order of the configuration."""
+        instances = self._instances.get(labels)
+        if instances is None:
+            instances = tuple(
+                LimitInstance(limit, limit.value_of(labels, self.values[limit.id]))
+                for limit in self.limits
+                if limit.selects(labels)
+            )
+            for instance in instances:
+                self.values[instance.limit.id].add(instance.value)
+            self._instances[labels] = instances
+        return instances
+
+    def all(self) -> Iterator[Balance]:
+        """Every window."""
+        for row in self.by_name.values():
+            yield from row
+
+    # which one rules, counts or holds
+
+    def ruling(self, instance: LimitInstance) -> Balance:
+        """The window that rules a decision now; a session not yet open counts as empty and begins now."""
+        balance = self.find(instance, self.now)
+        return balance or Balance(0, instance.limit, instance.value, window_at(instance.limit.schedule, self.now))
+
+    def find(self, instance: LimitInstance, at: datetime) -> Balance | None:
+        """The window that contains an instant, or the one that has not begun."""
+        for balance in reversed(self.by_name.get(instance.name, ())):
+            if balance.window is None or balance.window.contains(at):
+                return balance
+        return None
+
+    def to_correct(self, instance: LimitInstance, at: datetime) -> Balance | None:
+        """The window that counted usage at an instant; a session that has not begun counted none."""
+        for balance in self.by_name.get(instance.name, ()):
+            if balance.window.contains(at) if balance.window else not isinstance(balance.limit.schedule, Session):
+                return balance
+        return None
+
+    def open_for_use(self, instance: LimitInstance, at: datetime) -> Balance | None:
+        """The window that a use at ``at`` counts in, opened if the use opens it.
+
+        None for a use that is history: rollups keep it. A session opens at the exact instant of the first use at or
+        after the last one's end; what comes late and would have opened one earlier is the matter of ``rechained``.
+        """
+        if isinstance(instance.limit.schedule, Session):
+            return self._opened_session(instance, instance.limit.schedule, at)
+        if balance := self.find(instance, at):
+            return balance
+        window = window_at(instance.limit.schedule, at)
+        if window and window.ends_at <= self.now:
+            return None
+        return self.add(Balance(0, instance.limit, instance.value, window))
+
+    def open_for_offer(self, instance: LimitInstance) -> Balance:
+        """The window that holds what is offered now; of a session, one that has not begun."""
+        if balance := self.find(instance, self.now):
+            return balance
+        begins = None if isinstance(instance.limit.schedule, Session) else window_at(instance.limit.schedule, self.now)
+        return self.add(Balance(0, instance.limit, instance.value, begins))
+
+    # how sessions begin
+
+    def _opened_session(self, instance: LimitInstance, schedule: Session, at: datetime) -> Balance | None:
+        row = self.by_name.get(instance.name, [])
+        for balance in row:
+            if balance.window and (balance.window.contains(at) or at < balance.window.starts_at <= self.now + SKEW):
+                return balance if balance.window.contains(at) else None
+        if at + schedule.length <= self.now or at > self.now + SKEW:
+            return None
+        unbegun = next((balance for balance in row if balance.window is None), None)
+        balance = unbegun or self.add(Balance(0, instance.limit, instance.value, None))
+        self.begins(balance, at)
+        return balance
+
+    def begins(self, balance: Balance, at: datetime) -> None:
+        """Let a session begin at an instant: one that was only held in, or one that is put in its place."""
+        balance.window, balance.dirty = window_at(balance.limit.schedule, at), True
+        self._sort(self.by_name[balance.name])
+        self._watch(balance)
+
+    # what has ended
+
+    def due(self) -> list[Balance]:
+        """Windows that have ended and are still open, in order of their end."""
+        if self.ends_next is None or self.ends_next > self.now:
+            return []
+        ended = [t for t in self.all() if t.window and not t.closed and t.window.ends_at <= self.now]
+        return sorted(ended, key=lambda t: (t.window.ends_at if t.window else self.now, t.name))

@@ -1,0 +1,55 @@
+"""Windows rebuilt from the ledger: which ones are not there yet, and what they have counted."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
+from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.limits.schedule import Calendar, Window
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.usage import UsageEvent
+
+LabelSets = Mapping[int, tuple[Labels, Priority]]
+"""Label sets as the store numbers them."""
+
+
+def missing(balances: Balances, labels: Iterable[Labels]) -> list[LimitInstance]:
+    """The instances of calendar limits that these labels count in, and that have no window of now."""
+    absent = {
+        instance.name: instance
+        for wanted in sorted(set(labels))
+        for instance in balances.instances(wanted)
+        if isinstance(instance.limit.schedule, Calendar) and not balances.find(instance, balances.now)
+    }
+    return list(absent.values())
+
+
+def opened(balances: Balances, instances: Iterable[LimitInstance]) -> dict[Window, dict[str, Balance]]:
+    """Open the windows of now of these instances, still empty; together where they span the same time."""
+    by_window: dict[Window, dict[str, Balance]] = {}
+    for instance in instances:
+        balance = balances.open_for_use(instance, balances.now)
+        if balance and balance.window:
+            by_window.setdefault(balance.window, {})[instance.name] = balance
+    return by_window
+
+
+def sets_of(instances: Collection[LimitInstance], sets: LabelSets, balances: Balances) -> list[int]:
+    """The label sets that count in any of these instances."""
+    return [number for number, (labels, _) in sets.items() if any(_counts(labels, i, balances) for i in instances)]
+
+
+def _counts(labels: Labels, instance: LimitInstance, balances: Balances) -> bool:
+    limit = instance.limit
+    return limit.selects(labels) and limit.value_of(labels, balances.values[limit.id]) == instance.value
+
+
+def fill(rows: Mapping[str, Balance], events: Sequence[UsageEvent], balances: Balances) -> None:
+    """Count what the ledger knows of windows of one span, without rounding any event."""
+    sums = dict.fromkeys(rows, 0)
+    for event in events:
+        for instance in balances.instances(event.labels):
+            if instance.name in sums:
+                sums[instance.name] += instance.limit.fine_charge(event.usage)
+    for name, balance in rows.items():
+        balance.count_anew(sums[name])

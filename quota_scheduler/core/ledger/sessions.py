@@ -1,0 +1,129 @@
+"""Sessions in their place: the same uses give the same sessions, in whatever order they were told.
+
+    uses ──► chain: each session opens at the first use at or after the last one's end
+    windows that are stored ──► the newest session of the chain, and whatever else of the chain was open once
+
+What a lease opened is a use like any other. Only the last eight days are looked at: longer than any week, so that a
+break in use is found, after which the chain is sure.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
+from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.limits.schedule import Session, Window
+from quota_scheduler.core.usage import UsageEvent
+
+SESSION_MEMORY = timedelta(days=8)
+"""How far back sessions are chained: longer than any week, so a break in use is found."""
+
+
+def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
+    """Whether a use of a session limit may move its sessions: it lies in none that is known, or it opened one."""
+    if not isinstance(instance.limit.schedule, Session) or not instance.limit.fine_charge(event.usage):
+        return False
+    now = balances.now
+    if not now - SESSION_MEMORY <= event.at <= now + SKEW:
+        return False
+    balance = balances.to_correct(instance, event.at)
+    return balance is None or (balance.window is not None and balance.window.starts_at == event.at)
+
+
+def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstance, datetime]:
+    """The instances of session limits whose sessions these changes may move, each with the first use that may."""
+    moved: dict[LimitInstance, datetime] = {}
+    for change in changes:
+        for event in change:
+            for instance in balances.instances(event.labels) if event else ():
+                if event and is_out_of_place(event, instance, balances):
+                    moved[instance] = min(event.at, moved.get(instance, event.at))
+    return moved
+
+
+def rechained(
+    balances: Balances,
+    instance: LimitInstance,
+    uses: Sequence[UsageEvent],
+    *,
+    since: datetime,
+    reserved: Collection[int],
+) -> None:
+    """Put the sessions of an instance where its uses say, and count them anew.
+
+    ``uses`` are all events of the instance from ``since`` up to now, from where its chain is sure; ``reserved`` the
+    windows in which a lease or an offer ever held an amount. A session that was over before now is closed by the next
+    cycle.
+    """
+    schedule = instance.limit.schedule
+    assert isinstance(schedule, Session)
+    rows = [t for t in balances.by_name.get(instance.name, ()) if t.window and not _is_ahead(t, balances.now)]
+    rows = [t for t in rows if t.window and t.window.ends_at > since]
+    sure = [t.window for t in rows if t.window and (t.window.length < schedule.length or t.window.starts_at < since)]
+    cut = max((window.ends_at for window in sure), default=None)  # a provider reset early, or what came before
+    cut = cut if cut and cut <= balances.now else None
+    uses = [event for event in uses if cut is None or event.at >= cut]
+    rows = [t for t in rows if cut is None or (t.window and t.window.starts_at >= cut)]
+    openings = [t.window.starts_at for t in rows if t.window and t.id in reserved]
+    spans = [Window(*span) for span in schedule.opened([*(event.at for event in uses), *openings])]
+    if not spans:  # what had opened the session belongs elsewhere: it never began
+        for unfounded in [t for t in rows if not t.closed]:
+            balances.drop(unfounded)
+        return
+    placed, astray = _sorted_out([t for t in rows if t.window and t.window.ends_at > spans[0].starts_at], spans)
+    if spans[-1] not in placed and (balance := _for_newest(balances, instance, astray, reserved, spans[-1])):
+        balances.begins(balance, spans[-1].starts_at)
+        placed[spans[-1]] = balance
+    for balance in astray:
+        if balance in placed.values():
+            continue
+        span = _around(balance, spans)
+        if balance.id not in reserved:
+            balances.drop(balance)
+        elif span and span not in placed:
+            balances.begins(balance, span.starts_at)
+            placed[span] = balance
+    for span, balance in placed.items():
+        _count_anew(balance, span, uses, balances.now)
+
+
+def _is_ahead(balance: Balance, now: datetime) -> bool:
+    """Whether a session began in a future that a wrong clock had made up: it waits for its time."""
+    return balance.window is not None and balance.window.starts_at > now + SKEW
+
+
+def _sorted_out(rows: Iterable[Balance], spans: Collection[Window]) -> tuple[dict[Window, Balance], list[Balance]]:
+    """The windows that are where a session of the chain is, and the others."""
+    placed: dict[Window, Balance] = {}
+    astray: list[Balance] = []
+    for balance in rows:
+        if balance.window and balance.window in spans and balance.window not in placed:
+            placed[balance.window] = balance
+        else:
+            astray.append(balance)
+    return placed, astray
+
+
+def _for_newest(
+    balances: Balances, instance: LimitInstance, astray: Iterable[Balance], reserved: Collection[int], newest: Window
+) -> Balance | None:
+    """The window that becomes the newest session: the open one that stands elsewhere, else one that begins with it."""
+    elsewhere = sorted((t for t in astray if not t.closed), key=lambda t: t.id not in reserved)
+    if elsewhere:
+        return elsewhere[0]
+    if newest.ends_at <= balances.now:
+        return None
+    unbegun = next((t for t in balances.by_name.get(instance.name, ()) if t.window is None), None)
+    return unbegun or balances.add(Balance(0, instance.limit, instance.value, None))
+
+
+def _around(balance: Balance, spans: Iterable[Window]) -> Window | None:
+    return next((span for span in spans if balance.window and span.contains(balance.window.starts_at)), None)
+
+
+def _count_anew(balance: Balance, span: Window, uses: Iterable[UsageEvent], now: datetime) -> None:
+    balance.count_anew(sum(balance.limit.fine_charge(event.usage) for event in uses if span.contains(event.at)))
+    if balance.closed and span.ends_at > now:
+        balance.closed, balance.dirty = False, True

@@ -1,0 +1,107 @@
+"""Half requests: a connection whose request does not come whole is closed after a time, and there are never many.
+
+    connection opens, or a byte of a request comes ──► half ──► the request is whole ──► the routes
+                                                        │
+                                                        ├── not whole in time: 408, closed
+                                                        └── too many half ones: the oldest is closed
+
+Uvicorn waits for ever, so that a thousand sockets that say nothing would take every descriptor of the process.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+ANSWERING_SECONDS = 5.0
+"""Whoever reads a body gives up first and says so; only then the connection is closed under it."""
+TIMEOUT = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+    b"content-length: 35\r\n\r\nthe request did not come whole: 408"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request may take to come whole, and how many may be half at a time."""
+
+    seconds: float = 30.0
+    most: int = 512
+
+
+class HalfRequests:
+    """The connections whose request is not whole, oldest first. Lives in the event loop of the server."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._since: dict[TimedProtocol, float] = {}
+
+    def begin(self, connection: "TimedProtocol", now: float) -> None:
+        """Something of a request is there, or is waited for."""
+        if self._since.setdefault(connection, now) == now and len(self._since) > self._patience.most:
+            self._drop(next(iter(self._since)))
+
+    def end(self, connection: "TimedProtocol") -> None:
+        """The request is whole, or the connection is gone."""
+        self._since.pop(connection, None)
+
+    def sweep(self, now: float) -> None:
+        """Close what has been half for too long."""
+        late = [connection for connection, since in self._since.items() if now - since > self._allowed(connection)]
+        for connection in late:
+            self._drop(connection)
+
+    def _allowed(self, connection: "TimedProtocol") -> float:
+        return self._patience.seconds + (ANSWERING_SECONDS if connection.is_answering else 0.0)
+
+    def _drop(self, connection: "TimedProtocol") -> None:
+        self.end(connection)
+        connection.give_up()
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """Uvicorn's protocol, which tells when a request begins and when it is whole."""
+
+    half_requests: HalfRequests
+    """Set by a subclass for one server: uvicorn makes the instances."""
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether the routes work on its request already."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: Any) -> None:
+        """A new connection: a request is waited for."""
+        super().connection_made(transport)
+        self.half_requests.begin(self, self.loop.time())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self.half_requests.end(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Something of a request."""
+        self.half_requests.begin(self, self.loop.time())
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request, perhaps behind another one in the same packet."""
+        self.half_requests.begin(self, self.loop.time())
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self.half_requests.end(self)
+        super().on_message_complete()
+
+    def give_up(self) -> None:
+        """Close the connection, saying why where no answer is under way."""
+        if not self.is_answering:
+            self.transport.write(TIMEOUT)
+        self.transport.close()
+
+
+def protocol_of(half_requests: HalfRequests) -> type[TimedProtocol]:
+    """The protocol for one server."""
+    return type("ServedProtocol", (TimedProtocol,), {"half_requests": half_requests})

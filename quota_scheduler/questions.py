@@ -1,0 +1,166 @@
+"""What the edge may look at: what holds now, and questions to the database, each in one read-only view.
+
+Questions to the database block for a moment: they belong into a thread.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from quota_scheduler.auth import Tokens
+from quota_scheduler.config import Config
+from quota_scheduler.core.limits.changes import LimitChange
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
+from quota_scheduler.core.tickets.run_history import EstimateBasis
+from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.runtime import Service
+from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
+from quota_scheduler.service.queries.alerts import alerts_document, silences_document
+from quota_scheduler.service.queries.history import recent_days
+from quota_scheduler.service.queries.queue import plan_document, queue_document
+from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
+from quota_scheduler.store import Transaction
+from quota_scheduler.store import limit_changes as stored_changes
+
+T = TypeVar("T")
+Document = dict[str, Any]
+
+
+class Questions:
+    """What one service can tell."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    # What holds now
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new work is taken."""
+        return self._service.draining
+
+    @property
+    def tokens(self) -> Tokens:
+        """Who may ask."""
+        return self._service.tokens
+
+    @property
+    def config(self) -> Config:
+        """The configuration that rules."""
+        return self._service.config
+
+    @property
+    def limits(self) -> dict[str, Limit]:
+        """The limits as they hold now, by id."""
+        return {limit.id: limit for limit in self._service.writer.terms.limits}
+
+    @property
+    def held(self) -> EverythingHeld | None:
+        """Who holds everything, and why; None when nothing is held."""
+        return self._service.held
+
+    @property
+    def rules(self) -> list[str]:
+        """The alert rules by id."""
+        return [rule.id for rule in self._service.parts.recompute.rules]
+
+    @property
+    def readings(self) -> Readings:
+        """What the last tick saw."""
+        return self._service.readings
+
+    @property
+    def estimate_basis(self) -> EstimateBasis:
+        """What finished runs say about the next one."""
+        return self._service.estimate_basis
+
+    def now(self) -> datetime:
+        """The instant it is for the service."""
+        return self._service.store.clock()
+
+    def plan(self, items: Sequence[Ticket]) -> Document:
+        """What a plan's items are expected to cost together, and which of them will fit."""
+        terms = self._service.writer.terms
+        return self._look(lambda tx: plan_document(tx, items, terms.limits, terms.outlooks))
+
+    # Whoever looks
+
+    def limit_changes(self, rule: str) -> list[LimitChange]:
+        """What was changed about a limit while the service runs, and still lasts."""
+        return self._look(
+            lambda tx: [
+                change
+                for change in stored_changes.load(tx)
+                if change.rule == rule and (change.expires_at is None or change.expires_at > tx.now)
+            ]
+        )
+
+    def queue(self) -> Document:
+        """The throttle queue in order."""
+        return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+
+    def audit(self, most: int) -> Document:
+        """What was done by hand, newest first."""
+        return self._look(lambda tx: audit_document(tx, most))
+
+    def alerts(self) -> Document:
+        """Alerts that are pending, firing or resolved lately."""
+        return self._look(alerts_document)
+
+    def silences(self) -> Document:
+        """Silences that have not ended."""
+        return self._look(silences_document)
+
+    def efficiency(self, days: int) -> Document:
+        """Tokens by kind and cache hit rate by workflow."""
+        return self._look(lambda tx: efficiency_document(tx, days))
+
+    def usage(self, days: int, by: Sequence[str]) -> Document:
+        """Usage added up by day and labels."""
+        return self._look(lambda tx: usage_document(tx, days, by))
+
+    def runs(self, days: int, most: int) -> Document:
+        """The largest runs."""
+        return self._look(lambda tx: runs_document(tx, days, most))
+
+    def recent_days(self, reading: LimitReading) -> list[DayOfUse]:
+        """The last days of a limit, newest first."""
+        limits = self._service.writer.terms.limits
+        return self._look(lambda tx: recent_days(tx, limits, reading.limit, zone=reading.zone))
+
+    def exposition(self, accept: str, encoding: str) -> tuple[bytes, dict[str, str]]:
+        """What Prometheus scrapes."""
+        return self._service.parts.metrics.exposition(accept, encoding)
+
+    def not_ready(self) -> list[str]:
+        """Why no work is taken, one sentence each."""
+        problems = ["the service is stopping"] if self.draining else []
+        metrics = self._service.parts.metrics
+        try:
+            self._look(lambda tx: tx.scalar("SELECT 1"))
+            metrics.database_checked(up=True)
+        except Exception as error:
+            metrics.database_checked(up=False)
+            problems.append(f"the database does not answer: {error}")
+        if self._service.store.is_replaced():
+            problems.append("the database file was removed or replaced: restart the service")
+        return problems + self._service.health.problems()
+
+    def failed(self) -> None:
+        """An answer was one of ours to blame (5xx): counted."""
+        self._service.parts.metrics.answer_failed()
+
+    def notes(self) -> list[str]:
+        """What an operator should know although work is taken."""
+        parts = self._service.parts
+        notes = [self.held.sentence()] if self.held else []
+        notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+        notes += parts.notifier.problems(wait=False)
+        if not self.config.receivers:
+            notes.append("no receiver is configured: alerts reach nobody")
+        return notes + ([parts.prices.problem] if parts.prices.problem else [])
+
+    def _look(self, question: Callable[[Transaction], T]) -> T:
+        with self._service.store.reading() as tx:
+            return question(tx)

@@ -1,0 +1,109 @@
+"""Windows from the ledger: opened and filled before anybody looks, and sessions put where their uses say.
+
+open_for            the calendar windows that labels count in, when they are first touched
+rebuild             everything that is shown, at start and when limits change
+rebuild_sessions    every session, after a first pass over a source, whose files are not in order of time
+uses_of             what a batch needs to know to put the sessions it moves in their place
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.balance import LimitInstance
+from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.ledger.booking import SessionUses
+from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_of
+from quota_scheduler.core.ledger.sessions import SESSION_MEMORY, rechained
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import Calendar, Session, window_at
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.store import Transaction, ledger, windows
+
+
+def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> None:
+    """Make sure that every calendar window these labels count in now is open, filled from the ledger."""
+    if instances := missing(balances, labels):
+        _open(tx, balances, instances)
+
+
+def _open(tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
+    sets, by_name = ledger.label_sets(tx), {instance.name: instance for instance in instances}
+    for window, rows in opened(balances, instances).items():
+        numbers = sets_of([by_name[name] for name in rows], sets, balances)
+        fill(rows, ledger.between(tx, window.starts_at, window.ends_at, label_sets=numbers), balances)
+
+
+def rebuild(tx: Transaction, limits: Sequence[Limit], rules: Collection[str] | None = None) -> None:
+    """Open and fill what these rules (None: all) count now, from the ledger: instances of ``per``, pools, sessions.
+
+    Without it a window appears with the first use after a start, and until then nobody sees what it holds.
+    """
+    chosen = [limit for limit in limits if rules is None or limit.id in rules]
+    balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
+    sets = ledger.label_sets(tx)
+    for since, ids in _by_start(chosen, tx.now).items():
+        recent = [sets[number][0] for number in ledger.used_since(tx, since) if number in sets]
+        instances = [i for i in missing(balances, recent) if i.limit.id in ids]
+        if instances:
+            _open(tx, balances, instances)
+    _rebuild_sessions(tx, balances, [limit for limit in chosen if isinstance(limit.schedule, Session)])
+    windows.save(tx, balances)
+
+
+def _by_start(limits: Iterable[Limit], now: datetime) -> dict[datetime, set[str]]:
+    """Calendar limits by the beginning of their present window."""
+    by_start: dict[datetime, set[str]] = {}
+    for limit in limits:
+        window = window_at(limit.schedule, now) if isinstance(limit.schedule, Calendar) else None
+        if window:
+            by_start.setdefault(window.starts_at, set()).add(limit.id)
+    return by_start
+
+
+def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
+    """Find the session windows that are open now from what the ledger knows."""
+    balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
+    _rebuild_sessions(tx, balances, [limit for limit in limits if isinstance(limit.schedule, Session)])
+    windows.save(tx, balances)
+
+
+def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Limit]) -> None:
+    if not limits:
+        return
+    uses: dict[LimitInstance, list[UsageEvent]] = {}
+    for event in ledger.between(tx, tx.now - SESSION_MEMORY, tx.now + SKEW):
+        for instance in balances.instances(event.labels):
+            if instance.limit in limits and instance.limit.fine_charge(event.usage):
+                uses.setdefault(instance, []).append(event)
+    reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
+    for instance, events in uses.items():
+        rechained(balances, instance, events, since=tx.now - SESSION_MEMORY, reserved=reserved)
+
+
+def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, datetime]) -> SessionUses:
+    """What sessions that may move need: the uses of each from where its chain is sure, and its windows since then.
+
+    It is sure where the last session before the first use that may move them has ended, else after the last break.
+    """
+    if not moved:
+        return SessionUses()
+    sets, events, since = ledger.label_sets(tx), [], dict[str, datetime]()
+    for instance, first in moved.items():
+        numbers = sets_of([instance], sets, balances)
+        since[instance.name] = _sure_from(tx, instance, first, numbers)
+        events += ledger.between(tx, since[instance.name], tx.now + SKEW, label_sets=numbers)
+    windows.recall_closed(tx, balances, since=min(since.values()))
+    instances = {instance.name: instance for instance in moved}
+    rows = [balance.id for name in instances for balance in balances.by_name.get(name, ())]
+    return SessionUses(instances, since, events, windows.reserved_among(tx, rows))
+
+
+def _sure_from(tx: Transaction, instance: LimitInstance, first: datetime, numbers: Sequence[int]) -> datetime:
+    assert isinstance(instance.limit.schedule, Session)
+    since = tx.now - SESSION_MEMORY
+    ended = windows.last_end(tx, instance, before=first)
+    if ended and ended >= since:
+        return ended
+    return ledger.break_before(tx, numbers, since, first, instance.limit.schedule.length)

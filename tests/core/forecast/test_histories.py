@@ -1,0 +1,115 @@
+"""Hourly histories: folded once, then moved by what changed, and never missing anything."""
+
+import pytest
+
+from quota_scheduler.core.forecast.histories import Histories, moved, no_buckets, pairs
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.limit import Mode
+from quota_scheduler.core.priority import Priority
+from tests.builders import HOUR, MONDAY, a_concurrency_limit, a_limit, some_balances, some_labels, some_usage
+
+GROWTH, OPS = some_labels(team="growth"), some_labels(team="ops")
+SETS: dict[int, tuple[Labels, Priority]] = {1: (GROWTH, Priority.HIGH), 2: (OPS, Priority.LOW)}
+LIMITS = (a_limit(), a_limit(id="team", per="team"), a_concurrency_limit(), a_limit(id="off", mode=Mode.OFF))
+BALANCES = some_balances(*LIMITS)
+NINE, TEN = MONDAY, MONDAY + HOUR
+
+
+def totals(*rows):
+    """What the ledger's sums by labels say when these are all the rollups there are."""
+    sums = {}
+    for _, number, usage in rows:
+        sums[number] = sums[number].plus(usage) if number in sums else usage
+    return sums
+
+
+def folded(*rows):
+    histories = Histories(LIMITS)
+    histories.fold(rows, SETS, BALANCES, totals(*rows))
+    return histories
+
+
+def usage_of(histories, instance):
+    return pairs(histories.of(instance).all, 0)
+
+
+def demand_above(histories, instance):
+    """By rank, what classes above asked for, in all."""
+    return [float(history.values.sum()) for history in histories.of(instance).above]
+
+
+ROWS = [(NINE, 1, some_usage(10)), (NINE, 2, some_usage(5)), (TEN, 1, some_usage(20))]
+
+
+@pytest.mark.parametrize(
+    ("instance", "usage", "above"),
+    [
+        pytest.param(
+            "day", [(NINE, 15), (TEN, 20)], [0, 0, 30, 30], id="one limit on all: high is above normal and low"
+        ),
+        pytest.param("team/growth", [(NINE, 10), (TEN, 20)], [0, 0, 30, 30], id="the team's own instance"),
+        pytest.param("team/ops", [(NINE, 5)], [0, 0, 0, 0], id="low work is above nobody"),
+        pytest.param("leases", [], [0, 0, 0, 0], id="a limit on leases counts no usage"),
+        pytest.param("off", [], [0, 0, 0, 0], id="a limit that is off counts nothing"),
+    ],
+)
+def test_fold(instance, usage, above):
+    histories = folded(*ROWS)
+    assert (usage_of(histories, instance), demand_above(histories, instance)) == (usage, above)
+    assert histories.first == NINE
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param([*ROWS[:2], (TEN, 1, some_usage(25))], id="the newest hour grew"),
+        pytest.param([*ROWS, (TEN, 2, some_usage(7))], id="other labels used something in it"),
+        pytest.param([*ROWS, (TEN + HOUR, 1, some_usage(1))], id="an hour began"),
+        pytest.param(ROWS[:2], id="an hour was taken back"),
+        pytest.param([*ROWS[:2], (TEN, 1, some_usage(5))], id="an hour was corrected downwards"),
+        pytest.param(ROWS, id="nothing happened"),
+    ],
+)
+def test_an_update_is_the_same_as_folding_anew(after):
+    histories, anew = folded(*ROWS), folded(*after)
+    assert histories.update([row for row in after if row[0] >= TEN], TEN, SETS, BALANCES, totals(*after))
+    for instance in ("day", "team/growth", "team/ops"):
+        assert usage_of(histories, instance) == usage_of(anew, instance)
+        assert demand_above(histories, instance) == demand_above(anew, instance)
+    assert histories.between(NINE, TEN + 9 * HOUR) == anew.between(NINE, TEN + 9 * HOUR)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param([(NINE, 1, some_usage(11)), *ROWS[1:]], id="an older hour grew"),
+        pytest.param(ROWS[1:], id="an older hour is gone"),
+    ],
+)
+def test_an_older_change_is_noticed_and_changes_nothing_yet(after):
+    histories = folded(*ROWS)
+    assert not histories.update([row for row in after if row[0] >= TEN], TEN, SETS, BALANCES, totals(*after))
+    assert usage_of(histories, "day") == usage_of(folded(*ROWS), "day")
+
+
+def test_unmet_demand_counts_for_the_classes_below_and_is_corrected_by_its_whole_amount():
+    histories = folded(*ROWS)
+    histories.demand([(TEN, "day", Priority.INTERACTIVE.rank, 100)])
+    assert demand_above(histories, "day") == [0, 100, 130, 130]
+    histories.demand([(TEN, "day", Priority.INTERACTIVE.rank, 60)])
+    assert demand_above(histories, "day") == [0, 60, 90, 90]
+    assert usage_of(histories, "day") == usage_of(folded(*ROWS), "day"), "what could not run was not used"
+
+
+def test_an_hour_left_without_any_usage_disappears():
+    history = moved(moved(no_buckets(), TEN, 5), NINE, 3)
+    assert pairs(history, 0) == [(NINE, 3), (TEN, 5)]
+    assert pairs(moved(history, TEN, -5), 0) == [(NINE, 3)], "or it would open a session"
+    assert moved(no_buckets(), NINE, 0).starts.size == 0
+
+
+def test_since_shows_how_old_a_history_is():
+    history = folded((NINE - 99 * HOUR, 1, some_usage(1)), *ROWS).of("day")
+    assert history.since(TEN) == [(NINE - 99 * HOUR, 1), (TEN, 20)]
+    assert history.since(NINE - 99 * HOUR)[:2] == [(NINE - 99 * HOUR, 1), (NINE, 15)], "the first is not told twice"
+    assert (history.used(NINE, TEN), history.lately()) == (15, [(NINE, 15), (TEN, 20)])

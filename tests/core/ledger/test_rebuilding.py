@@ -1,0 +1,33 @@
+"""Windows rebuilt from the ledger: which are missing, and what they have counted."""
+
+from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_of
+from quota_scheduler.core.priority import Priority
+from tests.builders import MONDAY, a_limit, a_session_limit, a_usage_event, some_balances, some_labels
+
+GROWTH, OPS = some_labels(team="growth"), some_labels(team="ops")
+PER_TEAM = a_limit(id="team", per="team", max_instances=1)
+
+
+def test_only_calendar_windows_that_are_not_there_are_missing():
+    balances = some_balances(a_limit(), a_session_limit())
+    assert [instance.name for instance in missing(balances, [GROWTH, OPS])] == ["day"]
+    balances.book(None, a_usage_event(10), leased=False)
+    assert missing(balances, [GROWTH]) == []
+
+
+def test_windows_are_filled_with_what_falls_to_them_event_by_event():
+    light = a_limit(id="light", weights=(333,) * 5)
+    balances = some_balances(a_limit(), light)
+    ((window, rows),) = opened(balances, missing(balances, [GROWTH])).items()
+    fill(rows, [a_usage_event(7, team="growth"), a_usage_event(7, key="e2")], balances)
+    assert window.contains(MONDAY)
+    assert {name: balance.used for name, balance in rows.items()} == {"day": 14, "light": 4}
+
+
+def test_label_sets_of_an_instance_are_found_without_making_others():
+    balances = some_balances(PER_TEAM)
+    (growth,) = balances.instances(GROWTH)
+    sets = {1: (GROWTH, Priority.NORMAL), 2: (OPS, Priority.NORMAL), 3: (some_labels(), Priority.LOW)}
+    (other,) = balances.instances(OPS)
+    assert (growth.name, other.name) == ("team/growth", "team/other")
+    assert (sets_of([growth], sets, balances), sets_of([other], sets, balances)) == ([1], [2, 3])

@@ -1,0 +1,35 @@
+"""The ramp after a reset: starts come one after another."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quota_scheduler.core.ledger.balance import Balance
+from quota_scheduler.core.queue.ramp import Ramps
+from tests.builders import a_limit
+from tests.core.queue.lines import POLICY, TODAY, waiting
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ramp"),
+    [(0, 0.0), (1, 0.0), (2, 0.05), (11, 0.5), (601, 30.0), (100_000, 30.0)],
+)
+def test_the_ramp_grows_with_what_waits_up_to_its_whole_length(waiting, ramp):
+    assert POLICY.ramp_for(waiting) == timedelta(seconds=ramp)
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=200, unique=True))
+def test_starts_on_a_ramp_come_one_after_another_and_all_of_them_on_it(numbers):
+    balance = Balance(1, a_limit(), "", TODAY, ramp=timedelta(seconds=30))
+    ramps, starts = Ramps(), []
+    for left, number in reversed(list(enumerate(numbers))):
+        ticket = waiting(number, minutes=60 * 24)
+        starts.append(ramps.holds(ticket, balance, TODAY.starts_at))
+        ramps.started(ticket, balance, TODAY.starts_at, left=left)
+    assert starts[0] == TODAY.starts_at
+    assert starts == sorted(starts)
+    assert starts[-1] <= TODAY.starts_at + 1.5 * balance.ramp
+    assert ramps.holds(waiting(1, minutes=60 * 24), balance, TODAY.starts_at + balance.ramp) is None
+    assert ramps.holds(waiting(1, minutes=0), balance, TODAY.starts_at) is None

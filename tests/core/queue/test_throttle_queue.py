@@ -1,0 +1,43 @@
+"""The throttle queue: what it counts, and when it wants to be put in order."""
+
+from datetime import timedelta
+
+import pytest
+
+from quota_scheduler.core.queue.order import place
+from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
+from tests.builders import HOUR, MONDAY, a_limit, some_balances
+from tests.core.queue.lines import HIGH, POLICY, waiting
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "wanted"),
+    [
+        pytest.param(200, 60, False, id="a short line is put in order for every answer"),
+        pytest.param(201, 9, False, id="places of a long one are kept for a while"),
+        pytest.param(201, 10, True, id="and then wanted anew"),
+    ],
+)
+def test_when_a_line_wants_to_be_put_in_order(count, seconds, wanted):
+    queue = ThrottleQueue(
+        [waiting(number) for number in range(1, count + 1)], some_balances(a_limit()).instances, share_label="team"
+    )
+    queue.know_places(queue, at=MONDAY)
+    assert queue.wants_places(MONDAY + timedelta(seconds=seconds)) is wanted
+    assert place(queue, 7, {}, POLICY, now=MONDAY) == 7
+
+
+def test_the_line_counts_what_waits():
+    balances = some_balances(a_limit(), a_limit(id="team", per="team"))
+    queue = ThrottleQueue(
+        [waiting(1, team="x"), waiting(2, team="y", tokens=30, priority=HIGH)], balances.instances, share_label="team"
+    )
+    queue.add(waiting(3, team="x", tokens=5))
+    queue.remove(1)
+    assert (len(queue), queue.sums("day"), queue.sums("team/x"), queue.least("day")) == (
+        2,
+        [0, 30, 5, 0],
+        [0, 0, 5, 0],
+        5,
+    )
+    assert [place(queue, number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]
