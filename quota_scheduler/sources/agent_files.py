@@ -1,32 +1,19 @@
 """Files that agents append lines to: one pass over what is new in them, with a reader for each file.
 
-    roots ──changed_files──► grown files ──Tail──► lines ──the file's reader──► calls ──label──► events ──► Batch
+    roots ──changed_files──► grown files ──► lines ──the file's reader──► calls ──label──► events ──► Batch
 
 A reader remembers what earlier lines of its file said. It lives as long as the process: after a restart a file that has
 grown is read from its first line again, and the ledger counts what it knows already once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
-from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.calls import FileReader, Label, OpenReader, event_of
-from quota_scheduler.sources.records import BadLine
-from quota_scheduler.sources.tail import CHUNK, Tail, changed_files
-
-MAX_EVENTS = 5_000
-"""Events that one batch, and so one transaction, takes."""
-
-
-@dataclass(slots=True)
-class _Part:
-    """A batch being filled."""
-
-    events: list[UsageEvent] = field(default_factory=list)
-    files: list[FileState] = field(default_factory=list)
-    errors: int = 0
+from quota_scheduler.sources.passes import OpenBatch, scan_files
+from quota_scheduler.sources.tail import changed_files
 
 
 class AgentFiles:
@@ -36,57 +23,30 @@ class AgentFiles:
         self.roots, self._open_reader, self._label, self._suffix = roots, open_reader, label, suffix
         self._readers: dict[str, FileReader] = {}
 
-    def scan(self, known: Mapping[str, FileState], *, max_events: int = MAX_EVENTS) -> Iterator[Batch]:
-        """Make one pass: yield what is new since ``known``, the last batch marked.
-
-        Store a batch's events and file states in one transaction, then take the next. A file that cannot be read is
-        named in its batch and tried again in the next pass; one that was replaced or cut short is read from its start.
-        """
-        listing = changed_files(self.roots, known, suffix=self._suffix)
-        unreadable, total, done = list(listing.unreadable), listing.total_bytes, 0
-        part = _Part()
-        for todo in map(self._from_its_start, listing.todo):
-            tail, reader = Tail(todo), self._readers[todo.path]
-            try:
-                for text, end in tail.chunks(bytearray(CHUNK)):
-                    self._take(text, end, reader, part)
-                    done += end
-                    if len(part.events) >= max_events:
-                        yield _batch([*part.events], [*part.files, tail.state], part.errors, min(done, total), total)
-                        part = _Part()
-            except OSError as error:
-                unreadable.append(f"{todo.path}: {error.strerror}")
-            part.errors += tail.skipped
-            part.files.append(tail.state)
-        gone = [] if listing.unreadable else sorted(path for path in known if path not in listing.seen)
-        for path in gone:
-            self._readers.pop(path, None)
-        last = _batch(part.events, part.files, part.errors + len(unreadable), min(done, total), total)
-        yield replace(last, unreadable=tuple(unreadable), gone=tuple(gone), last=True)
+    def scan(self, states: Mapping[str, FileState]) -> Iterator[Batch]:
+        """Make one pass: yield what is new since ``states``, the last batch marked; see ``scan_files``."""
+        listing = changed_files(self.roots, states, suffix=self._suffix)
+        listing.todo = [self._from_its_start(todo) for todo in listing.todo]
+        for batch in scan_files(listing, states, self._take):
+            for path in batch.gone:
+                self._readers.pop(path, None)
+            yield batch
 
     def _from_its_start(self, todo: FileState) -> FileState:
         """The file from where its reader stands; from its first line where nobody has read that in this process."""
-        if todo.offset == 0 or todo.path not in self._readers:
-            self._readers[todo.path] = self._open_reader(todo.path)
-            return replace(todo, offset=0)
-        return todo
+        if todo.offset and todo.path in self._readers:
+            return todo
+        self._readers[todo.path] = self._open_reader(todo.path)
+        return replace(todo, offset=0)
 
-    def _take(self, text: bytearray, end: int, reader: FileReader, part: _Part) -> None:
-        """Hand complete lines to the reader; one that cannot be understood is counted, and the next one is read."""
-        for line in _lines(text, end):
+    def _take(self, batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
+        """Hand complete lines to their file's reader; one that cannot be understood is counted, the next is read."""
+        start, reader = 0, self._readers[path]
+        while start < end:
+            stop = text.find(b"\n", start, end)
             try:
-                part.events += [event_of(call, self._label) for call in reader.read(line)]
-            except (BadLine, RecursionError):
-                part.errors += 1
-
-
-def _lines(text: bytearray, end: int) -> Iterator[bytes]:
-    start = 0
-    while start < end:
-        stop = text.find(b"\n", start, end)
-        yield bytes(text[start:stop])
-        start = stop + 1
-
-
-def _batch(events: Iterable[UsageEvent], files: Iterable[FileState], errors: int, done: int, total: int) -> Batch:
-    return Batch(tuple(events), tuple(files), errors, (), (), done, total, last=False)
+                batch.events += [event_of(call, path, self._label) for call in reader.read(bytes(text[start:stop]))]
+            except Exception:  # whatever a line holds, it keeps no other from being read
+                batch.errors += 1
+                batch.garbled.setdefault(path, f"{path}, byte {offset + start}")
+            start = stop + 1

@@ -5,8 +5,7 @@ model in force, the folder of the session), so it always begins with a file's fi
 from a copy of the file, a resume or a restart: its key tells.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +17,12 @@ from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.sources.labelling import expanded_rule
 from quota_scheduler.sources.records import BadLine
 
 T = TypeVar("T")
+MOST_REMEMBERED = 4096
+"""Sets of facts whose labels are remembered."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)] | None
 """A number of tokens of one call; more than ten thousand million is a garbled line, not usage."""
 
@@ -86,37 +88,45 @@ def usage_of(*, everything_in: int, cached: int, cache_write: int, out: int) -> 
     return Usage(input=fresh, cache_read=cached, cache_write_5m=cache_write, output=out, requests=1)
 
 
-Label = Callable[[ModelCall], tuple[Labels, Priority]]
-"""From a call to its labels and priority class."""
+Label = Callable[[ModelCall, str], tuple[Labels, Priority]]
+"""From a call and the path of the file that tells of it to its labels and priority class."""
 
 
 def labeller(
-    rules: Iterable[LabelRule] = (), *, account: str = "default", agent: str, home: Path | None = None
+    rules: Iterable[LabelRule] = (),
+    *,
+    agent: str,
+    account: str = "default",
+    accounts: Mapping[Path, str] | None = None,
+    home: Path | None = None,
+    team: str = "",
 ) -> Label:
-    """Return the function that labels calls: by the first rule that fits, else by their folder.
+    """Return the function that labels calls: by the first rule that fits, else by the folder they were made in.
 
-    ``~`` in a rule stands for ``home``. A rule that sets no priority class leaves the usage ``interactive``: people.
+    ``account`` is that of all roots that ``accounts`` do not name, ``team`` that of what no rule gives one; ``~`` in a
+    rule stands for ``home``. A rule that sets no class leaves the usage ``interactive``: people.
     """
-    expanded = tuple(rules) if home is None else tuple(_at_home(rule, home) for rule in rules)
+    expanded = tuple(expanded_rule(rule, home) for rule in rules)
+    named = {str(root): name for root, name in (accounts or {}).items()}
 
-    @lru_cache(maxsize=4096)
-    def labelled(cwd: str, provider: str, model: str, branch: str) -> tuple[Labels, Priority]:
-        facts = {"cwd": cwd, "model": model, "branch": branch}
-        labels, priority = label_transcript(facts, expanded, provider=provider, account=account, model=model)
-        labels = labels._replace(agent=labels.agent or agent)
+    @lru_cache(MOST_REMEMBERED)
+    def labelled(cwd: str, provider: str, model: str, branch: str, root: str) -> tuple[Labels, Priority]:
+        facts = {"cwd": cwd, "model": model, "branch": branch, "root": root}
+        of_account = named.get(root, account)
+        labels, priority = label_transcript(facts, expanded, provider=provider, account=of_account, model=model)
+        labels = labels._replace(agent=labels.agent or agent, team=labels.team or team)
         return Labels(*(value[:LONGEST_VALUE] for value in labels)), priority or Priority.INTERACTIVE
 
-    return lambda call: labelled(call.cwd, call.provider, call.model, call.branch)
+    def label(call: ModelCall, path: str) -> tuple[Labels, Priority]:
+        root = max((root for root in named if path.startswith(f"{root}/")), key=len, default="")
+        return labelled(call.cwd, call.provider, call.model, call.branch, root)
+
+    return label
 
 
-def _at_home(rule: LabelRule, home: Path) -> LabelRule:
-    when = tuple((name, f"{home}{pattern[1:]}" if pattern.startswith("~/") else pattern) for name, pattern in rule.when)
-    return replace(rule, when=when)
-
-
-def event_of(call: ModelCall, label: Label) -> UsageEvent:
+def event_of(call: ModelCall, path: str, label: Label) -> UsageEvent:
     """A call as the usage event that the ledger counts once."""
-    labels, priority = label(call)
+    labels, priority = label(call, path)
     return UsageEvent(
         key=call.key,
         at=call.at,

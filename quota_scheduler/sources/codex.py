@@ -10,7 +10,6 @@ to it; output includes reasoning. Measured with 0.104 and 0.171.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
@@ -80,7 +79,7 @@ class _Line(msgspec.Struct, gc=False):
 _LINE = msgspec.json.Decoder(_Line, strict=False)
 
 
-class Reader:
+class CodexReader:
     """One rollout, from its first line on."""
 
     def __init__(self, _path: str) -> None:
@@ -99,10 +98,10 @@ class Reader:
             case "session_meta", _:
                 self._begin(payload)
             case "turn_context", _:
-                self._model, self._cwd = payload.model or self._model, payload.cwd or self._cwd
+                self._model, self._cwd = payload.model or self._model, self._cwd or payload.cwd or ""
             case "event_msg", "thread_settings_applied":
                 settings = payload.thread_settings or _Settings()
-                self._model, self._cwd = settings.model or self._model, settings.cwd or self._cwd
+                self._model, self._cwd = settings.model or self._model, self._cwd or settings.cwd or ""
                 self._provider = settings.model_provider_id or self._provider
             case "token_usage_record", _:
                 return self._answer(record.timestamp, payload)
@@ -138,9 +137,3 @@ class Reader:
 
     def _call(self, key: str, at: str | None, usage: Usage) -> ModelCall:
         return ModelCall(key, instant(at), self._provider, self._model, usage, self._session, self._cwd, self._branch)
-
-
-def roots(home: Path, folder: str = "") -> list[Path]:
-    """Where rollouts lie; ``folder`` is what CODEX_HOME says."""
-    base = Path(folder) if folder else home / ".codex"
-    return [base / name for name in FOLDERS]

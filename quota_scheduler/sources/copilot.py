@@ -53,7 +53,7 @@ class _Line(msgspec.Struct, gc=False):
 _LINE = msgspec.json.Decoder(_Line, strict=False)
 
 
-class Reader:
+class CopilotReader:
     """One session, from its first line on, which names its folder."""
 
     def __init__(self, path: str) -> None:

@@ -50,7 +50,7 @@ class _Line(_Message, gc=False):
 _LINE = msgspec.json.Decoder(_Line, strict=False)
 
 
-class Reader:
+class GeminiReader:
     """One chat, from its first line on. ``cwd`` is the folder it was held in."""
 
     def __init__(self, path: str, cwd: str = "") -> None:
@@ -88,13 +88,13 @@ class Folders:
         self._base = base
         self._slugs: dict[str, str] = {}
 
-    def open(self, path: str) -> Reader:
+    def open(self, path: str) -> GeminiReader:
         """A reader for one chat; the list of projects is read again where it does not name the chat's yet."""
         inside = Path(path).parts[len(self._base.parts) :]
         slug = inside[1] if inside[:1] == ("tmp",) and len(inside) > 1 else ""
         if slug and slug not in self._slugs:
             self._slugs = _slugs(self._base / "projects.json") | {slug: _root_of(self._base / "tmp" / slug)}
-        return Reader(path, self._slugs.get(slug, ""))
+        return GeminiReader(path, self._slugs.get(slug, ""))
 
 
 def _slugs(path: Path) -> dict[str, str]:

@@ -92,12 +92,6 @@ class _Row(NamedTuple):
     data: str
 
 
-def databases(home: Path, data_home: str = "") -> list[Path]:
-    """Where the database lies; ``data_home`` is what XDG_DATA_HOME says."""
-    base = Path(data_home) if data_home else home / ".local" / "share"
-    return [base / "opencode" / DATABASE]
-
-
 def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label) -> Iterator[Batch]:
     """Make one pass over the databases; the ``offset`` of a state is when the newest message read was updated, in ms.
 
@@ -128,7 +122,7 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
                 errors += row.updated > since  # one that was met in an earlier pass has been counted there
                 continue
             if call:
-                events.append(event_of(call, label))
+                events.append(event_of(call, str(path), label))
         files.append(replace(state, offset=max((row.updated for row in rows), default=since)))
     yield Batch(
         events=tuple(events),

@@ -43,7 +43,7 @@ class _Line(msgspec.Struct, gc=False, rename="camel"):
 _LINE = msgspec.json.Decoder(_Line, strict=False)
 
 
-class Reader:
+class QwenReader:
     """One session file; every line stands for itself."""
 
     def __init__(self, path: str) -> None:
