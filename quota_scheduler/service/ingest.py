@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
@@ -55,9 +56,19 @@ class Ingest:
     """Reads one source, pass by pass. ``do`` is the writer's door."""
 
     def __init__(
-        self, name: str, provider: str, scan: Scan, *, store: Store, do: Do, prices: Pricer, limits: Limits
+        self,
+        name: str,
+        provider: str,
+        scan: Scan,
+        *,
+        store: Store,
+        do: Do,
+        prices: Pricer,
+        limits: Limits,
+        places: Sequence[Path] = (),
     ) -> None:
-        self.name, self.provider = name, provider
+        """``places`` are the folders that ``scan`` looks in, for people."""
+        self.name, self.provider, self.places = name, provider, tuple(places)
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self.progress = Progress()
         self.reading = threading.Lock()
