@@ -28,6 +28,8 @@ from quota_scheduler.store import Store, Transaction, counters, facts
 from quota_scheduler.store import sources as source_store
 
 log = logging.getLogger(__name__)
+ALWAYS_SHOWN = "claude_code"
+"""The agent that is shown also where it has left nothing yet, so that a new installation shows one source."""
 PROGRESS_SECONDS = 2.0
 """A long pass says this often how far it is."""
 MOST_NAMED = 1_000
@@ -92,6 +94,11 @@ class Ingest:
     def stop(self) -> None:
         """End the pass under way after its present batch."""
         self._stopping.set()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything of it was found: agents that are not installed here are not worth a series each."""
+        return self.name == ALWAYS_SHOWN or bool(self.progress.files or self.progress.errors)
 
     def source_reading(self, _now: datetime) -> SourceReading:
         """What metrics and people see of it; behind by the age of its last complete pass, by the monotonic clock."""
