@@ -151,7 +151,9 @@ async def poll(port: int, ticket: str, answers: list[float]) -> None:
         writer.write(f"GET /v1/tickets/{ticket}?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        answer = json.loads(await reader.readexactly(length))
+        text = await reader.readexactly(length)
+        assert text.startswith(b"{"), (head, text[:200])
+        answer = json.loads(text)
         assert "state" in answer, answer
         state = answer["state"]
     answers.append(time.time())

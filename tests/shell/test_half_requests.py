@@ -11,7 +11,7 @@ from quota_scheduler import server
 from quota_scheduler.assemble import assemble
 from quota_scheduler.config import Listen, load
 from quota_scheduler.facade import Facade
-from quota_scheduler.half_requests import Patience
+from quota_scheduler.half_requests import HalfRequests, Patience
 from tests.shell.edge import LIMITS
 
 PATIENCE = Patience(seconds=0.5, most=10)
@@ -98,6 +98,32 @@ def test_R20_half_requests_do_not_lock_others_out(port: int) -> None:
     assert said(first).endswith(b"408")  # the oldest made room
     for connection in halves[1:]:
         connection.close()
+
+
+class Connection:
+    """What the registry asks of one."""
+
+    is_answering = False
+    given_up = False
+
+    def give_up(self) -> None:
+        self.given_up = True
+
+
+@pytest.mark.parametrize(
+    ("seconds_later", "closed"),
+    [
+        pytest.param(0.0, [], id="a crowd that comes in one moment is left alone"),
+        pytest.param(1.9, [], id="also while a busy machine reads its requests"),
+        pytest.param(2.0, [0, 1], id="who says nothing for longer makes room, the oldest first"),
+    ],
+)
+def test_R20_who_makes_room(seconds_later: float, closed: list[int]) -> None:
+    half_requests, crowd = HalfRequests(Patience(seconds=30, most=3, grace=2.0)), [Connection() for _ in range(5)]
+    for connection in crowd:
+        half_requests.begin(connection, 100.0)
+    half_requests.sweep(100.0 + seconds_later)
+    assert [number for number, connection in enumerate(crowd) if connection.given_up] == closed
 
 
 def test_R20_a_parked_request_waits_as_long_as_it_asked_to(port: int) -> None:
