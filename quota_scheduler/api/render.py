@@ -86,11 +86,14 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
         "message": " ".join(
-            filter(None, [explain(ticket, verdict, zone=zone), unnamed_model(ticket, limits.values())])
+            filter(
+                None,
+                [explain(ticket, verdict, zone=zone, figures=reply.figures), unnamed_model(ticket, limits.values())],
+            )
         ),
-        "binding": [_blocker(blocker) for blocker in _blockers(verdict)],
+        "binding": [_binding(blocker, reply) for blocker in _blockers(verdict)],
         "warned": [_blocker(blocker) for blocker in verdict.warned] if verdict else [],
-        "until": iso(verdict.until) if isinstance(verdict, Defer) else None,
+        "until": _until(verdict),
         "position": reply.position,
         "expected_start": _expected(reply),
         "counterfactuals": list(reply.counterfactuals),
@@ -150,3 +153,14 @@ def _blockers(verdict: Verdict | None) -> tuple[Blocker, ...]:
 
 def _blocker(blocker: Blocker) -> dict[str, Any]:
     return {"limit": blocker.instance, "reason": blocker.reason.value, "until": iso(blocker.until)}
+
+
+def _binding(blocker: Blocker, reply: Answer) -> dict[str, Any]:
+    """A limit that keeps a ticket out, with what it has used and reserved and what was asked, in its unit."""
+    figures = reply.figures.get(blocker.instance)
+    return {**_blocker(blocker), **(figures.document() if figures else {})}
+
+
+def _until(verdict: Verdict | None) -> str | None:
+    """Until when a ticket waits; None where a person decides that."""
+    return iso(verdict.until) if isinstance(verdict, Defer) and verdict.reason is not Reason.HELD else None

@@ -65,7 +65,18 @@ def test_what_does_not_fit_waits_for_the_reset_with_reason_place_and_sentence(ed
         "state": "waiting",
         "verdict": "defer",
         "reason": "no_headroom",
-        "binding": [{"limit": "daily", "reason": "no_headroom", "until": "2026-11-23T00:00:00Z"}],
+        "binding": [
+            {
+                "limit": "daily",
+                "reason": "no_headroom",
+                "until": "2026-11-23T00:00:00Z",
+                "asked": 200,
+                "used": 0,
+                "reserved": 900,
+                "ceiling": 1000,
+                "amount": 1000,
+            }
+        ],
         "until": "2026-11-23T00:00:00Z",
         "position": 1,
     }
