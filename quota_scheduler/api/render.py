@@ -15,7 +15,7 @@ from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit, parts_of
-from quota_scheduler.core.tickets.ticket import Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, Reason, State, Ticket
 from quota_scheduler.core.units import in_units
 from quota_scheduler.service.operate.holds import EverythingHeld
 
@@ -104,6 +104,7 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         },
     }
     if reply.checks:
+        body["estimate"] = _estimate(ticket.estimate)
         body["checks"] = [asdict(check) for check in reply.checks]
     if ticket.state is State.CLOSED:
         body["outcome"] = ticket.outcome.value if ticket.outcome else None
@@ -111,6 +112,19 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         body["lease"] = _lease(reply, limits, fence=fence)
         body["stop"] = reply.stop
     return body
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    """What work is expected to use: ``basis`` is how that is known, ``confidence`` from 0 to 1."""
+    return {
+        "tokens": estimate.median.tokens,
+        "reserved_tokens": estimate.reserve.tokens,
+        "cost_usd": estimate.median.cost_usd,
+        "reserved_usd": estimate.reserve.cost_usd,
+        "price_known": not estimate.estimated_cost,
+        "basis": estimate.source,
+        "confidence": round(estimate.confidence, 2),
+    }
 
 
 def _expected(reply: Answer) -> dict[str, str] | None:

@@ -183,6 +183,19 @@ def test_a_ticket_that_no_limit_binds_starts_at_once(edge: Edge) -> None:
     assert found["lease"]["reserved"] == {}
 
 
+def test_preflight_needs_no_key_and_says_what_is_expected(edge: Edge) -> None:
+    asked = {name: value for name, value in ticket("a", 900).items() if name != "key"}
+    body = edge.post("/v1/preflight", asked)
+    assert (body["verdict"], only(body["estimate"], "tokens", "reserved_tokens", "basis", "confidence")) == (
+        "admit",
+        {"tokens": 900, "reserved_tokens": 900, "basis": "declared", "confidence": 1.0},
+    )
+    del asked["estimate"]
+    told = edge.post("/v1/preflight", {**asked, "describe": {"task_type": "code_review"}})["estimate"]
+    assert told["reserved_tokens"] >= told["tokens"] > 0
+    assert (told["basis"], told["confidence"] < 1) == ("task_type", True)
+
+
 def test_preflight_decides_and_keeps_nothing(edge: Edge) -> None:
     for _ in range(3):
         assert only(edge.post("/v1/preflight", ticket("a", 900)), "id", "verdict") == {"id": None, "verdict": "admit"}
