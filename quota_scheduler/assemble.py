@@ -1,7 +1,7 @@
 """The composition root: every object is built once here, from a Config, and handed down through constructors."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -13,7 +13,7 @@ import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config, is_blank
-from quota_scheduler.config.tree import Without
+from quota_scheduler.config.tree import AgentSource, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.queue.policy import QueuePolicy
@@ -36,6 +36,8 @@ from quota_scheduler.service.operate.holds import EverythingHeld, everything_hel
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
+from quota_scheduler.sources.agents import AGENTS, Agent, Scan
+from quota_scheduler.sources.calls import labeller
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
@@ -178,26 +180,54 @@ def _roots(config: Config) -> tuple[Path, ...]:
     return tuple(claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots]))
 
 
+Reading = tuple[str, Scan, Sequence[Path]]
+"""Whose models an agent calls as a rule, the function that makes one pass over its files, and where that looks."""
+
+
 def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
-    source = config.sources.claude_code
-    if not source.enabled:
-        return []
-    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
-    team = UNASKED if source.without is Without.IGNORE else ""
-    labeller = claude_code.labeller(
-        source.labels, account=source.account, accounts=accounts, home=config.home, team=team
-    )
+    """One for each agent whose files are read; those that are not there yet cost a look at a pass."""
+    read: dict[str, Reading] = {}
+    for name, source in config.sources.by_name().items():
+        if source.enabled:
+            team = UNASKED if source.without is Without.IGNORE else ""
+            agent = AGENTS.get(name)
+            read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config, roots)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
-    if per_team and team:
-        log.info("source.without_team source=%s counts_in_none_of=%s", claude_code.NAME, ",".join(per_team))
+    if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
+        log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
     return [
         Ingest(
-            claude_code.NAME,
-            claude_code.PROVIDER,
-            partial(claude_code.scan, list(roots), labeller=labeller),
+            name,
+            provider,
+            scan,
             store=store,
             do=writer.do,
             prices=prices,
             limits=lambda: writer.terms.limits,
+            places=places,
         )
+        for name, (provider, scan, places) in read.items()
     ]
+
+
+def _transcripts(
+    source: AgentSource, team: str, config: Config, roots: tuple[Path, ...]
+) -> tuple[str, Scan, Sequence[Path]]:
+    """Claude Code's: whose models it calls, the function that makes one pass, and where it looks."""
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
+    return claude_code.PROVIDER, partial(claude_code.scan, list(roots), labeller=labels), roots
+
+
+def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:
+    """Another agent's: whose models it calls as a rule, the function that makes one pass, and where it looks."""
+    bases = agent.bases(config.variables, config.home, source.roots)
+    label = labeller(
+        source.labels,
+        agent=agent.name,
+        account=source.account,
+        accounts=dict(source.accounts),
+        home=config.home,
+        team=team,
+    )
+    return agent.provider, agent.scan(bases, label), bases

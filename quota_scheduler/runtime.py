@@ -245,5 +245,5 @@ def _reading(ingest: Ingest) -> str:
 
 
 def source_readings(ingests: Sequence[Ingest], now: datetime) -> tuple[SourceReading, ...]:
-    """How far every source is."""
-    return tuple(ingest.source_reading(now) for ingest in ingests)
+    """How far every source is of which anything was found."""
+    return tuple(ingest.source_reading(now) for ingest in ingests if ingest.is_there)

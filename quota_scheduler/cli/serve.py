@@ -70,9 +70,10 @@ def _say(service: "Service", port: int) -> None:
     lines.append(f"  configuration  {config.origin}")
     lines.append(f"  database       {config.database}")
     for ingest in service.parts.ingests:
-        there = ", ".join(str(root) for root in service.parts.roots if root.is_dir())
-        nothing = f"no transcripts yet; looking in {', '.join(map(str, service.parts.roots))}"
-        lines.append(f"  {ingest.name:<13}  {there or nothing}")
+        there = ", ".join(str(place) for place in ingest.places if place.exists())
+        nothing = f"no transcripts yet; looking in {', '.join(map(str, ingest.places))}"
+        if there or ingest.name == "claude_code":  # what is not installed here is not worth a line
+            lines.append(f"  {ingest.name:<13}  {there or nothing}")
     for limit in config.limits:
         period = period_text(limit)
         amount = format_amount(limit.amount, limit.unit) + (" at once" if period == "none" else f" per {period}")

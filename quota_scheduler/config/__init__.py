@@ -18,8 +18,8 @@ from quota_scheduler.config.nodes import Branch, Layer, Origin, Problems, Scalar
 from quota_scheduler.config.sections import Surroundings, read_config
 from quota_scheduler.config.starter import starter_yaml
 from quota_scheduler.config.tree import (
+    AgentSource,
     ApiToken,
-    ClaudeCode,
     Config,
     Listen,
     LogFormat,
@@ -32,7 +32,7 @@ from quota_scheduler.errors import ConfigError
 
 __all__ = [
     "ApiToken",
-    "ClaudeCode",
+    "AgentSource",
     "Config",
     "Listen",
     "LogFormat",

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 PROGRAM = "quota-scheduler"
 FILE = "quota.yaml"
 DATABASE = "quota.db"
-NEIGHBOURS = ("CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME")
+NEIGHBOURS = ("CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CODEX_HOME", "PI_CODING_AGENT_DIR")
 """Variables by which usage sources find transcripts when no folder is configured."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from quota_scheduler.config import places, tree
 from quota_scheduler.config.access import read_tokens
 from quota_scheduler.config.alerting import read_alert_rules, read_receivers
-from quota_scheduler.config.fields import LATER, Fields
+from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.limits import default_limits, enforced, read_limits
 from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar
 from quota_scheduler.config.scalars import (
@@ -41,6 +41,8 @@ from quota_scheduler.core.units import Unit
 FACTS = ("cwd", "root", "model", "branch")
 """What a transcript says about itself, and label rules can look at."""
 SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("provider", "model"))
+OTHER_AGENTS = ("codex", "gemini", "opencode", "pi", "qwen", "copilot")
+"""Agents beside Claude Code whose files are read."""
 ZERO = Decimal(0)
 SHARES_IN_ORDER = (
     ("risk_medium", "risk_high", "risk_critical"),
@@ -113,40 +115,48 @@ def _listen(value: str) -> tree.Listen:
 
 def _sources(top: Fields, around: Surroundings) -> tree.Sources:
     with top.section("sources") as sources:
-        sources.hints = {"codex": LATER}
         with sources.section("claude_code") as claude:
-            roots, accounts = _roots(claude, around.home)
-            return tree.Sources(
-                tree.ClaudeCode(
-                    enabled=claude.read("enabled", yes_or_no, True),
-                    account=claude.read("account", text, "default"),
-                    roots=roots,
-                    accounts=accounts,
-                    labels=tuple(_label_rule(rule, around.home) for rule in claude.each("labels")),
-                    without=claude.read("without", one_of(tree.Without), tree.Without.IGNORE),
-                    poll_seconds=claude.read("poll_seconds", seconds(0.1, 3600), 1.0),
-                )
-            )
+            poll_seconds = claude.read("poll_seconds", seconds(0.1, 3600), 1.0)
+            claude_code = _agent(claude, around, poll_seconds)
+        others = []
+        for name in OTHER_AGENTS:
+            with sources.section(name) as agent:
+                others.append((name, _agent(agent, around, poll_seconds)))
+        return tree.Sources(claude_code, tuple(others))
 
 
-def _roots(claude: Fields, home: Path) -> tuple[tuple[Path, ...], tuple[tuple[Path, str], ...]]:
+def _agent(agent: Fields, around: Surroundings, poll_seconds: float) -> tree.AgentSource:
+    """The files of one agent; all are looked at in one pass, as often as the first one says."""
+    roots, accounts = _roots(agent, around.home)
+    return tree.AgentSource(
+        enabled=agent.read("enabled", yes_or_no, True),
+        account=agent.read("account", text, "default"),
+        roots=roots,
+        accounts=accounts,
+        labels=tuple(_label_rule(rule, around.home) for rule in agent.each("labels")),
+        without=agent.read("without", one_of(tree.Without), tree.Without.IGNORE),
+        poll_seconds=poll_seconds,
+    )
+
+
+def _roots(agent: Fields, home: Path) -> tuple[tuple[Path, ...], tuple[tuple[Path, str], ...]]:
     """The folders to look in, and the accounts of those that name one: each entry is a path, or a path and more."""
-    folder = claude.folder("roots")
+    folder = agent.folder("roots")
 
     def path(value: str) -> Path:
         return places.resolved(text(value), folder, home)
 
-    node = claude.node.entries.get("roots")
+    node = agent.node.entries.get("roots")
     if not isinstance(node, Listing):
-        return claude.several("roots", path), ()
-    claude.know("roots")
+        return agent.several("roots", path), ()
+    agent.know("roots")
     roots: list[Path] = []
     accounts: list[tuple[Path, str]] = []
     for item in node.items:
         if not isinstance(item, Branch):
-            roots += [root] if (root := claude.parsed(item, path, None)) else []
+            roots += [root] if (root := agent.parsed(item, path, None)) else []
             continue
-        with claude.inside(item) as entry:
+        with agent.inside(item) as entry:
             root = entry.require("path", path, None, "name the folder, as in `path: ~/.claude-work`")
             account = entry.read("account", _label_value, "")
         roots += [root] if root else []

@@ -59,8 +59,8 @@ class Without(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ClaudeCode:
-    """Claude Code transcripts. ``roots`` are absolute; none means the places where Claude Code keeps them itself.
+class AgentSource:
+    """The files of one agent. ``roots`` are absolute; none means the places where the agent keeps them itself.
 
     ``accounts`` are those of the roots that name one; all others are of ``account``.
     """
@@ -78,7 +78,12 @@ class ClaudeCode:
 class Sources:
     """Where usage is read from."""
 
-    claude_code: ClaudeCode
+    claude_code: AgentSource
+    others: tuple[tuple[str, AgentSource], ...] = ()
+
+    def by_name(self) -> dict[str, AgentSource]:
+        """Every agent that files are read of."""
+        return {"claude_code": self.claude_code, **dict(self.others)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
-from quota_scheduler.config.tree import ClaudeCode, Config
+from quota_scheduler.config.tree import AgentSource, Config, Sources
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits.limit import Holdback, Limit, Policy
 from quota_scheduler.core.limits.schedule import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
@@ -35,7 +35,11 @@ def redacted(config: Config) -> dict[str, object]:
         "listen": str(config.listen),
         "timezone": config.timezone,
         "database": f"sqlite:///{quote(str(config.database))}",
-        "sources": {"claude_code": _claude_code(config.sources.claude_code)},
+        "sources": {
+            "claude_code": _agent(config.sources.claude_code)
+            | {"poll_seconds": config.sources.claude_code.poll_seconds},
+            **{name: _agent(source) for name, source in config.sources.others},
+        },
         "limits": [written_limit(limit) for limit in config.limits],
         "receivers": [
             {
@@ -118,14 +122,19 @@ def _holdback(holdback: Holdback, limit: Limit) -> str | int | float:
     return f"{(holdback.per_mille or 0) / 10:g}%"
 
 
-def _claude_code(source: ClaudeCode) -> dict[str, object]:
+def _sources(sources: Sources) -> dict[str, object]:
+    first = sources.claude_code
+    others = {name: _agent(source) for name, source in sources.others}
+    return {"claude_code": {**_agent(first), "poll_seconds": first.poll_seconds}, **others}
+
+
+def _agent(source: AgentSource) -> dict[str, object]:
     return {
         "enabled": source.enabled,
         "account": source.account,
         "roots": [_root(root, dict(source.accounts).get(root)) for root in source.roots],
         "labels": [_label_rule(rule) for rule in source.labels],
         "without": source.without.value,
-        "poll_seconds": source.poll_seconds,
     }
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
@@ -27,6 +28,8 @@ from quota_scheduler.store import Store, Transaction, counters, facts
 from quota_scheduler.store import sources as source_store
 
 log = logging.getLogger(__name__)
+ALWAYS_SHOWN = "claude_code"
+"""The agent that is shown also where it has left nothing yet, so that a new installation shows one source."""
 PROGRESS_SECONDS = 2.0
 """A long pass says this often how far it is."""
 MOST_NAMED = 1_000
@@ -55,9 +58,19 @@ class Ingest:
     """Reads one source, pass by pass. ``do`` is the writer's door."""
 
     def __init__(
-        self, name: str, provider: str, scan: Scan, *, store: Store, do: Do, prices: Pricer, limits: Limits
+        self,
+        name: str,
+        provider: str,
+        scan: Scan,
+        *,
+        store: Store,
+        do: Do,
+        prices: Pricer,
+        limits: Limits,
+        places: Sequence[Path] = (),
     ) -> None:
-        self.name, self.provider = name, provider
+        """``places`` are the folders that ``scan`` looks in, for people."""
+        self.name, self.provider, self.places = name, provider, tuple(places)
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self.progress = Progress()
         self.reading = threading.Lock()
@@ -81,6 +94,11 @@ class Ingest:
     def stop(self) -> None:
         """End the pass under way after its present batch."""
         self._stopping.set()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything of it was found: agents that are not installed here are not worth a series each."""
+        return self.name == ALWAYS_SHOWN or bool(self.progress.files or self.progress.errors)
 
     def source_reading(self, _now: datetime) -> SourceReading:
         """What metrics and people see of it; behind by the age of its last complete pass, by the monotonic clock."""

@@ -7,23 +7,20 @@ sessions repeat earlier lines in other files, which the ledger counts once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.labelling import PROVIDER, Labelling
-from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, Tail, changed_files, trouble_at
+from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, scan_files
+from quota_scheduler.sources.tail import changed_files
 from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
 __all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
 PROJECTS = "projects"
-MAX_EVENTS = 5_000
-MAX_BYTES = 64 << 20
-"""A batch ends once it holds this many events or has read this much: what one transaction takes, and bounds memory."""
 
 
 def find_roots(environ: Mapping[str, str], home: Path, configured: Sequence[str] = ()) -> list[Path]:
@@ -91,31 +88,6 @@ def session_of(path: str) -> str:
     return PurePosixPath(holder if inside else path).stem
 
 
-@dataclass(slots=True)
-class _Open:
-    """A batch being filled."""
-
-    events: list[UsageEvent] = field(default_factory=list)
-    files: list[FileState] = field(default_factory=list)
-    errors: int = 0
-    garbled: dict[str, str] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
-    bytes: int = 0
-
-    def closed(self, done: int, total: int, *, gone: Iterable[str] = (), last: bool = False) -> Batch:
-        return Batch(
-            events=tuple(self.events),
-            files=tuple(self.files),
-            errors=self.errors,
-            garbled=tuple(self.garbled.values()),
-            unreadable=tuple(self.unreadable),
-            gone=tuple(gone),
-            done_bytes=done,
-            total_bytes=total,
-            last=last,
-        )
-
-
 def scan(
     roots: Sequence[Path],
     states: Mapping[str, FileState],
@@ -124,42 +96,17 @@ def scan(
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked.
+    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked; see ``scan_files``."""
 
-    Store a batch's events and file states in one transaction, then take the next. A file that cannot be read is named
-    in its batch and tried again in the next pass; one that was replaced or cut short is read from its start. No line
-    and no file, whatever it holds, keeps the others from being read.
-    """
-    listing = changed_files(roots, states, suffix=".jsonl")
-    total, done = listing.total_bytes, 0
-    batch = _Open(unreadable=list(listing.unreadable.values()))
-    buffer = bytearray(CHUNK)
-    for todo in listing.todo:
-        tail = Tail(todo)
-        try:
-            for text, end in tail.chunks(buffer):
-                _take_lines(batch, text, end, todo.path, tail.state.offset - end, labeller.of(todo.path, roots))
-                done += end
-                if len(batch.events) >= max_events or batch.bytes >= max_bytes:
-                    batch.files.append(tail.state)
-                    yield batch.closed(min(done, total), total)
-                    batch = _Open()
-        except FileNotFoundError:
-            continue  # it went while others were read
-        except Exception as error:
-            batch.unreadable.append(trouble_at(todo.path, error))
-        if tail.skipped:
-            batch.errors += tail.skipped
-            batch.garbled.setdefault(todo.path, f"{todo.path}, a line of more than {LONGEST_LINE >> 20} MiB")
-        batch.files.append(tail.state)
-    gone = sorted(path for path in states if path not in listing.seen and not listing.hides(path))
-    yield batch.closed(min(done, total), total, gone=gone, last=True)
+    def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
+        _take_lines(batch, text, end, path, offset, labeller.of(path, roots))
+
+    yield from scan_files(changed_files(roots, states, suffix=".jsonl"), states, take, max_events, max_bytes)
 
 
-def _take_lines(batch: _Open, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
+def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
     """Read the lines of ``text[:end]``, which stand at ``offset`` of a file, into a batch."""
     session = session_of(path)
-    batch.bytes += end
     try:
         lines = read_lines(usage_lines(text, end), session=session, labeller=labeller)
     except Exception:  # one line that no decoder foresaw: find it, and keep the others

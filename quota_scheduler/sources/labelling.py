@@ -35,7 +35,7 @@ class Labelling:
 
         ``~`` in a rule stands for ``home``. A rule that sets no class leaves the usage ``interactive``: people.
         """
-        self._rules = tuple(_expanded(rule, home) for rule in rules)
+        self._rules = tuple(expanded_rule(rule, home) for rule in rules)
         self._account, self._accounts = account, {str(root): name for root, name in (accounts or {}).items()}
         self._homes, self._team = Homes(), team
         self._labels = lru_cache(MOST_REMEMBERED)(self._labels_of)
@@ -65,7 +65,8 @@ class Labelling:
         return Labels(*(value[:LONGEST_VALUE] for value in labels)), priority or Priority.INTERACTIVE
 
 
-def _expanded(rule: LabelRule, home: Path | None) -> LabelRule:
+def expanded_rule(rule: LabelRule, home: Path | None) -> LabelRule:
+    """The rule with ``home`` for the ``~`` of its patterns."""
     if home is None:
         return rule
     when = tuple((name, f"{home}{pattern[1:]}" if pattern.startswith("~/") else pattern) for name, pattern in rule.when)

@@ -151,7 +151,7 @@ def test_limit(limit, problem):
         pytest.param("a: &x [*x]", "quota.yaml:1: is nested too deep or too large", id="a loop"),
         pytest.param("? [a]\n: b", "quota.yaml:1: file: a key must be a single word", id="a key that is a list"),
         pytest.param("database: postgresql://u:hush@h/d", "quota.yaml:1: database: PostgreSQL is not", id="PostgreSQL"),
-        pytest.param("sources: {codex: {}}", "quota.yaml:1: sources.codex: is not supported in this", id="codex"),
+        pytest.param("sources: {cursor: {}}", "quota.yaml:1: sources.cursor: unknown key `cursor`", id="another agent"),
         pytest.param("timezone: ${1X}", "quota.yaml:1: timezone: ${1X} names no variable", id="not a variable"),
         pytest.param("tick_seconds: 1h", "quota.yaml:1: tick_seconds: '1h' is out of range", id="out of range"),
         pytest.param(

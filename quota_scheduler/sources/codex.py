@@ -1,0 +1,139 @@
+"""Codex: one rollout file a thread, below ``sessions`` and, once archived, ``archived_sessions``.
+
+    from 0.105 on   token_usage_record   one an answer, with the answer's id: add ``usage``, never the sums beside it
+    before          token_count          sums of the thread: where they have moved, add ``last_token_usage``
+
+A file begun by an old version and resumed by a new one holds both kinds: sums until its first record, then records. A
+thread that continues another (a fork, a sub-agent) may have copied the lines of its parent with new timestamps, so the
+key of a sum is made of the root thread and the sum itself. Input includes what came from the cache and what was written
+to it; output includes reasoning. Measured with 0.104 and 0.171.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.sources.calls import Count, ModelCall, decoded, instant, mentions, usage_of
+
+NAME = "codex"
+FOLDERS = ("sessions", "archived_sessions")
+PROVIDER = "openai"
+"""Whose models Codex calls where its configuration names no other provider."""
+MARKERS = (b"session_meta", b"turn_context", b"thread_settings_applied", b"token_usage_record", b"token_count")
+
+
+class _Tokens(msgspec.Struct, gc=False):
+    input_tokens: Count = None
+    cached_input_tokens: Count = None
+    cache_write_input_tokens: Count = None
+    output_tokens: Count = None
+    reasoning_output_tokens: Count = None
+
+    def usage(self) -> Usage:
+        return usage_of(
+            everything_in=self.input_tokens or 0,
+            cached=self.cached_input_tokens or 0,
+            cache_write=self.cache_write_input_tokens or 0,
+            out=self.output_tokens or 0,
+        )
+
+
+class _Info(msgspec.Struct, gc=False):
+    total_token_usage: _Tokens | None = None
+    last_token_usage: _Tokens | None = None
+
+
+class _Settings(msgspec.Struct, gc=False):
+    model: str | None = None
+    model_provider_id: str | None = None
+    cwd: str | None = None
+
+
+class _Git(msgspec.Struct, gc=False):
+    branch: str | None = None
+
+
+class _Payload(msgspec.Struct, gc=False):
+    type: str | None = None
+    id: str | None = None
+    session_id: str | None = None
+    forked_from_id: str | None = None
+    cwd: str | None = None
+    model: str | None = None
+    model_provider: str | None = None
+    git: _Git | None = None
+    history_mode: str | None = None
+    thread_settings: _Settings | None = None
+    response_id: str | None = None
+    usage: _Tokens | None = None
+    info: _Info | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str = ""
+    timestamp: str | None = None
+    payload: _Payload | None = None
+
+
+_LINE = msgspec.json.Decoder(_Line, strict=False)
+
+
+class CodexReader:
+    """One rollout, from its first line on."""
+
+    def __init__(self, _path: str) -> None:
+        self._thread = self._root = self._session = ""
+        self._provider, self._model, self._cwd, self._branch = PROVIDER, "", "", ""
+        self._has_records = False
+        self._sum: _Tokens | None = None
+
+    def read(self, line: bytes | memoryview) -> Iterable[ModelCall]:
+        """The call that a line reports. Raises BadLine."""
+        if not mentions(line, MARKERS):
+            return ()
+        record = decoded(_LINE, line)
+        payload = record.payload or _Payload()
+        match record.type, payload.type:
+            case "session_meta", _:
+                self._begin(payload)
+            case "turn_context", _:
+                self._model, self._cwd = payload.model or self._model, self._cwd or payload.cwd or ""
+            case "event_msg", "thread_settings_applied":
+                settings = payload.thread_settings or _Settings()
+                self._model, self._cwd = settings.model or self._model, self._cwd or settings.cwd or ""
+                self._provider = settings.model_provider_id or self._provider
+            case "token_usage_record", _:
+                return self._answer(record.timestamp, payload)
+            case "event_msg", "token_count" if not self._has_records and payload.info:
+                return self._moved(record.timestamp, payload.info)
+        return ()
+
+    def _begin(self, meta: _Payload) -> None:
+        """The first head of a file is its own thread's; a further one was copied from the thread it continues."""
+        if not self._thread:
+            self._thread, self._cwd = meta.id or "", meta.cwd or ""
+            self._session = meta.session_id or meta.id or ""
+            self._provider = meta.model_provider or PROVIDER
+            self._branch = (meta.git.branch if meta.git else None) or ""
+            self._has_records = meta.history_mode == "paginated"
+        self._root = meta.forked_from_id or meta.id or self._root
+
+    def _answer(self, at: str | None, record: _Payload) -> Iterable[ModelCall]:
+        if not record.response_id or record.usage is None:
+            return []
+        self._has_records, usage = True, record.usage.usage()
+        return [self._call(f"codex:{record.response_id}", at, usage)] if usage.tokens else []
+
+    def _moved(self, at: str | None, info: _Info) -> Iterable[ModelCall]:
+        """What the last answer used, where the sum of the thread has moved; the same sum again is a repetition."""
+        total, last = info.total_token_usage, info.last_token_usage
+        if total is None or last is None or total == self._sum:
+            return []
+        self._sum = total
+        where = "/".join(str(count or 0) for count in msgspec.structs.astuple(total))
+        usage = last.usage()
+        return [self._call(f"codex:{self._root}:{where}", at, usage)] if usage.tokens else []
+
+    def _call(self, key: str, at: str | None, usage: Usage) -> ModelCall:
+        return ModelCall(key, instant(at), self._provider, self._model, usage, self._session, self._cwd, self._branch)

@@ -1,0 +1,154 @@
+"""opencode: one SQLite database, written in WAL mode by every running client.
+
+Of the four places that hold an answer's tokens (messages, their parts, sums of sessions, events) the messages are read,
+one an answer once it is complete. A fork copies messages under new ids, so the key is made of what stays the same.
+Input excludes the cache, and output excludes reasoning. Calls for titles stand nowhere. Measured with 1.18.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from quota_scheduler.core.ledger.source_batch import Batch, FileState
+from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.sources.calls import Count, Label, ModelCall, event_of, instant_of_millis
+from quota_scheduler.sources.records import BadLine
+
+NAME = "opencode"
+DATABASE = "opencode.db"
+SELECT = (
+    "SELECT time_updated, session_id, data FROM message WHERE time_updated >= ? "
+    "AND json_extract(data, '$.role') = 'assistant' ORDER BY time_updated, id"
+)
+
+
+class _Cache(msgspec.Struct, gc=False):
+    read: Count = None
+    write: Count = None
+
+
+class _Tokens(msgspec.Struct, gc=False):
+    input: Count = None
+    output: Count = None
+    reasoning: Count = None
+    cache: _Cache | None = None
+
+
+class _Path(msgspec.Struct, gc=False):
+    cwd: str | None = None
+
+
+class _Time(msgspec.Struct, gc=False):
+    created: float | None = None
+    completed: float | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    provider: str | None = msgspec.field(name="providerID", default=None)
+    model: str | None = msgspec.field(name="modelID", default=None)
+    path: _Path | None = None
+    tokens: _Tokens | None = None
+    time: _Time | None = None
+
+
+_MESSAGE = msgspec.json.Decoder(_Message, strict=False)
+
+
+def call_of(session: str, data: str | bytes) -> ModelCall | None:
+    """The call that a message reports; None while it is incomplete, or when it used nothing. Raises BadLine."""
+    try:
+        message = _MESSAGE.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadLine(str(error)) from None
+    tokens, time = message.tokens, message.time or _Time()
+    if tokens is None or time.completed is None:
+        return None
+    cache = tokens.cache or _Cache()
+    usage = Usage(
+        input=tokens.input or 0,
+        cache_read=cache.read or 0,
+        cache_write_5m=cache.write or 0,
+        output=(tokens.output or 0) + (tokens.reasoning or 0),
+        requests=1,
+    )
+    if not usage.tokens:
+        return None
+    provider, model = message.provider or NAME, message.model or ""
+    same = (provider, model, time.created, time.completed, tokens.input, tokens.output)
+    key = "opencode:" + "/".join(f"{part:.0f}" if isinstance(part, float) else str(part) for part in same)
+    cwd = (message.path.cwd if message.path else None) or ""
+    return ModelCall(key, instant_of_millis(time.created), provider, model, usage, session, cwd)
+
+
+class _Row(NamedTuple):
+    updated: int
+    session: str
+    data: str
+
+
+def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label) -> Iterator[Batch]:
+    """Make one pass over the databases; the ``offset`` of a state is when the newest message read was updated, in ms.
+
+    What a client is writing just now stands in the ``-wal`` file beside the database: both tell whether it changed. A
+    database that cannot be read is named in the batch and tried again in the next pass.
+    """
+    events: list[UsageEvent] = []
+    files: list[FileState] = []
+    unreadable: list[str] = []
+    errors = 0
+    for path in paths:
+        state = _state(path)
+        if state is None:
+            continue
+        before = known.get(state.path)
+        if before and (before.inode, before.size, before.mtime_ns) == (state.inode, state.size, state.mtime_ns):
+            continue
+        since = before.offset if before and before.inode == state.inode else 0
+        try:
+            rows = _rows(path, since)
+        except sqlite3.Error as error:
+            unreadable.append(f"{path}: {error}")
+            continue
+        for row in rows:
+            try:
+                call = call_of(row.session, row.data)
+            except BadLine:
+                errors += row.updated > since  # one that was met in an earlier pass has been counted there
+                continue
+            if call:
+                events.append(event_of(call, str(path), label))
+        files.append(replace(state, offset=max((row.updated for row in rows), default=since)))
+    yield Batch(
+        events=tuple(events),
+        files=tuple(files),
+        errors=errors + len(unreadable),
+        unreadable=tuple(unreadable),
+        gone=tuple(sorted(name for name in known if not Path(name).exists())),
+        done_bytes=0,
+        total_bytes=0,
+        last=True,
+    )
+
+
+def _state(path: Path) -> FileState | None:
+    """The database and the log beside it as one: their sizes together and the later of their times."""
+    try:
+        stats = [path.stat()]
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        stats.append(path.with_name(path.name + "-wal").stat())
+    size, mtime = sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    return FileState(str(path), stats[0].st_ino, size, mtime, 0)
+
+
+def _rows(path: Path, since: int) -> list[_Row]:
+    """Messages updated at ``since`` or later. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as database:
+        return [_Row(*row) for row in database.execute(SELECT, (since,))]

@@ -1,0 +1,244 @@
+"""Readers of agents' files: what the real programs wrote is counted to the token, in whatever pieces it comes.
+
+``tests/data/agents`` holds lines that the programs really wrote when their models were stand-ins whose answers are
+known (``expected.json``), reduced to what carries usage or context.
+"""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.sources import codex, copilot, gemini, opencode, pi, qwen
+from quota_scheduler.sources.agent_files import AgentFiles
+from quota_scheduler.sources.calls import labeller
+
+DATA = Path(__file__).parents[1] / "data" / "agents"
+TRUTH = json.loads((DATA / "expected.json").read_text())
+LABEL = labeller(account="team", agent="an agent")
+AGENTS = {
+    "codex": lambda home: AgentFiles([home / "sessions", home / "archived_sessions"], codex.CodexReader, LABEL),
+    "codex_mixed": lambda home: AgentFiles([home / "sessions"], codex.CodexReader, LABEL),
+    "gemini": lambda home: AgentFiles([home / "tmp"], gemini.Folders(home).open, LABEL),
+    "qwen": lambda home: AgentFiles([home / "projects"], qwen.QwenReader, LABEL),
+    "pi": lambda home: AgentFiles([home / "sessions"], pi.PiReader, LABEL),
+    "copilot": lambda home: AgentFiles([home / "session-state"], copilot.CopilotReader, LABEL),
+}
+
+
+class Ledger:
+    """Counts each key once, the larger total winning, and keeps how far files have been read."""
+
+    def __init__(self) -> None:
+        self.events: dict[tuple[str, str], UsageEvent] = {}
+        self.files, self.errors, self.unreadable = {}, 0, []
+
+    def take(self, batches) -> None:
+        for batch in batches:
+            for event in batch.events:
+                known = self.events.get(event.identity)
+                if known is None or event.usage.tokens > known.usage.tokens:
+                    self.events[event.identity] = event
+            self.files.update((state.path, state) for state in batch.files)
+            for path in batch.gone:
+                self.files.pop(path)
+            self.errors += batch.errors
+            self.unreadable += batch.unreadable
+
+    def by_model(self) -> dict[str, dict[str, int]]:
+        return by_model(self.events.values())
+
+
+def by_model(events: Iterable[UsageEvent]) -> dict[str, dict[str, int]]:
+    """The sums that ``expected.json`` names; reasoning is part of the output."""
+    names = ("responses", "uncached", "cached", "cache_write", "output")
+    sums: dict[str, dict[str, int]] = {}
+    for event in events:
+        usage, sum_ = event.usage, sums.setdefault(event.labels.model, dict.fromkeys(names, 0))
+        writes = usage.cache_write_5m + usage.cache_write_1h
+        for name, amount in zip(names, (1, usage.input, usage.cache_read, writes, usage.output), strict=True):
+            sum_[name] += amount
+    return sums
+
+
+def truth(program: str) -> dict[str, dict[str, int]]:
+    return {
+        model: {name: amount for name, amount in sums.items() if name != "reasoning"}
+        for model, sums in TRUTH[program].items()
+    }
+
+
+@pytest.fixture(params=AGENTS)
+def program(request):
+    return request.param
+
+
+def test_what_a_program_really_wrote_is_counted_to_the_token(program, tmp_path):
+    home = shutil.copytree(DATA / program, tmp_path / "home")
+    ledger = Ledger()
+    ledger.take(AGENTS[program](home).scan(ledger.files))
+    assert (ledger.by_model(), ledger.errors) == (truth(program), 0)
+
+
+@pytest.mark.parametrize("restarts", [pytest.param(False, id="in one run"), pytest.param(True, id="restarting")])
+def test_it_may_come_line_by_line(program, restarts, tmp_path):
+    """Each pass sees one more line of each file, the line after it torn in the middle."""
+    home, ledger = tmp_path / "home", Ledger()
+    for other in DATA.joinpath(program).rglob("*.json"):
+        target = home / other.relative_to(DATA / program)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(other, target)
+    lines = {path: path.read_bytes().splitlines(keepends=True) for path in DATA.joinpath(program).rglob("*.jsonl")}
+    agent = AGENTS[program](home)
+    for count in range(1, max(map(len, lines.values())) + 1):
+        for path, whole in lines.items():
+            target = home / path.relative_to(DATA / program)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            torn = whole[count][: len(whole[count]) // 2] if count < len(whole) else b""
+            target.write_bytes(b"".join(whole[:count]) + torn)
+        if restarts:
+            agent = AGENTS[program](home)
+        ledger.take(agent.scan(ledger.files))
+    assert (ledger.by_model(), ledger.errors) == (truth(program), 0)
+
+
+def test_a_second_pass_over_the_same_files_reads_nothing(program, tmp_path):
+    home, ledger = shutil.copytree(DATA / program, tmp_path / "home"), Ledger()
+    agent = AGENTS[program](home)
+    ledger.take(agent.scan(ledger.files))
+    (batch,) = agent.scan(ledger.files)
+    assert (batch.events, batch.files, batch.errors, batch.gone) == ((), (), 0, ())
+
+
+GARBLED = [
+    pytest.param(
+        b'{"token_usage_record" "sessionId" "tokens" "usage" session.usage_record qwen-code.api_response', id="cut"
+    ),
+    pytest.param(
+        b"\x00" * 500 + b'"usage" "tokens" token_count api_response session.usage_record', id="zeros of a crash"
+    ),
+    pytest.param(
+        b'{"type":"token_usage_record","tokens":{"input":-5},"usage":-5,"x":"api_response session.usage_record"}',
+        id="a number that cannot be",
+    ),
+]
+
+
+@pytest.mark.parametrize("garbled", GARBLED)
+def test_a_garbled_line_changes_nothing_that_the_others_say(program, garbled, tmp_path):
+    home, ledger = shutil.copytree(DATA / program, tmp_path / "home"), Ledger()
+    for path in home.rglob("*.jsonl"):
+        whole = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join([whole[0], garbled + b"\n", *whole[1:]]))
+    ledger.take(AGENTS[program](home).scan(ledger.files))
+    assert ledger.by_model() == truth(program)
+
+
+def test_a_copied_home_counts_once(program, tmp_path):
+    """A backup beside the real folder, or a folder mounted twice, holds the same calls."""
+    home, ledger = tmp_path / "home", Ledger()
+    shutil.copytree(DATA / program, home)
+    ledger.take(AGENTS[program](home).scan(ledger.files))
+    shutil.copytree(DATA / program, tmp_path / "backup")
+    ledger.take(AGENTS[program](tmp_path / "backup").scan({}))
+    assert ledger.by_model() == truth(program)
+
+
+def test_what_was_deleted_stays_counted_and_is_forgotten(program, tmp_path):
+    home, ledger = shutil.copytree(DATA / program, tmp_path / "home"), Ledger()
+    agent = AGENTS[program](home)
+    ledger.take(agent.scan(ledger.files))
+    for path in home.rglob("*.jsonl"):
+        path.unlink()
+    ledger.take(agent.scan(ledger.files))
+    assert (ledger.by_model(), ledger.files) == (truth(program), {})
+
+
+@pytest.mark.parametrize(
+    ("program", "labels"),
+    [
+        pytest.param("codex", ("rig", "team", "app", "an agent"), id="codex names the provider of its configuration"),
+        pytest.param("gemini", ("google", "team", "app", "an agent"), id="gemini has a list of its projects"),
+        pytest.param("qwen", ("qwen", "team", "app", "an agent"), id="qwen names the folder in every line"),
+        pytest.param("pi", ("rig", "team", "app", "an agent"), id="pi names it in the first line"),
+        pytest.param("copilot", ("openai", "team", "app", "an agent"), id="copilot names it when a session starts"),
+    ],
+)
+def test_whose_usage_it_is(program, labels, tmp_path):
+    home, ledger = shutil.copytree(DATA / program, tmp_path / "home"), Ledger()
+    ledger.take(AGENTS[program](home).scan(ledger.files))
+    seen = {(e.labels.provider, e.labels.account, e.labels.project, e.labels.agent) for e in ledger.events.values()}
+    assert labels in seen
+    assert all(event.session and event.run == event.session for event in ledger.events.values())
+
+
+class OpenCode:
+    """A database as opencode keeps it: one table of messages, in WAL mode, open while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path)
+        self._database.execute("PRAGMA journal_mode = wal")
+        self._database.execute(
+            "CREATE TABLE message (id TEXT PRIMARY KEY, session_id TEXT NOT NULL, time_created INTEGER NOT NULL, "
+            "time_updated INTEGER NOT NULL, data TEXT NOT NULL)"
+        )
+
+    def put(self, row: dict[str, object], data: str | None = None) -> None:
+        values = (row["id"], row["session_id"], row["time_created"], row["time_updated"])
+        self._database.execute(
+            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?)", (*values, data or json.dumps(row["data"]))
+        )
+        self._database.commit()
+
+
+MESSAGES = [json.loads(line) for line in (DATA / "opencode" / "messages.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def database(tmp_path):
+    return OpenCode(tmp_path / "opencode" / "opencode.db")
+
+
+def test_opencode_is_counted_to_the_token_while_it_writes(database):
+    ledger = Ledger()
+    for row in sorted(MESSAGES, key=lambda row: row["time_updated"]):
+        database.put(row)
+        ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert (ledger.by_model(), ledger.errors) == (truth("opencode"), 0)
+
+
+def test_an_answer_that_is_still_being_written_counts_once_it_is_complete(database):
+    ledger, row = Ledger(), next(row for row in MESSAGES if row["data"].get("tokens"))
+    begun = {**row["data"], "time": {"created": row["data"]["time"]["created"]}}
+    database.put({**row, "time_updated": row["time_updated"] - 5, "data": begun})
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert not ledger.events
+    database.put(row)
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert len(ledger.events) == 1
+
+
+def test_a_garbled_message_is_counted_once_and_the_others_too(database):
+    ledger = Ledger()
+    for row in MESSAGES:
+        database.put(row)
+    bad = {"id": "msg_bad", "session_id": "s", "time_created": 1, "time_updated": 1}
+    database.put(bad, '{"role": "assistant", "tokens": {"input": -1}, "time": {"completed": 5}}')
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    database.put({**MESSAGES[0], "time_updated": MESSAGES[-1]["time_updated"] + 10**6})
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert (ledger.by_model(), ledger.errors) == (truth("opencode"), 1)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    path = tmp_path / "opencode.db"
+    path.write_bytes(b"not a database, whatever its name says" * 40)
+    ledger = Ledger()
+    ledger.take(opencode.scan([path], {}, label=LABEL))
+    assert (len(ledger.unreadable), ledger.errors) == (1, 1)
