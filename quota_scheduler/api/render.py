@@ -68,10 +68,11 @@ def _say_hold(body: dict[str, Any], held: EverythingHeld) -> dict[str, Any]:
     if "checks" in body:
         advice = "Wait until an operator lets it go on: quota-scheduler hold --release."
         body["checks"] = [asdict(Check("hold", False, held.sentence(), advice)), *body["checks"]]
-    if body["reason"] == Reason.HELD.value:
+    if body["verdict"] == "defer":
         sentence = held.sentence()
-        body["message"] = f"{sentence[0].upper()}{sentence[1:]}."
-        body["expected_start"] = None
+        besides = "" if body["reason"] == Reason.HELD.value else f" {body['message']}"
+        body["message"] = f"{sentence[0].upper()}{sentence[1:]}.{besides}"
+        body["until"] = body["expected_start"] = None
         body["hold"] = held.document()
     return body
 

@@ -43,7 +43,7 @@ def test_an_admitted_ticket_is_answered_whole(edge: Edge) -> None:
         "expected_start": None,
         "counterfactuals": [],
         "advice": {
-            "optimization_level": "balanced",
+            "optimization_level": "minimal",
             "model": None,
             "advice": edge.submit("a", 400, **{"class": "low"})["advice"]["advice"],
         },

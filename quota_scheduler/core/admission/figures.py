@@ -39,7 +39,7 @@ class Figures:
     def sentence(self) -> str:
         """What was asked of how much: ``asks for $9.00; $0.50 used and $9.00 reserved of $10.00``."""
         if self.unit is Unit.LEASES:
-            return f"{self.reserved:,} of {format_amount(self.amount, self.unit)} in use"
+            return f"{self.reserved:,} of {self.amount:,}"
         a_run = " a run" if self.a_run else ""
         reserved = f" and {self._said(self.reserved)} reserved" if self.reserved else ""
         return (

@@ -109,13 +109,14 @@ def _model(ticket: Ticket, level: Optimization, work: Work) -> str:
 
 
 def _optimization(ticket: Ticket, work: Work) -> Optimization:
-    """The level that the tightest binding limit asks for."""
-    tightest = (1, 1)
+    """The level that the tightest binding limit asks for; what the ticket holds itself is left for it."""
+    tightest, own = (1, 1), dict(_reserved(ticket, work))
     for headroom in work.headrooms.of(ticket):
         amount = headroom.balance.amount
         if not amount and headroom.instance.limit.unit is not Unit.LEASES:
             return optimization_level(0, 1, work.snap.terms.thresholds)  # nothing at all may be spent
         if amount and headroom.instance.limit.unit is not Unit.LEASES:
-            left = headroom.allowance(work.now) - headroom.balance.spent - headroom.balance.reserved
+            reserved = headroom.balance.reserved - own.get(headroom.balance.name, 0)
+            left = headroom.allowance(work.now) - headroom.balance.spent - reserved
             tightest = min(tightest, (left, amount), key=lambda pair: pair[0] / pair[1])
     return optimization_level(*tightest, work.snap.terms.thresholds)

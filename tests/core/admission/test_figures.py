@@ -27,7 +27,7 @@ DOLLARS = Figures(Unit.USD, asked=9 * MICRO, used=MICRO // 2, reserved=9 * MICRO
             "asks for 5,000,001 tokens; 0 tokens used of 5,000,000 tokens",
             id="M16: 5M of 5M is no reason",
         ),
-        pytest.param(Figures(Unit.LEASES, 1, 0, 2, 2, 2), "2 of 2 leases in use", id="leases are in use"),
+        pytest.param(Figures(Unit.LEASES, 1, 0, 2, 2, 2), "2 of 2", id="leases are in use"),
         pytest.param(
             Figures(Unit.TOKENS, 200, 10, 0, 100, 100, a_run=True),
             "asks for 200 tokens; 10 tokens used of 100 tokens a run",

@@ -144,3 +144,10 @@ def test_M6_until_and_expected_start_are_one_instant_and_each_in_line_has_its_ow
 def test_B12_of_nothing_nothing_is_left():
     work = Work(a_snapshot(limits=[a_limit(0)]))
     assert preview(a_ticket(1), Reject(Reason.NEVER_FITS, ()), work).optimization == Optimization.EMERGENCY
+
+
+def test_M17_what_a_run_holds_itself_is_left_for_it():
+    running = a_running_ticket(90)
+    assert answer(running, None, Work(a_snapshot(running)), {}).optimization == Optimization.MINIMAL
+    beside = a_running_ticket(5, number=2)
+    assert answer(beside, None, Work(a_snapshot(running, beside)), {}).optimization == Optimization.EMERGENCY
