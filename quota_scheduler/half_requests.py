@@ -3,7 +3,7 @@
     connection opens, or a byte of a request comes ──► half ──► the request is whole ──► the routes
                                                         │
                                                         ├── not whole in time: 408, closed
-                                                        └── too many half ones: the oldest is closed
+                                                        └── too many half ones: the oldest is closed, unless it just came
 
 Uvicorn waits for ever, so that a thousand sockets that say nothing would take every descriptor of the process.
 """
@@ -23,10 +23,15 @@ TIMEOUT = (
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a request may take to come whole, and how many may be half at a time."""
+    """How long a request may take to come whole, and how many may be half at a time.
+
+    Thousands of runners that come in the same moment are all half until their requests are read: who came less than
+    ``grace`` seconds ago is not one of too many.
+    """
 
     seconds: float = 30.0
     most: int = 512
+    grace: float = 2.0
 
 
 class HalfRequests:
@@ -38,8 +43,8 @@ class HalfRequests:
 
     def begin(self, connection: "TimedProtocol", now: float) -> None:
         """Something of a request is there, or is waited for."""
-        if self._since.setdefault(connection, now) == now and len(self._since) > self._patience.most:
-            self._drop(next(iter(self._since)))
+        if self._since.setdefault(connection, now) == now:
+            self._drop_too_many(now)
 
     def end(self, connection: "TimedProtocol") -> None:
         """The request is whole, or the connection is gone."""
@@ -47,9 +52,17 @@ class HalfRequests:
 
     def sweep(self, now: float) -> None:
         """Close what has been half for too long."""
+        self._drop_too_many(now)
         late = [connection for connection, since in self._since.items() if now - since > self._allowed(connection)]
         for connection in late:
             self._drop(connection)
+
+    def _drop_too_many(self, now: float) -> None:
+        while len(self._since) > self._patience.most:
+            oldest, since = next(iter(self._since.items()))
+            if now - since < self._patience.grace:
+                return
+            self._drop(oldest)
 
     def _allowed(self, connection: "TimedProtocol") -> float:
         return self._patience.seconds + (ANSWERING_SECONDS if connection.is_answering else 0.0)

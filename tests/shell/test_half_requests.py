@@ -100,6 +100,14 @@ def test_R20_half_requests_do_not_lock_others_out(port: int) -> None:
         connection.close()
 
 
+def test_a_crowd_that_comes_in_one_moment_is_answered(port: int) -> None:
+    """Thousands of runners may connect at once: whoever sends its request soon is none of too many half ones."""
+    crowd = [connected(port, b"") for _ in range(PATIENCE.most * 4)]
+    for connection in crowd:
+        connection.sendall(WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert {said(connection)[:15] for connection in crowd} == {b"HTTP/1.1 200 OK"}
+
+
 def test_R20_a_parked_request_waits_as_long_as_it_asked_to(port: int) -> None:
     body = b'{"key": "%s", "labels": {"provider": "anthropic"}, "estimate": {"output": 900}}'
     post = b"POST /v1/tickets HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
