@@ -3,7 +3,7 @@
     connection opens, or a byte of a request comes ──► half ──► the request is whole ──► the routes
                                                         │
                                                         ├── not whole in time: 408, closed
-                                                        └── too many half ones: the oldest is closed, unless it just came
+                                                        └── too many half ones: the oldest is closed, unless just come
 
 Uvicorn waits for ever, so that a thousand sockets that say nothing would take every descriptor of the process.
 """
