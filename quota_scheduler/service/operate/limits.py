@@ -91,8 +91,12 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     ``starting``: nobody has looked after the database for a while, so every window of now is opened and filled.
     """
     limits = limits_now(tx, base)
+    there = {limit.id for limit in limits}
     for rule in redefine(tx, limits):
-        log.warning("limit.redefined limit=%s", rule)
+        if rule in there:
+            log.warning("limit.redefined limit=%s", rule)
+        else:
+            log.info("limit.removed limit=%s", rule)
     if starting:
         rebuild(tx, limits)
     return LimitsHold(limits, next_expiry(tx), _last_expiry(tx))
