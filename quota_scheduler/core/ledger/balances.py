@@ -160,7 +160,7 @@ class Balances(OpenWindows):
         """Undo what a clock that was ahead did to reservations: what it carried on returns to the window of now.
 
         The window in which it lay meanwhile stays, and waits for its time. A session that began in that future and is
-        held in by what runs begins now; one that counts usage stays with it, and what runs holds in one that begins now.
+        held in by what runs begins now; one that counts usage keeps its place, and what runs holds in a new one.
         """
         for row in list(self.by_name.values()):
             for later in [t for t in row if not t.closed and self._begins_after(t, timedelta(0))]:
