@@ -149,6 +149,9 @@ class Questions:
             problems.append(f"the database does not answer: {error}")
         if self._service.store.is_replaced():
             problems.append("the database file was removed or replaced: restart the service")
+        parts = self._service.parts
+        problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+        problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
         return problems + self._service.health.problems()
 
     def failed(self) -> None:

@@ -533,3 +533,9 @@ def test_a_usage_summary_as_csv(edge: Edge) -> None:
 def test_a_usage_summary_by_something_else_says_what_there_is(edge: Edge) -> None:
     reply = edge.ask("GET", "/v1/usage/summary?by=weekday")
     assert (reply.status, "weekday" in reply.body["detail"]) == (422, True)
+
+
+def test_R6_of_many_errors_twenty_are_named_and_the_others_counted(edge: Edge) -> None:
+    reply = edge.ask("POST", "/v1/tickets", ticket("a") | {f"unknown-{number}": 1 for number in range(500)})
+    assert (reply.status, len(reply.body["errors"])) == (422, 20)
+    assert reply.body["detail"].endswith("(and 499 more)")
