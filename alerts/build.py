@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--grafana", default=GRAFANA, help="address of Grafana, for dashboard_url")
     parser.add_argument("--runbooks", default=RUNBOOKS, help="address of the runbooks, for runbook_url")
     asked = parser.parse_args()
+    asked.into.mkdir(parents=True, exist_ok=True)
     for name, text in files(asked.grafana.rstrip("/"), asked.runbooks).items():
         (asked.into / name).write_text(text, encoding="utf-8")
 

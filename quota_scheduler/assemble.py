@@ -16,6 +16,7 @@ from quota_scheduler.config import Config, is_blank
 from quota_scheduler.config.tree import AgentSource, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
+from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -122,7 +123,7 @@ def _assembled(config: Config, store: Store) -> Service:
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
 
-    writer = Writer(store, terms, told=on_commit)
+    writer = Writer(store, terms, tell=on_commit)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     roots = _roots(config)
     ingests = tuple(_ingests(config, roots, store, writer, prices))
@@ -149,7 +150,7 @@ def _assembled(config: Config, store: Store) -> Service:
 
 def _terms(
     config: Config, store: Store, policy: QueuePolicy, prices: Prices
-) -> tuple[Terms, operate.LimitsHold, EverythingHeld | None]:
+) -> tuple[Terms, LimitsHold, EverythingHeld | None]:
     """What rules the first cycle, the limits that hold now, and who holds everything."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:

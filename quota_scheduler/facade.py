@@ -26,6 +26,7 @@ from quota_scheduler.core.cycle.requests import (
 )
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
@@ -106,7 +107,7 @@ class Facade(Questions):
 
     def change_limit(
         self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str, dry_run: bool
-    ) -> "Future[operate.LimitsHold | str]":
+    ) -> "Future[LimitsHold | str]":
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
         change = partial(
             operate.change_limit,

@@ -55,7 +55,7 @@ class Prices:
         """Let other prices of the operator hold from now on."""
         spelt = {name.lower(): price.rates() for name, price in own.items()}
         self._own = {_one_name(name): rates for name, rates in spelt.items()} | spelt
-        self._found: dict[tuple[str, str, int, PriceTerms], Found] = {}
+        self._remembered: dict[tuple[str, str, int, PriceTerms], Found] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -73,16 +73,16 @@ class Prices:
             day.toordinal(),
             terms._replace(web_searches=0) if terms.web_searches else terms,
         )
-        remembered = self._found  # by several threads, each of which may begin a new one
-        found = remembered.get(key)
-        if found is None:
-            found = self._find(labels.provider, labels.model, day, terms, by_hour=False)
+        remembered = self._remembered  # by several threads, each of which may begin a new one
+        answer = remembered.get(key)
+        if answer is None:
+            answer = self._find(labels.provider, labels.model, day, terms, by_hour=False)
             if len(remembered) >= MOST_REMEMBERED:
-                remembered = self._found = {}
-            remembered[key] = found
-        if not found[0]:
-            found = self._find(labels.provider, labels.model, at, terms, by_hour=True)
-        rates, estimated = found
+                remembered = self._remembered = {}
+            remembered[key] = answer
+        if not answer[0]:
+            answer = self._find(labels.provider, labels.model, at, terms, by_hour=True)
+        rates, estimated = answer
         return Priced(highest(rates, usage, terms.web_searches), estimated)
 
     def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found:

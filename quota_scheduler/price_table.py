@@ -73,12 +73,12 @@ class Model:
         What was read from a cache is charged a tenth of the input where this model has no cache: the other one has.
         """
         instants = [day + hour for hour in HOURS] if self.changes_during_day else [day]
-        found = {}
+        rates_of_day = {}
         for at in instants:
             prices = self.info.get_prices(at).__dict__
             if rates := _rates(prices):
-                found[rates] = rates if prices.get("cache_read_mtok") is not None else _with_cache(rates)
-        return list(found.values())
+                rates_of_day[rates] = rates if prices.get("cache_read_mtok") is not None else _with_cache(rates)
+        return list(rates_of_day.values())
 
 
 class Table:
@@ -109,10 +109,10 @@ class Table:
         sellers += [provider, vendor_of(model)]
         for seller in dict.fromkeys(canonical_provider(seller) for seller in sellers if seller):
             holder, path = _ELSEWHERE.get(seller, (seller, ""))
-            if found := self._sold_by(holder, [path + spelling for spelling in spellings]):
-                return found, False
-        if not vendor_of(model) and (found := self._by_name(spellings)):
-            return found, False
+            if model_sold := self._sold_by(holder, [path + spelling for spelling in spellings]):
+                return model_sold, False
+        if not vendor_of(model) and (model_sold := self._by_name(spellings)):
+            return model_sold, False
         return self._anywhere(spellings), True
 
     def _sold_by(self, seller: str, spellings: list[str]) -> Model | None:
@@ -139,8 +139,8 @@ class Table:
             for provider in self._snapshot.providers:
                 for info in provider.models:
                     self._by_id.setdefault(canonical_model(info.id), []).append(info)
-        found = [info for spelling in spellings for info in self._by_id.get(spelling, ())]
-        return Model(max(found, key=_input_price)) if found else None
+        infos = [info for spelling in spellings for info in self._by_id.get(spelling, ())]
+        return Model(max(infos, key=_input_price)) if infos else None
 
     def _provider_of(self, provider: str) -> Any | None:
         try:

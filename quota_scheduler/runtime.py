@@ -12,6 +12,7 @@ from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
@@ -78,7 +79,7 @@ class Derived:
 class Service:
     """Everything that runs in one process. ``start`` and ``stop`` may each be called once."""
 
-    def __init__(self, config: Config, parts: Parts, derived: Derived, *, limits_hold: operate.LimitsHold) -> None:
+    def __init__(self, config: Config, parts: Parts, derived: Derived, *, limits_hold: LimitsHold) -> None:
         """``limits_hold`` are the limits that hold now, and how long."""
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
@@ -138,7 +139,7 @@ class Service:
         self.parts.metrics.everything_held(on=held is not None)
         return replace(terms, hold=held is not None)
 
-    def limits_in_force(self, terms: Terms, hold: operate.LimitsHold | str) -> Terms:
+    def limits_in_force(self, terms: Terms, hold: LimitsHold | str) -> Terms:
         """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
         if isinstance(hold, str):
             return terms
@@ -152,7 +153,7 @@ class Service:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
         config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
 
-        def in_force(terms: Terms, hold: operate.LimitsHold) -> Terms:
+        def in_force(terms: Terms, hold: LimitsHold) -> Terms:
             self.config = config
             return replace(self.limits_in_force(terms, hold), policy=derived.policy, thresholds=config.rules)
 
@@ -206,13 +207,13 @@ class Service:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
         terms = self.writer.terms
 
-        def look(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
+        def read(tx: Transaction) -> tuple[QueueSnapshot, ThrottleQueue, list[Ticket], dict[str, int]]:
             remembered = self.writer.remembered(tx)
             queue = remembered.queue
             return queue_in(queue, hold=self.writer.terms.hold), queue, list(queue), dict(remembered.running)
 
         snapshot: QueueSnapshot
-        snapshot, queue, waiting, running = self.writer.do(look).result()
+        snapshot, queue, waiting, running = self.writer.do(read).result()
         if queue.wants_places(now := self.store.clock()):
             queue.know_places(order(waiting, running, terms.policy, now=now), at=now)
         return snapshot

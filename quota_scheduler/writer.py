@@ -85,9 +85,9 @@ _Item = _Job | _Asked | _Change | None
 class Writer:
     """Owns the right to write; everything that changes the database goes through ``ask`` or ``do``."""
 
-    def __init__(self, store: Store, terms: Terms, *, told: Callable[[cycle.CycleResult, float], None]) -> None:
-        """``told`` is called after each cycle's commit, with what it did and the seconds it took."""
-        self.store, self.terms, self._told = store, terms, told
+    def __init__(self, store: Store, terms: Terms, *, tell: Callable[[cycle.CycleResult, float], None]) -> None:
+        """``tell`` is called after each cycle's commit, with what it did and the seconds it took."""
+        self.store, self.terms, self._tell = store, terms, tell
         self._memory = Memory()
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
@@ -201,7 +201,7 @@ class Writer:
             else:
                 log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return
-        self._told(done, time.monotonic() - started)
+        self._tell(done, time.monotonic() - started)
         self._answer(asked, done.answers)
 
     @staticmethod

@@ -81,11 +81,11 @@ def _of_ledger(ctx: click.Context, methods: list[str], by: str) -> "Result":
 
     with reach.look(config) as tx:
         if by == "provider":
-            traces = [_trace(name, own, DAY) for name, own in history.recorded_by_provider(tx)]
+            traces = [_trace(name, series, DAY) for name, series in history.recorded_by_provider(tx)]
         else:
             traces = [
-                _trace(binding.name, own, HOUR if binding.limit.schedule == Session(FIVE_HOURS) else DAY)
-                for binding, own in history.recorded(tx, config.limits)
+                _trace(binding.name, series, HOUR if binding.limit.schedule == Session(FIVE_HOURS) else DAY)
+                for binding, series in history.recorded(tx, config.limits)
             ]
     return _judged(traces, methods)
 

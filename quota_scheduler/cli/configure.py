@@ -39,10 +39,11 @@ def check(ctx: click.Context, as_json: bool) -> None:
         reach.print_json(redacted(config))
         return
     click.echo(f"The configuration is sound: {config.origin}")
-    click.echo(
-        f"{len(config.limits)} limits, {len(config.receivers)} receivers, {len(config.tokens)} tokens; "
-        f"database {config.database}"
+    counts = ", ".join(
+        f"{len(entries)} {word}{'' if len(entries) == 1 else 's'}"
+        for word, entries in (("limit", config.limits), ("receiver", config.receivers), ("token", config.tokens))
     )
+    click.echo(f"{counts}; database {config.database}")
 
 
 def deep_problems(config: Config) -> list[str]:

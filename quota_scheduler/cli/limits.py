@@ -137,5 +137,5 @@ def _window(spec: dict[str, Any]) -> str:
 
 def _selects(spec: dict[str, Any]) -> str:
     match = ", ".join(f"{name}={'|'.join(values)}" for name, values in spec.get("match", {}).items())
-    each = f"each {spec['per']}" if spec.get("per") and spec.get("window") != "run" else ""
-    return ", ".join(filter(None, (match, each))) or "everything"
+    instances = f"each {spec['per']}" if spec.get("per") and spec.get("window") != "run" else ""
+    return ", ".join(filter(None, (match, instances))) or "everything"

@@ -35,17 +35,17 @@ def command(
             raise click.UsageError(f"--label {label!r}: write NAME=VALUE, such as team=growth")
         given[name] = value
     body = {"labels": given, "class": priority, "estimate": {"tokens": estimate}}
-    found: dict[str, Any] = reach.ask(reach.config_of(ctx), "POST", "/v1/preflight", body)
+    answer: dict[str, Any] = reach.ask(reach.config_of(ctx), "POST", "/v1/preflight", body)
     if as_json:
-        reach.print_json(found)
+        reach.print_json(answer)
     else:
-        reach.say(_estimated(found["estimate"]))
-        for check in found["checks"]:
+        reach.say(_estimated(answer["estimate"]))
+        for check in answer["checks"]:
             reach.say(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['check']}: {check['detail']}")
             if check["advice"]:
                 reach.say(f"      {check['advice']}")
-        reach.say(found["message"])
-    if found["verdict"] != "admit":
+        reach.say(answer["message"])
+    if answer["verdict"] != "admit":
         sys.exit(1)
 
 

@@ -32,7 +32,7 @@ def add(ctx: click.Context, /, matchers: tuple[str, ...], dry_run: bool, as_json
       quota-scheduler silence add limit=max-weekly --for 2h --comment "load test"
       quota-scheduler silence add rule=burn_* severity=warning --until 2026-11-23T08:00:00Z --comment "over night"
     """
-    wanted = dict(_matcher(each) for each in matchers)
+    wanted = dict(_matcher(matcher) for matcher in matchers)
     config = reach.config_of(ctx)
     if dry_run:
         _would(config, wanted, as_json=as_json)
@@ -56,9 +56,9 @@ def _would(config: Any, wanted: dict[str, str], *, as_json: bool) -> None:
     matchers = tuple(wanted.items())
     state = [a for a in listed(config)["alerts"] if a["phase"] == "firing" and fits(matchers, a["names"])]
     if as_json:
-        reach.print_json({"alerts": [each["id"] for each in state]})
+        reach.print_json({"alerts": [alert["id"] for alert in state]})
         return
-    named = ", ".join(f"{each['rule']} {each['scope']}" for each in state) or "none"
+    named = ", ".join(f"{alert['rule']} {alert['scope']}" for alert in state) or "none"
     reach.say(f"would silence {len(state)} that fire now: {named}")
 
 
@@ -85,10 +85,12 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         reach.print_json(state)
         return
     rows = [["ID", "WHAT", "UNTIL", "AUTHOR", "COVERS", "COMMENT"]]
-    for each in state["silences"]:
-        what = " ".join(f"{name}={pattern}" for name, pattern in each["matchers"].items())
-        ends = local_time(parse_instant(each["ends_at"]), config.timezone)
-        rows.append([str(each["id"]), what, ends, each["author"], str(len(each["alerts"])), each["comment"]])
+    for silence in state["silences"]:
+        what = " ".join(f"{name}={pattern}" for name, pattern in silence["matchers"].items())
+        ends = local_time(parse_instant(silence["ends_at"]), config.timezone)
+        rows.append(
+            [str(silence["id"]), what, ends, silence["author"], str(len(silence["alerts"])), silence["comment"]]
+        )
     reach.say(reach.table(rows) if len(rows) > 1 else "No silences.")
 
 

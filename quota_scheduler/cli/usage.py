@@ -119,7 +119,7 @@ def _say(counts: dict[str, Any], *, as_json: bool, dry_run: bool) -> None:
         return
     word = "would be accepted" if dry_run else "accepted"
     reach.say(f"{counts['accepted']} {word}, {counts['updated']} updated, {counts['duplicate']} known already")
-    for each in counts["rejected"][:20]:
-        reach.say(f"line {each['line']}: {each['reason']}", err=True)
+    for line in counts["rejected"][:20]:
+        reach.say(f"line {line['line']}: {line['reason']}", err=True)
     if len(counts["rejected"]) > 20:
         reach.say(f"and {len(counts['rejected']) - 20} more rejected lines", err=True)

@@ -52,7 +52,7 @@ class Fields:
         if node.origin.layer is not Layer.ENVIRONMENT:
             return f"unknown key `{key}`{did_you_mean(key, self._known) or ': remove it'}"
         prefix = node.origin.name[: len(node.origin.name) - len(key)]
-        scalars = [known for known, is_scalar in self._known.items() if is_scalar]
+        scalars = [name for name, is_scalar in self._known.items() if is_scalar]
         guess = did_you_mean(key, scalars)
         return "unknown variable" + (re.sub("`(.+)`", lambda m: prefix + m[1].upper(), guess) or ": unset it")
 

@@ -91,10 +91,10 @@ class Problems:
     """Every problem found, told all at once: those of the file by line, then the others in the order found."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[int, str]] = []
+        self._problems: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._problems)
 
     def add(self, node: Node, message: str) -> None:
         """Note what is wrong at one place, and the way out."""
@@ -102,8 +102,8 @@ class Problems:
 
     def say(self, sentence: str, *, line: int = 0) -> None:
         """Note a problem that names its place itself."""
-        self._found.append((line or 1 << 30, sentence))
+        self._problems.append((line or 1 << 30, sentence))
 
     def sentences(self) -> list[str]:
         """All of them, each once."""
-        return list(dict.fromkeys(text for _, text in sorted(self._found, key=lambda found: found[0])))
+        return list(dict.fromkeys(text for _, text in sorted(self._problems, key=lambda problem: problem[0])))

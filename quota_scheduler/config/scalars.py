@@ -62,26 +62,26 @@ def one_of(kind: type[Choice]) -> Callable[[str], Choice]:
 
 def one_of_names(names: Iterable[str]) -> Callable[[str], str]:
     """A reader of one of these names."""
-    known = tuple(names)
+    allowed = tuple(names)
 
     def parse(value: str) -> str:
-        if value not in known:
-            raise ValueError(not_among(value, known))
+        if value not in allowed:
+            raise ValueError(not_among(value, allowed))
         return value
 
     return parse
 
 
-def not_among(value: str, known: Iterable[str]) -> str:
+def not_among(value: str, allowed: Iterable[str]) -> str:
     """Say that a word is none of a closed set, and which was probably meant."""
-    names = [str(name) for name in known]
+    names = [str(name) for name in allowed]
     listed = " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nothing, as there are none"
     return f"{value!r} is not known{did_you_mean(value, names) or ':'} it can be {listed}"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """``: did you mean `amount`?`` where a known word is close, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
+    close = get_close_matches(word, list(allowed), n=1)
     return f": did you mean `{close[0]}`?" if close else ""
 
 

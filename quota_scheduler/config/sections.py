@@ -107,8 +107,10 @@ def _listen(value: str) -> tree.Listen:
     if not colon and value.isdigit():
         host = "127.0.0.1"
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    known = bool(host) and not any(c.isspace() or c == "/" for c in host) and (":" not in host or value.startswith("["))
-    if not known or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
+    is_host = (
+        bool(host) and not any(c.isspace() or c == "/" for c in host) and (":" not in host or value.startswith("["))
+    )
+    if not is_host or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise ValueError(f"{value!r} is not an address to listen on: write host:port, such as 127.0.0.1:8484")
     return tree.Listen(host, int(port))
 

@@ -31,20 +31,20 @@ OUTCOMES = frozenset(Outcome)
 class Cap:
     """At most ``most`` values of one label, first come first kept, for as long as the process lives; then ``other``."""
 
-    def __init__(self, most: int, known: Iterable[str] = ()) -> None:
+    def __init__(self, most: int, values: Iterable[str] = ()) -> None:
         self._most = most
-        self._known = set(known)
+        self._kept = set(values)
         self._lock = Lock()
 
     def __call__(self, value: str) -> str:
         """The value as it may be exposed; empty text is ``other`` too."""
         with self._lock:
-            if value and (value in self._known or len(self._known) < self._most):
-                self._known.add(value)
+            if value and (value in self._kept or len(self._kept) < self._most):
+                self._kept.add(value)
                 return value
         return OTHER
 
 
-def closed(value: str, known: Collection[str]) -> str:
+def closed(value: str, values: Collection[str]) -> str:
     """The value when it is one of a closed set, else ``other``."""
-    return value if value in known else OTHER
+    return value if value in values else OTHER

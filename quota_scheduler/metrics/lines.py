@@ -42,31 +42,31 @@ class Lines:
     """Remembers the lines of every series that was shown last."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[Labels, _Line]] = {}
+        self._lines: dict[str, dict[Labels, _Line]] = {}
         self._heads: dict[tuple[str, Format], str] = {}
 
     def body(self, name: str, samples: Samples) -> str:
         """The lines of one family."""
-        known, shown = self._known.get(name, {}), {}
+        before, shown = self._lines.get(name, {}), {}
         written = []
         for labels, value in samples:
-            line = known.get(labels) or _Line(_begins(BY_NAME[name], labels))
+            line = before.get(labels) or _Line(_begins(BY_NAME[name], labels))
             shown[labels] = line
             written.append(line.at(value))
-        self._known[name] = shown
+        self._lines[name] = shown
         return "".join(written)
 
     def head(self, name: str, form: Format) -> str:
         """What announces a family in a format."""
-        found = self._heads.get((name, form))
-        if found is None:
-            found = self._heads[name, form] = encode(MetricFamilies((_family(BY_NAME[name], ()),)), form).decode()
-        return found
+        text = self._heads.get((name, form))
+        if text is None:
+            text = self._heads[name, form] = encode(MetricFamilies((_family(BY_NAME[name], ()),)), form).decode()
+        return text
 
     def forget(self, names: Iterable[str]) -> None:
         """Keep nothing of families that are not shown any more."""
         for name in names:
-            self._known.pop(name, None)
+            self._lines.pop(name, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Written:
 def written(samples: Mapping[str, Samples], lines: Lines) -> Written:
     """Write the lines of one snapshot; ``samples`` by name, in the order in which they are shown."""
     lines.forget(BY_NAME.keys() - samples.keys())
-    return Written(samples, {name: lines.body(name, own) for name, own in samples.items()}, lines)
+    return Written(samples, {name: lines.body(name, of_family) for name, of_family in samples.items()}, lines)
 
 
 def _begins(family: Family, labels: Labels) -> str:
@@ -100,7 +100,7 @@ def _begins(family: Family, labels: Labels) -> str:
 
 def _family(family: Family, samples: Samples) -> GaugeMetricFamily | CounterMetricFamily:
     make = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    found = make(family.name, family.documentation, labels=family.labels)
+    metric = make(family.name, family.documentation, labels=family.labels)
     for labels, value in samples:
-        found.add_metric(labels, value)
-    return found
+        metric.add_metric(labels, value)
+    return metric

@@ -36,14 +36,14 @@ class Filling:
     """Families being filled. A metric that gets no sample does not appear."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[tuple[Labels, float]]] = {}
+        self._samples: dict[str, list[tuple[Labels, float]]] = {}
 
     def add(self, name: str, labels: Labels, value: float) -> None:
         """Add one sample of a metric in the table; ``labels`` in its order."""
-        own = self._found.get(name)
-        if own is None:
-            own = self._found[name] = []
-        own.append((labels, value))
+        samples = self._samples.get(name)
+        if samples is None:
+            samples = self._samples[name] = []
+        samples.append((labels, value))
 
     def moment(self, name: str, labels: Labels, at: datetime | None) -> None:
         """Add an instant in seconds since 1970; nothing when there is none."""
@@ -57,7 +57,7 @@ class Filling:
 
     def done(self) -> dict[str, list[tuple[Labels, float]]]:
         """The samples of all families that have any, in the order of the table."""
-        return {f.name: self._found[f.name] for f in FAMILIES if f.name in self._found}
+        return {f.name: self._samples[f.name] for f in FAMILIES if f.name in self._samples}
 
 
 class MetricsSnapshot:
@@ -113,12 +113,12 @@ class MetricsSnapshot:
         full = {limit.limit for limit in readings.limits[:FULL]}
         errors = [Counter("quota_source_errors_total", (s.source,), float(s.errors)) for s in readings.sources]
         sums: dict[tuple[str, Labels], float] = defaultdict(float)
-        known, self._kept = self._kept, {}
+        before, self._kept = self._kept, {}
         for counter in sorted(
             (*readings.counters, *errors, *_per_limit(readings.limits)), key=lambda c: (c.name, -c.value, c.labels)
         ):
             key = counter.name, counter.labels
-            labels = self._kept[key] = known.get(key) or self._capped(counter)
+            labels = self._kept[key] = before.get(key) or self._capped(counter)
             if labels[0] in full or BY_NAME[counter.name].labels[0] != "limit":
                 sums[counter.name, labels] += counter.value
         shown = {key: max(value, self._shown.get(key, 0.0)) for key, value in sums.items()}
@@ -185,18 +185,18 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
 def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:
     """Who waits; what limits past ``FULL`` hold is pooled."""
     names = dict.fromkeys(limits, OTHER) | {name: name for name in limits[:FULL]}
-    for own in queue.classes:
-        out.add("quota_queue_waiting", (own.priority,), own.waiting)
-        out.moment("quota_queue_oldest_timestamp_seconds", (own.priority,), own.oldest_at)
+    for waits in queue.classes:
+        out.add("quota_queue_waiting", (waits.priority,), waits.waiting)
+        out.moment("quota_queue_oldest_timestamp_seconds", (waits.priority,), waits.oldest_at)
     for reason, count in (dict.fromkeys(HOLDING, 0) | dict(queue.reasons)).items():
         out.add("quota_queue_held", (closed(reason, REASONS),), count)
     pooled: dict[Labels, list[HeldReading]] = defaultdict(list)
-    for each in (held for held in queue.held if held.limit in names):
-        pooled[names[each.limit], closed(each.reason, REASONS), closed(each.priority, CLASSES)].append(each)
+    for reading in (held for held in queue.held if held.limit in names):
+        pooled[names[reading.limit], closed(reading.reason, REASONS), closed(reading.priority, CLASSES)].append(reading)
     for labels, held in pooled.items():
-        out.add("quota_tickets_held", labels, sum(each.waiting for each in held))
-        out.moment("quota_tickets_held_oldest_timestamp_seconds", labels, min(each.oldest_at for each in held))
-        out.moment("quota_tickets_held_until_timestamp_seconds", labels, min(each.until for each in held))
+        out.add("quota_tickets_held", labels, sum(reading.waiting for reading in held))
+        out.moment("quota_tickets_held_oldest_timestamp_seconds", labels, min(reading.oldest_at for reading in held))
+        out.moment("quota_tickets_held_until_timestamp_seconds", labels, min(reading.until for reading in held))
 
 
 def _amounts(out: Filling, limit: LimitReading) -> None:
@@ -230,11 +230,11 @@ def _forecast(out: Filling, limit: LimitReading, forecast: Forecast) -> None:
 def _track(out: Filling, name: str, track: TrackReading) -> None:
     if track.coverage is not None:
         out.add("quota_forecast_coverage_ratio", (name,), track.coverage)
-    for each in track.horizons:
-        if each.error is not None:
-            out.add("quota_forecast_error_ratio", (name, each.horizon), each.error)
-        if each.brier is not None:
-            out.add("quota_forecast_brier_ratio", (name, each.horizon), each.brier)
+    for reading in track.horizons:
+        if reading.error is not None:
+            out.add("quota_forecast_error_ratio", (name, reading.horizon), reading.error)
+        if reading.brier is not None:
+            out.add("quota_forecast_brier_ratio", (name, reading.horizon), reading.brier)
 
 
 def _quality(out: Filling, name: str, quality: QualityReading) -> None:
@@ -247,11 +247,11 @@ def _quality(out: Filling, name: str, quality: QualityReading) -> None:
     ):
         if value is not None:
             out.add(f"quota_quality_{part}_ratio", (name,), value)
-    for each in quality.classes:
-        if each.denied is not None:
-            out.add("quota_quality_denied_ratio", (name, each.priority), each.denied)
-        if each.stalls is not None:
-            out.add("quota_quality_stalled_ratio", (name, each.priority), each.stalls)
+    for reading in quality.classes:
+        if reading.denied is not None:
+            out.add("quota_quality_denied_ratio", (name, reading.priority), reading.denied)
+        if reading.stalls is not None:
+            out.add("quota_quality_stalled_ratio", (name, reading.priority), reading.stalls)
 
 
 def _spending(out: Filling, limit: LimitReading) -> None:
@@ -291,6 +291,6 @@ def _cache(out: Filling, name: str, group: Sequence[CacheReading]) -> None:
     if weight <= 0:
         return
     out.add("quota_workflow_cache_hit_ratio", (name,), sum(c.hit_rate * c.input_tokens for c in group) / weight)
-    known = [(c.baseline, c.input_tokens) for c in group if c.baseline is not None]
-    if name != OTHER and len(known) == len(group):
-        out.add("quota_workflow_cache_baseline_ratio", (name,), sum(b * w for b, w in known) / weight)
+    baselines = [(c.baseline, c.input_tokens) for c in group if c.baseline is not None]
+    if name != OTHER and len(baselines) == len(group):
+        out.add("quota_workflow_cache_baseline_ratio", (name,), sum(b * w for b, w in baselines) / weight)

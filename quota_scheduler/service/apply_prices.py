@@ -49,15 +49,15 @@ def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer
 
 def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
     """A ticket whose estimate knows what it costs."""
-    known = ticket.estimate
-    reserve, estimated = _cost(ticket.labels, known.reserve, at, pricer)
-    median = reserve if known.median == known.reserve else _cost(ticket.labels, known.median, at, pricer)[0]
-    return ticket._replace(estimate=known._replace(median=median, reserve=reserve, estimated_cost=estimated))
+    estimate = ticket.estimate
+    reserve, estimated = _cost(ticket.labels, estimate.reserve, at, pricer)
+    median = reserve if estimate.median == estimate.reserve else _cost(ticket.labels, estimate.median, at, pricer)[0]
+    return ticket._replace(estimate=estimate._replace(median=median, reserve=reserve, estimated_cost=estimated))
 
 
 def unpriced(estimate: Estimate) -> Estimate:
     """An estimate that forgets what it costs, to be priced anew."""
-    median, reserve = (each.costing(0, unpriced_tokens=0) for each in (estimate.median, estimate.reserve))
+    median, reserve = (usage.costing(0, unpriced_tokens=0) for usage in (estimate.median, estimate.reserve))
     return estimate._replace(median=median, reserve=reserve, estimated_cost=False)
 
 

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message, receiver_of
+from quota_scheduler.core.alerts.retries import may_be_tried
 from quota_scheduler.service.digest import compose
 from quota_scheduler.store import Store, engine, outbox
 from quota_scheduler.store.outbox import OwedMessage
@@ -113,7 +114,7 @@ class Deliverer:
         Of a wait that this process did not begin, the stored instant is all there is.
         """
         ends = self._wait_ends.get(target)
-        return outbox.may_be_tried(wait_left) if ends is None else not wait_left or self._monotonic() >= ends
+        return may_be_tried(wait_left) if ends is None else not wait_left or self._monotonic() >= ends
 
     def _busy(self, target: str) -> bool:
         thread = self._threads.get(target)

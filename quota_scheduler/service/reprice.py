@@ -100,8 +100,8 @@ class Repricing:
 
     def _end(self, tx: Transaction) -> int:
         """What belongs to no step; returns how many tickets wait with another estimate."""
-        known = [number for number, labels in repricing.unpriced_sets(tx) if self._is_known(labels, tx.now)]
-        repricing.call_priced(tx, known)
+        priced_sets = [number for number, labels in repricing.unpriced_sets(tx) if self._is_known(labels, tx.now)]
+        repricing.call_priced(tx, priced_sets)
         if self._corrected:
             forget_estimates(tx, self._limits())
             log.info("prices.corrected events=%d", self._corrected)

@@ -28,7 +28,7 @@ class Homes:
     """The working directories in which sessions began, by the files that tell."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
+        self._folders: dict[Path, str] = {}
 
     def began(self, path: str, session: str) -> str:
         """The folder in which a session began whose lines stand in this file; empty where no file tells."""
@@ -36,17 +36,17 @@ class Homes:
         holder, inside, _ = str(file).rpartition("/subagents/")
         main = Path(f"{holder}.jsonl") if inside else file
         is_name = session and "/" not in session and "\0" not in session
-        own = main.with_name(f"{session}.jsonl") if is_name else main
-        return next((cwd for tried in dict.fromkeys((own, main, file)) if (cwd := self._first(tried))), "")
+        named = main.with_name(f"{session}.jsonl") if is_name else main
+        return next((cwd for tried in dict.fromkeys((named, main, file)) if (cwd := self._first(tried))), "")
 
     def _first(self, file: Path) -> str:
-        if file not in self._known:
+        if file not in self._folders:
             if not (cwd := _first_cwd(file)):
                 return ""  # it may be written yet
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            self._known[file] = cwd
-        return self._known[file]
+            if len(self._folders) >= MOST_REMEMBERED:
+                self._folders.clear()
+            self._folders[file] = cwd
+        return self._folders[file]
 
 
 def _first_cwd(file: Path) -> str:

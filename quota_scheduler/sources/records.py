@@ -166,9 +166,9 @@ def _mirrored(record: Record) -> Record | None:
 def _carries_usage(line: bytes | memoryview) -> bool:
     """Whether a line of unexpected shape is of a type whose usage would be missed, or garbled after all."""
     try:
-        found = _decode_kind(line)
+        kind = _decode_kind(line)
     except msgspec.ValidationError:
         return False
     except (msgspec.DecodeError, UnicodeError):
         return True
-    return found.type == "assistant" or (found.data is not None and found.data.type == "agent_progress")
+    return kind.type == "assistant" or (kind.data is not None and kind.data.type == "agent_progress")

@@ -12,31 +12,28 @@ from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
-from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
+from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.event_rows import EVENT_COLUMNS, event_in, event_row
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
-NO_TERMS = "-"
-"""What is stored for a price that depends on nothing but the model: most of them."""
-_EVENT = (
-    f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
-    "e.flags, e.prompt_version, e.status, e.estimated, e.terms, "
-    "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
-)
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
-_BY_KEY = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
-_BY_MESSAGE = f"SELECT {_EVENT}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
-_BY_SESSION = f"SELECT {_EVENT}{_FROM}WHERE e.session = ? AND e.session != '' AND (e.at >= ? OR e.recorded_at > ?)"
-_BY_RUN = (
-    f"SELECT {_EVENT}{_FROM}WHERE e.run = ? AND e.run != '' AND e.run != e.session AND (e.at >= ? OR e.recorded_at > ?)"
+_BY_KEY = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
+_BY_MESSAGE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
+_BY_SESSION = (
+    f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.session = ? AND e.session != '' AND (e.at >= ? OR e.recorded_at > ?)"
 )
-_OF_LEASE = f"SELECT {_EVENT}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
-_BETWEEN = f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
+_BY_RUN = (
+    f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.run = ? AND e.run != '' AND e.run != e.session "
+    "AND (e.at >= ? OR e.recorded_at > ?)"
+)
+_OF_LEASE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
+_BETWEEN = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
 _BETWEEN_OF = (
-    f"SELECT {_EVENT}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN (SELECT value FROM json_each(?)) "
+    f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN (SELECT value FROM json_each(?)) "
     "ORDER BY e.at"
 )
 _BREAK = (
@@ -90,7 +87,9 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
     keys: dict[str, list[str]] = {}
     for provider, key in identities:
         keys.setdefault(provider, []).append(key)
-    events = (_event(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some))))
+    events = (
+        event_in(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some)))
+    )
     return {event.identity: event for event in events}
 
 
@@ -98,19 +97,19 @@ def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[Usage
     """The stored events of these message ids, whatever request they came under."""
     copies: dict[str, list[UsageEvent]] = {}
     for row in tx.rows(_BY_MESSAGE, (json.dumps(sorted(set(messages))),)):
-        event = _event(row)
+        event = event_in(row)
         copies.setdefault(event.message, []).append(event)
     return copies
 
 
 def by_session(tx: Transaction, session: str, *, granted: datetime) -> list[UsageEvent]:
     """The stored events of an agent session, less what was known before a lease was granted and is older than it."""
-    return [_event(row) for row in tx.rows(_BY_SESSION, (session, to_micros(granted), to_micros(granted)))]
+    return [event_in(row) for row in tx.rows(_BY_SESSION, (session, to_micros(granted), to_micros(granted)))]
 
 
 def by_run(tx: Transaction, run: str, *, granted: datetime) -> list[UsageEvent]:
     """The stored events that name a run and no session as theirs, less what was known before a lease was granted."""
-    return [_event(row) for row in tx.rows(_BY_RUN, (run, to_micros(granted), to_micros(granted)))]
+    return [event_in(row) for row in tx.rows(_BY_RUN, (run, to_micros(granted), to_micros(granted)))]
 
 
 def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str], UsageEvent]:
@@ -119,7 +118,7 @@ def of_leases(tx: Transaction, tickets: Iterable[Ticket]) -> dict[tuple[str, str
     for ticket in tickets:
         prefix = f"{LEASE_KEY}{ticket.id}"
         for row in tx.rows(_OF_LEASE, (ticket.labels.provider, prefix + ":", prefix + ";")):
-            event = _event(row)
+            event = event_in(row)
             reports[event.identity] = event
     return reports
 
@@ -148,11 +147,11 @@ def between(
 ) -> list[UsageEvent]:
     """Stored events of a span of time, oldest first; only those with these labels if asked."""
     if label_sets is None:
-        return [_event(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
+        return [event_in(row) for row in tx.rows(_BETWEEN, (to_micros(start), to_micros(end)))]
     if not label_sets:
         return []
     numbers = json.dumps(sorted(label_sets))
-    return [_event(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
+    return [event_in(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
 
 
 def break_before(
@@ -171,8 +170,8 @@ def break_before(
 
 def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tuple[int, UsageEvent]]:
     """Stored events that fulfil a condition on ``e``, with the numbers of their rows."""
-    rows = tx.rows(f"SELECT {_EVENT}, e.id{_FROM}WHERE {condition}", params)
-    return [(row[-1], _event(row[:-1])) for row in rows]
+    rows = tx.rows(f"SELECT {EVENT_COLUMNS}, e.id{_FROM}WHERE {condition}", params)
+    return [(row[-1], event_in(row[:-1])) for row in rows]
 
 
 def used_since(tx: Transaction, since: datetime) -> list[int]:
@@ -187,7 +186,7 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     gone = [old.identity for old, _ in changes if old]
     tx.many(_DELETE, gone)
     now = to_micros(tx.now)
-    tx.many(_INSERT, [_row(new, labels.of(new), now) for _, new in changes if new])
+    tx.many(_INSERT, [event_row(new, labels.of(new), now) for _, new in changes if new])
     rollups: dict[tuple[int, int], Usage] = {}
     for event, sign in _signed(changes):
         slot = (to_micros(event.at) // HOUR, labels.rollup(event))
@@ -347,46 +346,3 @@ def run_usage(tx: Transaction, runs: Iterable[str]) -> Mapping[str, Usage]:
         f"SELECT run, {COLUMNS} FROM runs WHERE run IN (SELECT value FROM json_each(?))", (json.dumps(list(runs)),)
     )
     return {row[0]: Usage(*row[1:]) for row in rows}
-
-
-def _row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
-    return (
-        event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
-        event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
-        int(event.estimated), now, _terms_text(event),
-    )  # fmt: skip
-
-
-def _event(row: Sequence[Any]) -> UsageEvent:
-    terms, given = _terms(row[20])
-    return UsageEvent(
-        key=row[1],
-        at=from_micros(row[2]),
-        labels=Labels(row[0], *row[21:28]),
-        usage=Usage(*row[3:12]),
-        run=row[12],
-        session=row[13],
-        message=row[14],
-        sidechain=bool(row[15]),
-        flags=tuple(json.loads(row[16])),
-        prompt_version=row[17],
-        status=row[18],
-        estimated=bool(row[19]),
-        priority=Priority(row[28]),
-        terms=terms,
-        cost_given=given,
-    )
-
-
-def _terms_text(event: UsageEvent) -> str:
-    """What an event's price depends on beside its model; one sign where there is nothing to say."""
-    if event.terms is None:
-        return ""
-    return json.dumps([*event.terms, event.cost_given]) if event.cost_given or any(event.terms) else NO_TERMS
-
-
-def _terms(text: str) -> tuple[PriceTerms | None, bool]:
-    if text in ("", NO_TERMS):  # empty: recorded before this was kept
-        return (PriceTerms() if text else None), False
-    speed, geo, tier, web_searches, given = json.loads(text)
-    return PriceTerms(speed, geo, tier, web_searches), given

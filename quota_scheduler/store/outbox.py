@@ -14,20 +14,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from quota_scheduler.core.alerts.message import PART, receiver_of
+from quota_scheduler.core.alerts.retries import GIVE_UP_AFTER, is_too_old, may_be_tried, wait
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.alerts.state import NoticeKind, Transition
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.store import Row, Transaction
 
-FIRST_WAIT = timedelta(seconds=30)
-LONGEST_WAIT = timedelta(minutes=30)
-"""Waits between attempts double from the first to the longest."""
-LONGEST_ASKED = timedelta(hours=1)
-"""Longest wait a receiver may ask for. A stored instant further ahead was written by a clock that was wrong."""
-GIVE_UP_AFTER = timedelta(hours=24)
-"""Age at which a notification is given up: news of yesterday helps nobody, and the state is still to be seen."""
-GIVE_UP_ATTEMPTS = 40
-"""Least attempts before that, 18 h at the usual waits: a clock that stood days ahead for a moment gives up nothing."""
 MOST_AT_ONCE = 500
 """Most rows claimed as one message; more follow as the next."""
 
@@ -80,16 +72,6 @@ def open_targets(tx: Transaction, now: datetime) -> dict[str, timedelta]:
         "WHERE state IN ('owed', 'sending') GROUP BY target) first ON first.id = o.id ORDER BY o.target"
     )
     return {target: _wait_left(state, attempts, next_try, now) for target, state, attempts, next_try in rows}
-
-
-def due_targets(tx: Transaction, now: datetime) -> tuple[str, ...]:
-    """Targets whose oldest open notification may be tried at ``now``, by name."""
-    return tuple(target for target, wait_left in open_targets(tx, now).items() if may_be_tried(wait_left))
-
-
-def may_be_tried(wait_left: timedelta) -> bool:
-    """Whether a wait that the stored instants tell is over, or is none that we could have meant."""
-    return not timedelta(0) < wait_left <= LONGEST_ASKED
 
 
 def _wait_left(state: str, attempts: int, next_try: int, now: datetime) -> timedelta:
@@ -152,25 +134,15 @@ def failed(
     tx: Transaction, group: Sequence[OwedMessage], detail: str, retry_after: timedelta = timedelta(0)
 ) -> timedelta | None:
     """Settle a failed attempt: try again after a wait, or give up what has become too old; returns the wait, if any."""
-    old = [row for row in group if _is_too_old(row, tx.now)]
+    old = [row for row in group if is_too_old(row.created_at, row.attempts, now=tx.now)]
     dead(tx, old, f"given up after {GIVE_UP_AFTER // timedelta(hours=1)} h: {detail}")
-    young = [row for row in group if not _is_too_old(row, tx.now)]
-    waits = {row.id: max(min(retry_after, LONGEST_ASKED), wait(row.attempts)) for row in young}
+    young = [row for row in group if row not in old]
+    waits = {row.id: wait(row.attempts, asked=retry_after) for row in young}
     tx.many(
         "UPDATE outbox SET state = 'owed', next_try_at = ?, detail = ? WHERE id = ? AND state = 'sending'",
         [(to_micros(tx.now + waits[row.id]), detail, row.id) for row in young],
     )
     return waits[young[0].id] if young else None
-
-
-def _is_too_old(row: OwedMessage, now: datetime) -> bool:
-    return abs(now - row.created_at) >= GIVE_UP_AFTER and row.attempts >= GIVE_UP_ATTEMPTS
-
-
-def wait(attempts: int) -> timedelta:
-    """How long to wait after this many failed attempts."""
-    doublings = min(max(attempts - 1, 0), 16)
-    return min(LONGEST_WAIT, FIRST_WAIT * (1 << doublings))
 
 
 def share(tx: Transaction, receiver: str, targets: Sequence[str]) -> bool:

@@ -18,8 +18,8 @@ def to_reprice(tx: Transaction, *, after: int, since: datetime, most: int) -> tu
 
     Those that were estimated, and of those since an instant all whose cost nobody has named.
     """
-    found = ledger.numbered(tx, _MAY_CHANGE, (after, to_micros(since), most))
-    return [event for _, event in found if not event.cost_given], found[-1][0] if len(found) == most else 0
+    events = ledger.numbered(tx, _MAY_CHANGE, (after, to_micros(since), most))
+    return [event for _, event in events if not event.cost_given], events[-1][0] if len(events) == most else 0
 
 
 def estimated_in(tx: Transaction, start: datetime, end: datetime) -> list[Labels]:

@@ -8,10 +8,10 @@ from typing import Any
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.limits.limit import Limit, Mode
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.renaming import renamed_among, shape_of
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
-from quota_scheduler.core.usage import EVEN_WEIGHTS
 from quota_scheduler.store import Row, Transaction
 
 _TALLY = (
@@ -195,31 +195,14 @@ def _columns(balance: Balance) -> tuple[int | None, ...]:
 
 
 def renamed(tx: Transaction, limits: Sequence[Limit]) -> dict[str, str]:
-    """Limits that are stored under another id, old to new: one went, one came, and both count the same.
+    """Limits that are stored under another id, old to new."""
 
-    Where several did, those with the amount of the last window belong together; what stays in doubt is no renaming.
-    """
-    stored: dict[str, str] = dict(tx.rows("SELECT id, shape FROM rules"))
-    ids = {limit.id for limit in limits}
-    gone: dict[str, list[str]] = {}
-    for rule, shape in stored.items():
-        if rule not in ids:
-            gone.setdefault(shape, []).append(rule)
-    come: dict[str, list[Limit]] = {}
-    for limit in limits:
-        if limit.id not in stored:
-            come.setdefault(shape_text(limit), []).append(limit)
-    pairs = {}
-    for shape, old in gone.items():
-        fresh = come.get(shape, [])
-        if len(old) == len(fresh) == 1:
-            pairs[old[0]] = fresh[0].id
-        for rule in old if len(old) + len(fresh) > 2 else ():
-            amount = tx.scalar("SELECT amount FROM windows WHERE rule = ? ORDER BY id DESC", (rule,))
-            same = [limit.id for limit in fresh if limit.amount == amount]
-            if len(same) == 1 and same[0] not in pairs.values():
-                pairs[rule] = same[0]
-    return pairs
+    def last_amount(rule: str) -> int | None:
+        amount: int | None = tx.scalar("SELECT amount FROM windows WHERE rule = ? ORDER BY id DESC", (rule,))
+        return amount
+
+    shapes = {limit.id: shape_text(limit) for limit in limits}
+    return renamed_among(dict(tx.rows("SELECT id, shape FROM rules")), limits, shapes, last_amount)
 
 
 def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
@@ -250,14 +233,8 @@ def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
 
 
 def shape_text(limit: Limit) -> str:
-    """The parts of a limit whose change ends its window, as stable text."""
-    match = [(name, sorted(values)) for name, values in limit.match]
-    counts = limit.mode is not Mode.OFF  # what is off counts nothing: switched on again it is rebuilt
-    shape = [match, limit.per, limit.unit, limit.weights, repr(limit.schedule), counts]
-    # earlier versions counted one spelling of a model only, and rounded weighed tokens one by one
-    by_name = "model" in dict(limit.match) or limit.per in ("model", "provider")
-    counted = ["by name"] * by_name + ["exact"] * (limit.weights != EVEN_WEIGHTS)
-    return json.dumps([*shape, *counted])
+    """The shape of a limit, as it is stored."""
+    return json.dumps(shape_of(limit))
 
 
 def known_rules(tx: Transaction) -> set[str]:

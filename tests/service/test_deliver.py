@@ -9,6 +9,7 @@ import pytest
 
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
+from quota_scheduler.core.alerts.retries import LONGEST_ASKED
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.state import NoticeKind, Transition
@@ -273,7 +274,7 @@ def test_a_restart_after_a_jump_waits_no_longer_than_a_receiver_may_ask_for(stor
     clock.advance(jump)
     run(Deliverer(store, RecordingNotifier(lambda _: FAILED), ("ops",)))
     clock.advance(-jump)
-    clock.advance(outbox.LONGEST_ASKED)
+    clock.advance(LONGEST_ASKED)
     run(Deliverer(store, RecordingNotifier(), ("ops",)))
     assert states(store) == [("ops", "delivered", 2)]
 

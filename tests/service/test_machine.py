@@ -214,8 +214,8 @@ class Service(RuleBasedStateMachine):
     def fence(self, ticket: int, back: int) -> int:
         """The newest fence of a ticket or one of its earlier ones; 1 when it has none."""
         with self.world.store.transaction() as tx:
-            found = [row[0] for row in tx.rows("SELECT fence FROM leases WHERE ticket = ? ORDER BY fence", (ticket,))]
-        return found[max(0, len(found) - 1 - back)] if found else 1
+            fences = [row[0] for row in tx.rows("SELECT fence FROM leases WHERE ticket = ? ORDER BY fence", (ticket,))]
+        return fences[max(0, len(fences) - 1 - back)] if fences else 1
 
     @invariant()
     @precondition(lambda self: hasattr(self, "world"))
@@ -286,6 +286,7 @@ def play(steps: int, examples: int, *, same: bool) -> None:
     run_state_machine_as_test(Service, settings=checks)
 
 
+@pytest.mark.timeout(900)  # seconds of work, most of it commits; a run that is cut off looks like a flaky strategy
 def test_a_few_hundred_steps() -> None:
     play(steps=40, examples=30, same=True)
 

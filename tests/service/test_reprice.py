@@ -6,17 +6,18 @@ from decimal import Decimal
 
 import pytest
 
-from quota_scheduler.core.cycle.requests import Submit
+from quota_scheduler.core.cycle.requests import Release, Submit
 from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import PriceTerms, Usage
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import reprice
-from quota_scheduler.service.apply_prices import priced_events, priced_ticket
+from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.store import ledger, pruned, tickets
 from tests.builders import MONDAY, MONTHLY, a_limit, a_session_limit, a_usage_event
+from tests.service.world import fence
 
 NOVA = {"claude-nova-9": OwnPrice(Decimal(1), Decimal(5))}
 WRONG = {"claude-nova-9": OwnPrice(Decimal(10), Decimal(50))}
@@ -90,6 +91,15 @@ def test_B6_after_a_restart_with_the_price_it_is_the_same(world):
     again = Repricing(here.here.store, here.do, Prices(NOVA), lambda: here.here.limits, forget=here.here.memory.forget)
     here.sweep = again
     assert (here.until_done(), here.used(), here.totals()[0]) == (1, {"month": 0.15}, (0.15, 0))
+
+
+def test_a_lease_reports_what_has_no_price_as_estimated_and_no_sweep_corrects_it_to_the_same(world):
+    here = Sweeper(world, MONTH)
+    held = here.here.submit(1_000, model="claude-nova-9")
+    report = priced_report(held.ticket.labels, (("claude-nova-9", SIZE),), MONDAY, here.prices)
+    here.here.ask(Release(held.ticket.id, fence(held), report))
+    assert columns(here, "estimated") == [(1,)]
+    assert here.until_done() == 0
 
 
 def columns(here, names):

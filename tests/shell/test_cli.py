@@ -289,7 +289,7 @@ def test_a_new_token_works_as_printed(folder: Path, run: Run) -> None:
     made = run("config", "token", "ci", "--role", "viewer", "--json").json
     (folder / "tokens").write_text(f"viewer:ci:{made['sha256']}\n")
     (folder / "quota.yaml").write_text("tokens_file: tokens\n")
-    assert "1 tokens" in run("config", "check").out
+    assert "1 token;" in run("config", "check").out
     shown = run("config", "token", "ci").out.splitlines()
     assert len(shown) == 2
     assert shown[1].split()[-1].startswith("runner:ci:")

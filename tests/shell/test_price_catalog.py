@@ -173,7 +173,7 @@ def test_R6_misses_are_remembered_up_to_a_bound(monkeypatch):
     monkeypatch.setattr(price_catalog, "MOST_REMEMBERED", 10)
     fresh = Prices()
     costs_of_many = {fresh.price(Labels("anthropic", model=f"mystery-{n}"), ONE_EACH, NOV) for n in range(25)}
-    assert (len(costs_of_many), len(fresh._found)) == (1, 5)
+    assert (len(costs_of_many), len(fresh._remembered)) == (1, 5)
 
 
 def test_B6_prices_stated_anew_hold_at_once():

@@ -50,7 +50,7 @@ class Bench:
         self.store = Store(folder / "quota.db", clock=self.clock)
         with self.store.transaction() as tx:
             windows.adapt(tx, limits)
-        self.writer = Writer(self.store, Terms(limits), told=lambda done, _: self.told.append(len(done.answers)))
+        self.writer = Writer(self.store, Terms(limits), tell=lambda done, _: self.told.append(len(done.answers)))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_reset_is_noticed_by_the_clock_alone(tmp_path: Path) -> None:
         if any(ticket.key == "b" and verdict.__class__.__name__ == "Admit" for ticket, verdict in done.decisions):
             started.set()
 
-    writer = Writer(store, Terms((quick,)), told=told)
+    writer = Writer(store, Terms((quick,)), tell=told)
     writer.start()
     try:
         event = UsageEvent("r1", store.clock(), Labels("anthropic"), Usage(output=100))

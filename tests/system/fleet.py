@@ -153,9 +153,8 @@ class Fleet:
             self.held.append(self.submit(60_000, provider="openai", model="gpt-5", **more))
         if number % 10 == 0:
             self.submit(50_000, provider="anthropic", ttl=1, labels={"workflow": "site"})
-            self.big.append(
-                self.submit(3_000_000, provider="anthropic", **{"class": "low"}, labels={"workflow": "nightly"})
-            )
+            waits = {"class": ("low", "interactive")[number // 10 % 2], "labels": {"workflow": "nightly"}}
+            self.big.append(self.submit(3_000_000, provider="anthropic", **waits))
         if len(self.big) > 3:
             self._ask("DELETE", f"/v1/tickets/{self.big.pop(0)['id']}")
 

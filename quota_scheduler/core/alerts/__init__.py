@@ -8,4 +8,5 @@ routing   which receiver hears of what
 notices   which transitions are told now, and which are not
 wording   the words of a message
 message   a message on its way, and what became of it
+retries   when one that did not arrive is tried again, and when it is given up
 """

@@ -212,6 +212,7 @@ def _own_event(ticket: Ticket, lease: Lease, key: str, model: str, usage: Usage,
         session=lease.session,
         priority=ticket.priority,
         flags=ticket.flags,
+        estimated=usage.unpriced_tokens > 0,
         terms=None,  # nor whether the runner named the cost itself
     )
 

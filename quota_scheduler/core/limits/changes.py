@@ -87,3 +87,27 @@ def effective(limits: Iterable[Limit], changes: Iterable[LimitChange], *, now: d
         except ValueError:
             continue
     return tuple(by_id.values())
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsHold:
+    """The limits that hold from now on, when the next run-time change of them expires, and when the last one did."""
+
+    limits: tuple[Limit, ...]
+    expire_at: datetime | None = None
+    expired_at: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether others hold at ``now``: a change expires, or one that had expired lasts again, the clock put back."""
+        expires = self.expire_at is not None and self.expire_at <= now
+        return expires or (self.expired_at is not None and now < self.expired_at)
+
+
+def holding(limits: tuple[Limit, ...], changes: Iterable[LimitChange], *, now: datetime) -> LimitsHold:
+    """Return the limits with how long they hold by these changes."""
+    ends = [change.expires_at for change in changes if change.expires_at]
+    return LimitsHold(
+        limits,
+        min((end for end in ends if end > now), default=None),
+        max((end for end in ends if end <= now), default=None),
+    )

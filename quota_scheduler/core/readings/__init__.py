@@ -7,6 +7,8 @@ throttle_level       open, throttled, paused, exhausted, with hysteresis
 spending             what a team or a workflow has spent, and on what
 scheduling_quality   how closed windows treated work
 closed_windows       who used them, what ran, what waited
+consumption          what was used over all windows, as counters, and what of it has no price
+holders              what waits, and which limits hold it
 runs                 large runs, their mean, what workflows used by day
 documents            readings as documents that a database and an answer hold
 """

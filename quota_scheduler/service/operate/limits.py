@@ -12,13 +12,12 @@ limits that hold from now on
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.ledger.settlement import LeasesOf, hold_anew
-from quota_scheduler.core.limits.changes import LimitChange, changed, effective
+from quota_scheduler.core.limits.changes import LimitChange, LimitsHold, changed, effective, holding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.usage import UsageEvent
@@ -33,20 +32,6 @@ HOLD = "hold"
 def limits_now(tx: Transaction, base: Sequence[Limit]) -> tuple[Limit, ...]:
     """The limits of the file with the stored changes that last."""
     return effective(base, limit_changes.load(tx), now=tx.now)
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsHold:
-    """The limits that hold from now on, when the next run-time change of them expires, and when the last one did."""
-
-    limits: tuple[Limit, ...]
-    expire_at: datetime | None = None
-    expired_at: datetime | None = None
-
-    def is_over(self, now: datetime) -> bool:
-        """Whether others hold at ``now``: a change expires, or one that had expired lasts again, the clock put back."""
-        expires = self.expire_at is not None and self.expire_at <= now
-        return expires or (self.expired_at is not None and now < self.expired_at)
 
 
 def change_limit(
@@ -74,7 +59,7 @@ def change_limit(
     if dry_run:
         others = [change for change in limit_changes.load(tx) if change.rule != rule or change.field not in fields]
         asked = [LimitChange(rule, name, value, who, tx.now) for name, value in fields.items() if value is not None]
-        return LimitsHold(effective(base, [*others, *asked], now=tx.now), None)
+        return LimitsHold(effective(base, [*others, *asked], now=tx.now))
     for field, value in fields.items():
         if value is None:
             limit_changes.take_back(tx, rule, field)
@@ -91,32 +76,20 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     ``starting``: nobody has looked after the database for a while, so every window of now is opened and filled.
     """
     limits = limits_now(tx, base)
-    there = {limit.id for limit in limits}
+    names = {limit.id for limit in limits}
     for rule in redefine(tx, limits):
-        if rule in there:
+        if rule in names:
             log.warning("limit.redefined limit=%s", rule)
         else:
             log.info("limit.removed limit=%s", rule)
     if starting:
         rebuild(tx, limits)
-    return LimitsHold(limits, next_expiry(tx), _last_expiry(tx))
+    return holding(limits, limit_changes.load(tx), now=tx.now)
 
 
 def note(tx: Transaction, what: str, ticket: int, *, who: str) -> None:
     """Write down what was done to a ticket by hand."""
     audit.write(tx, who, what, {"ticket": ticket})
-
-
-def next_expiry(tx: Transaction) -> datetime | None:
-    """When the next change expires."""
-    ends = [change.expires_at for change in limit_changes.load(tx) if change.expires_at and change.expires_at > tx.now]
-    return min(ends, default=None)
-
-
-def _last_expiry(tx: Transaction) -> datetime | None:
-    """When the last change expired that is over by now."""
-    ends = [change.expires_at for change in limit_changes.load(tx) if change.expires_at and change.expires_at <= tx.now]
-    return max(ends, default=None)
 
 
 def hold_all(tx: Transaction, reason: str, *, who: str) -> None:

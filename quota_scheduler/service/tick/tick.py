@@ -1,10 +1,10 @@
 """The tick: snapshot → readings → alert step.
 
-look       everything the tick needs, in one read-only view         (no writer waits for it)
-forecast   limits that changed, at most every thirty seconds each   service.forecasting
-analyse    caches, runs, who spends what; once a minute             service.analysis
-measure    one reading per limit                                    core.measure
-hold       who waits and what holds them, decided as of now         core.holders
+load       everything the tick needs, in one read-only view         (no writer waits for it)
+forecast   limits that changed, at most every thirty seconds each   service.tick.forecasts
+analyse    caches, runs, who spends what; once a minute             service.tick.analysis
+measure    one reading per limit                                    core.readings.measure
+hold       who waits and what holds them, decided as of now         core.readings.holders
 step       the alert states move by the new readings                core.alerts
 save       readings, outlooks, tracks, states, owed notifications   one transaction
 → the readings, which metrics publish after the commit
@@ -21,7 +21,6 @@ from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -29,19 +28,16 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.run_caps import is_over
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
-from quota_scheduler.core.names import canonical_model, canonical_provider
-from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
+from quota_scheduler.core.readings.consumption import consumed, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
-from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings.readings import LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
-from quota_scheduler.core.units import Unit
-from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.quality import Quality
@@ -52,8 +48,6 @@ ANALYSE_EVERY = timedelta(seconds=60)
 """Caches and runs change slowly; once a minute is soon enough for an alert with a lookback of a day."""
 FIRST_PASS = "first_pass_at"
 """Remembered fact: when the installation had read its sources once; runs that ended before alarm nobody."""
-Totals = Sequence[tuple[Labels, Priority, Usage, datetime]]
-NOTHING = Usage()
 ADOPTED = "alerts_adopted_at"
 """Remembered fact: when the first complete readings were taken as they are; alerts are told from then on."""
 
@@ -79,11 +73,11 @@ class Recompute:
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
-        self._told: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
+        self._written: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
 
     @property
     def outlooks(self) -> dict[str, Outlook]:
-        """What the admission test may know of each limit's future, as of the last look."""
+        """What the admission test may know of each limit's future, as of the last tick."""
         return self.forecasting.outlooks
 
     def update(self, queue: QueueSnapshot | None = None) -> Readings:
@@ -134,12 +128,12 @@ class Recompute:
     def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
         """Every limit as a document; one that looks as it did is not written out anew."""
         published = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
-        before_by_name, self._told = self._told, {}
+        before_by_name, self._written = self._written, {}
         for name, looks, reading in published:
             before = before_by_name.get(name)
             document = before[1] if before and before[0] == looks else limit_document(reading)
-            self._told[name] = looks, document
-        return {name: document for name, (_, document) in self._told.items()}
+            self._written[name] = looks, document
+        return {name: document for name, (_, document) in self._written.items()}
 
     def _limits(
         self,
@@ -170,7 +164,7 @@ class Recompute:
         return tuple(readings)
 
     def _changed_limits(self) -> set[str]:
-        """The limits that were changed by hand since the last look: their levels follow at once."""
+        """The limits that were changed by hand since the last tick: their levels follow at once."""
         before = self._seen_limits
         self._seen_limits = {limit.id: limit for limit in self.limits}
         return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
@@ -207,6 +201,10 @@ class Recompute:
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]
     ) -> Readings:
         totals = ledger.totals(tx)
+
+        def bind(labels: Labels) -> tuple[LimitInstance, ...]:
+            return self.forecasting.book.bind(labels, balances)
+
         newest: dict[str, datetime] = {}
         for labels, _, _, at in totals:
             newest[labels.provider] = min(tx.now, max(at, newest.get(labels.provider, at)))
@@ -217,13 +215,13 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*_consumed(tx, totals, self.forecasting.book, balances), *counters.all_counters(tx)),
+            counters=(*consumed(totals, ledger.backfilled(tx), bind), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,
-                "unpriced_models": _unpriced(totals, self.limits),
+                "unpriced_models": unpriced_models(totals, self.limits),
                 "causes": {
                     name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause
                 },
@@ -235,43 +233,3 @@ def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
     """The throttle levels as the last tick before a restart left them."""
     states = ((name, level_state(body)) for name, body in documents.load_bodies(tx, "readings").items())
     return {name: state for name, state in states if state}
-
-
-def _consumed(tx: Transaction, totals: Totals, book: Histories, balances: Balances) -> list[Counter]:
-    """Tokens and cost over all windows, by limit, provider and model, and without any limit; backfills are apart."""
-    sums: dict[tuple[str, ...], Usage] = {}
-    late, backfills = (
-        ledger.backfilled(tx),
-        dict.fromkeys((canonical_provider(labels.provider) for labels, *_ in totals), 0),
-    )
-    for labels, priority, whole, _ in totals:
-        backfill = late.get((labels, priority), NOTHING)
-        provider, model = canonical_provider(labels.provider), canonical_model(labels.model)
-        backfills[provider] += backfill.tokens
-        usage = whole.minus(backfill)
-        for names in ((), *((instance.name,) for instance in book.bind(labels, balances))):
-            slot = (*names, provider, model)
-            sums[slot] = sums.get(slot, NOTHING).plus(usage)
-    consumed = [Counter("quota_backfilled_tokens_total", (name,), tokens) for name, tokens in sorted(backfills.items())]
-    for slot, usage in sorted(sums.items()):
-        name = "quota_consumed" if len(slot) > 2 else "quota_recorded"
-        consumed += [
-            Counter(f"{name}_tokens_total", (*slot, kind), value)
-            for kind, value in zip(KINDS, usage.kinds, strict=True)
-        ]
-        consumed.append(Counter(f"{name}_usd_total", slot, usage.amount(Unit.USD)))
-    return consumed
-
-
-def _unpriced(totals: Totals, limits: Sequence[Limit]) -> dict[str, int]:
-    """Tokens without a price by model, where a limit counts dollars: elsewhere nobody needs one.
-
-    Work that names no model has none that could be stated.
-    """
-    in_dollars = [limit for limit in limits if limit.unit is Unit.USD]
-    tokens: dict[str, int] = {}
-    for labels, _, usage, _ in totals:
-        if usage.unpriced_tokens > 0 and labels.model and any(limit.selects(labels) for limit in in_dollars):
-            name = f"{canonical_provider(labels.provider)}/{canonical_model(labels.model)}"
-            tokens[name] = tokens.get(name, 0) + usage.unpriced_tokens
-    return tokens

@@ -126,10 +126,10 @@ def _names(tx: Transaction, balances: Balances) -> Iterable[Finding]:
 
 def _recent(tx: Transaction) -> list[Labels]:
     """The labels of the events of the last seven days."""
-    known = ledger.label_sets(tx)
+    sets = ledger.label_sets(tx)
     since = to_micros(tx.now - UNBOUND_DAYS)
     numbers = sorted(row[0] for row in tx.rows("SELECT DISTINCT label_set FROM events WHERE at >= ?", (since,)))
-    return list(dict.fromkeys(known[number][0] for number in numbers))
+    return list(dict.fromkeys(sets[number][0] for number in numbers))
 
 
 def _unasked(tx: Transaction, balances: Balances) -> Finding:
@@ -149,13 +149,13 @@ def _unasked(tx: Transaction, balances: Balances) -> Finding:
 def _untaken(bound: Mapping[Labels, Sequence[LimitInstance]], balances: Balances) -> str:
     """The models of each provider that no limit about its models took, as they were spelt."""
     about_models = [limit for limit in balances.limits if "model" in dict(limit.match)]
-    found: dict[str, set[str]] = {}
+    untaken: dict[str, set[str]] = {}
     for labels, instances in bound.items():
         provider = canonical_provider(labels.provider)
         others = [limit for limit in about_models if limit.selects(labels._replace(model=ANY))]
         if others and not any(instance.limit in about_models for instance in instances):
-            found.setdefault(provider, set()).add(labels.model or "no model")
-    texts = [f"{', '.join(_some(models))} of {provider}" for provider, models in sorted(found.items())]
+            untaken.setdefault(provider, set()).add(labels.model or "no model")
+    texts = [f"{', '.join(_some(models))} of {provider}" for provider, models in sorted(untaken.items())]
     return f"no limit about models took {'; '.join(texts)} in the last 7 days" if texts else ""
 
 

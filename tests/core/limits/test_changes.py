@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.limits.changes import LimitChange, changed, effective
+from quota_scheduler.core.limits.changes import LimitChange, changed, effective, holding
 from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
 from tests.builders import HOUR, MONDAY, a_concurrency_limit, a_limit
 
@@ -66,3 +66,18 @@ def test_effective(changes, amount):
         for rule, field, value, after, until in changes
     ]
     assert [limit.amount for limit in effective([LIMIT], stored, now=MONDAY + 3 * HOUR)] == [amount]
+
+
+@pytest.mark.parametrize(
+    ("ends", "over"),
+    [
+        pytest.param([], {-1: False, 0: False, 9: False}, id="no change ever expires"),
+        pytest.param([2], {0: False, 1: False, 2: True}, id="until a change expires"),
+        pytest.param([3, 2], {1: False, 2: True}, id="the earliest of several"),
+        pytest.param([-1], {0: False, -2: True}, id="one that had expired lasts again, the clock put back"),
+    ],
+)
+def test_how_long_limits_hold(ends, over):
+    changes = [LimitChange("day", "amount", 5, "ada", MONDAY, MONDAY + end * HOUR) for end in ends]
+    hold = holding((a_limit(),), [*changes, LimitChange("day", "mode", "warn", "ada", MONDAY)], now=MONDAY)
+    assert {hours: hold.is_over(MONDAY + hours * HOUR) for hours in over} == over

@@ -1,0 +1,65 @@
+"""Usage events as rows."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
+from quota_scheduler.store.usage_columns import columns_of
+
+NO_TERMS = "-"
+"""What is stored for a price that depends on nothing but the model: most of them."""
+EVENT_COLUMNS = (
+    f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
+    "e.flags, e.prompt_version, e.status, e.estimated, e.terms, "
+    "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
+)
+"""What reading an event takes, of ``events e`` and its ``label_sets l``."""
+
+
+def event_row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
+    """The values of an event's row; ``now`` is when it was recorded, in microseconds."""
+    return (
+        event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
+        event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
+        int(event.estimated), now, _terms_text(event),
+    )  # fmt: skip
+
+
+def event_in(row: Sequence[Any]) -> UsageEvent:
+    """The event in a row of ``EVENT_COLUMNS``."""
+    terms, given = _terms(row[20])
+    return UsageEvent(
+        key=row[1],
+        at=from_micros(row[2]),
+        labels=Labels(row[0], *row[21:28]),
+        usage=Usage(*row[3:12]),
+        run=row[12],
+        session=row[13],
+        message=row[14],
+        sidechain=bool(row[15]),
+        flags=tuple(json.loads(row[16])),
+        prompt_version=row[17],
+        status=row[18],
+        estimated=bool(row[19]),
+        priority=Priority(row[28]),
+        terms=terms,
+        cost_given=given,
+    )
+
+
+def _terms_text(event: UsageEvent) -> str:
+    """What an event's price depends on beside its model; one sign where there is nothing to say."""
+    if event.terms is None:
+        return ""
+    return json.dumps([*event.terms, event.cost_given]) if event.cost_given or any(event.terms) else NO_TERMS
+
+
+def _terms(text: str) -> tuple[PriceTerms | None, bool]:
+    if text in ("", NO_TERMS):  # empty: recorded before this was kept
+        return (PriceTerms() if text else None), False
+    speed, geo, tier, web_searches, given = json.loads(text)
+    return PriceTerms(speed, geo, tier, web_searches), given
