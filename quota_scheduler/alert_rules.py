@@ -96,6 +96,7 @@ class RuleFile(BaseModel):
     severity: Severity
     under: list[str] = []
     once: bool = False
+    goes_on: bool = False
     summary: str
     title: str
     message: list[str] = Field(min_length=1)
@@ -125,6 +126,7 @@ class RuleFile(BaseModel):
             drop_points=self.drop_points,
             under=tuple(self.under),
             once=self.once,
+            goes_on=self.goes_on,
         )
 
 

@@ -30,14 +30,22 @@ WATCH_SECONDS = 0.5
 STEP_SECONDS = 2.0
 """Clocks that have parted by more than this since the jobs were dated: the wall clock was set, or the machine slept."""
 
+STEADY_SHARE = 0.9
+"""Of its distance, that the clock must have been steady for: a run comes a moment early or late."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A task by name, run at the start and then every ``seconds``."""
+    """A task by name, run at the start and then every ``seconds``.
+
+    One that is ``steady`` does its work only after the clock has gone on without a step for so long: what it deletes by
+    age is gone for good, and a clock that is ahead once makes everything old.
+    """
 
     name: str
     seconds: float
     work: Callable[[], object]
+    steady: bool = False
 
 
 class EverySeconds(BaseTrigger):  # type: ignore[misc]  # the library has no types
@@ -64,6 +72,7 @@ class Jobs:
         self._names = tuple(job.name for job in jobs)
         self._failing: dict[str, str] = {}
         self._stopping = threading.Event()
+        self._steady_since = time.monotonic()
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(max_workers=max(4, len(jobs)))},
@@ -94,7 +103,7 @@ class Jobs:
             now_apart = self._wall() - time.monotonic()
             if abs(now_apart - apart) > STEP_SECONDS:
                 log.warning("clock.stepped seconds=%+.0f", now_apart - apart)
-                apart = now_apart
+                apart, self._steady_since = now_apart, time.monotonic()
                 self._run_all_now()
 
     def _run_all_now(self) -> None:
@@ -107,7 +116,8 @@ class Jobs:
     def _run(self, job: Job) -> None:
         started = time.monotonic()
         try:
-            job.work()
+            if not job.steady or started - self._steady_since >= STEADY_SHARE * job.seconds:
+                job.work()
         except Exception as error:
             self._failed(job, error)
             self._metrics.task_failed(job.name, time.monotonic() - started)

@@ -16,7 +16,7 @@ from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
-from quota_scheduler.service.queries.alerts import alerts_document, silences_document
+from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.queue import plan_document, queue_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
@@ -108,6 +108,10 @@ class Questions:
         """Alerts that are pending, firing or resolved lately."""
         return self._look(alerts_document)
 
+    def alerts_muted(self) -> list[dict[str, str]]:
+        """Alerts that fire and reach nobody, with why."""
+        return self._look(muted_document)
+
     def silences(self) -> Document:
         """Silences that have not ended."""
         return self._look(silences_document)
@@ -145,6 +149,9 @@ class Questions:
             problems.append(f"the database does not answer: {error}")
         if self._service.store.is_replaced():
             problems.append("the database file was removed or replaced: restart the service")
+        parts = self._service.parts
+        problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+        problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
         return problems + self._service.health.problems()
 
     def failed(self) -> None:

@@ -99,7 +99,7 @@ class Service:
             Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
             Job("learn", LEARN_SECONDS, self.learn),
             Job("ends", ENDS_SECONDS, self.learn_ends),
-            Job("prune", PRUNE_SECONDS, self.prune),
+            Job("prune", PRUNE_SECONDS, self.prune, steady=True),
         ]
 
     def start(self) -> None:

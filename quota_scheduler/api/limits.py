@@ -49,16 +49,18 @@ LIMIT: TypeAdapter[LimitBody] = TypeAdapter(LimitBody)
 
 
 async def limits(request: Request) -> Response:
-    """Every limit as of the last tick, the caps of runs, and whether everything is held."""
+    """Every limit as of the last tick, the caps of runs, and whether everything is held or an alert muted."""
     require(request, Role.VIEWER)
     service = facade_of(request)
     readings = service.readings
+    muted = await asyncio.to_thread(service.alerts_muted)
     return json_response(
         {
             "at": iso(readings.at),
             "limits": [limit_document(reading) for reading in readings.limits],
             "hold": service.held.document() if service.held else None,
             "run_caps": [written_limit(limit) for limit in service.limits.values() if limit.is_per_run],
+            "alerts_muted": muted,
             "sources": [
                 {"source": source.source, "catching_up": source.catching_up, "errors": source.errors}
                 for source in readings.sources

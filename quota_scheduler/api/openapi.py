@@ -7,10 +7,10 @@ from pydantic.json_schema import models_json_schema
 from quota_scheduler.api.alerts import AckBody, SilenceBody
 from quota_scheduler.api.limits import LimitBody
 from quota_scheduler.api.operate import HoldBody
-from quota_scheduler.api.schemas import EventBody, PlanBody, ReportBody, TicketBody
+from quota_scheduler.api.schemas import EventBody, PlanBody, PreflightBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
-MODELS = (TicketBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody, SilenceBody, AckBody)
+MODELS = (TicketBody, PreflightBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody, SilenceBody, AckBody)
 ODD = {"description": "anything else is answered with what is wrong, in its place; the others are taken"}
 PROBLEM = {
     "type": "object",
@@ -37,7 +37,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("delete", "/v1/tickets/{ticket}", "Withdraw a ticket", None, "runner"),
     ("post", "/v1/leases/{lease}/renew", "Heartbeat of a running lease, with usage so far", ReportBody, "runner"),
     ("post", "/v1/leases/{lease}/release", "Settle a lease", ReportBody, "runner"),
-    ("post", "/v1/preflight", "The decision without the ticket", TicketBody, "viewer"),
+    ("post", "/v1/preflight", "The decision without the ticket", PreflightBody, "viewer"),
     ("post", "/v1/plans/estimate", "What a whole plan costs, and which items will fit", PlanBody, "viewer"),
     ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
     ("post", "/v1/hold", "The incident switch: hold everything, or let it go on", HoldBody, "operator"),
@@ -82,7 +82,7 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
     }
     if model is not None:
         one = {"$ref": REF.format(model=model.__name__)}
-        many = model in (TicketBody, EventBody) and path != "/v1/preflight"
+        many = model in (TicketBody, EventBody)
         schema = {"oneOf": [one, {"type": "array", "items": {"anyOf": [one, ODD]}, "maxItems": 1000}]} if many else one
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation

@@ -18,6 +18,8 @@ STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
 """HTTP status by error code; everything else is 500."""
 LONGEST_SENTENCE = 400
 """Letters of an error: a value of a hundred thousand digits is not echoed."""
+MOST_ERRORS = 20
+"""Errors of one body that are named; the others are counted."""
 HTTP = {
     404: ("not_found", "there is no such path; /docs shows those there are"),
     405: ("method_not_allowed", "this path has other methods; /docs shows them"),
@@ -70,7 +72,7 @@ def invalid(error: ValidationError, raw: Any, *, within: str = "") -> Problem:
     """A body that does not fit: every error with its JSON pointer; ``within`` is the pointer of ``raw`` itself."""
     messages = [(within + pointer, message) for pointer, message in _errors(error, raw).items()]
     more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
-    errors = [{"pointer": pointer, "message": message} for pointer, message in messages]
+    errors = [{"pointer": pointer, "message": message} for pointer, message in messages[:MOST_ERRORS]]
     return Problem(422, "invalid_body", f"{': '.join(messages[0]).removeprefix(': ')}{more}", errors=errors)
 
 

@@ -15,7 +15,7 @@ from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit, parts_of
-from quota_scheduler.core.tickets.ticket import Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, Reason, State, Ticket
 from quota_scheduler.core.units import in_units
 from quota_scheduler.service.operate.holds import EverythingHeld
 
@@ -68,10 +68,11 @@ def _say_hold(body: dict[str, Any], held: EverythingHeld) -> dict[str, Any]:
     if "checks" in body:
         advice = "Wait until an operator lets it go on: quota-scheduler hold --release."
         body["checks"] = [asdict(Check("hold", False, held.sentence(), advice)), *body["checks"]]
-    if body["reason"] == Reason.HELD.value:
+    if body["verdict"] == "defer":
         sentence = held.sentence()
-        body["message"] = f"{sentence[0].upper()}{sentence[1:]}."
-        body["expected_start"] = None
+        besides = "" if body["reason"] == Reason.HELD.value else f" {body['message']}"
+        body["message"] = f"{sentence[0].upper()}{sentence[1:]}.{besides}"
+        body["until"] = body["expected_start"] = None
         body["hold"] = held.document()
     return body
 
@@ -86,11 +87,14 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         "verdict": verdict_word(verdict),
         "reason": _reason(verdict, ticket),
         "message": " ".join(
-            filter(None, [explain(ticket, verdict, zone=zone), unnamed_model(ticket, limits.values())])
+            filter(
+                None,
+                [explain(ticket, verdict, zone=zone, figures=reply.figures), unnamed_model(ticket, limits.values())],
+            )
         ),
-        "binding": [_blocker(blocker) for blocker in _blockers(verdict)],
+        "binding": [_binding(blocker, reply) for blocker in _blockers(verdict)],
         "warned": [_blocker(blocker) for blocker in verdict.warned] if verdict else [],
-        "until": iso(verdict.until) if isinstance(verdict, Defer) else None,
+        "until": _until(verdict),
         "position": reply.position,
         "expected_start": _expected(reply),
         "counterfactuals": list(reply.counterfactuals),
@@ -101,6 +105,7 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         },
     }
     if reply.checks:
+        body["estimate"] = _estimate(ticket.estimate)
         body["checks"] = [asdict(check) for check in reply.checks]
     if ticket.state is State.CLOSED:
         body["outcome"] = ticket.outcome.value if ticket.outcome else None
@@ -108,6 +113,19 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         body["lease"] = _lease(reply, limits, fence=fence)
         body["stop"] = reply.stop
     return body
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    """What work is expected to use: ``basis`` is how that is known, ``confidence`` from 0 to 1."""
+    return {
+        "tokens": estimate.median.tokens,
+        "reserved_tokens": estimate.reserve.tokens,
+        "cost_usd": estimate.median.cost_usd,
+        "reserved_usd": estimate.reserve.cost_usd,
+        "price_known": not estimate.estimated_cost,
+        "basis": estimate.source,
+        "confidence": round(estimate.confidence, 2),
+    }
 
 
 def _expected(reply: Answer) -> dict[str, str] | None:
@@ -150,3 +168,14 @@ def _blockers(verdict: Verdict | None) -> tuple[Blocker, ...]:
 
 def _blocker(blocker: Blocker) -> dict[str, Any]:
     return {"limit": blocker.instance, "reason": blocker.reason.value, "until": iso(blocker.until)}
+
+
+def _binding(blocker: Blocker, reply: Answer) -> dict[str, Any]:
+    """A limit that keeps a ticket out, with what it has used and reserved and what was asked, in its unit."""
+    figures = reply.figures.get(blocker.instance)
+    return {**_blocker(blocker), **(figures.document() if figures else {})}
+
+
+def _until(verdict: Verdict | None) -> str | None:
+    """Until when a ticket waits; None where a person decides that."""
+    return iso(verdict.until) if isinstance(verdict, Defer) and verdict.reason is not Reason.HELD else None

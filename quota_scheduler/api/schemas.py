@@ -240,6 +240,12 @@ class TicketBody(Body):
         return f"The description has {words} words: split it." if words > SPLIT_WORDS else ""
 
 
+class PreflightBody(TicketBody):
+    """What a runner would submit; nothing is kept, so it needs no key."""
+
+    key: Key = "preflight"
+
+
 class PlanBody(Body):
     """The items of a plan, in the order they are to run."""
 

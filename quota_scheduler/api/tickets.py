@@ -12,7 +12,7 @@ from quota_scheduler.api import render
 from quota_scheduler.api.access import Asker, accepting, decided, facade_of, one, one_or_many, require
 from quota_scheduler.api.door import may_claim
 from quota_scheduler.api.problems import Problem, inside, pointed
-from quota_scheduler.api.schemas import PlanBody, ReportBody, TicketBody
+from quota_scheduler.api.schemas import PlanBody, PreflightBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import (
     Answer,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
 
 TICKET: TypeAdapter[TicketBody] = TypeAdapter(TicketBody)
+PREFLIGHT: TypeAdapter[PreflightBody] = TypeAdapter(PreflightBody)
 PLAN: TypeAdapter[PlanBody] = TypeAdapter(PlanBody)
 REPORT: TypeAdapter[ReportBody] = TypeAdapter(ReportBody)
 LONGEST_POLL = 30.0
@@ -77,7 +78,7 @@ def _submitted(service: "Facade", asker: Asker, body: TicketBody | Problem, outc
 async def preflight(request: Request) -> Response:
     """Decide as for a ticket, and keep nothing."""
     asker, service = require(request, Role.VIEWER), accepting(request)
-    draft = _draft(service, asker, await one(request, TICKET))
+    draft = _draft(service, asker, await one(request, PREFLIGHT))
     if isinstance(draft, Problem):
         raise draft
     (reply,) = await decided(service.submit(await service.price([draft]), dry_run=True))

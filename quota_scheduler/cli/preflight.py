@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.core.units import format_number
 
 
 @click.command("preflight")
@@ -33,11 +34,12 @@ def command(
         if not sign:
             raise click.UsageError(f"--label {label!r}: write NAME=VALUE, such as team=growth")
         given[name] = value
-    body = {"key": "preflight", "labels": given, "class": priority, "estimate": {"tokens": estimate}}
+    body = {"labels": given, "class": priority, "estimate": {"tokens": estimate}}
     answer: dict[str, Any] = reach.ask(reach.config_of(ctx), "POST", "/v1/preflight", body)
     if as_json:
         reach.print_json(answer)
     else:
+        reach.say(_estimated(answer["estimate"]))
         for check in answer["checks"]:
             reach.say(f"{'ok  ' if check['ok'] else 'FAIL'}  {check['check']}: {check['detail']}")
             if check["advice"]:
@@ -45,3 +47,14 @@ def command(
         reach.say(answer["message"])
     if answer["verdict"] != "admit":
         sys.exit(1)
+
+
+def _estimated(estimate: dict[str, Any]) -> str:
+    """What it is expected to use, how that is known, and how far to believe it."""
+    tokens, held = format_number(estimate["tokens"]), format_number(estimate["reserved_tokens"])
+    more = f", {held} reserved" if held != tokens else ""
+    price = "" if estimate["price_known"] else ", by an estimated price"
+    return (
+        f"estimate: {tokens} tokens{more}, ${estimate['cost_usd']:,.2f}{price} "
+        f"(basis {estimate['basis']}, confidence {estimate['confidence']:.0%})"
+    )

@@ -11,6 +11,13 @@ from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.store import documents
 
+LEGEND = (
+    "MEDIAN and P80 are where the window ends: half of the time below the one, four times of five below the other.\n"
+    "RISK follows P80. RESERVED is held by what runs, LEVEL is what the queue does now; a session that has not begun\n"
+    "resets so long after its first use."
+)
+"""What the columns mean, where numbers side by side would look like a contradiction."""
+
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -34,9 +41,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
         if source["catching_up"]:
             reach.say(f"{source['source']} is still being read: the figures below grow")
     reach.say(limits_table(state["limits"]) if state["limits"] else "No readings yet: they come with the first tick.")
+    if state["limits"]:
+        reach.say(LEGEND)
     for cap in state["run_caps"]:
         unit, mode = Unit(cap["unit"]), "" if cap["mode"] == "enforce" else f" ({cap['mode']})"
         reach.say(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
+    if muted := state.get("alerts_muted"):
+        reach.say(_muted(muted))
     if not config.receivers:
         reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
 
@@ -47,11 +58,12 @@ def state_of(config: Config) -> dict[str, Any]:
         return {"from": f"The service at {config.listen}", **reach.ask(config, "GET", "/v1/limits")}
     except reach.Unreachable:
         from quota_scheduler.service.operate.holds import everything_held
+        from quota_scheduler.service.queries.alerts import muted_document
 
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")
             at = tx.scalar("SELECT max(at) FROM readings")
-            held = everything_held(tx)
+            held, muted = everything_held(tx), muted_document(tx)
         from quota_scheduler.config.writing import written_limit
         from quota_scheduler.core.instants import from_micros
 
@@ -62,12 +74,13 @@ def state_of(config: Config) -> dict[str, Any]:
             "limits": [bodies[n] for n in sorted(bodies)],
             "hold": held.document() if held else None,
             "run_caps": [written_limit(limit) for limit in config.limits if limit.is_per_run],
+            "alerts_muted": muted,
         }
 
 
 def limits_table(limits: list[dict[str, Any]]) -> str:
     """One row per limit."""
-    rows = [["LIMIT", "USED", "OF", "", "RESERVED", "RESETS", "FORECAST", "RISK", "LEVEL", "WAITING"]]
+    rows = [["LIMIT", "USED", "OF", "", "RESERVED", "RESETS", "MEDIAN", "P80", "RUNS OUT", "RISK", "LEVEL", "WAITING"]]
     for row in limits:
         unit = Unit(row["unit"])
         resets = local_time(parse_instant(row["ends_at"]), row["timezone"]) if row["ends_at"] else "-"
@@ -82,7 +95,7 @@ def limits_table(limits: list[dict[str, Any]]) -> str:
                 f"{row['usage_ratio']:.0%}" if unit is not Unit.LEASES else "",
                 written(row["reserved"], unit),
                 resets,
-                _forecast(row, unit),
+                *_forecast(row, unit),
                 row["risk"],
                 row["level"],
                 str(waiting),
@@ -91,13 +104,17 @@ def limits_table(limits: list[dict[str, Any]]) -> str:
     return reach.table(rows, right=frozenset({1, 2, 3, 4, 9}))
 
 
-def _forecast(row: dict[str, Any], unit: Unit) -> str:
+def _forecast(row: dict[str, Any], unit: Unit) -> tuple[str, str, str]:
+    """Where the window ends, in half of all cases and in four of five, and when it runs out if it does."""
     forecast = row["forecast"]
     if not forecast:
-        return "-"
+        return "-", "-", "-"
+    median = f"{written(forecast['expected'], unit)} ({forecast['expected_ratio']:.0%})"
     if not forecast["sufficient"]:
-        return f"{written(forecast['expected'], unit)} (little history)"
-    return f"{written(forecast['expected'], unit)} ({forecast['expected_ratio']:.0%})"
+        return median, "little history", "-"
+    out = forecast["exhaustion_at"]
+    p80 = f"{written(forecast['p80'], unit)} ({forecast['p80'] / (row['amount'] or 1):.0%})"
+    return median, p80, local_time(parse_instant(out), row["timezone"]) if out else "-"
 
 
 def written(amount: float, unit: Unit) -> str:
@@ -107,3 +124,9 @@ def written(amount: float, unit: Unit) -> str:
         .removesuffix(f" {unit.value}")
         .removesuffix(f" {unit.value[:-1]}")
     )
+
+
+def _muted(muted: list[dict[str, Any]]) -> str:
+    """The alerts that fire and reach nobody, and why."""
+    named = "; ".join(f"{alert['rule']} of {alert['scope']} ({alert['why']})" for alert in muted)
+    return f"These alerts fire and nobody is told: {named}. See quota-scheduler alerts list."

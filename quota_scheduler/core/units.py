@@ -18,6 +18,8 @@ _AMOUNT = re.compile(
     re.IGNORECASE,
 )
 """A comma stands between groups of three digits only: ``2,5M`` is a decimal comma, and no 25 million."""
+LONGEST_TEXT = 60
+"""Letters of an amount or a length of time as people write it; patterns take the square of it, or longer, to say no."""
 _LARGEST = 10**15
 """The largest amount in whole units (a quadrillion tokens): everything up to it stays exact in SQLite and JSON."""
 
@@ -50,8 +52,8 @@ def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -
     Suffixes k, M, G or B, T are powers of a thousand. Raises ValueError for anything else, for a negative amount, for a
     fraction of a token, and above 10^15.
     """
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not an amount")
+    if isinstance(value, bool) or (isinstance(value, str) and len(value) > LONGEST_TEXT):
+        raise ValueError(f"{value!r} is not an amount: write a number such as 2500000, 2.5M or $10")
     try:
         match = _AMOUNT.match(str(value).strip()) if isinstance(value, str) else None
         if match:
@@ -82,6 +84,8 @@ def amount_in(value: int | float | str | Decimal, unit: Unit) -> int:
 
 def unit_named(value: str) -> Unit | None:
     """The unit an amount says it is in: ``$10``, ``300M tokens``; None when it is a bare number."""
+    if len(value) > LONGEST_TEXT:
+        return None
     if value.lstrip().startswith("$"):
         return Unit.USD
     word = re.search(r"[a-z]{3,}$", value.strip().lower())

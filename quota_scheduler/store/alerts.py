@@ -1,8 +1,10 @@
 """Alert states and silences in the database; what is owed to people because of them lies in store/outbox.py."""
 
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from quota_scheduler.core.alerts.routing import Target
@@ -11,6 +13,7 @@ from quota_scheduler.core.alerts.state import AlertState, Cause, Phase, Silence,
 from quota_scheduler.core.instants import from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.store import Row, Transaction, outbox
 
+log = logging.getLogger(__name__)
 STATE_COLUMNS = (
     "rule, scope, episode, phase, severity, since, value, facts, fired_at, resolved_at, cause, clear_since, "
     "absent_since, last_notified_at, acknowledged_at, acknowledged_by"
@@ -39,10 +42,18 @@ def load_alerts(tx: Transaction) -> tuple[tuple[int, AlertState], ...]:
 
 
 def put_right(tx: Transaction) -> None:
-    """Let no state be of a time to come: the clock was ahead, and has been put right."""
+    """Let no state be of a time to come, nor a silence made in one: the clock was ahead, and has been put right.
+
+    A silence that was to begin at once does so now, and lasts as long as it was to last.
+    """
     now = to_micros(tx.now)
     moved = ", ".join(f"{name} = min({name}, {now})" for name in INSTANTS)
     tx.execute(f"UPDATE alert_states SET {moved} WHERE {' OR '.join(f'{name} > {now}' for name in INSTANTS)}")
+    tx.execute(
+        "UPDATE silences SET starts_at = starts_at - (made_at - ?1), ends_at = ends_at - (made_at - ?1), made_at = ?1 "
+        "WHERE made_at > ?1",
+        (now,),
+    )
 
 
 def save_step(tx: Transaction, result: StepResult, targets: Sequence[Target]) -> int:
@@ -75,13 +86,14 @@ def acknowledge(tx: Transaction, alert: int, by: str) -> bool:
 def add_silence(tx: Transaction, silence: Silence) -> int:
     """Store a silence; returns its id."""
     return tx.insert(
-        "INSERT INTO silences (matchers, author, comment, starts_at, ends_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO silences (matchers, author, comment, starts_at, ends_at, made_at) VALUES (?, ?, ?, ?, ?, ?)",
         (
             json.dumps(silence.matchers),
             silence.author,
             silence.comment,
             to_micros(silence.starts_at),
             to_micros(silence.ends_at),
+            to_micros(tx.now),
         ),
     )
 
@@ -99,13 +111,18 @@ def prune(tx: Transaction, before: datetime) -> int:
 
 
 def load_silences(tx: Transaction, now: datetime) -> tuple[Silence, ...]:
-    """The silences that have not ended at ``now``, oldest first."""
+    """The silences that have not ended at ``now``, oldest first; one that cannot be read silences nothing."""
     rows = tx.rows(
         "SELECT id, matchers, author, comment, starts_at, ends_at FROM silences WHERE ends_at > ? ORDER BY id",
         (to_micros(now),),
     )
-    return tuple(
-        Silence(
+    return tuple(silence for row in rows if (silence := _silence(row)))
+
+
+def _silence(row: Row) -> Silence | None:
+    key, matchers, author, comment, starts_at, ends_at = row
+    try:
+        return Silence(
             matchers=tuple((name, pattern) for name, pattern in json.loads(matchers)),
             author=author,
             comment=comment,
@@ -113,8 +130,15 @@ def load_silences(tx: Transaction, now: datetime) -> tuple[Silence, ...]:
             ends_at=from_micros(ends_at),
             id=key,
         )
-        for key, matchers, author, comment, starts_at, ends_at in rows
-    )
+    except (ValueError, TypeError, OverflowError) as error:
+        _tell_unreadable(key, str(error))
+        return None
+
+
+@cache
+def _tell_unreadable(silence: int, error: str) -> None:
+    """Say it once: every tick reads it."""
+    log.error("silence.unreadable silence=%d error=%s", silence, error)
 
 
 def _state_rows(tx: Transaction) -> list[Row]:

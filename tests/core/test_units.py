@@ -45,6 +45,10 @@ def test_parse_amount(text, unit, amount):
         pytest.param("5 apples", Unit.TOKENS, "is not an amount", id="another unit"),
         pytest.param("2,5M", Unit.TOKENS, "is not an amount", id="a decimal comma is not 25 million"),
         pytest.param("1,0000", Unit.TOKENS, "is not an amount", id="a comma before four digits"),
+        pytest.param(
+            "9" + " " * 500_000 + "x", Unit.TOKENS, "is not an amount", id="R6: a text that a pattern despairs of"
+        ),
+        pytest.param("a" * 500_000 + "1", Unit.TOKENS, "is not an amount", id="R6: a word without end"),
         pytest.param(True, Unit.TOKENS, "True is not an amount", id="a truth value"),
         pytest.param(-1, Unit.TOKENS, "must be zero or more", id="less than nothing"),
         pytest.param("-5", Unit.TOKENS, "must be zero or more", id="less than nothing, as text"),

@@ -103,3 +103,22 @@ def test_B3_a_restart_changes_nothing(tmp_path_factory, events):
     after = shown(here)
     here.store.close()
     assert before == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "used"),
+    [
+        pytest.param([("a", -240, 1), ("c", 0, 1)], [("c", 62, 2)], [1, 2], id="B3: a correction over its end"),
+        pytest.param([("a", -240, 1)], [("b", 59, 3), ("c", 61, 2)], [4, 2], id="B3: a batch over its end"),
+    ],
+)  # fmt: skip
+def test_B3_what_comes_with_a_new_session_counts_in_the_old_one(tmp_path, before, after, used):
+    """The session that begins at five is over at ten, an hour after the first events; minutes are from nine on."""
+    here = World(tmp_path, a_session_limit())
+    here.record(*(a_usage_event(tokens, key=key, at=MONDAY + at * MINUTE) for key, at, tokens in before))
+    here.clock.advance(65 * MINUTE)
+    here.record(*(a_usage_event(tokens, key=key, at=MONDAY + at * MINUTE) for key, at, tokens in after))
+    with here.store.transaction() as tx:
+        rows = tx.rows("SELECT used FROM windows ORDER BY starts_at")
+    here.store.close()
+    assert [row[0] for row in rows] == used

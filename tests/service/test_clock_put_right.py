@@ -109,6 +109,24 @@ def test_R1_a_session_that_a_lease_opened_ahead_begins_now(world):
     assert here.windows() == {"session": (0, 0, 60)}
 
 
+@pytest.mark.parametrize("leased", [False, True], ids=["nothing runs", "a lease runs"])
+@pytest.mark.parametrize("used_behind", [0, 1], ids=["nothing used behind", "something used behind"])
+def test_R1_a_session_keeps_its_use_while_the_clock_is_days_behind(world, used_behind, *, leased):
+    here = world(a_session_limit())
+    here.clock.at = right = MONDAY + 4 * DAY
+    here.record(a_usage_event(10, at=right))
+    if leased:
+        here.submit(30, session="s1", ttl=10 * DAY)
+    here.clock.at = right - 3 * DAY
+    here.cycle()
+    if used_behind:
+        here.record(a_usage_event(used_behind, key="behind", at=here.clock.at))
+    here.clock.at = right + MINUTE
+    here.cycle()
+    here.record(a_usage_event(5, key="after", at=here.clock.at))
+    assert [row[4:] for row in present(here)] == [(15, 0, 30 if leased else 0)]
+
+
 def test_R1_an_offer_made_ahead_is_taken_back_in_its_time(world):
     here = world(a_concurrency_limit(1))
     first, second = here.submit(1, ttl=10 * DAY), here.submit(1)

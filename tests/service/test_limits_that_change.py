@@ -46,6 +46,16 @@ def test_B5_changed_limits_show_what_was_used(world, limits, shown):
     assert {name: used for name, (used, _, _) in here.windows().items()} == shown
 
 
+def test_M16_a_limit_that_is_gone_was_not_redefined(world, caplog):
+    caplog.set_level("INFO")
+    here = world(a_limit(), a_limit(id="gone", match=match_of({"team": "growth"})))
+    here.record(a_usage_event(5, team="growth"))
+    with here.store.transaction() as tx:
+        apply_limits(tx, (a_limit(schedule=MONTHLY),))
+    told = sorted((record.levelname, record.getMessage()) for record in caplog.records if "limit." in record.msg)
+    assert told == [("INFO", "limit.removed limit=gone"), ("WARNING", "limit.redefined limit=day")]
+
+
 def test_B5_a_week_that_begins_on_another_day(world):
     here = world(a_limit(schedule=Calendar(Every.WEEK, day=0)))
     here.record(a_usage_event(70, at=MONDAY - 2 * DAY), a_usage_event(5, key="e2"))

@@ -1,5 +1,6 @@
 """Rules as data: what ships, what the config may change, and every mistake with its way out."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 import yaml
 
 from quota_scheduler.alert_rules import load_rules
+from quota_scheduler.api import ROUTES
+from quota_scheduler.cli import VERBS
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError, StartError
@@ -168,6 +171,24 @@ def test_every_rule_is_documented_with_its_numbers_and_has_a_runbook(rule):
         (data_dir("alerts") / "runbooks.md").read_text(encoding="utf-8").split(f"## {rule.id}\n")[1].split("\n## ")[0]
     )
     assert runbook.lstrip().startswith("**Look at**")
+
+
+def test_M14_what_a_runbook_tells_to_run_is_a_verb():
+    runbooks = (data_dir("alerts") / "runbooks.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`quota-scheduler ([a-z]+)", runbooks))
+    assert told
+    assert told <= VERBS.keys()
+
+
+def test_M14_what_a_runbook_tells_to_ask_is_a_path():
+    runbooks = (data_dir("alerts") / "runbooks.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(GET|POST|PATCH|DELETE) (/v1/[a-z/]+[a-z])[`/?]", runbooks))
+    assert told
+    assert told <= {(method, path.split("/{")[0]) for method, path, *_ in ROUTES}
+
+
+def test_M15_the_burn_that_pages_is_one_that_goes_on():
+    assert [rule.id for rule in SHIPPED.values() if rule.goes_on] == ["burn_fast"]
 
 
 def short(length: timedelta) -> str:

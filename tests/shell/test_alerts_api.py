@@ -241,3 +241,23 @@ def test_a_wrong_command_line_is_one_sentence(run: Any, args: tuple[str, ...], s
     assert code in (1, 2)
     assert sentence in said
     assert "Traceback" not in said
+
+
+def test_M17_status_says_which_alerts_are_muted_and_why(edge: Edge) -> None:
+    use(edge, 8_500)
+    assert edge.get("/v1/limits")["alerts_muted"] == []
+    edge.post(f"/v1/alerts/{the_alert(edge)['id']}/ack", {"author": "ada"})
+    assert edge.get("/v1/limits")["alerts_muted"] == [
+        {"rule": "usage_high", "scope": "daily", "why": "acknowledged by ada"}
+    ]
+    edge.post("/v1/silences", SILENCE)
+    assert edge.get("/v1/limits")["alerts_muted"][0]["why"] == "silenced"
+
+
+def test_M17_a_limit_that_was_full_at_the_first_import_is_named_as_muted(tmp_path: Path) -> None:
+    edge = start(tmp_path, CONFIG)
+    use(edge, 8_500)
+    assert edge.get("/v1/limits")["alerts_muted"] == [
+        {"rule": "usage_high", "scope": "daily", "why": "true already at the first import"}
+    ]
+    edge.service.stop()

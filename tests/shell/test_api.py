@@ -43,7 +43,7 @@ def test_an_admitted_ticket_is_answered_whole(edge: Edge) -> None:
         "expected_start": None,
         "counterfactuals": [],
         "advice": {
-            "optimization_level": "balanced",
+            "optimization_level": "minimal",
             "model": None,
             "advice": edge.submit("a", 400, **{"class": "low"})["advice"]["advice"],
         },
@@ -65,7 +65,18 @@ def test_what_does_not_fit_waits_for_the_reset_with_reason_place_and_sentence(ed
         "state": "waiting",
         "verdict": "defer",
         "reason": "no_headroom",
-        "binding": [{"limit": "daily", "reason": "no_headroom", "until": "2026-11-23T00:00:00Z"}],
+        "binding": [
+            {
+                "limit": "daily",
+                "reason": "no_headroom",
+                "until": "2026-11-23T00:00:00Z",
+                "asked": 200,
+                "used": 0,
+                "reserved": 900,
+                "ceiling": 1000,
+                "amount": 1000,
+            }
+        ],
         "until": "2026-11-23T00:00:00Z",
         "position": 1,
     }
@@ -170,6 +181,19 @@ def test_a_ticket_that_no_limit_binds_starts_at_once(edge: Edge) -> None:
     found = edge.submit("a", 10**9, labels={"provider": "other"})
     assert only(found, "verdict", "state") == {"verdict": "admit", "state": "running"}
     assert found["lease"]["reserved"] == {}
+
+
+def test_preflight_needs_no_key_and_says_what_is_expected(edge: Edge) -> None:
+    asked = {name: value for name, value in ticket("a", 900).items() if name != "key"}
+    body = edge.post("/v1/preflight", asked)
+    assert (body["verdict"], only(body["estimate"], "tokens", "reserved_tokens", "basis", "confidence")) == (
+        "admit",
+        {"tokens": 900, "reserved_tokens": 900, "basis": "declared", "confidence": 1.0},
+    )
+    del asked["estimate"]
+    told = edge.post("/v1/preflight", {**asked, "describe": {"task_type": "code_review"}})["estimate"]
+    assert told["reserved_tokens"] >= told["tokens"] > 0
+    assert (told["basis"], told["confidence"] < 1) == ("task_type", True)
 
 
 def test_preflight_decides_and_keeps_nothing(edge: Edge) -> None:
@@ -509,3 +533,9 @@ def test_a_usage_summary_as_csv(edge: Edge) -> None:
 def test_a_usage_summary_by_something_else_says_what_there_is(edge: Edge) -> None:
     reply = edge.ask("GET", "/v1/usage/summary?by=weekday")
     assert (reply.status, "weekday" in reply.body["detail"]) == (422, True)
+
+
+def test_R6_of_many_errors_twenty_are_named_and_the_others_counted(edge: Edge) -> None:
+    reply = edge.ask("POST", "/v1/tickets", ticket("a") | {f"unknown-{number}": 1 for number in range(500)})
+    assert (reply.status, len(reply.body["errors"])) == (422, 20)
+    assert reply.body["detail"].endswith("(and 499 more)")

@@ -12,6 +12,7 @@ import pytest
 
 from quota_scheduler import cli
 from quota_scheduler.cli import VERBS, Verbs, quota_scheduler_command
+from quota_scheduler.cli.status import LEGEND, limits_table
 from tests.shell.edge import Edge, event, start
 
 LIMITS = """
@@ -94,15 +95,51 @@ def test_the_file_is_read_beside_a_running_writer(edge: Edge, run: Run) -> None:
 
 
 def test_status_for_people(edge: Edge, run: Run) -> None:
-    head, columns, daily, runs, note = run("status").out.splitlines()
+    head, columns, daily, runs, *legend, note = run("status").out.splitlines()
     assert head.startswith("The file ")
-    assert columns.split() == ["LIMIT", "USED", "OF", "RESERVED", "RESETS", "FORECAST", "RISK", "LEVEL", "WAITING"]
+    assert columns.split() == [
+        "LIMIT", "USED", "OF", "RESERVED", "RESETS", "MEDIAN", "P80", "RUNS", "OUT", "RISK", "LEVEL", "WAITING",
+    ]  # fmt: skip
+    assert "\n".join(legend) == LEGEND
     assert daily.split()[:6] == ["daily", "150", "1k", "15%", "800", "Mon"]
     assert "00:00 Europe/Berlin" in daily
     assert daily.split()[-1] == "1"
     assert runs.split()[:4] == ["runs", "1", "5", "1"]
     assert note.startswith("No receiver is configured")
     assert edge.clock() is not None
+
+
+def a_row(**forecast: Any) -> dict[str, Any]:
+    return {
+        "limit": "week", "mode": "enforce", "unit": "tokens", "period": "week", "timezone": "UTC", "leases": 0,
+        "used": 500_000, "amount": 1_000_000, "usage_ratio": 0.5, "reserved": 0, "ends_at": "2026-11-30T00:00:00Z",
+        "risk": "high", "level": "open", "waiting": [], "forecast": forecast,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("forecast", "cells"),
+    [
+        pytest.param(
+            {"expected": 570_000, "expected_ratio": 0.57, "sufficient": True, "p80": 870_000, "exhaustion_at": None},
+            "570k (57%)  870k (87%)  -         high  open",
+            id="M17: the risk is told beside the figure that it follows from",
+        ),
+        pytest.param(
+            {"expected": 1_200_000, "expected_ratio": 1.2, "sufficient": True, "p80": 1_400_000,
+             "exhaustion_at": "2026-11-28T06:00:00Z"},
+            "1.2M (120%)  1.4M (140%)  Sat 28 Nov 06:00 UTC  high  open",
+            id="M17: when it runs out",
+        ),
+        pytest.param(
+            {"expected": 570_000, "expected_ratio": 0.57, "sufficient": False, "p80": 1, "exhaustion_at": None},
+            "570k (57%)  little history  -         high  open",
+            id="too little history for an interval",
+        ),
+    ],
+)  # fmt: skip
+def test_status_says_median_and_p80(forecast: dict[str, Any], cells: str) -> None:
+    assert cells in limits_table([a_row(**forecast)]).splitlines()[1]
 
 
 def test_queue_for_people(edge: Edge, run: Run) -> None:

@@ -100,6 +100,21 @@ def test_R8_a_defect_of_ours_is_no_trouble_of_the_database() -> None:
     assert (hands.health.problems(), hands.refused) == ([], 0)
 
 
+def test_R8_the_probe_says_what_a_source_and_the_messages_suffer_from(tmp_path: Path) -> None:
+    edge = start(tmp_path)
+    try:
+        parts = edge.service.parts
+        for ingest in parts.ingests:
+            ingest._say_problem("the disk is full")
+        parts.deliverer._say("ops", "the disk cannot be written")
+        reply = edge.ask("GET", "/readyz")
+        assert reply.status == 503
+        assert reply.body["problems"][-1] == "messages: the disk cannot be written"
+        assert reply.body["problems"][:-1] == [f"reading {ingest.name}: the disk is full" for ingest in parts.ingests]
+    finally:
+        edge.service.stop()
+
+
 def test_R8_the_probe_says_what_does_not_work(tmp_path: Path) -> None:
     edge = start(tmp_path)
     try:

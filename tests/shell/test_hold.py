@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.shell.edge import LIMITS, Edge, start, ticket
+from tests.shell.edge import LIMITS, Edge, event, start, ticket
 
 SINCE = "2026-11-22T09:00:00Z"
 SENTENCE = f"everything is held by local since {SINCE}: provider incident"
@@ -39,6 +39,14 @@ def test_M3_preflight_says_the_same_as_the_ticket_would(edge: Edge) -> None:
     first = asked["checks"][0]
     assert (first["check"], first["ok"], first["detail"]) == ("hold", False, SENTENCE)
     assert "hold --release" in first["advice"]
+
+
+def test_M3_a_ticket_that_would_wait_anyway_is_told_of_the_hold_too(edge: Edge) -> None:
+    edge.post("/v1/usage", event("r1", 900))
+    answer = edge.post("/v1/tickets", ticket("a", 500))
+    assert (answer["verdict"], answer["reason"]) == ("defer", "no_headroom")
+    assert answer["message"].startswith(f"E{SENTENCE[1:]}. It waits until ")
+    assert (answer["hold"], answer["until"], answer["expected_start"]) == (HOLD, None, None)
 
 
 def test_M3_what_is_rejected_is_rejected_for_its_own_reason(edge: Edge) -> None:

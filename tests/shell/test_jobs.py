@@ -110,6 +110,24 @@ def test_every_job_goes_on_at_once_after_the_wall_clock_stepped(steps: list[floa
     schedule.jobs.stop()
 
 
+@pytest.mark.timeout(60)
+def test_R1_what_deletes_by_age_waits_until_the_clock_has_been_steady() -> None:
+    ahead, runs = [0.0], {"steady": 0, "other": 0}
+
+    def job(name: str) -> Job:
+        return Job(name, 4, lambda: runs.__setitem__(name, runs[name] + 1), steady=name == "steady")
+
+    schedule = Schedule(*map(job, runs), wall=lambda: time.time() + ahead[0])
+    schedule.jobs.start()
+    for number, step in enumerate([365 * 86400.0, -365 * 86400.0], 2):
+        until(lambda number=number: runs["other"] == number - 1)
+        ahead[0] += step
+    until(lambda: runs["other"] == 3)
+    assert runs["steady"] == 0
+    until(lambda: runs["steady"] > 0)
+    schedule.jobs.stop()
+
+
 def test_a_clock_that_is_a_year_ahead_gives_one_run_and_not_all_that_were_missed() -> None:
     now = datetime(2026, 11, 23, 8, tzinfo=UTC)
     assert EverySeconds(0.2).get_next_fire_time(now - timedelta(days=365), now) == now + timedelta(seconds=0.2)

@@ -26,7 +26,7 @@ from quota_scheduler.store.outbox import OutboxState
 from tests.fakes import FixedClock
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 RULE = AlertRule(
     id="high", reading="ratio", op=Op.AT_LEAST, threshold=0.8, clear=0.75, severity=Severity.WARNING,
     texts=RuleTexts("Usage above {threshold}", "{scope} is high", ("{scope} is high.",)),
@@ -254,6 +254,29 @@ def test_silences_last_until_they_end(store):
         assert alerts.load_silences(tx, NOW) == (kept,)
         assert alerts.load_silences(tx, NOW + 2 * MINUTE) == ()
         assert alerts.prune(tx, NOW + MINUTE) == 1
+
+
+def test_R3_a_silence_made_while_the_clock_was_ahead_begins_at_once_and_lasts_its_length(store, clock):
+    now, ahead = clock.at, clock.at + HOUR
+    clock.at = ahead
+    with store.transaction() as tx:
+        alerts.add_silence(tx, Silence((), "ana", "at once", ahead, ahead + MINUTE))
+        alerts.add_silence(tx, Silence((), "ana", "planned", ahead + DAY, ahead + 2 * DAY))
+    clock.at = now
+    for _ in range(2):  # put right once, whatever how often it is looked at
+        with store.transaction() as tx:
+            alerts.put_right(tx)
+            spans = [(silence.starts_at, silence.ends_at) for silence in alerts.load_silences(tx, tx.now)]
+        assert spans == [(now, now + MINUTE), (now + DAY, now + 2 * DAY)]
+
+
+def test_R5_a_silence_that_cannot_be_read_ends_no_other(store):
+    silence = Silence((("scope", "x"),), "ana", "", NOW, NOW + MINUTE)
+    with store.transaction() as tx:
+        alerts.add_silence(tx, silence)
+        tx.execute("UPDATE silences SET matchers = 'no JSON'")
+        kept = replace(silence, id=alerts.add_silence(tx, silence))
+        assert alerts.load_silences(tx, NOW) == (kept,)
 
 
 def test_a_silenced_alert_is_told_when_the_silence_ends(store, clock):

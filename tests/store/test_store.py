@@ -5,12 +5,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store import Store, engine, facts, read_only
+from quota_scheduler.store import Store, engine, facts, limit_changes, read_only
 from tests.builders import HOUR, MONDAY
 from tests.fakes import FixedClock
 
@@ -218,3 +220,15 @@ def test_R22_a_file_that_was_replaced_is_noticed(tmp_path):
         assert store.is_replaced()
         path.write_bytes(b"")
         assert store.is_replaced()
+
+
+def test_R5_a_change_of_a_limit_that_cannot_be_read_keeps_no_other_out(path, caplog):
+    sound = LimitChange("day", "amount", 5, "ops", MONDAY)
+    with Store(path) as store, store.transaction() as tx:
+        limit_changes.save(tx, replace(sound, rule="another"))
+        tx.execute("UPDATE limit_changes SET value = 'no JSON'")
+        limit_changes.save(tx, sound)
+        assert limit_changes.load(tx) == [sound]
+    assert [line.partition(" error=")[0] for line in caplog.messages] == [
+        "limit.change_unreadable limit=another field=amount"
+    ]

@@ -23,6 +23,9 @@ from quota_scheduler.core.units import Unit
 RETRY = timedelta(seconds=60)
 """How far ahead ``until`` lies when nothing but the next look can tell: a lease to end, a source to catch up."""
 
+EXPECTED = frozenset({Reason.PACED, Reason.THROTTLED})
+"""Reasons that rest on what is expected; a limit without room is the truer one where both hold."""
+
 
 def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -> Reason | None:
     """The test for one limit: None when ``amount`` may start now, else why not."""
@@ -87,7 +90,7 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Wait until ``until`` at the earliest: the last of the resets that hold it."""
+    """Wait until ``until``: the last of the resets of the limits without room, else of those that expect others."""
 
     until: datetime
     reason: Reason
@@ -122,7 +125,7 @@ def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
     if ticket.on_hold and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
     if held:
-        last = max(held, key=lambda blocker: (blocker.until, blocker.instance))
+        last = max(held, key=lambda blocker: (blocker.reason not in EXPECTED, blocker.until, blocker.instance))
         return Defer(last.until, last.reason, tuple(held), tuple(warned))
     return Admit(tuple(warned))
 

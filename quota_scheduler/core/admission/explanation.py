@@ -1,24 +1,22 @@
-"""Why a ticket waits and until when: expected start with an interval, and what would change it.
+"""Why a ticket waits, in words and with the figures, and what would change it.
 
 Computed when somebody reads a ticket, from the headrooms of that moment; nothing is kept per waiting ticket.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict, decide
-from quota_scheduler.core.admission.headroom import Headroom, Headrooms
+from quota_scheduler.core.admission.figures import Figures
+from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.names import canonical_model, could_call
-from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State, Ticket, need
 from quota_scheduler.core.units import Unit
 
-STEPS = 24
-"""Bisections of the time to the reset: finer than a second in any window."""
 Reprice = Callable[[Ticket, str], Ticket]
 """A ticket as it would be with another model."""
 
@@ -40,74 +38,18 @@ WHY = {
     Reason.ABANDONED: "its runner did not claim three offers",
     Reason.FITS: "it fits",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedStart:
-    """When a waiting ticket may start: at best, as expected, and at the latest that is foreseen."""
-
-    low: datetime
-    expected: datetime
-    high: datetime
-
-
-def expected_start(
-    ticket: Ticket, verdict: Verdict, headrooms: Headrooms, *, busy_until: Mapping[str, datetime]
-) -> ExpectedStart | None:
-    """When a deferred ticket may start; None for one that does not wait.
-
-    ``busy_until`` is, by limit, when the next of its running leases is expected to end: what a ticket waits for that
-    only running work keeps out.
-    """
-    if not isinstance(verdict, Defer):
-        return None
-    now = headrooms.balances.now
-    waits = {held.instance: held for held in verdict.held}
-    starts = [
-        _room_start(ticket, headroom, waits[headroom.balance.name].reason, now, busy_until)
-        for headroom in headrooms.of(ticket)
-        if headroom.balance.name in waits
-    ]
-    if not starts:
-        return ExpectedStart(verdict.until, verdict.until, verdict.until)
-    return ExpectedStart(
-        max(start.low for start in starts),
-        max(start.expected for start in starts),
-        max(start.high for start in starts),
-    )
-
-
-def _room_start(
-    ticket: Ticket, headroom: Headroom, reason: Reason, now: datetime, busy_until: Mapping[str, datetime]
-) -> ExpectedStart:
-    ends_at = headroom.ends_at(now) or now + timedelta(hours=1)
-    amount, ceiling = need(ticket, headroom.instance.limit), headroom.ceiling(ticket.priority, now)
-    if reason is Reason.PACED:
-        expected = _paced_until(headroom, amount, ticket.priority, ceiling, now, ends_at)
-        return ExpectedStart(now + (expected - now) / 2, expected, ends_at)
-    if headroom.balance.spent + amount <= ceiling and (freed := busy_until.get(headroom.balance.name)):
-        freed = min(max(freed, now), ends_at)
-        return ExpectedStart(now, freed, ends_at)
-    return ExpectedStart(ends_at, ends_at, ends_at)
-
-
-def _paced_until(
-    headroom: Headroom, amount: int, priority: Priority, ceiling: int, now: datetime, ends_at: datetime
-) -> datetime:
-    """When the demand still to come has shrunk enough, if more important work comes as expected."""
-    outlook = headroom.outlook
-    free = ceiling - headroom.committed(priority) - amount - headroom.waiting_above(priority)
-    if outlook is None or free < 0:
-        return ends_at
-    low, high = now, ends_at
-    for _ in range(STEPS):
-        middle = low + (high - low) / 2
-        rest = outlook.demand(priority, now=middle, ends_at=ends_at)
-        came = outlook.median(priority, now=now, ends_at=ends_at) - outlook.median(
-            priority, now=middle, ends_at=ends_at
-        )
-        low, high = (low, middle) if came + rest <= free else (middle, high)
-    return high
+WHY_SEVERAL = {
+    Reason.NO_HEADROOM: "{limit} have no room for it",
+    Reason.THROTTLED: "{limit} are throttled for {priority} work",
+    Reason.PACED: "what {limit} have left is kept for more important work that is expected before the reset",
+    Reason.EXHAUSTED: "{limit} are exhausted",
+    Reason.NEVER_FITS: "its estimate is larger than {limit} allow in a whole window",
+}
+"""The same of several limits."""
+IN_LINE = "it would fit, and those ahead of it in line go first"
+BEHIND = "what {limit} has left is kept for larger work ahead of it in line"
+"""Why a ticket waits that there is room for, but not beside those who came before it."""
+NO_FIGURES: Mapping[str, Figures] = MappingProxyType({})
 
 
 def counterfactuals(
@@ -164,17 +106,19 @@ def _largest_that_fits(ticket: Ticket, headrooms: Headrooms) -> int:
     return smaller.estimate.reserve.tokens if fits and smaller.estimate.reserve.tokens < usage.tokens else 0
 
 
-def explain(ticket: Ticket, verdict: Verdict | None, *, zone: str) -> str:
-    """One sentence on what became of a ticket and why; times in ``zone``."""
+def explain(ticket: Ticket, verdict: Verdict | None, *, zone: str, figures: Mapping[str, Figures] = NO_FIGURES) -> str:
+    """One sentence on what became of a ticket and why, with ``figures`` by limit instance; times in ``zone``."""
     if ticket.state is State.CLOSED:
-        return _closed(ticket, verdict)
+        return _closed(ticket, verdict, figures)
     match verdict:
         case Admit():
             return "It may start now." if ticket.state is not State.RUNNING else "It is running."
+        case Defer(_, Reason.HELD, _):
+            return f"It waits until an operator lets it go on: {WHY[Reason.HELD]}."
         case Defer(until, reason, held):
-            return f"It waits until {local_time(until, zone)}: {_why(reason, held, ticket)}."
+            return f"It waits until {local_time(until, zone)}: {_why(reason, held, ticket, figures)}."
         case Reject(reason, held):
-            return f"Rejected: {_why(reason, held, ticket)}."
+            return f"Rejected: {_why(reason, held, ticket, figures)}."
         case _:
             return "It waits."
 
@@ -190,18 +134,31 @@ def unnamed_model(ticket: Ticket, limits: Iterable[Limit]) -> str:
     return f"It names no model, so it is bound by {these} about models it could call: name the model it will call."
 
 
-def _closed(ticket: Ticket, verdict: Verdict | None) -> str:
+def _closed(ticket: Ticket, verdict: Verdict | None, figures: Mapping[str, Figures]) -> str:
     if ticket.outcome is Outcome.REJECTED:
         held = verdict.held if isinstance(verdict, Reject) else ()
-        return f"Rejected: {_why(ticket.reason, held, ticket)}."
+        return f"Rejected: {_why(ticket.reason, held, ticket, figures)}."
     if ticket.reason in (Reason.DEADLINE, Reason.WAITED_TOO_LONG, Reason.ABANDONED):
-        return f"Closed: {_why(ticket.reason, (), ticket)}."
+        return f"Closed: {_why(ticket.reason, (), ticket, figures)}."
     return f"Closed: {ticket.outcome.value if ticket.outcome else 'done'}."
 
 
-def _why(reason: Reason, held: tuple[Blocker, ...], ticket: Ticket) -> str:
-    names = [blocker.instance for blocker in held if blocker.reason is reason] or ["the limit"]
-    return WHY[reason].format(limit=" and ".join(names), priority=ticket.priority.value)
+def _why(reason: Reason, held: tuple[Blocker, ...], ticket: Ticket, figures: Mapping[str, Figures]) -> str:
+    """The limits of a reason and what they say, each with its figures."""
+    named = [blocker.instance for blocker in held if blocker.reason is reason]
+    if not named:
+        return (
+            IN_LINE if reason is Reason.PACED else WHY[reason].format(limit="the limit", priority=ticket.priority.value)
+        )
+    behind = reason is Reason.NO_HEADROOM and all(name in figures and figures[name].has_room for name in named)
+    words, several = (BEHIND, BEHIND) if behind else (WHY[reason], WHY_SEVERAL.get(reason, WHY[reason]))
+    sentence = (words if len(named) == 1 else several).format(limit=" and ".join(named), priority=ticket.priority.value)
+    told = [(name, figures[name].sentence()) for name in named if name in figures]
+    if not told:
+        return sentence
+    if len(named) == 1:
+        return f"{sentence} ({told[0][1]})"
+    return f"{sentence} ({'; '.join(f'{name}: {text}' for name, text in told)})"
 
 
 def reset_text(ends_at: datetime | None, zone: str) -> str:

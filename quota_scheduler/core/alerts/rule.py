@@ -70,7 +70,9 @@ class AlertRule:
     is not; rules under each other are one rung, of which the first is told. ``repeat`` 0 is never. A scope that is no
     longer reported resolves after ``gone_after``. ``once`` fires once per episode and says nothing at its end; else
     what has resolved fires again in the same episode after ``rearm`` at the earliest. Of windows shorter than
-    ``tell_from`` it is shown where alerts are shown, and nobody is told.
+    ``tell_from`` it is shown where alerts are shown, and nobody is told. With ``goes_on``
+    it fires only if what is used has gone on growing since it began, faster than an even pace: a report that comes once
+    a day is no burn.
     """
 
     id: str
@@ -93,4 +95,5 @@ class AlertRule:
     drop_points: float = 0.0
     under: tuple[str, ...] = ()
     once: bool = False
+    goes_on: bool = False
     receivers: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.alerts.notices import notices
-from quota_scheduler.core.alerts.rule import AlertRule, Fact, Op
+from quota_scheduler.core.alerts.rule import AlertRule, Fact, Facts, Op
 from quota_scheduler.core.alerts.state import (
     AlertState,
     Cause,
@@ -127,8 +127,30 @@ def _advance(rule: AlertRule, state: AlertState | None, sample: Sample, now: dat
     if _unknown(rule, sample):
         return replace(state, absent_since=None)
     if state.phase is Phase.PENDING:
-        return _ripe(rule, _seen(rule, state, sample), now) if _holds(rule, sample) else None
+        return _pending(rule, state, sample, now) if _holds(rule, sample) else None
     return _burn_on(rule, _seen(rule, state, sample), now, clear=_clears(rule, sample))
+
+
+def _pending(rule: AlertRule, state: AlertState, sample: Sample, now: datetime) -> AlertState:
+    """Move an alert that waits for its time, and where its rule asks for that, for the use to go on."""
+    seen = _seen(rule, state, sample)
+    if rule.goes_on and (now - state.since < rule.hold or not _goes_on(state.facts, sample.facts, now - state.since)):
+        return replace(seen, facts=state.facts)  # what was used when it began is what growth is measured against
+    return _ripe(rule, seen, now)
+
+
+def _goes_on(began: Facts, present: Facts, passed: timedelta) -> bool:
+    """Whether use has gone on since an alert began, faster than an even pace: one late report is no burn."""
+    before, used, amount = (_figure(began, "used"), _figure(present, "used"), _figure(present, "amount"))
+    length = _figure(present, "window_seconds")
+    if not amount or not length:
+        return True
+    return (used - before) / amount > passed.total_seconds() / length
+
+
+def _figure(facts: Facts, name: str) -> float:
+    value = facts.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _may_fire_again(rule: AlertRule, state: AlertState, now: datetime) -> bool:

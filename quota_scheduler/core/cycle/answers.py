@@ -1,10 +1,13 @@
 """Answers: a ticket as it stands after the cycle, with its verdict, why, until when, and what is advised."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
-from quota_scheduler.core.admission.explanation import ExpectedStart, cheaper_model, counterfactuals, expected_start
+from quota_scheduler.core.admission.expected_start import ExpectedStart, expected_start, starts_by_limit
+from quota_scheduler.core.admission.explanation import cheaper_model, counterfactuals
+from quota_scheduler.core.admission.figures import Figures, figures_of, figures_of_cap
 from quota_scheduler.core.admission.preflight import checks
 from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.cycle.work import Work
@@ -14,7 +17,8 @@ from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 
-Why = tuple[ExpectedStart | None, tuple[Mapping[str, Any], ...]]
+Why = tuple[Verdict | None, ExpectedStart | None, tuple[Mapping[str, Any], ...]]
+"""A verdict, when it ends, and what would change it."""
 
 
 def answer(ticket: Ticket, verdict: Verdict | None, work: Work, running: Mapping[str, int]) -> Answer:
@@ -26,31 +30,34 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, running: Mapping
         verdict = Admit()
     if verdict is None and ticket.outcome is Outcome.REJECTED:
         verdict = Reject(ticket.reason, ())
-    level, (expected, changes) = _optimization(ticket, work), _why(ticket, verdict, work)
+    position = place(work.queue, ticket.id, running, work.policy, now=work.now)
+    level, (told, expected, changes) = _optimization(ticket, work), _why(ticket, verdict, work)
     return Answer(
         ticket,
-        verdict,
-        position=place(work.queue, ticket.id, running, work.policy, now=work.now),
+        told,
+        position=position,
         reserved=_reserved(ticket, work),
         stop=ticket.id in work.stops,
         optimization=level,
         model=_model(ticket, level, work),
         expected=expected,
         counterfactuals=changes,
+        figures=_figures(ticket, verdict, work),
     )
 
 
 def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answer:
     """What would be decided about a ticket that is only asked about, with the three checks."""
     used = work.snap.runs.used.get(draft.run, Usage())
-    level, (expected, changes) = _optimization(draft, work), _why(draft, verdict, work)
+    level, (told, expected, changes) = _optimization(draft, work), _why(draft, verdict, work)
     return Answer(
         draft,
-        verdict,
+        told,
         optimization=level,
         model=_model(draft, level, work),
         expected=expected,
         counterfactuals=changes,
+        figures=_figures(draft, verdict, work),
         checks=checks(draft, verdict, work.headrooms.of(draft), work.caps(draft), used, now=work.now),
     )
 
@@ -58,11 +65,32 @@ def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answer:
 def _why(ticket: Ticket, verdict: Verdict | None, work: Work) -> Why:
     """Until when a ticket waits, and what would change it."""
     if not isinstance(verdict, Defer):
-        return None, ()
-    expected = expected_start(ticket, verdict, work.headrooms, busy_until=work.snap.terms.busy_until)
+        return verdict, None, ()
     terms = work.snap.terms
+    starts = starts_by_limit(ticket, verdict, work.headrooms, busy_until=terms.busy_until, ahead=work.queue.ahead)
+    expected = expected_start(verdict, starts)
     changes = counterfactuals(ticket, verdict, work.headrooms, models=terms.models, reprice=terms.reprice)
-    return expected, tuple(changes)
+    return _agreeing(verdict, expected, starts), expected, tuple(changes)
+
+
+def _agreeing(verdict: Defer, expected: ExpectedStart | None, starts: Mapping[str, ExpectedStart]) -> Defer:
+    """A verdict whose every ``until`` is what is expected: there is one truth about when."""
+    held = tuple(
+        replace(blocker, until=starts[blocker.instance].expected) if blocker.instance in starts else blocker
+        for blocker in verdict.held
+    )
+    return replace(verdict, until=expected.expected if expected else verdict.until, held=held)
+
+
+def _figures(ticket: Ticket, verdict: Verdict | None, work: Work) -> Mapping[str, Figures]:
+    """By limit instance, the figures of the limits that keep a ticket out."""
+    names = {blocker.instance for blocker in verdict.held} if isinstance(verdict, Defer | Reject) else set()
+    if not names:
+        return {}
+    figures = {headroom.balance.name: figures_of(ticket, headroom, work.now) for headroom in work.headrooms.of(ticket)}
+    used, promised = work.snap.runs.used.get(ticket.run_id, Usage()), work.snap.runs.promised.get(ticket.run, Usage())
+    figures |= {cap.id: figures_of_cap(ticket, cap, used, promised) for cap in work.caps(ticket)}
+    return {name: figures[name] for name in sorted(names) if name in figures}
 
 
 def _reserved(ticket: Ticket, work: Work) -> tuple[tuple[str, int], ...]:
@@ -81,11 +109,14 @@ def _model(ticket: Ticket, level: Optimization, work: Work) -> str:
 
 
 def _optimization(ticket: Ticket, work: Work) -> Optimization:
-    """The level that the tightest binding limit asks for."""
-    tightest = (1, 1)
+    """The level that the tightest binding limit asks for; what the ticket holds itself is left for it."""
+    tightest, own = (1, 1), dict(_reserved(ticket, work))
     for headroom in work.headrooms.of(ticket):
         amount = headroom.balance.amount
+        if not amount and headroom.instance.limit.unit is not Unit.LEASES:
+            return optimization_level(0, 1, work.snap.terms.thresholds)  # nothing at all may be spent
         if amount and headroom.instance.limit.unit is not Unit.LEASES:
-            left = headroom.allowance(work.now) - headroom.balance.spent - headroom.balance.reserved
+            reserved = headroom.balance.reserved - own.get(headroom.balance.name, 0)
+            left = headroom.allowance(work.now) - headroom.balance.spent - reserved
             tightest = min(tightest, (left, amount), key=lambda pair: pair[0] / pair[1])
     return optimization_level(*tightest, work.snap.terms.thresholds)

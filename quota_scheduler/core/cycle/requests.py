@@ -1,13 +1,14 @@
 """What runners and the clock ask of a cycle, and what it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Verdict
-from quota_scheduler.core.admission.explanation import ExpectedStart
+from quota_scheduler.core.admission.expected_start import ExpectedStart
+from quota_scheduler.core.admission.figures import Figures
 from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.tickets.ticket import ModelUsage, Outcome, Ticket
 
@@ -115,6 +116,7 @@ class Answer:
     ``reserved`` is what it holds by limit instance, in the limit's unit; ``stop`` asks the runner to end at the next
     safe point; ``optimization`` is what the tightest limit asks for, ``model`` one that costs less where it is tight.
     ``expected`` and ``counterfactuals`` are of one that waits, ``checks`` of one that was only asked about.
+    ``figures`` are, by limit instance, those of the limits that keep it out.
     """
 
     ticket: Ticket
@@ -127,6 +129,7 @@ class Answer:
     expected: ExpectedStart | None = None
     counterfactuals: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Check, ...] = ()
+    figures: Mapping[str, Figures] = field(default_factory=dict)
 
 
 Reply = Answer | Refused

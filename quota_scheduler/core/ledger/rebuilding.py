@@ -35,13 +35,17 @@ def opened(balances: Balances, instances: Iterable[LimitInstance]) -> dict[Windo
 
 
 def sets_of(instances: Collection[LimitInstance], sets: LabelSets, balances: Balances) -> list[int]:
-    """The label sets that count in any of these instances."""
-    return [number for number, (labels, _) in sets.items() if any(_counts(labels, i, balances) for i in instances)]
-
-
-def _counts(labels: Labels, instance: LimitInstance, balances: Balances) -> bool:
-    limit = instance.limit
-    return limit.selects(labels) and limit.value_of(labels, balances.values[limit.id]) == instance.value
+    """The label sets that count in any of these instances: each set is looked at once for a limit, not an instance."""
+    limits = {instance.limit.id: instance.limit for instance in instances}.values()
+    wanted = {(instance.limit.id, instance.value) for instance in instances}
+    return [
+        number
+        for number, (labels, _) in sets.items()
+        if any(
+            limit.selects(labels) and (limit.id, limit.value_of(labels, balances.values[limit.id])) in wanted
+            for limit in limits
+        )
+    ]
 
 
 def fill(rows: Mapping[str, Balance], events: Sequence[UsageEvent], balances: Balances) -> None:

@@ -33,14 +33,19 @@ def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balanc
 
 
 def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstance, datetime]:
-    """The instances of session limits whose sessions these changes may move, each with the first use that may."""
-    moved: dict[LimitInstance, datetime] = {}
-    for change in changes:
-        for event in change:
-            for instance in balances.instances(event.labels) if event else ():
-                if event and is_out_of_place(event, instance, balances):
-                    moved[instance] = min(event.at, moved.get(instance, event.at))
-    return moved
+    """The instances of session limits whose sessions these changes may move, each with the first use they touch.
+
+    A moved session is counted anew from there, so what is taken back or comes before the use that moves it counts too.
+    """
+    moved: set[LimitInstance] = set()
+    first: dict[LimitInstance, datetime] = {}
+    for event in (event for change in changes for event in change if event):
+        for instance in balances.instances(event.labels):
+            if is_out_of_place(event, instance, balances):
+                moved.add(instance)
+            if event.at >= balances.now - SESSION_MEMORY:
+                first[instance] = min(event.at, first.get(instance, event.at))
+    return {instance: at for instance, at in first.items() if instance in moved}
 
 
 def rechained(

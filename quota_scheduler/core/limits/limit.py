@@ -1,8 +1,8 @@
 """Limits: at most this much of a unit per window, for whatever a scope selects."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -108,6 +108,11 @@ class Limit:
     parent: str = ""
     borrow: int = 0
     lend: int | None = None
+    _amounts: Mapping[str, int] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Name the overrides by instance: every window asks for its own, and there may be thousands."""
+        object.__setattr__(self, "_amounts", {self._named(name): amount for name, amount in self.overrides})
 
     def selects(self, labels: Labels) -> bool:
         """Whether usage or a ticket with these labels counts against this limit."""
@@ -139,7 +144,7 @@ class Limit:
 
     def amount_of(self, value: str) -> int:
         """The amount of one instance, overrides considered."""
-        return {self._named(name): amount for name, amount in self.overrides}.get(value, self.amount)
+        return self._amounts.get(value, self.amount)
 
     def charge(self, usage: Usage) -> int:
         """What this usage takes out of the limit, in its unit's base."""

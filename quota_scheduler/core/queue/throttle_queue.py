@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -161,6 +162,24 @@ class ThrottleQueue:
     def count(self, name: str) -> int:
         """How many tickets wait for a limit."""
         return sum(len(self._groups[key].tickets) for key in self._by_instance.get(name, ()))
+
+    def ahead(self, ticket: Ticket, name: str) -> list[Ticket]:
+        """Those who wait for a limit and come before a ticket, first to go first, as places were last told.
+
+        Of a long queue the first ``SHORT`` only: an answer must not take longer than the queue is worth. Whoever a
+        person holds stands in nobody's way. A ticket that does not wait stands behind its whole class.
+        """
+        places = self.places[1] if self.places else {}
+        mine = places.get(ticket.id, 0)
+        groups = [self._groups[key] for key in self._by_instance.get(name, ())]
+        before = [
+            other
+            for group in groups
+            if group.priority.rank <= ticket.priority.rank or mine
+            for other in islice(group.tickets, SHORT)
+            if other.id != ticket.id and not other.on_hold and (not mine or places.get(other.id, mine) < mine)
+        ]
+        return sorted(before, key=lambda other: (places.get(other.id, len(places)), other.id))[:SHORT]
 
     def groups(self, touched: Iterable[str] | None) -> list[GroupKey]:
         """The groups that any of these limits binds, all of them for None; in a stable order."""

@@ -117,7 +117,7 @@ def read_limit(
         rule=limit.id,
         value=headroom.balance.value,
         provider=provider_of(limit),
-        scope=scope_text(limit),
+        scope=scope_text(limit, headroom.balance.value),
         unit=limit.unit,
         period=period_text(limit),
         zone=limit.zone,
@@ -166,9 +166,15 @@ def fixed_labels(limit: Limit, value: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({**matched, **({limit.per: value} if limit.per and value else {})}.items()))
 
 
-def scope_text(limit: Limit) -> str:
-    """Say what a limit selects: ``provider=anthropic team=growth|sales``; ``everything`` without a match."""
-    return " ".join(f"{name}={'|'.join(sorted(values))}" for name, values in limit.match) or "everything"
+def scope_text(limit: Limit, value: str = "") -> str:
+    """Say what a limit selects: ``provider=anthropic team=growth|sales``, ``each team``; ``everything`` without either.
+
+    With the ``value`` of one instance, that: ``team=growth``.
+    """
+    parts = [f"{name}={'|'.join(sorted(values))}" for name, values in limit.match]
+    if limit.per and not limit.is_per_run:
+        parts.append(f"{limit.per}={value}" if value else f"each {limit.per}")
+    return " ".join(parts) or "everything"
 
 
 def period_text(limit: Limit) -> str:

@@ -78,7 +78,10 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     limits = limits_now(tx, base)
     names = {limit.id for limit in limits}
     for rule in redefine(tx, limits):
-        log.warning("limit.%s limit=%s", "redefined" if rule in names else "removed", rule)
+        if rule in names:
+            log.warning("limit.redefined limit=%s", rule)
+        else:
+            log.info("limit.removed limit=%s", rule)
     if starting:
         rebuild(tx, limits)
     return holding(limits, limit_changes.load(tx), now=tx.now)

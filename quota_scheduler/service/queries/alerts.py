@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.alerts.state import AlertState, Phase, Silence
+from quota_scheduler.core.alerts.step import FIRST_IMPORT
 from quota_scheduler.core.instants import iso, iso_or_none
 from quota_scheduler.store import Transaction
 from quota_scheduler.store import alerts as alert_store
@@ -14,6 +15,24 @@ def alerts_document(tx: Transaction) -> dict[str, Any]:
     """Every alert state as JSON types, with who acknowledged it and which silences cover it."""
     silences = alert_store.load_silences(tx, tx.now)
     return {"alerts": [_alert(number, state, silences, tx.now) for number, state in alert_store.load_alerts(tx)]}
+
+
+def muted_document(tx: Transaction) -> list[dict[str, str]]:
+    """The alerts that fire and reach nobody: silenced, acknowledged, or true already at the first import."""
+    silences, now = alert_store.load_silences(tx, tx.now), tx.now
+    muted = []
+    for _, state in alert_store.load_alerts(tx):
+        if state.phase is Phase.FIRING and (why := _why_muted(state, silences, now)):
+            muted.append({"rule": state.rule, "scope": state.scope, "why": why})
+    return muted
+
+
+def _why_muted(state: AlertState, silences: Sequence[Silence], now: datetime) -> str:
+    if state.acknowledged_by == FIRST_IMPORT:
+        return "true already at the first import"
+    if any(silence.covers(state, now) for silence in silences):
+        return "silenced"
+    return f"acknowledged by {state.acknowledged_by}" if state.acknowledged_by else ""
 
 
 def silences_document(tx: Transaction) -> dict[str, Any]:

@@ -278,3 +278,16 @@ B = a_limit(80, id="b", match=match_of({"team": "b"}), parent="pool", lend=10)
 )
 def test_a_member_of_a_pool_borrows(tokens, used, expected):
     assert isinstance(verdict(a_ticket(tokens, team="a"), POOL, A, B, **used), expected)
+
+
+def test_M8_a_limit_without_room_is_told_before_one_that_expects_others():
+    pool, team = a_limit(id="a-pool"), a_limit(id="team")
+    rows = [Balance(1, pool, "", TODAY, used=100), Balance(2, team, "", TODAY)]
+    headrooms = Headrooms(some_balances(pool, team, rows=rows), {"team": an_outlook(100, 100, 100, 100)})
+    verdict = decide(a_ticket(10), headrooms, now=MONDAY)
+    assert isinstance(verdict, Defer)
+    assert [(blocker.instance, blocker.reason) for blocker in verdict.held] == [
+        ("a-pool", Reason.EXHAUSTED),
+        ("team", Reason.PACED),
+    ]
+    assert verdict.reason is Reason.EXHAUSTED

@@ -4,8 +4,10 @@ import pytest
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
 from quota_scheduler.core.admission.explanation import WHY, explain, reset_text
+from quota_scheduler.core.admission.figures import Figures
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
+from quota_scheduler.core.units import Unit
 from tests.builders import MIDNIGHT, a_running_ticket, a_ticket
 
 BERLIN = "Europe/Berlin"
@@ -39,7 +41,7 @@ def closed(outcome, reason=Reason.FITS):
         pytest.param(
             a_ticket(),
             Defer(MIDNIGHT, Reason.NO_HEADROOM, held("day", "week")),
-            "It waits until Tue 24 Nov 01:00 Europe/Berlin: day and week has no room for it.",
+            "It waits until Tue 24 Nov 01:00 Europe/Berlin: day and week have no room for it.",
             id="several limits",
         ),
         pytest.param(
@@ -77,11 +79,44 @@ def closed(outcome, reason=Reason.FITS):
         ),
         pytest.param(closed(Outcome.COMPLETED), None, "Closed: completed.", id="done"),
         pytest.param(closed(Outcome.EXPIRED), None, "Closed: expired.", id="expired"),
+        pytest.param(
+            a_ticket(),
+            Defer(MIDNIGHT, Reason.PACED, ()),
+            "It waits until Tue 24 Nov 01:00 Europe/Berlin: it would fit, and those ahead of it in line go first.",
+            id="M8: nobody more important is expected where no limit says so",
+        ),
+        pytest.param(
+            a_ticket(),
+            Defer(MIDNIGHT, Reason.HELD, ()),
+            "It waits until an operator lets it go on: an operator holds it.",
+            id="M3: nobody knows until when",
+        ),
         pytest.param(a_ticket(), None, "It waits.", id="nobody has looked at it yet"),
     ],
 )
 def test_explain(ticket, verdict, sentence):
     assert explain(ticket, verdict, zone=BERLIN) == sentence
+
+
+@pytest.mark.parametrize(
+    ("used", "sentence"),
+    [
+        pytest.param(
+            95, "day has no room for it (asks for 10 tokens; 95 tokens used of 100 tokens)", id="no room: the figures"
+        ),
+        pytest.param(
+            20,
+            "what day has left is kept for larger work ahead of it in line "
+            "(asks for 10 tokens; 20 tokens used of 100 tokens)",
+            id="M8: there is room, and somebody larger stands ahead",
+        ),
+    ],
+)
+def test_figures_of_the_binding_limit(used, sentence):
+    verdict = Defer(MIDNIGHT, Reason.NO_HEADROOM, held("day"))
+    figures = {"day": Figures(Unit.TOKENS, 10, used, 0, 100, 100)}
+    told = explain(a_ticket(), verdict, zone=BERLIN, figures=figures)
+    assert told == f"It waits until Tue 24 Nov 01:00 Europe/Berlin: {sentence}."
 
 
 def test_every_reason_has_its_words():

@@ -389,3 +389,30 @@ def _held(sequence, episode):
             break
         held += 1
     return held
+
+
+def with_used(used: int) -> dict[str, object]:
+    return {"facts": {"used": used, "amount": 2_500, "window_seconds": 86_400.0}}
+
+
+@pytest.mark.parametrize(
+    ("used", "told"),
+    [
+        pytest.param([500] * 6, [], id="M15: a daily bulk report pages nobody"),
+        pytest.param([500, 500, 501, 502, 503, 503], [], id="nor with a little use beside it"),
+        pytest.param([500, 520, 540, 560], [(2, "fired")], id="a run that loops does, after its time"),
+        pytest.param([500, 500, 500, 500, 600], [(4, "fired")], id="and one whose reports come every few minutes"),
+    ],
+)
+def test_a_burn_goes_on(used, told):
+    ledger = Ledger(a_rule(hold=2 * MINUTE, goes_on=True))
+    for amount in used:
+        ledger.see(0.9, **with_used(amount))
+    assert [(minute, kind.value) for minute, _, kind in ledger.told] == told
+
+
+def test_M15_four_limits_with_one_cause_page_nobody():
+    ledger = Ledger(a_rule(hold=2 * MINUTE, goes_on=True))
+    for _ in range(5):
+        ledger.step(tuple(Sample("ratio", f"team-{n}", "w1", 0.9, 100.0, "tokens", **with_used(500)) for n in range(4)))
+    assert ledger.told == []

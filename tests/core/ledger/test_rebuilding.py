@@ -1,5 +1,7 @@
 """Windows rebuilt from the ledger: which are missing, and what they have counted."""
 
+from time import process_time
+
 from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_of
 from quota_scheduler.core.priority import Priority
 from tests.builders import MONDAY, a_limit, a_session_limit, a_usage_event, some_balances, some_labels
@@ -31,3 +33,12 @@ def test_label_sets_of_an_instance_are_found_without_making_others():
     (other,) = balances.instances(OPS)
     assert (growth.name, other.name) == ("team/growth", "team/other")
     assert (sets_of([growth], sets, balances), sets_of([other], sets, balances)) == ([1], [2, 3])
+
+
+def test_R6_label_sets_are_looked_at_once_for_all_instances_of_a_limit():
+    balances = some_balances(a_limit(id="team", per="team", max_instances=6_000))
+    sets = {number: (some_labels(team=f"team-{number}"), Priority.NORMAL) for number in range(6_000)}
+    instances = [instance for labels, _ in sets.values() for instance in balances.instances(labels)]
+    begun = process_time()
+    assert sets_of(instances, sets, balances) == list(range(6_000))
+    assert process_time() - begun < 5  # a tenth of a second; one by one they are eighteen million pairs

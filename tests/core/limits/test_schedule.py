@@ -309,6 +309,7 @@ def test_lengths_of_time(text, span):
         pytest.param("-5h", "not a length of time", id="backwards"),
         pytest.param("5h later", "not a length of time", id="something behind it"),
         pytest.param("", "not a length of time", id="nothing"),
+        pytest.param("9" * 500_000, "not a length of time", id="R6, R15: digits without end"),
         pytest.param(True, "not a length of time", id="a truth value"),
         pytest.param("0h", "must be more than nothing", id="no time at all"),
         pytest.param(-60, "must be more than nothing", id="less than no time"),

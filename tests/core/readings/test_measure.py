@@ -118,7 +118,7 @@ def test_a_limit_as_everybody_sees_it():
     reading = measure.read_limit(headroom, queue, level, facts, now=MONDAY)
     assert reading.projection.burns[0].lookback == "fast_long"
     assert reading == LimitReading(
-        limit="team/growth", rule="team", value="growth", provider="anthropic", scope="provider=anthropic",
+        limit="team/growth", rule="team", value="growth", provider="anthropic", scope="provider=anthropic team=growth",
         unit=Unit.TOKENS, period="day", zone="UTC", mode="enforce",
         balance=BalanceReading(100, 100, 70, 10, TODAY.starts_at, TODAY.ends_at, used_today=60),
         projection=measure.ProjectionReading(None, 90, None, "high", reading.projection.burns),
@@ -147,6 +147,7 @@ def test_an_open_limit_has_no_cause_and_one_of_nothing_no_burn():
         pytest.param(a_limit(match=(("provider", frozenset({"a", "b"})),)), "provider=a|b", "day", "", id="two"),
         pytest.param(a_session_limit(), "everything", "session 5h", "", id="a session says how long it is"),
         pytest.param(a_run_cap(), "everything", "run", "", id="a run cap"),
+        pytest.param(a_limit(per="team"), "each team", "day", "", id="M16: a limit per team is not about everything"),
         pytest.param(a_concurrency_limit(), "everything", "none", "", id="no window at all"),
     ],
 )  # fmt: skip
@@ -156,6 +157,10 @@ def test_words_for_a_limit(limit, scope, period, provider):
         period,
         provider,
     )
+
+
+def test_M16_an_instance_is_about_its_value():
+    assert measure.scope_text(a_limit(per="team"), "growth") == "team=growth"
 
 
 def test_every_instance_is_shown_and_single_limits_before_their_first_use():

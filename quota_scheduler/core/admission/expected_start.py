@@ -1,0 +1,167 @@
+"""When a waiting ticket may start: behind those ahead of it in line, and behind what runs.
+
+Per limit the line is laid into the windows to come, nobody before who stands ahead: four tickets of $9 in $10 a day
+start on four days. What runs is expected to return what it has reserved, and at the latest foreseen it uses it all.
+Where only running leases stand in the way, the line moves by one usual run after another.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from quota_scheduler.core.admission.decide import Blocker, Defer
+from quota_scheduler.core.admission.headroom import Headroom, Headrooms
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.schedule import window_at
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.tickets.run_history import USUAL_LENGTH
+from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
+from quota_scheduler.core.units import Unit
+
+STEPS = 24
+"""Bisections of the time to the reset: finer than a second in any window."""
+FORESEEN = 60
+"""Windows ahead whose beginning is looked up in the calendar; those behind follow at the length of the last."""
+SOON = frozenset({Reason.CATCHING_UP, Reason.HELD})
+"""Reasons that end by themselves or by hand, and not with a window."""
+
+Ahead = Callable[[Ticket, str], Sequence[Ticket]]
+"""Those who wait for a limit and stand before a ticket, first to go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStart:
+    """When a waiting ticket may start: at best, as expected, and at the latest that is foreseen."""
+
+    low: datetime
+    expected: datetime
+    high: datetime
+
+
+def nobody_ahead(_ticket: Ticket, _instance: str) -> Sequence[Ticket]:
+    """The line of a ticket that is the first to go."""
+    return ()
+
+
+def expected_start(verdict: Defer, starts: Mapping[str, ExpectedStart]) -> ExpectedStart | None:
+    """When a deferred ticket may start, given its start in each limit; None for one that a person holds."""
+    if verdict.reason is Reason.HELD:
+        return None
+    if not starts:
+        return ExpectedStart(verdict.until, verdict.until, verdict.until)
+    return ExpectedStart(
+        max(start.low for start in starts.values()),
+        max(start.expected for start in starts.values()),
+        max(start.high for start in starts.values()),
+    )
+
+
+def starts_by_limit(
+    ticket: Ticket,
+    verdict: Defer,
+    headrooms: Headrooms,
+    *,
+    busy_until: Mapping[str, datetime],
+    ahead: Ahead = nobody_ahead,
+) -> dict[str, ExpectedStart]:
+    """When each limit that keeps a ticket out may let it start.
+
+    ``busy_until`` is, by limit, when the next of its running leases is expected to end: what a ticket waits for that
+    only running work keeps out.
+    """
+    now, waits = headrooms.balances.now, {held.instance: held for held in verdict.held}
+    starts = {}
+    for headroom in headrooms.of(ticket):
+        name = headroom.balance.name
+        if blocker := waits.get(name):
+            line = _Line(headroom, ahead(ticket, name), now, busy_until.get(name))
+            starts[name] = line.start_of(ticket, blocker)
+    return starts
+
+
+class _Line:
+    """Those who stand before a ticket in one limit, and when its windows or leases come free."""
+
+    def __init__(self, headroom: Headroom, ahead: Sequence[Ticket], now: datetime, freed: datetime | None) -> None:
+        self._headroom, self._ahead, self._now = headroom, ahead, now
+        self._ends_at = headroom.ends_at(now)
+        self._freed = max(freed, now) if freed else None
+
+    def start_of(self, ticket: Ticket, blocker: Blocker) -> ExpectedStart:
+        """When the turn of a ticket comes that ``blocker`` keeps out here."""
+        if blocker.reason in SOON:
+            return ExpectedStart(blocker.until, blocker.until, blocker.until)
+        if self._ends_at is None or self._headroom.instance.limit.unit is Unit.LEASES:
+            return self._after_runs(ticket)
+        in_time = self._in_windows(ticket, self._ends_at)
+        if blocker.reason is not Reason.PACED:
+            return in_time
+        amount, ceiling = self._need(ticket), self._headroom.ceiling(ticket.priority, self._now)
+        paced = _paced_until(self._headroom, amount, ticket.priority, ceiling, self._now, self._ends_at)
+        low = self._now + (paced - self._now) / 2
+        return ExpectedStart(max(low, in_time.low), max(paced, in_time.expected), max(self._ends_at, in_time.high))
+
+    def _after_runs(self, ticket: Ticket) -> ExpectedStart:
+        """When a lease comes free: after those who run, and one usual run of each who stands ahead."""
+        now, at_once = self._now, max(1, self._headroom.balance.amount)
+        first = self._freed or now + (ticket.estimate.duration or USUAL_LENGTH)
+        runs = sum((other.estimate.duration or USUAL_LENGTH for other in self._ahead), timedelta(0)) / at_once
+        low = now + runs / 2
+        return ExpectedStart(low, first + runs, max(now + timedelta(hours=1), first + runs + (first + runs - low)))
+
+    def _in_windows(self, ticket: Ticket, ends_at: datetime) -> ExpectedStart:
+        """When the window begins that has room for a ticket, the tickets ahead laid in first."""
+        headroom, limit = self._headroom, self._headroom.instance.limit
+        whole = headroom.ceiling(ticket.priority, self._now)
+        left = whole - headroom.balance.spent
+        line = [self._need(other) for other in self._ahead] + [self._need(ticket)]
+        soonest = _window_of(line, left if self._freed else left - headroom.balance.reserved, whole)
+        latest = _window_of(line, left - headroom.balance.reserved, whole)
+        if soonest == 0 and self._freed:
+            freed = min(self._freed, ends_at)
+            return ExpectedStart(self._now, freed, max(ends_at, _begins(limit, ends_at, latest)))
+        expected = _begins(limit, ends_at, max(1, soonest))
+        return ExpectedStart(ends_at, expected, max(expected, _begins(limit, ends_at, latest)))
+
+    def _need(self, ticket: Ticket) -> int:
+        return need(ticket, self._headroom.instance.limit)
+
+
+def _window_of(needs: Sequence[int], left: int, whole: int) -> int:
+    """In which window the last of a line starts, 0 for the one that runs and has ``left``; nobody overtakes."""
+    window = 0
+    for amount in needs:
+        if amount > left:
+            window, left = window + 1, max(whole, amount)
+        left -= amount
+    return window
+
+
+def _begins(limit: Limit, ends_at: datetime, count: int) -> datetime:
+    """When the ``count``-th window from now on begins, the first one at ``ends_at``."""
+    at, length = ends_at, timedelta(0)
+    for _ in range(min(count, FORESEEN) - 1):
+        following = window_at(limit.schedule, at)
+        if following is None:
+            return at
+        at, length = following.ends_at, following.length
+    return at + length * max(0, count - FORESEEN)
+
+
+def _paced_until(
+    headroom: Headroom, amount: int, priority: Priority, ceiling: int, now: datetime, ends_at: datetime
+) -> datetime:
+    """When the demand still to come has shrunk enough, if more important work comes as expected."""
+    outlook = headroom.outlook
+    free = ceiling - headroom.committed(priority) - amount - headroom.waiting_above(priority)
+    if outlook is None or free < 0:
+        return ends_at
+    low, high = now, ends_at
+    for _ in range(STEPS):
+        middle = low + (high - low) / 2
+        rest = outlook.demand(priority, now=middle, ends_at=ends_at)
+        came = outlook.median(priority, now=now, ends_at=ends_at) - outlook.median(
+            priority, now=middle, ends_at=ends_at
+        )
+        low, high = (low, middle) if came + rest <= free else (middle, high)
+    return high
