@@ -144,6 +144,7 @@ def test_B5_two_limits_that_swap_names_are_not_one_renamed(world):
 
 def test_the_log_tells_a_limit_that_was_redefined_from_one_that_was_removed(world, caplog):
     here = world(a_limit(), a_session_limit())
+    caplog.set_level("INFO")
     with here.store.transaction() as tx:
         apply_limits(tx, [a_limit(schedule=MONTHLY)])
     assert caplog.messages == ["limit.redefined limit=day", "limit.removed limit=session"]
