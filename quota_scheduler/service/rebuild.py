@@ -14,7 +14,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.booking import SessionUses
-from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_of
+from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_by, sets_of
 from quota_scheduler.core.ledger.sessions import SESSION_MEMORY, rechained
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Session, window_at
@@ -90,8 +90,9 @@ def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, d
     if not moved:
         return SessionUses()
     sets, events, since = ledger.label_sets(tx), [], dict[str, datetime]()
+    by_instance = sets_by(moved, sets, balances)
     for instance, first in moved.items():
-        numbers = sets_of([instance], sets, balances)
+        numbers = by_instance[instance]
         since[instance.name] = _sure_from(tx, instance, first, numbers)
         events += ledger.between(tx, since[instance.name], tx.now + SKEW, label_sets=numbers)
     windows.recall_closed(tx, balances, since=min(since.values()))

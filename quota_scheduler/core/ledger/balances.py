@@ -160,14 +160,15 @@ class Balances(OpenWindows):
         """Undo what a clock that was ahead did to reservations: what it carried on returns to the window of now.
 
         The window in which it lay meanwhile stays, and waits for its time. A session that began in that future and is
-        held in by what runs begins now; one that counts usage keeps its place, and what runs holds in a new one.
+        held in by what runs begins now; one that counts usage and is far off stays, and what runs holds in a new one.
         """
         for row in list(self.by_name.values()):
             for later in [t for t in row if not t.closed and self._begins_after(t, timedelta(0))]:
                 instance = LimitInstance(later.limit, later.value)
                 held = [r for of_ticket in self.reservations.values() for r in of_ticket if r.window == later.id]
                 present = self.find(instance, self.now) if held else None
-                if later.used and any(reservation.open for reservation in held):
+                is_far = later.window is not None and self._begins_after(later, later.window.length)
+                if later.used and is_far and any(reservation.open for reservation in held):
                     present = self.open_for_use(instance, self.now)
                 if present:
                     for reservation in held:

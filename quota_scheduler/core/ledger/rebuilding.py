@@ -35,17 +35,24 @@ def opened(balances: Balances, instances: Iterable[LimitInstance]) -> dict[Windo
 
 
 def sets_of(instances: Collection[LimitInstance], sets: LabelSets, balances: Balances) -> list[int]:
-    """The label sets that count in any of these instances: each set is looked at once for a limit, not an instance."""
+    """The label sets that count in any of these instances."""
+    return sorted({number for numbers in sets_by(instances, sets, balances).values() for number in numbers})
+
+
+def sets_by(
+    instances: Collection[LimitInstance], sets: LabelSets, balances: Balances
+) -> dict[LimitInstance, list[int]]:
+    """The label sets that count in each instance: a set is looked at once for a limit, not for every instance."""
     limits = {instance.limit.id: instance.limit for instance in instances}.values()
-    wanted = {(instance.limit.id, instance.value) for instance in instances}
-    return [
-        number
-        for number, (labels, _) in sets.items()
-        if any(
-            limit.selects(labels) and (limit.id, limit.value_of(labels, balances.values[limit.id])) in wanted
-            for limit in limits
-        )
-    ]
+    wanted = {(instance.limit.id, instance.value): instance for instance in instances}
+    numbers: dict[LimitInstance, list[int]] = {instance: [] for instance in instances}
+    for number, (labels, _) in sets.items():
+        for limit in limits:
+            if limit.selects(labels):
+                instance = wanted.get((limit.id, limit.value_of(labels, balances.values[limit.id])))
+                if instance:
+                    numbers[instance].append(number)
+    return numbers
 
 
 def fill(rows: Mapping[str, Balance], events: Sequence[UsageEvent], balances: Balances) -> None:
