@@ -216,7 +216,10 @@ class Ingest:
         progress = self.progress
         if progress.catching_up:
             self._do(self._caught_up).result()
-            log.info("source.caught_up source=%s files=%d mb=%d", self.name, progress.files, progress.total_bytes >> 20)
+            if self.is_there:
+                log.info(
+                    "source.caught_up source=%s files=%d mb=%d", self.name, progress.files, progress.total_bytes >> 20
+                )
             progress.catching_up = False
         progress.completed = time.monotonic()
 
