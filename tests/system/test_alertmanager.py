@@ -78,7 +78,9 @@ def test_an_alert_travels_to_a_webhook_and_resolves_and_a_killed_service_is_no_a
         until(lambda: webhook.told("firing", alertname="QuotaUsageHigh", limit="high"), what="the warning")
         until(lambda: webhook.told("firing", alertname="QuotaExhausted", limit="full"), what="the critical alert")
         until(lambda: webhook.told("firing", alertname="QuotaWatchdog"), what="the watchdog")
-        (to, alert), *_ = webhook.told("firing", alertname="QuotaUsageHigh", job="quota-scheduler")
+        (to, alert), *_ = until(
+            lambda: webhook.told("firing", alertname="QuotaUsageHigh", job="quota-scheduler"), what="that of one job"
+        )
         assert (to, alert["annotations"]["summary"]) == ("team", "high: usage is high")
         assert alert["annotations"]["dashboard_url"].endswith("/d/quota-limit?var-limit=high")
         assert alert["annotations"]["runbook_url"].endswith("#usage_high")
