@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from quota_scheduler.core.readings.readings import Counter, Readings
+from quota_scheduler.core.readings.readings import BalanceReading, Counter, Readings
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.exposition import Encoded, Format, Part
 from tests.shell.sample import a_limit
@@ -44,15 +44,16 @@ def fleet() -> Readings:
 def moved(readings: Readings) -> Readings:
     """The same fleet a little later: every amount, ratio and instant is another."""
     later = timedelta(seconds=2)
-    limits = tuple(
-        replace(
-            each, used=each.used + 7, reserved=each.reserved + 3, allowance=each.allowance - 1,
-            ends_at=each.ends_at and each.ends_at + later, starts_at=each.starts_at and each.starts_at + later,
-        )
-        for each in readings.limits
-    )  # fmt: skip
+    limits = tuple(replace(limit, balance=_moved(limit.balance, later)) for limit in readings.limits)
     counters = tuple(replace(each, value=each.value + 11) for each in readings.counters)
     return replace(readings, at=readings.at + later, limits=limits, counters=counters)
+
+
+def _moved(balance: BalanceReading, later: timedelta) -> BalanceReading:
+    return replace(
+        balance, used=balance.used + 7, reserved=balance.reserved + 3, allowance=balance.allowance - 1,
+        ends_at=balance.ends_at and balance.ends_at + later, starts_at=balance.starts_at and balance.starts_at + later,
+    )  # fmt: skip
 
 
 def by_hand(families: Encoded) -> bytes:
