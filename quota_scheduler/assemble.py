@@ -125,8 +125,7 @@ def _assembled(config: Config, store: Store) -> Service:
 
     writer = Writer(store, terms, tell=on_commit)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
-    roots = _roots(config)
-    ingests = tuple(_ingests(config, roots, store, writer, prices))
+    ingests = tuple(_ingests(config, store, writer, prices))
     recompute = Recompute(
         store,
         terms.limits,
@@ -139,9 +138,7 @@ def _assembled(config: Config, store: Store) -> Service:
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
-    parts = Parts(
-        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, roots, recompute, repricing
-    )
+    parts = Parts(store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing)
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
@@ -174,25 +171,18 @@ def _terms(
     return terms, hold, held
 
 
-def _roots(config: Config) -> tuple[Path, ...]:
-    source = config.sources.claude_code
-    if not source.enabled:
-        return ()
-    return tuple(claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots]))
-
-
 Reading = tuple[str, Scan, Sequence[Path]]
 """Whose models an agent calls as a rule, the function that makes one pass over its files, and where that looks."""
 
 
-def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
+def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
     """One for each agent whose files are read; those that are not there yet cost a look at a pass."""
     read: dict[str, Reading] = {}
     for name, source in config.sources.by_name().items():
         if source.enabled:
             team = UNASKED if source.without is Without.IGNORE else ""
             agent = AGENTS.get(name)
-            read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config, roots)
+            read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
         log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
@@ -211,13 +201,12 @@ def _ingests(config: Config, roots: tuple[Path, ...], store: Store, writer: Writ
     ]
 
 
-def _transcripts(
-    source: AgentSource, team: str, config: Config, roots: tuple[Path, ...]
-) -> tuple[str, Scan, Sequence[Path]]:
+def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     """Claude Code's: whose models it calls, the function that makes one pass, and where it looks."""
+    roots = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
-    return claude_code.PROVIDER, partial(claude_code.scan, list(roots), labeller=labels), roots
+    return claude_code.PROVIDER, partial(claude_code.scan, roots, labeller=labels), roots
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:

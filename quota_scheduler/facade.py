@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from quota_scheduler.core.alerts.state import Silence
@@ -109,15 +108,11 @@ class Facade(Questions):
         self, rule: str, fields: dict[str, Any], *, until: datetime | None, who: str, dry_run: bool
     ) -> "Future[LimitsHold | str]":
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
-        change = partial(
-            operate.change_limit,
-            base=self.config.limits,
-            rule=rule,
-            fields=fields,
-            who=who,
-            until=until,
-            dry_run=dry_run,
-        )
+
+        def change(tx: Transaction) -> LimitsHold | str:
+            base = self.config.limits  # of the file that holds when it runs: a reload may come first
+            return operate.change_limit(tx, base=base, rule=rule, fields=fields, who=who, until=until, dry_run=dry_run)
+
         return self._do(change, then=None if dry_run else self._service.limits_in_force)
 
     def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from quota_scheduler.auth import Tokens
@@ -62,7 +61,6 @@ class Parts:
     notifier: AppriseNotifier
     deliverer: Deliverer
     ingests: tuple[Ingest, ...]
-    roots: tuple[Path, ...]
     recompute: Recompute
     repricing: Repricing
 
