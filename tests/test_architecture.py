@@ -106,6 +106,7 @@ def test_the_core_touches_nothing_outside_itself(path):
 CORE_ROOMS = [
     "limits",
     "tickets",
+    "observations",
     "efficiency",
     "ledger",
     "forecast",

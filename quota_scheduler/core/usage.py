@@ -8,6 +8,7 @@ corrected by the difference.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple
 
 from quota_scheduler.core.labels import Labels
@@ -145,6 +146,14 @@ def total(usages: Iterable[Usage]) -> Usage:
     return Usage(*map(sum, zip(Usage(), *usages, strict=True)))
 
 
+class Extent(StrEnum):
+    """How much of a call a record tells."""
+
+    WHOLE = ""  # all that the provider counted
+    PARTIAL = "partial"  # an answer that was interrupted: its output is a lower bound
+    UNLISTED = "unlisted"  # no single call: what a session's own total holds beyond the calls that it lists
+
+
 FRESH = timedelta(hours=1)
 """Usage that is recorded later than this after its own time is a backfill: it counts in every amount and window, but
 in no counter that rates are made of, or the first import of months of transcripts would be a day of a hundred."""
@@ -158,7 +167,8 @@ class UsageEvent:
     both serve counting once, see ``supersedes``. ``priority`` is the priority class it counts as; without a lease
     it is ``interactive``, because people do not ask. ``estimated`` says that the cost is that of a model of its kind.
     ``terms`` is what else its price depends on, None where that was not kept; ``cost_given`` that the cost was reported
-    and is not ours to correct.
+    and is not ours to correct. ``origin`` is the door it came through: a source's name, behind ``@`` the host that it
+    was read on if that is another; ``extent`` how much of a call it tells.
     """
 
     key: str
@@ -176,6 +186,8 @@ class UsageEvent:
     estimated: bool = False
     terms: PriceTerms | None = ORDINARY
     cost_given: bool = False
+    origin: str = ""
+    extent: Extent = Extent.WHOLE
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -17,15 +17,15 @@ from quota_scheduler.sources.tail import changed_files
 
 
 class AgentFiles:
-    """The files of one agent under its roots; ``open_reader`` begins a file, ``label`` says who spent it."""
+    """The files of the agent ``origin``; ``open_reader`` begins a file, ``label`` says who spent it."""
 
-    def __init__(self, roots: Sequence[Path], open_reader: OpenReader, label: Label, *, suffix: str = ".jsonl") -> None:
-        self.roots, self._open_reader, self._label, self._suffix = roots, open_reader, label, suffix
+    def __init__(self, origin: str, roots: Sequence[Path], open_reader: OpenReader, label: Label) -> None:
+        self.roots, self._open_reader, self._label, self._origin = roots, open_reader, label, origin
         self._readers: dict[str, FileReader] = {}
 
     def scan(self, states: Mapping[str, FileState]) -> Iterator[Batch]:
         """Make one pass: yield what is new since ``states``, the last batch marked; see ``scan_files``."""
-        listing = changed_files(self.roots, states, suffix=self._suffix)
+        listing = changed_files(self.roots, states, suffix=".jsonl")
         listing.todo = [self._from_its_start(todo) for todo in listing.todo]
         for batch in scan_files(listing, states, self._take):
             for path in batch.gone:
@@ -45,7 +45,8 @@ class AgentFiles:
         while start < end:
             stop = text.find(b"\n", start, end)
             try:
-                batch.events += [event_of(call, path, self._label) for call in reader.read(bytes(text[start:stop]))]
+                calls = reader.read(bytes(text[start:stop]))
+                batch.events += [event_of(call, path, self._label, self._origin) for call in calls]
             except Exception:  # whatever a line holds, it keeps no other from being read
                 batch.errors += 1
                 batch.garbled.setdefault(path, f"{path}, byte {offset + start}")

@@ -49,7 +49,7 @@ class Agent:
         def open_reader(path: str) -> FileReader:
             return readers[max((base for base in readers if path.startswith(f"{base}/")), key=len)](path)
 
-        return AgentFiles([base / name for base in bases for name in self.inside], open_reader, label).scan
+        return AgentFiles(self.name, [base / name for base in bases for name in self.inside], open_reader, label).scan
 
 
 AGENTS = {

@@ -124,8 +124,8 @@ def labeller(
     return label
 
 
-def event_of(call: ModelCall, path: str, label: Label) -> UsageEvent:
-    """A call as the usage event that the ledger counts once."""
+def event_of(call: ModelCall, path: str, label: Label, origin: str) -> UsageEvent:
+    """A call that a source called ``origin`` read as the usage event that the ledger counts once."""
     labels, priority = label(call, path)
     return UsageEvent(
         key=call.key,
@@ -135,4 +135,5 @@ def event_of(call: ModelCall, path: str, label: Label) -> UsageEvent:
         run=call.session,
         session=call.session,
         priority=priority,
+        origin=origin,
     )

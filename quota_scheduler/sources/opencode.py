@@ -122,7 +122,7 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
                 errors += row.updated > since  # one that was met in an earlier pass has been counted there
                 continue
             if call:
-                events.append(event_of(call, str(path), label))
+                events.append(event_of(call, str(path), label, NAME))
         files.append(replace(state, offset=max((row.updated for row in rows), default=since)))
     yield Batch(
         events=tuple(events),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
+from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, ChangedFiles, Tail, trouble_at
 
@@ -21,6 +22,8 @@ class OpenBatch:
     """A batch being filled. ``garbled`` names the first bad line of each file, ``errors`` counts all of them."""
 
     events: list[UsageEvent] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
+    throttles: list[Throttle] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
     errors: int = 0
     garbled: dict[str, str] = field(default_factory=dict)
@@ -31,6 +34,8 @@ class OpenBatch:
         """The batch as it is stored, with how far the pass is in bytes."""
         return Batch(
             events=tuple(self.events),
+            observations=tuple(self.observations),
+            throttles=tuple(self.throttles),
             files=tuple(self.files),
             errors=self.errors,
             garbled=tuple(self.garbled.values()),

@@ -23,6 +23,7 @@ _RESULT = b'"type":"user"'
 _HEAD = 600
 """Most bytes of a transcript are tool results. Where a line names that type in its first 600 bytes, before any inner
 object opens, the line is one and need not be searched. This only rules lines out; all others are searched."""
+ORIGIN = "claude_code"
 SYNTHETIC = "<synthetic>"
 """The model of records that the client made up."""
 Labeller = Callable[[str, str, str, str], tuple[Labels, Priority]]
@@ -152,4 +153,5 @@ def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
         sidechain=side,
         priority=priority,
         terms=record.message.usage.terms() if record.message and record.message.usage else ORDINARY,
+        origin=ORIGIN,
     )

@@ -7,14 +7,14 @@ from typing import Any
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
+from quota_scheduler.core.usage import Extent, PriceTerms, Usage, UsageEvent
 from quota_scheduler.store.usage_columns import columns_of
 
 NO_TERMS = "-"
 """What is stored for a price that depends on nothing but the model: most of them."""
 EVENT_COLUMNS = (
     f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
-    "e.flags, e.prompt_version, e.status, e.estimated, e.terms, "
+    "e.flags, e.prompt_version, e.status, e.estimated, e.terms, e.origin, e.extent, "
     "l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent, l.priority"
 )
 """What reading an event takes, of ``events e`` and its ``label_sets l``."""
@@ -25,7 +25,7 @@ def event_row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
     return (
         event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
         event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
-        int(event.estimated), now, _terms_text(event),
+        int(event.estimated), now, _terms_text(event), event.origin, event.extent.value,
     )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def event_in(row: Sequence[Any]) -> UsageEvent:
     return UsageEvent(
         key=row[1],
         at=from_micros(row[2]),
-        labels=Labels(row[0], *row[21:28]),
+        labels=Labels(row[0], *row[23:30]),
         usage=Usage(*row[3:12]),
         run=row[12],
         session=row[13],
@@ -45,9 +45,11 @@ def event_in(row: Sequence[Any]) -> UsageEvent:
         prompt_version=row[17],
         status=row[18],
         estimated=bool(row[19]),
-        priority=Priority(row[28]),
+        priority=Priority(row[30]),
         terms=terms,
         cost_given=given,
+        origin=row[21],
+        extent=Extent(row[22]),
     )
 
 

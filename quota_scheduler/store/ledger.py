@@ -53,7 +53,7 @@ _OTHERS = (
 )
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
-    f"prompt_version, status, estimated, recorded_at, terms) VALUES ({', '.join('?' * 23)})"
+    f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
 )
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
 _DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"

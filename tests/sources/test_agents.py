@@ -21,12 +21,14 @@ DATA = Path(__file__).parents[1] / "data" / "agents"
 TRUTH = json.loads((DATA / "expected.json").read_text())
 LABEL = labeller(account="team", agent="an agent")
 AGENTS = {
-    "codex": lambda home: AgentFiles([home / "sessions", home / "archived_sessions"], codex.CodexReader, LABEL),
-    "codex_mixed": lambda home: AgentFiles([home / "sessions"], codex.CodexReader, LABEL),
-    "gemini": lambda home: AgentFiles([home / "tmp"], gemini.Folders(home).open, LABEL),
-    "qwen": lambda home: AgentFiles([home / "projects"], qwen.QwenReader, LABEL),
-    "pi": lambda home: AgentFiles([home / "sessions"], pi.PiReader, LABEL),
-    "copilot": lambda home: AgentFiles([home / "session-state"], copilot.CopilotReader, LABEL),
+    "codex": lambda home: AgentFiles(
+        "codex", [home / "sessions", home / "archived_sessions"], codex.CodexReader, LABEL
+    ),
+    "codex_mixed": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
+    "gemini": lambda home: AgentFiles("gemini", [home / "tmp"], gemini.Folders(home).open, LABEL),
+    "qwen": lambda home: AgentFiles("qwen", [home / "projects"], qwen.QwenReader, LABEL),
+    "pi": lambda home: AgentFiles("pi", [home / "sessions"], pi.PiReader, LABEL),
+    "copilot": lambda home: AgentFiles("copilot", [home / "session-state"], copilot.CopilotReader, LABEL),
 }
 
 

@@ -8,6 +8,7 @@ nothing twice, and reading something again is harmless, because the ledger count
 
 from dataclasses import dataclass
 
+from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 
 __all__ = ["Batch", "FileState"]
@@ -34,10 +35,13 @@ class Batch:
 
     ``errors`` counts garbled lines, and ``garbled`` names the places of the first of each file, as ``path, byte 12``.
     ``unreadable`` names folders, links and files that could not be read, with the reason, in every pass anew.
+    ``observations`` and ``throttles`` are what the files tell of the provider's word, in the order they were read.
     ``gone`` are files of earlier passes that exist no more. ``done_bytes`` of ``total_bytes`` of the pass are read.
     """
 
     events: tuple[UsageEvent, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    throttles: tuple[Throttle, ...] = ()
     files: tuple[FileState, ...] = ()
     errors: int = 0
     garbled: tuple[str, ...] = ()
