@@ -35,6 +35,7 @@ from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
@@ -138,7 +139,10 @@ def _assembled(config: Config, store: Store) -> Service:
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
-    parts = Parts(store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing)
+    unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
+    parts = Parts(
+        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing, unlisted
+    )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))

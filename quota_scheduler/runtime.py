@@ -30,6 +30,7 @@ from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.store import Store, Transaction
@@ -63,6 +64,7 @@ class Parts:
     ingests: tuple[Ingest, ...]
     recompute: Recompute
     repricing: Repricing
+    unlisted: UnlistedUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ class Service:
             return
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
+        self.parts.unlisted.settle()
         self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.update(self._read_queue())
