@@ -10,19 +10,20 @@ from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added,
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
+_SLOT = "hour, label_set, extent, origin, backfill"
 _ADD = (
-    f"INSERT INTO rollups_apart (hour, label_set, extent, origin, answers, {COLUMNS}) "
-    f"VALUES ({', '.join('?' * (5 + len(NAMES)))}) ON CONFLICT (hour, label_set, extent, origin) DO UPDATE SET "
-    f"answers = answers + excluded.answers, {added()}"
+    f"INSERT INTO rollups_apart ({_SLOT}, answers, {COLUMNS}) VALUES ({', '.join('?' * (6 + len(NAMES)))}) "
+    f"ON CONFLICT ({_SLOT}) DO UPDATE SET answers = answers + excluded.answers, {added()}"
 )
 _EMPTY = f"DELETE FROM rollups_apart WHERE answers = 0 AND {ALL_ZERO}"
 
 
 def move(tx: Transaction, signed: Iterable[tuple[UsageEvent, int, int]]) -> None:
     """Add events, or take them back where the sign is negative, each under the number of its labels."""
-    sums: dict[tuple[int, int, str, str], tuple[int, Usage]] = {}
+    sums: dict[tuple[int, int, str, str, bool], tuple[int, Usage]] = {}
     for event, sign, label_set in signed:
-        slot = (to_micros(event.at) // HOUR, label_set, event.extent.value, event.origin)
+        is_backfill = event.is_backfill(tx.now)
+        slot = (to_micros(event.at) // HOUR, label_set, event.extent.value, event.origin, is_backfill)
         answers, usage = sums.get(slot, (0, Usage()))
         sums[slot] = answers + sign, usage.plus(event.usage) if sign > 0 else usage.minus(event.usage)
     if sums:
@@ -30,13 +31,13 @@ def move(tx: Transaction, signed: Iterable[tuple[UsageEvent, int, int]]) -> None
         tx.execute(_EMPTY)
 
 
-def by_labels(tx: Transaction) -> list[tuple[int, Extent, str, int, Usage]]:
-    """All of it: (label set, extent, origin, answers, usage)."""
+def by_labels(tx: Transaction) -> list[tuple[int, Extent, str, bool, int, Usage]]:
+    """All of it: (label set, extent, origin, whether it was backfilled, answers, usage)."""
     rows = tx.rows(
-        f"SELECT label_set, extent, origin, sum(answers), {summed()} FROM rollups_apart "
-        "GROUP BY label_set, extent, origin ORDER BY 1, 2, 3"
+        f"SELECT label_set, extent, origin, backfill, sum(answers), {summed()} FROM rollups_apart "
+        "GROUP BY label_set, extent, origin, backfill ORDER BY 1, 2, 3, 4"
     )
-    return [(row[0], Extent(row[1]), row[2], row[3], Usage(*row[4:])) for row in rows]
+    return [(row[0], Extent(row[1]), row[2], bool(row[3]), row[4], Usage(*row[5:])) for row in rows]
 
 
 def by_day(tx: Transaction, since: datetime) -> list[tuple[int, int, Extent, int, Usage]]:

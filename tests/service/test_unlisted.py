@@ -160,7 +160,7 @@ def test_it_counts_in_windows_and_runs_and_stands_apart(service):
         used = tx.rows("SELECT sum(used) FROM windows WHERE rule = 'day'")[0][0]
         runs = {run: usage.tokens for run, usage in ledger.run_usage(tx, SESSIONS).items()}
         hidden = Counter()
-        for _, extent, origin, answers, usage in apart.by_labels(tx):
+        for _, extent, origin, _, answers, usage in apart.by_labels(tx):
             hidden[extent.value, origin] += answers if extent is Extent.PARTIAL else usage.tokens
     assert used == sum(usage.tokens for usage in every)
     assert runs == {s: (LISTED[s].plus(HIDDEN.get(s, Usage()))).tokens for s in SESSIONS}
