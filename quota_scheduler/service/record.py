@@ -81,7 +81,13 @@ def _of_chosen_doors(
     others = door_store.beside(tx, fresh)
     record_derived(tx, [event for event in others if doors.is_ruled_out(event, fresh)], [], limits, history=history)
     hours |= door_store.known(tx, doors.asked(events))
-    counting = [event for event in events if not doors.is_ruled_out(event, hours)]
+    counting: list[UsageEvent] = []
+    for event in events:
+        if not doors.is_ruled_out(event, hours):
+            counting.append(event)
+        else:
+            source = (event.origin.partition("@")[0],)
+            counters.add(tx, "quota_left_out_tokens_total", source, event.usage.tokens)
     return counting, len(events) - len(counting)
 
 

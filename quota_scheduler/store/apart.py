@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from quota_scheduler.core.instants import to_micros
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added, summed
@@ -40,11 +41,16 @@ def by_labels(tx: Transaction) -> list[tuple[int, Extent, str, bool, int, Usage]
     return [(row[0], Extent(row[1]), row[2], bool(row[3]), row[4], Usage(*row[5:])) for row in rows]
 
 
-def by_day(tx: Transaction, since: datetime) -> list[tuple[int, int, Extent, int, Usage]]:
-    """From the day of an instant on: (days since 1970, label set, extent, answers, usage)."""
+def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Extent, int, Usage]]:
+    """By UTC day, labels and extent from the day of an instant on, oldest first, with the number of answers."""
+    names = ", ".join(f"l.{name}" for name in Labels._fields)
     rows = tx.rows(
-        f"SELECT hour / 24, label_set, extent, sum(answers), {summed()} FROM rollups_apart WHERE hour >= ? "
-        "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        f"SELECT a.hour / 24, {names}, a.extent, sum(a.answers), {summed('a')} FROM rollups_apart a "
+        "JOIN label_sets l ON l.id = a.label_set WHERE a.hour >= ? GROUP BY a.hour / 24, a.label_set, a.extent "
+        "ORDER BY 1, a.label_set, a.extent",
         (to_micros(since) // HOUR // 24 * 24,),
     )
-    return [(row[0], row[1], Extent(row[2]), row[3], Usage(*row[4:])) for row in rows]
+    return [
+        (f"{from_micros(day * 24 * HOUR):%Y-%m-%d}", Labels(*rest[:8]), Extent(rest[8]), rest[9], Usage(*rest[10:]))
+        for day, *rest in rows
+    ]

@@ -17,6 +17,7 @@ from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.service.apply_prices import priced_events
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.queries.usage import usage_document
 from quota_scheduler.service.record import record_usage
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.sources import claude_code
@@ -262,3 +263,14 @@ def test_a_settled_session_waits_no_more(service):
     shutil.rmtree(service.root)
     service.ingest.poll()
     assert service.sums(unlisted=True) == HIDDEN
+
+
+def test_the_summary_keeps_it_apart_from_the_sums_of_calls(service):
+    everything(service)
+    with service.store.reading() as tx:
+        summary = usage_document(tx, 30, ["model"])
+    listed, hidden = LISTED.values(), HIDDEN.values()
+    (row,), (beyond,) = summary["usage"], summary["unlisted"]
+    assert (row["tokens"], row["requests"]) == (sum(usage.tokens for usage in listed), 12)
+    assert (row["unlisted_tokens"], row["partial_answers"]) == (sum(usage.tokens for usage in hidden), 2)
+    assert (beyond["input"], beyond["requests"]) == (sum(usage.input for usage in hidden), 0)

@@ -31,7 +31,7 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
-from quota_scheduler.core.readings.consumption import consumed, unpriced_models
+from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.readings import LimitReading, Readings, SourceReading, Spending
@@ -41,7 +41,18 @@ from quota_scheduler.core.readings.throttle_level import step as level_step
 from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.quality import Quality
-from quota_scheduler.store import Store, Transaction, counters, documents, facts, ledger, outbox, tickets, windows
+from quota_scheduler.store import (
+    Store,
+    Transaction,
+    apart,
+    counters,
+    documents,
+    facts,
+    ledger,
+    outbox,
+    tickets,
+    windows,
+)
 from quota_scheduler.store import alerts as alert_store
 
 ANALYSE_EVERY = timedelta(seconds=60)
@@ -215,7 +226,7 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*consumed(totals, ledger.backfilled(tx), bind), *counters.all_counters(tx)),
+            counters=(*consumed(totals, ledger.backfilled(tx), bind, _apart(tx)), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
@@ -227,6 +238,16 @@ class Recompute:
                 },
             },
         )
+
+
+def _apart(tx: Transaction) -> list[SetApart]:
+    """What of all usage is no whole call."""
+    rows = apart.by_labels(tx)
+    sets = ledger.label_sets(tx) if rows else {}
+    return [
+        SetApart(*sets[label_set], extent, origin, is_backfill, answers, usage)
+        for label_set, extent, origin, is_backfill, answers, usage in rows
+    ]
 
 
 def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
