@@ -21,7 +21,7 @@ class NoAnswer(QuotaSchedulerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What a server said; names of headers are in lower case."""
 
     status: int
@@ -41,7 +41,7 @@ class Answer:
             return None
 
 
-class Server:
+class OtherServer:
     """One server. A redirect is an answer like others: where our token goes is not for it to say."""
 
     def __init__(self, base: str, *, headers: Mapping[str, str], seconds: float) -> None:
@@ -54,7 +54,7 @@ class Server:
             timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds), retries=False, maxsize=2
         )
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
         """Ask once. Raises NoAnswer."""
         headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}
         try:
@@ -69,7 +69,7 @@ class Server:
             raise NoAnswer(f"nothing answers at {self.base} ({_why(error)})") from None
         if len(content) > MOST_BYTES:
             raise NoAnswer(f"the answer of {self.base}{path} is larger than {MOST_BYTES >> 20} MB")
-        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
+        return HttpAnswer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
 
     def close(self) -> None:
         """Let go of the connections."""

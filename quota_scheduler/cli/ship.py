@@ -7,18 +7,19 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from quota_scheduler.cli.connection import config_of, say
+from quota_scheduler.cli.connection import config_of, print_json, say
 from quota_scheduler.errors import DatabaseBusy, QuotaSchedulerError
 
 if TYPE_CHECKING:
     from quota_scheduler.config import Config
     from quota_scheduler.core.ledger.source_batch import FileState
-    from quota_scheduler.outbound import Server
+    from quota_scheduler.outbound import OtherServer
     from quota_scheduler.shipping.shipper import Sent, Shipper
     from quota_scheduler.store import Store
 
@@ -33,8 +34,9 @@ ANSWER_SECONDS = 60.0
 @click.option("--state", type=click.Path(path_type=Path), help="File that remembers what has been sent.")
 @click.option("--poll", default=5.0, show_default=True, metavar="SECONDS", help="Pause between two looks.")
 @click.option("--once", is_flag=True, help="Send what is new and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with --once.")
 @click.pass_context
-def command(ctx: click.Context, to: str, host: str, state: Path | None, poll: float, once: bool) -> None:
+def command(ctx: click.Context, to: str, host: str, state: Path | None, poll: float, once: bool, as_json: bool) -> None:
     """Read the agents' files on this host and send their usage to the service at URL.
 
     Which files, accounts and labels, this host's configuration says, as for `serve`. What has been sent is remembered
@@ -50,13 +52,13 @@ def command(ctx: click.Context, to: str, host: str, state: Path | None, poll: fl
     if not 0.1 <= poll <= 3600:
         raise click.UsageError(f"--poll {poll:g}: choose from 0.1 to 3600 seconds")
     from quota_scheduler import logs
-    from quota_scheduler.outbound import Server
+    from quota_scheduler.outbound import OtherServer
 
     logs.set_up(config.log_format.value, verbose=False)
     token = os.environ.get("QUOTA_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        server = Server(to, headers=headers, seconds=ANSWER_SECONDS)
+        server = OtherServer(to, headers=headers, seconds=ANSWER_SECONDS)
     except ValueError as error:
         raise click.UsageError(f"--to: {error}") from None
     with _store(state or config.database.with_name("shipped.db")) as store:
@@ -68,7 +70,7 @@ def command(ctx: click.Context, to: str, host: str, state: Path | None, poll: fl
         ahead = f"; its clock is {difference:+.0f} s from this host's" if difference else ""
         say(f"Shipping to {server.base} as {host}{ahead}", err=True)
         if once:
-            _say_sent(shipper.ship())
+            _say_sent(shipper.ship(), as_json=as_json)
         else:
             shipper.run(poll)
     server.close()
@@ -96,7 +98,7 @@ def _store(path: Path) -> "Store":
         ) from None
 
 
-def _shipper(config: "Config", store: "Store", server: "Server", host: str, *, patient: bool) -> "Shipper":
+def _shipper(config: "Config", store: "Store", server: "OtherServer", host: str, *, patient: bool) -> "Shipper":
     import quota_scheduler
     from quota_scheduler.assemble import readings_of
     from quota_scheduler.shipping.shipper import Shipped, Shipper
@@ -130,8 +132,11 @@ class StatesIn:
                 sources.forget(tx, source, gone)
 
 
-def _say_sent(sent: "Sent") -> None:
-    say(f"{sent.accepted} accepted, {sent.updated} updated, {sent.duplicate} known already")
+def _say_sent(sent: "Sent", *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(sent))
+    else:
+        say(f"{sent.accepted} accepted, {sent.updated} updated, {sent.duplicate} known already")
     if sent.refused:
         say(f"{sent.refused} could not be understood there: both must be of the same release", err=True)
         sys.exit(1)

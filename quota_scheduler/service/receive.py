@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, counters
 from quota_scheduler.store import shipped as shipped_store
@@ -22,10 +24,21 @@ class Received:
 
 
 def receive(
-    tx: Transaction, events: Sequence[UsageEvent], sources: Sequence[ShippedSource], limits: Sequence[Limit]
+    tx: Transaction,
+    events: Sequence[UsageEvent],
+    words: Sequence[Observation | Throttle],
+    sources: Sequence[ShippedSource],
+    limits: Sequence[Limit],
 ) -> Received:
-    """Record priced events of another host; ``sources`` are as its shipper said, seen at the transaction's now."""
+    """Record priced events of another host, and the provider's word as it was told there.
+
+    ``sources`` are as the host's shipper said, seen at the transaction's now.
+    """
     recorded = record_usage(tx, events, limits)
+    observations = [word for word in words if isinstance(word, Observation)]
+    throttles = [word for word in words if isinstance(word, Throttle)]
+    if words:
+        record_word(tx, observations, throttles, limits)
     seen = [source._replace(seen_at=tx.now) for source in sources]
     before = {(one.host, one.source): one.errors for one in shipped_store.load(tx)} if seen else {}
     for source in seen:

@@ -20,7 +20,7 @@ import msgspec
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.errors import QuotaSchedulerError
-from quota_scheduler.outbound import Answer, NoAnswer, Server
+from quota_scheduler.outbound import HttpAnswer, NoAnswer, OtherServer
 from quota_scheduler.shipping.clocks import ClockDifference
 from quota_scheduler.shipping.wire import (
     LONGEST_KEY,
@@ -42,11 +42,11 @@ SIGN_OF_LIFE_SECONDS = 20.0
 LONGEST_PAUSE = 60.0
 """Most seconds between two tries while the service is away."""
 MOST_TOLD = 5
-"""Refused elements of a shipment that are named in the log; the others are counted."""
+"""ShipmentRefused elements of a shipment that are named in the log; the others are counted."""
 Scan = Callable[[Mapping[str, FileState]], Iterator[Batch]]
 
 
-class Refused(QuotaSchedulerError):
+class ShipmentRefused(QuotaSchedulerError):
     """The service will not take what this shipper sends, now or later; the text says why and the way out."""
 
     code = "refused"
@@ -109,7 +109,7 @@ class Shipper:
 
     def __init__(
         self,
-        server: Server,
+        server: OtherServer,
         host: str,
         sources: Sequence[Shipped],
         *,
@@ -142,7 +142,7 @@ class Shipper:
             self._send(self._shipment())
 
     def ship(self) -> Sent:
-        """Make one pass over every source. Raises Refused, and NoAnswer unless patient."""
+        """Make one pass over every source. Raises ShipmentRefused, and NoAnswer unless patient."""
         sent = Sent()
         for source in self._sources:
             if self.is_stopping:
@@ -153,7 +153,7 @@ class Shipper:
         return sent
 
     def run(self, poll_seconds: float) -> None:
-        """Ship until told to stop. Raises Refused."""
+        """Ship until told to stop. Raises ShipmentRefused."""
         while not self.is_stopping:
             self.ship()
             self._stopping.wait(poll_seconds)
@@ -213,7 +213,7 @@ class Shipper:
         )
 
     def _send(self, shipment: Shipment) -> Receipt | None:
-        """Send until it is stored; None when told to stop meanwhile. Raises Refused, and NoAnswer unless patient."""
+        """Send until it is stored; None when told to stop meanwhile. Raises as ``ship`` does."""
         pause, said = 1.0, ""
         while True:
             problem, wait = self._try(shipment)
@@ -244,22 +244,26 @@ class Shipper:
         try:
             receipt = receipt_in(answer.content)
         except ValueError as error:
-            raise Refused(f"what answers at {self._server.base} is not this service ({error}): check --to") from None
+            raise ShipmentRefused(
+                f"what answers at {self._server.base} is not this service ({error}): check --to"
+            ) from None
         self.difference.answered(sent=sent, theirs=receipt.now, received=received)
         self._spoke = time.monotonic()
         return receipt, None
 
-    def _refusal(self, answer: Answer) -> str:
-        """Why a shipment was not taken, where it is worth trying again. Raises Refused where it is not."""
+    def _refusal(self, answer: HttpAnswer) -> str:
+        """Why a shipment was not taken, where it is worth trying again. Raises ShipmentRefused where it is not."""
         detail = _detail(answer.content)
         where = self._server.base
         if answer.status in (408, 425, 429) or answer.status >= 500:
             return f"{where} answered {answer.status}{detail}"
         if answer.status in (401, 403):
-            raise Refused(f"{where} refuses the token{detail}: set QUOTA_TOKEN to one with the role runner")
+            raise ShipmentRefused(f"{where} refuses the token{detail}: set QUOTA_TOKEN to one with the role runner")
         if answer.status in (404, 405):
-            raise Refused(f"{where} takes no shipments ({answer.status}): check --to, or update the service there")
-        raise Refused(f"{where} answered {answer.status}{detail}")
+            raise ShipmentRefused(
+                f"{where} takes no shipments ({answer.status}): check --to, or update the service there"
+            )
+        raise ShipmentRefused(f"{where} answered {answer.status}{detail}")
 
 
 def _detail(content: bytes) -> str:

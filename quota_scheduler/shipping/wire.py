@@ -142,7 +142,9 @@ def encoded(value: msgspec.Struct) -> bytes:
     return _ENCODER.encode(value)
 
 
-def elements(shipment: Shipment) -> tuple[list[UsageEvent], list[Observation], list[Throttle], list[dict[str, Any]]]:
+def elements(
+    shipment: Shipment,
+) -> tuple[list[UsageEvent], list[Observation | Throttle], list[dict[str, Any]]]:
     """What a shipment holds, and for each element that cannot be understood its place and what is wrong with it."""
     events: list[UsageEvent] = []
     words: list[Observation | Throttle] = []
@@ -158,8 +160,7 @@ def elements(shipment: Shipment) -> tuple[list[UsageEvent], list[Observation], l
             words.append(_word(_OBSERVATION.decode(raw)))
         except (ValueError, OverflowError, RecursionError) as error:
             rejected.append({"observation": index, "reason": str(error)})
-    observations = [word for word in words if isinstance(word, Observation)]
-    return events, observations, [word for word in words if isinstance(word, Throttle)], rejected
+    return events, words, rejected
 
 
 def shipped(event: UsageEvent, difference: timedelta = timedelta(0)) -> ShippedEvent:
