@@ -160,6 +160,7 @@ ROOMS = [
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
+    pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
