@@ -1,6 +1,6 @@
 """Reading one organisation's reports: what is due, page by page, each kept together with how far it has been read.
 
-    cursor ──what to ask next──► server ──ReportPage──► keep(lines, cursor) ── one transaction ──► the next page, until none
+    cursor ──what to ask next──► server ──page──► keep(lines, cursor) ── one transaction ──► the next page, until none
 
 A crash between two pages goes on with the page after the last that was kept. A provider that asks to be left alone is
 left alone; one that refuses the key is asked again an hour later, and said so once.
