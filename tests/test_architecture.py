@@ -156,6 +156,7 @@ ROOMS = [
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param("client", "client", "", id="client needs nothing but the standard library"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
@@ -301,7 +302,7 @@ def test_no_file_but_the_engine_names_another_driver(driver):
     assert importers(driver) <= {"store/engine.py"}
 
 
-def test_only_config_and_the_command_line_read_the_environment():
+def test_only_what_people_start_reads_the_environment():
     readers = {
         path.relative_to(ROOT).as_posix()
         for path in ROOT.rglob("*.py")
@@ -314,7 +315,7 @@ def test_only_config_and_the_command_line_read_the_environment():
         )
     }
     assert readers
-    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= {"config", "cli"}
+    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= {"config", "cli", "client"}
 
 
 @pytest.mark.parametrize(
