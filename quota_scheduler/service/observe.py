@@ -36,7 +36,10 @@ class WordRecorded:
 
 
 def record_word(
-    tx: Transaction, reports: Sequence[Observation], throttles: Sequence[Throttle], limits: Sequence[Limit]  # noqa: ARG001
+    tx: Transaction,
+    reports: Sequence[Observation],
+    throttles: Sequence[Throttle],
+    limits: Sequence[Limit],  # noqa: ARG001
 ) -> WordRecorded:
     """Keep what providers said, and let it rule the windows of ``limits`` that observe it.
 
