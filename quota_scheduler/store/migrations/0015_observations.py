@@ -28,3 +28,5 @@ def up(_migrator: Any, db: Any) -> None:
     for statement in STATEMENTS.split(";"):
         db.execute_sql(statement)
     db.execute_sql("ALTER TABLE windows ADD COLUMN anchored_at INTEGER")
+    db.execute_sql("ALTER TABLE windows ADD COLUMN standing TEXT NOT NULL DEFAULT ''")
+    db.execute_sql("ALTER TABLE windows ADD COLUMN drift INTEGER NOT NULL DEFAULT 0")
