@@ -21,11 +21,14 @@ from quota_scheduler.core.ledger.rebuilding import sets_of
 from quota_scheduler.core.ledger.ruling import counted_from, rebase, rule
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.observations.judging import MONTH, judge
+from quota_scheduler.core.observations.learning import Elsewhere, elsewhere
 from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.observations.points import POINT
 from quota_scheduler.core.observations.report_key import LENGTHS, ReportKey
 from quota_scheduler.core.observations.reported_window import ReportedWindow
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.store import Transaction, ledger, observations, windows
+from quota_scheduler.store import Transaction, ledger, observations, observed_rates, windows
 
 OLDEST = timedelta(days=35)
 """A report from before that says nothing about any window that is open, nor with which usage it could be compared."""
@@ -86,10 +89,18 @@ def rule_windows(tx: Transaction, limits: Sequence[Limit]) -> None:
         instance = LimitInstance(limit, "")
         events = _used(tx, balances, [instance], since=counted_from(about[-1], limit))
         balance = rule(balances, instance, about[-1], events)
+        if balance and limit.unit is Unit.PERCENT:
+            balance.drift = round(used_elsewhere(tx, limit, about[-1]).per_hour * POINT)
         if balance and balance.reported:
             windows.recall(tx, balances, tickets=None)
             rebase(balances, balance)
     windows.save(tx, balances)
+
+
+def used_elsewhere(tx: Transaction, limit: Limit, reported: ReportedWindow) -> Elsewhere:
+    """What of a reported window nobody here used, as far as its spans were measured."""
+    spans = [span for span in observed_rates.spans(tx, limit.id) if span.began_at >= reported.began_at]
+    return elsewhere(spans, limit.rate, tx.now)
 
 
 def judged(tx: Transaction, key: ReportKey) -> list[ReportedWindow]:

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.observation import ProviderWindow, Standing
+from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.report_key import ReportKey
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.units import Unit

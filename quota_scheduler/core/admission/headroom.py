@@ -18,9 +18,9 @@ from quota_scheduler.core.labels import LABEL_NAMES, Labels, covers
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
-from quota_scheduler.core.limits.points import UNLEARNED
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.observations.points import UNLEARNED
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
 from quota_scheduler.core.units import Unit

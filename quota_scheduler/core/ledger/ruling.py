@@ -14,8 +14,8 @@ from quota_scheduler.core.instants import MICROSECOND, SKEW
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.points import POINT, WHOLE
 from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.observations.points import POINT, WHOLE
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import LARGEST_SUM, Unit
 from quota_scheduler.core.usage import UsageEvent, total

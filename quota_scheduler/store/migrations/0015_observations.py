@@ -12,10 +12,8 @@ CREATE TABLE observations (
     UNIQUE (provider, account, window, scope, observed_at, source)
 );
 CREATE INDEX observations_recorded ON observations (recorded_at);
-CREATE TABLE observed_rates (
-    rule TEXT PRIMARY KEY, low REAL NOT NULL, middle REAL NOT NULL, high REAL NOT NULL,
-    spans INTEGER NOT NULL, learned_at INTEGER NOT NULL
-) WITHOUT ROWID;
+CREATE INDEX observations_observed ON observations (observed_at);
+CREATE TABLE observed_rates (rule TEXT PRIMARY KEY, shape TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE observed_spans (
     rule TEXT NOT NULL, began_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,
     points REAL NOT NULL, cost INTEGER NOT NULL, PRIMARY KEY (rule, began_at)

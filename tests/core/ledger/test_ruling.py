@@ -6,8 +6,8 @@ import pytest
 
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.ruling import anchor_of, counted_from, rebase, rule
-from quota_scheduler.core.limits.points import POINT, WHOLE, Rate
 from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
