@@ -7,7 +7,7 @@ from typing import Any
 
 from quota_scheduler.core.instants import from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.observations.learning import Learned, Span
+from quota_scheduler.core.observations.learning import GrowthSpan, Learned
 from quota_scheduler.core.observations.points import Rate
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.windows import shape_text
@@ -16,15 +16,15 @@ KEPT = timedelta(days=120)
 """Spans older than eight half-lives teach nothing any more."""
 
 
-def spans(tx: Transaction, rule: str) -> list[Span]:
+def spans(tx: Transaction, rule: str) -> list[GrowthSpan]:
     """The spans of a limit, oldest first."""
     rows = tx.rows(
         "SELECT began_at, ended_at, points, cost FROM observed_spans WHERE rule = ? ORDER BY began_at", (rule,)
     )
-    return [Span(from_micros(began), from_micros(ended), points, cost) for began, ended, points, cost in rows]
+    return [GrowthSpan(from_micros(began), from_micros(ended), points, cost) for began, ended, points, cost in rows]
 
 
-def save_spans(tx: Transaction, rule: str, fresh: Sequence[Span], *, since: datetime) -> None:
+def save_spans(tx: Transaction, rule: str, fresh: Sequence[GrowthSpan], *, since: datetime) -> None:
     """Replace the spans of a limit from an instant on, and drop those that are too old."""
     tx.execute(
         "DELETE FROM observed_spans WHERE rule = ? AND (began_at >= ? OR ended_at < ?)",

@@ -39,7 +39,7 @@ LATELY = timedelta(hours=2)
 """Over which use elsewhere is taken to go on."""
 
 
-class Span(NamedTuple):
+class GrowthSpan(NamedTuple):
     """A piece of a window: by how many points it grew, and what was used here meanwhile, in micro-dollars."""
 
     began_at: datetime
@@ -80,7 +80,7 @@ def is_enough(window: ReportedWindow) -> bool:
     return window.reports >= LEAST_REPORTS and grew >= LEAST_GROWTH - 0.05
 
 
-def learn(spans: Iterable[Span], now: datetime, *, before: Learned | None = None) -> Learned | None:
+def learn(spans: Iterable[GrowthSpan], now: datetime, *, before: Learned | None = None) -> Learned | None:
     """The rate that spans of one limit teach; None where none does.
 
     ``before`` is what was learned last: spans from before a change that it knows of are forgotten.
@@ -97,7 +97,7 @@ def learn(spans: Iterable[Span], now: datetime, *, before: Learned | None = None
     return Learned(_rate(usable, now), since, old)
 
 
-def _has_changed(newest: Sequence[Span], rate: Rate) -> bool:
+def _has_changed(newest: Sequence[GrowthSpan], rate: Rate) -> bool:
     slopes = [_slope(span) for span in newest]
     alike = max(slopes) <= CHANGED_ALIKE * min(slopes)
     less, more = (
@@ -107,12 +107,12 @@ def _has_changed(newest: Sequence[Span], rate: Rate) -> bool:
     return len(slopes) >= CHANGED_SPANS and (less or (more and alike))
 
 
-def _slope(span: Span) -> float:
+def _slope(span: GrowthSpan) -> float:
     """Millionths of a point a dollar."""
     return span.points * POINT / span.cost * 1_000_000
 
 
-def _rate(spans: Sequence[Span], now: datetime) -> Rate:
+def _rate(spans: Sequence[GrowthSpan], now: datetime) -> Rate:
     middle = _quantile(spans, 0.5, now)
     plain = [span for span in spans if _slope(span) <= ELSEWHERE_TIMES * middle]
     blocks = _blocks(plain)
@@ -123,7 +123,7 @@ def _rate(spans: Sequence[Span], now: datetime) -> Rate:
     return Rate(max(1, round(low)), max(1, round(middle)), max(1, round(high)), len(plain), spans[-1].ended_at)
 
 
-def _quantile(spans: Sequence[Span], share: float, now: datetime) -> float:
+def _quantile(spans: Sequence[GrowthSpan], share: float, now: datetime) -> float:
     """A quantile of what a dollar took, weighed by dollars and by age: what was used elsewhere cost nothing here."""
     weighed = sorted((_slope(span), span.cost * 0.5 ** ((now - span.ended_at) / HALF_LIFE)) for span in spans)
     wanted, sum_ = share * sum(weight for _, weight in weighed), 0.0
@@ -134,15 +134,15 @@ def _quantile(spans: Sequence[Span], share: float, now: datetime) -> float:
     return weighed[-1][0]
 
 
-def _blocks(spans: Sequence[Span]) -> list[Span]:
+def _blocks(spans: Sequence[GrowthSpan]) -> list[GrowthSpan]:
     """Spans that follow each other, put together until they have the points of a block."""
-    blocks: list[Span] = []
-    open_: Span | None = None
+    blocks: list[GrowthSpan] = []
+    open_: GrowthSpan | None = None
     for span in spans:
         follows = open_ is not None and open_.ended_at == span.began_at
         if open_ is not None and follows:
             points, cost = open_.points + span.points, open_.cost + span.cost
-            open_ = Span(open_.began_at, span.ended_at, points, cost)
+            open_ = GrowthSpan(open_.began_at, span.ended_at, points, cost)
         else:
             open_ = span
         if open_.points >= BLOCK:
@@ -151,7 +151,7 @@ def _blocks(spans: Sequence[Span]) -> list[Span]:
     return blocks
 
 
-def elsewhere(spans: Sequence[Span], rate: Rate | None, now: datetime) -> Elsewhere:
+def elsewhere(spans: Sequence[GrowthSpan], rate: Rate | None, now: datetime) -> Elsewhere:
     """What of one window's spans was used elsewhere; without a rate only what grew while nothing was used here."""
     excess = [(span, _excess(span, rate)) for span in spans]
     bearing = [(span, points) for span, points in excess if points > ELSEWHERE_EXCESS]
@@ -162,7 +162,7 @@ def elsewhere(spans: Sequence[Span], rate: Rate | None, now: datetime) -> Elsewh
     return Elsewhere(total, recent / (LATELY / timedelta(hours=1)))
 
 
-def _excess(span: Span, rate: Rate | None) -> float:
+def _excess(span: GrowthSpan, rate: Rate | None) -> float:
     if rate is None:
         return span.points if not span.cost else 0.0
     beyond = span.points - span.cost * rate.high / POINT / 1_000_000

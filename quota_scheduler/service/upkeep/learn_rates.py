@@ -14,7 +14,7 @@ from quota_scheduler.core.instants import MICROSECOND
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.rebuilding import sets_of
 from quota_scheduler.core.limits.limit import Limit, Mode
-from quota_scheduler.core.observations.learning import Learned, Span, cuts, is_enough, learn
+from quota_scheduler.core.observations.learning import GrowthSpan, Learned, cuts, is_enough, learn
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import total
@@ -67,13 +67,13 @@ def _measure(tx: Transaction, limit: Limit, reported: Sequence[ReportedWindow]) 
     kept = {(span.began_at, span.ended_at): span for span in observed_rates.spans(tx, limit.id)}
     balances = windows.load(tx, [limit], tickets=())
     numbers = sets_of([LimitInstance(limit, "")], ledger.label_sets(tx), balances)
-    fresh: list[Span] = []
+    fresh: list[GrowthSpan] = []
     for start, end in bounds:
         span = kept.get((start.at, end.at))
         if span is None or end.at > tx.now - SETTLED:
             events = ledger.between(tx, start.at + MICROSECOND, end.at + MICROSECOND, label_sets=numbers)
             cost = total(event.usage for event in events).cost_microusd
-            span = Span(start.at, end.at, round((end.ratio - start.ratio) * 100, 4), cost)
+            span = GrowthSpan(start.at, end.at, round((end.ratio - start.ratio) * 100, 4), cost)
         fresh.append(span)
     if fresh != [kept.get((span.began_at, span.ended_at)) for span in fresh]:
         observed_rates.save_spans(tx, limit.id, fresh, since=fresh[0].began_at)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from quota_scheduler.core.observations.judging import judge
 from quota_scheduler.core.observations.learning import (
     Elsewhere,
+    GrowthSpan,
     Learned,
-    Span,
     cuts,
     elsewhere,
     is_enough,
@@ -23,7 +23,7 @@ from tests.builders import DAY, HOUR, MINUTE, MONDAY, an_observation
 def spans(*pairs, start=MONDAY - DAY, each=10 * MINUTE):
     """Spans one after another: (points, dollars)."""
     return [
-        Span(start + n * each, start + (n + 1) * each, points, round(cost * 1_000_000))
+        GrowthSpan(start + n * each, start + (n + 1) * each, points, round(cost * 1_000_000))
         for n, (points, cost) in enumerate(pairs)
     ]
 
