@@ -16,11 +16,10 @@ from datetime import tzinfo
 from typing import Any
 
 from quota_scheduler.sources.word.clocks import LOCAL
-from quota_scheduler.sources.word.headers import REFUSED
 from quota_scheduler.sources.word.limit_lines import read_limit_line
 from quota_scheduler.sources.word.limit_text import read_limit_text
 from quota_scheduler.sources.word.rate_limit_info import read_rate_limit_info
-from quota_scheduler.sources.word.word import Teller, Word, mapping_of, pause_of, text_of
+from quota_scheduler.sources.word.word import REFUSED, Teller, Word, mapping_of, pause_of, text_of
 
 SOURCE = "headless"
 USAGE_LIMIT = "usage_limit_reached"

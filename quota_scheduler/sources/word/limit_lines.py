@@ -17,10 +17,10 @@ from typing import Any
 from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.observations.observation import Standing
 from quota_scheduler.sources.word.clocks import LOCAL
-from quota_scheduler.sources.word.headers import REFUSED, retry_pause
+from quota_scheduler.sources.word.headers import retry_pause
 from quota_scheduler.sources.word.limit_text import read_limit_text
 from quota_scheduler.sources.word.rate_limit_info import read_rate_limit_info
-from quota_scheduler.sources.word.word import Teller, Word, mapping_of, number_of, pause_of, text_of
+from quota_scheduler.sources.word.word import REFUSED, Teller, Word, mapping_of, number_of, pause_of, text_of
 
 SOURCE = "transcript"
 SYNTHETIC = "<synthetic>"
