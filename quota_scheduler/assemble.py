@@ -36,7 +36,7 @@ from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import claude_code
+from quota_scheduler.sources import claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
 from quota_scheduler.store import Store, documents, utc_now
@@ -183,6 +183,8 @@ def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> li
             team = UNASKED if source.without is Without.IGNORE else ""
             agent = AGENTS.get(name)
             read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config)
+    if config.sources.usage_endpoint:
+        read[usage_poll.NAME] = _usage_endpoint(config, store)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
         log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
@@ -207,6 +209,15 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
     return claude_code.PROVIDER, partial(claude_code.scan, roots, labeller=labels), roots
+
+
+def _usage_endpoint(config: Config, store: Store) -> Reading:
+    """What claude.ai says is left; it feeds no limit with usage, so none waits for its first pass."""
+    source = config.sources.claude_code
+    folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
+    return "", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes]
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:

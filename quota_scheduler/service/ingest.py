@@ -138,7 +138,7 @@ class Ingest:
     def _take(self, batch: Batch) -> Recorded:
         """Record a batch; where the whole fails, piece by piece, so that one bad event keeps no other from counting."""
         recorded = Recorded()
-        if batch.events or batch.files or batch.gone or batch.errors:
+        if batch.events or batch.files or batch.gone or batch.errors or batch.observations or batch.throttles:
             try:
                 recorded = self._do(partial(self._save, batch=batch, events=self._priced(batch.events))).result()
             except StoreError:
