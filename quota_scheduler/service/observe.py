@@ -4,7 +4,7 @@ raw report ─source or API─► Observation ─► record_word ── one tran
                                             save     each report once, with its own time
                                             tell     what became of each; throttles are handed on
 
-A throttle says nothing about any quota: whoever keeps the account's breaker gets it from the result.
+A throttle says nothing about any quota: it moves the breaker of its account (``service/throttles.py``).
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from datetime import timedelta
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.service.throttles import throttled
 from quota_scheduler.store import Transaction, observations
 
 OLDEST = timedelta(days=35)
@@ -25,7 +26,7 @@ class WordRecorded:
     """What became of reports: the three counts add up to how many there were.
 
     ``skewed`` of the accepted ones claimed to be from further ahead than a clock may be wrong by, and count as from
-    now. ``throttles`` are those that were handed in, for the breaker of their account.
+    now. ``throttles`` are those that were handed in: they moved the breaker of their account.
     """
 
     accepted: int = 0
@@ -36,12 +37,16 @@ class WordRecorded:
 
 
 def record_word(
-    tx: Transaction, reports: Sequence[Observation], throttles: Sequence[Throttle], limits: Sequence[Limit]  # noqa: ARG001
+    tx: Transaction,
+    reports: Sequence[Observation],
+    throttles: Sequence[Throttle],
+    limits: Sequence[Limit],  # noqa: ARG001
 ) -> WordRecorded:
     """Keep what providers said, and let it rule the windows of ``limits`` that observe it.
 
     The order in which reports come does not matter: each counts at its own time.
     """
+    throttled(tx, throttles)
     accepted = duplicate = too_old = skewed = 0
     for report in reports:
         if report.observed_at < tx.now - OLDEST:
