@@ -12,6 +12,7 @@ from quota_scheduler.config import Config
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
+from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
@@ -163,6 +164,8 @@ class Questions:
         parts = self._service.parts
         notes = [self.held.sentence()] if self.held else []
         notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+        now = self.now()
+        notes += [sentence(breaker, now) for breaker in refusing(self.readings.breakers, now)]
         notes += parts.notifier.problems(wait=False)
         if not self.config.receivers:
             notes.append("no receiver is configured: alerts reach nobody")
