@@ -26,11 +26,13 @@ from quota_scheduler.core.cycle.requests import (
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.changes import LimitsHold
+from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
+from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
@@ -101,6 +103,10 @@ class Facade(Questions):
         prices = self._service.parts.prices
         priced = await self._beside((event.labels for event in events), lambda: priced_events(events, prices))
         return self._do(lambda tx: record_usage(tx, priced, self._service.writer.terms.limits))
+
+    def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
+        """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
+        return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
 
     # Operators
 

@@ -7,13 +7,12 @@ from quota_scheduler.core.admission import breaker as states
 from quota_scheduler.core.admission.breaker import Breaker, BreakerPhase
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.observations.observation import Throttle
+from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Ticket
 
 Account = tuple[str, str]
 """A provider and one of its accounts."""
-DEFAULT_ACCOUNT = "default"
-"""The account of whoever names none."""
 
 
 class Breakers:
