@@ -156,6 +156,7 @@ ROOMS = [
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
@@ -308,7 +309,7 @@ def test_only_config_and_the_command_line_read_the_environment():
         )
     }
     assert readers
-    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= {"config", "cli"}
+    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= {"config", "cli", "__main__"}
 
 
 @pytest.mark.parametrize(
