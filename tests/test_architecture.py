@@ -108,6 +108,7 @@ CORE_ROOMS = [
     "tickets",
     "observations",
     "efficiency",
+    "history",
     "ledger",
     "forecast",
     "admission",

@@ -23,6 +23,7 @@ VERBS = {
     "preflight": "preflight",
     "plan": "plan",
     "hold": "hold",
+    "history": "history",
     "usage": "usage",
     "config": "configure",
     "doctor": "doctor",
