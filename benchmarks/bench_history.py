@@ -44,11 +44,11 @@ def fill(tx: Transaction, events: int) -> None:
             for n, (p, model) in enumerate(pairs, 1)
         ],
     )
-    columns = (
-        f"provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, prompt_version, status, "
+    facts = (
+        "run, session, message, sidechain, flags, prompt_version, status, estimated, recorded_at, terms, origin, extent"
     )
     tx.many(
-        f"INSERT INTO events ({columns} prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})",
+        f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, {facts}) VALUES ({', '.join('?' * 25)})",
         rows(events, len(pairs), tx.now),
     )
     sums = ", ".join(f"sum({name})" for name in NAMES)
@@ -67,8 +67,8 @@ def rows(events: int, label_sets: int, now: datetime) -> Iterator[tuple[object, 
         cost = (rng.randrange(100_000), 0, rng.randrange(10**6))
         labels = 1 + (n * SESSIONS // events + rng.randrange(2)) % label_sets
         yield (
-            "anthropic", f"req_{n:024d}", at, labels, *usage, *cost, session, session, f"msg_{n:024d}", 0, "[]", "", "", 0,
-            at, "-", "claude_code", "",
+            "anthropic", f"req_{n:024d}", at, labels, *usage, *cost, session, session, f"msg_{n:024d}", 0, "[]", "", "",
+            0, at, "-", "claude_code", "",
         )  # fmt: skip
 
 
