@@ -25,6 +25,7 @@ VERBS = {
     "hold": "hold",
     "history": "history",
     "usage": "usage",
+    "ship": "ship",
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",
