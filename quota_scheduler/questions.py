@@ -21,6 +21,7 @@ from quota_scheduler.service.queries.alerts import alerts_document, muted_docume
 from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.queue import plan_document, queue_document
+from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.queries.usage_history import history_document
 from quota_scheduler.store import Transaction
@@ -126,6 +127,11 @@ class Questions:
     def usage(self, days: int, by: Sequence[str]) -> Document:
         """Usage added up by day and labels."""
         return self._look(lambda tx: usage_document(tx, days, by))
+
+    def sources(self) -> Document:
+        """Every door that usage and providers' words come through."""
+        passes = self._service.parts.sources(self.now())
+        return self._look(lambda tx: sources_document(tx, passes))
 
     def usage_history(self, asked: Question) -> Document:
         """Usage by period and labels, with totals."""

@@ -128,6 +128,12 @@ async def usage(request: Request) -> Response:
     return Response(text.getvalue(), media_type="text/csv")
 
 
+async def sources(request: Request) -> Response:
+    """Every door that usage and providers' words come through, and what it cannot see."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).sources))
+
+
 async def runs(request: Request) -> Response:
     """The largest runs of the last ``days`` (7): tokens by kind and cache hit rate."""
     require(request, Role.VIEWER)

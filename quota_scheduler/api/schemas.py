@@ -38,6 +38,9 @@ from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, T
 from quota_scheduler.core.units import MICRO, PICO
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
 
+API = "api"
+"""The origin of what comes over HTTP and names none."""
+
 
 class Body(BaseModel):
     """Strict: unknown keys are errors."""
@@ -318,6 +321,6 @@ class EventBody(TokensBody):
             ),
             message=self.message,
             sidechain=self.sidechain,
-            origin=self.origin,
+            origin=self.origin or API,
             extent=self.extent,
         )

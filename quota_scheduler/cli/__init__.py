@@ -24,6 +24,7 @@ VERBS = {
     "plan": "plan",
     "hold": "hold",
     "history": "history",
+    "sources": "sources",
     "usage": "usage",
     "ship": "ship",
     "config": "configure",
