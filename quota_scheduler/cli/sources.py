@@ -46,6 +46,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     now = parse_instant(document["at"])
     heads = ["SOURCE", "DOOR", "EVENTS", "TOKENS", "LAST", "BEHIND", "ERRORS", "FILES"]
     reach.say(reach.table([heads, *(_row(row, now) for row in rows)], right=frozenset({2, 3, 4, 5, 6, 7})))
+    if document["events_at_least"]:
+        reach.say("There were more events than are counted here: EVENTS and TOKENS are the least there were.")
     for line in _notes(rows):
         reach.say(line)
 

@@ -7,8 +7,8 @@ from quota_scheduler.core.readings.origins import OriginActivity, WordActivity
 from quota_scheduler.store import Transaction
 
 LATELY = timedelta(hours=24)
-MOST_LOOKED_AT = 200_000
-"""The newest recorded events that are looked at: a fifth of a second. A door that has been silent for longer is told by
+MOST_LOOKED_AT = 50_000
+"""The newest recorded events that are looked at: a tenth of a second. A door that has been silent for longer is told by
 its files, its host or not at all."""
 _ACTIVITY = (
     "SELECT origin, total(recorded_at >= ?1), total((recorded_at >= ?1) * tokens), max(at), max(recorded_at) FROM ("

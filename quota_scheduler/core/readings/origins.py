@@ -34,6 +34,8 @@ BLIND_SPOTS: Mapping[str, str] = {
     "observation": "Tokens: it says how much of a window is used, and nobody publishes how large that is.",
 }
 """What each door cannot see, by the name of its source; docs/reference/sources.md says the same."""
+AGENTS = ("claude_code", "codex", "gemini", "opencode", "pi", "qwen", "copilot")
+"""Sources that are files of agents, also where none is left."""
 PUSHED = ("otlp", "litellm", "api", "lease")
 """Sources that nobody reads: whoever has usage sends it, also from another host."""
 UNKNOWN_DOOR = "(not kept)"
@@ -171,4 +173,4 @@ def _door(name: str, *, is_read: bool, host: ShippedSource | None) -> DoorKind:
         return DoorKind.SHIPPED
     if name.startswith("bill/"):
         return DoorKind.BILL
-    return DoorKind.FILES if is_read else DoorKind.PUSHED
+    return DoorKind.FILES if is_read or name in AGENTS else DoorKind.PUSHED

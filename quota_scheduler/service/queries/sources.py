@@ -12,12 +12,14 @@ from quota_scheduler.store import origins as origin_store
 
 def sources_document(tx: Transaction, passes: Iterable[SourceReading] = ()) -> dict[str, Any]:
     """Every door; ``passes`` is what the running service knows of reading, nothing where none runs."""
+    activity = origin_store.activity(tx)
     rows = origins(
-        origin_store.activity(tx),
+        activity,
         passes,
         origin_store.files(tx),
         shipped.load(tx),
         origin_store.words(tx),
         tx.now,
     )
-    return {"at": iso(tx.now), "sources": [row.document() for row in rows]}
+    cut_off = sum(one.events for one in activity) >= origin_store.MOST_LOOKED_AT
+    return {"at": iso(tx.now), "events_at_least": cut_off, "sources": [row.document() for row in rows]}
