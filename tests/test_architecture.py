@@ -108,6 +108,7 @@ CORE_ROOMS = [
     "limits",
     "tickets",
     "efficiency",
+    "history",
     "ledger",
     "forecast",
     "admission",
@@ -168,7 +169,10 @@ ROOMS = [
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
-    pytest.param("price_table", "core errors", "genai_prices", id="price_table knows the models that are sold"),
+    pytest.param("price_corrections", "", "", id="price_corrections know where the table is behind"),
+    pytest.param(
+        "price_table", "core errors price_corrections", "genai_prices", id="price_table knows the models that are sold"
+    ),
     pytest.param("price_catalog", "core errors price_table", "", id="price_catalog fills the core's price table"),
     pytest.param("metrics", "core errors metrics", "prometheus_client", id="metrics show what the core computed"),
     pytest.param(

@@ -15,6 +15,8 @@ MODELS = (
     *(TicketBody, PreflightBody, PlanBody, ReportBody, EventBody, ObservationBody),
     *(HoldBody, LimitBody, SilenceBody, AckBody),
 )
+WITH_CSV = ("/v1/usage/summary", "/v1/usage/history")
+"""What answers as CSV, too."""
 ODD = {"description": "anything else is answered with what is wrong, in its place; the others are taken"}
 PROBLEM = {
     "type": "object",
@@ -60,6 +62,15 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
     ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
     ("get", "/v1/usage/summary", "Usage by day and labels, ?days=30&by=day,model&format=csv", None, "viewer"),
+    (
+        "get",
+        "/v1/usage/history",
+        "Usage by period and labels, ?by=day,model&last=30d&timezone=UTC&model=…&top=10&format=csv",
+        None,
+        "viewer",
+    ),
+    ("get", "/v1/usage/events", "Recorded events as they are imported again, ?after=0&limit=5000", None, "viewer"),
+    ("get", "/v1/sources", "Where usage comes from: last, how far behind, errors, what it cannot see", None, "viewer"),
     ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
     ("post", "/v1/alerts/{alert}/ack", "Acknowledge a firing alert: no more repeats", AckBody, "operator"),
     ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),
@@ -99,7 +110,7 @@ def _kinds(path: str) -> tuple[str, ...]:
     """What content an answer may have."""
     if path == "/metrics":
         return ("text/plain", "application/openmetrics-text")
-    return ("application/json", "text/csv") if path == "/v1/usage/summary" else ("application/json",)
+    return ("application/json", "text/csv") if path in WITH_CSV else ("application/json",)
 
 
 def _document() -> dict[str, Any]:

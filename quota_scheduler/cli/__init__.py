@@ -23,6 +23,8 @@ VERBS = {
     "preflight": "preflight",
     "plan": "plan",
     "hold": "hold",
+    "history": "history",
+    "sources": "sources",
     "usage": "usage",
     "ship": "ship",
     "observe": "observe",
