@@ -26,18 +26,31 @@ from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
+RESTART = (
+    "listen",
+    "database",
+    "sources",
+    "otlp",
+    "litellm",
+    "receivers",
+    "metrics_auth",
+    "tick_seconds",
+    "log_format",
+)
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
@@ -46,6 +59,14 @@ LEARN_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What reads the bodies that others push."""
+
+    otlp: OtlpDoor
+    litellm: LitellmDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +84,8 @@ class Parts:
     ingests: tuple[Ingest, ...]
     recompute: Recompute
     repricing: Repricing
+    doors: Doors
+    intake: Intake
 
 
 @dataclass(frozen=True, slots=True)

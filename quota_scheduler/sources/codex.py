@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import msgspec
 
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.sources.calls import Count, ModelCall, decoded, instant, mentions, usage_of
+from quota_scheduler.sources.calls import Count, ModelCall, decoded, instant, mentions, short_id, usage_of
 
 NAME = "codex"
 FOLDERS = ("sessions", "archived_sessions")
@@ -123,7 +123,7 @@ class CodexReader:
         if not record.response_id or record.usage is None:
             return []
         self._has_records, usage = True, record.usage.usage()
-        return [self._call(f"codex:{record.response_id}", at, usage)] if usage.tokens else []
+        return [self._call(f"codex:{short_id(record.response_id)}", at, usage)] if usage.tokens else []
 
     def _moved(self, at: str | None, info: _Info) -> Iterable[ModelCall]:
         """What the last answer used, where the sum of the thread has moved; the same sum again is a repetition."""
