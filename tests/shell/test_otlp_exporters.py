@@ -1,4 +1,4 @@
-"""Real exporters of OpenTelemetry send to the service over a socket: each encoding, each signal, and when it is busy."""
+"""Real exporters of OpenTelemetry send to a socket: each encoding, each signal, and to a service that is busy."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class Serving:
         """What the ledger holds: the door, the session, and the kinds."""
         with self.service.store.reading() as tx:
             return tx.rows(
-                "SELECT origin, session, input, cache_read, cache_write_5m, cache_write_1h, output FROM events ORDER BY key"
+                "SELECT origin, session, input, cache_read, cache_write_5m, cache_write_1h, output FROM events"
             )
 
     def sum(self) -> Usage:

@@ -20,6 +20,7 @@ from quota_scheduler.sources.otlp.records import (
     Decoded,
     LogRecord,
     Point,
+    Scalar,
     instant_of,
     place_text,
     text,
@@ -67,6 +68,7 @@ class OtlpDoor:
     def __init__(self, labels: PushedLabels, *, here: str = "") -> None:
         self._labels, self._here = labels, here
         self._wanted = NAMES | labels.wanted
+        self._names = (*CALLERS, *sorted(labels.wanted))
         self._labelled = lru_cache(MOST_REMEMBERED)(self._labels_of)
 
     def read(self, signal: str, body: bytes, *, is_json: bool, now: datetime) -> Pushed:
@@ -100,17 +102,17 @@ class OtlpDoor:
         except BadLine as error:
             refused.append(f"{place_text(record.place)}: {error}")
             return None
-        return call._replace(facts={**record.resource, **call.facts}) if call else None
+        return call
 
     def _event(self, call: OtlpCall, signal: str) -> UsageEvent:
-        facts = call.facts
+        facts, session = call.facts, plain(call.session)
         return UsageEvent(
             key=call.key,
             at=call.at,
             labels=self._labels_for(facts, call.provider, call.model, call.program),
             usage=call.usage,
-            run=self._labels.value("run", _finder(facts)) or plain(call.session),
-            session=plain(call.session),
+            run=self._labels.value("run", _finder(facts)) or session,
+            session=session,
             message=call.message,
             priority=self._labels.priority,
             terms=call.terms,
@@ -152,21 +154,13 @@ class OtlpDoor:
         )
 
     def _labels_for(self, facts: Attributes, provider: str, model: str, program: str) -> Labels:
-        wanted = tuple(text(facts, name) for name in self._label_names)
-        return self._labelled(wanted, provider, model, program, tuple(filter(None, (text(facts, c) for c in CALLERS))))
+        return self._labelled(tuple(map(facts.get, self._names)), provider, model, program)
 
-    @property
-    def _label_names(self) -> tuple[str, ...]:
-        return tuple(sorted(self._labels.wanted))
-
-    def _labels_of(
-        self, said: tuple[str, ...], provider: str, model: str, program: str, callers: tuple[str, ...]
-    ) -> Labels:
-        values = dict(zip(self._label_names, said, strict=True))
+    def _labels_of(self, said: tuple[Scalar, ...], provider: str, model: str, program: str) -> Labels:
+        facts = dict(zip(self._names, said, strict=True))
         agent = "" if program == CLAUDE_CODE else program
-        return self._labels.labels(
-            lambda name: values.get(name, ""), provider=provider, model=model, agent=agent, callers=callers
-        )
+        callers = tuple(text(facts, name) for name in CALLERS)
+        return self._labels.labels(_finder(facts), provider=provider, model=model, agent=agent, callers=callers)
 
     def _origin(self, program: str, signal: str, facts: Attributes) -> str:
         host = plain(text(facts, "host.name"))[:LONGEST_HOST]

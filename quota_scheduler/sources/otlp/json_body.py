@@ -5,6 +5,7 @@ Every part is read by itself, so that one that is of another shape than it shoul
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -25,7 +26,8 @@ from quota_scheduler.sources.otlp.records import (
 )
 from quota_scheduler.sources.records import BadLine
 
-_SIMPLE = ("stringValue", "intValue", "doubleValue", "boolValue")
+_WHOLE = frozenset({"intValue", "int_value"})
+_SIMPLE = frozenset({"stringValue", "string_value", "doubleValue", "double_value", "boolValue", "bool_value"}) | _WHOLE
 _TEMPORALITY = {
     1: DELTA,
     2: CUMULATIVE,
@@ -36,7 +38,7 @@ _KINDS = ("sum", "histogram", "exponentialHistogram")
 MOST_NANOSECONDS = 2**64
 MANY = 2**53
 """Whole numbers up to here are exact in the doubles of other programs."""
-Part = tuple[Place, Attributes, dict[str, Any], str]
+Part = tuple[Place, dict[str, Scalar], dict[str, Any], str]
 """The place of a record, its resource, itself, and what tells its resource and scope apart from others."""
 
 
@@ -46,7 +48,7 @@ def logs(body: bytes, wanted: frozenset[str]) -> Decoded:
     refused: list[str] = []
     for place, resource, record, _ in _parts(body, "logs", wanted, refused):
         try:
-            attributes = _attributes(_get(record, "attributes"), wanted)
+            attributes = resource | _attributes(_get(record, "attributes"), wanted)
             spoken = _scalar(_get(record, "body"))
             body_name = spoken[:LONGEST_NAME] if isinstance(spoken, str) else ""
             name = attributes.get(EVENT_NAME) or _get(record, "eventName") or body_name
@@ -63,7 +65,7 @@ def spans(body: bytes, wanted: frozenset[str]) -> Decoded:
     refused: list[str] = []
     for place, resource, span, _ in _parts(body, "spans", wanted, refused):
         try:
-            attributes = _attributes(_get(span, "attributes"), wanted)
+            attributes = resource | _attributes(_get(span, "attributes"), wanted)
             number = f"{_get(span, 'traceId') or ''}{_get(span, 'spanId') or ''}".lower()
             name = str(_get(span, "name") or "")
             records.append(CallSpan(place, resource, name, number, _nanoseconds(span, "endTimeUnixNano"), attributes))
@@ -182,7 +184,12 @@ def _get(part: dict[str, Any], name: str) -> Any:
     """What stands under a name in camel case, or as the protocol's own files spell it."""
     if name in part:
         return part[name]
-    return part.get("".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in name))
+    return part.get(_snake(name))
+
+
+@cache
+def _snake(name: str) -> str:
+    return "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in name)
 
 
 def _list(part: Any, name: str) -> list[Any]:
@@ -196,7 +203,7 @@ def _each(attributes: Any) -> Iterator[tuple[str, Any]]:
             yield pair["key"], pair.get("value")
 
 
-def _attributes(attributes: Any, wanted: frozenset[str]) -> Attributes:
+def _attributes(attributes: Any, wanted: frozenset[str]) -> dict[str, Scalar]:
     return {key: _scalar(value) for key, value in _each(attributes) if key in wanted}
 
 
@@ -208,12 +215,11 @@ def _scalar(value: Any) -> Scalar:
     """An attribute's value, an integer as such even where it is written as a text; None for ``{}``."""
     if not isinstance(value, dict) or not value:
         return None
-    for kind in _SIMPLE:
-        said = _get(value, kind)
-        if said is not None:
-            if kind == "intValue" and isinstance(said, str):
+    for kind, said in value.items():
+        if kind in _SIMPLE and isinstance(said, str | int | float):
+            if isinstance(said, str) and kind in _WHOLE:
                 return int(said) if said.lstrip("-").isdecimal() and len(said) <= 20 else said
-            return said if isinstance(said, str | int | float) else True
+            return said
     return True
 
 

@@ -43,7 +43,7 @@ def logs(body: bytes, wanted: frozenset[str]) -> Decoded:
         resource = _some(outer.resource.attributes, wanted)
         for j, scope in enumerate(outer.scope_logs):
             for k, record in enumerate(scope.log_records):
-                attributes = {pair.key: _value(pair.value) for pair in record.attributes if pair.key in wanted}
+                attributes = resource | _some(record.attributes, wanted)
                 named = attributes.get(EVENT_NAME) or record.event_name or record.body.string_value[:LONGEST_NAME]
                 place = ("logs", i, j, k)
                 times = record.time_unix_nano, record.observed_time_unix_nano
@@ -58,7 +58,7 @@ def spans(body: bytes, wanted: frozenset[str]) -> Decoded:
         resource = _some(outer.resource.attributes, wanted)
         for j, scope in enumerate(outer.scope_spans):
             for k, span in enumerate(scope.spans):
-                attributes = _some(span.attributes, wanted)
+                attributes = resource | _some(span.attributes, wanted)
                 number = f"{span.trace_id.hex()}{span.span_id.hex()}"
                 place = ("spans", i, j, k)
                 records.append(CallSpan(place, resource, span.name, number, span.end_time_unix_nano, attributes))
@@ -144,8 +144,13 @@ def _parsed(message: Any, body: bytes) -> Any:
         raise BadLine(f"it is no {message.DESCRIPTOR.name}: {error}") from None
 
 
-def _some(attributes: Any, wanted: frozenset[str]) -> Attributes:
-    return {pair.key: _value(pair.value) for pair in attributes if pair.key in wanted}
+def _some(attributes: Any, wanted: frozenset[str]) -> dict[str, Scalar]:
+    """What is wanted of attributes. Most values are texts or numbers, and asking for those costs least."""
+    return {
+        key: (value := pair.value).string_value or value.int_value or _value(value)
+        for pair in attributes
+        if (key := pair.key) in wanted
+    }
 
 
 def _value(value: Any) -> Scalar:

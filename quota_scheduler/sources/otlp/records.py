@@ -35,7 +35,10 @@ TOKEN_METRICS = frozenset(
 
 
 class LogRecord(NamedTuple):
-    """One log record: its ``name`` from wherever its program puts it, its times in nanoseconds, 0 for none."""
+    """One log record: its attributes over those of its resource.
+
+    ``name`` is from wherever its program puts it, times are in nanoseconds, 0 for none.
+    """
 
     place: Place
     resource: Attributes
@@ -46,7 +49,10 @@ class LogRecord(NamedTuple):
 
 
 class CallSpan(NamedTuple):
-    """One span; ``number`` are its trace and itself, ``ended`` is in nanoseconds."""
+    """One span: its attributes over those of its resource.
+
+    ``number`` are its trace and itself, ``ended`` is in nanoseconds.
+    """
 
     place: Place
     resource: Attributes
@@ -97,6 +103,8 @@ def count(attributes: Attributes, *names: str) -> int | None:
     """The number of tokens under the first of these names that is given. Raises BadLine for what is no count."""
     for name in names:
         value = attributes.get(name)
+        if type(value) is int and 0 <= value <= LARGEST_COUNT:
+            return value
         if value is not None and value != "":
             return count_of(value, name)
     return None
