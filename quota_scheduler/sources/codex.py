@@ -18,7 +18,16 @@ import msgspec
 
 from quota_scheduler.core.observations.observation import Standing
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.sources.calls import Count, ModelCall, ProviderReport, decoded, instant, mentions, usage_of
+from quota_scheduler.sources.calls import (
+    Count,
+    ModelCall,
+    ProviderReport,
+    decoded,
+    instant,
+    mentions,
+    short_id,
+    usage_of,
+)
 from quota_scheduler.sources.word.codex_limits import read_error, read_rate_limits
 from quota_scheduler.sources.word.word import Teller, Word
 
@@ -152,7 +161,7 @@ class CodexReader:
         if not record.response_id or record.usage is None:
             return []
         self._has_records, usage = True, record.usage.usage()
-        return [self._call(f"codex:{record.response_id}", at, usage)] if usage.tokens else []
+        return [self._call(f"codex:{short_id(record.response_id)}", at, usage)] if usage.tokens else []
 
     def _moved(self, at: str | None, info: _Info) -> list[ModelCall]:
         """What the last answer used, where the sum of the thread has moved; the same sum again is a repetition."""
