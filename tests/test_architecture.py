@@ -104,9 +104,9 @@ def test_the_core_touches_nothing_outside_itself(path):
 
 
 CORE_ROOMS = [
+    "observations",
     "limits",
     "tickets",
-    "observations",
     "efficiency",
     "ledger",
     "forecast",

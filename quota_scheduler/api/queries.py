@@ -16,7 +16,7 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.readings.documents import forecast_document, limit_document
 from quota_scheduler.core.readings.readings import LimitReading
-from quota_scheduler.core.units import MICRO, Unit
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS
 
 LONGEST_NUMBER = 10
@@ -34,7 +34,7 @@ async def limit_forecast(request: Request) -> Response:
     document = forecast_document(reading)
     if document is None or reading.projection.forecast is None:
         raise Problem(404, "no_forecast", _no_forecast(reading))
-    scale = MICRO if reading.unit is Unit.USD else 1
+    scale = reading.unit.base
     document["fan"] = [
         {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
         for at, values in reading.projection.forecast.fan()

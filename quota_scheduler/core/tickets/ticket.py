@@ -217,4 +217,4 @@ def need(ticket: Ticket, limit: Limit) -> int:
     """What a ticket needs of a limit, in its unit: one lease, or its reserved estimate."""
     if limit.unit is Unit.LEASES:
         return 1
-    return limit.charge(ticket.estimate.reserve)
+    return limit.reservation(ticket.estimate.reserve)
