@@ -25,6 +25,7 @@ AGENTS = {
     "codex": lambda home: AgentFiles(
         "codex", [home / "sessions", home / "archived_sessions"], codex.CodexReader, LABEL
     ),
+    "codex_by_turns": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
     "codex_mixed": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
     "gemini": lambda home: AgentFiles("gemini", [home / "tmp"], gemini.Folders(home).open, LABEL),
     "qwen": lambda home: AgentFiles("qwen", [home / "projects"], qwen.QwenReader, LABEL),
