@@ -129,6 +129,12 @@ def say_hold(state: dict[str, Any]) -> None:
         say(f"Everything is held{by}{since}: {hold['reason']}")
 
 
+def say_breakers(state: dict[str, Any]) -> None:
+    """Say which providers refuse for a moment, and what starts wait for."""
+    for breaker in state.get("breakers", []):
+        say(f"{breaker['message']}.")
+
+
 def print_json(value: Any) -> None:
     """Print JSON for programs."""
     click.echo(json.dumps(value, indent=2, default=str))
