@@ -134,6 +134,12 @@ async def sources(request: Request) -> Response:
     return json_response(await asyncio.to_thread(facade_of(request).sources))
 
 
+async def reconciliation(request: Request) -> Response:
+    """Own sums, providers' words and bills side by side, with their drift and its likely cause."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).reconciliation))
+
+
 async def runs(request: Request) -> Response:
     """The largest runs of the last ``days`` (7): tokens by kind and cache hit rate."""
     require(request, Role.VIEWER)
