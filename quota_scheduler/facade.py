@@ -27,6 +27,7 @@ from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
@@ -36,6 +37,7 @@ from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
 
@@ -107,6 +109,22 @@ class Facade(Questions):
     def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
         """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
         return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
+
+    async def receive(
+        self,
+        events: Sequence[UsageEvent],
+        words: Sequence[Observation | Throttle],
+        sources: Sequence[ShippedSource],
+    ) -> "Future[Received]":
+        """Record what another host has read, what providers said there, and how its sources are doing."""
+        service = self._service
+        priced = await self._beside(
+            (event.labels for event in events), lambda: priced_events(events, service.parts.prices)
+        )
+        return service.writer.do(
+            lambda tx: receive(tx, priced, words, sources, service.writer.terms.limits),
+            then=lambda terms, done: service.other_hosts(terms, sources, done.now),
+        )
 
     # Operators
 

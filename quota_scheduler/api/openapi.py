@@ -52,6 +52,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
     ("post", "/v1/observations", "Report what a provider says, one or up to 1,000", ObservationBody, "runner"),
     ("get", "/v1/observations", "What each provider said last about each window", None, "viewer"),
+    ("post", "/v1/shipments", "What `quota-scheduler ship` sends: usage that another host has read", None, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
     ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),

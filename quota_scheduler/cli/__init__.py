@@ -27,6 +27,7 @@ VERBS = {
     "observe": "observe",
     "statusline": "statusline",
     "hook": "hook",
+    "ship": "ship",
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",
