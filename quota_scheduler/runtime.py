@@ -21,6 +21,7 @@ from quota_scheduler.core.readings.other_hosts import ShippedSource, shipped_rea
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.core.units import Unit
 from quota_scheduler.health import Health
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
@@ -35,6 +36,7 @@ from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
+from quota_scheduler.service.upkeep.learn_rates import learn_rates
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
@@ -46,6 +48,8 @@ TICK = "the tick"
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
+RATES_SECONDS = 5.0
+"""A first rate lets more start at once than a fixed part for each lease: it is worth looking often."""
 PRUNE_SECONDS = 3600.0
 BILL_SECONDS = 15.0
 """How often is looked whether a provider's report is due."""
@@ -106,6 +110,7 @@ class Service:
             Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
             Job("learn", LEARN_SECONDS, self.learn),
             Job("ends", ENDS_SECONDS, self.learn_ends),
+            Job("rates", RATES_SECONDS, self.learn_rates),
             Job("prune", PRUNE_SECONDS, self.prune, steady=True),
         ]
 
@@ -250,6 +255,14 @@ class Service:
         """Learn when the next running lease of each limit is expected to end, from how long leases take."""
         with self.store.reading() as tx:
             self.change_terms(busy_until=expected_ends(tx, self.writer.terms.limits))
+
+    def learn_rates(self) -> None:
+        """Learn what a percent point costs; where decisions would differ, the limits are made anew with it."""
+        limits = self.writer.terms.limits
+        if not any(limit.unit is Unit.PERCENT for limit in limits):
+            return
+        if self.writer.do(lambda tx: learn_rates(tx, limits)).result():
+            self._refresh_limits()
 
     def prune(self) -> None:
         """Drop what is older than it is kept, a little at a time."""
