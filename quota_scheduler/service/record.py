@@ -30,6 +30,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.run_caps import count_passed
+from quota_scheduler.service.throttles import answered
 from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, session_totals, tickets, windows
 from quota_scheduler.store import doors as door_store
 
@@ -57,6 +58,8 @@ def record_usage(
     """
     if not events:
         return Recorded()
+    if not history:
+        answered(tx, events)
     leases = _leases(tx, events)
     incoming = prepared(events, leases, now=tx.now, history=history)
     incoming, left_out = _of_chosen_doors(tx, incoming, limits, history=history)

@@ -11,6 +11,7 @@ from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTo
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, ChangedFiles, Tail, trouble_at
+from quota_scheduler.sources.word.word import Word
 
 MAX_EVENTS = 5_000
 """A batch ends once it holds this many events: what one transaction takes."""
@@ -33,6 +34,11 @@ class OpenBatch:
     garbled: dict[str, str] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
     bytes: int = 0
+
+    def tell(self, word: Word) -> None:
+        """Add what a provider said."""
+        self.observations += word.observations
+        self.throttles += word.throttles
 
     def closed(self, done: int, total: int, *, gone: Iterable[str] = (), last: bool = False) -> Batch:
         """The batch as it is stored, with how far the pass is in bytes."""

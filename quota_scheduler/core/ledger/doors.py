@@ -6,8 +6,9 @@
     metrics   OTLP sums: no calls, no ids, no cache split
 
 Calls that two doors tell of by ids are matched (see ``deduplicate``) and both doors count. Where they share no id, one
-counts, hour by hour for each account, agent and host: events before files before the gateway before metrics, since that
-is how much of what was used each can see. What the others tell of an hour, and of the hours beside it, is left out.
+counts, hour by hour for each agent of an account on a host and for each session: events before files before the gateway
+before metrics, since that is how much of what was used each can see. What the others tell of an hour, and of the hours
+beside it, is left out.
 """
 
 from collections.abc import Collection, Iterable
@@ -36,6 +37,10 @@ _AGENTS = {
     "qwen_code": "qwen",
 }
 """Names of agents as their exports and gateways have them, and as the readers of their files are called."""
+
+
+REPORTED = frozenset({"", "api", "lease", "bill"})
+"""Origins that are no door of an agent."""
 
 
 class DoorKind(IntEnum):
@@ -79,11 +84,15 @@ names the response only."""
 
 
 class Teller(NamedTuple):
-    """One agent of one account on one host, telling in one way."""
+    """Who tells in one way: an agent of an account on a host, or one ``session`` of an agent, wherever it runs.
+
+    Doors do not agree on hosts and accounts (a folder is shared, a gateway has keys); a session has one id.
+    """
 
     account: str
     agent: str
     host: str
+    session: str
     telling: Telling
 
     def over(self) -> Iterable["Teller"]:
@@ -109,19 +118,20 @@ def telling_of(event: UsageEvent) -> Telling:
     return {DoorKind.FILES: Telling.FILES, DoorKind.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
 
 
-def teller_of(event: UsageEvent) -> Teller | None:
-    """Who tells of an event; None for what a runner, a lease or a person reports: that is no door of an agent."""
-    if not event.origin or event.extent is Extent.UNLISTED:
-        return None
-    return _teller(event.origin, event.labels.account, event.labels.agent, telling_of(event))
+def tellers_of(event: UsageEvent) -> tuple[Teller, ...]:
+    """Who tells of an event; nobody for what a runner, a lease or a person reports: that is no door of an agent."""
+    if event.origin in REPORTED or event.extent is Extent.UNLISTED:
+        return ()
+    return _tellers(event.origin, event.labels.account, event.labels.agent, event.session, telling_of(event))
 
 
 @lru_cache(MOST_REMEMBERED)
-def _teller(origin: str, account: str, agent: str, telling: Telling) -> Teller:
+def _tellers(origin: str, account: str, agent: str, session: str, telling: Telling) -> tuple[Teller, ...]:
     source, _, host = origin.partition("@")
     agent = agent or (source.split("/")[1] if source.startswith(OTLP) else source)
     agent = agent.lower().replace("-", "_")
-    return Teller(account, _AGENTS.get(agent, agent), host, telling)
+    of_agent = Teller(account, _AGENTS.get(agent, agent), host, "", telling)
+    return (of_agent, Teller("", "", "", session, telling)) if session else (of_agent,)
 
 
 def hour_of(at: datetime) -> int:
@@ -131,7 +141,7 @@ def hour_of(at: datetime) -> int:
 
 def told(events: Iterable[UsageEvent]) -> set[HourTold]:
     """The hours that events tell of, by whom."""
-    return {(teller, hour_of(event.at)) for event in events if (teller := teller_of(event))}
+    return {(teller, hour_of(event.at)) for event in events for teller in tellers_of(event)}
 
 
 def asked(events: Iterable[UsageEvent]) -> set[HourTold]:
@@ -141,8 +151,6 @@ def asked(events: Iterable[UsageEvent]) -> set[HourTold]:
 
 def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:
     """Whether somebody else tells of the same use, in the same hour or one beside it, and counts in its place."""
-    teller = teller_of(event)
     at = hour_of(event.at)
-    return teller is not None and any(
-        (other, hour) in hours for other in teller.over() for hour in (at - 1, at, at + 1)
-    )
+    others = [other for teller in tellers_of(event) for other in teller.over()]
+    return any((other, hour) in hours for other in others for hour in (at - 1, at, at + 1))

@@ -45,6 +45,7 @@ from quota_scheduler.store import (
     Store,
     Transaction,
     apart,
+    breakers,
     counters,
     documents,
     facts,
@@ -112,8 +113,9 @@ class Recompute:
             limits = self._limits(tx, balances, instances, waiting_totals, running)
             readings = self._readings(tx, limits, balances, running)
             sums, thresholds = WaitingSums(waiting_totals), self.forecasting.thresholds
-            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds)
-            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now))
+            accounts = breakers.load(tx)
+            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds, breakers=accounts)
+            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now), breakers=tuple(accounts))
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -177,7 +179,7 @@ class Recompute:
     def _changed_limits(self) -> set[str]:
         """The limits that were changed by hand since the last tick: their levels follow at once."""
         before = self._seen_limits
-        self._seen_limits = {limit.id: limit for limit in self.limits}
+        self._seen_limits = {limit.id: replace(limit, rate=None) for limit in self.limits}
         return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
 
     def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.doors import DoorKind, Telling, asked, door_of, is_ruled_out, teller_of, told
+from quota_scheduler.core.ledger.doors import DoorKind, Telling, asked, door_of, is_ruled_out, tellers_of, told
 from quota_scheduler.core.usage import Extent
 from tests.builders import HOUR, MONDAY, a_usage_event
 
@@ -43,6 +43,18 @@ SPAN = use("otlp/claude_code/traces", "msg:msg_2", message="msg_2")
         pytest.param(METRIC, use("otlp/codex/logs", "x"), False, id="another agent"),
         pytest.param(METRIC, use("otlp/claude_code/logs@build-1", "x"), False, id="another host"),
         pytest.param(METRIC, use("otlp/claude_code/logs", "x", account="b"), False, id="another account"),
+        pytest.param(
+            replace(GATEWAY, labels=EVENT.labels._replace(agent=""), session="S"),
+            replace(EVENT, session="S"),
+            True,
+            id="a gateway that knows the session and not the agent",
+        ),
+        pytest.param(
+            replace(METRIC, session="S"),
+            use("claude_code@build-1", "req_2", account="b", session="S"),
+            True,
+            id="a session on another host and account is the same session",
+        ),
         pytest.param(METRIC, use("", "job 7"), False, id="what a runner reports"),
         pytest.param(METRIC, replace(FILE, extent=Extent.UNLISTED), False, id="what is derived"),
     ],
@@ -69,7 +81,8 @@ def test_door_of(origin, door):
 
 
 def test_agents_have_one_name():
-    assert teller_of(use("otlp/codex-tui/logs", "x")) == ("max-1", "codex", "", Telling.NAMELESS)
+    (teller,) = tellers_of(use("otlp/codex-tui/logs", "x"))
+    assert teller == ("max-1", "codex", "", "", Telling.NAMELESS)
 
 
 @given(st.lists(st.tuples(st.sampled_from([FILE, EVENT, GATEWAY, METRIC, CODEX, CODEX_EVENT]), st.integers(0, 5))))
