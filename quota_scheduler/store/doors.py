@@ -24,6 +24,8 @@ _ANY = "e.at >= ? AND e.at < ?"
 def known(tx: Transaction, hours: Iterable[HourTold]) -> set[HourTold]:
     """Which of these hours are told of by these tellers."""
     asked = json.dumps([[*teller, hour] for teller, hour in hours])
+    if asked == "[]":
+        return set()
     return {_hour_told(row) for row in tx.rows(_KNOWN, (asked,))}
 
 

@@ -144,9 +144,9 @@ def told(events: Iterable[UsageEvent]) -> set[HourTold]:
     return {(teller, hour_of(event.at)) for event in events for teller in tellers_of(event)}
 
 
-def asked(events: Iterable[UsageEvent]) -> set[HourTold]:
-    """The hours of others that decide whether these events count."""
-    return {(other, hour) for teller, at in told(events) for other in teller.over() for hour in (at - 1, at, at + 1)}
+def asked(hours: Iterable[HourTold]) -> set[HourTold]:
+    """The hours of others that decide whether what is told of these counts."""
+    return {(other, near) for teller, hour in hours for other in teller.over() for near in (hour - 1, hour, hour + 1)}
 
 
 def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:

@@ -61,7 +61,7 @@ SPAN = use("otlp/claude_code/traces", "msg:msg_2", message="msg_2")
 )
 def test_what_is_ruled_out(event, beside, expected):
     assert is_ruled_out(event, told([beside])) is expected
-    assert (not told([beside]).isdisjoint(asked([event]))) is expected
+    assert (not told([beside]).isdisjoint(asked(told([event])))) is expected
 
 
 @pytest.mark.parametrize(
