@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.instants import EPOCH, to_micros
-from quota_scheduler.core.ledger.doors import HOUR, HourTold, Teller, Telling
+from quota_scheduler.core.ledger.doors import HOUR, DoorOwner, HourTold, Telling
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.store import Transaction, ledger
 
@@ -63,4 +63,4 @@ def prune(tx: Transaction, before: datetime) -> None:
 
 def _hour_told(row: Sequence[Any]) -> HourTold:
     account, agent, host, session, telling, hour = row
-    return Teller(account, agent, host, session, Telling(telling)), hour
+    return DoorOwner(account, agent, host, session, Telling(telling)), hour

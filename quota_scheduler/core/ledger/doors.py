@@ -43,7 +43,7 @@ REPORTED = frozenset({"", "api", "lease", "bill"})
 """Origins that are no door of an agent."""
 
 
-class DoorKind(IntEnum):
+class DoorRank(IntEnum):
     """The smaller it is, the more it knows about whose a call was."""
 
     FILES = 0
@@ -53,14 +53,14 @@ class DoorKind(IntEnum):
 
 
 @lru_cache(MOST_REMEMBERED)
-def door_of(origin: str) -> DoorKind:
+def door_of(origin: str) -> DoorRank:
     """The door of an origin; what is reported with labels of its own, by hand or by a runner, counts as files do."""
     source = origin.partition("@")[0]
     if source.startswith(GATEWAY):
-        return DoorKind.GATEWAY
+        return DoorRank.GATEWAY
     if not source.startswith(OTLP):
-        return DoorKind.FILES
-    return DoorKind.METRICS if source.endswith(METRICS) else DoorKind.EVENTS
+        return DoorRank.FILES
+    return DoorRank.METRICS if source.endswith(METRICS) else DoorRank.EVENTS
 
 
 class Telling(StrEnum):
@@ -83,7 +83,7 @@ RULED_BY = {
 names the response only."""
 
 
-class Teller(NamedTuple):
+class DoorOwner(NamedTuple):
     """Who tells in one way: an agent of an account on a host, or one ``session`` of an agent, wherever it runs.
 
     Doors do not agree on hosts and accounts (a folder is shared, a gateway has keys); a session has one id.
@@ -95,30 +95,30 @@ class Teller(NamedTuple):
     session: str
     telling: Telling
 
-    def over(self) -> Iterable["Teller"]:
+    def over(self) -> Iterable["DoorOwner"]:
         """Whoever counts in its place."""
         return (self._replace(telling=other) for other in RULED_BY.get(self.telling, ()))
 
-    def under(self) -> Iterable["Teller"]:
+    def under(self) -> Iterable["DoorOwner"]:
         """In whose place it counts."""
         return (self._replace(telling=other) for other, rulers in RULED_BY.items() if self.telling in rulers)
 
 
-HourTold = tuple[Teller, int]
+HourTold = tuple[DoorOwner, int]
 """A teller, and the hours since 1970 that it told of."""
 
 
 def telling_of(event: UsageEvent) -> Telling:
     """What an event is told by."""
     door = door_of(event.origin)
-    if door is DoorKind.EVENTS:
+    if door is DoorRank.EVENTS:
         if event.message:
             return Telling.MESSAGES
         return Telling.REQUESTS if event.key.startswith(VENDOR_IDS) else Telling.NAMELESS
-    return {DoorKind.FILES: Telling.FILES, DoorKind.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
+    return {DoorRank.FILES: Telling.FILES, DoorRank.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
 
 
-def tellers_of(event: UsageEvent) -> tuple[Teller, ...]:
+def tellers_of(event: UsageEvent) -> tuple[DoorOwner, ...]:
     """Who tells of an event; nobody for what a runner, a lease or a person reports: that is no door of an agent."""
     if event.origin in REPORTED or event.extent is Extent.UNLISTED:
         return ()
@@ -126,12 +126,12 @@ def tellers_of(event: UsageEvent) -> tuple[Teller, ...]:
 
 
 @lru_cache(MOST_REMEMBERED)
-def _tellers(origin: str, account: str, agent: str, session: str, telling: Telling) -> tuple[Teller, ...]:
+def _tellers(origin: str, account: str, agent: str, session: str, telling: Telling) -> tuple[DoorOwner, ...]:
     source, _, host = origin.partition("@")
     agent = agent or (source.split("/")[1] if source.startswith(OTLP) else source)
     agent = agent.lower().replace("-", "_")
-    of_agent = Teller(account, _AGENTS.get(agent, agent), host, "", telling)
-    return (of_agent, Teller("", "", "", session, telling)) if session else (of_agent,)
+    of_agent = DoorOwner(account, _AGENTS.get(agent, agent), host, "", telling)
+    return (of_agent, DoorOwner("", "", "", session, telling)) if session else (of_agent,)
 
 
 def hour_of(at: datetime) -> int:
@@ -154,3 +154,24 @@ def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:
     at = hour_of(event.at)
     others = [other for teller in tellers_of(event) for other in teller.over()]
     return any((other, hour) in hours for other in others for hour in (at - 1, at, at + 1))
+
+
+class DoorChoice(NamedTuple):
+    """Whether what somebody tells counts at present, and if not, who counts in its place."""
+
+    teller: DoorOwner
+    last_hour: int
+    instead: tuple[Telling, ...] = ()
+
+
+def choices(last_told: Iterable[HourTold]) -> list[DoorChoice]:
+    """Say of everybody who counts, by the last hour that each told of: the newest hour decides."""
+    last = dict(last_told)
+    return [
+        DoorChoice(
+            teller,
+            hour,
+            tuple(sorted(other.telling for other in teller.over() if last.get(other, hour - 2) >= hour - 1)),
+        )
+        for teller, hour in last.items()
+    ]

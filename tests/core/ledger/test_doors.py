@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.doors import DoorKind, Telling, asked, door_of, is_ruled_out, tellers_of, told
+from quota_scheduler.core.ledger.doors import DoorRank, Telling, asked, choices, door_of, is_ruled_out, tellers_of, told
 from quota_scheduler.core.usage import Extent
 from tests.builders import HOUR, MONDAY, a_usage_event
 
@@ -67,13 +67,13 @@ def test_what_is_ruled_out(event, beside, expected):
 @pytest.mark.parametrize(
     ("origin", "door"),
     [
-        ("claude_code", DoorKind.FILES),
-        ("codex@build-1", DoorKind.FILES),
-        ("", DoorKind.FILES),
-        ("otlp/claude_code/logs", DoorKind.EVENTS),
-        ("otlp/genai/traces@build-1", DoorKind.EVENTS),
-        ("otlp/codex/metrics@build-1", DoorKind.METRICS),
-        ("litellm", DoorKind.GATEWAY),
+        ("claude_code", DoorRank.FILES),
+        ("codex@build-1", DoorRank.FILES),
+        ("", DoorRank.FILES),
+        ("otlp/claude_code/logs", DoorRank.EVENTS),
+        ("otlp/genai/traces@build-1", DoorRank.EVENTS),
+        ("otlp/codex/metrics@build-1", DoorRank.METRICS),
+        ("litellm", DoorRank.GATEWAY),
     ],
 )
 def test_door_of(origin, door):
@@ -91,3 +91,17 @@ def test_no_hour_that_any_door_tells_of_is_far_from_one_that_counts(spread):
     events = [replace(event, at=MONDAY + timedelta(hours=hour)) for event, hour in spread]
     counting = [event for event in events if not is_ruled_out(event, told(events))]
     assert all(any(abs(other.at - event.at) <= 2 * HOUR for other in counting) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("events", "instead"),
+    [
+        pytest.param([METRIC], {"metrics": ()}, id="metrics alone count"),
+        pytest.param([METRIC, FILE], {"files": (), "metrics": ("files",)}, id="files count in their place"),
+        pytest.param([METRIC, replace(FILE, at=MONDAY - 3 * HOUR)], {"files": (), "metrics": ()}, id="files of before"),
+        pytest.param([CODEX, CODEX_EVENT], {"events without ids": (), "files": ("events without ids",)}, id="events"),
+    ],
+)
+def test_which_door_counts_at_present(events, instead):
+    seen = choices([(teller, hour) for teller, hour in told(events) if not teller.session])
+    assert {one.teller.telling: one.instead for one in seen} == instead
