@@ -40,8 +40,9 @@ from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import claude_code
+from quota_scheduler.sources import claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
 from quota_scheduler.store import Store, documents, utc_now
@@ -151,21 +152,23 @@ def _assembled(config: Config, store: Store) -> Service:
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
+    unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
     parts = Parts(
-        store,
-        writer,
-        waiters,
-        metrics,
-        health,
-        prices,
-        notifier,
-        deliverer,
-        ingests,
-        recompute,
-        repricing,
-        shipped,
-        bills,
-        sources,
+        store=store,
+        writer=writer,
+        waiters=waiters,
+        metrics=metrics,
+        health=health,
+        prices=prices,
+        notifier=notifier,
+        deliverer=deliverer,
+        ingests=ingests,
+        recompute=recompute,
+        repricing=repricing,
+        unlisted=unlisted,
+        shipped=shipped,
+        bills=bills,
+        sources=sources,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
@@ -232,6 +235,9 @@ def readings_of(config: Config) -> dict[str, Reading]:
 
 def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
     """One for each agent whose files are read."""
+    read = readings_of(config)
+    if config.sources.usage_endpoint:
+        read[usage_poll.NAME] = _usage_endpoint(config, store)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
         log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
@@ -246,7 +252,7 @@ def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> li
             limits=lambda: writer.terms.limits,
             places=places,
         )
-        for name, (provider, scan, places) in readings_of(config).items()
+        for name, (provider, scan, places) in read.items()
     ]
 
 
@@ -256,6 +262,15 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
     return claude_code.PROVIDER, partial(claude_code.scan, roots, labeller=labels), roots
+
+
+def _usage_endpoint(config: Config, store: Store) -> Reading:
+    """What claude.ai says is left; it feeds no limit with usage, so none waits for its first pass."""
+    source = config.sources.claude_code
+    folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
+    return "", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes]
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:

@@ -33,6 +33,7 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
+from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
@@ -120,6 +121,10 @@ class Facade(Questions):
             lambda tx: receive(tx, priced, words, sources, service.writer.terms.limits),
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
+
+    def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
+        """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
+        return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
 
     # Operators
 

@@ -10,7 +10,18 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import alerts, docs_page, limits, operate, problems, shipments, tickets, usage
+from quota_scheduler.api import (
+    alerts,
+    docs_page,
+    history,
+    limits,
+    observations,
+    operate,
+    problems,
+    shipments,
+    tickets,
+    usage,
+)
 from quota_scheduler.api import queries as state
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
@@ -38,6 +49,8 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("PATCH", "/v1/limits/{limit}", limits.change_limit),
     ("POST", "/v1/usage", usage.record),
     ("POST", "/v1/shipments", shipments.receive),
+    ("POST", "/v1/observations", observations.observe),
+    ("GET", "/v1/observations", observations.observations),
     ("GET", "/v1/limits", limits.limits),
     ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
@@ -45,6 +58,9 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/efficiency", state.efficiency),
     ("GET", "/v1/runs", state.runs),
     ("GET", "/v1/usage/summary", state.usage),
+    ("GET", "/v1/usage/history", history.history),
+    ("GET", "/v1/usage/events", history.events),
+    ("GET", "/v1/sources", state.sources),
     ("GET", "/v1/alerts", alerts.look),
     ("POST", "/v1/alerts/{alert}/ack", alerts.acknowledge),
     ("GET", "/v1/silences", alerts.silences),

@@ -122,11 +122,12 @@ def _sources(top: Fields, around: Surroundings) -> tree.Sources:
         with sources.section("claude_code") as claude:
             poll_seconds = claude.read("poll_seconds", seconds(0.1, 3600), 1.0)
             claude_code = _agent(claude, around, poll_seconds)
+            usage_endpoint = claude.read("usage_endpoint", yes_or_no, False)
         others = []
         for name in OTHER_AGENTS:
             with sources.section(name) as agent:
                 others.append((name, _agent(agent, around, poll_seconds)))
-        return tree.Sources(claude_code, tuple(others))
+        return tree.Sources(claude_code, tuple(others), usage_endpoint)
 
 
 def _agent(agent: Fields, around: Surroundings, poll_seconds: float) -> tree.AgentSource:

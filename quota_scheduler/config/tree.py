@@ -76,10 +76,11 @@ class AgentSource:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where usage is read from."""
+    """Where usage is read from; ``usage_endpoint`` says whether claude.ai is asked what is left of its accounts."""
 
     claude_code: AgentSource
     others: tuple[tuple[str, AgentSource], ...] = ()
+    usage_endpoint: bool = False
 
     def by_name(self) -> dict[str, AgentSource]:
         """Every agent that files are read of."""

@@ -3,7 +3,8 @@
     roots ──changed_files──► grown files ──► lines ──the file's reader──► calls ──label──► events ──► Batch
 
 A reader remembers what earlier lines of its file said. It lives as long as the process: after a restart a file that has
-grown is read from its first line again, and the ledger counts what it knows already once.
+grown is read from its first line again, and the ledger counts what it knows already once. What a provider said in lines
+that were read before is not said again: a refusal of yesterday is no news.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
-from quota_scheduler.sources.calls import FileReader, Label, OpenReader, event_of
+from quota_scheduler.sources.calls import FileReader, Label, ModelCall, OpenReader, event_of, word_of
 from quota_scheduler.sources.passes import OpenBatch, scan_files
 from quota_scheduler.sources.tail import changed_files
 
@@ -22,6 +23,7 @@ class AgentFiles:
     def __init__(self, origin: str, roots: Sequence[Path], open_reader: OpenReader, label: Label) -> None:
         self.roots, self._open_reader, self._label, self._origin = roots, open_reader, label, origin
         self._readers: dict[str, FileReader] = {}
+        self._told: dict[str, int] = {}
 
     def scan(self, states: Mapping[str, FileState]) -> Iterator[Batch]:
         """Make one pass: yield what is new since ``states``, the last batch marked; see ``scan_files``."""
@@ -30,6 +32,7 @@ class AgentFiles:
         for batch in scan_files(listing, states, self._take):
             for path in batch.gone:
                 self._readers.pop(path, None)
+                self._told.pop(path, None)
             yield batch
 
     def _from_its_start(self, todo: FileState) -> FileState:
@@ -37,6 +40,7 @@ class AgentFiles:
         if todo.offset and todo.path in self._readers:
             return todo
         self._readers[todo.path] = self._open_reader(todo.path)
+        self._told[todo.path] = todo.offset
         return replace(todo, offset=0)
 
     def _take(self, batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
@@ -45,8 +49,11 @@ class AgentFiles:
         while start < end:
             stop = text.find(b"\n", start, end)
             try:
-                calls = reader.read(bytes(text[start:stop]))
-                batch.events += [event_of(call, path, self._label, self._origin) for call in calls]
+                for said in reader.read(bytes(text[start:stop])):
+                    if isinstance(said, ModelCall):
+                        batch.events.append(event_of(said, path, self._label, self._origin))
+                    elif offset + start >= self._told[path]:
+                        batch.tell(word_of(said, path, self._label))
             except Exception:  # whatever a line holds, it keeps no other from being read
                 batch.errors += 1
                 batch.garbled.setdefault(path, f"{path}, byte {offset + start}")

@@ -19,6 +19,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.labelling import expanded_rule
 from quota_scheduler.sources.records import BadLine
+from quota_scheduler.sources.word.word import Word, of_account
 
 T = TypeVar("T")
 MOST_REMEMBERED = 4096
@@ -40,11 +41,21 @@ class ModelCall(NamedTuple):
     branch: str = ""
 
 
+class ProviderReport(NamedTuple):
+    """What a provider said about its windows, as an agent wrote it down; ``beside`` is the call that it came with.
+
+    The account is that of the call: the reader leaves it empty.
+    """
+
+    word: Word
+    beside: ModelCall
+
+
 class FileReader(Protocol):
     """Reads one file of an agent, from its first line on."""
 
-    def read(self, line: bytes | memoryview) -> Iterable[ModelCall]:
-        """The calls that a line reports, none for most. Raises BadLine for one that cannot be understood."""
+    def read(self, line: bytes | memoryview) -> Iterable[ModelCall | ProviderReport]:
+        """What a line reports, nothing for most. Raises BadLine for one that cannot be understood."""
         ...
 
 
@@ -122,6 +133,12 @@ def labeller(
         return labelled(call.cwd, call.provider, call.model, call.branch, root)
 
     return label
+
+
+def word_of(report: ProviderReport, path: str, label: Label) -> Word:
+    """What a provider said, as the word to the account and provider of the call that it came with."""
+    labels, _ = label(report.beside, path)
+    return of_account(report.word, labels.account, labels.provider)
 
 
 def event_of(call: ModelCall, path: str, label: Label, origin: str) -> UsageEvent:

@@ -2,7 +2,8 @@
 
 Of the four places that hold an answer's tokens (messages, their parts, sums of sessions, events) the messages are read,
 one an answer once it is complete. A fork copies messages under new ids, so the key is made of what stays the same.
-Input excludes the cache, and output excludes reasoning. Calls for titles stand nowhere. Measured with 1.18.
+Input excludes the cache, and output excludes reasoning. Calls for titles stand nowhere. A message that
+the provider refused keeps the headers of the refusal. Measured with 1.18.
 """
 
 import contextlib
@@ -11,14 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.sources.calls import Count, Label, ModelCall, event_of, instant_of_millis
+from quota_scheduler.sources.calls import (
+    Count,
+    Label,
+    ModelCall,
+    ProviderReport,
+    event_of,
+    instant_of_millis,
+    word_of,
+)
 from quota_scheduler.sources.records import BadLine
+from quota_scheduler.sources.word.headers import read_answer
+from quota_scheduler.sources.word.word import REFUSED, Teller, Word, mapping_of
 
 NAME = "opencode"
 DATABASE = "opencode.db"
@@ -49,23 +60,38 @@ class _Time(msgspec.Struct, gc=False):
     completed: float | None = None
 
 
+class _Failure(msgspec.Struct, gc=False):
+    status: float | None = msgspec.field(name="statusCode", default=None)
+    headers: Any = msgspec.field(name="responseHeaders", default=None)
+    body: Any = msgspec.field(name="responseBody", default=None)
+
+
+class _Error(msgspec.Struct, gc=False):
+    data: _Failure | None = None
+
+
 class _Message(msgspec.Struct, gc=False):
     provider: str | None = msgspec.field(name="providerID", default=None)
     model: str | None = msgspec.field(name="modelID", default=None)
     path: _Path | None = None
     tokens: _Tokens | None = None
     time: _Time | None = None
+    error: _Error | None = None
 
 
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
 
 
-def call_of(session: str, data: str | bytes) -> ModelCall | None:
-    """The call that a message reports; None while it is incomplete, or when it used nothing. Raises BadLine."""
+def message_of(data: str | bytes) -> _Message:
+    """A message as it is stored. Raises BadLine."""
     try:
-        message = _MESSAGE.decode(data)
+        return _MESSAGE.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(str(error)) from None
+
+
+def call_of(session: str, message: _Message) -> ModelCall | None:
+    """The call that a message reports; None while it is incomplete, or when it used nothing. Raises BadLine."""
     tokens, time = message.tokens, message.time or _Time()
     if tokens is None or time.completed is None:
         return None
@@ -86,6 +112,22 @@ def call_of(session: str, data: str | bytes) -> ModelCall | None:
     return ModelCall(key, instant_of_millis(time.created), provider, model, usage, session, cwd)
 
 
+def report_of(session: str, message: _Message) -> ProviderReport | None:
+    """What the provider said when it refused: the headers of its answer stand in the message; those of others do not.
+
+    None for everything but a refusal. Raises BadLine.
+    """
+    failure = message.error.data if message.error else None
+    if failure is None or failure.status is None or failure.status not in REFUSED:
+        return None
+    time, provider = message.time or _Time(), message.provider or NAME
+    teller = Teller("", instant_of_millis(time.completed or time.created), NAME, provider)
+    body = failure.body if isinstance(failure.body, str) else None
+    word = read_answer(mapping_of(failure.headers), teller, status=int(failure.status), body=body)
+    cwd = (message.path.cwd if message.path else None) or ""
+    return ProviderReport(word, ModelCall("", teller.at, provider, message.model or "", Usage(), session, cwd))
+
+
 class _Row(NamedTuple):
     updated: int
     session: str
@@ -99,6 +141,7 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
     database that cannot be read is named in the batch and tried again in the next pass.
     """
     events: list[UsageEvent] = []
+    word = Word()
     files: list[FileState] = []
     unreadable: list[str] = []
     errors = 0
@@ -117,15 +160,20 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
             continue
         for row in rows:
             try:
-                call = call_of(row.session, row.data)
+                message = message_of(row.data)
+                call, report = call_of(row.session, message), report_of(row.session, message)
             except BadLine:
                 errors += row.updated > since  # one that was met in an earlier pass has been counted there
                 continue
             if call:
                 events.append(event_of(call, str(path), label, NAME))
+            if report and row.updated > since:  # what was told in an earlier pass is no news
+                word.add(word_of(report, str(path), label))
         files.append(replace(state, offset=max((row.updated for row in rows), default=since)))
     yield Batch(
         events=tuple(events),
+        observations=tuple(word.observations),
+        throttles=tuple(word.throttles),
         files=tuple(files),
         errors=errors + len(unreadable),
         unreadable=tuple(unreadable),

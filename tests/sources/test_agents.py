@@ -8,6 +8,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,33 @@ def test_a_garbled_message_is_counted_once_and_the_others_too(database):
     database.put({**MESSAGES[0], "time_updated": MESSAGES[-1]["time_updated"] + 10**6})
     ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
     assert (ledger.by_model(), ledger.errors) == (truth("opencode"), 1)
+
+
+REFUSED = next(row for row in MESSAGES if row["data"].get("error"))
+U = "anthropic-ratelimit-unified-"
+PLAN = {U + "5h-utilization": "1.0", U + "5h-reset": "1795812131", U + "5h-status": "rejected"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "reports", "pauses"),
+    [
+        pytest.param({"retry-after": "1"}, [], [timedelta(seconds=1)], id="a moment's refusal"),
+        pytest.param(PLAN, [("anthropic", "team", "five_hour", 1.0, "rejected")], [], id="a spent plan"),
+        pytest.param("?", [], [None], id="headers of another shape"),
+    ],
+)
+def test_a_refused_message_of_opencode_keeps_what_the_provider_said(database, headers, reports, pauses):
+    """Once: the message is met again in every pass while nothing newer is written."""
+    failure = {**REFUSED["data"]["error"]["data"], "statusCode": 429, "responseHeaders": headers}
+    data = {**REFUSED["data"], "providerID": "anthropic", "error": {"name": "APIError", "data": failure}}
+    ledger, said = Ledger(), []
+    for row in ({**REFUSED, "data": data}, {**MESSAGES[0], "time_updated": REFUSED["time_updated"]}):
+        database.put(row)
+        said += opencode.scan([database.path], ledger.files, label=LABEL)
+        ledger.take(said[-1:])
+    observations = [report for batch in said for report in batch.observations]
+    assert [(r.provider, r.account, r.window, r.used_ratio, r.standing) for r in observations] == reports
+    assert [moment.retry_after for batch in said for moment in batch.throttles] == pauses
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
