@@ -18,7 +18,7 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Sessio
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingByInstance, WaitingTotals
 from quota_scheduler.core.readings.burn import burns
-from quota_scheduler.core.readings.observed import NO_WORD, Word, is_estimated, read_observed
+from quota_scheduler.core.readings.observed import NO_WORD, ObservedWord, is_estimated, read_observed
 from quota_scheduler.core.readings.readings import (
     BalanceReading,
     ClassReading,
@@ -104,7 +104,7 @@ class LimitFacts:
     used_today: int = 0
     usual_today: int | None = None
     quality: QualityReading | None = None
-    word: Word = NO_WORD
+    word: ObservedWord = NO_WORD
 
 
 def read_limit(

@@ -78,7 +78,7 @@ class ObservedReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ObservedWord:
     """What reports about a limit came to, newest window last, and what was learned from it."""
 
     reported: ReportedWindow | None = None
@@ -86,11 +86,11 @@ class Word:
     elsewhere: Elsewhere = NOT_ELSEWHERE
 
 
-NO_WORD = Word()
+NO_WORD = ObservedWord()
 """Of a limit that no provider reports on."""
 
 
-def read_observed(balance: Balance, word: Word, *, now: datetime) -> ObservedReading | None:
+def read_observed(balance: Balance, word: ObservedWord, *, now: datetime) -> ObservedReading | None:
     """Read the provider's word on a limit instance; None where no provider reports on it."""
     limit = balance.limit
     if limit.observed is None:
@@ -154,7 +154,7 @@ def _freshness(balance: Balance, reported: ReportedWindow | None, now: datetime)
     return (Freshness.STALE if now - at > STALE_AFTER else Freshness.CACHED), why
 
 
-def _noticed(limit: Limit, word: Word, *, is_now: bool) -> list[str]:
+def _noticed(limit: Limit, word: ObservedWord, *, is_now: bool) -> list[str]:
     """What the provider changed, in sentences; of a window that has passed nothing is news."""
     sentences = (
         [_sentence(noticed, limit.zone) for noticed in word.reported.notices] if word.reported and is_now else []

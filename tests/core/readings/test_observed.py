@@ -11,7 +11,7 @@ from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.report_key import ReportKey
 from quota_scheduler.core.observations.reported_window import Noticed, ReportedWindow, WindowChange
-from quota_scheduler.core.readings.observed import NO_WORD, Freshness, Word, is_estimated, read_observed
+from quota_scheduler.core.readings.observed import NO_WORD, Freshness, ObservedWord, is_estimated, read_observed
 from quota_scheduler.core.units import Unit
 from tests.builders import HOUR, MINUTE, MONDAY, a_session_limit
 
@@ -33,23 +33,23 @@ def a_balance(used=40 * POINT, *, anchored=MINUTE, limit=LIMIT):
 @pytest.mark.parametrize(
     ("word", "anchored", "freshness", "why"),
     [
-        pytest.param(Word(reported()), MINUTE, "live", "", id="a minute old"),
+        pytest.param(ObservedWord(reported()), MINUTE, "live", "", id="a minute old"),
         pytest.param(
-            Word(reported(10 * MINUTE)),
+            ObservedWord(reported(10 * MINUTE)),
             10 * MINUTE,
             "cached",
             "Nobody has reported on it since Mon 23 Nov 08:50 UTC; the last was statusline.",
             id="ten minutes old",
         ),
         pytest.param(
-            Word(reported(40 * MINUTE)),
+            ObservedWord(reported(40 * MINUTE)),
             40 * MINUTE,
             "stale",
             "Nobody has reported on it since Mon 23 Nov 08:20 UTC; the last was statusline.",
             id="forty minutes old",
         ),
         pytest.param(
-            Word(reported()),
+            ObservedWord(reported()),
             20 * MINUTE,
             "cached",
             "Reports by statusline repeat since Mon 23 Nov 08:40 UTC what cannot be true any more.",
@@ -63,14 +63,14 @@ def a_balance(used=40 * POINT, *, anchored=MINUTE, limit=LIMIT):
             id="no report ever",
         ),
         pytest.param(
-            Word(reported(window=Window(MONDAY - 6 * HOUR, MONDAY - HOUR))),
+            ObservedWord(reported(window=Window(MONDAY - 6 * HOUR, MONDAY - HOUR))),
             None,
             "unavailable",
             "Its window was reset on Mon 23 Nov 08:00 UTC and nobody has reported on it since.",
             id="none since the reset",
         ),
         pytest.param(
-            Word(reported(ratio=None)),
+            ObservedWord(reported(ratio=None)),
             None,
             "unavailable",
             "The provider only said what it does with requests (statusline).",
@@ -87,13 +87,15 @@ def test_how_fresh_it_is(word, anchored, freshness, why):
 @pytest.mark.parametrize(
     ("balance", "word", "estimated"),
     [
-        pytest.param(a_balance(), Word(reported()), False, id="as reported"),
-        pytest.param(a_balance(41 * POINT), Word(reported()), True, id="with what was used since"),
+        pytest.param(a_balance(), ObservedWord(reported()), False, id="as reported"),
+        pytest.param(a_balance(41 * POINT), ObservedWord(reported()), True, id="with what was used since"),
         pytest.param(
-            a_balance(anchored=40 * MINUTE), Word(reported(40 * MINUTE)), True, id="as reported, but long ago"
+            a_balance(anchored=40 * MINUTE), ObservedWord(reported(40 * MINUTE)), True, id="as reported, but long ago"
         ),
         pytest.param(a_balance(0, anchored=None), NO_WORD, True, id="nobody knows"),
-        pytest.param(a_balance(limit=replace(LIMIT, unit=Unit.TOKENS)), Word(reported()), False, id="counted here"),
+        pytest.param(
+            a_balance(limit=replace(LIMIT, unit=Unit.TOKENS)), ObservedWord(reported()), False, id="counted here"
+        ),
     ],
 )
 def test_what_is_estimated(balance, word, estimated):
@@ -111,7 +113,7 @@ def test_what_the_provider_changed_is_said_and_what_was_learned():
         Noticed(WindowChange.LOWERED, MONDAY - HOUR, 0.8, 0.4),
     )
     learned = Learned(RATE, MONDAY - HOUR, replace(RATE, middle=4 * POINT))
-    word = Word(reported(notices=notices), learned, Elsewhere(4.5, 1.0))
+    word = ObservedWord(reported(notices=notices), learned, Elsewhere(4.5, 1.0))
     reading = read_observed(a_balance(), word, now=MONDAY)
     assert reading.noticed == (
         "It was reset early, by 2026-11-23T08:00:00Z: the reset had been announced for Mon 23 Nov 10:00 UTC.",
@@ -123,7 +125,7 @@ def test_what_the_provider_changed_is_said_and_what_was_learned():
 
 
 def test_the_reading_as_a_document():
-    reading = read_observed(a_balance(), Word(reported()), now=MONDAY)
+    reading = read_observed(a_balance(), ObservedWord(reported()), now=MONDAY)
     assert reading.document() == {
         "about": "anthropic/five_hour of max-1",
         "freshness": "live",
