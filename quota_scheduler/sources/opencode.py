@@ -37,6 +37,7 @@ SELECT = (
     "SELECT time_updated, session_id, data FROM message WHERE time_updated >= ? "
     "AND json_extract(data, '$.role') = 'assistant' ORDER BY time_updated, id"
 )
+NEWEST = "SELECT data FROM message WHERE json_extract(data, '$.role') = 'assistant' ORDER BY time_updated DESC LIMIT ?"
 
 
 class _Cache(msgspec.Struct, gc=False):
@@ -182,6 +183,15 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
         total_bytes=0,
         last=True,
     )
+
+
+def newest_messages(path: Path, count: int = 200) -> list[str]:
+    """The newest messages of models as they are stored, for whoever looks for what is new in them; none on trouble."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as database:
+            return [row[0] for row in database.execute(NEWEST, (count,)) if isinstance(row[0], str)]
+    except sqlite3.Error:
+        return []
 
 
 def _state(path: Path) -> FileState | None:
