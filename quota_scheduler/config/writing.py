@@ -37,6 +37,17 @@ def redacted(config: Config) -> dict[str, object]:
         "database": f"sqlite:///{quote(str(config.database))}",
         "sources": _sources(config.sources),
         "limits": [written_limit(limit) for limit in config.limits],
+        "bills": [
+            {
+                "provider": one.provider.value,
+                "account": one.account,
+                "key": SECRET,
+                "api": one.api.value,
+                "every": span_text(one.every),
+                **({"url": one.url} if one.url else {}),
+            }
+            for one in config.bills
+        ],
         "receivers": [
             {
                 "id": one.id,

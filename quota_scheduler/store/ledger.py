@@ -13,7 +13,7 @@ from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, apart
 from quota_scheduler.store.event_rows import EVENT_COLUMNS, event_in, event_row
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
@@ -206,6 +206,7 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
             label_set = labels.rollup(event)
             late[label_set] = _add(late.get(label_set, Usage()), event.usage, sign)
     tx.many(_BACKFILL, [(label_set, *usage) for label_set, usage in late.items() if any(usage)])
+    apart.move(tx, [(event, sign, labels.rollup(event)) for event, sign in _signed(changes) if event.extent])
     tx.many(_RUN, _run_rows(changes, labels, now))
     tx.many(_DELETE_RUN, [(old.run,) for old, _ in changes if old and old.run])
 

@@ -59,6 +59,11 @@ def newest(tx: Transaction) -> list[Observation]:
     return [_observation(row[:-1]) for row in tx.rows(sql)]
 
 
+def newest_at(tx: Transaction) -> datetime | None:
+    """When the newest report of all was made."""
+    return instant_or_none(tx.scalar("SELECT max(observed_at) FROM observations"))
+
+
 def keys_of(tx: Transaction) -> list[ReportKey]:
     """Every window of every account that was reported on."""
     rows = tx.rows("SELECT DISTINCT provider, account, window, scope FROM observations ORDER BY 1, 2, 3, 4")

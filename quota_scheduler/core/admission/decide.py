@@ -32,6 +32,10 @@ def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -
     balance, ceiling = headroom.balance, headroom.ceiling(priority, now)
     if headroom.catching_up and priority is not Priority.INTERACTIVE:
         return Reason.CATCHING_UP
+    if balance.overage:
+        return None  # the provider lets work go on for money, whatever of the window is used
+    if balance.exhausted:
+        return Reason.EXHAUSTED
     committed = headroom.committed(priority)
     if balance.limit.unit is Unit.LEASES:
         return None if committed + amount <= ceiling else Reason.CONCURRENCY

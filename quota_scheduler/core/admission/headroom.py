@@ -20,8 +20,10 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.observations.points import UNLEARNED
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
+from quota_scheduler.core.units import Unit
 
 Shadow = tuple[int, tuple[tuple[LimitInstance, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""
@@ -127,7 +129,12 @@ class Headroom:
         return self.outlook.demand(priority, now=now, ends_at=ends_at)
 
     def usable(self, amount: int, duration: timedelta | None, now: datetime) -> int:
-        """The part of an amount that a run of this length can use before the reset."""
+        """The part of an amount that a run of this length can use before the reset.
+
+        In percent of a window of which the provider has said nothing yet, a fixed part at least.
+        """
+        if self.balance.limit.unit is Unit.PERCENT and self.balance.anchored_at is None:
+            amount = max(amount, min(UNLEARNED, self.balance.amount))
         ends_at = self.ends_at(now)
         if duration is None or ends_at is None or now + duration <= ends_at:
             return amount

@@ -166,7 +166,7 @@ class Recompute:
     def _changed_limits(self) -> set[str]:
         """The limits that were changed by hand since the last tick: their levels follow at once."""
         before = self._seen_limits
-        self._seen_limits = {limit.id: limit for limit in self.limits}
+        self._seen_limits = {limit.id: replace(limit, rate=None) for limit in self.limits}
         return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
 
     def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
