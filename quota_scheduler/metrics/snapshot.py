@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from quota_scheduler.core.admission.breaker import BreakerPhase
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.efficiency.optimization import Optimization
@@ -99,6 +100,11 @@ class MetricsSnapshot:
                 out.add("quota_concurrency_limit", (name,), most)
         for name, leases in in_use.items():
             out.add("quota_concurrency_in_use", (name,), leases)
+        refused: dict[str, int] = defaultdict(int)
+        for breaker in readings.breakers:
+            refused[cap(breaker.provider)] += int(breaker.phase(readings.at) is not BreakerPhase.CLOSED)
+        for name, accounts in refused.items():
+            out.add("quota_breaker_open", (name,), accounts)
         newest: dict[str, datetime] = {}
         for provider, at in readings.last_usage:
             newest[name] = max(at, newest.get(name := cap(provider), at))

@@ -91,6 +91,7 @@ FAMILIES = (
         quota_tickets_held_until_timestamp_seconds | limit reason class | The earliest instant that could change it
         quota_tickets_waiting | limit class | Waiting in the throttle queue under a limit, whoever holds them
         quota_tickets_oldest_timestamp_seconds | limit class | When the oldest waiting ticket came in
+        quota_breaker_open | provider | Accounts whose provider refuses for a moment, so that new starts wait
         quota_concurrency_in_use | provider | Running leases of a provider
         quota_concurrency_limit | provider | Most leases of a provider at once; absent without a limit on all of them
         quota_leases_active | limit | Running leases

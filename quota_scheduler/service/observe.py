@@ -6,7 +6,7 @@ raw report ─source or API─► Observation ─► record_word ── one tran
                                             rule     core.ledger.ruling: bounds and percentage of the windows of now
                                             tell     what became of each; throttles are handed on
 
-A throttle says nothing about any quota: whoever keeps the account's breaker gets it from the result. What waits for
+A throttle says nothing about any quota: it moves the breaker of its account (``service/throttles.py``). What waits for
 room is looked at by the cycle that follows every write.
 """
 
@@ -28,6 +28,7 @@ from quota_scheduler.core.observations.report_key import LENGTHS, ReportKey
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service.throttles import throttled
 from quota_scheduler.store import Transaction, ledger, observations, observed_rates, windows
 
 OLDEST = timedelta(days=35)
@@ -41,7 +42,7 @@ class WordRecorded:
     """What became of reports: the three counts add up to how many there were.
 
     ``skewed`` of the accepted ones claimed to be from further ahead than a clock may be wrong by, and count as from
-    now. ``throttles`` are those that were handed in, for the breaker of their account.
+    now. ``throttles`` are those that were handed in: they moved the breaker of their account.
     """
 
     accepted: int = 0
@@ -58,6 +59,7 @@ def record_word(
 
     The order in which reports come does not matter: each counts at its own time.
     """
+    throttled(tx, throttles)
     accepted = duplicate = too_old = skewed = 0
     about: set[ReportKey] = set()
     for report in reports:

@@ -29,6 +29,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.run_caps import count_passed
+from quota_scheduler.service.throttles import answered
 from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, session_totals, tickets, windows
 
 
@@ -55,6 +56,8 @@ def record_usage(
     """
     if not events:
         return Recorded()
+    if not history:
+        answered(tx, events)
     facts = _facts(tx, events)
     incoming = prepared(events, facts.leases, now=tx.now, history=history)
     booked = booking(incoming, facts)

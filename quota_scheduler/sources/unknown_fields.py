@@ -129,7 +129,7 @@ def _lines(source: str, folders: Sequence[Path]) -> Iterator[tuple[str, str, Map
     if source == opencode.NAME:
         for path in folders:
             for data in opencode.newest_messages(path):
-                yield str(path), "", _decoded(data.encode())
+                yield str(path), "", _decoded(data)
         return
     todo = changed_files(folders, {}, suffix=".jsonl").todo
     for state in sorted(todo, key=lambda state: state.mtime_ns, reverse=True)[:MOST_FILES]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
@@ -168,4 +169,8 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
         alerts_firing=(("QuotaUsageHigh", "warning", 1),),
         outbox_oldest_at=now - timedelta(minutes=2),
         queue=some_queue(now),
+        breakers=(
+            Breaker("anthropic", "max-1", now, now, now + timedelta(seconds=5)),
+            Breaker("anthropic", "max-2", now, now, now, closed_at=now),
+        ),
     )

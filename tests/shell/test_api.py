@@ -201,7 +201,7 @@ def test_preflight_decides_and_keeps_nothing(edge: Edge) -> None:
         assert only(edge.post("/v1/preflight", ticket("a", 900)), "id", "verdict") == {"id": None, "verdict": "admit"}
     assert edge.post("/v1/preflight", ticket("a", 1001))["verdict"] == "reject"
     nobody = {"waiting": [], "offered": [], "running": []}
-    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "hold": None, **nobody}
+    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "hold": None, "breakers": [], **nobody}
 
 
 def test_a_parked_request_is_answered_the_moment_its_ticket_may_start(edge: Edge) -> None:

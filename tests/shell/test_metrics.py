@@ -394,6 +394,7 @@ COUNTED = {
     "quota_leases_active",
     "quota_leases_limit",
     "quota_alerts_firing",
+    "quota_breaker_open",
     "quota_concurrency_in_use",
     "quota_concurrency_limit",
     "quota_optimization_flagged_workflows",

@@ -25,6 +25,7 @@ AGENTS = {
     "codex": lambda home: AgentFiles(
         "codex", [home / "sessions", home / "archived_sessions"], codex.CodexReader, LABEL
     ),
+    "codex_by_turns": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
     "codex_mixed": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
     "gemini": lambda home: AgentFiles("gemini", [home / "tmp"], gemini.Folders(home).open, LABEL),
     "qwen": lambda home: AgentFiles("qwen", [home / "projects"], qwen.QwenReader, LABEL),
@@ -192,10 +193,11 @@ class OpenCode:
             "time_updated INTEGER NOT NULL, data TEXT NOT NULL)"
         )
 
-    def put(self, row: dict[str, object], data: str | None = None) -> None:
+    def put(self, row: dict[str, object], data: str | bytes | None = None) -> None:
         values = (row["id"], row["session_id"], row["time_created"], row["time_updated"])
         self._database.execute(
-            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?)", (*values, data or json.dumps(row["data"]))
+            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?)",
+            (*values, json.dumps(row["data"]) if data is None else data),
         )
         self._database.commit()
 
@@ -264,6 +266,43 @@ def test_a_refused_message_of_opencode_keeps_what_the_provider_said(database, he
     observations = [report for batch in said for report in batch.observations]
     assert [(r.provider, r.account, r.window, r.used_ratio, r.standing) for r in observations] == reports
     assert [moment.retry_after for batch in said for moment in batch.throttles] == pauses
+
+
+GARBLED_ROWS = [
+    pytest.param('{"role": "assistant", "tokens": {"inp', 1, id="cut in the middle"),
+    pytest.param(b'{"role": "assistant", "x": "\xff\xfe"', 1, id="bytes that are no UTF-8"),
+    pytest.param('{"role": "assistant", "tokens": 7}', "yesterday", id="a time that is no number"),
+    pytest.param('{"role": "assistant", "tokens": 7}', 2**62, id="a time that never comes"),
+    pytest.param("[" * 5000, 1, id="nested without end"),
+    pytest.param("", 1, id="nothing at all"),
+]
+
+
+@pytest.mark.parametrize(("data", "updated"), GARBLED_ROWS)
+def test_a_garbled_row_is_named_and_hides_no_other(data, updated, database):
+    ledger, half = Ledger(), len(MESSAGES) // 2
+    for row in MESSAGES[:half]:
+        database.put(row)
+    database.put({"id": "msg_bad", "session_id": "s", "time_created": 1, "time_updated": updated}, data)
+    (first,) = opencode.scan([database.path], ledger.files, label=LABEL)
+    ledger.take([first])
+    for row in MESSAGES[half:]:
+        database.put(row)
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert (first.errors, first.garbled) == (1, (f"{database.path}, message msg_bad",))
+    assert ledger.by_model() == truth("opencode")
+
+
+def test_what_is_written_while_the_clock_is_put_back_counts(database):
+    """Half an hour, once: its messages are older than what was read before."""
+    ledger, half = Ledger(), len(MESSAGES) // 2
+    for row in MESSAGES[:half]:
+        database.put(row)
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    for row in MESSAGES[half:]:
+        database.put({**row, "time_updated": row["time_updated"] - 30 * 60_000})
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert (ledger.by_model(), ledger.errors) == (truth("opencode"), 0)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):

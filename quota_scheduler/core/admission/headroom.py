@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import LABEL_NAMES, Labels, covers
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -152,7 +153,9 @@ class Headrooms:
         queue: Waiting | None = None,
         catching_up: frozenset[str] = frozenset(),
         thresholds: Thresholds = DEFAULT,
+        breakers: Breakers | None = None,
     ) -> None:
+        self.breakers = breakers or Breakers()
         self.balances, self._outlooks, self._catching_up, self._thresholds = balances, outlooks, catching_up, thresholds
         self.queue: Waiting = queue or NobodyWaits()
         self._shadows: dict[str, list[int]] = {}

@@ -41,7 +41,18 @@ from quota_scheduler.core.readings.throttle_level import step as level_step
 from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.quality import Quality
-from quota_scheduler.store import Store, Transaction, counters, documents, facts, ledger, outbox, tickets, windows
+from quota_scheduler.store import (
+    Store,
+    Transaction,
+    breakers,
+    counters,
+    documents,
+    facts,
+    ledger,
+    outbox,
+    tickets,
+    windows,
+)
 from quota_scheduler.store import alerts as alert_store
 
 ANALYSE_EVERY = timedelta(seconds=60)
@@ -101,8 +112,9 @@ class Recompute:
             limits = self._limits(tx, balances, instances, waiting_totals, running)
             readings = self._readings(tx, limits, balances, running)
             sums, thresholds = WaitingSums(waiting_totals), self.forecasting.thresholds
-            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds)
-            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now))
+            accounts = breakers.load(tx)
+            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds, breakers=accounts)
+            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now), breakers=tuple(accounts))
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
