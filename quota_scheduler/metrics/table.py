@@ -71,6 +71,11 @@ FAMILIES = (
         quota_forecast_coverage_ratio | limit | Realised coverage of the last 30 judged 80 % intervals
         quota_forecast_error_ratio | limit horizon | Relative error of past forecasts by share of the window to come
         quota_forecast_brier_ratio | limit horizon | Brier score of past exceed probabilities, likewise
+        quota_observed_ratio | limit | What the provider reported as used of the current window; absent while unknown
+        quota_observed_timestamp_seconds | limit | As of when that was true
+        quota_observed_state | limit state | 1 for how far the provider's word can be gone by, 0 for others
+        quota_observed_elsewhere_ratio | limit | Share of the current window that nobody here used
+        quota_observed_points_per_usd | limit estimate | Percent points that a dollar of usage takes, as learned
         quota_quality_windows | limit | Closed windows that scheduling quality is over: those of the last 30 days
         quota_quality_avoidable_harm_ratio | limit | Important demand turned away that an order could have spared
         quota_quality_lost_ratio | limit | Share of the limit that expired while somebody waited who could have used it
