@@ -1,6 +1,7 @@
 """The composition root: every object is built once here, from a Config, and handed down through constructors."""
 
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -30,11 +31,12 @@ from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.outbound import OtherServer
 from quota_scheduler.price_catalog import Prices
-from quota_scheduler.runtime import Derived, Parts, Service, source_readings
+from quota_scheduler.runtime import Derived, Doors, Parts, Service, source_readings
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
@@ -45,6 +47,9 @@ from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
+from quota_scheduler.sources.pushed import PushedLabels
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.waiters import Waiters
@@ -169,6 +174,8 @@ def _assembled(config: Config, store: Store) -> Service:
         shipped=shipped,
         bills=bills,
         sources=sources,
+        doors=_doors(config),
+        intake=Intake(writer.do, prices, lambda: writer.terms.limits),
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
@@ -216,6 +223,20 @@ def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
         clock=store.clock,
         every=bill.every,
     )
+
+
+def _doors(config: Config) -> Doors:
+    """What reads the bodies that others push, with the labels that the configuration takes from them."""
+    otlp, litellm = (
+        PushedLabels(
+            dict(door.labels),
+            account=door.account,
+            accounts=dict(door.accounts),
+            team=UNASKED if door.without is Without.IGNORE else "",
+        )
+        for door in (config.otlp, config.litellm)
+    )
+    return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm))
 
 
 Reading = tuple[str, Scan, Sequence[Path]]

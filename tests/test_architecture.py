@@ -164,7 +164,9 @@ ROOMS = [
     ),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
-    pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
+    pytest.param(
+        "sources", "core errors sources", "msgspec google opentelemetry", id="sources turn logs into usage events"
+    ),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
@@ -194,7 +196,7 @@ ROOMS = [
     ),
     pytest.param(
         "facade",
-        "auth config core questions runtime service store",
+        "auth config core questions runtime service sources store",
         "",
         id="facade is what the edge may ask, verb by verb",
     ),
@@ -289,6 +291,7 @@ def test_no_file_imports_itself_by_way_of_others():
             "store/engine sources/opencode",
             id="only the engine knows SQLite, beside the reader of a program that keeps its own",
         ),
+        pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("click", "cli", id="only the command line talks to people through click"),
         pytest.param("starlette", "api", id="only the API speaks HTTP"),
     ],

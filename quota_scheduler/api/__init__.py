@@ -15,8 +15,10 @@ from quota_scheduler.api import (
     docs_page,
     history,
     limits,
+    litellm,
     observations,
     operate,
+    otlp,
     problems,
     shipments,
     tickets,
@@ -51,6 +53,10 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/shipments", shipments.receive),
     ("POST", "/v1/observations", observations.observe),
     ("GET", "/v1/observations", observations.observations),
+    ("POST", "/v1/logs", otlp.logs),
+    ("POST", "/v1/metrics", otlp.metrics),
+    ("POST", "/v1/traces", otlp.traces),
+    ("POST", "/v1/litellm", litellm.record),
     ("GET", "/v1/limits", limits.limits),
     ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
@@ -61,6 +67,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/usage/history", history.history),
     ("GET", "/v1/usage/events", history.events),
     ("GET", "/v1/sources", state.sources),
+    ("GET", "/v1/reconciliation", state.reconciliation),
     ("GET", "/v1/alerts", alerts.look),
     ("POST", "/v1/alerts/{alert}/ack", alerts.acknowledge),
     ("GET", "/v1/silences", alerts.silences),
@@ -73,6 +80,8 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
 )
 
 
+PUSHED = (otlp.logs, otlp.metrics, otlp.traces, litellm.record)
+"""Answered with a slash behind their path too: exporters take a redirect for success and do not follow it."""
 TITLE = "Quota Scheduler"
 
 
@@ -82,6 +91,7 @@ def build(service: "Facade") -> Door:
     Plain routes: validation happens in one place of ours, and the hot ones pay for nothing else.
     """
     routes = [Route(path, handler, methods=[method]) for method, path, handler in ROUTES]
+    routes += [Route(f"{path}/", handler, methods=[method]) for method, path, handler in ROUTES if handler in PUSHED]
     routes += [Route("/openapi.json", document, include_in_schema=False), Route("/docs", docs, include_in_schema=False)]
     handlers: dict[Any, ExceptionHandler] = {
         problems.Problem: problems.on_problem,

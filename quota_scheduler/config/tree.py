@@ -114,6 +114,19 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class PushedSource:
+    """What others push through one door: which names in it give which label, and whose account it is.
+
+    ``accounts`` are pairs of what a call says of its caller and the account's name; others are of ``account``.
+    """
+
+    account: str
+    accounts: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, tuple[str, ...]], ...]
+    without: Without
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """Who gets notifications from ``min_severity`` on, of what ``match`` fits; ``url`` is a secret."""
 
@@ -155,6 +168,8 @@ class Config:
     timezone: str
     database: Path
     sources: Sources
+    otlp: PushedSource
+    litellm: PushedSource
     limits: tuple[Limit, ...]
     bills: tuple[Bill, ...]
     receivers: tuple[Receiver, ...]

@@ -123,8 +123,12 @@ FAMILIES = (
         """
         quota_consumed_tokens_total | limit provider model kind | Tokens over all windows, less backfills; never reset
         quota_consumed_usd_total | limit provider model | Cost over all windows, less backfills; never reset
-        quota_recorded_tokens_total | provider model kind | Tokens of all usage, less backfills, under any limit or none
-        quota_recorded_usd_total | provider model | Cost of all usage, less backfills, under any limit or none
+        quota_recorded_tokens_total | provider model kind | Tokens of all calls, less backfills, under any limit or none
+        quota_recorded_usd_total | provider model | Cost of all calls, less backfills, under any limit or none
+        quota_unlisted_tokens_total | provider model kind | Tokens of sessions beyond their calls, less backfills
+        quota_unlisted_usd_total | provider model | Cost of sessions beyond their calls, less backfills
+        quota_partial_answers_total | source | Answers that were interrupted: their output is a lower bound
+        quota_left_out_tokens_total | source | Told and not counted: another door tells of the same hour
         quota_backfilled_tokens_total | provider | Tokens recorded over an hour after their own time
         quota_workflows_over_budget_total | task_type | Workflows that passed their budget, backfills aside
         quota_tickets_woken_total | limit class | Tickets that left the queue to start

@@ -31,7 +31,7 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
-from quota_scheduler.core.readings.consumption import consumed, unpriced_models
+from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.observed import NO_WORD
@@ -46,6 +46,7 @@ from quota_scheduler.service.tick.quality import Quality
 from quota_scheduler.store import (
     Store,
     Transaction,
+    apart,
     breakers,
     counters,
     documents,
@@ -230,7 +231,7 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*consumed(totals, ledger.backfilled(tx), bind), *counters.all_counters(tx)),
+            counters=(*consumed(totals, ledger.backfilled(tx), bind, _apart(tx)), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
@@ -242,6 +243,16 @@ class Recompute:
                 },
             },
         )
+
+
+def _apart(tx: Transaction) -> list[SetApart]:
+    """What of all usage is no whole call."""
+    rows = apart.by_labels(tx)
+    sets = ledger.label_sets(tx) if rows else {}
+    return [
+        SetApart(*sets[label_set], extent, origin, is_backfill, answers, usage)
+        for label_set, extent, origin, is_backfill, answers, usage in rows
+    ]
 
 
 def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
