@@ -5,9 +5,9 @@
 The provider meters tokens by weights of its own, tells whole points with resets that jitter, lets an idle client repeat
 old ones, resets early now and then, and is used elsewhere too. Everything of the product is real: ledger, reports,
 learning, admission. Per case: the error of what is shown as used against the truth just before each report, in points
-(median, 95th percentile); how many leases were granted when what ran would in truth have passed 100 % before the reset; in
-how many windows more than 100 % was asked for in the end, people and use elsewhere included, and by how much at worst; and
-what expired unused while somebody was waiting.
+(median, 95th percentile); how many leases were granted when what ran would in truth have passed 100 % before the
+reset; in how many windows more than 100 % was asked for in the end, people and use elsewhere included, and by how much
+at worst; and what expired unused while somebody was waiting.
 """
 
 import random
