@@ -59,7 +59,7 @@ def _row(row: dict[str, Any], now: datetime) -> list[str]:
         row["door"],
         f"{row['events']:,}" if counts else f"{row['windows']} windows",
         format_number(row["tokens"]) if counts else "",
-        _ago(row["last_at"], now),
+        _ago(row["came_at"] or row["last_at"], now),
         _behind(row),
         "-" if row["errors"] is None else f"{row['errors']:,}",
         f"{row['files']:,}" if row["files"] else "-",
