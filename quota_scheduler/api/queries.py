@@ -124,7 +124,8 @@ async def usage(request: Request) -> Response:
     if request.query_params.get("format") != "csv":
         return json_response(summary)
     text = io.StringIO()
-    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
+    beyond = ("unlisted_tokens", "unlisted_cost_usd", "partial_answers")
+    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens", *beyond])
     table.writeheader()
     table.writerows({**row, **{name: safe_cell(row[name]) for name in by}} for row in summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
