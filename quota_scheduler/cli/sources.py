@@ -48,6 +48,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
     reach.say(reach.table([heads, *(_row(row, now) for row in rows)], right=frozenset({2, 3, 4, 5, 6, 7})))
     if document["events_at_least"]:
         reach.say("There were more events than are counted here: EVENTS and TOKENS are the least there were.")
+    if document["chosen"]:
+        reach.say("Told by several doors whose calls cannot be matched:")
+    for choice in document["chosen"]:
+        reach.say(_wrapped(f"  {choice['detail']}"))
     for line in _notes(rows):
         reach.say(line)
 

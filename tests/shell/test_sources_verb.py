@@ -21,6 +21,7 @@ def test_what_was_pushed_and_what_a_provider_said(run: Run, folder: Path, monkey
         ("litellm", "pushed", 1, 100),
     ]
     assert document["sources"][0]["lag_seconds"] is not None
+    assert document["chosen"] == []
     lines = run("sources").out.splitlines()
     edge.service.stop()
     assert [line.split()[:2] for line in lines[:3]] == [["SOURCE", "DOOR"], ["api", "pushed"], ["litellm", "pushed"]]

@@ -42,7 +42,7 @@ UNKNOWN_DOOR = "(not kept)"
 """Events that were recorded before their door was."""
 
 
-class DoorKind(StrEnum):
+class OriginKind(StrEnum):
     """What kind of door usage, or a provider's word, comes through."""
 
     FILES = "files"  # of agents on this host
@@ -78,7 +78,7 @@ class OriginReading:
     """One door. ``lag_seconds`` is how far reading is behind, None where nothing is read or no service tells."""
 
     origin: str
-    door: DoorKind
+    door: OriginKind
     events: int = 0
     tokens: int = 0
     windows: int = 0
@@ -100,7 +100,7 @@ class OriginReading:
     @property
     def cannot_see(self) -> str:
         """What it cannot see, in a sentence; empty where nobody has looked."""
-        name = "observation" if self.door is DoorKind.WORD else self.source
+        name = "observation" if self.door is OriginKind.WORD else self.source
         return BLIND_SPOTS.get(name, "")
 
     def document(self) -> dict[str, Any]:
@@ -134,9 +134,9 @@ def origins(
     names = {*by_origin, *by_pass, *files, *hosts}
     readings = [_reading(n, by_origin.get(n), by_pass.get(n), files.get(n, 0), hosts.get(n), now) for n in names]
     readings += [
-        OriginReading(w.source, DoorKind.WORD, windows=w.windows, last_at=w.last_at, came_at=w.last_at) for w in words
+        OriginReading(w.source, OriginKind.WORD, windows=w.windows, last_at=w.last_at, came_at=w.last_at) for w in words
     ]
-    order = list(DoorKind)
+    order = list(OriginKind)
     return sorted(readings, key=lambda one: (order.index(one.door), one.origin))
 
 
@@ -166,11 +166,11 @@ def _reading(
     )
 
 
-def _door(name: str, *, is_read: bool, host: ShippedSource | None) -> DoorKind:
+def _door(name: str, *, is_read: bool, host: ShippedSource | None) -> OriginKind:
     if name.partition("@")[0].partition("/")[0] in PUSHED:
-        return DoorKind.PUSHED
+        return OriginKind.PUSHED
     if host or "@" in name:
-        return DoorKind.SHIPPED
+        return OriginKind.SHIPPED
     if name.startswith("bill/"):
-        return DoorKind.BILL
-    return DoorKind.FILES if is_read or name in AGENTS else DoorKind.PUSHED
+        return OriginKind.BILL
+    return OriginKind.FILES if is_read or name in AGENTS else OriginKind.PUSHED

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from quota_scheduler.core.instants import iso
+from quota_scheduler.core.readings.chosen_doors import chosen_doors
 from quota_scheduler.core.readings.origins import origins
 from quota_scheduler.core.readings.readings import SourceReading
-from quota_scheduler.store import Transaction, shipped
+from quota_scheduler.store import Transaction, doors, shipped
 from quota_scheduler.store import origins as origin_store
 
 
@@ -22,4 +23,10 @@ def sources_document(tx: Transaction, passes: Iterable[SourceReading] = ()) -> d
         tx.now,
     )
     cut_off = sum(one.events for one in activity) >= origin_store.MOST_LOOKED_AT
-    return {"at": iso(tx.now), "events_at_least": cut_off, "sources": [row.document() for row in rows]}
+    choices = chosen_doors(teller for teller, _ in doors.by_teller(tx))
+    return {
+        "at": iso(tx.now),
+        "events_at_least": cut_off,
+        "sources": [row.document() for row in rows],
+        "chosen": [choice.document() for choice in choices],
+    }
