@@ -28,18 +28,17 @@ BLIND_SPOTS: Mapping[str, str] = {
     "copilot": "Nothing that is known: its records list sub-agents, too.",
     "otlp": "What an exporter gave up while nobody answered it, and the cache in metrics, which do not tell it apart.",
     "litellm": "What the proxy held when it ended or was not answered: it sends nothing twice.",
-    "api": "What nobody posts.",
-    "lease": "Single calls: a run reports its sum.",
+    "unnamed": "What nobody posts or reports. It came over HTTP, from leases, or before doors were kept.",
     "bill": "Subscriptions, and hours that the provider has not closed yet.",
     "observation": "Tokens: it says how much of a window is used, and nobody publishes how large that is.",
 }
 """What each door cannot see, by the name of its source; docs/reference/sources.md says the same."""
 AGENTS = ("claude_code", "codex", "gemini", "opencode", "pi", "qwen", "copilot")
 """Sources that are files of agents, also where none is left."""
-PUSHED = ("otlp", "litellm", "api", "lease")
+PUSHED = ("otlp", "litellm")
 """Sources that nobody reads: whoever has usage sends it, also from another host."""
-UNKNOWN_DOOR = "(not kept)"
-"""Events that were recorded before their door was."""
+UNNAMED = "unnamed"
+"""The door of what names none: posted over HTTP, reported by a lease, or recorded before doors were kept."""
 
 
 class OriginKind(StrEnum):
@@ -150,7 +149,7 @@ def _reading(
 ) -> OriginReading:
     behind = host.behind(now).total_seconds() if host else None
     return OriginReading(
-        name or UNKNOWN_DOOR,
+        name or UNNAMED,
         _door(name, is_read=bool(read or files), host=host),
         events=came.events if came else 0,
         tokens=came.tokens if came else 0,

@@ -64,16 +64,15 @@ def test_a_host_that_ships(ago, silent, lag):
 
 def test_kinds_of_doors_in_their_order():
     readings = doors(
-        activity=[came("otlp/claude_code/logs@laptop"), came("api"), came("codex@old-host"), came("")],
+        activity=[came("otlp/claude_code/logs@laptop"), came("codex@old-host"), came("")],
         passes=[SourceReading("bill/anthropic/org", False, 0.0, 0), SourceReading("pi", False, 1.0, 0)],
         words=[WordActivity("status_line", 2, MONDAY)],
     )
     assert [(one.origin, one.door) for one in readings] == [
         ("pi", OriginKind.FILES),
         ("codex@old-host", OriginKind.SHIPPED),
-        ("(not kept)", OriginKind.PUSHED),
-        ("api", OriginKind.PUSHED),
         ("otlp/claude_code/logs@laptop", OriginKind.PUSHED),
+        ("unnamed", OriginKind.PUSHED),
         ("bill/anthropic/org", OriginKind.BILL),
         ("status_line", OriginKind.WORD),
     ]
