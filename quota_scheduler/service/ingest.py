@@ -28,6 +28,7 @@ from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import FIRST_PASS
+from quota_scheduler.service.upkeep.unknown import remember_unknown
 from quota_scheduler.store import Store, Transaction, counters, facts, session_totals
 from quota_scheduler.store import sources as source_store
 
@@ -82,6 +83,7 @@ class Ingest:
         self._states: dict[str, FileState] | None = None
         self._unreadable: frozenset[str] = frozenset()
         self._garbled: set[str] = set()
+        self._unknown: set[str] = set()
         self._stopping = threading.Event()
 
     def poll(self) -> Recorded:
@@ -161,6 +163,9 @@ class Ingest:
             batch.total_bytes,
         )
         self._tell_garbled(batch.garbled)
+        if new := {*batch.unknown} - self._unknown:
+            self._unknown |= new
+            self._do(partial(remember_unknown, door=self.name, fields=sorted(new))).result()
         return recorded
 
     def _take_apart(self, batch: Batch) -> Recorded:

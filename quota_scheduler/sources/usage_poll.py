@@ -96,6 +96,7 @@ class UsagePoll:
                 self._ask(file, account)
         yield Batch(
             observations=tuple(word.observations),
+            unknown=tuple(word.unknown),
             files=tuple(states),
             unreadable=tuple(problem for problem in self._problems.values() if problem),
             gone=tuple(path for path in known if Path(path) not in self._accounts),
