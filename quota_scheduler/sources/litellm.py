@@ -20,7 +20,7 @@ from quota_scheduler.core.names import canonical_provider, vendor_of
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
-from quota_scheduler.sources.calls import Count, message_of, response_key, short_id
+from quota_scheduler.sources.calls import MESSAGE, Count, message_of, response_key
 from quota_scheduler.sources.json_items import JsonItems
 from quota_scheduler.sources.pushed import Find, PushedLabels, plain
 from quota_scheduler.sources.records import MOST_SEARCHES, BadLine
@@ -40,8 +40,6 @@ VENDOR = "vendor_rate_limit"
 """The category of a refusal that came from the provider, where the proxy tells it from its own."""
 LEFT = "499"
 """The code of a client that left: what it had not seen yet is an estimate of the proxy."""
-RESPONSES = ("msg_", "chatcmpl-", "resp_")
-"""How ids begin that the provider or the proxy gave the response."""
 REQUEST_HEADERS = ("llm_provider-request-id", "request-id")
 KEY = "user_api_key_"
 """What the proxy knows of a caller's key stands under names that begin so."""
@@ -240,10 +238,10 @@ def _keys(item: _Item) -> tuple[str, str]:
     A failure and the success after it share the call's id, so that alone is no key.
     """
     number = item.id or ""
-    if not number.startswith(RESPONSES):
-        return f"litellm:{short_id(item.litellm_call_id or number)}:{item.status or ''}", ""
     message = message_of(number)
-    request = _request(item) if message else ""
+    if not message:
+        return f"litellm:{item.litellm_call_id or number}:{item.status or ''}", ""
+    request = _request(item) if number.startswith(MESSAGE) else ""
     return response_key(request or number), message
 
 

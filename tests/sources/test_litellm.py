@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from quota_scheduler.core.ledger.deduplicate import named as as_kept
 from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.sources.json_items import items_of
@@ -110,7 +111,8 @@ def test_a_streamed_message_names_no_request():
 
 
 def test_a_long_id_is_kept_as_a_hash():
-    assert len(named("resp_gpt").key) < 60
+    kept = as_kept(named("resp_gpt"))
+    assert (len(kept.key), kept.message[:5], len(kept.message)) == (64, "resp_", 69)
 
 
 def test_terms_of_the_price_are_kept():
