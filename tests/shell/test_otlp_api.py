@@ -374,3 +374,13 @@ def test_a_message_counts_once_from_the_gateway_and_as_a_span(edge):
             "completion_tokens": 412, "endTime": 1795338000.0, "metadata": {"usage_object": usage_object}}  # fmt: skip
     edge.post("/v1/litellm", [item])
     assert [row[3:8] for row in rows(edge, USED)] == [(6, 20000, 1600, 0, 412)]
+
+
+def test_an_event_that_cannot_be_written_keeps_no_other_out(edge):
+    text = json.dumps(logs(claude(), claude("req_HALF"), claude("req_3"))).replace("HALF", "\\ud83d")
+    reply = edge.ask("POST", "/v1/logs", raw=text.encode(), headers={"Content-Type": "application/json"})
+    assert (reply.status, rows(edge, USED)) == (200, [CLAUDE, CLAUDE])
+    with edge.service.store.reading() as tx:
+        assert tx.rows("SELECT labels, value FROM counters WHERE name = 'quota_source_errors_total'") == [
+            ('["otlp"]', 1)
+        ]
