@@ -25,7 +25,6 @@ from quota_scheduler.sources.calls import (
     decoded,
     instant,
     mentions,
-    short_id,
     usage_of,
 )
 from quota_scheduler.sources.word.codex_limits import read_error, read_rate_limits
@@ -192,7 +191,7 @@ class CodexReader:
             return []
         self._has_records, usage = True, record.usage.usage()
         self._recorded.append(record.usage)
-        return [self._call(f"codex:{short_id(record.response_id)}", at, usage)] if usage.tokens else []
+        return [self._call(f"codex:{record.response_id}", at, usage)] if usage.tokens else []
 
     def _moved(self, at: str | None, info: _Info) -> list[ModelCall]:
         """What the last answer used, where the sum of the thread has moved; the same sum again is a repetition."""
