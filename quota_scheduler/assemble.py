@@ -1,6 +1,7 @@
 """The composition root: every object is built once here, from a Config, and handed down through constructors."""
 
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,8 +13,10 @@ from prometheus_client import CollectorRegistry
 import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
+from quota_scheduler.bills import anthropic, openai
+from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config, is_blank
-from quota_scheduler.config.tree import AgentSource, Without
+from quota_scheduler.config.tree import AgentSource, Bill, BillProvider, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.limits.changes import LimitsHold
@@ -26,20 +29,27 @@ from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
 from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
+from quota_scheduler.outbound import OtherServer
 from quota_scheduler.price_catalog import Prices
-from quota_scheduler.runtime import Derived, Parts, Service, source_readings
+from quota_scheduler.runtime import Derived, Doors, Parts, Service, source_readings
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
+from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import claude_code
+from quota_scheduler.sources import claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
+from quota_scheduler.sources.pushed import PushedLabels
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.waiters import Waiters
@@ -47,7 +57,10 @@ from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
-TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
+TASKS = ("tick", "read", "bills", "deliver", "learn", "ends", "prune")
+VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}
+BILL_ANSWER_SECONDS = 60.0
+"""A report over a month of a large organisation takes its time."""
 
 
 def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service:
@@ -128,22 +141,41 @@ def _assembled(config: Config, store: Store) -> Service:
     writer = Writer(store, terms, tell=on_commit)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     ingests = tuple(_ingests(config, store, writer, prices))
+    bills = tuple(_bill(bill, store, writer) for bill in config.bills)
     with store.reading() as tx:
         shipped = ShippedSources(shipped_store.load(tx))
+    sources = partial(source_readings, ingests, shipped, bills)
     recompute = Recompute(
         store,
         terms.limits,
         rules=derived.rules,
         targets=notifier.receivers,
-        sources=partial(source_readings, ingests, shipped),
+        sources=sources,
         high_usage_run=config.high_usage_run,
         thresholds=config.rules,
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
+    unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
     parts = Parts(
-        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing, shipped
+        store=store,
+        writer=writer,
+        waiters=waiters,
+        metrics=metrics,
+        health=health,
+        prices=prices,
+        notifier=notifier,
+        deliverer=deliverer,
+        ingests=ingests,
+        recompute=recompute,
+        repricing=repricing,
+        unlisted=unlisted,
+        shipped=shipped,
+        bills=bills,
+        sources=sources,
+        doors=_doors(config),
+        intake=Intake(writer.do, prices, lambda: writer.terms.limits),
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
@@ -177,6 +209,36 @@ def _terms(
     return terms, hold, held
 
 
+def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
+    """The reports of one organisation."""
+    vendor = VENDORS[bill.provider]
+    return BillReader(
+        name=f"{bill.provider.value}/{bill.account}",
+        account=bill.account,
+        server=OtherServer(bill.url or vendor.BASE, headers=vendor.headers(bill.key), seconds=BILL_ANSWER_SECONDS),
+        readers=vendor.readers(bill.api.value),
+        keeper=KeptBills(
+            bill.provider.value, bill.account, store=store, do=writer.do, limits=lambda: writer.terms.limits
+        ),
+        clock=store.clock,
+        every=bill.every,
+    )
+
+
+def _doors(config: Config) -> Doors:
+    """What reads the bodies that others push, with the labels that the configuration takes from them."""
+    otlp, litellm = (
+        PushedLabels(
+            dict(door.labels),
+            account=door.account,
+            accounts=dict(door.accounts),
+            team=UNASKED if door.without is Without.IGNORE else "",
+        )
+        for door in (config.otlp, config.litellm)
+    )
+    return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm))
+
+
 Reading = tuple[str, Scan, Sequence[Path]]
 """Whose models an agent calls as a rule, the function that makes one pass over its files, and where that looks."""
 
@@ -194,6 +256,9 @@ def readings_of(config: Config) -> dict[str, Reading]:
 
 def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
     """One for each agent whose files are read."""
+    read = readings_of(config)
+    if config.sources.usage_endpoint:
+        read[usage_poll.NAME] = _usage_endpoint(config, store)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
         log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
@@ -208,7 +273,7 @@ def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> li
             limits=lambda: writer.terms.limits,
             places=places,
         )
-        for name, (provider, scan, places) in readings_of(config).items()
+        for name, (provider, scan, places) in read.items()
     ]
 
 
@@ -218,6 +283,15 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
     return claude_code.PROVIDER, partial(claude_code.scan, roots, labeller=labels), roots
+
+
+def _usage_endpoint(config: Config, store: Store) -> Reading:
+    """What claude.ai says is left; it feeds no limit with usage, so none waits for its first pass."""
+    source = config.sources.claude_code
+    folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
+    return "", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes]
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:

@@ -1,13 +1,14 @@
 """What runs in one process: it starts, ticks, reads, reloads and ends in order. ``assemble`` builds it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from quota_scheduler.auth import Tokens
+from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.cycle.terms import Terms
@@ -20,6 +21,7 @@ from quota_scheduler.core.readings.other_hosts import ShippedSource, shipped_rea
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.core.units import Unit
 from quota_scheduler.health import Health
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
@@ -27,27 +29,55 @@ from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
+from quota_scheduler.service.upkeep.learn_rates import learn_rates
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
+RESTART = (
+    "listen",
+    "database",
+    "sources",
+    "bills",
+    "otlp",
+    "litellm",
+    "receivers",
+    "metrics_auth",
+    "tick_seconds",
+    "log_format",
+)
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
+RATES_SECONDS = 5.0
+"""A first rate lets more start at once than a fixed part for each lease: it is worth looking often."""
 PRUNE_SECONDS = 3600.0
+BILL_SECONDS = 15.0
+"""How often is looked whether a provider's report is due."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What reads the bodies that others push."""
+
+    otlp: OtlpDoor
+    litellm: LitellmDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +96,11 @@ class Parts:
     recompute: Recompute
     repricing: Repricing
     shipped: ShippedSources
+    bills: tuple[BillReader, ...]
+    sources: Callable[[datetime], tuple[SourceReading, ...]]
+    unlisted: UnlistedUsage
+    doors: Doors
+    intake: Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +131,12 @@ class Service:
         read = Job("read", self.config.sources.claude_code.poll_seconds, self.read)
         return [
             *([read] if self.parts.ingests else []),
+            *([Job("bills", BILL_SECONDS, self.read_bills)] if self.parts.bills else []),
             Job("tick", self.config.tick_seconds, self.tick),
             Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
             Job("learn", LEARN_SECONDS, self.learn),
             Job("ends", ENDS_SECONDS, self.learn_ends),
+            Job("rates", RATES_SECONDS, self.learn_rates),
             Job("prune", PRUNE_SECONDS, self.prune, steady=True),
         ]
 
@@ -124,6 +161,8 @@ class Service:
         self.draining = True
         for ingest in self.parts.ingests:
             ingest.stop()
+        for bill in self.parts.bills:
+            bill.stop()
         self._jobs.stop()
         self.parts.metrics.leads(False)
         self.parts.deliverer.close(STOP_SECONDS)
@@ -186,15 +225,21 @@ class Service:
                 )  # type: ignore[misc]
             )
 
+    def read_bills(self) -> None:
+        """Read what is due of providers' usage and cost reports."""
+        for bill in self.parts.bills:
+            bill.poll()
+
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
             self._note_progress()
             now = self.store.clock()
-            self._publish(Readings(now, sources=source_readings(self.parts.ingests, self.parts.shipped, now)))
+            self._publish(Readings(now, sources=self.parts.sources(now)))
             return
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
+        self.parts.unlisted.settle()
         self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.update(self._read_queue())
@@ -238,6 +283,14 @@ class Service:
         with self.store.reading() as tx:
             self.change_terms(busy_until=expected_ends(tx, self.writer.terms.limits))
 
+    def learn_rates(self) -> None:
+        """Learn what a percent point costs; where decisions would differ, the limits are made anew with it."""
+        limits = self.writer.terms.limits
+        if not any(limit.unit is Unit.PERCENT for limit in limits):
+            return
+        if self.writer.do(lambda tx: learn_rates(tx, limits)).result():
+            self._refresh_limits()
+
     def prune(self) -> None:
         """Drop what is older than it is kept, a little at a time."""
         some = partial(learn.prune, raw=self.config.raw_retention, keys=self.config.key_retention)
@@ -251,7 +304,9 @@ def _reading(ingest: Ingest) -> str:
     return f"reading {ingest.name}"
 
 
-def source_readings(ingests: Sequence[Ingest], shipped: ShippedSources, now: datetime) -> tuple[SourceReading, ...]:
-    """How far every source is of which anything was found, here and on hosts that ship."""
+def source_readings(
+    ingests: Sequence[Ingest], shipped: ShippedSources, bills: Sequence[BillReader], now: datetime
+) -> tuple[SourceReading, ...]:
+    """How far every source is of which anything was found: here, on hosts that ship, and at providers."""
     here = [ingest.source_reading(now) for ingest in ingests if ingest.is_there]
-    return (*here, *shipped_readings(shipped.all(), now))
+    return (*here, *shipped_readings(shipped.all(), now), *(bill.source_reading(now) for bill in bills))

@@ -9,9 +9,9 @@ from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.scalars import not_among
 from quota_scheduler.core.labels import Match, is_pattern
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.points import WHOLE
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, span_text
 from quota_scheduler.core.observations.observation import ProviderWindow
+from quota_scheduler.core.observations.points import WHOLE
 from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT, LENGTHS, PROVIDERS, ReportKey
 from quota_scheduler.core.units import Unit
 

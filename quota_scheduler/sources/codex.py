@@ -19,7 +19,16 @@ import msgspec
 
 from quota_scheduler.core.observations.observation import Standing
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.sources.calls import Count, ModelCall, ProviderReport, decoded, instant, mentions, usage_of
+from quota_scheduler.sources.calls import (
+    Count,
+    ModelCall,
+    ProviderReport,
+    decoded,
+    instant,
+    mentions,
+    short_id,
+    usage_of,
+)
 from quota_scheduler.sources.records import BadLine
 from quota_scheduler.sources.word.codex_limits import read_error, read_rate_limits
 from quota_scheduler.sources.word.word import Teller, Word
@@ -185,7 +194,7 @@ class CodexReader:
     def _answer(self, at: str | None, record: _Payload) -> Iterable[ModelCall]:
         if not record.response_id or record.usage is None:
             return []
-        call = self._call(f"codex:{record.response_id}", at, record.usage.usage())
+        call = self._call(f"codex:{short_id(record.response_id)}", at, record.usage.usage())
         self._has_records = True
         self._recorded.append(record.usage)
         return [call] if call.usage.tokens else []

@@ -35,6 +35,7 @@ from quota_scheduler.sources.word.word import REFUSED, Teller, mapping_of
 NAME = "opencode"
 DATABASE = "opencode.db"
 SELECT = "SELECT id, time_updated, session_id, data FROM message WHERE time_updated >= ? ORDER BY time_updated, id"
+NEWEST = "SELECT data FROM message ORDER BY time_updated DESC LIMIT ?"
 ASSISTANT = "assistant"
 READ_AGAIN_MS = 3_600_000
 """So much older messages are read again where the database has changed, in ms: clocks are put back. They count once."""
@@ -188,6 +189,16 @@ def _take(batch: OpenBatch, row: _Row, path: str, label: Label, *, is_news: bool
         return
     if report and is_news:
         batch.tell(word_of(report, path, label))
+
+
+def newest_messages(path: Path, count: int = 500) -> list[bytes]:
+    """The newest messages as they are stored, for whoever looks for what is new in them; none on trouble."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as database:
+            database.text_factory = bytes
+            return [row[0] for row in database.execute(NEWEST, (count,)) if isinstance(row[0], bytes)]
+    except sqlite3.Error:
+        return []
 
 
 def _state(path: Path) -> FileState | None:

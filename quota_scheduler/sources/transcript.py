@@ -17,6 +17,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import ORDINARY, Extent, Usage, UsageEvent
 from quota_scheduler.sources.records import ApiMessage, BadLine, Record, is_cut_off, record_of
+from quota_scheduler.sources.word.limit_lines import REFUSAL
 
 MARKER = b'"usage"'
 """Every record with usage contains this, whatever its spacing. In quoted text the second quote mark is escaped."""
@@ -31,25 +32,35 @@ Labeller = Callable[[str, str, str, str], tuple[Labels, Priority]]
 """From ``cwd``, model, branch and session of a line to its labels and priority class."""
 
 
-def usage_lines(text: bytearray, end: int) -> Iterator[memoryview]:
-    """Yield the lines of ``text[:end]`` that may carry usage, as views; ``end`` lies behind a newline."""
+def usage_lines(text: bytearray, end: int, refused: list[bytes] | None = None) -> Iterator[memoryview]:
+    """Yield the lines of ``text[:end]`` that may carry usage, as views; ``end`` lies behind a newline.
+
+    ``refused`` gets those that tell of a call that the provider refused for a moment; they carry none.
+    """
     view = memoryview(text)
     find, rfind = text.find, text.rfind
     start = 0
     while start < end:
         stop = find(b"\n", start, end)
         named = find(_RESULT, start, min(start + _HEAD, stop))
-        if (named < 0 or find(b"{", start + 1, named) >= 0) and rfind(MARKER, start, stop) >= 0:
-            yield view[start:stop]
+        if named < 0 or find(b"{", start + 1, named) >= 0:
+            if rfind(MARKER, start, stop) >= 0:
+                yield view[start:stop]
+            elif refused is not None and find(REFUSAL, start, min(start + _HEAD, stop)) >= 0:
+                refused.append(bytes(view[start:stop]))
         start = stop + 1
 
 
 class TranscriptLines(NamedTuple):
-    """What a run of lines says, in order: events, how many lines were garbled, and from whom a fork has copied."""
+    """What a run of lines says, in order: events, how many lines were garbled, and from whom a fork has copied.
+
+    ``made_up`` are the lines that the client made up in place of an answer: they may tell why there is none.
+    """
 
     events: list[UsageEvent]
     errors: int
     inherited: tuple[Inheritance, ...] = ()
+    made_up: tuple[bytes, ...] = ()
 
 
 def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> TranscriptLines:
@@ -62,6 +73,7 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
     """
     events: list[UsageEvent] = []
     copied: dict[tuple[str, str], datetime] = {}
+    made_up: list[bytes] = []
     errors = 0
     held: _Response | None = None
     for line in lines:
@@ -74,6 +86,7 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
             errors += 1
             continue
         if response is None:
+            made_up.append(bytes(line))
             continue
         if record.request_session_id:
             _note_copy(copied, record, response.at)
@@ -85,7 +98,8 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
         held = response
     if held is not None:
         events.append(_event(held, session, labeller))
-    return TranscriptLines(events, errors, tuple(Inheritance(*ends, at) for ends, at in copied.items()))
+    inherited = tuple(Inheritance(*ends, at) for ends, at in copied.items())
+    return TranscriptLines(events, errors, inherited, tuple(made_up))
 
 
 def _note_copy(copied: dict[tuple[str, str], datetime], record: Record, at: datetime) -> None:

@@ -63,13 +63,17 @@ class GoingOn(NamedTuple):
 
 
 class ListedUse(NamedTuple):
-    """A call that some door listed, as far as it matters here."""
+    """A call that some door listed, as far as it matters here.
+
+    ``beside`` the main conversation stand calls that no fork copies: a sub-agent's, and what only other doors tell of.
+    """
 
     at: datetime
     model: str
     usage: Usage
     web_searches: int = 0
-    sidechain: bool = False
+    beside: bool = False
+    partial: bool = False
 
 
 class UnlistedUse(NamedTuple):
@@ -99,7 +103,7 @@ def unlisted(
     of those after it takes back, each kind of tokens by itself.
     """
     totals = sorted(totals, key=lambda total: total.place)
-    calls = _Calls(listed)
+    calls = _Calls(_in_totals(totals, listed))
     left = [_left(total, calls, began_with) for total in totals]
     for before, after in reversed(list(pairwise(left))):
         for model, figures in before.items():
@@ -134,7 +138,7 @@ def began_with(
     parent = max(parents, key=lambda one: (one.at, one.ancestor))
     calls = listed.get(parent.ancestor, ())
     acted = min([own[0].at, *(call.at for call in listed.get(session, ()))])
-    uncopied = min((call.at for call in calls if call.at > parent.at and not call.sidechain), default=None)
+    uncopied = min((call.at for call in calls if call.at > parent.at and not call.beside), default=None)
     stated = [
         total
         for total in totals.get(parent.ancestor, ())
@@ -145,9 +149,19 @@ def began_with(
     if totals.get(parent.ancestor):
         return {}  # it had stated nothing yet
     copied = _Calls(call for call in calls if call.at <= parent.at).until(None)
-    room = _left(own[0], _Calls(listed.get(session, ())), {})
+    room = _left(own[0], _Calls(_in_totals(own, listed.get(session, ()))), {})
     fits = all(a <= b for m, f in copied.items() for a, b in zip(f, room.get(m, NOTHING), strict=True))
     return copied if fits else {}
+
+
+def _in_totals(totals: Iterable[SessionTotal], listed: Iterable[ListedUse]) -> Iterable[ListedUse]:
+    """The listed calls that a total may hold.
+
+    A run that ends by an interrupt writes its total first and the interrupted answer then; the next run goes on from
+    that total, so it never comes in. Where the program goes on instead, it does, as far as the client had got.
+    """
+    ends = {total.until for total in totals}
+    return (call for call in listed if not (call.partial and call.at in ends))
 
 
 class _Calls:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback
-from quota_scheduler.core.limits.points import WHOLE
+from quota_scheduler.core.observations.points import WHOLE
 from quota_scheduler.core.units import Unit, amount_in, format_amount
 
 FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")

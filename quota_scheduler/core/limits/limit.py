@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from quota_scheduler.core.labels import UNASKED, Labels, Match, matches
-from quota_scheduler.core.limits.points import UNLEARNED, Rate
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
 from quota_scheduler.core.names import ANY, canonical
+from quota_scheduler.core.observations.points import UNLEARNED, Rate
 from quota_scheduler.core.observations.report_key import ReportKey
 from quota_scheduler.core.units import MICRO, PICO, Unit, amount_in
 from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage, fineness

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     NEVER_FITS = "never_fits"
     RUN_CAP = "run_cap"
     UNPRICED_MODEL = "unpriced_model"
+    PROVIDER_THROTTLED = "provider_throttled"
     CATCHING_UP = "catching_up"
     HELD = "held"
     DEADLINE = "deadline"

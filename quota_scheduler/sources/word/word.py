@@ -20,8 +20,8 @@ ANTHROPIC = "anthropic"
 OPENAI = "openai"
 REFUSED = frozenset({429, 529})
 """Status codes of a refusal that may be for a moment: too many requests, and too many of everybody's."""
-MOST_USED = 10.0
-"""A window of which more than ten times its amount was used is a wrong unit: 102 % was seen, and 1.02 in headers."""
+MOST_USED = 2.0
+"""More than twice a window's amount is a wrong unit, a percentage read as a share: 102 % and 1.02 were seen."""
 FARTHEST_RESET = timedelta(days=62)
 """A reset farther from its report than two months, before or after, is a wrong unit: the longest window that providers
 name is a month. One that has just passed is told by clients that show an old answer."""

@@ -76,6 +76,18 @@ def use(place, fresh=0, out=0, *, model=OPUS, searches=0):
             [a_total(5, 300, 30)], [call(1), call(5.5, 200, 20)], [], id="a call that another door lists takes its part"
         ),
         pytest.param(
+            [a_total(5, 100, 10, until=6), a_total(9, 250, 15)],
+            [call(1), call(6, 100, 1, partial=True)],
+            [use(9, 150, 5)],
+            id="an interrupted answer behind the total of its run is in no total",
+        ),
+        pytest.param(
+            [a_total(9, 300, 33)],
+            [call(1), call(6, 100, 1, partial=True)],
+            [use(9, 100, 22)],
+            id="one after which the program went on is, as far as it had got",
+        ),
+        pytest.param(
             [a_total(5, 300, 30, model=f"{OPUS}[1m]")], [call(1)], [use(5, 200, 20)], id="the model by another spelling"
         ),
         pytest.param([a_total(5, 9, model=f"{OPUS}[1m]")], [], [use(5, 9)], id="a spelling that no call has"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from quota_scheduler.core.limits.points import POINT, UNLEARNED, WHOLE, Rate
+from quota_scheduler.core.observations.points import POINT, UNLEARNED, WHOLE, Rate
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from tests.builders import MONDAY, a_limit
