@@ -7,6 +7,7 @@ that resolves after the commit; those that only look block for a moment and belo
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ from quota_scheduler.core.cycle.requests import (
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.readings.other_hosts import ShippedSource
@@ -112,19 +114,15 @@ class Facade(Questions):
         priced = await self._beside((event.labels for event in events), lambda: priced_events(events, prices))
         return self._do(lambda tx: record_usage(tx, priced, self._service.writer.terms.limits))
 
-    async def receive(
-        self,
-        events: Sequence[UsageEvent],
-        words: Sequence[Observation | Throttle],
-        sources: Sequence[ShippedSource],
-    ) -> "Future[Received]":
-        """Record what another host has read, what providers said there, and how its sources are doing."""
+    async def receive(self, origin: str, batch: Batch, sources: Sequence[ShippedSource]) -> "Future[Received]":
+        """Record what another host has read, and how its sources are doing; what is awaited is the pricing."""
         service = self._service
-        priced = await self._beside(
-            (event.labels for event in events), lambda: priced_events(events, service.parts.prices)
+        events = await self._beside(
+            (event.labels for event in batch.events), lambda: priced_events(batch.events, service.parts.prices)
         )
+        priced = replace(batch, events=tuple(events))
         return service.writer.do(
-            lambda tx: receive(tx, priced, words, sources, service.writer.terms.limits),
+            lambda tx: receive(tx, origin, priced, sources, service.writer.terms.limits),
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
 

@@ -25,6 +25,7 @@ from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.observations import observations_document
 from quota_scheduler.service.queries.queue import plan_document, queue_document
+from quota_scheduler.service.queries.reconcile import reconciliation_document
 from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.queries.usage_history import history_document
@@ -147,6 +148,11 @@ class Questions:
         """Every door that usage and providers' words come through."""
         passes = self._service.parts.sources(self.now())
         return self._look(lambda tx: sources_document(tx, passes))
+
+    def reconciliation(self) -> Document:
+        """Own sums, providers' words and bills side by side."""
+        limits = self._service.writer.terms.limits
+        return self._look(lambda tx: reconciliation_document(tx, limits))
 
     def usage_history(self, asked: Question) -> Document:
         """Usage by period and labels, with totals."""

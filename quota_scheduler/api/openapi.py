@@ -76,6 +76,13 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ),
     ("get", "/v1/usage/events", "Recorded events as they are imported again, ?after=0&limit=5000", None, "viewer"),
     ("get", "/v1/sources", "Where usage comes from: last, how far behind, errors, what it cannot see", None, "viewer"),
+    (
+        "get",
+        "/v1/reconciliation",
+        "Own sums, providers' words and bills side by side, and why they drift",
+        None,
+        "viewer",
+    ),
     ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
     ("post", "/v1/alerts/{alert}/ack", "Acknowledge a firing alert: no more repeats", AckBody, "operator"),
     ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),

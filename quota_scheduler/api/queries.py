@@ -122,7 +122,8 @@ async def usage(request: Request) -> Response:
     if request.query_params.get("format") != "csv":
         return json_response(summary)
     text = io.StringIO()
-    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
+    beyond = ("unlisted_tokens", "unlisted_cost_usd", "partial_answers")
+    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens", *beyond])
     table.writeheader()
     table.writerows({**row, **{name: safe_cell(row[name]) for name in by}} for row in summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
@@ -132,6 +133,12 @@ async def sources(request: Request) -> Response:
     """Every door that usage and providers' words come through, and what it cannot see."""
     require(request, Role.VIEWER)
     return json_response(await asyncio.to_thread(facade_of(request).sources))
+
+
+async def reconciliation(request: Request) -> Response:
+    """Own sums, providers' words and bills side by side, with their drift and its likely cause."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).reconciliation))
 
 
 async def runs(request: Request) -> Response:

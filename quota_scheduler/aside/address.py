@@ -21,7 +21,7 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses that stand for every one of this machine."""
 
 
-class Reach:
+class ServiceAddress:
     """The service as one of these verbs reaches it."""
 
     def __init__(self, listen: str, environ: Mapping[str, str]) -> None:

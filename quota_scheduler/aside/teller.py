@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from quota_scheduler.aside.address import Reach
+from quota_scheduler.aside.address import ServiceAddress
 from quota_scheduler.aside.begin import Options, state_folder
 from quota_scheduler.aside.memory import Kept
 from quota_scheduler.aside.reports import reports_of
@@ -24,7 +24,7 @@ class Messenger:
     def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
         self._account, self._environ = options.account, environ
         self._memory = Kept(state_folder(environ))
-        self._service = Reach(options.listen, environ)
+        self._service = ServiceAddress(options.listen, environ)
 
     def status_line(self, said: bytes) -> None:
         """Tell what a status line was handed."""

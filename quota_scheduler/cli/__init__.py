@@ -25,6 +25,7 @@ VERBS = {
     "hold": "hold",
     "history": "history",
     "sources": "sources",
+    "reconcile": "reconcile",
     "usage": "usage",
     "ship": "ship",
     "observe": "observe",

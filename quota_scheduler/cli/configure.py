@@ -8,7 +8,7 @@ import click
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config, Role, starter_yaml
-from quota_scheduler.core.observations.proposing import Proposal
+from quota_scheduler.core.limits.proposing import Proposal
 from quota_scheduler.errors import QuotaSchedulerError
 
 SUBSCRIBED = {"claude_code": "anthropic", "codex": "openai"}
@@ -99,7 +99,7 @@ def init(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> None:
 def _proposals(config: Config) -> list[Proposal]:
     """Limits for the subscriptions that the database has seen, or else that files on this host speak of."""
     from quota_scheduler.assemble import readings_of
-    from quota_scheduler.core.observations.proposing import proposed
+    from quota_scheduler.core.limits.proposing import proposed
     from quota_scheduler.store import ledger, observations, utc_now
 
     try:

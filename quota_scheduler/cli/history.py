@@ -68,7 +68,7 @@ def command(
         click.echo(csv_of(document), nl=False)
     else:
         for line, picture in history_table(document):
-            click.echo(reach.shown(line) + (painted(picture) if picture else ""))
+            click.echo(line + (painted(picture) if picture else ""))
 
 
 for _name in reversed(LABEL_NAMES):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.pictures import bar, cut, padded, shrunk, terminal_width, width_of
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
@@ -139,7 +140,7 @@ def _dollars(usd: float, *, estimated: bool) -> str:
 
 
 def _name(text: str) -> str:
-    return text or NOBODY
+    return reach.shown(text) or NOBODY
 
 
 def _footnotes(document: dict[str, Any]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
 def _row(row: dict[str, Any], now: datetime) -> list[str]:
     counts = row["door"] != "word"
     return [
-        cut(row["origin"], LONGEST_NAME),
+        cut(reach.shown(row["origin"]), LONGEST_NAME),
         row["door"],
         f"{row['events']:,}" if counts else f"{row['windows']} windows",
         format_number(row["tokens"]) if counts else "",

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from quota_scheduler.aside.address import Reach
+from quota_scheduler.aside.address import ServiceAddress
 from quota_scheduler.aside.reports import reports_of
 from quota_scheduler.aside.teller import folder_of
 from quota_scheduler.sources.word.headless import SOURCE, read_record, records_of
@@ -30,7 +30,7 @@ HEARD = (b'"rate_limit_event"', b'"result"', b'"api_retry"', b'"isApiErrorMessag
 
 def hear(source: int, target: int, *, account: str, listen: str, environ: Mapping[str, str]) -> int:
     """Pass everything from one file descriptor to another and report what it says; returns the exit code 0."""
-    service = Reach(listen, environ)
+    service = ServiceAddress(listen, environ)
     outbox: queue.SimpleQueue[list[dict[str, Any]] | None] = queue.SimpleQueue()
     unsent: list[dict[str, Any]] = []
     teller = threading.Thread(target=_tell, args=(service, outbox, unsent), daemon=True)
@@ -85,7 +85,7 @@ def _reports(line: bytes, account: str, environ: Mapping[str, str]) -> list[dict
 
 
 def _tell(
-    service: Reach, outbox: "queue.SimpleQueue[list[dict[str, Any]] | None]", unsent: list[dict[str, Any]]
+    service: ServiceAddress, outbox: "queue.SimpleQueue[list[dict[str, Any]] | None]", unsent: list[dict[str, Any]]
 ) -> None:
     """Send what comes, together with what could not be sent before."""
     while (reports := outbox.get()) is not None:

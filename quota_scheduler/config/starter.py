@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from quota_scheduler.core.observations.proposing import Proposal
+from quota_scheduler.core.limits.proposing import Proposal
 
 STARTER = """\
 # Quota Scheduler. Nothing here is required: every line shows its default or an example.

@@ -23,6 +23,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import ORDINARY, UsageEvent
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_anew, priced_events
+from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, counters, metric_series
 
@@ -185,6 +186,10 @@ class Intake:
             metric_series.save(tx, settled.states)
             events += priced_events(settled.events, self._prices)
         recorded = record_usage(tx, events, self._limits())
+        observations = [report for delivery in deliveries for report in delivery.observations]
+        throttles = [refusal for delivery in deliveries for refusal in delivery.throttles]
+        if observations or throttles:
+            record_word(tx, observations, throttles, self._limits())
         for delivery in deliveries:
             counters.add(tx, "quota_source_errors_total", (delivery.source,), len(delivery.refused))
             _tell(delivery)

@@ -7,26 +7,36 @@ nothing: they do not count. A cost of 0 means that the proxy knows no price. Tex
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from quota_scheduler.core.instants import EPOCH, is_plausible
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.names import canonical_provider, vendor_of
+from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
 from quota_scheduler.sources.calls import Count, message_of, response_key, short_id
 from quota_scheduler.sources.json_items import JsonItems
 from quota_scheduler.sources.pushed import PushedLabels, plain
 from quota_scheduler.sources.records import BadLine
+from quota_scheduler.sources.word.headers import LITELLM_PREFIX, read_answer, read_litellm
+from quota_scheduler.sources.word.word import Teller, Word
 
 SOURCE = "litellm"
 HEALTH_CHECK = "litellm-internal-health-check"
 """The tag of calls that the proxy makes to see whether a deployment answers: paid for, and nobody's work."""
 CACHED = "_cache_hit"
 """What the id of an answer from the proxy's own cache ends in, before the time."""
+FAILURE = "failure"
+REFUSALS = ("429", "529")
+"""Codes of a provider that takes no more for a moment, or until a window ends."""
+VENDOR = "vendor_rate_limit"
+"""The category of a refusal that came from the provider, where the proxy tells it from its own."""
 LEFT = "499"
 """The code of a client that left: what it had not seen yet is an estimate of the proxy."""
 RESPONSES = ("msg_", "chatcmpl-", "resp_")
@@ -119,54 +129,66 @@ class LitellmDoor:
     def read(self, items: Iterable[tuple[int, bytes]], *, now: datetime, cut: Iterable[str] = ()) -> Pushed:
         """What some items tell, each with its number in the body; ``cut`` says what could not be cut out of it."""
         events: list[UsageEvent] = []
+        words: dict[Any, Observation] = {}
+        throttles: list[Throttle] = []
         refused = list(cut)
         skipped = 0
         for number, item in items:
             try:
-                event = self._event(item, now)
+                event, word = self._told(item, now)
             except BadLine as error:
                 refused.append(f"item {number}: {error}")
                 continue
+            words |= {replace(report, observed_at=EPOCH): report for report in word.observations}
+            throttles += word.throttles
             if event is None:
                 skipped += 1
             else:
                 events.append(event)
-        return Pushed(SOURCE, tuple(events), refused=tuple(refused), skipped=skipped)
+        return Pushed(
+            SOURCE,
+            tuple(events),
+            observations=tuple(words.values()),
+            throttles=tuple(throttles),
+            refused=tuple(refused),
+            skipped=skipped,
+        )
 
-    def _event(self, raw: bytes, now: datetime) -> UsageEvent | None:
-        """The call that an item reports; None where nothing was bought. Raises BadLine."""
+    def _told(self, raw: bytes, now: datetime) -> tuple[UsageEvent | None, Word]:
+        """The call that an item reports, None where nothing was bought, and what its provider said. Raises BadLine."""
         try:
             item = self._decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise BadLine(str(error)[:200]) from None
-        number, metadata = item.id or "", item.metadata or _Metadata()
-        said = metadata.usage_object or _Usage()
-        usage = _usage(item, said)
-        if not usage.tokens or item.cache_hit is True or CACHED in number:
-            return None
+        metadata, at = item.metadata or _Metadata(), _instant(item, now)
+        provider = canonical_provider(item.custom_llm_provider or "") or vendor_of(item.model or "") or "unknown"
+        find = _finder(metadata, self._named_keys(metadata))
+        callers = (item.model_id or "", item.model_group or "")
+        labels = self._labels.labels(find, provider=provider, model=_model(item), agent="", callers=callers)
+        word = _word_of(item, Teller(labels.account, at, SOURCE, provider))
+        usage = _usage(item, metadata.usage_object or _Usage())
+        if not usage.tokens or item.cache_hit is True or CACHED in (item.id or ""):
+            return None, word
         if usage.tokens > LARGEST_EVENT:
             raise BadLine(f"{usage.tokens} tokens are no call that was ever made")
-        provider = canonical_provider(item.custom_llm_provider or "") or vendor_of(item.model or "") or "unknown"
-        model = _model(item)
-        code = item.error_information.error_code if item.error_information else None
-        is_whole = str(code or "") != LEFT and item.status != "failure"
-        callers = (item.model_id or "", item.model_group or "")
-        find = _finder(metadata, self._named_keys(metadata))
-        labels = self._labels.labels(find, provider=provider, model=model, agent="", callers=callers)
         if _is_health_check(item):
             labels = labels._replace(workflow=HEALTH_CHECK, agent=SOURCE, team=self._labels.team)
-        key, message = _keys(item)
-        session = plain(item.trace_id or "")
+        return self._event(item, usage, labels, at, self._labels.value("run", find)), word
+
+    def _event(self, item: Any, usage: Usage, labels: Labels, at: datetime, run: str) -> UsageEvent:
+        said = (item.metadata.usage_object if item.metadata else None) or _Usage()
+        is_whole = _code(item) != LEFT and item.status != FAILURE
+        (key, message), session = _keys(item), plain(item.trace_id or "")
         return UsageEvent(
             key=key,
-            at=_instant(item, now),
+            at=at,
             labels=labels,
             usage=usage,
-            run=self._labels.value("run", find) or session,
+            run=run or session,
             session=session,
             message=message,
             priority=self._labels.priority,
-            status="failure" if item.status == "failure" else "",
+            status=FAILURE if item.status == FAILURE else "",
             terms=price_terms(speed=_word(said.speed), tier=_word(said.service_tier), geo=_word(said.inference_geo)),
             origin=SOURCE,
             extent=Extent.WHOLE if is_whole else Extent.PARTIAL,
@@ -213,10 +235,31 @@ def _keys(item: _Item) -> tuple[str, str]:
     return response_key(request or number), message
 
 
-def _request(item: _Item) -> str:
+def _word_of(item: _Item, teller: Teller) -> Word:
+    """What the provider said about its windows, or that it refused; a refusal of the proxy itself is none of it.
+
+    Headers of a failure are handed on without the prefix that those of an answer have.
+    """
+    failure, code = item.error_information or _Failure(), _code(item)
+    if item.status != FAILURE:
+        return read_litellm(_headers(item), teller)
+    if code not in REFUSALS or failure.error_rate_limit_category not in (None, VENDOR):
+        return Word()
+    headers = {name: value for name, value in _headers(item).items() if "_" not in name.removeprefix(LITELLM_PREFIX)}
+    return read_answer(headers, teller, status=int(code))
+
+
+def _code(item: _Item) -> str:
+    return str(item.error_information.error_code or "") if item.error_information else ""
+
+
+def _headers(item: _Item) -> dict[str, Any]:
     headers = item.hidden_params.additional_headers if item.hidden_params else None
-    if not isinstance(headers, dict):
-        return ""
+    return headers if isinstance(headers, dict) else {}
+
+
+def _request(item: _Item) -> str:
+    headers = _headers(item)
     return next((value for name in REQUEST_HEADERS if isinstance(value := headers.get(name), str) and value), "")
 
 

@@ -149,6 +149,7 @@ def test_what_is_cut_off_shows():
 
 
 def test_what_stands_apart_is_said():
+    assert "\x1b" not in "".join(lines(a_document(row("\x1b[31mred", 1)), 80))
     document = a_document(row("growth", 5_000, 1.0, unlisted_tokens=2_000, partial_requests=1), row("sales", 1, 0.001))
     assert lines(document, 100)[1:] == [
         "TEAM    TOKENS  FRESH  WRITTEN  READ  OUTPUT  UNLISTED  HIT  REQUESTS    COST",

@@ -1,8 +1,7 @@
 """Real exporters of OpenTelemetry send to a socket: each encoding, each signal, and to a service that is busy."""
 
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,15 +21,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from quota_scheduler import server
-from quota_scheduler.assemble import assemble
-from quota_scheduler.config import Listen, load
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.facade import Facade
-from quota_scheduler.runtime import Service
+from tests.shell.serving import Serving, serving_in
 
-LONGEST = 20.0
-"""Seconds within which everything here must have happened, on a busy machine too."""
 EXPORTERS: dict[str, dict[str, Callable[..., Any]]] = {
     "protobuf": {"logs": OTLPLogExporter, "metrics": OTLPMetricExporter, "traces": OTLPSpanExporter},
     "json": {
@@ -41,49 +34,16 @@ EXPORTERS: dict[str, dict[str, Callable[..., Any]]] = {
 }
 
 
-@dataclass
-class Serving:
-    """A service behind a socket."""
-
-    service: Service
-    port: int
-    providers: list[Any] = field(default_factory=list)
-
-    def exporter(self, encoding: str, signal: str, **options: Any) -> Any:
-        """A real exporter that sends here; protobuf in gzip."""
-        packed = {"compression": Compression.Gzip} if encoding == "protobuf" else {}
-        url = f"http://127.0.0.1:{self.port}/v1/{signal}"
-        return EXPORTERS[encoding][signal](endpoint=url, **packed, **options)
-
-    def used(self) -> list[tuple[Any, ...]]:
-        """What the ledger holds: the door, the session, and the kinds."""
-        with self.service.store.reading() as tx:
-            return tx.rows(
-                "SELECT origin, session, input, cache_read, cache_write_5m, cache_write_1h, output FROM events"
-            )
-
-    def sum(self) -> Usage:
-        """All of it added up."""
-        kinds = zip(*(row[2:] for row in self.used()), strict=True)
-        return Usage(*(sum(kind) for kind in kinds))
-
-
 @pytest.fixture
-def serving(tmp_path) -> Iterator[Serving]:
-    (tmp_path / "quota.yaml").write_text("database: sqlite:///quota.db\n")
-    service = assemble(load(tmp_path / "quota.yaml", {"HOME": str(tmp_path)}))
-    service.writer.start()
-    where = server.listen(Listen("127.0.0.1", 0))
-    running = server.server(service, Facade(service), reload=lambda: None)
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [where]})
-    thread.start()
-    serving = Serving(service, where.getsockname()[1])
-    yield serving
-    for provider in serving.providers:
-        provider.shutdown()
-    running.should_exit = True
-    thread.join(LONGEST)
-    service.stop()
+def serving(tmp_path: Path) -> Iterator[Serving]:
+    with serving_in(tmp_path) as serving:
+        yield serving
+
+
+def exporter(serving: Serving, encoding: str, signal: str, **options: Any) -> Any:
+    """A real exporter that sends to the service; protobuf in gzip."""
+    packed = {"compression": Compression.Gzip} if encoding == "protobuf" else {}
+    return EXPORTERS[encoding][signal](endpoint=f"{serving.url}/v1/{signal}", **packed, **options)
 
 
 RESOURCE = Resource.create({"service.name": "claude-code", "team.id": "growth"})
@@ -105,8 +65,8 @@ ENCODINGS = [pytest.param("protobuf", id="protobuf in gzip"), pytest.param("json
 def emit_logs(serving: Serving, encoding: str, count: int) -> Any:
     """Answers of a client, as its SDK hands them to its exporter; returns what flushes them."""
     provider = LoggerProvider(resource=RESOURCE)
-    serving.providers.append(provider)
-    provider.add_log_record_processor(BatchLogRecordProcessor(serving.exporter(encoding, "logs")))
+    serving.at_end.append(provider.shutdown)
+    provider.add_log_record_processor(BatchLogRecordProcessor(exporter(serving, encoding, "logs")))
     logger = provider.get_logger("com.anthropic.claude_code.events")
     for number in range(count):
         logger.emit(LogRecord(body="claude_code.api_request", attributes=EVENT | {"request_id": f"req_{number:04}"}))
@@ -129,9 +89,9 @@ def test_log_records_are_stored_when_the_exporter_is_told_so(serving, encoding):
 )
 def test_sums_add_up_whatever_their_temporality(serving, encoding, temporality):
     kinds = {Counter: temporality, Histogram: temporality}
-    exporter = serving.exporter(encoding, "metrics", preferred_temporality=kinds)
-    provider = MeterProvider([PeriodicExportingMetricReader(exporter, 3_600_000)], RESOURCE)
-    serving.providers.append(provider)
+    sender = exporter(serving, encoding, "metrics", preferred_temporality=kinds)
+    provider = MeterProvider([PeriodicExportingMetricReader(sender, 3_600_000)], RESOURCE)
+    serving.at_end.append(provider.shutdown)
     counter = provider.get_meter("com.anthropic.claude_code").create_counter("claude_code.token.usage", "tokens")
     for _ in range(3):
         for kind, tokens in (("input", 6), ("cacheRead", 20000), ("cacheCreation", 1600), ("output", 412)):
@@ -143,11 +103,11 @@ def test_sums_add_up_whatever_their_temporality(serving, encoding, temporality):
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_histograms_count_by_their_sums(serving, encoding):
-    exporter = serving.exporter(encoding, "metrics")
+    sender = exporter(serving, encoding, "metrics")
     provider = MeterProvider(
-        [PeriodicExportingMetricReader(exporter, 3_600_000)], Resource.create({"service.name": "app"})
+        [PeriodicExportingMetricReader(sender, 3_600_000)], Resource.create({"service.name": "app"})
     )
-    serving.providers.append(provider)
+    serving.at_end.append(provider.shutdown)
     histogram = provider.get_meter("genai").create_histogram("gen_ai.client.token.usage", "{token}")
     about = {"gen_ai.provider.name": "openai", "gen_ai.response.model": "gpt-5.5"}
     for tokens in (21606, 4):
@@ -160,8 +120,8 @@ def test_histograms_count_by_their_sums(serving, encoding):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_spans_are_calls(serving, encoding):
     provider = TracerProvider(resource=Resource.create({"service.name": "app"}))
-    serving.providers.append(provider)
-    provider.add_span_processor(BatchSpanProcessor(serving.exporter(encoding, "traces")))
+    serving.at_end.append(provider.shutdown)
+    provider.add_span_processor(BatchSpanProcessor(exporter(serving, encoding, "traces")))
     for number in range(3):
         with provider.get_tracer("t").start_as_current_span("chat") as span:
             span.set_attributes(

@@ -42,6 +42,9 @@ class Ledger:
         self.files, self.errors, self.unreadable = {}, 0, []
 
     def take(self, batches) -> None:
+        list(self.takes(batches))
+
+    def takes(self, batches):
         for batch in batches:
             for event in batch.events:
                 known = self.events.get(event.identity)
@@ -52,6 +55,7 @@ class Ledger:
                 self.files.pop(path)
             self.errors += batch.errors
             self.unreadable += batch.unreadable
+            yield batch
 
     def by_model(self) -> dict[str, dict[str, int]]:
         return by_model(self.events.values())
@@ -140,6 +144,35 @@ def test_a_garbled_line_changes_nothing_that_the_others_say(program, garbled, tm
         path.write_bytes(b"".join([whole[0], garbled + b"\n", *whole[1:]]))
     ledger.take(AGENTS[program](home).scan(ledger.files))
     assert ledger.by_model() == truth(program)
+
+
+def test_what_was_read_and_could_not_be_stored_is_read_again(program, tmp_path):
+    """A full disk: the pass is read to its end and forgotten, half-way and at the end."""
+    home, ledger = tmp_path / "home", Ledger()
+    shutil.copytree(DATA / program, home)
+    whole = {path: path.read_bytes() for path in home.rglob("*.jsonl")}
+    agent = AGENTS[program](home)
+    for share in (0.4, 0.7, 1):
+        for path, text in whole.items():
+            path.write_bytes(text[: int(len(text) * share)])
+        for _lost in agent.scan(ledger.files):
+            pass
+        ledger.take(agent.scan(ledger.files))
+    assert (ledger.by_model(), ledger.errors) == (truth(program), 0)
+
+
+@pytest.mark.parametrize("torn", [b'{"type":"user","text":"cut', b'x":1}', b"\x00" * 40], ids=["head", "tail", "zeros"])
+def test_a_torn_line_is_counted_once_with_its_place(torn, program, tmp_path):
+    """Whatever it was part of: also where it names nothing that carries usage, and where it is read again."""
+    home, ledger = shutil.copytree(DATA / program, tmp_path / "home"), Ledger()
+    path = max(home.rglob("*.jsonl"), key=lambda path: path.stat().st_size)
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, torn + b"\n", *others[:-1]]))
+    garbled = [place for batch in ledger.takes(AGENTS[program](home).scan({})) for place in batch.garbled]
+    path.write_bytes(b"".join([first, torn + b"\n", *others]))
+    ledger.take(AGENTS[program](home).scan(ledger.files))  # after a restart
+    assert (ledger.by_model(), ledger.errors) == (truth(program), 1)
+    assert garbled == [f"{path}, byte {len(first)}"]
 
 
 def test_a_copied_home_counts_once(program, tmp_path):

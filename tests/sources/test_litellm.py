@@ -1,12 +1,13 @@
 """Items of LiteLLM's callback as the proxy really sent them, and what was really bought."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.sources.json_items import items_of
 from quota_scheduler.sources.litellm import LitellmDoor
@@ -142,3 +143,60 @@ def test_what_cannot_be_understood_is_named_and_keeps_nothing_else_out(item):
     delivery = DOOR.read(items_of(body), now=NOW)
     assert [event.usage.output for event in delivery.events] == [412, 412]
     assert [sentence.partition(":")[0] for sentence in delivery.refused] == ["item 1"]
+
+
+def with_headers(case: str, headers: dict[str, str], **failure: Any) -> dict[str, Any]:
+    """An item as it is, with other headers of the provider."""
+    item = ITEMS[next(one["index"] for one in EXPECTED["batch"] if one["case"] == case)]
+    changed = {**item, "hidden_params": {**item["hidden_params"], "additional_headers": headers}}
+    return changed | ({"error_information": {**item["error_information"], **failure}} if failure else {})
+
+
+def told(*items: Any) -> Any:
+    return DOOR.read(items_of(json.dumps(items).encode()), now=NOW)
+
+
+RESET = int(datetime(2026, 11, 27, 22, 0, tzinfo=UTC).timestamp())
+WINDOW = {
+    "anthropic-ratelimit-unified-5h-utilization": "0.31",
+    "anthropic-ratelimit-unified-5h-reset": str(RESET),
+    "anthropic-ratelimit-unified-5h-status": "allowed",
+}
+
+
+def test_headers_of_answers_tell_what_is_left_of_a_window():
+    handed_on = {f"llm_provider-{name}": value for name, value in WINDOW.items()}
+    pushed = told(with_headers("msg_cache", handed_on), with_headers("msg_fast", handed_on))
+    (report,) = pushed.observations
+    assert (report.provider, report.window, report.used_ratio, report.resets_at, report.source) == (
+        "anthropic",
+        ProviderWindow.FIVE_HOUR,
+        0.31,
+        datetime(2026, 11, 27, 22, 0, tzinfo=UTC),
+        "litellm",
+    )
+    assert len(pushed.events) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "failure", "throttles", "standings"),
+    [
+        pytest.param({"retry-after": "7"}, {}, [timedelta(seconds=7)], [], id="a refusal for a moment"),
+        pytest.param(
+            WINDOW | {"anthropic-ratelimit-unified-5h-status": "rejected"},
+            {},
+            [],
+            ["rejected"],
+            id="a window that is spent",
+        ),
+        pytest.param(
+            {"retry-after": "7"}, {"error_rate_limit_category": "key_limit"}, [], [], id="a limit of the proxy itself"
+        ),
+        pytest.param({"retry-after": "7"}, {"error_code": "400"}, [], [], id="another error"),
+    ],
+)
+def test_a_refusal_is_what_the_provider_said(headers, failure, throttles, standings):
+    pushed = told(with_headers("fail_msg", headers, **(failure or {"error_code": "429"})))
+    assert [throttle.retry_after for throttle in pushed.throttles] == throttles
+    assert [report.standing.value for report in pushed.observations] == standings
+    assert pushed.skipped == 1

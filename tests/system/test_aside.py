@@ -180,7 +180,7 @@ def test_a_service_that_does_not_take_it_costs_no_time(place: Place, status, sec
         assert place.run("hook", stdin='{"hook_event_name": "StopFailure", "error": "overloaded"}').returncode == 0
         assert time.monotonic() - began < 2 * QUICK
         until(lambda: sent and "unsent" in kept(place))
-    assert bool(kept(place)["unsent"]) is stays
+        assert bool(kept(place)["unsent"]) is stays
 
 
 def test_one_that_is_cancelled_leaves_at_once_and_nobodys_output_stays_open(place: Place) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from quota_scheduler.core.limits.proposing import Proposal, proposed
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing
-from quota_scheduler.core.observations.proposing import Proposal, proposed
 from tests.builders import HOUR, MINUTE, MONDAY
 
 
