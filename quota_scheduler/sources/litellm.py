@@ -24,7 +24,7 @@ from quota_scheduler.sources.calls import MESSAGE, Count, message_of, response_k
 from quota_scheduler.sources.json_items import JsonItems
 from quota_scheduler.sources.pushed import Find, PushedLabels, plain
 from quota_scheduler.sources.records import MOST_SEARCHES, BadLine
-from quota_scheduler.sources.word.headers import LITELLM_PREFIX, read_answer, read_litellm
+from quota_scheduler.sources.word.headers import read_answer, read_litellm
 from quota_scheduler.sources.word.word import Teller, Word
 
 SOURCE = "litellm"
@@ -36,6 +36,8 @@ FAILURE = "failure"
 REFUSALS = ("429", "529")
 """Codes of a provider that takes no more for a moment, or until a window ends."""
 OVERLOADED = "503_PROVIDER_OVERLOADED"
+OWN_COUNTERS = "x_ratelimit_"
+"""How the names begin under which the proxy hands on counters of its own, beside the provider's headers."""
 VENDOR = "vendor_rate_limit"
 """The category of a refusal that came from the provider, where the proxy tells it from its own."""
 LEFT = "499"
@@ -255,7 +257,7 @@ def _word_of(item: _Item, teller: Teller) -> Word:
         return read_litellm(_headers(item), teller)
     if code not in REFUSALS or failure.error_rate_limit_category not in (None, VENDOR):
         return Word()
-    headers = {name: value for name, value in _headers(item).items() if "_" not in name.removeprefix(LITELLM_PREFIX)}
+    headers = {name: value for name, value in _headers(item).items() if not name.startswith(OWN_COUNTERS)}
     return read_answer(headers, teller, status=int(code))
 
 

@@ -192,6 +192,13 @@ def test_headers_of_answers_tell_what_is_left_of_a_window():
             id="a window that is spent",
         ),
         pytest.param(
+            {"anthropic-ratelimit-unified-7d_oi-status": "rejected", "x_ratelimit_remaining_tokens": 0},
+            {},
+            [],
+            ["rejected"],
+            id="a window whose name has an underscore",
+        ),
+        pytest.param(
             {"retry-after": "7"}, {"error_rate_limit_category": "key_limit"}, [], [], id="a limit of the proxy itself"
         ),
         pytest.param({"retry-after": "7"}, {"error_code": "400"}, [], [], id="another error"),

@@ -267,6 +267,21 @@ def test_what_a_run_prints_comes_out_at_once(place: Place) -> None:
     assert "start the service" in said
 
 
+def test_what_a_run_used_counts_where_no_transcript_says_it(place: Place, service: ServiceProcess) -> None:
+    figures = {"inputTokens": 300, "outputTokens": 30, "cacheReadInputTokens": 0, "cacheCreationInputTokens": 0}
+    result = {"type": "result", "session_id": "S", "result": "done", "modelUsage": {"claude-opus-5": figures}}
+    init = {"type": "system", "subtype": "init", "cwd": "/srv/app", "session_id": "S"}
+    done = place.run("observe", "-", "--account", "max-1", stdin=f"{json.dumps(init)}\n{json.dumps(result)}\n")
+    assert (done.returncode, done.stderr) == (0, "")
+
+    def used() -> list[tuple[str, str, int, int]]:
+        rows = service.get("/v1/usage/events")["events"]
+        return [(one["labels"]["account"], one["labels"]["project"], one["input"], one["output"]) for one in rows]
+
+    until(lambda: bool(used()))
+    assert used() == [("max-1", "app", 300, 30)]
+
+
 def test_a_throttle_in_a_run_keeps_new_starts_waiting(place: Place, service: ServiceProcess) -> None:
     retry = {"type": "system", "subtype": "api_retry", "error_status": 529, "retry_delay_ms": 60_000}
     place.run("observe", "-", stdin=json.dumps(retry))
