@@ -32,7 +32,7 @@ BATCH_FACTOR = Fraction(1, 2)
 """Batches without a price of their own: what every vendor that sells them says."""
 GEO_FACTOR = Fraction(11, 10)
 """Inference kept in the US by Anthropic's API, all kinds of tokens."""
-READING = 2
+READING = 3
 """Raise it with every change of what a known model costs here, so that what was charged before is charged anew."""
 MOST_REMEMBERED = 10_000
 """Answers kept, about 10 MB: far above the models and terms a fleet uses, and a bound on what clients can invent."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
+from quota_scheduler.core.history.asking import Question
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
@@ -20,10 +21,14 @@ from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
+from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.observations import observations_document
 from quota_scheduler.service.queries.queue import plan_document, queue_document
+from quota_scheduler.service.queries.reconcile import reconciliation_document
+from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
+from quota_scheduler.service.queries.usage_history import history_document
 from quota_scheduler.store import Transaction
 from quota_scheduler.store import limit_changes as stored_changes
 
@@ -138,6 +143,24 @@ class Questions:
     def usage(self, days: int, by: Sequence[str]) -> Document:
         """Usage added up by day and labels."""
         return self._look(lambda tx: usage_document(tx, days, by))
+
+    def sources(self) -> Document:
+        """Every door that usage and providers' words come through."""
+        passes = self._service.parts.sources(self.now())
+        return self._look(lambda tx: sources_document(tx, passes))
+
+    def reconciliation(self) -> Document:
+        """Own sums, providers' words and bills side by side."""
+        limits = self._service.writer.terms.limits
+        return self._look(lambda tx: reconciliation_document(tx, limits))
+
+    def usage_history(self, asked: Question) -> Document:
+        """Usage by period and labels, with totals."""
+        return self._look(lambda tx: history_document(tx, asked))
+
+    def usage_events(self, kind: str, *, after: int, since: datetime | None, most: int) -> Document:
+        """Recorded events as they are imported again, a page at a time."""
+        return self._look(lambda tx: export_page(tx, kind, after=after, since=since, most=most))
 
     def runs(self, days: int, most: int) -> Document:
         """The largest runs."""

@@ -29,20 +29,35 @@ from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.service.upkeep.learn_rates import learn_rates
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "bills", "receivers", "metrics_auth", "tick_seconds", "log_format")
+RESTART = (
+    "listen",
+    "database",
+    "sources",
+    "bills",
+    "otlp",
+    "litellm",
+    "receivers",
+    "metrics_auth",
+    "tick_seconds",
+    "log_format",
+)
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
@@ -55,6 +70,14 @@ BILL_SECONDS = 15.0
 """How often is looked whether a provider's report is due."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What reads the bodies that others push."""
+
+    otlp: OtlpDoor
+    litellm: LitellmDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +98,9 @@ class Parts:
     shipped: ShippedSources
     bills: tuple[BillReader, ...]
     sources: Callable[[datetime], tuple[SourceReading, ...]]
+    unlisted: UnlistedUsage
+    doors: Doors
+    intake: Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +239,7 @@ class Service:
             return
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
+        self.parts.unlisted.settle()
         self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.update(self._read_queue())

@@ -109,7 +109,12 @@ def look(config: Config) -> Iterator[Any]:
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines for people; what names in them could make a terminal do is written out instead."""
-    click.echo("".join(_shown(sign) if sign != "\n" else sign for sign in text), err=err)
+    click.echo(shown(text), err=err)
+
+
+def shown(text: str) -> str:
+    """Lines as they may be printed."""
+    return "".join(_shown(sign) if sign != "\n" else sign for sign in text)
 
 
 def _shown(sign: str) -> str:

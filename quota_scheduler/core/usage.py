@@ -154,6 +154,9 @@ class Extent(StrEnum):
     UNLISTED = "unlisted"  # no single call: what a session's own total holds beyond the calls that it lists
 
 
+UNSPLIT = frozenset({"otlp/genai/metrics", "otlp/opencode/metrics"})
+"""Doors whose figures do not tell cached input from fresh."""
+
 FRESH = timedelta(hours=1)
 """Usage that is recorded later than this after its own time is a backfill: it counts in every amount and window, but
 in no counter that rates are made of, or the first import of months of transcripts would be a day of a hundred."""
@@ -192,6 +195,11 @@ class UsageEvent:
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
             raise ValueError(f"usage event {self.key!r} has a time without a zone: {self.at}")
+
+    @property
+    def is_unsplit(self) -> bool:
+        """Whether its input was reported without what came from the cache: its cost is a bound."""
+        return self.origin.partition("@")[0] in UNSPLIT
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -35,7 +35,8 @@ def priced_anew(event: UsageEvent, pricer: Pricer) -> UsageEvent:
         return event
     price = pricer.price(event.labels, event.usage, event.at, terms)
     unpriced = event.usage.tokens if price.estimated else 0
-    return replace(event, usage=event.usage.costing(price.pico, unpriced_tokens=unpriced), estimated=price.estimated)
+    estimated = price.estimated or event.is_unsplit
+    return replace(event, usage=event.usage.costing(price.pico, unpriced_tokens=unpriced), estimated=estimated)
 
 
 def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer: Pricer) -> ModelUsage | None:

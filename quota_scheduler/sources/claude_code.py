@@ -11,16 +11,22 @@ from pathlib import Path, PurePosixPath
 
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
+from quota_scheduler.core.ledger.unlisted import GoingOn
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.labelling import PROVIDER, Labelling
 from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, scan_files
+from quota_scheduler.sources.session_totals import goes_on, stated_totals
 from quota_scheduler.sources.tail import changed_files
 from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
+from quota_scheduler.sources.word.limit_lines import read_limit_line, record_in
+from quota_scheduler.sources.word.word import Teller, instant_of, of_account, text_of
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
 __all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
 PROJECTS = "projects"
+SUBAGENTS = "/subagents/"
+"""What the path of a sub-agent's file holds."""
 
 
 def find_roots(environ: Mapping[str, str], home: Path, configured: Sequence[str] = ()) -> list[Path]:
@@ -84,7 +90,7 @@ def labeller(
 
 def session_of(path: str) -> str:
     """The session a file belongs to by its place: its name, or for sub-agents the folder that holds theirs."""
-    holder, inside, _ = path.rpartition("/subagents/")
+    holder, inside, _ = path.rpartition(SUBAGENTS)
     return PurePosixPath(holder if inside else path).stem
 
 
@@ -99,7 +105,9 @@ def scan(
     """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked; see ``scan_files``."""
 
     def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
-        _take_lines(batch, text, end, path, offset, labeller.of(path, roots))
+        labels = labeller.of(path, roots)
+        _take_lines(batch, text, end, path, offset, labels)
+        _take_totals(batch, text, end, path, offset, labels)
 
     yield from scan_files(changed_files(roots, states, suffix=".jsonl"), states, take, max_events, max_bytes)
 
@@ -107,12 +115,15 @@ def scan(
 def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
     """Read the lines of ``text[:end]``, which stand at ``offset`` of a file, into a batch."""
     session = session_of(path)
+    refused: list[bytes] = []
     try:
-        lines = read_lines(usage_lines(text, end), session=session, labeller=labeller)
+        lines = read_lines(usage_lines(text, end, refused), session=session, labeller=labeller)
     except Exception:  # one line that no decoder foresaw: find it, and keep the others
         lines = None
+    _take_word(batch, [*refused, *(lines.made_up if lines else ())], session, labeller)
     if lines is not None and not lines.errors:
         batch.events += lines.events
+        batch.inherited += lines.inherited
         return
     alone: list[UsageEvent] = []
     errors = position = 0
@@ -123,9 +134,40 @@ def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: 
             errors += 1
             batch.garbled.setdefault(path, f"{path}, byte {offset + position}")
         alone += one.events
+        batch.inherited += one.inherited
+        if lines is None:
+            _take_word(batch, one.made_up, session, labeller)
         position += len(line)
     batch.events += alone if lines is None else lines.events
     batch.errors += errors
+
+
+def _take_totals(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
+    """Read what sessions state of themselves; files of sub-agents state nothing."""
+    if SUBAGENTS in path:
+        return
+    session = session_of(path)
+    stated = stated_totals(text, end, path=path, offset=offset, session=session, labeller=labeller)
+    batch.totals += stated.totals
+    batch.errors += len(stated.garbled)
+    for place in stated.garbled:
+        batch.garbled.setdefault(path, f"{path}, byte {place}")
+    if at := goes_on(text, end, offset):
+        batch.going_on.append(GoingOn(session, offset, at))
+
+
+def _take_word(batch: OpenBatch, lines: Iterable[bytes], session: str, labeller: Labeller) -> None:
+    """Read what lines tell of limits; one that has no time of its own is no news, because history is read as well."""
+    for line in lines:
+        record = record_in(line)
+        at = instant_of(record.get("timestamp"))
+        if at is None:
+            continue
+        told = read_limit_line(record, Teller("", at, NAME, PROVIDER))
+        if not told.is_empty:
+            cwd, branch, said_session = (text_of(record.get(key)) for key in ("cwd", "gitBranch", "sessionId"))
+            labels, _ = labeller(cwd, "", branch, said_session or session)
+            batch.tell(of_account(told, labels.account, PROVIDER))
 
 
 def _read_alone(line: memoryview, session: str, labeller: Labeller) -> TranscriptLines:

@@ -13,7 +13,7 @@ from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, apart
 from quota_scheduler.store.event_rows import EVENT_COLUMNS, event_in, event_row
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
@@ -91,6 +91,12 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
         event_in(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some)))
     )
     return {event.identity: event for event in events}
+
+
+def elsewhere(tx: Transaction, requests: Iterable[str]) -> set[tuple[str, str]]:
+    """The identities that requests have under any provider of the ledger."""
+    providers = [row[0] for row in tx.rows("SELECT DISTINCT provider FROM label_sets")]
+    return {(provider, request) for request in requests for provider in providers}
 
 
 def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[UsageEvent]]:
@@ -206,6 +212,7 @@ def apply(tx: Transaction, changes: Sequence[Change]) -> None:
             label_set = labels.rollup(event)
             late[label_set] = _add(late.get(label_set, Usage()), event.usage, sign)
     tx.many(_BACKFILL, [(label_set, *usage) for label_set, usage in late.items() if any(usage)])
+    apart.move(tx, [(event, sign, labels.rollup(event)) for event, sign in _signed(changes) if event.extent])
     tx.many(_RUN, _run_rows(changes, labels, now))
     tx.many(_DELETE_RUN, [(old.run,) for old, _ in changes if old and old.run])
 

@@ -525,8 +525,9 @@ def test_a_usage_summary_as_csv(edge: Edge) -> None:
     edge.ask("POST", "/v1/usage", event("k1", 100, cost_usd=0.5))
     reply = edge.ask("GET", "/v1/usage/summary?by=provider&format=csv")
     assert reply.body.split() == [
-        "provider,input,cache_read,cache_write_5m,cache_write_1h,output,tokens,requests,cost_usd,unpriced_tokens",
-        "anthropic,0,0,0,0,100,100,1,0.5,0",
+        "provider,input,cache_read,cache_write_5m,cache_write_1h,output,tokens,requests,cost_usd,unpriced_tokens,"
+        "unlisted_tokens,unlisted_cost_usd,partial_answers",
+        "anthropic,0,0,0,0,100,100,1,0.5,0,0,0.0,0",
     ]
 
 

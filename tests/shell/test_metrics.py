@@ -401,6 +401,7 @@ COUNTED = {
 }
 STATES = {
     "quota_state",
+    "quota_observed_state",
     "quota_risk",
     "quota_optimization_level",
     "quota_quality_windows",

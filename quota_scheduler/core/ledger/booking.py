@@ -13,7 +13,7 @@ from datetime import datetime
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
+from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once, named
 from quota_scheduler.core.ledger.sessions import rechained
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute, lease_prefix, owned
 from quota_scheduler.core.units import LARGEST_EVENT
@@ -73,7 +73,7 @@ def prepared(events: Iterable[UsageEvent], leases: LeasesOf, *, now: datetime, h
     ahead, since nothing is decided on it.
     """
     ready = []
-    for event in events:
+    for event in map(named, events):
         if not history and event.at > now + SKEW:
             event = replace(event, at=now)
         if event.usage.tokens > LARGEST_EVENT or event.usage.cost_microusd > LARGEST_COST:
@@ -103,6 +103,12 @@ def booking(incoming: Sequence[UsageEvent], facts: LedgerFacts) -> Booking:
         updated,
         max(0, len(incoming) - accepted - updated),
     )
+
+
+def derived(changes: Iterable[Change], facts: LedgerFacts) -> Booking:
+    """What changes that were derived, not told, change in all; they replace what leases reported like any other."""
+    changes = list(changes)
+    return Booking((*changes, *_replaced_reports(changes, facts)), updated=len(changes))
 
 
 def _grown_since_pruned(

@@ -13,6 +13,7 @@ from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import TrackReading
+from quota_scheduler.core.readings.observed import ObservedReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.units import Unit
 
@@ -150,7 +151,8 @@ class LimitReading:
     ``parent`` is the pool it belongs to, empty without one; ``labels`` are those that everything in it carries.
     ``level`` is the throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a
     cause seen last at ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal,
-    balanced, aggressive, emergency). ``quality`` is None until a window has closed.
+    balanced, aggressive, emergency). ``quality`` is None until a window has closed, ``observed`` where no provider
+    reports on it.
     """
 
     limit: str
@@ -173,6 +175,7 @@ class LimitReading:
     parent: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     quality: QualityReading | None = None
+    observed: ObservedReading | None = None
 
     @property
     def usage_ratio(self) -> float:

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.observations.observation import ProviderWindow, Standing
+from quota_scheduler.sources.word.limit_text import read_limit_text
 from quota_scheduler.sources.word.windows import CREDITS, window_of_minutes
-from quota_scheduler.sources.word.word import Teller, Word, mapping_of, number_of, shown, text_of
+from quota_scheduler.sources.word.word import REFUSED, Teller, Word, mapping_of, number_of, shown, text_of
 
 SOURCE = "codex"
 GENERAL = "codex"
@@ -145,6 +146,17 @@ def _individual(word: Word, teller: Teller, limits: Mapping[str, Any]) -> None:
         resets_at=word.instant(said.get("resets_at"), name="individual_limit.resets_at", at=teller.at),
         standing=Standing.REJECTED if limits.get("spend_control_reached") is True else Standing.UNKNOWN,
     )
+
+
+def read_error(message: str | None, info: object, teller: Teller) -> Word:
+    """Why a turn of Codex failed: ``codex_error_info`` is a word, or an object of the word and its figures."""
+    word = Word()
+    if info == "usage_limit_exceeded":
+        return read_limit_text(message or "", teller)
+    for details in mapping_of(info).values():
+        if number_of(mapping_of(details).get("http_status_code")) in REFUSED:
+            word.throttle(teller)
+    return word
 
 
 def codex_headers(headers: Mapping[str, str], teller: Teller, *, reached: bool = False) -> Word:

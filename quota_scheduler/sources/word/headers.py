@@ -22,7 +22,16 @@ from quota_scheduler.core.observations.observation import ProviderWindow, Standi
 from quota_scheduler.sources.word.codex_limits import codex_headers
 from quota_scheduler.sources.word.limit_text import read_limit_text
 from quota_scheduler.sources.word.windows import CREDITS, NO_WINDOW, window_ending, window_named
-from quota_scheduler.sources.word.word import Teller, Word, instant_of, mapping_of, number_of, pause_of, text_of
+from quota_scheduler.sources.word.word import (
+    REFUSED,
+    Teller,
+    Word,
+    instant_of,
+    mapping_of,
+    number_of,
+    pause_of,
+    text_of,
+)
 
 SOURCE = "headers"
 UNIFIED = "anthropic-ratelimit-unified-"
@@ -44,7 +53,6 @@ _BESIDE_WINDOWS = frozenset(
         "limit-scope",
     }
 )
-REFUSED = frozenset({429, 529})
 USAGE_LIMIT = "usage_limit_reached"
 """The type of a 429 that says that a ChatGPT plan is spent."""
 LITELLM_PREFIX = "llm_provider-"

@@ -16,11 +16,10 @@ from datetime import tzinfo
 from typing import Any
 
 from quota_scheduler.sources.word.clocks import LOCAL
-from quota_scheduler.sources.word.headers import REFUSED
 from quota_scheduler.sources.word.limit_lines import read_limit_line
 from quota_scheduler.sources.word.limit_text import read_limit_text
 from quota_scheduler.sources.word.rate_limit_info import read_rate_limit_info
-from quota_scheduler.sources.word.word import Teller, Word, mapping_of, pause_of, text_of
+from quota_scheduler.sources.word.word import REFUSED, Teller, Word, number_of, pause_of, text_of
 
 SOURCE = "headless"
 USAGE_LIMIT = "usage_limit_reached"
@@ -77,10 +76,11 @@ def _read_result(said: Mapping[str, Any], teller: Teller, zone: tzinfo | None) -
     word = Word()
     if said.get("is_error") is not True:
         return word
-    texts = [text_of(said.get("result")), *map(text_of, said.get("errors") or ())]
-    for text in texts:
+    errors = said.get("errors")
+    texts = [said.get("result"), *(errors if isinstance(errors, list) else ())]
+    for text in map(text_of, texts):
         word.add(read_limit_text(text, teller, zone))
-    if said.get("api_error_status") in REFUSED and word.is_empty:
+    if number_of(said.get("api_error_status")) in REFUSED and word.is_empty:
         if said.get("api_error") == USAGE_LIMIT:
             word.refuse(f"result: {USAGE_LIMIT}, but no sentence that says which limit")
         else:
@@ -90,7 +90,7 @@ def _read_result(said: Mapping[str, Any], teller: Teller, zone: tzinfo | None) -
 
 def _read_retry(said: Mapping[str, Any], teller: Teller) -> Word:
     word = Word()
-    if said.get("error_status") in REFUSED:
-        millis = mapping_of({"ms": said.get("retry_delay_ms")})["ms"]
-        word.throttle(teller, pause_of(millis / 1000 if isinstance(millis, int | float) else None))
+    if number_of(said.get("error_status")) in REFUSED:
+        millis = number_of(said.get("retry_delay_ms"))
+        word.throttle(teller, None if millis is None else pause_of(millis / 1000))
     return word

@@ -14,19 +14,29 @@ from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
+import msgspec
+
 from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.observations.observation import Standing
 from quota_scheduler.sources.word.clocks import LOCAL
-from quota_scheduler.sources.word.headers import REFUSED, retry_pause
+from quota_scheduler.sources.word.headers import retry_pause
 from quota_scheduler.sources.word.limit_text import read_limit_text
 from quota_scheduler.sources.word.rate_limit_info import read_rate_limit_info
-from quota_scheduler.sources.word.word import Teller, Word, mapping_of, number_of, pause_of, text_of
+from quota_scheduler.sources.word.word import REFUSED, Teller, Word, mapping_of, number_of, pause_of, text_of
 
 SOURCE = "transcript"
 SYNTHETIC = "<synthetic>"
 """The model of messages that the client made up."""
-MARKERS = (b'"isApiErrorMessage":true', b'"api_error"')
-"""A line that tells of limits contains one of these; in quoted text their quote marks are escaped."""
+REFUSAL = b'"api_error"'
+"""A line of a refusal after which the client tried again contains this near its beginning, and no usage."""
+
+
+def record_in(line: bytes | memoryview) -> Mapping[str, Any]:
+    """A line as an object; an empty one where it is none: whoever reads usage counts what is garbled."""
+    try:
+        return mapping_of(msgspec.json.decode(line))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return {}
 
 
 def read_limit_line(said: Mapping[str, Any], teller: Teller, zone: tzinfo | None = LOCAL) -> Word:

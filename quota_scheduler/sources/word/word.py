@@ -7,8 +7,8 @@ instants. A report is never refused as a whole: what cannot be meant is named in
 a key that nobody knows is named in ``unknown``. What is absent is unknown, never 0.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
@@ -18,8 +18,10 @@ from quota_scheduler.core.observations.observation import Observation, ProviderW
 
 ANTHROPIC = "anthropic"
 OPENAI = "openai"
-MOST_USED = 10.0
-"""A window of which more than ten times its amount was used is a wrong unit: 102 % was seen, and 1.02 in headers."""
+REFUSED = frozenset({429, 529})
+"""Status codes of a refusal that may be for a moment: too many requests, and too many of everybody's."""
+MOST_USED = 2.0
+"""More than twice a window's amount is a wrong unit, a percentage read as a share: 102 % and 1.02 were seen."""
 FARTHEST_RESET = timedelta(days=62)
 """A reset farther from its report than two months, before or after, is a wrong unit: the longest window that providers
 name is a month. One that has just passed is told by clients that show an old answer."""
@@ -147,6 +149,17 @@ class Word:
             return Standing.UNKNOWN
 
 
+def of_account(word: Word, account: str, provider: str) -> Word:
+    """The same word as that of an account: whose it is, a reader of files cannot know."""
+    return Word(
+        [replace(report, account=account, provider=provider) for report in word.observations],
+        [replace(moment, account=account, provider=provider) for moment in word.throttles],
+        word.refused,
+        word.unknown,
+        word.version,
+    )
+
+
 def number_of(said: object) -> float | None:
     """A finite number, also one written as text; None for anything else, a truth value included."""
     if isinstance(said, bool) or not isinstance(said, int | float | str):
@@ -192,22 +205,3 @@ def shown(said: object) -> str:
     """A value as a person may read it, cut where it is long."""
     text = repr(said)
     return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}…"
-
-
-def thinned(observations: Iterable[Observation]) -> list[Observation]:
-    """Of equal reports in a row, the first and the last: when it began to be so, and until when it was still so.
-
-    Two reports are equal when they differ in nothing but when they were made.
-    """
-    kept: list[Observation] = []
-    ends: dict[tuple[object, ...], tuple[tuple[object, ...], int, bool]] = {}
-    for report in observations:
-        whose = (report.provider, report.account, report.window, report.scope, report.source)
-        says = (report.used_ratio, report.resets_at, report.standing, report.overage)
-        before = ends.get(whose)
-        if before and before[0] == says and before[2]:
-            kept[before[1]] = report  # the last of the row takes the place of the one before it
-            continue
-        ends[whose] = (says, len(kept), bool(before and before[0] == says))
-        kept.append(report)
-    return kept
