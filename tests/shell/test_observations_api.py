@@ -111,6 +111,16 @@ def test_each_says_what_it_is_worth_and_why_it_is_not_newer(edge: Edge, age, sta
     assert bool(row["why_not_newer"]) == bool(why)
 
 
+def test_a_report_without_an_amount_keeps_the_one_that_was_said_before(edge: Edge):
+    edge.post("/v1/observations", HALF)
+    edge.clock.advance(timedelta(minutes=1))
+    spent = {name: value for name, value in HALF.items() if name != "used_ratio"}
+    edge.post("/v1/observations", {**spent, "status": "rejected", "source": "hook"})
+    assert [tuple(row.values()) for row in newest(edge, "used_ratio", "status", "source")] == [
+        (0.5, "rejected", "hook")
+    ]
+
+
 def test_each_account_window_and_scope_stands_for_itself(edge: Edge):
     edge.post(
         "/v1/observations",
