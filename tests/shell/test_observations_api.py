@@ -34,7 +34,9 @@ def newest(edge: Edge, *names: str) -> list[dict]:
         pytest.param({"used_ratio": None, "used_percent": 43}, (0.43, "2026-11-22T12:00:00Z"), id="a percentage"),
         pytest.param({"used_ratio": 1.02}, (1.02, "2026-11-22T12:00:00Z"), id="more than all of it"),
         pytest.param({"resets_at": None}, (0.5, None), id="no reset"),
-        pytest.param({"used_ratio": None, "status": "rejected"}, (None, "2026-11-22T12:00:00Z"), id="a status alone"),
+        pytest.param(
+            {"used_ratio": None, "status": "rejected"}, (1.0, "2026-11-22T12:00:00Z"), id="rejected: all of it"
+        ),
     ],
 )
 def test_a_report_is_kept(edge: Edge, said, kept):
@@ -115,9 +117,9 @@ def test_a_report_without_an_amount_keeps_the_one_that_was_said_before(edge: Edg
     edge.post("/v1/observations", HALF)
     edge.clock.advance(timedelta(minutes=1))
     spent = {name: value for name, value in HALF.items() if name != "used_ratio"}
-    edge.post("/v1/observations", {**spent, "status": "rejected", "source": "hook"})
+    edge.post("/v1/observations", {**spent, "status": "allowed_warning", "source": "headless"})
     assert [tuple(row.values()) for row in newest(edge, "used_ratio", "status", "source")] == [
-        (0.5, "rejected", "hook")
+        (0.5, "allowed_warning", "headless")
     ]
 
 
