@@ -214,7 +214,7 @@ def test_the_same_words_are_sent_once(place: Place) -> None:
     [
         pytest.param({"hook_event_name": "StopFailure", "error": "rate_limit",
                       "last_assistant_message": "You've hit your weekly limit · resets in 3 days"},
-                     {"weekly": (None, "rejected", "hook")}, id="a limit that ended a turn"),
+                     {"weekly": (1.0, "rejected", "hook")}, id="a limit that ended a turn"),
         pytest.param({"hook_event_name": "Stop", "last_assistant_message": "StopFailure is fine"}, {},
                      id="another hook"),
     ],
