@@ -6,7 +6,7 @@ import re
 import sys
 from datetime import UTC, datetime
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What would break a line or reach a terminal: names of files and labels come from anybody."""
 
 

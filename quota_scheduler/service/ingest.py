@@ -179,7 +179,7 @@ class Ingest:
                 raise
             except Exception as error:
                 refused += 1
-                log.error("source.event_refused source=%s key=%s error=%r", self.name, event.key, error)
+                log.error("source.event_refused source=%s key=%a error=%r", self.name, event.key, error)
         try:
             word = Batch(observations=batch.observations, throttles=batch.throttles)
             self._do(partial(self._save, batch=word, events=[])).result()

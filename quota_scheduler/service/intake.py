@@ -145,7 +145,7 @@ class Intake:
             waiting.future.set_exception(error)
             return
         source = waiting.delivery.source
-        log.error("source.event_refused source=%s keys=%s error=%r", source, _keys(waiting.delivery), error)
+        log.error("source.event_refused source=%s keys=%a error=%r", source, _keys(waiting.delivery), error)
         self._do(lambda tx: counters.add(tx, "quota_source_errors_total", (source,), 1)).add_done_callback(
             lambda _: waiting.future.set_result(Recorded())
         )
