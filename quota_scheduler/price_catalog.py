@@ -65,24 +65,21 @@ class Prices:
 
     def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms = ORDINARY) -> Priced:
         """The cost of one usage at an instant; ``estimated`` when its own price is not known."""
-        at = at.astimezone(UTC)
-        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        key = (
-            labels.provider,
-            labels.model,
-            day.toordinal(),
-            terms._replace(web_searches=0) if terms.web_searches else terms,
-        )
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
+        of_rates = terms._replace(web_searches=0) if terms.web_searches else terms
+        key = (labels.provider, labels.model, at.toordinal(), of_rates)
         remembered = self._remembered  # by several threads, each of which may begin a new one
         answer = remembered.get(key)
         if answer is None:
+            day = at.replace(hour=0, minute=0, second=0, microsecond=0)
             answer = self._find(labels.provider, labels.model, day, terms, by_hour=False)
             if len(remembered) >= MOST_REMEMBERED:
                 remembered = self._remembered = {}
             remembered[key] = answer
-        if not answer[0]:
-            answer = self._find(labels.provider, labels.model, at, terms, by_hour=True)
         rates, estimated = answer
+        if not rates:
+            rates, estimated = self._find(labels.provider, labels.model, at, terms, by_hour=True)
         return Priced(highest(rates, usage, terms.web_searches), estimated)
 
     def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found:
