@@ -34,12 +34,14 @@ from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import claude_code
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
 from quota_scheduler.store import Store, documents, utc_now
+from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
@@ -126,19 +128,23 @@ def _assembled(config: Config, store: Store) -> Service:
     writer = Writer(store, terms, tell=on_commit)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     ingests = tuple(_ingests(config, store, writer, prices))
+    with store.reading() as tx:
+        shipped = ShippedSources(shipped_store.load(tx))
     recompute = Recompute(
         store,
         terms.limits,
         rules=derived.rules,
         targets=notifier.receivers,
-        sources=partial(source_readings, ingests),
+        sources=partial(source_readings, ingests, shipped),
         high_usage_run=config.high_usage_run,
         thresholds=config.rules,
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
-    parts = Parts(store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing)
+    parts = Parts(
+        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing, shipped
+    )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
@@ -175,14 +181,19 @@ Reading = tuple[str, Scan, Sequence[Path]]
 """Whose models an agent calls as a rule, the function that makes one pass over its files, and where that looks."""
 
 
-def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
-    """One for each agent whose files are read; those that are not there yet cost a look at a pass."""
+def readings_of(config: Config) -> dict[str, Reading]:
+    """Every agent whose files are read, by name; those that are not there yet cost a look at a pass."""
     read: dict[str, Reading] = {}
     for name, source in config.sources.by_name().items():
         if source.enabled:
             team = UNASKED if source.without is Without.IGNORE else ""
             agent = AGENTS.get(name)
             read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config)
+    return read
+
+
+def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
+    """One for each agent whose files are read."""
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
         log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
@@ -197,7 +208,7 @@ def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> li
             limits=lambda: writer.terms.limits,
             places=places,
         )
-        for name, (provider, scan, places) in read.items()
+        for name, (provider, scan, places) in readings_of(config).items()
     ]
 
 

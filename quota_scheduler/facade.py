@@ -26,6 +26,8 @@ from quota_scheduler.core.cycle.requests import (
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.changes import LimitsHold
+from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
@@ -34,6 +36,7 @@ from quota_scheduler.service.apply_prices import priced_events, priced_report, p
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
 
@@ -101,6 +104,22 @@ class Facade(Questions):
         prices = self._service.parts.prices
         priced = await self._beside((event.labels for event in events), lambda: priced_events(events, prices))
         return self._do(lambda tx: record_usage(tx, priced, self._service.writer.terms.limits))
+
+    async def receive(
+        self,
+        events: Sequence[UsageEvent],
+        words: Sequence[Observation | Throttle],
+        sources: Sequence[ShippedSource],
+    ) -> "Future[Received]":
+        """Record what another host has read, what providers said there, and how its sources are doing."""
+        service = self._service
+        priced = await self._beside(
+            (event.labels for event in events), lambda: priced_events(events, service.parts.prices)
+        )
+        return service.writer.do(
+            lambda tx: receive(tx, priced, words, sources, service.writer.terms.limits),
+            then=lambda terms, done: service.other_hosts(terms, sources, done.now),
+        )
 
     # Operators
 

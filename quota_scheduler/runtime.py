@@ -16,6 +16,7 @@ from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
+from quota_scheduler.core.readings.other_hosts import ShippedSource, shipped_readings
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -29,6 +30,7 @@ from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
+from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
@@ -63,6 +65,7 @@ class Parts:
     ingests: tuple[Ingest, ...]
     recompute: Recompute
     repricing: Repricing
+    shipped: ShippedSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,11 @@ class Service:
         self._limits_hold, self.parts.recompute.limits = hold, hold.limits
         return replace(terms, limits=hold.limits)
 
+    def other_hosts(self, terms: Terms, sources: Sequence[ShippedSource], now: datetime) -> Terms:
+        """The same terms; what shippers said of their sources is shown from now on."""
+        self.parts.shipped.take(sources, now)
+        return terms
+
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
         fixed = [name for name in RESTART if getattr(config, name) != getattr(self.config, name)]
@@ -183,7 +191,7 @@ class Service:
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
             self._note_progress()
             now = self.store.clock()
-            self._publish(Readings(now, sources=source_readings(self.parts.ingests, now)))
+            self._publish(Readings(now, sources=source_readings(self.parts.ingests, self.parts.shipped, now)))
             return
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
@@ -243,6 +251,7 @@ def _reading(ingest: Ingest) -> str:
     return f"reading {ingest.name}"
 
 
-def source_readings(ingests: Sequence[Ingest], now: datetime) -> tuple[SourceReading, ...]:
-    """How far every source is of which anything was found."""
-    return tuple(ingest.source_reading(now) for ingest in ingests if ingest.is_there)
+def source_readings(ingests: Sequence[Ingest], shipped: ShippedSources, now: datetime) -> tuple[SourceReading, ...]:
+    """How far every source is of which anything was found, here and on hosts that ship."""
+    here = [ingest.source_reading(now) for ingest in ingests if ingest.is_there]
+    return (*here, *shipped_readings(shipped.all(), now))

@@ -10,6 +10,7 @@ from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Holdback, Limit
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed, Window
+from quota_scheduler.core.observations.observation import Observation, ProviderWindow
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import BalanceReading, LimitQueueReading, LimitReading, ProjectionReading
 from quota_scheduler.core.tickets.estimate import declared
@@ -104,6 +105,12 @@ def a_report(tokens: int, model: str = "") -> ModelUsage:
 def a_window(start: datetime = MONDAY, length: timedelta = DAY) -> Window:
     """A day from Monday morning."""
     return Window(start, start + length)
+
+
+def an_observation(ratio: float | None = 0.1, *, at: datetime = MONDAY, **changes: Any) -> Observation:
+    """What a status line said about the five hours of one account."""
+    fields: dict[str, Any] = {"provider": "anthropic", "account": "max-1", "window": ProviderWindow.FIVE_HOUR}
+    return Observation(**(fields | {"observed_at": at, "source": "statusline", "used_ratio": ratio} | changes))
 
 
 def some_balances(*limits: Limit, now: datetime = MONDAY, rows: Iterable[Balance] = ()) -> Balances:

@@ -156,6 +156,10 @@ ROOMS = [
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
+    pytest.param(
+        "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
+    ),
     pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
@@ -172,7 +176,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors facade service",
+        "api auth config core errors facade service shipping",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
@@ -265,6 +269,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("genai_prices", "price_table", id="only price_table knows where prices come from"),
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
+        pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param(
             "prometheus_client",

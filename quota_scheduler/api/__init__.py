@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import alerts, docs_page, limits, operate, problems, tickets, usage
+from quota_scheduler.api import alerts, docs_page, limits, operate, problems, shipments, tickets, usage
 from quota_scheduler.api import queries as state
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
@@ -37,6 +37,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/v1/leases/{lease}", operate.revoke_lease),
     ("PATCH", "/v1/limits/{limit}", limits.change_limit),
     ("POST", "/v1/usage", usage.record),
+    ("POST", "/v1/shipments", shipments.receive),
     ("GET", "/v1/limits", limits.limits),
     ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),

@@ -97,6 +97,11 @@ async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
     return await asyncio.to_thread(_parsed, raw) if len(raw) > LONG_BYTES else _parsed(raw)
 
 
+async def raw_body(request: Request, *, most: int) -> bytes:
+    """A body that says it is JSON, of ``most`` bytes, for who reads it otherwise. Raises Problem for another."""
+    return await _raw(request, most)
+
+
 async def optional_body(request: Request) -> Any:
     """The JSON body, an empty object where there is none. Raises Problem."""
     raw = await _raw(request, MOST_BYTES)

@@ -46,6 +46,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("delete", "/v1/leases/{lease}", "Revoke a lease", None, "operator"),
     ("patch", "/v1/limits/{limit}", "Change a limit at run time; null takes a change back", LimitBody, "operator"),
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
+    ("post", "/v1/shipments", "What `quota-scheduler ship` sends: usage that another host has read", None, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
     ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),

@@ -24,6 +24,7 @@ VERBS = {
     "plan": "plan",
     "hold": "hold",
     "usage": "usage",
+    "ship": "ship",
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",

@@ -1,0 +1,51 @@
+"""Usage that another host has read."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_body, require, written
+from quota_scheduler.api.problems import Problem
+from quota_scheduler.config import Role
+from quota_scheduler.core.instants import EPOCH
+from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.readings.other_hosts import ShippedSource
+from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.shipping import wire
+from quota_scheduler.shipping.wire import Shipment
+
+
+async def receive(request: Request) -> Response:
+    """Record a shipment; what cannot be understood of it is named and keeps nothing else out."""
+    require(request, Role.RUNNER)
+    service = accepting(request)
+    raw = await raw_body(request, most=MOST_USAGE_BYTES)
+    shipment, events, words, rejected = await asyncio.to_thread(_understood, raw)
+    done = await written(await service.receive(events, words, _sources(shipment)))
+    receipt = wire.Receipt(done.now, done.recorded.accepted, done.recorded.updated, done.recorded.duplicate, rejected)
+    return Response(wire.encoded(receipt), media_type="application/json")
+
+
+def _understood(
+    raw: bytes,
+) -> tuple[Shipment, list[UsageEvent], list[Observation | Throttle], list[dict[str, Any]]]:
+    try:
+        shipment = wire.shipment_in(raw)
+    except ValueError as error:
+        raise Problem(422, "invalid_body", str(error)) from None
+    return shipment, *wire.elements(shipment)
+
+
+def _sources(shipment: Shipment) -> list[ShippedSource]:
+    """How the host's sources are doing; when that was the writer says."""
+    return [
+        ShippedSource(
+            shipment.host, source.name, EPOCH, timedelta(seconds=source.lag_seconds), source.catching_up,
+            source.errors, source.files, source.done_bytes, source.total_bytes,
+            timedelta(seconds=shipment.clock_difference), shipment.program,
+        )
+        for source in shipment.sources
+    ]  # fmt: skip
