@@ -175,9 +175,11 @@ class Service:
         self.writer.do(lambda tx: operate.apply_limits(tx, self.config.limits), then=self.limits_in_force).result()
 
     def read(self) -> None:
-        """One pass over every source."""
+        """One pass over every source; what is new is shown at once."""
+        is_new = False
         for ingest in self.parts.ingests:
-            ingest.poll()
+            recorded = ingest.poll()
+            is_new |= bool(recorded.accepted or recorded.updated)
             self.health.done(_reading(ingest))
             behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
             self.writer.change_terms(
@@ -185,6 +187,8 @@ class Service:
                     terms if terms.catching_up == behind else replace(terms, catching_up=behind)
                 )  # type: ignore[misc]
             )
+        if is_new:
+            self._jobs.run_soon("tick")
 
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""

@@ -160,7 +160,7 @@ ROOMS = [
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
-    pytest.param("sources", "core errors sources", "msgspec", id="sources turn logs into usage events"),
+    pytest.param("sources", "core errors sources", "msgspec inotify_simple", id="sources turn logs into usage events"),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
@@ -271,6 +271,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
+        pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
         pytest.param(
             "prometheus_client",
             "metrics assemble",

@@ -14,12 +14,13 @@ from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.labelling import PROVIDER, Labelling
 from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, scan_files
-from quota_scheduler.sources.tail import changed_files
+from quota_scheduler.sources.tail import Look, changed_files
 from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
 __all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
+SUFFIX = ".jsonl"
 PROJECTS = "projects"
 
 
@@ -93,15 +94,20 @@ def scan(
     states: Mapping[str, FileState],
     *,
     labeller: Labelling,
+    look: Look | None = None,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked; see ``scan_files``."""
+    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked; see ``scan_files``.
+
+    ``look`` finds what has changed; without one everything is looked at.
+    """
 
     def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
         _take_lines(batch, text, end, path, offset, labeller.of(path, roots))
 
-    yield from scan_files(changed_files(roots, states, suffix=".jsonl"), states, take, max_events, max_bytes)
+    listing = look(states) if look else changed_files(roots, states, suffix=SUFFIX)
+    yield from scan_files(listing, states, take, max_events, max_bytes)
 
 
 def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
