@@ -12,8 +12,10 @@ from prometheus_client import CollectorRegistry
 import quota_scheduler
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
+from quota_scheduler.bills import anthropic, openai
+from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config, is_blank
-from quota_scheduler.config.tree import AgentSource, Without
+from quota_scheduler.config.tree import AgentSource, Bill, BillProvider, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.limits.changes import LimitsHold
@@ -26,12 +28,14 @@ from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
 from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
+from quota_scheduler.outbound import OtherServer
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.runtime import Derived, Parts, Service, source_readings
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import ShippedSources
@@ -48,7 +52,10 @@ from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
-TASKS = ("tick", "read", "deliver", "learn", "ends", "prune")
+TASKS = ("tick", "read", "bills", "deliver", "learn", "ends", "prune")
+VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}
+BILL_ANSWER_SECONDS = 60.0
+"""A report over a month of a large organisation takes its time."""
 
 
 def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service:
@@ -129,14 +136,16 @@ def _assembled(config: Config, store: Store) -> Service:
     writer = Writer(store, terms, tell=on_commit)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     ingests = tuple(_ingests(config, store, writer, prices))
+    bills = tuple(_bill(bill, store, writer) for bill in config.bills)
     with store.reading() as tx:
         shipped = ShippedSources(shipped_store.load(tx))
+    sources = partial(source_readings, ingests, shipped, bills)
     recompute = Recompute(
         store,
         terms.limits,
         rules=derived.rules,
         targets=notifier.receivers,
-        sources=partial(source_readings, ingests, shipped),
+        sources=sources,
         high_usage_run=config.high_usage_run,
         thresholds=config.rules,
     )
@@ -144,7 +153,20 @@ def _assembled(config: Config, store: Store) -> Service:
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
     parts = Parts(
-        store, writer, waiters, metrics, health, prices, notifier, deliverer, ingests, recompute, repricing, shipped
+        store,
+        writer,
+        waiters,
+        metrics,
+        health,
+        prices,
+        notifier,
+        deliverer,
+        ingests,
+        recompute,
+        repricing,
+        shipped,
+        bills,
+        sources,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
@@ -176,6 +198,22 @@ def _terms(
         thresholds=config.rules,
     )
     return terms, hold, held
+
+
+def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
+    """The reports of one organisation."""
+    vendor = VENDORS[bill.provider]
+    return BillReader(
+        name=f"{bill.provider.value}/{bill.account}",
+        account=bill.account,
+        server=OtherServer(bill.url or vendor.BASE, headers=vendor.headers(bill.key), seconds=BILL_ANSWER_SECONDS),
+        readers=vendor.readers(bill.api.value),
+        keeper=KeptBills(
+            bill.provider.value, bill.account, store=store, do=writer.do, limits=lambda: writer.terms.limits
+        ),
+        clock=store.clock,
+        every=bill.every,
+    )
 
 
 Reading = tuple[str, Scan, Sequence[Path]]

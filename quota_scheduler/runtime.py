@@ -1,13 +1,14 @@
 """What runs in one process: it starts, ticks, reads, reloads and ends in order. ``assemble`` builds it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from quota_scheduler.auth import Tokens
+from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.cycle.terms import Terms
@@ -39,13 +40,15 @@ from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "receivers", "metrics_auth", "tick_seconds", "log_format")
+RESTART = ("listen", "database", "sources", "bills", "receivers", "metrics_auth", "tick_seconds", "log_format")
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
 PRUNE_SECONDS = 3600.0
+BILL_SECONDS = 15.0
+"""How often is looked whether a provider's report is due."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
 
@@ -66,6 +69,8 @@ class Parts:
     recompute: Recompute
     repricing: Repricing
     shipped: ShippedSources
+    bills: tuple[BillReader, ...]
+    sources: Callable[[datetime], tuple[SourceReading, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class Service:
         read = Job("read", self.config.sources.claude_code.poll_seconds, self.read)
         return [
             *([read] if self.parts.ingests else []),
+            *([Job("bills", BILL_SECONDS, self.read_bills)] if self.parts.bills else []),
             Job("tick", self.config.tick_seconds, self.tick),
             Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
             Job("learn", LEARN_SECONDS, self.learn),
@@ -124,6 +130,8 @@ class Service:
         self.draining = True
         for ingest in self.parts.ingests:
             ingest.stop()
+        for bill in self.parts.bills:
+            bill.stop()
         self._jobs.stop()
         self.parts.metrics.leads(False)
         self.parts.deliverer.close(STOP_SECONDS)
@@ -190,12 +198,17 @@ class Service:
         if is_new:
             self._jobs.run_soon("tick")
 
+    def read_bills(self) -> None:
+        """Read what is due of providers' usage and cost reports."""
+        for bill in self.parts.bills:
+            bill.poll()
+
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
             self._note_progress()
             now = self.store.clock()
-            self._publish(Readings(now, sources=source_readings(self.parts.ingests, self.parts.shipped, now)))
+            self._publish(Readings(now, sources=self.parts.sources(now)))
             return
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
@@ -255,7 +268,9 @@ def _reading(ingest: Ingest) -> str:
     return f"reading {ingest.name}"
 
 
-def source_readings(ingests: Sequence[Ingest], shipped: ShippedSources, now: datetime) -> tuple[SourceReading, ...]:
-    """How far every source is of which anything was found, here and on hosts that ship."""
+def source_readings(
+    ingests: Sequence[Ingest], shipped: ShippedSources, bills: Sequence[BillReader], now: datetime
+) -> tuple[SourceReading, ...]:
+    """How far every source is of which anything was found: here, on hosts that ship, and at providers."""
     here = [ingest.source_reading(now) for ingest in ingests if ingest.is_there]
-    return (*here, *shipped_readings(shipped.all(), now))
+    return (*here, *shipped_readings(shipped.all(), now), *(bill.source_reading(now) for bill in bills))

@@ -161,6 +161,7 @@ ROOMS = [
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
     pytest.param("sources", "core errors sources", "msgspec inotify_simple", id="sources turn logs into usage events"),
+    pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),

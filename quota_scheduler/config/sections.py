@@ -13,6 +13,7 @@ from typing import Any
 from quota_scheduler.config import places, tree
 from quota_scheduler.config.access import read_tokens
 from quota_scheduler.config.alerting import read_alert_rules, read_receivers
+from quota_scheduler.config.billing import read_bills
 from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.limits import default_limits, enforced, read_limits
 from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar
@@ -77,6 +78,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             ),
             sources=_sources(top, around),
             limits=_limits(top, around, zone),
+            bills=read_bills(top),
             receivers=receivers,
             alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
             tokens=tokens,

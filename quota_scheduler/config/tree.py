@@ -86,6 +86,32 @@ class Sources:
         return {"claude_code": self.claude_code, **dict(self.others)}
 
 
+class BillProvider(StrEnum):
+    """Whose reports can be read."""
+
+    ANTHROPIC = "anthropic"
+    OPENAI = "openai"
+
+
+class BillApi(StrEnum):
+    """Which generation of Anthropic's reports."""
+
+    ANALYTICS = "analytics"
+    USAGE_REPORT = "usage_report"
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """An organisation whose usage and cost reports are read; ``key`` is a secret, ``url`` empty for the vendor's."""
+
+    provider: BillProvider
+    account: str
+    key: str = field(repr=False)
+    api: BillApi
+    url: str
+    every: timedelta
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """Who gets notifications from ``min_severity`` on, of what ``match`` fits; ``url`` is a secret."""
@@ -129,6 +155,7 @@ class Config:
     database: Path
     sources: Sources
     limits: tuple[Limit, ...]
+    bills: tuple[Bill, ...]
     receivers: tuple[Receiver, ...]
     alerts: Mapping[str, Mapping[str, object]]
     tokens: tuple[ApiToken, ...]

@@ -41,6 +41,17 @@ def redacted(config: Config) -> dict[str, object]:
             **{name: _agent(source) for name, source in config.sources.others},
         },
         "limits": [written_limit(limit) for limit in config.limits],
+        "bills": [
+            {
+                "provider": one.provider.value,
+                "account": one.account,
+                "key": SECRET,
+                "api": one.api.value,
+                "every": span_text(one.every),
+                **({"url": one.url} if one.url else {}),
+            }
+            for one in config.bills
+        ],
         "receivers": [
             {
                 "id": one.id,

@@ -16,6 +16,7 @@ ROWS = re.findall(r"^\| `([a-z_.<>\[\]0-9]+)` \| ([^|]*) \|", PAGE, re.MULTILINE
 ONE_OF_EACH = {
     "sources": {"claude_code": {"roots": [{"path": "/x"}], "labels": [{"when": {}, "set": {}}]}},
     "limits": [{"window": {}}],
+    "bills": [{}],
     "receivers": [{}],
     "tokens": [{}],
     "alerts": {"rules": {"<rule>": {"receivers": "x"}}},
