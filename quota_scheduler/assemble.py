@@ -40,6 +40,7 @@ from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import agent_files, claude_code
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
@@ -152,6 +153,7 @@ def _assembled(config: Config, store: Store) -> Service:
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
+    unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
     parts = Parts(
         store,
         writer,
@@ -167,6 +169,7 @@ def _assembled(config: Config, store: Store) -> Service:
         shipped,
         bills,
         sources,
+        unlisted,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)

@@ -33,6 +33,7 @@ from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.store import Store, Transaction
@@ -71,6 +72,7 @@ class Parts:
     shipped: ShippedSources
     bills: tuple[BillReader, ...]
     sources: Callable[[datetime], tuple[SourceReading, ...]]
+    unlisted: UnlistedUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ class Service:
             return
         if self._limits_hold.is_over(self.store.clock()):
             self._refresh_limits()
+        self.parts.unlisted.settle()
         self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.update(self._read_queue())

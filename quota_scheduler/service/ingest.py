@@ -23,8 +23,9 @@ from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_events
 from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import Recorded, record_usage
+from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import FIRST_PASS
-from quota_scheduler.store import Store, Transaction, counters, facts
+from quota_scheduler.store import Store, Transaction, counters, facts, session_totals
 from quota_scheduler.store import sources as source_store
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Ingest:
         """``places`` are the folders that ``scan`` looks in, for people."""
         self.name, self.provider, self.places = name, provider, tuple(places)
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
+        self._unlisted = UnlistedUsage(store, do, prices, limits)
         self.progress = Progress()
         self.reading = threading.Lock()
         self._states: dict[str, FileState] | None = None
@@ -129,6 +131,7 @@ class Ingest:
             if self._stopping.is_set() and not batch.last:
                 return sum_
         self._tell_unreadable(frozenset(unreadable))
+        self._unlisted.settle(history=self.progress.catching_up)
         self._complete()
         return sum_
 
@@ -179,6 +182,7 @@ class Ingest:
 
     def _save(self, tx: Transaction, *, batch: Batch, events: list[UsageEvent]) -> Recorded:
         recorded = record_usage(tx, events, self._limits(), history=self.progress.catching_up)
+        session_totals.save(tx, self.name, batch.totals, batch.inherited, batch.going_on)
         source_store.save(tx, self.name, batch.files)
         source_store.forget(tx, self.name, batch.gone)
         counters.add(tx, "quota_source_errors_total", (self.name,), batch.errors)

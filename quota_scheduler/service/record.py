@@ -17,18 +17,19 @@ from quota_scheduler.core.ledger.booking import (
     SessionUses,
     booking,
     counted,
+    derived,
     prepared,
     shown_apart,
     skewed,
 )
-from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.deduplicate import Change, Identity
 from quota_scheduler.core.ledger.sessions import moved_by
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, tickets, windows
+from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, session_totals, tickets, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +58,54 @@ def record_usage(
     facts = _facts(tx, events)
     incoming = prepared(events, facts.leases, now=tx.now, history=history)
     booked = booking(incoming, facts)
-    if booked.changes:
-        balances, sessions = _windows(tx, booked.changes, facts.leases, limits, history=history)
-        counted(booked.changes, facts.leases, balances, sessions)
-        _save(tx, booked, balances, limits)
-        _count(tx, booked.changes, balances)
+    _book(tx, booked, facts.leases, limits, history=history)
+    session_totals.touch(tx, (event for change in booked.changes for event in change if event))
     for provider, count in () if history else skewed(events, tx.now).items():
         counters.add(tx, "quota_skewed_events_total", (provider,), count)
     return Recorded(booked.accepted, booked.updated, booked.duplicate)
 
 
+def record_derived(
+    tx: Transaction, before: Sequence[UsageEvent], now: Sequence[UsageEvent], limits: Sequence[Limit], *, history: bool
+) -> int:
+    """Let derived and priced events stand in place of others; returns how many changed."""
+    leases = _leases(tx, [*before, *now])
+    stored = {event.identity: event for event in before}
+    fresh = {event.identity: event for event in prepared(now, leases, now=tx.now, history=history)}
+    changes = [Change(stored.get(one), fresh.get(one)) for one in dict.fromkeys((*stored, *fresh))]
+    changes = [change for change in changes if change.old != change.new]
+    _book(tx, derived(changes, LedgerFacts(leases, reports=_reports(tx, leases))), leases, limits, history=history)
+    return len(changes)
+
+
+def _book(tx: Transaction, booked: Booking, leases: LeasesOf, limits: Sequence[Limit], *, history: bool) -> None:
+    if booked.changes:
+        balances, sessions = _windows(tx, booked.changes, leases, limits, history=history)
+        counted(booked.changes, leases, balances, sessions)
+        _save(tx, booked, balances, limits)
+        _count(tx, booked.changes, balances)
+
+
+def _leases(tx: Transaction, events: Sequence[UsageEvent]) -> LeasesOf:
+    sessions, runs = ({getattr(event, name) for event in events} for name in ("session", "run"))
+    return LeasesOf(tickets.with_leases(tx, sessions=sessions, runs=runs))
+
+
+def _reports(tx: Transaction, leases: LeasesOf) -> dict[Identity, UsageEvent]:
+    """What ended leases were settled as."""
+    return ledger.of_leases(tx, {t.id: t for t in leases.tickets if t.lease and t.lease.ended_at}.values())
+
+
 def _facts(tx: Transaction, events: Sequence[UsageEvent]) -> LedgerFacts:
     """What the ledger knows about the same responses, and the leases that they may be of."""
     identities = {event.identity for event in events}
-    leases = LeasesOf(
-        tickets.with_leases(tx, sessions={event.session for event in events}, runs={event.run for event in events})
-    )
+    leases = _leases(tx, events)
     return LedgerFacts(
         leases,
         pruned.counted(tx, list(identities)),
         ledger.by_key(tx, identities),
         ledger.by_message(tx, (event.message for event in events if event.message)),
-        ledger.of_leases(tx, {t.id: t for t in leases.tickets if t.lease and t.lease.ended_at}.values()),
+        _reports(tx, leases),
     )
 
 

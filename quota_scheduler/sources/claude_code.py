@@ -11,9 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
+from quota_scheduler.core.ledger.unlisted import GoingOn
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.labelling import PROVIDER, Labelling
 from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, scan_files
+from quota_scheduler.sources.session_totals import goes_on, stated_totals
 from quota_scheduler.sources.tail import Look, changed_files
 from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
 
@@ -22,6 +24,8 @@ NAME = "claude_code"
 __all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
 SUFFIX = ".jsonl"
 PROJECTS = "projects"
+SUBAGENTS = "/subagents/"
+"""What the path of a sub-agent's file holds."""
 
 
 def find_roots(environ: Mapping[str, str], home: Path, configured: Sequence[str] = ()) -> list[Path]:
@@ -85,7 +89,7 @@ def labeller(
 
 def session_of(path: str) -> str:
     """The session a file belongs to by its place: its name, or for sub-agents the folder that holds theirs."""
-    holder, inside, _ = path.rpartition("/subagents/")
+    holder, inside, _ = path.rpartition(SUBAGENTS)
     return PurePosixPath(holder if inside else path).stem
 
 
@@ -104,7 +108,9 @@ def scan(
     """
 
     def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
-        _take_lines(batch, text, end, path, offset, labeller.of(path, roots))
+        labels = labeller.of(path, roots)
+        _take_lines(batch, text, end, path, offset, labels)
+        _take_totals(batch, text, end, path, offset, labels)
 
     listing = look(states) if look else changed_files(roots, states, suffix=SUFFIX)
     yield from scan_files(listing, states, take, max_events, max_bytes)
@@ -119,6 +125,7 @@ def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: 
         lines = None
     if lines is not None and not lines.errors:
         batch.events += lines.events
+        batch.inherited += lines.inherited
         return
     alone: list[UsageEvent] = []
     errors = position = 0
@@ -129,9 +136,24 @@ def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: 
             errors += 1
             batch.garbled.setdefault(path, f"{path}, byte {offset + position}")
         alone += one.events
+        batch.inherited += one.inherited
         position += len(line)
     batch.events += alone if lines is None else lines.events
     batch.errors += errors
+
+
+def _take_totals(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
+    """Read what sessions state of themselves; files of sub-agents state nothing."""
+    if SUBAGENTS in path:
+        return
+    session = session_of(path)
+    stated = stated_totals(text, end, path=path, offset=offset, session=session, labeller=labeller)
+    batch.totals += stated.totals
+    batch.errors += len(stated.garbled)
+    for place in stated.garbled:
+        batch.garbled.setdefault(path, f"{path}, byte {place}")
+    if at := goes_on(text, end, offset):
+        batch.going_on.append(GoingOn(session, offset, at))
 
 
 def _read_alone(line: memoryview, session: str, labeller: Labeller) -> TranscriptLines:

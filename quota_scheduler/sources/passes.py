@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
+from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, ChangedFiles, Tail, trouble_at
@@ -24,6 +25,9 @@ class OpenBatch:
     events: list[UsageEvent] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     throttles: list[Throttle] = field(default_factory=list)
+    totals: list[SessionTotal] = field(default_factory=list)
+    inherited: list[Inheritance] = field(default_factory=list)
+    going_on: list[GoingOn] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
     errors: int = 0
     garbled: dict[str, str] = field(default_factory=dict)
@@ -36,6 +40,9 @@ class OpenBatch:
             events=tuple(self.events),
             observations=tuple(self.observations),
             throttles=tuple(self.throttles),
+            totals=tuple(self.totals),
+            inherited=tuple(self.inherited),
+            going_on=tuple(self.going_on),
             files=tuple(self.files),
             errors=self.errors,
             garbled=tuple(self.garbled.values()),

@@ -89,6 +89,7 @@ def _word(said: object) -> str:
 class ApiMessage(msgspec.Struct, gc=False):
     id: Identifier = None
     model: str | None = None
+    stop_reason: Any = msgspec.UNSET
     usage: MessageUsage | None = None
 
 
@@ -107,7 +108,30 @@ class Record(Call, rename="camel", gc=False):
     request_session_id: Identifier = None
     cwd: str | None = None
     git_branch: str | None = None
+    version: Any = None
     data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+FINAL_SINCE = (2, 1, 97)
+"""Since this version every line of a response carries its final figures and the reason why it stopped, unless it was
+interrupted (seen with 2.1.332). Older ones write no reason on lines of complete answers (seen in files of 2.1.38)."""
+LARGEST_PLACEHOLDER = 8
+"""Most output tokens that a response names as it begins, before any is known (1 to 8 were seen)."""
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})")
+
+
+def is_cut_off(record: Record) -> bool:
+    """Whether a record is of an answer that was interrupted, so that its output is a placeholder.
+
+    Where it does not name the client's version, one that says so itself and names hardly any output.
+    """
+    message = record.message
+    if message is None or message.stop_reason is not None or message.usage is None:
+        return False
+    version = _VERSION.match(record.version) if isinstance(record.version, str) else None
+    if version is None:
+        return (message.usage.output_tokens or 0) <= LARGEST_PLACEHOLDER
+    return tuple(map(int, version.groups())) >= FINAL_SINCE
 
 
 class ProgressRecord(msgspec.Struct, gc=False):

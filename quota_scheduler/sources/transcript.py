@@ -12,10 +12,11 @@ import msgspec
 
 from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.unlisted import Inheritance
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
-from quota_scheduler.core.usage import ORDINARY, Usage, UsageEvent
-from quota_scheduler.sources.records import ApiMessage, BadLine, Record, record_of
+from quota_scheduler.core.usage import ORDINARY, Extent, Usage, UsageEvent
+from quota_scheduler.sources.records import ApiMessage, BadLine, Record, is_cut_off, record_of
 
 MARKER = b'"usage"'
 """Every record with usage contains this, whatever its spacing. In quoted text the second quote mark is escaped."""
@@ -44,10 +45,11 @@ def usage_lines(text: bytearray, end: int) -> Iterator[memoryview]:
 
 
 class TranscriptLines(NamedTuple):
-    """What a run of lines says, in order: events, and how many lines were garbled."""
+    """What a run of lines says, in order: events, how many lines were garbled, and from whom a fork has copied."""
 
     events: list[UsageEvent]
     errors: int
+    inherited: tuple[Inheritance, ...] = ()
 
 
 def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> TranscriptLines:
@@ -59,6 +61,7 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
     counting once would decide too, because making events costs more than reading lines.
     """
     events: list[UsageEvent] = []
+    copied: dict[tuple[str, str], datetime] = {}
     errors = 0
     held: _Response | None = None
     for line in lines:
@@ -72,6 +75,8 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
             continue
         if response is None:
             continue
+        if record.request_session_id:
+            _note_copy(copied, record, response.at)
         if held is not None and response.key == held.key and response.side == held.side:
             held = _larger(response, held)
             continue
@@ -80,7 +85,14 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
         held = response
     if held is not None:
         events.append(_event(held, session, labeller))
-    return TranscriptLines(events, errors)
+    return TranscriptLines(events, errors, tuple(Inheritance(*ends, at) for ends, at in copied.items()))
+
+
+def _note_copy(copied: dict[tuple[str, str], datetime], record: Record, at: datetime) -> None:
+    """Remember the last call that a session has copied from each of its ancestors."""
+    session, ancestor = record.session_id, record.request_session_id
+    if session and ancestor and session != ancestor:
+        copied[session, ancestor] = max(at, copied.get((session, ancestor), at))
 
 
 class _Response(NamedTuple):
@@ -89,6 +101,7 @@ class _Response(NamedTuple):
     usage: Usage
     key: tuple[str, str]
     side: bool
+    cut_off: bool
 
 
 def _repeats(record: Record, held: Record) -> bool:
@@ -101,6 +114,7 @@ def _repeats(record: Record, held: Record) -> bool:
         and record.request_id == held.request_id
         and record.is_sidechain == held.is_sidechain
         and mine.usage == theirs.usage
+        and mine.stop_reason == theirs.stop_reason
         and (record.timestamp or "") >= (held.timestamp or "")
     )
 
@@ -119,7 +133,8 @@ def _response(record: Record) -> _Response | None:
         raise BadLine(f"{record.timestamp!r} is not an instant with a time zone") from None
     if not is_plausible(at) or usage.tokens > LARGEST_EVENT:
         raise BadLine(f"{at} or {usage.tokens} tokens are no call that was ever made")
-    return _Response(record, at, usage, (_key(record, message), message.id or ""), bool(record.is_sidechain))
+    key = _key(record, message), message.id or ""
+    return _Response(record, at, usage, key, bool(record.is_sidechain), is_cut_off(record))
 
 
 def _key(record: Record, message: ApiMessage) -> str:
@@ -133,12 +148,14 @@ def _key(record: Record, message: ApiMessage) -> str:
 
 def _larger(new: _Response, held: _Response) -> _Response:
     if new.usage.tokens != held.usage.tokens:
-        return new if new.usage.tokens > held.usage.tokens else held
-    return new if new.at < held.at else held
+        kept = new if new.usage.tokens > held.usage.tokens else held
+    else:
+        kept = new if new.at < held.at else held
+    return kept._replace(cut_off=new.cut_off and held.cut_off)
 
 
 def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
-    record, at, usage, (key, message), side = response
+    record, at, usage, (key, message), side, cut_off = response
     session = record.request_session_id or record.session_id or session
     model = record.message.model if record.message else None
     labels, priority = labeller(record.cwd or "", model or "", record.git_branch or "", session)
@@ -154,4 +171,5 @@ def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
         priority=priority,
         terms=record.message.usage.terms() if record.message and record.message.usage else ORDINARY,
         origin=ORIGIN,
+        extent=Extent.PARTIAL if cut_off else Extent.WHOLE,
     )

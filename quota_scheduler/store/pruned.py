@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from quota_scheduler.core.instants import to_micros
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, session_totals
 
 
 def key_hash(identity: tuple[str, str]) -> str:
@@ -50,6 +50,7 @@ def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, 
         "tokens = max(tokens, excluded.tokens), at = excluded.at",
         [(key_hash((provider, key)), tokens, to_micros(tx.now)) for _, provider, key, tokens, _ in old],
     )
+    session_totals.keep_pruned(tx, [row[0] for row in old])
     tx.many("DELETE FROM events WHERE id = ?", [(row[0],) for row in old])
     tx.execute("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
     return len(old)

@@ -13,7 +13,7 @@ from typing import Any
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.usage import FRESH, Usage, UsageEvent
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, apart
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added
 
@@ -57,6 +57,8 @@ def move(tx: Transaction, changes: Sequence[Change], labels: LabelSets, *, behin
     _move_rollups(tx, gone, labels, behind)
     _move_backfills(tx, gone, labels, behind)
     _move_runs(tx, changes, gone, labels, behind)
+    partial = ((event, sign) for change in changes for event, sign in zip(change, (-1, +1), strict=True))
+    apart.move(tx, [(event, sign, labels.rollup(event)) for event, sign in partial if event and event.extent])
 
 
 def _move_rollups(tx: Transaction, gone: Iterable[UsageEvent], labels: LabelSets, behind: int) -> None:

@@ -198,7 +198,8 @@ def test_a_line(line, expected):
 def test_a_whole_event():
     line = record(isSidechain=True, timestamp="2026-10-02T11:15:07.412+02:00")
     at = datetime(2026, 10, 2, 9, 15, 7, 412_000, UTC)
-    event = UsageEvent("req-m1", at, LABELS, FIVE, run="s1", session="s1", message="m1", sidechain=True)
+    known = {"run": "s1", "session": "s1", "message": "m1", "origin": "claude_code"}
+    event = UsageEvent("req-m1", at, LABELS, FIVE, sidechain=True, **known)
     assert read_lines([line], session="file", labeller=labeller()).events == [event]
 
 

@@ -132,6 +132,12 @@ def _parted(events: Sequence[UsageEvent], facts: LedgerFacts) -> tuple[list[Usag
     return alone, related
 
 
+def derived(changes: Iterable[Change], facts: LedgerFacts) -> Booking:
+    """What changes that were derived, not told, change in all; they replace what leases reported like any other."""
+    changes = list(changes)
+    return Booking((*changes, *_replaced_reports(changes, facts)), updated=len(changes))
+
+
 def _grown_since_pruned(
     incoming: Iterable[UsageEvent], pruned: Mapping[Identity, int]
 ) -> list[tuple[UsageEvent, tuple[Identity, int]]]:

@@ -8,6 +8,7 @@ nothing twice, and reading something again is harmless, because the ledger count
 
 from dataclasses import dataclass
 
+from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 
@@ -36,12 +37,17 @@ class Batch:
     ``errors`` counts garbled lines, and ``garbled`` names the places of the first of each file, as ``path, byte 12``.
     ``unreadable`` names folders, links and files that could not be read, with the reason, in every pass anew.
     ``observations`` and ``throttles`` are what the files tell of the provider's word, in the order they were read.
+    ``totals`` are what sessions state of themselves, ``inherited`` from whom forks have copied, and ``going_on`` are
+    sessions that tell something at an instant after a total that was the last they had told.
     ``gone`` are files of earlier passes that exist no more. ``done_bytes`` of ``total_bytes`` of the pass are read.
     """
 
     events: tuple[UsageEvent, ...] = ()
     observations: tuple[Observation, ...] = ()
     throttles: tuple[Throttle, ...] = ()
+    totals: tuple[SessionTotal, ...] = ()
+    inherited: tuple[Inheritance, ...] = ()
+    going_on: tuple[GoingOn, ...] = ()
     files: tuple[FileState, ...] = ()
     errors: int = 0
     garbled: tuple[str, ...] = ()
