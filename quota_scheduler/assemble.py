@@ -260,7 +260,7 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
     look = FolderWatch(roots, claude_code.SUFFIX).changed_files
-    return claude_code.PROVIDER, partial(claude_code.scan, roots, labeller=labels, look=look), roots
+    return claude_code.PROVIDER, partial(claude_code.scan_ahead, roots, labeller=labels, look=look), roots
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:

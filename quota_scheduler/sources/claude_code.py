@@ -7,14 +7,16 @@ sessions repeat earlier lines in other files, which the ledger counts once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.ledger.unlisted import GoingOn
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.sources import read_ahead
 from quota_scheduler.sources.labelling import PROVIDER, Labelling
-from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, scan_files
+from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, Take, scan_files
 from quota_scheduler.sources.session_totals import goes_on, stated_totals
 from quota_scheduler.sources.tail import Look, changed_files
 from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
@@ -106,14 +108,26 @@ def scan(
 
     ``look`` finds what has changed; without one everything is looked at.
     """
+    listing = look(states) if look else changed_files(roots, states, suffix=SUFFIX)
+    yield from scan_files(listing, states, taker(roots, labeller), max_events, max_bytes)
+
+
+def scan_ahead(
+    roots: Sequence[Path], states: Mapping[str, FileState], *, labeller: Labelling, look: Look
+) -> Iterator[Batch]:
+    """The same, with much to read read in another process."""
+    yield from read_ahead.scan_ahead(look(states), states, partial(taker, roots, labeller))
+
+
+def taker(roots: Sequence[Path], labeller: Labelling) -> Take:
+    """What takes the lines of files under ``roots`` into batches."""
 
     def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
         labels = labeller.of(path, roots)
         _take_lines(batch, text, end, path, offset, labels)
         _take_totals(batch, text, end, path, offset, labels)
 
-    listing = look(states) if look else changed_files(roots, states, suffix=SUFFIX)
-    yield from scan_files(listing, states, take, max_events, max_bytes)
+    return take
 
 
 def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
