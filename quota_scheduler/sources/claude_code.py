@@ -19,7 +19,7 @@ from quota_scheduler.sources.labelling import PROVIDER, Labelling
 from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, Take, scan_files
 from quota_scheduler.sources.session_totals import goes_on, stated_totals
 from quota_scheduler.sources.tail import Look, changed_files
-from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
+from quota_scheduler.sources.transcript import Labeller, Span, TranscriptLines, read_lines, telling_lines, usage_lines
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
@@ -123,18 +123,20 @@ def taker(roots: Sequence[Path], labeller: Labelling) -> Take:
     """What takes the lines of files under ``roots`` into batches."""
 
     def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
-        labels = labeller.of(path, roots)
-        _take_lines(batch, text, end, path, offset, labels)
-        _take_totals(batch, text, end, path, offset, labels)
+        labels, spans = labeller.of(path, roots), telling_lines(text, end)
+        _take_lines(batch, text, spans, path, offset, labels)
+        _take_totals(batch, text, end, spans, path, offset, labels)
 
     return take
 
 
-def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
-    """Read the lines of ``text[:end]``, which stand at ``offset`` of a file, into a batch."""
+def _take_lines(
+    batch: OpenBatch, text: bytearray, spans: Sequence[Span], path: str, offset: int, labeller: Labeller
+) -> None:
+    """Read lines of a text, which stands at ``offset`` of a file, into a batch."""
     session = session_of(path)
     try:
-        lines = read_lines(usage_lines(text, end), session=session, labeller=labeller)
+        lines = read_lines(usage_lines(text, spans), session=session, labeller=labeller)
     except Exception:  # one line that no decoder foresaw: find it, and keep the others
         lines = None
     if lines is not None and not lines.errors:
@@ -142,26 +144,27 @@ def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: 
         batch.inherited += lines.inherited
         return
     alone: list[UsageEvent] = []
-    errors = position = 0
-    for line in usage_lines(text, end):
-        position = text.index(bytes(line), position, end)
-        one = _read_alone(line, session, labeller)
-        if one.errors:
-            errors += 1
-            batch.garbled.setdefault(path, f"{path}, byte {offset + position}")
-        alone += one.events
-        batch.inherited += one.inherited
-        position += len(line)
+    errors = 0
+    for span in spans:
+        for line in usage_lines(text, [span]):
+            one = _read_alone(line, session, labeller)
+            if one.errors:
+                errors += 1
+                batch.garbled.setdefault(path, f"{path}, byte {offset + span[0]}")
+            alone += one.events
+            batch.inherited += one.inherited
     batch.events += alone if lines is None else lines.events
     batch.errors += errors
 
 
-def _take_totals(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
+def _take_totals(
+    batch: OpenBatch, text: bytearray, end: int, spans: Sequence[Span], path: str, offset: int, labeller: Labeller
+) -> None:
     """Read what sessions state of themselves; files of sub-agents state nothing."""
     if SUBAGENTS in path:
         return
     session = session_of(path)
-    stated = stated_totals(text, end, path=path, offset=offset, session=session, labeller=labeller)
+    stated = stated_totals(text, end, spans, path=path, offset=offset, session=session, labeller=labeller)
     batch.totals += stated.totals
     batch.errors += len(stated.garbled)
     for place in stated.garbled:

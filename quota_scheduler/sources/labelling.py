@@ -6,7 +6,7 @@ line ──► its file ──► the root that holds it ──► account
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,11 @@ class Labelling:
         """The function that labels the lines of one file under one of the roots."""
         holding = [str(root) for root in roots if path.startswith(f"{root}/")]
         root = max(holding, key=len, default="")
-        began: dict[str, str] = {}
+        began = lru_cache(MOST_REMEMBERED)(partial(self._homes.began, path))
 
+        @lru_cache(MOST_REMEMBERED)
         def label(cwd: str, model: str, branch: str, session: str) -> tuple[Labels, Priority]:
-            if session not in began:
-                began[session] = self._homes.began(path, session)
-            return self._labels(began[session] or cwd, model, branch, root)
+            return self._labels(began(session) or cwd, model, branch, root)
 
         return label
 
