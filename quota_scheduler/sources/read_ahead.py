@@ -84,7 +84,7 @@ def _delivered(make_take: MakeTake, todo: Sequence[FileState]) -> Iterator[Batch
             batch = _unpacked(pickle.load(reader.stdout))
             last = batch.last
             yield batch
-    except (OSError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever it is that went wrong there: it is read here
         log.warning("source.read_here reason=the reading process ended: %r", error)
     finally:
         reader.kill()
