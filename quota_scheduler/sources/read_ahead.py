@@ -36,12 +36,20 @@ MakeTake = Callable[[], Take]
 
 
 def scan_ahead(
-    listing: ChangedFiles, states: Mapping[str, FileState], make_take: MakeTake, *, worth: int = WORTH_BYTES
+    listing: ChangedFiles,
+    states: Mapping[str, FileState],
+    make_take: MakeTake,
+    *,
+    worth: int = WORTH_BYTES,
+    processes: int = 1,
 ) -> Iterator[Batch]:
-    """The batches of ``scan_files``, read in another process where there is much to read and a core for it."""
+    """The batches of ``scan_files``, read in other processes where there is much to read and a core for it.
+
+    One reads faster than this one records; more are of use where nothing is recorded.
+    """
     if listing.total_bytes >= worth and cores() > 1:
         done: dict[str, FileState] = {}
-        for batch in _delivered(make_take, listing.todo):
+        for batch in _delivered(make_take, [listing.todo[start::processes] for start in range(processes)]):
             if batch.last:
                 unreadable = (*listing.unreadable.values(), *batch.unreadable)
                 yield replace(batch, gone=tuple(listing.gone(states)), unreadable=unreadable)
@@ -66,30 +74,54 @@ def _left(todo: FileState, done: FileState | None) -> FileState:
     return replace(todo, offset=done.offset) if done else todo
 
 
-def _delivered(make_take: MakeTake, todo: Sequence[FileState]) -> Iterator[Batch]:
-    """What another process reads, as far as it gets."""
-    command = [sys.executable, "-P", "-m", __name__]
+def _delivered(make_take: MakeTake, parts: Sequence[Sequence[FileState]]) -> Iterator[Batch]:
+    """What other processes read, one part each, by turns and as far as they get."""
+    readers: list[_Reader] = []
     try:
-        reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    except OSError as error:
-        log.warning("source.read_here reason=%s", error)
-        return
-    assert reader.stdin
-    assert reader.stdout
-    try:
-        pickle.dump((make_take, todo), reader.stdin, pickle.HIGHEST_PROTOCOL)
-        reader.stdin.close()
-        last = False
-        while not last:
-            batch = _unpacked(pickle.load(reader.stdout))
-            last = batch.last
-            yield batch
+        readers += [_Reader(make_take, part) for part in parts]
+        waited_for = list(readers)
+        while waited_for:
+            for reader in tuple(waited_for):
+                batch = reader.batch()
+                if batch.last:
+                    waited_for.remove(reader)
+                done, total = (sum(reader.progress[end] for reader in readers) for end in (0, 1))
+                yield replace(batch, last=not waited_for, done_bytes=done, total_bytes=total)
     except Exception as error:  # whatever it is that went wrong there: it is read here
         log.warning("source.read_here reason=the reading process ended: %r", error)
     finally:
-        reader.kill()
-        reader.stdout.close()
-        reader.wait()
+        for reader in readers:
+            reader.end()
+
+
+class _Reader:
+    """Another process that reads some files. Raises OSError where it cannot be started."""
+
+    def __init__(self, make_take: MakeTake, todo: Sequence[FileState]) -> None:
+        self.progress = 0, sum(state.size - state.offset for state in todo)
+        command = [sys.executable, "-P", "-m", __name__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin
+        try:
+            with self._process.stdin as pipe:
+                pickle.dump((make_take, todo), pipe, pickle.HIGHEST_PROTOCOL)
+        except BaseException:
+            self.end()
+            raise
+
+    def batch(self) -> Batch:
+        """Its next batch. Raises EOFError, or another error of what it sent, where it has ended too soon."""
+        assert self._process.stdout
+        batch = _unpacked(pickle.load(self._process.stdout))
+        self.progress = batch.done_bytes, batch.total_bytes
+        return batch
+
+    def end(self) -> None:
+        """End it, if it has not."""
+        self._process.kill()
+        if self._process.stdout:
+            self._process.stdout.close()
+        self._process.wait()
 
 
 def _packed(batch: Batch) -> tuple[Batch, Any]:

@@ -27,9 +27,9 @@ def root(tmp_path_factory) -> Path:
     return write(tmp_path_factory.mktemp("corpus"), sessions=SESSIONS, responses=RESPONSES).root
 
 
-def ahead(root: Path, *, worth: int = 0) -> Iterator[Batch]:
+def ahead(root: Path, *, worth: int = 0, processes: int = 1) -> Iterator[Batch]:
     listing = changed_files([root], {}, suffix=".jsonl")
-    return scan_ahead(listing, {}, partial(taker, [root], labeller()), worth=worth)
+    return scan_ahead(listing, {}, partial(taker, [root], labeller()), worth=worth, processes=processes)
 
 
 def all_of(batches: list[Batch]) -> tuple:
@@ -65,18 +65,22 @@ def two_cores(monkeypatch):
     monkeypatch.setattr(read_ahead, "cores", lambda: 2)
 
 
-def test_another_process_reads_the_same(root):
-    batches = list(ahead(root))
+@pytest.mark.parametrize("processes", [pytest.param(1, id="one"), pytest.param(3, id="three")])
+def test_other_processes_read_the_same(root, processes):
+    batches = list(ahead(root, processes=processes))
     assert len(batches) > 1
-    assert all_of(batches) == all_of(list(scan([root], {}, labeller=labeller())))
+    here = list(scan([root], {}, labeller=labeller()))
+    assert (batches[-1].done_bytes, batches[-1].total_bytes) == (here[-1].done_bytes, here[-1].total_bytes)
+    assert all_of(batches) == all_of(here)
     assert readers() == []
 
 
-def test_what_a_killed_reader_has_not_delivered_is_read_here(root, caplog):
+@pytest.mark.parametrize("processes", [pytest.param(1, id="the only one"), pytest.param(2, id="one of two")])
+def test_what_a_killed_reader_has_not_delivered_is_read_here(root, caplog, processes):
     batches = []
-    for batch in ahead(root):
-        for pid in readers() if not batches else ():
-            os.kill(pid, signal.SIGKILL)
+    for batch in ahead(root, processes=processes):
+        if not batches:
+            os.kill(readers()[0], signal.SIGKILL)
         batches.append(batch)
     assert all_of(batches) == all_of(list(scan([root], {}, labeller=labeller())))
     assert "source.read_here reason=the reading process ended" in caplog.text
@@ -86,7 +90,12 @@ def test_what_a_killed_reader_has_not_delivered_is_read_here(root, caplog):
     ("worth", "executable", "said"),
     [
         pytest.param(1 << 40, sys.executable, "", id="so little that another process is not worth it"),
-        pytest.param(0, "/nonexistent/python", "source.read_here reason=[Errno 2]", id="another cannot be started"),
+        pytest.param(
+            0,
+            "/nonexistent/python",
+            "source.read_here reason=the reading process ended: FileNotFoundError",
+            id="another cannot be started",
+        ),
         pytest.param(0, "/bin/true", "source.read_here reason=the reading process", id="another says nothing"),
     ],
 )
