@@ -200,6 +200,7 @@ OWN = tuple(
     for name, rule in (
         ("QuotaExpiringUnused", "expiring_unused"), ("QuotaCacheLow", "cache_low"), ("QuotaRunOverCap", "run_over_cap"),
         ("QuotaHighUsageRun", "high_usage_run"), ("QuotaUnpricedUsage", "unpriced_usage"),
+        ("QuotaProviderRefuses", "provider_refuses"),
     )
     for case in (
         Case(name, "while the service says so", "1m",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from grafana.limit_observed import observed
 from grafana.limit_record import believed, outside, tokens
 from grafana.looks import (
     AT_RESET,
@@ -68,6 +69,8 @@ def panels() -> list[Any]:
         *_speed(),
         row("Room and amounts"),
         *_amounts(),
+        row("The provider's word"),
+        *observed(),
         row("How good the forecasts are"),
         *believed(),
         row("Tokens and cache"),

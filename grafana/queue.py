@@ -57,6 +57,7 @@ REASONS = {
     "paused": ("paused", "orange"),
     "exhausted": ("exhausted", "red"),
     "concurrency": ("all leases run", "purple"),
+    "provider_throttled": ("refused by the provider", "semi-dark-purple"),
     "held": ("held by hand", "text"),
     "catching_up": ("usage is being read", "light-blue"),
 }

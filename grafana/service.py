@@ -153,10 +153,12 @@ def _sources() -> list[Any]:
         ("quota_backfilled_tokens_total", "{{provider}} over an hour late"),
         ("quota_late_usage_tokens_total", "{{provider}} into closed windows"),
         ("quota_unpriced_tokens_total", "{{provider}} without a price"),
+        ("quota_unlisted_tokens_total", "{{provider}} beyond listed calls"),
     )
     bad = (
         ("quota_source_errors_total", "source", "{{source}} unusable lines"),
         ("quota_skewed_events_total", "provider", "{{provider}} clock ahead"),
+        ("quota_partial_answers_total", "source", "{{source}} interrupted answers"),
     )
     return [
         series(

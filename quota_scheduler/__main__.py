@@ -1,5 +1,26 @@
-"""``python -m quota_scheduler``."""
+"""``quota-scheduler`` and ``python -m quota_scheduler``: verbs beside an agent begin without the others."""
 
-from quota_scheduler.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run a verb."""
+    if sys.argv[1:2] in (["statusline"], ["hook"]):
+        import os
+
+        from quota_scheduler.aside.begin import options_of
+
+        options = options_of(sys.argv[2:])
+        if options is not None:
+            if sys.argv[1] == "hook":
+                from quota_scheduler.aside.hook import run
+            else:
+                from quota_scheduler.aside.statusline import run
+            sys.exit(run(options, os.environ))
+    from quota_scheduler.cli import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

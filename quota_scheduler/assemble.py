@@ -1,6 +1,7 @@
 """The composition root: every object is built once here, from a Config, and handed down through constructors."""
 
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -30,11 +31,12 @@ from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.outbound import OtherServer
 from quota_scheduler.price_catalog import Prices
-from quota_scheduler.runtime import Derived, Parts, Service, source_readings
+from quota_scheduler.runtime import Derived, Doors, Parts, Service, source_readings
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
@@ -42,9 +44,12 @@ from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import agent_files, claude_code
+from quota_scheduler.sources import agent_files, claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
+from quota_scheduler.sources.pushed import PushedLabels
 from quota_scheduler.sources.watch import FolderWatch
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.store import shipped as shipped_store
@@ -155,21 +160,23 @@ def _assembled(config: Config, store: Store) -> Service:
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
     unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
     parts = Parts(
-        store,
-        writer,
-        waiters,
-        metrics,
-        health,
-        prices,
-        notifier,
-        deliverer,
-        ingests,
-        recompute,
-        repricing,
-        shipped,
-        bills,
-        sources,
-        unlisted,
+        store=store,
+        writer=writer,
+        waiters=waiters,
+        metrics=metrics,
+        health=health,
+        prices=prices,
+        notifier=notifier,
+        deliverer=deliverer,
+        ingests=ingests,
+        recompute=recompute,
+        repricing=repricing,
+        unlisted=unlisted,
+        shipped=shipped,
+        bills=bills,
+        sources=sources,
+        doors=_doors(config),
+        intake=Intake(writer.do, prices, lambda: writer.terms.limits),
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
@@ -219,6 +226,20 @@ def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
     )
 
 
+def _doors(config: Config) -> Doors:
+    """What reads the bodies that others push, with the labels that the configuration takes from them."""
+    otlp, litellm = (
+        PushedLabels(
+            dict(door.labels),
+            account=door.account,
+            accounts=dict(door.accounts),
+            team=UNASKED if door.without is Without.IGNORE else "",
+        )
+        for door in (config.otlp, config.litellm)
+    )
+    return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm))
+
+
 Reading = tuple[str, Scan, Sequence[Path]]
 """Whose models an agent calls as a rule, the function that makes one pass over its files, and where that looks."""
 
@@ -236,6 +257,9 @@ def readings_of(config: Config) -> dict[str, Reading]:
 
 def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
     """One for each agent whose files are read."""
+    read = readings_of(config)
+    if config.sources.usage_endpoint:
+        read[usage_poll.NAME] = _usage_endpoint(config, store)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
         log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
@@ -250,7 +274,7 @@ def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> li
             limits=lambda: writer.terms.limits,
             places=places,
         )
-        for name, (provider, scan, places) in readings_of(config).items()
+        for name, (provider, scan, places) in read.items()
     ]
 
 
@@ -261,6 +285,15 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
     look = FolderWatch(roots, claude_code.SUFFIX).changed_files
     return claude_code.PROVIDER, partial(claude_code.scan_ahead, roots, labeller=labels, look=look), roots
+
+
+def _usage_endpoint(config: Config, store: Store) -> Reading:
+    """What claude.ai says is left; it feeds no limit with usage, so none waits for its first pass."""
+    source = config.sources.claude_code
+    folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
+    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
+    homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
+    return "", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes]
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:

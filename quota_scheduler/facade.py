@@ -7,8 +7,9 @@ that resolves after the commit; those that only look block for a moment and belo
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from quota_scheduler.core.alerts.state import Silence
 from quota_scheduler.core.cycle.requests import (
@@ -25,6 +26,8 @@ from quota_scheduler.core.cycle.requests import (
 )
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.readings.other_hosts import ShippedSource
@@ -33,12 +36,16 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
+from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
+
+if TYPE_CHECKING:
+    from quota_scheduler.sources.json_items import JsonItems
 
 T = TypeVar("T")
 
@@ -105,21 +112,53 @@ class Facade(Questions):
         priced = await self._beside((event.labels for event in events), lambda: priced_events(events, prices))
         return self._do(lambda tx: record_usage(tx, priced, self._service.writer.terms.limits))
 
-    async def receive(
-        self,
-        events: Sequence[UsageEvent],
-        words: Sequence[Observation | Throttle],
-        sources: Sequence[ShippedSource],
-    ) -> "Future[Received]":
-        """Record what another host has read, what providers said there, and how its sources are doing."""
+    async def receive(self, origin: str, batch: Batch, sources: Sequence[ShippedSource]) -> "Future[Received]":
+        """Record what another host has read, and how its sources are doing; what is awaited is the pricing."""
         service = self._service
-        priced = await self._beside(
-            (event.labels for event in events), lambda: priced_events(events, service.parts.prices)
+        events = await self._beside(
+            (event.labels for event in batch.events), lambda: priced_events(batch.events, service.parts.prices)
         )
+        priced = replace(batch, events=tuple(events))
         return service.writer.do(
-            lambda tx: receive(tx, priced, words, sources, service.writer.terms.limits),
+            lambda tx: receive(tx, origin, priced, sources, service.writer.terms.limits),
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
+
+    def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
+        """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
+        return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
+
+    # Whoever pushes usage
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much that was pushed is not written yet that more should come later."""
+        return self._service.parts.intake.is_full
+
+    def read_export(self, signal: str, body: bytes, *, is_json: bool) -> Pushed | str:
+        """What an OTLP export tells; a sentence where it is none."""
+        try:
+            return self._service.parts.doors.otlp.read(signal, body, is_json=is_json, now=self.now())
+        except ValueError as error:
+            return str(error)
+
+    def export_answer(self, signal: str, delivery: Pushed, *, is_json: bool) -> bytes:
+        """The answer to an export that has been stored."""
+        return self._service.parts.doors.otlp.answer(signal, is_json=is_json, refused=delivery.refused)
+
+    def litellm_items(self) -> "JsonItems":
+        """What cuts the body of a LiteLLM callback into its items."""
+        return self._service.parts.doors.litellm.items()
+
+    def read_litellm(self, items: Sequence[tuple[int, bytes]], cut: Sequence[str]) -> Pushed:
+        """What items of a LiteLLM callback tell; ``cut`` says what could not even be cut out of its body."""
+        return self._service.parts.doors.litellm.read(items, now=self.now(), cut=cut)
+
+    async def take(self, delivery: Pushed) -> "Future[Recorded]":
+        """Record what was pushed; what is awaited is the pricing, the future is the writing."""
+        intake = self._service.parts.intake
+        labels = [one.labels for one in (*delivery.events, *(point.draft for point in delivery.metered))]
+        return intake.put(await self._beside(labels, lambda: intake.priced(delivery)))
 
     # Operators
 

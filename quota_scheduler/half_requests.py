@@ -67,7 +67,9 @@ class HalfRequests:
             self._drop(oldest)
 
     def _allowed(self, connection: "TimedProtocol") -> float:
-        return self._patience.seconds + (ANSWERING_SECONDS if connection.is_answering else 0.0)
+        if not connection.is_answering:
+            return self._patience.seconds
+        return max(self._patience.seconds, connection.patience) + ANSWERING_SECONDS
 
     def _drop(self, connection: "TimedProtocol") -> None:
         self.end(connection)
@@ -84,6 +86,12 @@ class TimedProtocol(HttpToolsProtocol):
     def is_answering(self) -> bool:
         """Whether the routes work on its request already."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def patience(self) -> float:
+        """How long its route gives it, in seconds: one that reads a body as a stream says so in the request's state."""
+        given: float = self.cycle.scope["state"].get("patience", 0.0) if self.cycle else 0.0
+        return given
 
     def connection_made(self, transport: Any) -> None:
         """A new connection: a request is waited for."""

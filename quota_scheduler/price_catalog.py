@@ -9,6 +9,7 @@ searches) is charged on top. Rates are kept per provider, model, day and terms, 
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,7 +33,7 @@ BATCH_FACTOR = Fraction(1, 2)
 """Batches without a price of their own: what every vendor that sells them says."""
 GEO_FACTOR = Fraction(11, 10)
 """Inference kept in the US by Anthropic's API, all kinds of tokens."""
-READING = 2
+READING = 3
 """Raise it with every change of what a known model costs here, so that what was charged before is charged anew."""
 MOST_REMEMBERED = 10_000
 """Answers kept, about 10 MB: far above the models and terms a fleet uses, and a bound on what clients can invent."""
@@ -49,6 +50,7 @@ class Prices:
         self.problem = ""
         self._load = load or Table.load
         self._table: Table | None = None
+        self._opening = threading.Lock()
         self.state(own or {})
 
     def state(self, own: Mapping[str, OwnPrice]) -> None:
@@ -124,15 +126,20 @@ class Prices:
             kin.append(rates.times(ABOVE_KIN))
         return tuple(dict.fromkeys(kin)) or (LAST_RESORT,), True
 
+    def warm(self) -> None:
+        """Begin to load the table beside other work, so that the first pass need not wait for it."""
+        threading.Thread(target=self._open, name="prices-warm", daemon=True).start()
+
     def _open(self) -> "Table | None":
-        if self._table is None and not self.problem:
-            try:
-                self._table = self._load()
-            except Exception as error:
-                self.problem = (
-                    f"the price table cannot be loaded ({type(error).__name__}: {error}): costs are estimated at the "
-                    "dearest known price; reinstall genai-prices, or state prices under models in the config"
-                )
+        with self._opening:
+            if self._table is None and not self.problem:
+                try:
+                    self._table = self._load()
+                except Exception as error:
+                    self.problem = (
+                        f"the price table cannot be loaded ({type(error).__name__}: {error}): costs are estimated at "
+                        "the dearest known price; reinstall genai-prices, or state prices under models in the config"
+                    )
         return self._table
 
 

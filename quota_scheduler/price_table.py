@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from quota_scheduler import price_corrections as corrections
 from quota_scheduler.core.kin import ModelFamilies
 from quota_scheduler.core.names import canonical_model, canonical_provider, is_hosted, vendor_of
 from quota_scheduler.core.pricing import WEB_SEARCH, KindRates, PriceRates, Tier, per_million
@@ -48,9 +50,10 @@ def table_version() -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the table."""
+    """One model of the table, as ``seller`` sells it."""
 
     info: Any
+    seller: str = ""
 
     @property
     def changes_during_day(self) -> bool:
@@ -63,9 +66,15 @@ class Model:
 
         The table answers with the standard price where it has none for terms.
         """
-        standard = self.info.get_prices(at)
-        prices = self.info.get_prices(at, dict(terms)) if terms else standard
-        return None if terms and prices == standard else _rates(prices.__dict__)
+        if stated := corrections.stated(self.seller, self.info.id, at):
+            return None if terms else _rates(stated)
+        instant, factor = corrections.instant_and_factor(self.seller, self.info.id, at)
+        standard = self.info.get_prices(instant)
+        prices = self.info.get_prices(instant, dict(terms)) if terms else standard
+        if terms and prices == standard:
+            return None
+        rates = _rates(prices.__dict__, is_claude=vendor_of(self.info.id) == "anthropic")
+        return rates.times(Fraction(factor)) if rates and factor != 1 else rates
 
     def rates_as_kin(self, day: datetime) -> list[PriceRates]:
         """Its rates at every hour of a day, to charge another model at.
@@ -76,7 +85,7 @@ class Model:
         rates_of_day = {}
         for at in instants:
             prices = self.info.get_prices(at).__dict__
-            if rates := _rates(prices):
+            if rates := self.rates(at):
                 rates_of_day[rates] = rates if prices.get("cache_read_mtok") is not None else _with_cache(rates)
         return list(rates_of_day.values())
 
@@ -121,7 +130,7 @@ class Table:
         everybody = self._snapshot.providers
         for spelling in spellings:
             if info := provider.find_model(spelling, all_providers=everybody):
-                return Model(info)
+                return Model(info, provider.id)
         return None
 
     def _by_name(self, spellings: list[str]) -> Model | None:
@@ -159,7 +168,8 @@ class Table:
             most = MOST_DEARER * max(map(_input_price, newest), default=Decimal(0))
             kin = newest + [info for infos in older for info in infos if _input_price(info) <= most]
             if kin:
-                yield from ((Model(info), rates) for info in kin for rates in Model(info).rates_as_kin(day))
+                models = [Model(info, sold.holder) for info in kin]
+                yield from ((model, rates) for model in models for rates in model.rates_as_kin(day))
                 return
 
     def _sold(self, seller: str) -> "_Sold":
@@ -167,7 +177,7 @@ class Table:
             holder, path = _ELSEWHERE.get(seller, (seller, ""))
             models = getattr(self._provider(holder), "models", ())
             sold = {info.id: info for info in models if info.id.startswith(path) and _input_price(info)}
-            self._sellers[seller] = _Sold(sold, ModelFamilies(sold))
+            self._sellers[seller] = _Sold(sold, ModelFamilies(sold), holder)
             if len(self._sellers) > MOST_REMEMBERED:
                 self._sellers.clear()
                 return self._sold(seller)
@@ -180,6 +190,7 @@ class _Sold:
 
     by_id: Mapping[str, Any]
     families: ModelFamilies
+    holder: str
 
 
 def _input_price(info: Any) -> Decimal:
@@ -196,8 +207,11 @@ def _spellings(name: str) -> Iterator[str]:
     yield from dict.fromkeys(spelling for spelling in (lower, last, canonical_model(name)) if spelling)
 
 
-def _rates(prices: Mapping[str, Any]) -> PriceRates | None:
+def _rates(prices: Mapping[str, Any], *, is_claude: bool = False) -> PriceRates | None:
     """Turn the table's prices of one model into rates."""
+    fresh = prices.get("input_mtok")
+    if is_claude and isinstance(fresh, Decimal) and prices.get("cache_write_1h_mtok") is None:
+        prices = {**prices, "cache_write_1h_mtok": fresh * corrections.CLAUDE_HOUR}
     by_kind = [next((prices[key] for key in _PRICE_KEYS[kind] if prices.get(key) is not None), None) for kind in KINDS]
     request, search = prices.get(_PER_REQUEST) or Decimal(0), prices.get(_PER_SEARCH) or WEB_SEARCH * 1000
     if request is None and all(price is None for price in by_kind):

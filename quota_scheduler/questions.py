@@ -5,21 +5,30 @@ Questions to the database block for a moment: they belong into a thread.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
+from quota_scheduler.core.history.asking import Question
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
+from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
+from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
+from quota_scheduler.service.queries.observations import observations_document
 from quota_scheduler.service.queries.queue import plan_document, queue_document
+from quota_scheduler.service.queries.reconcile import reconciliation_document
+from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
+from quota_scheduler.service.queries.usage_history import history_document
 from quota_scheduler.store import Transaction
 from quota_scheduler.store import limit_changes as stored_changes
 
@@ -75,6 +84,13 @@ class Questions:
         """What finished runs say about the next one."""
         return self._service.estimate_basis
 
+    def account_of(self, provider: str, folder: str = "") -> str:
+        """The account of a provider's own program here, where nobody names one: that of its folder, if it has one."""
+        sources = self.config.sources.by_name()
+        own = [sources[one.name] for one in self._service.parts.ingests if one.provider == provider]
+        named = (name for source in own for root, name in source.accounts if folder and root == Path(folder))
+        return next(named, next((source.account for source in own), DEFAULT_ACCOUNT))
+
     def now(self) -> datetime:
         """The instant it is for the service."""
         return self._service.store.clock()
@@ -100,6 +116,10 @@ class Questions:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
 
+    def observations(self) -> Document:
+        """What providers said last about their windows."""
+        return self._look(observations_document)
+
     def audit(self, most: int) -> Document:
         """What was done by hand, newest first."""
         return self._look(lambda tx: audit_document(tx, most))
@@ -123,6 +143,24 @@ class Questions:
     def usage(self, days: int, by: Sequence[str]) -> Document:
         """Usage added up by day and labels."""
         return self._look(lambda tx: usage_document(tx, days, by))
+
+    def sources(self) -> Document:
+        """Every door that usage and providers' words come through."""
+        passes = self._service.parts.sources(self.now())
+        return self._look(lambda tx: sources_document(tx, passes))
+
+    def reconciliation(self) -> Document:
+        """Own sums, providers' words and bills side by side."""
+        limits = self._service.writer.terms.limits
+        return self._look(lambda tx: reconciliation_document(tx, limits))
+
+    def usage_history(self, asked: Question) -> Document:
+        """Usage by period and labels, with totals."""
+        return self._look(lambda tx: history_document(tx, asked))
+
+    def usage_events(self, kind: str, *, after: int, since: datetime | None, most: int) -> Document:
+        """Recorded events as they are imported again, a page at a time."""
+        return self._look(lambda tx: export_page(tx, kind, after=after, since=since, most=most))
 
     def runs(self, days: int, most: int) -> Document:
         """The largest runs."""
@@ -163,6 +201,8 @@ class Questions:
         parts = self._service.parts
         notes = [self.held.sentence()] if self.held else []
         notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+        now = self.now()
+        notes += [sentence(breaker, now) for breaker in refusing(self.readings.breakers, now)]
         notes += parts.notifier.problems(wait=False)
         if not self.config.receivers:
             notes.append("no receiver is configured: alerts reach nobody")

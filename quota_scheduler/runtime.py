@@ -22,6 +22,7 @@ from quota_scheduler.core.readings.other_hosts import ShippedSource, shipped_rea
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.core.units import Unit
 from quota_scheduler.health import Health
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
@@ -29,6 +30,7 @@ from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
@@ -37,22 +39,46 @@ from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
+from quota_scheduler.service.upkeep.learn_rates import learn_rates
+from quota_scheduler.sources.litellm import LitellmDoor
+from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
 log = logging.getLogger(__name__)
-RESTART = ("listen", "database", "sources", "bills", "receivers", "metrics_auth", "tick_seconds", "log_format")
+RESTART = (
+    "listen",
+    "database",
+    "sources",
+    "bills",
+    "otlp",
+    "litellm",
+    "receivers",
+    "metrics_auth",
+    "tick_seconds",
+    "log_format",
+)
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
+RATES_SECONDS = 5.0
+"""A first rate lets more start at once than a fixed part for each lease: it is worth looking often."""
 PRUNE_SECONDS = 3600.0
 BILL_SECONDS = 15.0
 """How often is looked whether a provider's report is due."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What reads the bodies that others push."""
+
+    otlp: OtlpDoor
+    litellm: LitellmDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +100,8 @@ class Parts:
     bills: tuple[BillReader, ...]
     sources: Callable[[datetime], tuple[SourceReading, ...]]
     unlisted: UnlistedUsage
+    doors: Doors
+    intake: Intake
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +137,7 @@ class Service:
             Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
             Job("learn", LEARN_SECONDS, self.learn),
             Job("ends", ENDS_SECONDS, self.learn_ends),
+            Job("rates", RATES_SECONDS, self.learn_rates),
             Job("prune", PRUNE_SECONDS, self.prune, steady=True),
         ]
 
@@ -119,6 +148,7 @@ class Service:
         for ingest in self.parts.ingests:
             self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
+        self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(True)
         self._jobs.start()
@@ -259,6 +289,14 @@ class Service:
         """Learn when the next running lease of each limit is expected to end, from how long leases take."""
         with self.store.reading() as tx:
             self.change_terms(busy_until=expected_ends(tx, self.writer.terms.limits))
+
+    def learn_rates(self) -> None:
+        """Learn what a percent point costs; where decisions would differ, the limits are made anew with it."""
+        limits = self.writer.terms.limits
+        if not any(limit.unit is Unit.PERCENT for limit in limits):
+            return
+        if self.writer.do(lambda tx: learn_rates(tx, limits)).result():
+            self._refresh_limits()
 
     def prune(self) -> None:
         """Drop what is older than it is kept, a little at a time."""

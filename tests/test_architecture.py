@@ -104,10 +104,11 @@ def test_the_core_touches_nothing_outside_itself(path):
 
 
 CORE_ROOMS = [
+    "observations",
     "limits",
     "tickets",
-    "observations",
     "efficiency",
+    "history",
     "ledger",
     "forecast",
     "admission",
@@ -156,17 +157,27 @@ ROOMS = [
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param("client", "client", "", id="client needs nothing but the standard library"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
-    pytest.param("sources", "core errors sources", "msgspec inotify_simple", id="sources turn logs into usage events"),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
+    pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
+    pytest.param(
+        "sources",
+        "core errors sources",
+        "msgspec google inotify_simple opentelemetry",
+        id="sources turn logs into usage events",
+    ),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
-    pytest.param("price_table", "core errors", "genai_prices", id="price_table knows the models that are sold"),
+    pytest.param("price_corrections", "", "", id="price_corrections know where the table is behind"),
+    pytest.param(
+        "price_table", "core errors price_corrections", "genai_prices", id="price_table knows the models that are sold"
+    ),
     pytest.param("price_catalog", "core errors price_table", "", id="price_catalog fills the core's price table"),
     pytest.param("metrics", "core errors metrics", "prometheus_client", id="metrics show what the core computed"),
     pytest.param(
@@ -188,7 +199,7 @@ ROOMS = [
     ),
     pytest.param(
         "facade",
-        "auth config core questions runtime service store",
+        "auth config core questions runtime service sources store",
         "",
         id="facade is what the edge may ask, verb by verb",
     ),
@@ -284,6 +295,7 @@ def test_no_file_imports_itself_by_way_of_others():
             "store/engine sources/opencode",
             id="only the engine knows SQLite, beside the reader of a program that keeps its own",
         ),
+        pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("click", "cli", id="only the command line talks to people through click"),
         pytest.param("starlette", "api", id="only the API speaks HTTP"),
     ],
@@ -302,7 +314,7 @@ def test_no_file_but_the_engine_names_another_driver(driver):
     assert importers(driver) <= {"store/engine.py"}
 
 
-def test_only_config_and_the_command_line_read_the_environment():
+def test_only_what_people_start_reads_the_environment():
     readers = {
         path.relative_to(ROOT).as_posix()
         for path in ROOT.rglob("*.py")
@@ -315,7 +327,8 @@ def test_only_config_and_the_command_line_read_the_environment():
         )
     }
     assert readers
-    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= {"config", "cli"}
+    people_start = {"config", "cli", "client", "__main__"}
+    assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= people_start
 
 
 @pytest.mark.parametrize(

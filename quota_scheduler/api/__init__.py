@@ -10,7 +10,20 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import alerts, docs_page, limits, operate, problems, shipments, tickets, usage
+from quota_scheduler.api import (
+    alerts,
+    docs_page,
+    history,
+    limits,
+    litellm,
+    observations,
+    operate,
+    otlp,
+    problems,
+    shipments,
+    tickets,
+    usage,
+)
 from quota_scheduler.api import queries as state
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
@@ -38,6 +51,12 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("PATCH", "/v1/limits/{limit}", limits.change_limit),
     ("POST", "/v1/usage", usage.record),
     ("POST", "/v1/shipments", shipments.receive),
+    ("POST", "/v1/observations", observations.observe),
+    ("GET", "/v1/observations", observations.observations),
+    ("POST", "/v1/logs", otlp.logs),
+    ("POST", "/v1/metrics", otlp.metrics),
+    ("POST", "/v1/traces", otlp.traces),
+    ("POST", "/v1/litellm", litellm.record),
     ("GET", "/v1/limits", limits.limits),
     ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
@@ -45,6 +64,10 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/efficiency", state.efficiency),
     ("GET", "/v1/runs", state.runs),
     ("GET", "/v1/usage/summary", state.usage),
+    ("GET", "/v1/usage/history", history.history),
+    ("GET", "/v1/usage/events", history.events),
+    ("GET", "/v1/sources", state.sources),
+    ("GET", "/v1/reconciliation", state.reconciliation),
     ("GET", "/v1/alerts", alerts.look),
     ("POST", "/v1/alerts/{alert}/ack", alerts.acknowledge),
     ("GET", "/v1/silences", alerts.silences),
@@ -57,6 +80,8 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
 )
 
 
+PUSHED = (otlp.logs, otlp.metrics, otlp.traces, litellm.record)
+"""Answered with a slash behind their path too: exporters take a redirect for success and do not follow it."""
 TITLE = "Quota Scheduler"
 
 
@@ -66,6 +91,7 @@ def build(service: "Facade") -> Door:
     Plain routes: validation happens in one place of ours, and the hot ones pay for nothing else.
     """
     routes = [Route(path, handler, methods=[method]) for method, path, handler in ROUTES]
+    routes += [Route(f"{path}/", handler, methods=[method]) for method, path, handler in ROUTES if handler in PUSHED]
     routes += [Route("/openapi.json", document, include_in_schema=False), Route("/docs", docs, include_in_schema=False)]
     handlers: dict[Any, ExceptionHandler] = {
         problems.Problem: problems.on_problem,

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import AsyncIterator, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,13 @@ MOST_USAGE_BYTES = 32 * MEGABYTE
 """A body with usage may be larger: it is shipped by the day."""
 LONG_BYTES = 64 * 1024
 """A longer body is read beside the event loop: a megabyte takes ten milliseconds."""
+MOST_DROPPED = 64 * MEGABYTE
+"""As much is read of a body that is refused, so that its sender hears why; behind that the connection is closed."""
+DROP_SECONDS = 10.0
+GZIP = 31
+"""How zlib is told that the data has gzip's frame."""
+STREAM_SECONDS = 900.0
+"""A body that is read as a stream may take this long: hundreds of megabytes over a slow line."""
 BODY_SECONDS = 30.0
 """A body must have come whole by then."""
 ANSWER_SECONDS = 10.0
@@ -91,6 +99,83 @@ def accepting(request: Request) -> "Facade":
     return facade
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A body as it came: its bytes without the encoding of the way, and what it says that it is."""
+
+    content: bytes
+    kind: str
+
+
+async def encoded(request: Request, *, most: int, kinds: Collection[str]) -> Unread:
+    """The bytes of a body of one of these kinds, unpacked where it is packed. Raises Problem.
+
+    Neither as it comes nor unpacked it may be larger than ``most`` bytes.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise await refused_unread(
+            request, Problem(415, "unknown_kind", f"send {' or '.join(sorted(kinds))}, not {kind[:80]!r}")
+        )
+    packed = request.headers.get("content-encoding", "").strip().lower()
+    if packed not in ("", "identity", "gzip"):
+        raise await refused_unread(
+            request, Problem(415, "unknown_encoding", f"send gzip or nothing, not {packed[:80]!r}")
+        )
+    raw = await _bytes(request, most)
+    if packed != "gzip":
+        return Unread(raw, kind)
+    content = await asyncio.to_thread(_unpacked, raw, most) if len(raw) > LONG_BYTES else _unpacked(raw, most)
+    return Unread(content, kind)
+
+
+def _unpacked(raw: bytes, most: int) -> bytes:
+    """What gzip holds, all of its members. Raises Problem where that is more than ``most`` bytes, or no gzip."""
+    content = bytearray()
+    try:
+        while raw:
+            member = zlib.decompressobj(wbits=GZIP)
+            content += member.decompress(raw, most + 1 - len(content))
+            if len(content) > most:
+                raise _too_large(most)
+            if not member.eof:
+                raise Problem(400, "not_gzip", "the body says gzip and ends in the middle: send it again")
+            raw = member.unused_data
+    except zlib.error as error:
+        raise Problem(400, "not_gzip", f"the body says gzip and is none: {error}") from None
+    return bytes(content)
+
+
+async def refused_unread(request: Request, problem: Problem) -> Problem:
+    """A problem to raise once what was sent has been read and dropped: who still sends would not hear it."""
+    dropped = 0
+    with contextlib.suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(DROP_SECONDS):
+            async for chunk in request.stream():
+                dropped += len(chunk)
+                if dropped > MOST_DROPPED:
+                    problem.close = True
+                    break
+    return problem
+
+
+async def chunks(request: Request) -> AsyncIterator[bytes]:
+    """A body as it comes, however long it is; each part must follow in time. Raises Problem."""
+    request.state.patience = STREAM_SECONDS
+    stream = aiter(request.stream())
+    try:
+        while True:
+            async with asyncio.timeout(BODY_SECONDS):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield chunk
+    except ClientDisconnect:
+        raise Problem(408, "too_slow", "the connection ended before the body was whole", close=True) from None
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"nothing came for {BODY_SECONDS:.0f} s", close=True) from None
+
+
 async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
     """The JSON body, of ``most`` bytes. Raises Problem for anything else, and for one too large."""
     raw = await _raw(request, most)
@@ -109,16 +194,25 @@ async def optional_body(request: Request) -> Any:
 
 
 async def _raw(request: Request, most: int) -> bytes:
+    """The bytes of a body that says that it is JSON. Raises Problem."""
+    raw = await _bytes(request, most)
+    if raw and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        way_out = "add -H 'Content-Type: application/json'"
+        raise Problem(415, "not_declared_json", f"the body must be JSON and say so: {way_out}")
+    return raw
+
+
+async def _bytes(request: Request, most: int) -> bytes:
     """The bytes of a body: refused by their announced length, else as soon as there are too many. Raises Problem."""
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and (len(announced) > 18 or int(announced) > most):
         raise _too_large(most)
-    chunks = bytearray()
+    content = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
-                chunks += chunk
-                if len(chunks) > most:
+                content += chunk
+                if len(content) > most:
                     raise _too_large(most)
     except ClientDisconnect:  # nobody is there to read this; it must not count as a fault of ours
         raise Problem(408, "too_slow", "the connection ended before the body was whole", close=True) from None
@@ -126,10 +220,7 @@ async def _raw(request: Request, most: int) -> bytes:
         raise Problem(
             408, "too_slow", f"the body took longer than {BODY_SECONDS:.0f} s: send smaller arrays", close=True
         ) from None
-    if chunks and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        way_out = "add -H 'Content-Type: application/json'"
-        raise Problem(415, "not_declared_json", f"the body must be JSON and say so: {way_out}")
-    return bytes(chunks)
+    return bytes(content)
 
 
 def _too_large(most: int) -> Problem:
@@ -190,15 +281,15 @@ async def decided(answers: "Sequence[asyncio.Future[Reply]]") -> list[Reply]:
     return await _within_time(answers)
 
 
-async def written(future: "Future[T]") -> T:
-    """Wait for a write. Raises Problem when the database does not take it."""
-    (result,) = await _within_time([asyncio.wrap_future(future)])
+async def written(future: "Future[T]", *, within: float = ANSWER_SECONDS) -> T:
+    """Wait for a write, ``within`` so many seconds. Raises Problem when the database does not take it."""
+    (result,) = await _within_time([asyncio.wrap_future(future)], within)
     return result
 
 
-async def _within_time(waiting: "Sequence[asyncio.Future[T]]") -> list[T]:
+async def _within_time(waiting: "Sequence[asyncio.Future[T]]", seconds: float = ANSWER_SECONDS) -> list[T]:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
     except TimeoutError:
         raise Problem(

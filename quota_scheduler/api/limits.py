@@ -19,6 +19,7 @@ from quota_scheduler.core.instants import iso, iso_or_none
 from quota_scheduler.core.limits.changes import FIELDS
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.documents import limit_document
+from quota_scheduler.core.readings.refusing import breaker_documents
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -60,6 +61,7 @@ async def limits(request: Request) -> Response:
             "limits": [limit_document(reading) for reading in readings.limits],
             "hold": service.held.document() if service.held else None,
             "run_caps": [written_limit(limit) for limit in service.limits.values() if limit.is_per_run],
+            "breakers": breaker_documents(readings.breakers, service.now()),
             "alerts_muted": muted,
             "sources": [
                 {"source": source.source, "catching_up": source.catching_up, "errors": source.errors}

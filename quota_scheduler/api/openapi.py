@@ -6,11 +6,17 @@ from pydantic.json_schema import models_json_schema
 
 from quota_scheduler.api.alerts import AckBody, SilenceBody
 from quota_scheduler.api.limits import LimitBody
+from quota_scheduler.api.observations import ObservationBody
 from quota_scheduler.api.operate import HoldBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, PreflightBody, ReportBody, TicketBody
 
 REF = "#/components/schemas/{model}"
-MODELS = (TicketBody, PreflightBody, PlanBody, ReportBody, EventBody, HoldBody, LimitBody, SilenceBody, AckBody)
+MODELS = (
+    *(TicketBody, PreflightBody, PlanBody, ReportBody, EventBody, ObservationBody),
+    *(HoldBody, LimitBody, SilenceBody, AckBody),
+)
+WITH_CSV = ("/v1/usage/summary", "/v1/usage/history")
+"""What answers as CSV, too."""
 ODD = {"description": "anything else is answered with what is wrong, in its place; the others are taken"}
 PROBLEM = {
     "type": "object",
@@ -47,6 +53,12 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("patch", "/v1/limits/{limit}", "Change a limit at run time; null takes a change back", LimitBody, "operator"),
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
     ("post", "/v1/shipments", "What `quota-scheduler ship` sends: usage that another host has read", None, "runner"),
+    ("post", "/v1/observations", "Report what a provider says, one or up to 1,000", ObservationBody, "runner"),
+    ("get", "/v1/observations", "What each provider said last about each window", None, "viewer"),
+    ("post", "/v1/logs", "OTLP: log records of agents and GenAI programs, protobuf or JSON", None, "runner"),
+    ("post", "/v1/metrics", "OTLP: sums and histograms of tokens, delta or cumulative", None, "runner"),
+    ("post", "/v1/traces", "OTLP: spans of calls of models", None, "runner"),
+    ("post", "/v1/litellm", "LiteLLM's generic_api callback: an array, a value a line, or one", None, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
     ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
@@ -54,6 +66,22 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
     ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
     ("get", "/v1/usage/summary", "Usage by day and labels, ?days=30&by=day,model&format=csv", None, "viewer"),
+    (
+        "get",
+        "/v1/usage/history",
+        "Usage by period and labels, ?by=day,model&last=30d&timezone=UTC&model=…&top=10&format=csv",
+        None,
+        "viewer",
+    ),
+    ("get", "/v1/usage/events", "Recorded events as they are imported again, ?after=0&limit=5000", None, "viewer"),
+    ("get", "/v1/sources", "Where usage comes from: last, how far behind, errors, what it cannot see", None, "viewer"),
+    (
+        "get",
+        "/v1/reconciliation",
+        "Own sums, providers' words and bills side by side, and why they drift",
+        None,
+        "viewer",
+    ),
     ("get", "/v1/alerts", "Alerts: pending, firing, lately resolved", None, "viewer"),
     ("post", "/v1/alerts/{alert}/ack", "Acknowledge a firing alert: no more repeats", AckBody, "operator"),
     ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),
@@ -83,7 +111,7 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
     }
     if model is not None:
         one = {"$ref": REF.format(model=model.__name__)}
-        many = model in (TicketBody, EventBody)
+        many = model in (TicketBody, EventBody, ObservationBody)
         schema = {"oneOf": [one, {"type": "array", "items": {"anyOf": [one, ODD]}, "maxItems": 1000}]} if many else one
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
@@ -93,7 +121,7 @@ def _kinds(path: str) -> tuple[str, ...]:
     """What content an answer may have."""
     if path == "/metrics":
         return ("text/plain", "application/openmetrics-text")
-    return ("application/json", "text/csv") if path == "/v1/usage/summary" else ("application/json",)
+    return ("application/json", "text/csv") if path in WITH_CSV else ("application/json",)
 
 
 def _document() -> dict[str, Any]:

@@ -16,13 +16,12 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.readings.documents import forecast_document, limit_document
 from quota_scheduler.core.readings.readings import LimitReading
-from quota_scheduler.core.units import MICRO, Unit
+from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS
+from quota_scheduler.service.queries.usage_history import safe_cell
 
 LONGEST_NUMBER = 10
 """Digits of a number in a query, and one more."""
-FORMULA = frozenset("=+-@\t\r")
-"""What makes a cell a formula in spreadsheets."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -34,7 +33,7 @@ async def limit_forecast(request: Request) -> Response:
     document = forecast_document(reading)
     if document is None or reading.projection.forecast is None:
         raise Problem(404, "no_forecast", _no_forecast(reading))
-    scale = MICRO if reading.unit is Unit.USD else 1
+    scale = reading.unit.base
     document["fan"] = [
         {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
         for at, values in reading.projection.forecast.fan()
@@ -86,7 +85,7 @@ def _reading(request: Request, name: str) -> LimitReading:
 async def audit(request: Request) -> Response:
     """What was done by hand, newest first."""
     require(request, Role.OPERATOR)
-    most = _number(request, "limit", 100, least=1, most=10_000)
+    most = number(request, "limit", 100, least=1, most=10_000)
     return json_response(await asyncio.to_thread(facade_of(request).audit, most))
 
 
@@ -99,11 +98,12 @@ async def queue(request: Request) -> Response:
 async def efficiency(request: Request) -> Response:
     """Tokens by kind and cache hit rate by workflow over ``days`` (7)."""
     require(request, Role.VIEWER)
-    days = _number(request, "days", 7, least=1, most=366)
+    days = number(request, "days", 7, least=1, most=366)
     return json_response(await asyncio.to_thread(facade_of(request).efficiency, days))
 
 
-def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+def number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
+    """A whole number of a query. Raises Problem for what is none, or lies outside."""
     text = request.query_params.get(name, str(default))
     is_short_number = text.isascii() and text.isdigit() and len(text) < LONGEST_NUMBER
     if not is_short_number or not least <= int(text) <= most:
@@ -114,7 +114,7 @@ def _number(request: Request, name: str, default: int, *, least: int, most: int)
 async def usage(request: Request) -> Response:
     """Usage of the last ``days`` (30) added up ``by`` day and labels, as JSON or, with ``format=csv``, as CSV."""
     require(request, Role.VIEWER)
-    days = _number(request, "days", 30, least=1, most=3660)
+    days = number(request, "days", 30, least=1, most=3660)
     by = [name for name in request.query_params.get("by", "day,model").split(",") if name]
     if unknown := [name for name in by if name not in SUMMED_BY]:
         raise Problem(422, "invalid_query", f"by={unknown[0]!r} is none of {', '.join(SUMMED_BY)}")
@@ -122,22 +122,30 @@ async def usage(request: Request) -> Response:
     if request.query_params.get("format") != "csv":
         return json_response(summary)
     text = io.StringIO()
-    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens"])
+    beyond = ("unlisted_tokens", "unlisted_cost_usd", "partial_answers")
+    table = csv.DictWriter(text, [*by, *KINDS, "tokens", "requests", "cost_usd", "unpriced_tokens", *beyond])
     table.writeheader()
-    table.writerows({**row, **{name: _cell(row[name]) for name in by}} for row in summary["usage"])
+    table.writerows({**row, **{name: safe_cell(row[name]) for name in by}} for row in summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
 
 
-def _cell(text: str) -> str:
-    """A label as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in FORMULA else text
+async def sources(request: Request) -> Response:
+    """Every door that usage and providers' words come through, and what it cannot see."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).sources))
+
+
+async def reconciliation(request: Request) -> Response:
+    """Own sums, providers' words and bills side by side, with their drift and its likely cause."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).reconciliation))
 
 
 async def runs(request: Request) -> Response:
     """The largest runs of the last ``days`` (7): tokens by kind and cache hit rate."""
     require(request, Role.VIEWER)
-    days = _number(request, "days", 7, least=1, most=366)
-    most = _number(request, "limit", 100, least=1, most=10_000)
+    days = number(request, "days", 7, least=1, most=366)
+    most = number(request, "limit", 100, least=1, most=10_000)
     return json_response(await asyncio.to_thread(facade_of(request).runs, days, most))
 
 

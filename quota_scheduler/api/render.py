@@ -15,6 +15,7 @@ from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit, parts_of
+from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.tickets.ticket import Estimate, Reason, State, Ticket
 from quota_scheduler.core.units import in_units
 from quota_scheduler.service.operate.holds import EverythingHeld
@@ -89,7 +90,11 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         "message": " ".join(
             filter(
                 None,
-                [explain(ticket, verdict, zone=zone, figures=reply.figures), unnamed_model(ticket, limits.values())],
+                [
+                    explain(ticket, verdict, zone=zone, figures=reply.figures),
+                    _refused(reply, zone),
+                    unnamed_model(ticket, limits.values()),
+                ],
             )
         ),
         "binding": [_binding(blocker, reply) for blocker in _blockers(verdict)],
@@ -113,6 +118,14 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         body["lease"] = _lease(reply, limits, fence=fence)
         body["stop"] = reply.stop
     return body
+
+
+def _refused(reply: Answer, zone: str) -> str:
+    """For people, who may start all the same: that their provider refuses for the moment."""
+    if reply.refused_until is None:
+        return ""
+    provider, until = reply.ticket.labels.provider, local_time(reply.refused_until, zone)
+    return f"{provider} refuses requests for the moment: expect that it does until about {until}."
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

@@ -36,7 +36,10 @@ from quota_scheduler.core.tickets.estimate import SPLIT_WORDS, TASK_ALIASES, TAS
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, Ticket
 from quota_scheduler.core.units import MICRO, PICO
-from quota_scheduler.core.usage import Usage, UsageEvent, price_terms
+from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
+
+API = "api"
+"""The origin of what comes over HTTP and names none."""
 
 
 class Body(BaseModel):
@@ -294,6 +297,10 @@ class EventBody(TokensBody):
     inference_geo: Word = ""
     service_tier: Word = ""
     web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
+    message: Name = ""
+    sidechain: Annotated[bool, Field(strict=True)] = False
+    origin: Name = ""
+    extent: Extent = Extent.WHOLE
 
     def event(self) -> UsageEvent:
         """As the core has it; without a cost until it is priced."""
@@ -312,4 +319,8 @@ class EventBody(TokensBody):
             terms=price_terms(
                 speed=self.speed, geo=self.inference_geo, tier=self.service_tier, web_searches=self.web_searches
             ),
+            message=self.message,
+            sidechain=self.sidechain,
+            origin=self.origin or API,
+            extent=self.extent,
         )

@@ -11,9 +11,8 @@ from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_body, re
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import EPOCH
-from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.readings.other_hosts import ShippedSource
-from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.shipping import wire
 from quota_scheduler.shipping.wire import Shipment
 
@@ -23,20 +22,19 @@ async def receive(request: Request) -> Response:
     require(request, Role.RUNNER)
     service = accepting(request)
     raw = await raw_body(request, most=MOST_USAGE_BYTES)
-    shipment, events, words, rejected = await asyncio.to_thread(_understood, raw)
-    done = await written(await service.receive(events, words, _sources(shipment)))
+    shipment, batch, rejected = await asyncio.to_thread(_understood, raw)
+    origin = f"{shipment.source}@{shipment.host}"
+    done = await written(await service.receive(origin, batch, _sources(shipment)))
     receipt = wire.Receipt(done.now, done.recorded.accepted, done.recorded.updated, done.recorded.duplicate, rejected)
     return Response(wire.encoded(receipt), media_type="application/json")
 
 
-def _understood(
-    raw: bytes,
-) -> tuple[Shipment, list[UsageEvent], list[Observation | Throttle], list[dict[str, Any]]]:
+def _understood(raw: bytes) -> tuple[Shipment, Batch, list[dict[str, Any]]]:
     try:
         shipment = wire.shipment_in(raw)
     except ValueError as error:
         raise Problem(422, "invalid_body", str(error)) from None
-    return shipment, *wire.elements(shipment)
+    return shipment, *wire.batch_in(shipment)
 
 
 def _sources(shipment: Shipment) -> list[ShippedSource]:

@@ -8,7 +8,11 @@ import click
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config, Role, starter_yaml
+from quota_scheduler.core.limits.proposing import Proposal
 from quota_scheduler.errors import QuotaSchedulerError
+
+SUBSCRIBED = {"claude_code": "anthropic", "codex": "openai"}
+"""Agents that people use with a subscription, and whose it is."""
 
 
 @click.group("config")
@@ -64,20 +68,25 @@ def deep_problems(config: Config) -> list[str]:
 @click.argument("file", type=click.Path(path_type=Path), default="quota.yaml")
 @click.option("--dry-run", is_flag=True, help="Print it and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def init(file: Path, dry_run: bool, as_json: bool) -> None:
+@click.pass_context
+def init(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> None:
     """Write a commented starter configuration to FILE (quota.yaml); an existing file is left alone.
+
+    Its limits are those of the subscriptions that the database knows of, or that left files here, in percent as their
+    provider reports it; all only warn.
 
     \b
     Examples:
       quota-scheduler config init
       quota-scheduler config init /etc/quota.yaml
     """
+    text = starter_yaml(_proposals(reach.config_of(ctx)))
     if dry_run:
-        click.echo(starter_yaml())
+        click.echo(text)
         return
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(starter_yaml())
+            out.write(text)
     except FileExistsError:
         raise QuotaSchedulerError(f"{file} exists already: choose another name, or remove it first") from None
     except OSError as error:
@@ -85,6 +94,28 @@ def init(file: Path, dry_run: bool, as_json: bool) -> None:
     reach.print_json({"file": str(file)}) if as_json else click.echo(
         f"Wrote {file}. Next: quota-scheduler --config {file} config check"
     )
+
+
+def _proposals(config: Config) -> list[Proposal]:
+    """Limits for the subscriptions that the database has seen, or else that files on this host speak of."""
+    from quota_scheduler.assemble import readings_of
+    from quota_scheduler.core.limits.proposing import proposed
+    from quota_scheduler.store import ledger, observations, utc_now
+
+    try:
+        with reach.look(config) as tx:
+            labels = [labels for labels, _ in ledger.label_sets(tx).values()]
+            seen = [(one.provider, one.account) for one in labels if one.agent in SUBSCRIBED]
+            if proposals := proposed(observations.newest(tx), seen, now=tx.now, zone=config.timezone):
+                return proposals
+    except QuotaSchedulerError:
+        pass  # no database, or one of another version: what lies on the disk is told instead
+    here = [
+        (SUBSCRIBED[name], config.sources.by_name()[name].account)
+        for name, (_, _, places) in readings_of(config).items()
+        if name in SUBSCRIBED and any(place.exists() for place in places)
+    ]
+    return proposed((), here, now=utc_now(), zone=config.timezone)
 
 
 @command.command("token")

@@ -109,7 +109,12 @@ def look(config: Config) -> Iterator[Any]:
 
 def say(text: str, *, err: bool = False) -> None:
     """Print lines for people; what names in them could make a terminal do is written out instead."""
-    click.echo("".join(_shown(sign) if sign != "\n" else sign for sign in text), err=err)
+    click.echo(shown(text), err=err)
+
+
+def shown(text: str) -> str:
+    """Lines as they may be printed."""
+    return "".join(_shown(sign) if sign != "\n" else sign for sign in text)
 
 
 def _shown(sign: str) -> str:
@@ -122,6 +127,12 @@ def say_hold(state: dict[str, Any]) -> None:
         by = f" by {hold['who']}" if hold["who"] else ""
         since = f" since {hold['since']}" if hold["since"] else ""
         say(f"Everything is held{by}{since}: {hold['reason']}")
+
+
+def say_breakers(state: dict[str, Any]) -> None:
+    """Say which providers refuse for a moment, and what starts wait for."""
+    for breaker in state.get("breakers", []):
+        say(f"{breaker['message']}.")
 
 
 def print_json(value: Any) -> None:

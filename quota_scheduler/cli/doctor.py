@@ -1,26 +1,33 @@
 """``doctor``: rebuild what the ledger covers and compare."""
 
 import sys
+from pathlib import Path
 
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.config import Config
 
 
 @click.command("doctor")
+@click.option("--providers", is_flag=True, help="Name what providers and agents write that nobody here knows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, as_json: bool, providers: bool) -> None:
     """Check the database: counters against the ledger and the leases, and what no event has bound lately.
 
-    Exit code 1 when something does not add up. Works beside a running service.
+    Exit code 1 when something does not add up. Works beside a running service. With --providers it looks at the newest
+    files and answers instead, and the exit code is 0.
 
     \b
     Examples:
       quota-scheduler doctor
-      quota-scheduler doctor --json
+      quota-scheduler doctor --providers --json
     """
     config = reach.config_of(ctx)
+    if providers:
+        _providers(config, as_json=as_json)
+        return
     from quota_scheduler.service.upkeep.doctor import examine
 
     with reach.look(config) as tx:
@@ -33,3 +40,45 @@ def command(ctx: click.Context, as_json: bool) -> None:
             reach.say(f"{'WRONG' if finding.wrong else 'ok   '}  {finding.check}: {finding.detail}")
     if wrong:
         sys.exit(1)
+
+
+def _providers(config: Config, *, as_json: bool) -> None:
+    """Say which fields of usage and limits stand in the newest files, or came as answers, and are not read."""
+    from quota_scheduler.service.upkeep.unknown import seen_fields
+    from quota_scheduler.sources.unknown_fields import unknown_fields
+
+    fields = [
+        {"source": one.source, "field": one.field, "version": one.version, "where": one.where}
+        for one in unknown_fields(_places(config))
+    ]
+    named = {(field["source"], field["field"]) for field in fields}
+    if config.database.exists():
+        with reach.look(config) as tx:
+            seen = [one for one in seen_fields(tx) if (one.door, one.field) not in named]
+        fields += [
+            {"source": one.door, "field": one.field, "version": "", "where": f"seen {one.seen_at}"} for one in seen
+        ]
+    if as_json:
+        reach.print_json(fields)
+        return
+    for field in fields:
+        version = f" of {field['version']}" if field["version"] else ""
+        reach.say(f"{field['source']}{version}: {field['field']} ({field['where']})")
+    if not fields:
+        reach.say("every field of usage and limits in the newest files and answers is known")
+
+
+def _places(config: Config) -> dict[str, list[Path]]:
+    """Where the files of each agent are that is read."""
+    from quota_scheduler.sources import claude_code
+    from quota_scheduler.sources.agents import AGENTS
+
+    places: dict[str, list[Path]] = {}
+    for name, source in config.sources.by_name().items():
+        if source.enabled and (agent := AGENTS.get(name)):
+            bases = agent.bases(config.variables, config.home, source.roots)
+            places[name] = [base / inside for base in bases for inside in agent.inside]
+        elif source.enabled:
+            roots = [str(root) for root in source.roots]
+            places[name] = claude_code.find_roots(config.variables, config.home, roots)
+    return places

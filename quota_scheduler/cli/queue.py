@@ -41,6 +41,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         reach.print_json(state)
         return
     reach.say_hold(state)
+    reach.say_breakers(state)
     rows = [["#", "TICKET", "STATE", "CLASS", "TOKENS", "SINCE", "WHY", "KEY"]]
     for name in ("waiting", "offered", "running"):
         rows += [_row(ticket, name) for ticket in state[name]]

@@ -37,6 +37,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         return
     reach.say(f"{state['from']}, as of {state['at']}")
     reach.say_hold(state)
+    reach.say_breakers(state)
     for source in state.get("sources", []):
         if source["catching_up"]:
             reach.say(f"{source['source']} is still being read: the figures below grow")
@@ -57,13 +58,16 @@ def state_of(config: Config) -> dict[str, Any]:
     try:
         return {"from": f"The service at {config.listen}", **reach.ask(config, "GET", "/v1/limits")}
     except reach.Unreachable:
+        from quota_scheduler.core.readings.refusing import breaker_documents
         from quota_scheduler.service.operate.holds import everything_held
         from quota_scheduler.service.queries.alerts import muted_document
+        from quota_scheduler.store import breakers
 
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")
             at = tx.scalar("SELECT max(at) FROM readings")
             held, muted = everything_held(tx), muted_document(tx)
+            refusing = breaker_documents(breakers.load(tx), tx.now)
         from quota_scheduler.config.writing import written_limit
         from quota_scheduler.core.instants import from_micros
 
@@ -73,6 +77,7 @@ def state_of(config: Config) -> dict[str, Any]:
             "at": when,
             "limits": [bodies[n] for n in sorted(bodies)],
             "hold": held.document() if held else None,
+            "breakers": refusing,
             "run_caps": [written_limit(limit) for limit in config.limits if limit.is_per_run],
             "alerts_muted": muted,
         }

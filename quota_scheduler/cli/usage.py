@@ -1,4 +1,4 @@
-"""``usage import``: record usage from a file."""
+"""``usage``: record usage from a file, and write out what is recorded."""
 
 import sys
 from collections.abc import Iterator
@@ -12,11 +12,13 @@ from quota_scheduler.config import Config
 from quota_scheduler.errors import DatabaseBusy, QuotaSchedulerError
 
 BATCH = 500
+PAGE = 5_000
+"""Events that are written out at a time."""
 
 
 @click.group("usage")
 def command() -> None:
-    """Record usage from files."""
+    """Record usage from files, and write it out."""
 
 
 @command.command("import")
@@ -47,6 +49,64 @@ def import_(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> Non
     _say(counts, as_json=as_json, dry_run=dry_run)
     if counts["rejected"]:
         sys.exit(1)
+
+
+@command.command("export")
+@click.option("--since", metavar="TIME", default="", help="From a day (2026-11-01) or an instant on; all by default.")
+@click.option("--rollups", is_flag=True, help="Sums by hour and labels instead of events: all there ever was.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV, for spreadsheets; it is not imported again.")
+@click.option("--json", "_as_json", is_flag=True, help="Write JSON lines, as without it.")
+@click.pass_context
+def export(ctx: click.Context, since: str, rollups: bool, as_csv: bool, _as_json: bool) -> None:
+    """Write recorded events to standard output as JSON lines, which `usage import` takes again.
+
+    Events are kept 35 days, sums by hour for ever. Imported elsewhere they add up to the same; do not import sums by
+    hour into a database that holds their events, or they count twice.
+
+    \b
+    Examples:
+      quota-scheduler usage export > events.jsonl
+      quota-scheduler usage export --since 2026-11-01 --csv > november.csv
+      quota-scheduler usage export --rollups | gzip > all.jsonl.gz
+    """
+    from quota_scheduler.service.queries.export import csv_lines, json_lines
+
+    written = csv_lines if as_csv else json_lines
+    for lines in written(_pages(reach.config_of(ctx), "rollups" if rollups else "events", since)):
+        click.echo(lines, nl=False)
+
+
+def _pages(config: Config, kind: str, since: str) -> Iterator[list[dict[str, Any]]]:
+    """Pages of events as the service, else the database file, has them."""
+    from urllib.parse import urlencode
+
+    place: int | None = 0
+    try:
+        while place is not None:
+            query = urlencode({"kind": kind, "after": place, "limit": PAGE} | ({"since": since} if since else {}))
+            page = reach.ask(config, "GET", f"/v1/usage/events?{query}")
+            yield page["events"]
+            place = page["next"]
+    except reach.Unreachable:
+        if place:
+            raise
+        yield from _pages_of_file(config, kind, since)
+
+
+def _pages_of_file(config: Config, kind: str, since: str) -> Iterator[list[dict[str, Any]]]:
+    from quota_scheduler.core.history.asking import Words, question
+    from quota_scheduler.service.queries.export import export_page
+
+    with reach.look(config) as tx:
+        try:
+            begin = question(Words(since=since), zone=config.timezone, now=tx.now).since if since else None
+        except ValueError as error:
+            raise QuotaSchedulerError(str(error)) from None
+        place: int | None = 0
+        while place is not None:
+            page = export_page(tx, kind, after=place, since=begin, most=PAGE)
+            yield page["events"]
+            place = page["next"]
 
 
 def _batches(file: Path) -> Iterator[tuple[list[tuple[int, Any]], list[dict[str, Any]]]]:

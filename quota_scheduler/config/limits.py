@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from quota_scheduler.config.fields import LATER, Fields
+from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.nodes import Listing, Problems, Scalar
+from quota_scheduler.config.observed import check_observed, observed_by, scoped
 from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, whole
 from quota_scheduler.config.schedules import read_schedule
 from quota_scheduler.core.labels import LABEL_NAMES, Match, match_of
@@ -30,10 +31,10 @@ PRESETS: Mapping[str, tuple[int, ...]] = {
 HOLDBACKS = ("holdback", "max_quota_percent", "reserved_budget_usd")
 BOTH_WRITES = ("cache_write_5m", "cache_write_1h")
 HEAVIEST = 1000
-EXAMPLES = {Unit.TOKENS: "300M", Unit.USD: "100", Unit.REQUESTS: "1000", Unit.LEASES: "5"}
+EXAMPLES = {Unit.TOKENS: "300M", Unit.USD: "100", Unit.REQUESTS: "1000", Unit.LEASES: "5", Unit.PERCENT: "100"}
 VARIABLES: Mapping[str, str] = {"ANTHROPIC_QUOTA_LIMIT": "anthropic-monthly", "MAX_TOKENS_PER_WORKFLOW": "run-cap"}
 """Variables of the founding documents and the default limit whose amount each sets and enforces."""
-ADVICE = dict.fromkeys(("observed",), LATER) | {
+ADVICE = {
     key: f"belongs into the window: `window: {{{example}}}`"
     for key, example in {
         "every": "every: week",
@@ -121,13 +122,15 @@ def read_limit(fields: Fields, zone: str) -> Limit:
     with fields:
         fields.hints = ADVICE
         unit, size = _unit_and_amount(fields)
-        schedule, zone = read_schedule(fields, zone, is_concurrency=unit is Unit.LEASES)
+        match = _match(fields)
+        observed = observed_by(fields, match)
+        schedule, zone = read_schedule(fields, zone, is_concurrency=unit is Unit.LEASES, observed=observed)
         limit = Limit(
             id=fields.require("id", slug, "unnamed", "name it, as in `id: team-daily`"),
             unit=unit,
             amount=size,
             schedule=schedule,
-            match=_match(fields),
+            match=scoped(match, observed),
             per=fields.read("per", one_of_names([*LABEL_NAMES, RUN]), RUN if isinstance(schedule, PerRun) else ""),
             values=fields.several("values", text),
             overrides=_overrides(fields, unit),
@@ -140,6 +143,7 @@ def read_limit(fields: Fields, zone: str) -> Limit:
             parent=fields.read("parent", slug, ""),
             borrow=fields.read("borrow", amount(unit), 0),
             lend=fields.read("lend", amount(unit), None),
+            observed=observed,
         )
     if len(problems) == before:
         _check(fields, limit)
@@ -149,7 +153,7 @@ def read_limit(fields: Fields, zone: str) -> Limit:
 def _unit_and_amount(fields: Fields) -> tuple[Unit, int]:
     fields.know("amount", "quota_ceiling_usd")
     seed = fields.has("quota_ceiling_usd")
-    unit = fields.read("unit", _unit, Unit.USD if seed else None)
+    unit = fields.read("unit", one_of(Unit), Unit.USD if seed else None)
     if seed and fields.has("amount"):
         fields.complain("amount", "is also given as quota_ceiling_usd: keep one")
     if seed and unit is not Unit.USD:
@@ -161,12 +165,6 @@ def _unit_and_amount(fields: Fields) -> tuple[Unit, int]:
         unit = unit_named(written.text or "")
     unit = unit or Unit.TOKENS
     return unit, fields.require("amount", amount(unit), 0, f"say how much, as in `amount: {EXAMPLES[unit]}`")
-
-
-def _unit(value: str) -> Unit:
-    if value == "percent":
-        raise ValueError("the unit 'percent' is not supported in this version: use tokens, usd, requests or leases")
-    return one_of(Unit)(value)
 
 
 def _match(fields: Fields) -> Match:
@@ -240,6 +238,7 @@ def _check(fields: Fields, limit: Limit) -> None:
             fields.complain("overrides", f"{value!r} is not among the values: add it there or remove it")
     if limit.unit is not Unit.TOKENS and limit.weights != EVEN_WEIGHTS:
         fields.complain("weights", f"count tokens, but the unit is {limit.unit}: remove them")
+    check_observed(fields, limit)
     if limit.holdback is not None:
         _check_holdback(fields, limit, limit.holdback)
 

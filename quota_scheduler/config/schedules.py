@@ -22,13 +22,19 @@ from quota_scheduler.core.limits.schedule import (
     parse_span,
     parse_starts,
 )
+from quota_scheduler.core.observations.report_key import LENGTHS, ReportKey
 
 SHORTEST_SESSION = timedelta(seconds=1)
 WORDS = (*Every, "run")
 
 
-def read_schedule(fields: Fields, zone: str, *, is_concurrency: bool) -> tuple[Schedule, str]:
-    """The key ``window`` of a limit, with ``billing_cycle_start`` where the founding documents' spelling is used."""
+def read_schedule(
+    fields: Fields, zone: str, *, is_concurrency: bool, observed: ReportKey | None = None
+) -> tuple[Schedule, str]:
+    """The key ``window`` of a limit, with ``billing_cycle_start`` where the founding documents' spelling is used.
+
+    A limit that a provider reports on has the provider's window where it names none.
+    """
     fields.know("window", "billing_cycle_start")
     cycle = fields.has("billing_cycle_start")
     if is_concurrency:
@@ -37,6 +43,9 @@ def read_schedule(fields: Fields, zone: str, *, is_concurrency: bool) -> tuple[S
     if not fields.has("window"):
         if cycle:
             return _calendar(fields, "billing_cycle_start", Every.WEEK, zone), zone
+        if fields.has("observed"):  # where that is wrong it was reported
+            length = LENGTHS[observed.window] if observed else SHORTEST_SESSION
+            return (Session(length) if length else Calendar(Every.MONTH, zone, 1)), zone
         fields.missing("window", "say when it resets: day, week, month, run or {session: 5h}")
         return Unwindowed(), zone
     if isinstance(fields.node.entries["window"], Scalar):

@@ -14,6 +14,7 @@ from quota_scheduler.config import places, tree
 from quota_scheduler.config.access import read_tokens
 from quota_scheduler.config.alerting import read_alert_rules, read_receivers
 from quota_scheduler.config.billing import read_bills
+from quota_scheduler.config.doors import LITELLM_NAMES, OTLP_NAMES, read_door
 from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.limits import default_limits, enforced, read_limits
 from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar
@@ -77,6 +78,8 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
                 "database", partial(places.database, top.folder("database"), around.home), around.database
             ),
             sources=_sources(top, around),
+            otlp=read_door(top, "otlp", OTLP_NAMES),
+            litellm=read_door(top, "litellm", LITELLM_NAMES),
             limits=_limits(top, around, zone),
             bills=read_bills(top),
             receivers=receivers,
@@ -122,11 +125,12 @@ def _sources(top: Fields, around: Surroundings) -> tree.Sources:
         with sources.section("claude_code") as claude:
             poll_seconds = claude.read("poll_seconds", seconds(0.1, 3600), 1.0)
             claude_code = _agent(claude, around, poll_seconds)
+            usage_endpoint = claude.read("usage_endpoint", yes_or_no, False)
         others = []
         for name in OTHER_AGENTS:
             with sources.section(name) as agent:
                 others.append((name, _agent(agent, around, poll_seconds)))
-        return tree.Sources(claude_code, tuple(others))
+        return tree.Sources(claude_code, tuple(others), usage_endpoint)
 
 
 def _agent(agent: Fields, around: Surroundings, poll_seconds: float) -> tree.AgentSource:

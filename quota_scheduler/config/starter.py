@@ -1,5 +1,10 @@
 """The file that ``config init`` writes."""
 
+import json
+from collections.abc import Sequence
+
+from quota_scheduler.core.limits.proposing import Proposal
+
 STARTER = """\
 # Quota Scheduler. Nothing here is required: every line shows its default or an example.
 # Check with `quota-scheduler config check`; all keys: docs/reference/config.md.
@@ -64,6 +69,35 @@ limits:
 """
 
 
-def starter_yaml() -> str:
-    """A commented file that changes nothing: it says what holds without it."""
-    return STARTER
+MONTHLY = """\
+  - id: anthropic-monthly
+    match: {provider: anthropic}
+    unit: tokens
+    amount: 300M
+    window: month
+    mode: warn
+"""
+"""What stands in for a subscription's windows where none was seen."""
+SEEN = """\
+  # The windows of the subscriptions that were seen, in percent as their provider reports it. A weekly limit of 90
+  # leaves a tenth to people.
+"""
+
+
+def starter_yaml(proposals: Sequence[Proposal] = ()) -> str:
+    """A commented file that changes nothing: it says what holds without it.
+
+    With proposals, limits in percent take the place of a number of tokens that nobody knows.
+    """
+    if not proposals:
+        return STARTER
+    return STARTER.replace(MONTHLY, SEEN + "".join(map(_written, proposals)))
+
+
+def _written(proposal: Proposal) -> str:
+    match = f"match: {{account: {json.dumps(proposal.account)}}}, " if proposal.account else ""
+    why = proposal.why.translate({ord(sign): " " for sign in "\r\n"})
+    return (
+        f"  # {why}\n"
+        f"  - {{id: {proposal.id}, {match}unit: percent, amount: 100, observed: {proposal.observed}, mode: warn}}\n"
+    )

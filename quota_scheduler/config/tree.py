@@ -76,10 +76,11 @@ class AgentSource:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where usage is read from."""
+    """Where usage is read from; ``usage_endpoint`` says whether claude.ai is asked what is left of its accounts."""
 
     claude_code: AgentSource
     others: tuple[tuple[str, AgentSource], ...] = ()
+    usage_endpoint: bool = False
 
     def by_name(self) -> dict[str, AgentSource]:
         """Every agent that files are read of."""
@@ -110,6 +111,19 @@ class Bill:
     api: BillApi
     url: str
     every: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class PushedSource:
+    """What others push through one door: which names in it give which label, and whose account it is.
+
+    ``accounts`` are pairs of what a call says of its caller and the account's name; others are of ``account``.
+    """
+
+    account: str
+    accounts: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, tuple[str, ...]], ...]
+    without: Without
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,8 @@ class Config:
     timezone: str
     database: Path
     sources: Sources
+    otlp: PushedSource
+    litellm: PushedSource
     limits: tuple[Limit, ...]
     bills: tuple[Bill, ...]
     receivers: tuple[Receiver, ...]

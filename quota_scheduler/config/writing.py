@@ -35,11 +35,7 @@ def redacted(config: Config) -> dict[str, object]:
         "listen": str(config.listen),
         "timezone": config.timezone,
         "database": f"sqlite:///{quote(str(config.database))}",
-        "sources": {
-            "claude_code": _agent(config.sources.claude_code)
-            | {"poll_seconds": config.sources.claude_code.poll_seconds},
-            **{name: _agent(source) for name, source in config.sources.others},
-        },
+        "sources": _sources(config.sources),
         "limits": [written_limit(limit) for limit in config.limits],
         "bills": [
             {
@@ -136,7 +132,8 @@ def _holdback(holdback: Holdback, limit: Limit) -> str | int | float:
 def _sources(sources: Sources) -> dict[str, object]:
     first = sources.claude_code
     others = {name: _agent(source) for name, source in sources.others}
-    return {"claude_code": {**_agent(first), "poll_seconds": first.poll_seconds}, **others}
+    own = {"poll_seconds": first.poll_seconds, "usage_endpoint": sources.usage_endpoint}
+    return {"claude_code": {**_agent(first), **own}, **others}
 
 
 def _agent(source: AgentSource) -> dict[str, object]:

@@ -54,23 +54,25 @@ class ModelFamilies:
         Of a name that says nothing it is the newest of the commonest family; nothing where nothing is sold.
         """
         asked = name_of(model)
-        known = self._by_word.get(asked.words[0], ()) if asked.words else ()
-        if not known:
-            return self._commonest
-        shared = {name: _in_common(asked.words, name.words) for name in known}
-        most = max(shared.values())
-        return _newest([name for name in known if shared[name] == most], asked.version)
+        words, least = asked.words, 1
+        if not words or words[0] not in self._by_word:
+            words, least = (self._commonest_word, *words), 2  # "opus" is the claude-opus of a vendor of claudes
+        shared = {name: _in_common(words, name.words) for name in self._by_word.get(words[0], ())}
+        most = max(shared.values(), default=0)
+        if most < least:
+            return _newest(list(shared), ())
+        return _newest([name for name in shared if shared[name] == most], asked.version)
 
     @cached_property
-    def _commonest(self) -> list[list[str]]:
+    def _commonest_word(self) -> str:
         counted = Counter({word: len(names) for word, names in self._by_word.items()})
-        return [part for word, _ in counted.most_common(1) for part in _newest(self._by_word[word], ())]
+        return next((word for word, _ in counted.most_common(1)), "")
 
 
 def _newest(family: list[ModelName], not_after: tuple[int, ...]) -> list[list[str]]:
     """The plainest names of the newest versions."""
     versions = {name.version for name in family}
-    if not_after:
+    if versions and not_after:
         versions = {version for version in versions if version <= not_after} or {min(versions)}
     found = []
     for version in sorted(versions, reverse=True)[:VERSIONS]:

@@ -14,7 +14,7 @@ PICO = 1_000_000
 """Pico-dollars in a micro-dollar: what one call costs is kept this fine, so that many small ones add up."""
 _SUFFIX = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _AMOUNT = re.compile(
-    r"^\$?\s*((?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?)?$",
+    r"^\$?\s*((?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)\s*([kmgbt]?)\s*(?:tokens?|usd|requests?|leases?|%|percent)?$",
     re.IGNORECASE,
 )
 """A comma stands between groups of three digits only: ``2,5M`` is a decimal comma, and no 25 million."""
@@ -39,11 +39,12 @@ class Unit(StrEnum):
     USD = "usd"  # one micro-dollar
     REQUESTS = "requests"  # one request
     LEASES = "leases"  # one running lease
+    PERCENT = "percent"  # a millionth of a percent point of what the provider allows
 
     @property
     def base(self) -> int:
         """How many base units make one unit as people write it."""
-        return MICRO if self is Unit.USD else 1
+        return MICRO if self in (Unit.USD, Unit.PERCENT) else 1
 
 
 def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -> int:
@@ -52,7 +53,8 @@ def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -
     Suffixes k, M, G or B, T are powers of a thousand. Raises ValueError for anything else, for a negative amount, for a
     fraction of a token, and above 10^15.
     """
-    if isinstance(value, bool) or (isinstance(value, str) and len(value) > LONGEST_TEXT):
+    is_share = isinstance(value, str) and value.rstrip().endswith("%") and unit is not Unit.PERCENT
+    if isinstance(value, bool) or is_share or (isinstance(value, str) and len(value) > LONGEST_TEXT):
         raise ValueError(f"{value!r} is not an amount: write a number such as 2500000, 2.5M or $10")
     try:
         match = _AMOUNT.match(str(value).strip()) if isinstance(value, str) else None
@@ -68,7 +70,7 @@ def parse_amount(value: int | float | str | Decimal, unit: Unit = Unit.TOKENS) -
         raise ValueError(f"{value!r} is too large: the largest amount is {_LARGEST:.0e}")
     scaled = number * unit.base
     if scaled != scaled.to_integral_value():
-        if unit is not Unit.USD:
+        if unit.base == 1:
             raise ValueError(f"{value!r} is not a whole number of {unit.value}")
         scaled = scaled.to_integral_value()
     return int(scaled)
@@ -88,6 +90,8 @@ def unit_named(value: str) -> Unit | None:
         return None
     if value.lstrip().startswith("$"):
         return Unit.USD
+    if value.rstrip().endswith("%"):
+        return Unit.PERCENT
     word = re.search(r"[a-z]{3,}$", value.strip().lower())
     return next((unit for unit in Unit if word and word[0].rstrip("s") == unit.value.rstrip("s")), None)
 
@@ -96,6 +100,8 @@ def format_amount(amount: float, unit: Unit = Unit.TOKENS) -> str:
     """Write an amount for people: ``2.5M tokens``, ``$3.50``, ``12 requests``."""
     if unit is Unit.USD:
         return f"-${-amount / MICRO:,.2f}" if amount < 0 else f"${amount / MICRO:,.2f}"
+    if unit is Unit.PERCENT:
+        return f"{amount / MICRO:.3g} %" if abs(amount) < 99.95 * MICRO else f"{amount / MICRO:.0f} %"
     name = unit.value if abs(amount) != 1 else unit.value.removesuffix("s")
     return f"{format_number(amount)} {name}"
 
@@ -111,5 +117,5 @@ def format_number(amount: float) -> str:
 
 
 def in_units(amount: int, unit: Unit) -> int | float:
-    """Return an amount as people and JSON write it: dollars for ``usd``, the integer itself otherwise."""
-    return amount / MICRO if unit is Unit.USD else amount
+    """Return an amount as people and JSON write it: dollars, percent points, the integer itself of other units."""
+    return amount / unit.base if unit.base > 1 else amount

@@ -155,6 +155,9 @@ class Extent(StrEnum):
     UNLISTED = "unlisted"  # no single call: what a session's own total holds beyond the calls that it lists
 
 
+UNSPLIT = frozenset({"otlp/genai/metrics", "otlp/opencode/metrics"})
+"""Doors whose figures do not tell cached input from fresh."""
+
 FRESH = timedelta(hours=1)
 """Usage that is recorded later than this after its own time is a backfill: it counts in every amount and window, but
 in no counter that rates are made of, or the first import of months of transcripts would be a day of a hundred."""
@@ -198,19 +201,27 @@ class UsageEvent:
             raise ValueError(f"usage event {self.key!r} has a time without a zone: {self.at}")
 
     @property
+    def is_unsplit(self) -> bool:
+        """Whether its input was reported without what came from the cache: its cost is a bound."""
+        return self.origin.partition("@")[0] in UNSPLIT
+
+    @property
     def identity(self) -> tuple[str, str]:
         """What makes two records the same event."""
         return self.labels.provider, self.key
 
     def costing(self, pico: int, *, estimated: bool) -> "UsageEvent":
-        """The same call at another cost, in pico-dollars; one that is ``estimated`` counts all tokens as unpriced."""
+        """The same call at another cost, in pico-dollars.
+
+        One that is ``estimated`` counts all tokens as unpriced; what is not split is a guess at any price.
+        """
         usage = self.usage
         cost, rest = divmod(pico, PICO)
         priced = Usage(*usage[:6], cost, usage.tokens if estimated else 0, rest)
         return UsageEvent(
             self.key, self.at, self.labels, priced, self.run, self.session, self.message, self.sidechain,
-            self.priority, self.flags, self.prompt_version, self.status, estimated, self.terms, self.cost_given,
-            self.origin, self.extent,
+            self.priority, self.flags, self.prompt_version, self.status, estimated or self.is_unsplit, self.terms,
+            self.cost_given, self.origin, self.extent,
         )  # fmt: skip
 
     def is_backfill(self, now: datetime) -> bool:

@@ -20,6 +20,7 @@ HOLDING = (
     Reason.PAUSED,
     Reason.EXHAUSTED,
     Reason.CONCURRENCY,
+    Reason.PROVIDER_THROTTLED,
     Reason.HELD,
 )
 """Reasons to wait that are shown from the start at 0, so that a line over time falls to it instead of ending."""

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from quota_scheduler.core.admission.breaker import BreakerPhase
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.efficiency.optimization import Optimization
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.risk import Risk
 from quota_scheduler.core.forecast.track_record import TrackReading
+from quota_scheduler.core.readings.observed import Freshness, ObservedReading
 from quota_scheduler.core.readings.readings import Counter, HeldReading, LimitReading, QueueReading, Readings
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import ThrottleLevel
@@ -99,6 +101,11 @@ class MetricsSnapshot:
                 out.add("quota_concurrency_limit", (name,), most)
         for name, leases in in_use.items():
             out.add("quota_concurrency_in_use", (name,), leases)
+        refused: dict[str, int] = defaultdict(int)
+        for breaker in readings.breakers:
+            refused[cap(breaker.provider)] += int(breaker.phase(readings.at) is not BreakerPhase.CLOSED)
+        for name, accounts in refused.items():
+            out.add("quota_breaker_open", (name,), accounts)
         newest: dict[str, datetime] = {}
         for provider, at in readings.last_usage:
             newest[name] = max(at, newest.get(name := cap(provider), at))
@@ -179,7 +186,20 @@ def _limit(out: Filling, limit: LimitReading, *, full: bool) -> None:
         _track(out, limit.limit, limit.projection.track)
     if limit.quality is not None:
         _quality(out, limit.limit, limit.quality)
+    if limit.observed is not None:
+        _observed(out, limit.limit, limit.observed)
     _spending(out, limit)
+
+
+def _observed(out: Filling, name: str, observed: ObservedReading) -> None:
+    """The provider's word, how far it can be gone by, and what was learned from it."""
+    out.one_of("quota_observed_state", name, observed.freshness, Freshness)
+    if observed.ratio is not None:
+        out.add("quota_observed_ratio", (name,), observed.ratio)
+        out.add("quota_observed_elsewhere_ratio", (name,), observed.elsewhere / 100)
+    out.moment("quota_observed_timestamp_seconds", (name,), observed.observed_at)
+    for estimate, points in zip(("low", "expected", "high"), observed.points_per_usd or (), strict=False):
+        out.add("quota_observed_points_per_usd", (name, estimate), points)
 
 
 def _queue(out: Filling, queue: QueueReading, limits: Sequence[str]) -> None:

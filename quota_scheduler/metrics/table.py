@@ -71,6 +71,11 @@ FAMILIES = (
         quota_forecast_coverage_ratio | limit | Realised coverage of the last 30 judged 80 % intervals
         quota_forecast_error_ratio | limit horizon | Relative error of past forecasts by share of the window to come
         quota_forecast_brier_ratio | limit horizon | Brier score of past exceed probabilities, likewise
+        quota_observed_ratio | limit | What the provider reported as used of the current window; absent while unknown
+        quota_observed_timestamp_seconds | limit | As of when that was true
+        quota_observed_state | limit state | 1 for how far the provider's word can be gone by, 0 for others
+        quota_observed_elsewhere_ratio | limit | Share of the current window that nobody here used
+        quota_observed_points_per_usd | limit estimate | Percent points that a dollar of usage takes, as learned
         quota_quality_windows | limit | Closed windows that scheduling quality is over: those of the last 30 days
         quota_quality_avoidable_harm_ratio | limit | Important demand turned away that an order could have spared
         quota_quality_lost_ratio | limit | Share of the limit that expired while somebody waited who could have used it
@@ -91,6 +96,7 @@ FAMILIES = (
         quota_tickets_held_until_timestamp_seconds | limit reason class | The earliest instant that could change it
         quota_tickets_waiting | limit class | Waiting in the throttle queue under a limit, whoever holds them
         quota_tickets_oldest_timestamp_seconds | limit class | When the oldest waiting ticket came in
+        quota_breaker_open | provider | Accounts whose provider refuses for a moment, so that new starts wait
         quota_concurrency_in_use | provider | Running leases of a provider
         quota_concurrency_limit | provider | Most leases of a provider at once; absent without a limit on all of them
         quota_leases_active | limit | Running leases
@@ -117,8 +123,12 @@ FAMILIES = (
         """
         quota_consumed_tokens_total | limit provider model kind | Tokens over all windows, less backfills; never reset
         quota_consumed_usd_total | limit provider model | Cost over all windows, less backfills; never reset
-        quota_recorded_tokens_total | provider model kind | Tokens of all usage, less backfills, under any limit or none
-        quota_recorded_usd_total | provider model | Cost of all usage, less backfills, under any limit or none
+        quota_recorded_tokens_total | provider model kind | Tokens of all calls, less backfills, under any limit or none
+        quota_recorded_usd_total | provider model | Cost of all calls, less backfills, under any limit or none
+        quota_unlisted_tokens_total | provider model kind | Tokens of sessions beyond their calls, less backfills
+        quota_unlisted_usd_total | provider model | Cost of sessions beyond their calls, less backfills
+        quota_partial_answers_total | source | Answers that were interrupted: their output is a lower bound
+        quota_left_out_tokens_total | source | Told and not counted: another door tells of the same hour
         quota_backfilled_tokens_total | provider | Tokens recorded over an hour after their own time
         quota_workflows_over_budget_total | task_type | Workflows that passed their budget, backfills aside
         quota_tickets_woken_total | limit class | Tickets that left the queue to start

@@ -23,7 +23,17 @@ from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.service.run_caps import count_passed
-from quota_scheduler.store import Transaction, counters, forecasts, ledger, quality, run_history, tickets, windows
+from quota_scheduler.store import (
+    Transaction,
+    breakers,
+    counters,
+    forecasts,
+    ledger,
+    quality,
+    run_history,
+    tickets,
+    windows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +88,8 @@ def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered
     )
     used = ledger.run_usage(tx, needs.runs) if needs.runs else {}
     runs = RunTotals(used, _promised(tx, needs.shared_runs, terms))
-    return Snapshot(tx.now, terms, balances, remembered.queue_state(tx.now), rows, runs, remembered.numbers)
+    queue, accounts = remembered.queue_state(tx.now), breakers.load(tx)
+    return Snapshot(tx.now, terms, balances, queue, rows, runs, remembered.numbers, accounts)
 
 
 def _named(tx: Transaction, requests: Sequence[Request], remembered: Remembered) -> dict[int, Ticket]:
@@ -129,6 +140,7 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
         count_passed(tx, changes.ledger, snapshot.terms.run_caps)
     tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
     windows.save(tx, snapshot.balances)
+    breakers.save(tx, changes.breakers)
     _advance(tx, snapshot.numbers, decided.onward.numbers)
     _save_what_closed(tx, changes)
     for name, labels in changes.counters:

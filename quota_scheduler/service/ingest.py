@@ -1,5 +1,7 @@
 """Passes over a source: new lines → events → priced → recorded, each batch with its file states in one transaction.
 
+What the lines tell of the provider's own word is recorded in the same transaction.
+
 A source is *catching up* until its first complete pass after start. Meanwhile enforced limits that it feeds defer all
 but people, and no alert moves: half a history is not a reading.
 """
@@ -21,10 +23,12 @@ from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_events
+from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import FIRST_PASS
+from quota_scheduler.service.upkeep.unknown import remember_unknown
 from quota_scheduler.store import Store, Transaction, counters, facts, session_totals
 from quota_scheduler.store import sources as source_store
 
@@ -79,6 +83,7 @@ class Ingest:
         self._states: dict[str, FileState] | None = None
         self._unreadable: frozenset[str] = frozenset()
         self._garbled: set[str] = set()
+        self._unknown: set[str] = set()
         self._stopping = threading.Event()
 
     def poll(self) -> Recorded:
@@ -138,7 +143,7 @@ class Ingest:
     def _take(self, batch: Batch) -> Recorded:
         """Record a batch; where the whole fails, piece by piece, so that one bad event keeps no other from counting."""
         recorded = Recorded()
-        if batch.events or batch.files or batch.gone or batch.errors:
+        if batch.events or batch.files or batch.gone or batch.errors or batch.observations or batch.throttles:
             try:
                 recorded = self._do(partial(self._save, batch=batch, events=self._priced(batch.events))).result()
             except StoreError:
@@ -158,6 +163,9 @@ class Ingest:
             batch.total_bytes,
         )
         self._tell_garbled(batch.garbled)
+        if new := {*batch.unknown} - self._unknown:
+            self._unknown |= new
+            self._do(partial(remember_unknown, door=self.name, fields=sorted(new))).result()
         return recorded
 
     def _take_apart(self, batch: Batch) -> Recorded:
@@ -172,7 +180,15 @@ class Ingest:
             except Exception as error:
                 refused += 1
                 log.error("source.event_refused source=%s key=%s error=%r", self.name, event.key, error)
-        states = replace(batch, events=(), errors=batch.errors + refused)
+        try:
+            word = Batch(observations=batch.observations, throttles=batch.throttles)
+            self._do(partial(self._save, batch=word, events=[])).result()
+        except StoreError:
+            raise
+        except Exception as error:
+            refused += 1
+            log.error("source.word_refused source=%s reports=%d error=%r", self.name, len(batch.observations), error)
+        states = replace(batch, events=(), observations=(), throttles=(), errors=batch.errors + refused)
         self._do(partial(self._save, batch=states, events=[])).result()
         self.progress.errors += refused
         return sum_
@@ -183,6 +199,8 @@ class Ingest:
     def _save(self, tx: Transaction, *, batch: Batch, events: list[UsageEvent]) -> Recorded:
         recorded = record_usage(tx, events, self._limits(), history=self.progress.catching_up)
         session_totals.save(tx, self.name, batch.totals, batch.inherited, batch.going_on)
+        if batch.observations or batch.throttles:
+            record_word(tx, batch.observations, batch.throttles, self._limits())
         source_store.save(tx, self.name, batch.files)
         source_store.forget(tx, self.name, batch.gone)
         counters.add(tx, "quota_source_errors_total", (self.name,), batch.errors)

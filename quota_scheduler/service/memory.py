@@ -41,6 +41,7 @@ class Remembered:
         if not self.balances_are_current:
             windows.reload(tx, self.balances)
             self.balances_are_current = True
+        self.balances.let_drift()
         return self.balances
 
     def queue_state(self, now: datetime) -> QueueState:

@@ -48,7 +48,7 @@ def rebuild(tx: Transaction, limits: Sequence[Limit], rules: Collection[str] | N
         instances = [i for i in missing(balances, recent) if i.limit.id in ids]
         if instances:
             _open(tx, balances, instances)
-    _rebuild_sessions(tx, balances, [limit for limit in chosen if isinstance(limit.schedule, Session)])
+    _rebuild_sessions(tx, balances, [limit for limit in chosen if _is_chained(limit)])
     windows.save(tx, balances)
 
 
@@ -65,8 +65,13 @@ def _by_start(limits: Iterable[Limit], now: datetime) -> dict[datetime, set[str]
 def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     """Find the session windows that are open now from what the ledger knows."""
     balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
-    _rebuild_sessions(tx, balances, [limit for limit in limits if isinstance(limit.schedule, Session)])
+    _rebuild_sessions(tx, balances, [limit for limit in limits if _is_chained(limit)])
     windows.save(tx, balances)
+
+
+def _is_chained(limit: Limit) -> bool:
+    """Whether its windows are where its uses say: those that a provider reports on are where that says."""
+    return isinstance(limit.schedule, Session) and limit.observed is None
 
 
 def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Limit]) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.readings.other_hosts import ShippedSource
-from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.record import Recorded, record_usage
-from quota_scheduler.store import Transaction, counters
+from quota_scheduler.store import Transaction, counters, session_totals
 from quota_scheduler.store import shipped as shipped_store
 
 
@@ -24,21 +23,16 @@ class Received:
 
 
 def receive(
-    tx: Transaction,
-    events: Sequence[UsageEvent],
-    words: Sequence[Observation | Throttle],
-    sources: Sequence[ShippedSource],
-    limits: Sequence[Limit],
+    tx: Transaction, origin: str, batch: Batch, sources: Sequence[ShippedSource], limits: Sequence[Limit]
 ) -> Received:
-    """Record priced events of another host, and the provider's word as it was told there.
+    """Record what another host has read: priced events, the provider's word, what sessions tell of themselves.
 
     ``sources`` are as the host's shipper said, seen at the transaction's now.
     """
-    recorded = record_usage(tx, events, limits)
-    observations = [word for word in words if isinstance(word, Observation)]
-    throttles = [word for word in words if isinstance(word, Throttle)]
-    if words:
-        record_word(tx, observations, throttles, limits)
+    recorded = record_usage(tx, batch.events, limits)
+    session_totals.save(tx, origin, batch.totals, batch.inherited, batch.going_on)
+    if batch.observations or batch.throttles:
+        record_word(tx, batch.observations, batch.throttles, limits)
     seen = [source._replace(seen_at=tx.now) for source in sources]
     before = {(one.host, one.source): one.errors for one in shipped_store.load(tx)} if seen else {}
     for source in seen:

@@ -10,6 +10,7 @@ raw record ─source or API─► UsageEvent ─price─► record_usage ── 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from quota_scheduler.core.ledger import doors
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.booking import (
     Booking,
@@ -22,14 +23,16 @@ from quota_scheduler.core.ledger.booking import (
     shown_apart,
     skewed,
 )
-from quota_scheduler.core.ledger.deduplicate import Change, Identity
+from quota_scheduler.core.ledger.deduplicate import Change, Identity, vendor_requests
 from quota_scheduler.core.ledger.sessions import moved_by
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.run_caps import count_passed
+from quota_scheduler.service.throttles import answered
 from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, session_totals, tickets, windows
+from quota_scheduler.store import doors as door_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,40 @@ def record_usage(
     """
     if not events:
         return Recorded()
-    facts = _facts(tx, events)
-    incoming = prepared(events, facts.leases, now=tx.now, history=history)
+    if not history:
+        answered(tx, events)
+    leases = _leases(tx, events)
+    incoming = prepared(events, leases, now=tx.now, history=history)
+    incoming, left_out = _of_chosen_doors(tx, incoming, limits, history=history)
+    facts = _facts(tx, incoming, leases)
     booked = booking(incoming, facts)
-    _book(tx, booked, facts.leases, limits, history=history)
+    _book(tx, booked, leases, limits, history=history)
     session_totals.touch(tx, (event for change in booked.changes for event in change if event))
     for provider, count in () if history else skewed(events, tx.now).items():
         counters.add(tx, "quota_skewed_events_total", (provider,), count)
-    return Recorded(booked.accepted, booked.updated, booked.duplicate)
+    return Recorded(booked.accepted, booked.updated, booked.duplicate + left_out)
+
+
+def _of_chosen_doors(
+    tx: Transaction, events: list[UsageEvent], limits: Sequence[Limit], *, history: bool
+) -> tuple[list[UsageEvent], int]:
+    """The events that count, and how many others there are, of which another door tells that cannot be matched.
+
+    What stands of such doors for hours that nobody else told of until now is taken back.
+    """
+    hours = doors.told(events)
+    fresh = door_store.note(tx, hours)
+    others = door_store.beside(tx, fresh)
+    record_derived(tx, [event for event in others if doors.is_ruled_out(event, fresh)], [], limits, history=history)
+    hours |= door_store.known(tx, doors.asked(events))
+    counting: list[UsageEvent] = []
+    for event in events:
+        if not doors.is_ruled_out(event, hours):
+            counting.append(event)
+        else:
+            source = (event.origin.partition("@")[0],)
+            counters.add(tx, "quota_left_out_tokens_total", source, event.usage.tokens)
+    return counting, len(events) - len(counting)
 
 
 def record_derived(
@@ -96,14 +125,13 @@ def _reports(tx: Transaction, leases: LeasesOf) -> dict[Identity, UsageEvent]:
     return ledger.of_leases(tx, {t.id: t for t in leases.tickets if t.lease and t.lease.ended_at}.values())
 
 
-def _facts(tx: Transaction, events: Sequence[UsageEvent]) -> LedgerFacts:
+def _facts(tx: Transaction, events: Sequence[UsageEvent], leases: LeasesOf) -> LedgerFacts:
     """What the ledger knows about the same responses, and the leases that they may be of."""
     identities = {event.identity for event in events}
-    leases = _leases(tx, events)
     return LedgerFacts(
         leases,
         pruned.counted(tx, list(identities)),
-        ledger.by_key(tx, identities),
+        ledger.by_key(tx, identities | ledger.elsewhere(tx, vendor_requests(events))),
         ledger.by_message(tx, (event.message for event in events if event.message)),
         _reports(tx, leases),
     )

@@ -29,9 +29,11 @@ from quota_scheduler.shipping.wire import (
     Receipt,
     Shipment,
     SourceState,
+    ToldOfItself,
     encoded,
     receipt_in,
     shipped,
+    shipped_told,
     shipped_word,
 )
 
@@ -185,13 +187,15 @@ class Shipper:
         events = [shipped(event, difference) for event in batch.events]
         told: tuple[Observation | Throttle, ...] = (*batch.observations, *batch.throttles)
         words = [shipped_word(word, difference) for word in told]
+        of_themselves = [shipped_told(told, difference) for told in _told_of_themselves(batch)]
         sent = Sent()
-        for start in range(0, max(len(events), len(words)), MOST_ELEMENTS):
+        for start in range(0, max(len(events), len(words), len(of_themselves)), MOST_ELEMENTS):
             part = slice(start, start + MOST_ELEMENTS)
             shipment = msgspec.structs.replace(
                 self._shipment(source.name),
                 events=tuple(msgspec.Raw(encoded(event)) for event in events[part] if len(event.key) <= LONGEST_KEY),
                 observations=tuple(msgspec.Raw(encoded(word)) for word in words[part]),
+                told=tuple(msgspec.Raw(encoded(told)) for told in of_themselves[part]),
             )
             receipt = self._send(shipment)
             if receipt is None:
@@ -264,6 +268,15 @@ class Shipper:
                 f"{where} takes no shipments ({answer.status}): check --to, or update the service there"
             )
         raise ShipmentRefused(f"{where} answered {answer.status}{detail}")
+
+
+def _told_of_themselves(batch: Batch) -> list[ToldOfItself]:
+    """What sessions tell of themselves in a batch."""
+    return [
+        *(ToldOfItself(total=total) for total in batch.totals),
+        *(ToldOfItself(inherited=inherited) for inherited in batch.inherited),
+        *(ToldOfItself(going_on=going_on) for going_on in batch.going_on),
+    ]
 
 
 def _detail(content: bytes) -> str:

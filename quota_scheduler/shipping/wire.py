@@ -5,23 +5,30 @@
 Fields that are empty are left out. One bad element of a shipment is refused by its place; the others count.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, Labels
+from quota_scheduler.core.ledger.source_batch import Batch
+from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
 from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Extent, PriceTerms, Usage, UsageEvent
 
+T = TypeVar("T")
 VERSION = 1
 """Changes when an old service could misread a new shipper."""
 MOST_ELEMENTS = 5_000
 """Events of one shipment: what one transaction takes."""
+LARGEST_COUNT = 10**15
+"""More tokens than that in one session's total are no count."""
 LONGEST_KEY = 500
 """Letters of a key or an id: the longest that a provider was seen to give has 429."""
 
@@ -96,6 +103,15 @@ class Shipment(msgspec.Struct, omit_defaults=True, frozen=True):
     sources: tuple[SourceState, ...] = ()
     events: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MOST_ELEMENTS)] = ()
     observations: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MOST_ELEMENTS)] = ()
+    told: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MOST_ELEMENTS)] = ()
+
+
+class ToldOfItself(msgspec.Struct, omit_defaults=True, frozen=True):
+    """What one session tells of itself: a total, from whom it was forked, or that it goes on after a total."""
+
+    total: SessionTotal | None = None
+    inherited: Inheritance | None = None
+    going_on: GoingOn | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -110,6 +126,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
 _SHIPMENT = msgspec.json.Decoder(Shipment)
 _EVENT = msgspec.json.Decoder(ShippedEvent)
+_TOLD = msgspec.json.Decoder(ToldOfItself)
 _OBSERVATION = msgspec.json.Decoder(ShippedObservation)
 _RECEIPT = msgspec.json.Decoder(Receipt)
 _ENCODER = msgspec.json.Encoder()
@@ -142,25 +159,32 @@ def encoded(value: msgspec.Struct) -> bytes:
     return _ENCODER.encode(value)
 
 
-def elements(
-    shipment: Shipment,
-) -> tuple[list[UsageEvent], list[Observation | Throttle], list[dict[str, Any]]]:
-    """What a shipment holds, and for each element that cannot be understood its place and what is wrong with it."""
-    events: list[UsageEvent] = []
-    words: list[Observation | Throttle] = []
+def batch_in(shipment: Shipment) -> tuple[Batch, list[dict[str, Any]]]:
+    """Take a shipment apart; the second is for each element that cannot be understood its place, and why."""
     rejected: list[dict[str, Any]] = []
+
+    def understood(name: str, raws: tuple[msgspec.Raw, ...], read: Callable[[msgspec.Raw], T]) -> list[T]:
+        values = []
+        for index, raw in enumerate(raws):
+            try:
+                values.append(read(raw))
+            except (ValueError, OverflowError, RecursionError) as error:
+                rejected.append({name: index, "reason": str(error)})
+        return values
+
     origin = f"{shipment.source}@{shipment.host}"
-    for index, raw in enumerate(shipment.events):
-        try:
-            events.append(_event(_EVENT.decode(raw), origin))
-        except (ValueError, OverflowError, RecursionError) as error:
-            rejected.append({"index": index, "reason": str(error)})
-    for index, raw in enumerate(shipment.observations):
-        try:
-            words.append(_word(_OBSERVATION.decode(raw)))
-        except (ValueError, OverflowError, RecursionError) as error:
-            rejected.append({"observation": index, "reason": str(error)})
-    return events, words, rejected
+    events = understood("index", shipment.events, lambda raw: _event(_EVENT.decode(raw), origin))
+    words = understood("observation", shipment.observations, lambda raw: _word(_OBSERVATION.decode(raw)))
+    told = understood("told", shipment.told, lambda raw: _sound(_TOLD.decode(raw)))
+    batch = Batch(
+        events=tuple(events),
+        observations=tuple(word for word in words if isinstance(word, Observation)),
+        throttles=tuple(word for word in words if isinstance(word, Throttle)),
+        totals=tuple(one.total for one in told if one.total),
+        inherited=tuple(one.inherited for one in told if one.inherited),
+        going_on=tuple(one.going_on for one in told if one.going_on),
+    )
+    return batch, rejected
 
 
 def shipped(event: UsageEvent, difference: timedelta = timedelta(0)) -> ShippedEvent:
@@ -200,6 +224,31 @@ def shipped_word(word: Observation | Throttle, difference: timedelta = timedelta
         word.provider, seen, word.source, word.account, word.window, word.used_ratio, word.resets_at, word.scope,
         word.standing, word.overage,
     )  # fmt: skip
+
+
+def shipped_told(told: ToldOfItself, difference: timedelta = timedelta(0)) -> ToldOfItself:
+    """What a session tells of itself as it is sent, at the time of the service's clock."""
+    total, inherited, going_on = told.total, told.inherited, told.going_on
+    if total:
+        total = replace(total, at=total.at + difference, until=total.until and total.until + difference)
+    return ToldOfItself(
+        total,
+        inherited and inherited._replace(at=inherited.at + difference),
+        going_on and going_on._replace(at=going_on.at + difference),
+    )
+
+
+def _sound(told: ToldOfItself) -> ToldOfItself:
+    """The same, where its instants can be meant and nothing in it is negative. Raises ValueError."""
+    for one in (told.total, told.inherited, told.going_on):
+        if one is not None:
+            _instant(one.at)
+    if told.total and told.total.until:
+        _instant(told.total.until)
+    for stated in told.total.stated if told.total else ():
+        if not all(0 <= tokens <= LARGEST_COUNT for tokens in (*stated.usage, stated.web_searches)):
+            raise ValueError(f"session {told.total and told.total.session!r} states {stated.usage.tokens} tokens")
+    return told
 
 
 def _event(told: ShippedEvent, origin: str) -> UsageEvent:

@@ -8,6 +8,7 @@ from a copy of the file, a resume or a restart: its key tells.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
@@ -19,8 +20,11 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.labelling import expanded_rule
 from quota_scheduler.sources.records import BadLine
+from quota_scheduler.sources.word.word import Word, of_account
 
 T = TypeVar("T")
+LONGEST_ID = 120
+"""Longest id that is kept as it is; real ones have 20 to 60 signs, a gateway's own up to 429."""
 MOST_REMEMBERED = 4096
 """Sets of facts whose labels are remembered."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)] | None
@@ -40,11 +44,21 @@ class ModelCall(NamedTuple):
     branch: str = ""
 
 
+class ProviderReport(NamedTuple):
+    """What a provider said about its windows, as an agent wrote it down; ``beside`` is the call that it came with.
+
+    The account is that of the call: the reader leaves it empty.
+    """
+
+    word: Word
+    beside: ModelCall
+
+
 class FileReader(Protocol):
     """Reads one file of an agent, from its first line on."""
 
-    def read(self, line: bytes | memoryview) -> Iterable[ModelCall]:
-        """The calls that a line reports, none for most. Raises BadLine for one that cannot be understood."""
+    def read(self, line: bytes | memoryview) -> Iterable[ModelCall | ProviderReport]:
+        """What a line reports, nothing for most. Raises BadLine for one that cannot be understood."""
         ...
 
 
@@ -124,6 +138,12 @@ def labeller(
     return label
 
 
+def word_of(report: ProviderReport, path: str, label: Label) -> Word:
+    """What a provider said, as the word to the account and provider of the call that it came with."""
+    labels, _ = label(report.beside, path)
+    return of_account(report.word, labels.account, labels.provider)
+
+
 def event_of(call: ModelCall, path: str, label: Label, origin: str) -> UsageEvent:
     """A call that a source called ``origin`` read as the usage event that the ledger counts once."""
     labels, priority = label(call, path)
@@ -137,3 +157,31 @@ def event_of(call: ModelCall, path: str, label: Label, origin: str) -> UsageEven
         priority=priority,
         origin=origin,
     )
+
+
+MESSAGE = "msg_"
+"""How the ids of Anthropic's messages begin."""
+
+
+def message_of(response: str) -> str:
+    """The message id that a response's id is, where it is Anthropic's; empty for others."""
+    return short_id(response) if response.startswith(MESSAGE) else ""
+
+
+def response_key(number: str) -> str:
+    """The key of a call by the id of its request or its response, whichever door tells of it.
+
+    Requests stand for themselves, as they do in transcripts; without one ``msg:<message id>``. Ids of OpenAI's
+    responses have the key that Codex's files give them.
+    """
+    short = short_id(number)
+    if number.startswith(MESSAGE):
+        return f"msg:{short}"
+    return f"codex:{short}" if number.startswith(("resp_", "chatcmpl-")) else short
+
+
+def short_id(number: str) -> str:
+    """An id as it is; one that is too long to be kept as a hash of it, since its beginning alone may not be its own."""
+    if len(number) <= LONGEST_ID:
+        return number
+    return f"sha256:{sha256(number.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"

@@ -20,6 +20,8 @@ from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, Tak
 from quota_scheduler.sources.session_totals import goes_on, stated_totals
 from quota_scheduler.sources.tail import Look, changed_files
 from quota_scheduler.sources.transcript import Labeller, Span, TranscriptLines, read_lines, telling_lines, usage_lines
+from quota_scheduler.sources.word.limit_lines import read_limit_line, record_in
+from quota_scheduler.sources.word.word import Teller, instant_of, of_account, text_of
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
@@ -135,10 +137,12 @@ def _take_lines(
 ) -> None:
     """Read lines of a text, which stands at ``offset`` of a file, into a batch."""
     session = session_of(path)
+    refused: list[bytes] = []
     try:
-        lines = read_lines(usage_lines(text, spans), session=session, labeller=labeller)
+        lines = read_lines(usage_lines(text, spans, refused), session=session, labeller=labeller)
     except Exception:  # one line that no decoder foresaw: find it, and keep the others
         lines = None
+    _take_word(batch, [*refused, *(lines.made_up if lines else ())], session, labeller)
     if lines is not None and not lines.errors:
         batch.events += lines.events
         batch.inherited += lines.inherited
@@ -153,6 +157,8 @@ def _take_lines(
                 batch.garbled.setdefault(path, f"{path}, byte {offset + span[0]}")
             alone += one.events
             batch.inherited += one.inherited
+            if lines is None:
+                _take_word(batch, one.made_up, session, labeller)
     batch.events += alone if lines is None else lines.events
     batch.errors += errors
 
@@ -171,6 +177,20 @@ def _take_totals(
         batch.garbled.setdefault(path, f"{path}, byte {place}")
     if at := goes_on(text, end, offset):
         batch.going_on.append(GoingOn(session, offset, at))
+
+
+def _take_word(batch: OpenBatch, lines: Iterable[bytes], session: str, labeller: Labeller) -> None:
+    """Read what lines tell of limits; one that has no time of its own is no news, because history is read as well."""
+    for line in lines:
+        record = record_in(line)
+        at = instant_of(record.get("timestamp"))
+        if at is None:
+            continue
+        told = read_limit_line(record, Teller("", at, NAME, PROVIDER))
+        if not told.is_empty:
+            cwd, branch, said_session = (text_of(record.get(key)) for key in ("cwd", "gitBranch", "sessionId"))
+            labels, _ = labeller(cwd, "", branch, said_session or session)
+            batch.tell(of_account(told, labels.account, PROVIDER))
 
 
 def _read_alone(line: memoryview, session: str, labeller: Labeller) -> TranscriptLines:

@@ -2,7 +2,8 @@
 
 Of the four places that hold an answer's tokens (messages, their parts, sums of sessions, events) the messages are read,
 one an answer once it is complete. A fork copies messages under new ids, so the key is made of what stays the same.
-Input excludes the cache, and output excludes reasoning. Calls for titles stand nowhere. Measured with 1.18.
+Input excludes the cache, and output excludes reasoning. Calls for titles stand nowhere. A message that the
+provider refused keeps the headers of the refusal. Measured with 1.18.
 """
 
 import contextlib
@@ -11,21 +12,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
-from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.sources.calls import Count, Label, ModelCall, event_of, instant_of_millis
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.sources.calls import (
+    Count,
+    Label,
+    ModelCall,
+    ProviderReport,
+    event_of,
+    instant_of_millis,
+    word_of,
+)
+from quota_scheduler.sources.passes import OpenBatch
 from quota_scheduler.sources.records import BadLine
+from quota_scheduler.sources.word.headers import read_answer
+from quota_scheduler.sources.word.word import REFUSED, Teller, mapping_of
 
 NAME = "opencode"
 DATABASE = "opencode.db"
-SELECT = (
-    "SELECT time_updated, session_id, data FROM message WHERE time_updated >= ? "
-    "AND json_extract(data, '$.role') = 'assistant' ORDER BY time_updated, id"
-)
+SELECT = "SELECT id, time_updated, session_id, data FROM message WHERE time_updated >= ? ORDER BY time_updated, id"
+NEWEST = "SELECT data FROM message ORDER BY time_updated DESC LIMIT ?"
+ASSISTANT = "assistant"
+READ_AGAIN_MS = 3_600_000
+"""So much older messages are read again where the database has changed, in ms: clocks are put back. They count once."""
+_LARGEST_MS = 2**53
+"""Larger times, in ms, are garbled."""
+NEVER = -2
+"""Before every message, those included whose time is no number."""
+LATEST_MS = 60_000
+"""A message that is this much newer than its file, in ms, is garbled or of another clock: none is waited for."""
 
 
 class _Cache(msgspec.Struct, gc=False):
@@ -49,25 +68,41 @@ class _Time(msgspec.Struct, gc=False):
     completed: float | None = None
 
 
+class _Failure(msgspec.Struct, gc=False):
+    status: float | None = msgspec.field(name="statusCode", default=None)
+    headers: Any = msgspec.field(name="responseHeaders", default=None)
+    body: Any = msgspec.field(name="responseBody", default=None)
+
+
+class _Error(msgspec.Struct, gc=False):
+    data: _Failure | None = None
+
+
 class _Message(msgspec.Struct, gc=False):
+    role: str | None = None
     provider: str | None = msgspec.field(name="providerID", default=None)
     model: str | None = msgspec.field(name="modelID", default=None)
     path: _Path | None = None
     tokens: _Tokens | None = None
     time: _Time | None = None
+    error: _Error | None = None
 
 
 _MESSAGE = msgspec.json.Decoder(_Message, strict=False)
 
 
-def call_of(session: str, data: str | bytes) -> ModelCall | None:
-    """The call that a message reports; None while it is incomplete, or when it used nothing. Raises BadLine."""
+def message_of(data: str | bytes) -> _Message:
+    """A message as it is stored. Raises BadLine."""
     try:
-        message = _MESSAGE.decode(data)
+        return _MESSAGE.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadLine(str(error)) from None
+
+
+def call_of(session: str, message: _Message) -> ModelCall | None:
+    """The call that a message reports; None while it is incomplete, or when it used nothing. Raises BadLine."""
     tokens, time = message.tokens, message.time or _Time()
-    if tokens is None or time.completed is None:
+    if message.role != ASSISTANT or tokens is None or time.completed is None:
         return None
     cache = tokens.cache or _Cache()
     usage = Usage(
@@ -86,10 +121,29 @@ def call_of(session: str, data: str | bytes) -> ModelCall | None:
     return ModelCall(key, instant_of_millis(time.created), provider, model, usage, session, cwd)
 
 
+def report_of(session: str, message: _Message) -> ProviderReport | None:
+    """What the provider said when it refused: the headers of its answer stand in the message; those of others do not.
+
+    None for everything but a refusal. Raises BadLine.
+    """
+    failure = message.error.data if message.error else None
+    if failure is None or failure.status is None or failure.status not in REFUSED:
+        return None
+    time, provider = message.time or _Time(), message.provider or NAME
+    teller = Teller("", instant_of_millis(time.completed or time.created), NAME, provider)
+    body = failure.body if isinstance(failure.body, str) else None
+    word = read_answer(mapping_of(failure.headers), teller, status=int(failure.status), body=body)
+    cwd = (message.path.cwd if message.path else None) or ""
+    return ProviderReport(word, ModelCall("", teller.at, provider, message.model or "", Usage(), session, cwd))
+
+
 class _Row(NamedTuple):
+    """A message as it is stored; ``updated`` is when, in ms, -1 where that is no number."""
+
+    id: str
     updated: int
     session: str
-    data: str
+    data: bytes
 
 
 def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label) -> Iterator[Batch]:
@@ -98,10 +152,7 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
     What a client is writing just now stands in the ``-wal`` file beside the database: both tell whether it changed. A
     database that cannot be read is named in the batch and tried again in the next pass.
     """
-    events: list[UsageEvent] = []
-    files: list[FileState] = []
-    unreadable: list[str] = []
-    errors = 0
+    batch = OpenBatch()
     for path in paths:
         state = _state(path)
         if state is None:
@@ -109,31 +160,45 @@ def scan(paths: Sequence[Path], known: Mapping[str, FileState], *, label: Label)
         before = known.get(state.path)
         if before and (before.inode, before.size, before.mtime_ns) == (state.inode, state.size, state.mtime_ns):
             continue
-        since = before.offset if before and before.inode == state.inode else 0
+        since = before.offset if before and before.inode == state.inode else NEVER
         try:
-            rows = _rows(path, since)
+            rows = _rows(path, since - READ_AGAIN_MS)
         except sqlite3.Error as error:
-            unreadable.append(f"{path}: {error}")
+            batch.unreadable.append(f"{path}: {error}")
+            batch.errors += 1
             continue
         for row in rows:
-            try:
-                call = call_of(row.session, row.data)
-            except BadLine:
-                errors += row.updated > since  # one that was met in an earlier pass has been counted there
-                continue
-            if call:
-                events.append(event_of(call, str(path), label, NAME))
-        files.append(replace(state, offset=max((row.updated for row in rows), default=since)))
-    yield Batch(
-        events=tuple(events),
-        files=tuple(files),
-        errors=errors + len(unreadable),
-        unreadable=tuple(unreadable),
-        gone=tuple(sorted(name for name in known if not Path(name).exists())),
-        done_bytes=0,
-        total_bytes=0,
-        last=True,
-    )
+            _take(batch, row, str(path), label, is_news=row.updated > since)
+        latest = state.mtime_ns // 1_000_000 + LATEST_MS
+        newest = max((row.updated for row in rows if row.updated <= latest), default=since)
+        batch.files.append(replace(state, offset=max(newest, since, 0)))
+    yield batch.closed(0, 0, gone=sorted(name for name in known if not Path(name).exists()), last=True)
+
+
+def _take(batch: OpenBatch, row: _Row, path: str, label: Label, *, is_news: bool) -> None:
+    """Put what a message says into a batch; what was garbled or told in an earlier pass is no news."""
+    try:
+        message = message_of(row.data)
+        if call := call_of(row.session, message):
+            batch.events.append(event_of(call, path, label, NAME))
+        report = report_of(row.session, message)
+    except Exception:  # whatever a message holds, it keeps no other from being read
+        if is_news:
+            batch.errors += 1
+            batch.garbled.setdefault(path, f"{path}, message {row.id}")
+        return
+    if report and is_news:
+        batch.tell(word_of(report, path, label))
+
+
+def newest_messages(path: Path, count: int = 500) -> list[bytes]:
+    """The newest messages as they are stored, for whoever looks for what is new in them; none on trouble."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as database:
+            database.text_factory = bytes
+            return [row[0] for row in database.execute(NEWEST, (count,)) if isinstance(row[0], bytes)]
+    except sqlite3.Error:
+        return []
 
 
 def _state(path: Path) -> FileState | None:
@@ -151,4 +216,14 @@ def _state(path: Path) -> FileState | None:
 def _rows(path: Path, since: int) -> list[_Row]:
     """Messages updated at ``since`` or later. Raises sqlite3.Error."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as database:
-        return [_Row(*row) for row in database.execute(SELECT, (since,))]
+        database.text_factory = bytes  # what is no UTF-8 would end the whole query
+        return [_row(*values) for values in database.execute(SELECT, (since,))]
+
+
+def _row(id_: object, updated: object, session: object, data: object) -> _Row:
+    when = int(updated) if isinstance(updated, int | float) and abs(updated) < _LARGEST_MS else -1
+    return _Row(_text(id_), when, _text(session), data if isinstance(data, bytes) else b"")
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")

@@ -11,9 +11,12 @@ from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTo
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.sources.tail import CHUNK, LONGEST_LINE, ChangedFiles, Tail, trouble_at
+from quota_scheduler.sources.word.word import Word
 
 MAX_EVENTS = 5_000
 """A batch ends once it holds this many events: what one transaction takes."""
+MOST_UNKNOWN = 50
+"""Fields that nobody knows and that one batch names."""
 MAX_BYTES = 64 << 20
 """Or once it has read this much: it bounds memory."""
 
@@ -25,6 +28,7 @@ class OpenBatch:
     events: list[UsageEvent] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     throttles: list[Throttle] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
     totals: list[SessionTotal] = field(default_factory=list)
     inherited: list[Inheritance] = field(default_factory=list)
     going_on: list[GoingOn] = field(default_factory=list)
@@ -34,12 +38,20 @@ class OpenBatch:
     unreadable: list[str] = field(default_factory=list)
     bytes: int = 0
 
+    def tell(self, word: Word) -> None:
+        """Add what a provider said."""
+        self.observations += word.observations
+        self.throttles += word.throttles
+        if len(self.unknown) < MOST_UNKNOWN:
+            self.unknown.update(word.unknown)
+
     def closed(self, done: int, total: int, *, gone: Iterable[str] = (), last: bool = False) -> Batch:
         """The batch as it is stored, with how far the pass is in bytes."""
         return Batch(
             events=tuple(self.events),
             observations=tuple(self.observations),
             throttles=tuple(self.throttles),
+            unknown=tuple(sorted(self.unknown)),
             totals=tuple(self.totals),
             inherited=tuple(self.inherited),
             going_on=tuple(self.going_on),

@@ -42,6 +42,9 @@ class CacheWrites(msgspec.Struct, gc=False):
     ephemeral_1h_input_tokens: Count = None
 
 
+_NO_WRITES = CacheWrites()
+
+
 class Counts(msgspec.Struct, gc=False):
     input_tokens: Count = None
     output_tokens: Count = None
@@ -50,12 +53,15 @@ class Counts(msgspec.Struct, gc=False):
     cache_creation: CacheWrites | None = None
 
     def usage(self) -> Usage:
-        """One request's kinds. Nested cache writes stand instead of the flat number, which could be 0 beside them."""
-        nested = self.cache_creation
-        flat = self.cache_creation_input_tokens if nested is None else nested.ephemeral_5m_input_tokens
-        hour = 0 if nested is None else nested.ephemeral_1h_input_tokens
+        """One request's kinds. Of cache writes the larger of the flat number and its parts, the rest for 5 minutes.
+
+        The flat one may be 0 beside its parts; of a server that sends it alone the client writes parts of 0 beside it.
+        """
+        nested, flat = self.cache_creation or _NO_WRITES, self.cache_creation_input_tokens or 0
+        hour = nested.ephemeral_1h_input_tokens or 0
+        minutes = max(nested.ephemeral_5m_input_tokens or 0, flat - hour)
         return Usage(
-            self.input_tokens or 0, self.cache_read_input_tokens or 0, flat or 0, hour or 0, self.output_tokens or 0, 1
+            self.input_tokens or 0, self.cache_read_input_tokens or 0, minutes, hour, self.output_tokens or 0, 1
         )
 
 

@@ -17,6 +17,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Extent, UsageEvent
 from quota_scheduler.sources.records import ApiMessage, BadLine, Record, is_cut_off, record_of
+from quota_scheduler.sources.word.limit_lines import REFUSAL
 
 MARKER = b'"usage"'
 """Every record with usage contains this, whatever its spacing. In quoted text the second quote mark is escaped."""
@@ -50,20 +51,29 @@ def telling_lines(text: bytearray, end: int) -> list[Span]:
     return spans
 
 
-def usage_lines(text: bytearray, spans: Iterable[Span]) -> Iterator[memoryview]:
-    """Yield those of some lines that may carry usage, as views."""
+def usage_lines(text: bytearray, spans: Iterable[Span], refused: list[bytes] | None = None) -> Iterator[memoryview]:
+    """Yield those of some lines that may carry usage, as views.
+
+    ``refused`` gets those that tell of a call that the provider refused for a moment; they carry none.
+    """
     view, rfind = memoryview(text), text.rfind
     for start, stop in spans:
         if rfind(MARKER, start, stop) >= 0:
             yield view[start:stop]
+        elif refused is not None and text.find(REFUSAL, start, min(start + _HEAD, stop)) >= 0:
+            refused.append(bytes(view[start:stop]))
 
 
 class TranscriptLines(NamedTuple):
-    """What a run of lines says, in order: events, how many lines were garbled, and from whom a fork has copied."""
+    """What a run of lines says, in order: events, how many lines were garbled, and from whom a fork has copied.
+
+    ``made_up`` are the lines that the client made up in place of an answer: they may tell why there is none.
+    """
 
     events: list[UsageEvent]
     errors: int
     inherited: tuple[Inheritance, ...] = ()
+    made_up: tuple[bytes, ...] = ()
 
 
 def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: Labeller) -> TranscriptLines:
@@ -76,6 +86,7 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
     """
     events: list[UsageEvent] = []
     copied: dict[tuple[str, str], datetime] = {}
+    made_up: list[bytes] = []
     errors = 0
     held: _Response | None = None
     for line in lines:
@@ -88,6 +99,7 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
             errors += 1
             continue
         if response is None:
+            made_up.append(bytes(line))
             continue
         if record.request_session_id:
             _note_copy(copied, record, response.at)
@@ -99,7 +111,8 @@ def read_lines(lines: Iterable[bytes | memoryview], *, session: str, labeller: L
         held = response
     if held is not None:
         events.append(_event(held, session, labeller))
-    return TranscriptLines(events, errors, tuple(Inheritance(*ends, at) for ends, at in copied.items()))
+    inherited = tuple(Inheritance(*ends, at) for ends, at in copied.items())
+    return TranscriptLines(events, errors, inherited, tuple(made_up))
 
 
 def _note_copy(copied: dict[tuple[str, str], datetime], record: Record, at: datetime) -> None:

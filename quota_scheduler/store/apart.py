@@ -3,26 +3,28 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from quota_scheduler.core.instants import to_micros
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added, summed
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
+_SLOT = "hour, label_set, extent, origin, backfill"
 _ADD = (
-    f"INSERT INTO rollups_apart (hour, label_set, extent, origin, answers, {COLUMNS}) "
-    f"VALUES ({', '.join('?' * (5 + len(NAMES)))}) ON CONFLICT (hour, label_set, extent, origin) DO UPDATE SET "
-    f"answers = answers + excluded.answers, {added()}"
+    f"INSERT INTO rollups_apart ({_SLOT}, answers, {COLUMNS}) VALUES ({', '.join('?' * (6 + len(NAMES)))}) "
+    f"ON CONFLICT ({_SLOT}) DO UPDATE SET answers = answers + excluded.answers, {added()}"
 )
 _EMPTY = f"DELETE FROM rollups_apart WHERE answers = 0 AND {ALL_ZERO}"
 
 
 def move(tx: Transaction, signed: Iterable[tuple[UsageEvent, int, int]]) -> None:
     """Add events, or take them back where the sign is negative, each under the number of its labels."""
-    sums: dict[tuple[int, int, str, str], tuple[int, Usage]] = {}
+    sums: dict[tuple[int, int, str, str, bool], tuple[int, Usage]] = {}
     for event, sign, label_set in signed:
-        slot = (to_micros(event.at) // HOUR, label_set, event.extent.value, event.origin)
+        is_backfill = event.is_backfill(tx.now)
+        slot = (to_micros(event.at) // HOUR, label_set, event.extent.value, event.origin, is_backfill)
         answers, usage = sums.get(slot, (0, Usage()))
         sums[slot] = answers + sign, usage.plus(event.usage) if sign > 0 else usage.minus(event.usage)
     if sums:
@@ -30,20 +32,25 @@ def move(tx: Transaction, signed: Iterable[tuple[UsageEvent, int, int]]) -> None
         tx.execute(_EMPTY)
 
 
-def by_labels(tx: Transaction) -> list[tuple[int, Extent, str, int, Usage]]:
-    """All of it: (label set, extent, origin, answers, usage)."""
+def by_labels(tx: Transaction) -> list[tuple[int, Extent, str, bool, int, Usage]]:
+    """All of it: (label set, extent, origin, whether it was backfilled, answers, usage)."""
     rows = tx.rows(
-        f"SELECT label_set, extent, origin, sum(answers), {summed()} FROM rollups_apart "
-        "GROUP BY label_set, extent, origin ORDER BY 1, 2, 3"
+        f"SELECT label_set, extent, origin, backfill, sum(answers), {summed()} FROM rollups_apart "
+        "GROUP BY label_set, extent, origin, backfill ORDER BY 1, 2, 3, 4"
     )
-    return [(row[0], Extent(row[1]), row[2], row[3], Usage(*row[4:])) for row in rows]
+    return [(row[0], Extent(row[1]), row[2], bool(row[3]), row[4], Usage(*row[5:])) for row in rows]
 
 
-def by_day(tx: Transaction, since: datetime) -> list[tuple[int, int, Extent, int, Usage]]:
-    """From the day of an instant on: (days since 1970, label set, extent, answers, usage)."""
+def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Extent, int, Usage]]:
+    """By UTC day, labels and extent from the day of an instant on, oldest first, with the number of answers."""
+    names = ", ".join(f"l.{name}" for name in Labels._fields)
     rows = tx.rows(
-        f"SELECT hour / 24, label_set, extent, sum(answers), {summed()} FROM rollups_apart WHERE hour >= ? "
-        "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        f"SELECT a.hour / 24, {names}, a.extent, sum(a.answers), {summed('a')} FROM rollups_apart a "
+        "JOIN label_sets l ON l.id = a.label_set WHERE a.hour >= ? GROUP BY a.hour / 24, a.label_set, a.extent "
+        "ORDER BY 1, a.label_set, a.extent",
         (to_micros(since) // HOUR // 24 * 24,),
     )
-    return [(row[0], row[1], Extent(row[2]), row[3], Usage(*row[4:])) for row in rows]
+    return [
+        (f"{from_micros(day * 24 * HOUR):%Y-%m-%d}", Labels(*rest[:8]), Extent(rest[8]), rest[9], Usage(*rest[10:]))
+        for day, *rest in rows
+    ]

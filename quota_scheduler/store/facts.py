@@ -9,6 +9,12 @@ def fact(tx: Transaction, name: str) -> str | None:
     return value
 
 
+def facts_below(tx: Transaction, prefix: str) -> dict[str, str]:
+    """Remembered facts whose names begin with a prefix, by the rest of their names, in order."""
+    rows = tx.rows("SELECT name, value FROM meta WHERE substr(name, 1, ?) = ? ORDER BY name", (len(prefix), prefix))
+    return {row[0][len(prefix) :]: row[1] for row in rows}
+
+
 def remember(tx: Transaction, name: str, value: str) -> None:
     """Remember a fact."""
     tx.execute(

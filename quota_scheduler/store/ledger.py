@@ -71,6 +71,12 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
     return {event.identity: event for event in events}
 
 
+def elsewhere(tx: Transaction, requests: Iterable[str]) -> set[tuple[str, str]]:
+    """The identities that requests have under any provider of the ledger."""
+    providers = [row[0] for row in tx.rows("SELECT DISTINCT provider FROM label_sets")]
+    return {(provider, request) for request in requests for provider in providers}
+
+
 def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[UsageEvent]]:
     """The stored events of these message ids, whatever request they came under."""
     copies: dict[str, list[UsageEvent]] = {}

@@ -59,6 +59,17 @@ def newest(tx: Transaction) -> list[Observation]:
     return [_observation(row[:-1]) for row in tx.rows(sql)]
 
 
+def seen(tx: Transaction, key: ReportKey) -> tuple[int, datetime | None]:
+    """How many reports about a window are kept, and when the newest was made: what is new shows in one of them."""
+    row = tx.row(f"SELECT count(*), max(observed_at) FROM observations WHERE {_OF_KEY}", tuple(key))
+    return (row[0], instant_or_none(row[1])) if row else (0, None)
+
+
+def newest_at(tx: Transaction) -> datetime | None:
+    """When the newest report of all was made."""
+    return instant_or_none(tx.scalar("SELECT max(observed_at) FROM observations"))
+
+
 def keys_of(tx: Transaction) -> list[ReportKey]:
     """Every window of every account that was reported on."""
     rows = tx.rows("SELECT DISTINCT provider, account, window, scope FROM observations ORDER BY 1, 2, 3, 4")

@@ -33,7 +33,8 @@ _BESIDE = (
 )
 _LISTED = (
     "SELECT e.at, l.model, e.input, e.cache_read, e.cache_write_5m, e.cache_write_1h, e.output, e.terms, e.extent, "
-    f"{_BESIDE} FROM events e JOIN label_sets l ON l.id = e.label_set WHERE e.session = ? AND e.extent != 'unlisted'"
+    f"{_BESIDE} FROM events e JOIN label_sets l ON l.id = e.label_set "
+    "WHERE e.session = ? AND e.session != '' AND e.extent != 'unlisted'"
 )
 _PRUNED = (
     "SELECT at, model, input, cache_read, cache_write_5m, cache_write_1h, output, beside FROM pruned_uses "
@@ -136,7 +137,8 @@ def listed_of(tx: Transaction, session: str) -> list[ListedUse]:
 
 def unlisted_of(tx: Transaction, session: str) -> list[UsageEvent]:
     """What is counted as the unlisted usage of a session now."""
-    return [event for _, event in ledger.numbered(tx, "e.session = ? AND e.extent = 'unlisted'", (session,))]
+    mine = "e.session = ? AND e.session != '' AND e.extent = 'unlisted'"
+    return [event for _, event in ledger.numbered(tx, mine, (session,))]
 
 
 def keep_pruned(tx: Transaction, numbers: Sequence[int]) -> None:

@@ -28,11 +28,12 @@ def added(table: str = "") -> str:
     return ", ".join(f"{name} = min({LARGEST_SUM}, {mine}{name} + excluded.{name})" for name in NAMES)
 
 
-def summed() -> str:
-    """The sums over rows, NULL for no rows.
+def summed(table: str = "") -> str:
+    """The sums over rows, of one table of a join if that is named; NULL for no rows.
 
     ``sum()`` fails where the true sum passes 2^63; ``total()`` adds in floating point, exact up to 2^53.
     """
+    columns = [f"{table}.{name}" if table else name for name in NAMES]
     return ", ".join(
-        f"CASE WHEN count({name}) THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in NAMES
+        f"CASE WHEN count({name}) THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in columns
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
@@ -14,9 +14,11 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.store import Row, Transaction
 
+EXHAUSTED, OVERAGE = "exhausted", "overage"
+"""What a provider does with requests in a window, where it is not simply to allow them."""
 _TALLY = (
     "id, rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, estimated, closed, "
-    "ramp"
+    "ramp, anchored_at, standing, drift"
 )
 _HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open, r.whole"
 _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
@@ -32,11 +34,13 @@ _CLOSED_TOO_SOON = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at >
 _CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
 _INSERT = (
     "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
-    "estimated, closed, amount, ramp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "estimated, closed, amount, ramp, anchored_at, standing, drift) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, rest = ?, reported = ?, reserved = ?, late = ?, "
-    "unleased = ?, overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ? WHERE id = ?"
+    "unleased = ?, overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ?, anchored_at = ?, standing = ?, "
+    "drift = ? WHERE id = ?"
 )
 _PUT = (
     "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
@@ -179,7 +183,7 @@ def save(tx: Transaction, balances: Balances) -> None:
     )
 
 
-def _columns(balance: Balance) -> tuple[int | None, ...]:
+def _columns(balance: Balance) -> tuple[int | str | None, ...]:
     window = balance.window
     starts, ends = (to_micros(window.starts_at), to_micros(window.ends_at)) if window else (None, None)
     sums = (
@@ -191,7 +195,10 @@ def _columns(balance: Balance) -> tuple[int | None, ...]:
         balance.unleased,
         balance.overrun,
     )
-    return starts, ends, *sums, int(balance.estimated), int(balance.closed), balance.amount, balance.ramp // MICROSECOND
+    standing = EXHAUSTED if balance.exhausted else OVERAGE if balance.overage else ""
+    told = micros_or_none(balance.anchored_at), standing, balance.drift
+    flags = int(balance.estimated), int(balance.closed)
+    return starts, ends, *sums, *flags, balance.amount, balance.ramp // MICROSECOND, *told
 
 
 def renamed(tx: Transaction, limits: Sequence[Limit]) -> dict[str, str]:
@@ -244,9 +251,8 @@ def known_rules(tx: Transaction) -> set[str]:
 
 def _balance(row: Sequence[Any], balances: Balances) -> Balance | None:
     """A stored window; None when its limit is gone."""
-    key, rule, value, starts, ends, used, rest, reported, reserved, late, unleased, overrun, estimated, closed, ramp = (
-        row
-    )
+    key, rule, value, starts, ends, *sums, estimated, closed, ramp, anchored_at, standing, drift = row
+    used, rest, reported, reserved, late, unleased, overrun = sums
     if (limit := balances.limit(rule)) is None:
         return None
     balance = Balance(key, limit, str(value), None if ends is None else Window(from_micros(starts), from_micros(ends)))
@@ -254,4 +260,7 @@ def _balance(row: Sequence[Any], balances: Balances) -> Balance | None:
     balance.late, balance.unleased, balance.overrun = late, unleased, overrun
     balance.estimated, balance.closed, balance.dirty = bool(estimated), bool(closed), False
     balance.ramp = ramp * MICROSECOND
+    balance.anchored_at, balance.drift = instant_or_none(anchored_at), drift
+    balance.exhausted, balance.overage = standing == EXHAUSTED, standing == OVERAGE
+    balance.let_drift(balances.now)
     return balance

@@ -33,7 +33,11 @@ def test_the_glossary_explains_no_class_that_is_not_there():
 
 
 def test_no_two_public_classes_share_a_name():
-    assert {name: files for name, files in classes(HOUSE).items() if len(files) > 1} == {}
+    """But for the client, which is another program that says the same things: its lease is the runner's."""
+    inside = {
+        name: [file for file in files if not file.startswith("client/")] for name, files in classes(HOUSE).items()
+    }
+    assert {name: files for name, files in inside.items() if len(files) > 1} == {}
 
 
 def test_no_term_is_explained_twice_in_one_room():

@@ -17,6 +17,7 @@ from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.service.apply_prices import priced_events
 from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.queries.usage import usage_document
 from quota_scheduler.service.record import record_usage
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.sources import claude_code
@@ -160,7 +161,7 @@ def test_it_counts_in_windows_and_runs_and_stands_apart(service):
         used = tx.rows("SELECT sum(used) FROM windows WHERE rule = 'day'")[0][0]
         runs = {run: usage.tokens for run, usage in ledger.run_usage(tx, SESSIONS).items()}
         hidden = Counter()
-        for _, extent, origin, answers, usage in apart.by_labels(tx):
+        for _, extent, origin, _, answers, usage in apart.by_labels(tx):
             hidden[extent.value, origin] += answers if extent is Extent.PARTIAL else usage.tokens
     assert used == sum(usage.tokens for usage in every)
     assert runs == {s: (LISTED[s].plus(HIDDEN.get(s, Usage()))).tokens for s in SESSIONS}
@@ -262,3 +263,14 @@ def test_a_settled_session_waits_no_more(service):
     shutil.rmtree(service.root)
     service.ingest.poll()
     assert service.sums(unlisted=True) == HIDDEN
+
+
+def test_the_summary_keeps_it_apart_from_the_sums_of_calls(service):
+    everything(service)
+    with service.store.reading() as tx:
+        summary = usage_document(tx, 30, ["model"])
+    listed, hidden = LISTED.values(), HIDDEN.values()
+    (row,), (beyond,) = summary["usage"], summary["unlisted"]
+    assert (row["tokens"], row["requests"]) == (sum(usage.tokens for usage in listed), 12)
+    assert (row["unlisted_tokens"], row["partial_answers"]) == (sum(usage.tokens for usage in hidden), 2)
+    assert (beyond["input"], beyond["requests"]) == (sum(usage.input for usage in hidden), 0)

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
 from quota_scheduler.core.forecast.track_record import HorizonReading, TrackReading
+from quota_scheduler.core.readings.observed import Freshness, ObservedReading
 from quota_scheduler.core.readings.readings import (
     Burn,
     ClassReading,
@@ -102,6 +104,10 @@ def some_counters(factor: float = 1.0) -> tuple[Counter, ...]:
         Counter("quota_consumed_usd_total", (limit, "anthropic", "claude-sonnet-5"), 12.5 * MICRO * factor),
         Counter("quota_recorded_tokens_total", ("anthropic", "claude-sonnet-5", "output"), 5_000 * factor),
         Counter("quota_recorded_usd_total", ("anthropic", "claude-sonnet-5"), 15 * MICRO * factor),
+        Counter("quota_unlisted_tokens_total", ("anthropic", "claude-sonnet-5", "input"), 300 * factor),
+        Counter("quota_unlisted_usd_total", ("anthropic", "claude-sonnet-5"), 2 * MICRO * factor),
+        Counter("quota_partial_answers_total", ("claude_code",), 2 * factor),
+        Counter("quota_left_out_tokens_total", ("otlp/claude_code/metrics",), 600 * factor),
         Counter("quota_backfilled_tokens_total", ("anthropic",), 7_000_000 * factor),
         Counter("quota_workflows_over_budget_total", ("testing",), 1 * factor),
         Counter("quota_tickets_woken_total", (limit, "low"), 7 * factor),
@@ -135,6 +141,21 @@ def some_queue(now: datetime = NOW) -> QueueReading:
     )
 
 
+def some_word(now: datetime = NOW) -> ObservedReading:
+    return ObservedReading(
+        about="anthropic/five_hour of max-1",
+        freshness=Freshness.CACHED,
+        why="Nobody has reported on it since 11:50.",
+        ratio=0.6,
+        observed_at=now - timedelta(minutes=10),
+        heard_at=now - timedelta(minutes=10),
+        source="statusline",
+        points_per_usd=(1.5, 2.0, 2.5),
+        learned_from=12,
+        elsewhere=4.0,
+    )
+
+
 def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
     dollars = {"unit": Unit.USD, "amount": 10 * MICRO, "allowance": 10 * MICRO, "used": 2_500_000, "reserved": 0}
     plain = {
@@ -147,6 +168,7 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
         "quality": None,
     }
     calls = {"unit": Unit.REQUESTS, "amount": 500, "allowance": 500, "used": 125, "reserved": 5}
+    points = {"unit": Unit.PERCENT, "amount": 100 * MICRO, "allowance": 100 * MICRO, "used": 62 * MICRO, "reserved": 0}
     leases = {"unit": Unit.LEASES, "amount": 5, "allowance": 5, "used": 2, "reserved": 0}
     return Readings(
         at=now,
@@ -154,6 +176,7 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
             a_limit(now=now, spending=some_spending(factor), parent="marketing"),
             a_limit("budget", now=now, **{**plain, **dollars}),
             a_limit("calls", now=now, **{**plain, **calls}),
+            a_limit("max-session", now=now, **{**plain, **points}, observed=some_word(now)),
             a_limit("runs", now=now, **{**plain, **leases, "starts_at": None, "ends_at": None}),
         ),
         caches=(
@@ -168,4 +191,8 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
         alerts_firing=(("QuotaUsageHigh", "warning", 1),),
         outbox_oldest_at=now - timedelta(minutes=2),
         queue=some_queue(now),
+        breakers=(
+            Breaker("anthropic", "max-1", now, now, now + timedelta(seconds=5)),
+            Breaker("anthropic", "max-2", now, now, now, closed_at=now),
+        ),
     )

@@ -43,6 +43,7 @@ def test_the_shipped_numbers():
         "high_usage_run": (3_000_000, 3_000_000, 0, "warning"),
         "source_stale": (900, 300, 900, "warning"),
         "unpriced_usage": (0, 0, 300, "warning"),
+        "provider_refuses": (900, 60, 0, "warning"),
     }
 
 

@@ -201,7 +201,7 @@ def test_preflight_decides_and_keeps_nothing(edge: Edge) -> None:
         assert only(edge.post("/v1/preflight", ticket("a", 900)), "id", "verdict") == {"id": None, "verdict": "admit"}
     assert edge.post("/v1/preflight", ticket("a", 1001))["verdict"] == "reject"
     nobody = {"waiting": [], "offered": [], "running": []}
-    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "hold": None, **nobody}
+    assert edge.get("/v1/queue") == {"at": "2026-11-22T09:00:00Z", "hold": None, "breakers": [], **nobody}
 
 
 def test_a_parked_request_is_answered_the_moment_its_ticket_may_start(edge: Edge) -> None:
@@ -525,8 +525,9 @@ def test_a_usage_summary_as_csv(edge: Edge) -> None:
     edge.ask("POST", "/v1/usage", event("k1", 100, cost_usd=0.5))
     reply = edge.ask("GET", "/v1/usage/summary?by=provider&format=csv")
     assert reply.body.split() == [
-        "provider,input,cache_read,cache_write_5m,cache_write_1h,output,tokens,requests,cost_usd,unpriced_tokens",
-        "anthropic,0,0,0,0,100,100,1,0.5,0",
+        "provider,input,cache_read,cache_write_5m,cache_write_1h,output,tokens,requests,cost_usd,unpriced_tokens,"
+        "unlisted_tokens,unlisted_cost_usd,partial_answers",
+        "anthropic,0,0,0,0,100,100,1,0.5,0,0,0.0,0",
     ]
 
 

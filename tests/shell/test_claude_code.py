@@ -134,8 +134,23 @@ FIVE = Usage(input=1, output=5, requests=1)
         ),
         pytest.param(
             record(message=usage(cache_creation_input_tokens=9, cache_creation={"ephemeral_1h_input_tokens": 4})),
+            Usage(cache_write_5m=5, cache_write_1h=4, requests=1),
+            id="what its parts leave of the flat number was written for 5 minutes",
+        ),
+        pytest.param(
+            record(message=usage(cache_creation_input_tokens=0, cache_creation={"ephemeral_1h_input_tokens": 4})),
             Usage(cache_write_1h=4, requests=1),
-            id="nested cache writes stand instead of the flat number",
+            id="a flat number of 0 beside its parts says nothing",
+        ),
+        pytest.param(
+            record(
+                message=usage(
+                    cache_creation_input_tokens=321,
+                    cache_creation={"ephemeral_1h_input_tokens": 0, "ephemeral_5m_input_tokens": 0},
+                )
+            ),
+            Usage(cache_write_5m=321, requests=1),
+            id="parts of 0 that the client made up beside a flat number that a server sent alone",
         ),
         pytest.param(
             record(message=usage(output_tokens=5, iterations=[{"type": "message", "output_tokens": 5}])),

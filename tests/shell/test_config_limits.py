@@ -9,6 +9,8 @@ from quota_scheduler.config import Config, load
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed
+from quota_scheduler.core.observations.observation import ProviderWindow
+from quota_scheduler.core.observations.report_key import ReportKey
 from quota_scheduler.core.units import Unit
 from quota_scheduler.errors import ConfigError
 
@@ -36,6 +38,17 @@ def usd(amount: int, schedule=WEEK, **parts) -> Limit:
     return Limit("a", Unit.USD, amount * 1_000_000, schedule, **parts)
 
 
+def percent(amount, account, window, *, provider="anthropic", scope="", length=timedelta(hours=5), match=None) -> Limit:
+    return Limit(
+        "a",
+        Unit.PERCENT,
+        amount * 1_000_000,
+        Session(length),
+        match=match_of(match or {"account": account, "provider": provider}),
+        observed=ReportKey(provider, account, window, scope),
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "limit"),
     [
@@ -47,6 +60,43 @@ def usd(amount: int, schedule=WEEK, **parts) -> Limit:
         pytest.param("unit: leases, amount: 5", Limit("a", Unit.LEASES, 5, Unwindowed()), id="leases have no window"),
         pytest.param(
             "amount: 5, window: run", tokens(5, PerRun(), per="run"), id="a run window caps each run without saying per"
+        ),
+        pytest.param(
+            "amount: 90, unit: percent, observed: claude/five_hour, match: {account: max-1}, window: {session: 5h}",
+            percent(90, "max-1", ProviderWindow.FIVE_HOUR),
+            id="percent of what a provider reports",
+        ),
+        pytest.param(
+            "amount: 100%, observed: claude/weekly, match: {account: max-1}",
+            percent(100, "max-1", ProviderWindow.WEEKLY, length=timedelta(days=7)),
+            id="a percent sign is a unit, and the provider's window is the one that is meant",
+        ),
+        pytest.param(
+            "amount: 100%, observed: claude/weekly_model/Opus, match: {account: max-1}",
+            percent(
+                100,
+                "max-1",
+                ProviderWindow.WEEKLY_MODEL,
+                scope="opus",
+                length=timedelta(days=7),
+                match={"account": "max-1", "provider": "anthropic", "model": "*opus*"},
+            ),
+            id="a week of one family of models binds only those",
+        ),
+        pytest.param(
+            "amount: 100%, observed: codex/five_hour",
+            percent(100, "default", ProviderWindow.FIVE_HOUR, provider="openai", match={"provider": "openai"}),
+            id="without an account it is the default one's",
+        ),
+        pytest.param(
+            "amount: 50, unit: usd, observed: anthropic/monthly_spend",
+            usd(
+                50,
+                Calendar(Every.MONTH, day=1),
+                match=match_of({"provider": "anthropic"}),
+                observed=ReportKey("anthropic", "default", ProviderWindow.MONTHLY_SPEND),
+            ),
+            id="a report may rule the window of what we count ourselves",
         ),
         pytest.param("amount: 5, window: {session: 5h}", tokens(5, Session(timedelta(hours=5))), id="a session"),
         pytest.param("amount: 5, window: month", tokens(5, Calendar(Every.MONTH, day=1)), id="a month from the first"),

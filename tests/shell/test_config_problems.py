@@ -68,13 +68,53 @@ log_format: ${FORMAT}
         ),
         pytest.param("amount: $5, unit: tokens, window: day", "amount: '$5' counts usd", id="dollars are no tokens"),
         pytest.param("amount: 5, unit: token, window: day", "unit: 'token' is not known: did you mean", id="a unit"),
-        pytest.param("amount: 5, unit: percent, window: day", "unit: the unit 'percent' is not supp", id="percent"),
+        pytest.param("amount: 5, unit: percent, window: day", "unit: percent is what a provider reports", id="percent"),
+        pytest.param(
+            "amount: 101, unit: percent, observed: claude/five_hour",
+            "amount: is in percent of what",
+            id="many",
+        ),
+        pytest.param("amount: 0, unit: percent, observed: claude/five_hour", "amount: is in percent", id="no percent"),
+        pytest.param(
+            "amount: 5, unit: percent, observed: claude/daily", "observed: the window 'daily' is not", id="no window"
+        ),
+        pytest.param(
+            "amount: 5, unit: percent, observed: claude/weekly_model",
+            "observed: 'claude/weekly_model' does not say of which model",
+            id="a week of no model",
+        ),
+        pytest.param(
+            "amount: 5, unit: percent, observed: codex/weekly/codex_bengalfox",
+            "observed: codex_bengalfox binds some models only: say which",
+            id="a scope that names no model",
+        ),
+        pytest.param(
+            "amount: 5, unit: percent, observed: claude/five_hour, window: {session: 4h}",
+            "window: is not that of five_hour: write `window: {session: 5h}`",
+            id="another window than the provider's",
+        ),
+        pytest.param(
+            "amount: 5, unit: percent, observed: claude/weekly, window: month",
+            "window: is not that of weekly: write `window: {session: 7d}`",
+            id="a month for a week",
+        ),
+        pytest.param(
+            "amount: 5, unit: percent, observed: claude/five_hour, match: {account: [a, b]}",
+            "observed: is about one account",
+            id="two accounts",
+        ),
+        pytest.param(
+            "amount: 5, unit: percent, observed: claude/five_hour, per: team",
+            "per: does not go with",
+            id="a per",
+        ),
+        pytest.param("amount: 5, observed: claude/weekly, window: run", "observed: rules a window that", id="a run"),
         pytest.param("amount: 5, window: day, parent: b", "parent: the limit 'b'", id="no such pool"),
         pytest.param(
             "amount: 5, window: day, borrow: 1", "borrow: needs the pool it is about", id="borrow from nobody"
         ),
         pytest.param(
-            "amount: 5, window: day, observed: x", "observed: is not supported in this version", id="observed"
+            "amount: 5, window: day, observed: x", "observed: 'x' is not known: it can be claude", id="observed"
         ),
         pytest.param("amount: 5, window: 5h", "window: '5h' is a length of time: write {session: 5h}", id="a length"),
         pytest.param("amount: 5, window: fortnight", "window: 'fortnight' is not known", id="an unknown window"),

@@ -394,12 +394,14 @@ COUNTED = {
     "quota_leases_active",
     "quota_leases_limit",
     "quota_alerts_firing",
+    "quota_breaker_open",
     "quota_concurrency_in_use",
     "quota_concurrency_limit",
     "quota_optimization_flagged_workflows",
 }
 STATES = {
     "quota_state",
+    "quota_observed_state",
     "quota_risk",
     "quota_optimization_level",
     "quota_quality_windows",

@@ -11,7 +11,7 @@ import pytest
 from quota_scheduler import price_catalog
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import OwnPrice, Priced
-from quota_scheduler.core.usage import PriceTerms, Usage
+from quota_scheduler.core.usage import KINDS, PriceTerms, Usage
 from quota_scheduler.price_catalog import Prices
 
 NOV = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -62,7 +62,7 @@ def published(provider, model, usage, at):
         ("openai", "gpt-5.5"),
         ("openai", "gpt-5.3-codex"),
         ("google", "gemini-2.5-pro"),
-        ("deepseek", "deepseek-chat"),
+        ("deepseek", "deepseek-v3.1-terminus"),
         ("perplexity", "sonar"),
     ],
 )
@@ -125,6 +125,7 @@ AGENT = Usage(2_000, 900_000, 10_000, 0, 8_000, 20)
         pytest.param("anthropic", "glm-9", "GLM-5.3", "0.3146", id="kin of another vendor's model are that vendor's"),
         pytest.param("anthropic", "claude-nova-9", "claude-fable-5-2", "0.6776", id="a family nobody knows"),
         pytest.param("anthropic", "", "claude-fable-5-2", "0.6776", id="no model at all"),
+        pytest.param("anthropic", "opus", "claude-opus-5", "0.79475", id="an alias costs like what it stands for"),
         pytest.param("my-gateway", "mystery", "claude-fable-5", "1.445", id="nothing is known: the last resort"),
     ],
 )
@@ -161,6 +162,85 @@ def test_what_is_not_known_costs_a_tenth_more_than_its_kin(prices, provider, mod
 def test_what_a_response_says_about_its_price_is_charged(prices, provider, model, terms, usd, estimated):
     usage = Usage(input=100_000, output=10_000, requests=1)
     assert prices.price(Labels(provider, model=model), usage, NOV, terms) == costs(usd, estimated=estimated)
+
+
+def per_million(prices, provider, model, at):
+    """Dollars per million tokens of each kind, in small requests, and whether that is estimated."""
+    small = 10_000
+    kinds = [Usage(**{kind: 1_000_000}, requests=1_000_000 // small) for kind in KINDS]
+    found = [prices.price(Labels(provider, model=model), usage, datetime.fromisoformat(at)) for usage in kinds]
+    return " ".join(f"{(Decimal(one.pico) / 10**12).normalize():f}" for one in found), found[0].estimated
+
+
+PLAIN = "2026-11-27T12:00Z"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "at", "usd"),
+    [
+        pytest.param("anthropic", "claude-opus-5-5", PLAIN, "4 0.2 5 8 20", id="newer than ccusage's table"),
+        pytest.param("anthropic", "claude-sonnet-5-5", PLAIN, "2 0.1 2.5 4 10", id="so is this"),
+        pytest.param("anthropic", "claude-haiku-5-5", PLAIN, "0.1 0.01 0.125 0.2 0.5", id="and this, below its step"),
+        pytest.param("openai", "gpt-6-sol", PLAIN, "2 0.2 2.5 2.5 10", id="OpenAI's cache writes, where listed"),
+        pytest.param("openai", "gpt-5.5", PLAIN, "5 0.5 5 5 30", id="as input, where not"),
+        pytest.param("google", "gemini-2.5-pro", PLAIN, "1.25 0.125 1.25 1.25 10", id="Gemini's as input"),
+        pytest.param("zai", "glm-4.7", PLAIN, "0.6 0.11 0.6 0.6 2.2", id="GLM's as input: they were read as fresh"),
+        pytest.param("anthropic", "glm-4.7", PLAIN, "0.6 0.11 0.6 0.6 2.2", id="GLM behind Claude Code"),
+        pytest.param("x-ai", "grok-code-fast-1", PLAIN, "0.2 0.02 0.2 0.2 1.5", id="xAI's list, which two tables have"),
+        pytest.param("bedrock", "us.anthropic.claude-opus-5", PLAIN, "5.5 0.55 6.875 11 27.5", id="a region"),
+        pytest.param("anthropic", "us.anthropic.claude-opus-5", PLAIN, "5.5 0.55 6.875 11 27.5", id="whoever sends it"),
+        pytest.param("vertex", "claude-opus-5@default", PLAIN, "5 0.5 6.25 10 25", id="the default version"),
+        pytest.param("openrouter", "anthropic/claude-opus-5", PLAIN, "5 0.5 6.25 10 25", id="an hour at a reseller"),
+        pytest.param("github-copilot", "claude-opus-5", PLAIN, "5 0.5 6.25 10 25", id="and at another"),
+        pytest.param("openai", "openai/gpt-5.5", PLAIN, "5 0.5 5 5 30", id="a prefix is no other model"),
+        pytest.param("anthropic", "claude-opus-4-1", PLAIN, "15 1.5 18.75 30 75", id="retired models keep their price"),
+        pytest.param("anthropic", "claude-3-5-haiku-20241022", PLAIN, "0.8 0.08 1 1.6 4", id="this one, too"),
+        pytest.param("x-ai", "grok-4", PLAIN, "3 0.75 3 3 15", id="and this"),
+        pytest.param("moonshotai", "kimi-k2-thinking", PLAIN, "0.6 0.15 0.6 0.6 2.5", id="and this one"),
+        pytest.param("google", "gemini-4-argon", "2026-11-30T23:59:59Z", "2 0.1 2 2 10", id="before it doubles"),
+        pytest.param("google", "gemini-4-argon", "2026-12-01T00:00Z", "4 0.2 4 4 20", id="after"),
+        pytest.param("google", "gemini-3.6-flash", "2026-12-31T23:59Z", "0.75 0.075 0.75 0.75 3.75", id="old year"),
+        pytest.param("google", "gemini-3.6-flash", "2027-01-01T00:00Z", "1.5 0.15 1.5 1.5 7.5", id="new year"),
+        pytest.param("openai", "gpt-5.6-sol", "2026-08-20T23:59Z", "5 0.5 6.25 6.25 30", id="before it fell"),
+        pytest.param("openai", "gpt-5.6-sol", "2026-08-21T00:00Z", "4 0.4 5 5 20", id="after it fell"),
+        pytest.param("deepseek", "deepseek-chat", "2025-09-28T20:00Z", "0.135 0.035 0.135 0.135 0.55", id="V3, night"),
+        pytest.param("deepseek", "deepseek-chat", "2025-09-29T20:00Z", "0.28 0.028 0.28 0.28 0.42", id="V3.2"),
+        pytest.param("deepseek", "deepseek-reasoner", PLAIN, "0.28 0.028 0.28 0.28 0.42", id="V3.2 thinking"),
+        pytest.param("deepseek", "deepseek-v4-pro", "2026-07-24T02:00Z", "0.435 0.003625 0.435 0.435 0.87",
+                     id="DeepSeek before it had peak hours"),
+        pytest.param("deepseek", "deepseek-v4-pro", "2026-08-21T02:00Z", "1.32 0.044 1.32 1.32 3.96", id="a peak hour"),
+        pytest.param("deepseek", "deepseek-v4-pro", "2026-08-21T04:00Z", "0.66 0.022 0.66 0.66 1.98", id="its end"),
+        pytest.param("deepseek", "deepseek-v4-pro", "2026-11-28T02:00Z", "0.66 0.022 0.66 0.66 1.98", id="a Saturday"),
+        pytest.param("deepseek", "deepseek-flash", "2026-11-27T09:59Z", "0.3 0.006 0.3 0.3 1.2", id="the other hours"),
+    ],
+)  # fmt: skip
+def test_where_tables_disagree_it_is_decided(prices, provider, model, at, usd):
+    assert per_million(prices, provider, model, at) == (usd, False)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "at", "usd"),
+    [
+        pytest.param("anthropic", "claude-sonnet-4-5", PLAIN, "2.085", id="sonnet-4-5 has a step at 200 k"),
+        pytest.param("anthropic", "claude-sonnet-4-6", "2026-03-12T12:00Z", "2.085", id="sonnet-4-6 had one"),
+        pytest.param("anthropic", "claude-sonnet-4-6", "2026-03-13T12:00Z", "1.08", id="and lost it"),
+        pytest.param("anthropic", "claude-haiku-5-5", PLAIN, "0.18", id="haiku-5-5 has one at 100 k: five times"),
+        pytest.param("openai", "gpt-5.4", PLAIN, "1.775", id="above 272 k the whole request: twice, output 1.5 times"),
+        pytest.param("google", "gemini-3-pro-preview", PLAIN, "1.42", id="Gemini's at 200 k"),
+        pytest.param("anthropic", "claude-opus-5", PLAIN, "1.8", id="opus-5 has none"),
+    ],
+)
+def test_a_long_request_costs_what_its_step_says(prices, provider, model, at, usd):
+    usage = Usage(input=310_000, output=10_000, requests=1)
+    found = prices.price(Labels(provider, model=model), usage, datetime.fromisoformat(at))
+    assert found == costs(usd)
+
+
+def test_a_sum_of_requests_has_the_step_of_the_mean_one(prices):
+    haiku = Labels("anthropic", model="claude-haiku-5-5")
+    one_of_each = [prices.price(haiku, Usage(input=tokens, requests=1), NOV).pico for tokens in (150_000, 30_000)]
+    together = prices.price(haiku, Usage(input=180_000, requests=2), NOV).pico
+    assert (sum(one_of_each), together) == (78_000 * 10**6, 18_000 * 10**6)
 
 
 def test_B10_a_cost_below_a_micro_dollar_is_kept(prices):

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.source_batch import Batch
+from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal, StatedUsage
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Extent, PriceTerms, Usage, UsageEvent
@@ -52,24 +54,59 @@ observations = st.builds(
 throttles = st.builds(
     Throttle, st.just("anthropic"), words, st.just(MONDAY), words, st.none() | st.just(timedelta(seconds=7))
 )
+stated = st.builds(
+    StatedUsage,
+    st.builds(Labels, st.just("anthropic"), *[words] * 7),
+    st.sampled_from(Priority),
+    st.builds(lambda *kinds: Usage(*kinds), *[tokens] * 5),
+    st.integers(0, 9),
+)
+totals = st.builds(
+    SessionTotal,
+    words,
+    st.integers(0, 10**9),
+    st.just(MONDAY),
+    st.lists(stated, max_size=2).map(tuple),
+    st.none() | st.just(MONDAY + timedelta(minutes=5)),
+)
+of_themselves = st.one_of(
+    totals.map(lambda total: wire.ToldOfItself(total=total)),
+    st.builds(Inheritance, words, words, st.just(MONDAY)).map(lambda one: wire.ToldOfItself(inherited=one)),
+    st.builds(GoingOn, words, st.integers(0, 9), st.just(MONDAY)).map(lambda one: wire.ToldOfItself(going_on=one)),
+)
 
 
-def shipment(*elements: UsageEvent | Observation | Throttle, **changes: object) -> bytes:
+def shipment(*elements: UsageEvent | Observation | Throttle | wire.ToldOfItself, **changes: object) -> bytes:
     """A body that holds these."""
     sent = [element for element in elements if isinstance(element, UsageEvent)]
-    told = [element for element in elements if not isinstance(element, UsageEvent)]
+    told = [element for element in elements if isinstance(element, Observation | Throttle)]
+    selves = [element for element in elements if isinstance(element, wire.ToldOfItself)]
     body = wire.Shipment(
         wire.VERSION, HOST, MONDAY, source="codex",
         events=tuple(msgspec.Raw(wire.encoded(wire.shipped(event))) for event in sent),
         observations=tuple(msgspec.Raw(wire.encoded(wire.shipped_word(word))) for word in told),
+        told=tuple(msgspec.Raw(wire.encoded(wire.shipped_told(one))) for one in selves),
     )  # fmt: skip
     return json.dumps(json.loads(wire.encoded(body)) | changes).encode()
 
 
-@given(st.lists(events, max_size=4), st.lists(observations, max_size=3), st.lists(throttles, max_size=3))
-def test_what_is_sent_arrives_as_it_was_read(sent, told, refused):
-    arrived = wire.elements(wire.shipment_in(shipment(*sent, *told, *refused)))
-    assert arrived == ([replace(event, origin="codex@build-7") for event in sent], [*told, *refused], [])
+@given(
+    st.lists(events, max_size=4),
+    st.lists(observations, max_size=3),
+    st.lists(throttles, max_size=3),
+    st.lists(of_themselves, max_size=3),
+)
+def test_what_is_sent_arrives_as_it_was_read(sent, told, refused, selves):
+    batch, rejected = wire.batch_in(wire.shipment_in(shipment(*sent, *told, *refused, *selves)))
+    assert rejected == []
+    assert batch == Batch(
+        events=tuple(replace(event, origin="codex@build-7") for event in sent),
+        observations=tuple(told),
+        throttles=tuple(refused),
+        totals=tuple(one.total for one in selves if one.total),
+        inherited=tuple(one.inherited for one in selves if one.inherited),
+        going_on=tuple(one.going_on for one in selves if one.going_on),
+    )
 
 
 def test_the_clock_is_put_right_and_the_providers_own_reset_is_not():
@@ -98,8 +135,8 @@ GOOD = json.loads(wire.encoded(wire.shipped(a_usage_event(key="good"))))
     ],
 )
 def test_one_bad_event_is_named_and_keeps_no_other_out(bad, reason):
-    sent, _, rejected = wire.elements(wire.shipment_in(shipment(events=[GOOD, bad, GOOD])))
-    assert [event.key for event in sent] == ["good", "good"]
+    batch, rejected = wire.batch_in(wire.shipment_in(shipment(events=[GOOD, bad, GOOD])))
+    assert [event.key for event in batch.events] == ["good", "good"]
     assert [element["index"] for element in rejected] == [1]
     assert reason in rejected[0]["reason"]
 
@@ -120,5 +157,5 @@ def test_what_is_no_shipment_is_refused_whole(body, reason):
 
 
 def test_fields_of_a_later_release_do_no_harm():
-    sent, *_ = wire.elements(wire.shipment_in(shipment(events=[GOOD | {"mood": "good"}], weather="fine")))
-    assert [event.key for event in sent] == ["good"]
+    batch, _ = wire.batch_in(wire.shipment_in(shipment(events=[GOOD | {"mood": "good"}], weather="fine")))
+    assert [event.key for event in batch.events] == ["good"]

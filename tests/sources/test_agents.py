@@ -8,6 +8,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ AGENTS = {
     "codex": lambda home: AgentFiles(
         "codex", [home / "sessions", home / "archived_sessions"], codex.CodexReader, LABEL
     ),
+    "codex_by_turns": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
     "codex_mixed": lambda home: AgentFiles("codex", [home / "sessions"], codex.CodexReader, LABEL),
     "gemini": lambda home: AgentFiles("gemini", [home / "tmp"], gemini.Folders(home).open, LABEL),
     "qwen": lambda home: AgentFiles("qwen", [home / "projects"], qwen.QwenReader, LABEL),
@@ -40,6 +42,9 @@ class Ledger:
         self.files, self.errors, self.unreadable = {}, 0, []
 
     def take(self, batches) -> None:
+        list(self.takes(batches))
+
+    def takes(self, batches):
         for batch in batches:
             for event in batch.events:
                 known = self.events.get(event.identity)
@@ -50,6 +55,7 @@ class Ledger:
                 self.files.pop(path)
             self.errors += batch.errors
             self.unreadable += batch.unreadable
+            yield batch
 
     def by_model(self) -> dict[str, dict[str, int]]:
         return by_model(self.events.values())
@@ -140,6 +146,35 @@ def test_a_garbled_line_changes_nothing_that_the_others_say(program, garbled, tm
     assert ledger.by_model() == truth(program)
 
 
+def test_what_was_read_and_could_not_be_stored_is_read_again(program, tmp_path):
+    """A full disk: the pass is read to its end and forgotten, half-way and at the end."""
+    home, ledger = tmp_path / "home", Ledger()
+    shutil.copytree(DATA / program, home)
+    whole = {path: path.read_bytes() for path in home.rglob("*.jsonl")}
+    agent = AGENTS[program](home)
+    for share in (0.4, 0.7, 1):
+        for path, text in whole.items():
+            path.write_bytes(text[: int(len(text) * share)])
+        for _lost in agent.scan(ledger.files):
+            pass
+        ledger.take(agent.scan(ledger.files))
+    assert (ledger.by_model(), ledger.errors) == (truth(program), 0)
+
+
+@pytest.mark.parametrize("torn", [b'{"type":"user","text":"cut', b'x":1}', b"\x00" * 40], ids=["head", "tail", "zeros"])
+def test_a_torn_line_is_counted_once_with_its_place(torn, program, tmp_path):
+    """Whatever it was part of: also where it names nothing that carries usage, and where it is read again."""
+    home, ledger = shutil.copytree(DATA / program, tmp_path / "home"), Ledger()
+    path = max(home.rglob("*.jsonl"), key=lambda path: path.stat().st_size)
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, torn + b"\n", *others[:-1]]))
+    garbled = [place for batch in ledger.takes(AGENTS[program](home).scan({})) for place in batch.garbled]
+    path.write_bytes(b"".join([first, torn + b"\n", *others]))
+    ledger.take(AGENTS[program](home).scan(ledger.files))  # after a restart
+    assert (ledger.by_model(), ledger.errors) == (truth(program), 1)
+    assert garbled == [f"{path}, byte {len(first)}"]
+
+
 def test_a_copied_home_counts_once(program, tmp_path):
     """A backup beside the real folder, or a folder mounted twice, holds the same calls."""
     home, ledger = tmp_path / "home", Ledger()
@@ -191,10 +226,11 @@ class OpenCode:
             "time_updated INTEGER NOT NULL, data TEXT NOT NULL)"
         )
 
-    def put(self, row: dict[str, object], data: str | None = None) -> None:
+    def put(self, row: dict[str, object], data: str | bytes | None = None) -> None:
         values = (row["id"], row["session_id"], row["time_created"], row["time_updated"])
         self._database.execute(
-            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?)", (*values, data or json.dumps(row["data"]))
+            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?)",
+            (*values, json.dumps(row["data"]) if data is None else data),
         )
         self._database.commit()
 
@@ -236,6 +272,70 @@ def test_a_garbled_message_is_counted_once_and_the_others_too(database):
     database.put({**MESSAGES[0], "time_updated": MESSAGES[-1]["time_updated"] + 10**6})
     ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
     assert (ledger.by_model(), ledger.errors) == (truth("opencode"), 1)
+
+
+REFUSED = next(row for row in MESSAGES if row["data"].get("error"))
+U = "anthropic-ratelimit-unified-"
+PLAN = {U + "5h-utilization": "1.0", U + "5h-reset": "1795812131", U + "5h-status": "rejected"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "reports", "pauses"),
+    [
+        pytest.param({"retry-after": "1"}, [], [timedelta(seconds=1)], id="a moment's refusal"),
+        pytest.param(PLAN, [("anthropic", "team", "five_hour", 1.0, "rejected")], [], id="a spent plan"),
+        pytest.param("?", [], [None], id="headers of another shape"),
+    ],
+)
+def test_a_refused_message_of_opencode_keeps_what_the_provider_said(database, headers, reports, pauses):
+    """Once: the message is met again in every pass while nothing newer is written."""
+    failure = {**REFUSED["data"]["error"]["data"], "statusCode": 429, "responseHeaders": headers}
+    data = {**REFUSED["data"], "providerID": "anthropic", "error": {"name": "APIError", "data": failure}}
+    ledger, said = Ledger(), []
+    for row in ({**REFUSED, "data": data}, {**MESSAGES[0], "time_updated": REFUSED["time_updated"]}):
+        database.put(row)
+        said += opencode.scan([database.path], ledger.files, label=LABEL)
+        ledger.take(said[-1:])
+    observations = [report for batch in said for report in batch.observations]
+    assert [(r.provider, r.account, r.window, r.used_ratio, r.standing) for r in observations] == reports
+    assert [moment.retry_after for batch in said for moment in batch.throttles] == pauses
+
+
+GARBLED_ROWS = [
+    pytest.param('{"role": "assistant", "tokens": {"inp', 1, id="cut in the middle"),
+    pytest.param(b'{"role": "assistant", "x": "\xff\xfe"', 1, id="bytes that are no UTF-8"),
+    pytest.param('{"role": "assistant", "tokens": 7}', "yesterday", id="a time that is no number"),
+    pytest.param('{"role": "assistant", "tokens": 7}', 2**62, id="a time that never comes"),
+    pytest.param("[" * 5000, 1, id="nested without end"),
+    pytest.param("", 1, id="nothing at all"),
+]
+
+
+@pytest.mark.parametrize(("data", "updated"), GARBLED_ROWS)
+def test_a_garbled_row_is_named_and_hides_no_other(data, updated, database):
+    ledger, half = Ledger(), len(MESSAGES) // 2
+    for row in MESSAGES[:half]:
+        database.put(row)
+    database.put({"id": "msg_bad", "session_id": "s", "time_created": 1, "time_updated": updated}, data)
+    (first,) = opencode.scan([database.path], ledger.files, label=LABEL)
+    ledger.take([first])
+    for row in MESSAGES[half:]:
+        database.put(row)
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert (first.errors, first.garbled) == (1, (f"{database.path}, message msg_bad",))
+    assert ledger.by_model() == truth("opencode")
+
+
+def test_what_is_written_while_the_clock_is_put_back_counts(database):
+    """Half an hour, once: its messages are older than what was read before."""
+    ledger, half = Ledger(), len(MESSAGES) // 2
+    for row in MESSAGES[:half]:
+        database.put(row)
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    for row in MESSAGES[half:]:
+        database.put({**row, "time_updated": row["time_updated"] - 30 * 60_000})
+    ledger.take(opencode.scan([database.path], ledger.files, label=LABEL))
+    assert (ledger.by_model(), ledger.errors) == (truth("opencode"), 0)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):

@@ -94,6 +94,26 @@ def test_a_host_is_named_in_the_metrics_and_in_what_it_used(two: tuple[Place, Pl
         until(lambda: service.sample("quota_source_lag_seconds", source="claude_code@laptop"), what="the host's lag")
 
 
+def test_what_a_session_used_beyond_its_listed_calls_is_shipped_too(two: tuple[Place, Place]) -> None:
+    here, there = two
+    kinds = {"cacheReadInputTokens": 0, "cacheCreationInputTokens": 0}
+    stated = {"claude-opus-5-5": {"inputTokens": 1_200, "outputTokens": 90, **kinds}}
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    message = {"id": "msg_1", "model": "claude-opus-5-5", "usage": {"input_tokens": 1_000, "output_tokens": 90}}
+    lines = [
+        {"type": "assistant", "sessionId": "S", "requestId": "req_1", "timestamp": now, "message": message},
+        {"type": "cost-state", "sessionId": "S", "totalCostUSD": 4.82, "modelUsage": stated},
+    ]
+    folder = there.home / ".claude/projects/-srv-app"
+    folder.mkdir(parents=True)
+    (folder / "S.jsonl").write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    with ServiceProcess(here) as service:
+        service.ready()
+        sent = there.run("ship", "--to", f"http://127.0.0.1:{service.port}", "--once")
+        assert sent.returncode == 0, sent.stderr
+        until(lambda: used(service) == {"claude-opus-5-5": 1_290}, what="the hidden two hundred")
+
+
 def test_another_hosts_clock_is_put_right(two: tuple[Place, Place], library: Path) -> None:  # noqa: F811
     here, there = two
     clock = Clock(there, library)

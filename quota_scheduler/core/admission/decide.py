@@ -32,6 +32,10 @@ def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -
     balance, ceiling = headroom.balance, headroom.ceiling(priority, now)
     if headroom.catching_up and priority is not Priority.INTERACTIVE:
         return Reason.CATCHING_UP
+    if balance.overage:
+        return None  # the provider lets work go on for money, whatever of the window is used
+    if balance.exhausted:
+        return Reason.EXHAUSTED
     committed = headroom.committed(priority)
     if balance.limit.unit is Unit.LEASES:
         return None if committed + amount <= ceiling else Reason.CONCURRENCY
@@ -111,7 +115,10 @@ Verdict = Admit | Defer | Reject
 
 
 def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
-    """Admit, defer or reject a ticket against every limit that binds it."""
+    """Admit, defer or reject a ticket against every limit that binds it, and the breaker of its account.
+
+    Where both hold it, whichever does so longer is the reason.
+    """
     if never := never_fits(ticket, headrooms, now=now):
         return never
     held: list[Blocker] = []
@@ -124,6 +131,9 @@ def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
             (held if headroom.enforced or ticket.on_hold else warned).append(blocker)
     if ticket.on_hold and not held:
         return Defer(now + RETRY, Reason.HELD, (), tuple(warned))
+    refused_until = headrooms.breakers.waits_until(ticket, now)
+    if refused_until and all(blocker.until <= refused_until for blocker in held):
+        return Defer(refused_until, Reason.PROVIDER_THROTTLED, tuple(held), tuple(warned))
     if held:
         last = max(held, key=lambda blocker: (blocker.reason not in EXPECTED, blocker.until, blocker.instance))
         return Defer(last.until, last.reason, tuple(held), tuple(warned))

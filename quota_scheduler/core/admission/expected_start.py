@@ -47,12 +47,13 @@ def expected_start(verdict: Defer, starts: Mapping[str, ExpectedStart]) -> Expec
     """When a deferred ticket may start, given its start in each limit; None for one that a person holds."""
     if verdict.reason is Reason.HELD:
         return None
-    if not starts:
-        return ExpectedStart(verdict.until, verdict.until, verdict.until)
+    bounds = list(starts.values())
+    if not bounds or verdict.reason is Reason.PROVIDER_THROTTLED:
+        bounds.append(ExpectedStart(verdict.until, verdict.until, verdict.until))
     return ExpectedStart(
-        max(start.low for start in starts.values()),
-        max(start.expected for start in starts.values()),
-        max(start.high for start in starts.values()),
+        max(start.low for start in bounds),
+        max(start.expected for start in bounds),
+        max(start.high for start in bounds),
     )
 
 

@@ -28,6 +28,7 @@ WHY = {
     Reason.PAUSED: "automation's share of {limit} is spent",
     Reason.EXHAUSTED: "{limit} is exhausted",
     Reason.CONCURRENCY: "all leases of {limit} are in use",
+    Reason.PROVIDER_THROTTLED: "{provider} refuses requests for the moment, so one ticket tries after a pause",
     Reason.CATCHING_UP: "usage of its provider is still being read",
     Reason.HELD: "an operator holds it",
     Reason.NEVER_FITS: "its estimate is larger than {limit} allows in a whole window",
@@ -148,7 +149,9 @@ def _why(reason: Reason, held: tuple[Blocker, ...], ticket: Ticket, figures: Map
     named = [blocker.instance for blocker in held if blocker.reason is reason]
     if not named:
         return (
-            IN_LINE if reason is Reason.PACED else WHY[reason].format(limit="the limit", priority=ticket.priority.value)
+            IN_LINE
+            if reason is Reason.PACED
+            else WHY[reason].format(limit="the limit", priority=ticket.priority.value, provider=ticket.labels.provider)
         )
     behind = reason is Reason.NO_HEADROOM and all(name in figures and figures[name].has_room for name in named)
     words, several = (BEHIND, BEHIND) if behind else (WHY[reason], WHY_SEVERAL.get(reason, WHY[reason]))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import LABEL_NAMES, Labels, covers
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -20,8 +21,10 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Session, Window, window_at
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.observations.points import UNLEARNED
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
+from quota_scheduler.core.units import Unit
 
 Shadow = tuple[int, tuple[tuple[LimitInstance, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""
@@ -127,7 +130,12 @@ class Headroom:
         return self.outlook.demand(priority, now=now, ends_at=ends_at)
 
     def usable(self, amount: int, duration: timedelta | None, now: datetime) -> int:
-        """The part of an amount that a run of this length can use before the reset."""
+        """The part of an amount that a run of this length can use before the reset.
+
+        In percent of a window of which the provider has said nothing yet, a fixed part at least.
+        """
+        if self.balance.limit.unit is Unit.PERCENT and self.balance.anchored_at is None:
+            amount = max(amount, min(UNLEARNED, self.balance.amount))
         ends_at = self.ends_at(now)
         if duration is None or ends_at is None or now + duration <= ends_at:
             return amount
@@ -145,7 +153,9 @@ class Headrooms:
         queue: Waiting | None = None,
         catching_up: frozenset[str] = frozenset(),
         thresholds: Thresholds = DEFAULT,
+        breakers: Breakers | None = None,
     ) -> None:
+        self.breakers = breakers or Breakers()
         self.balances, self._outlooks, self._catching_up, self._thresholds = balances, outlooks, catching_up, thresholds
         self.queue: Waiting = queue or NobodyWaits()
         self._shadows: dict[str, list[int]] = {}

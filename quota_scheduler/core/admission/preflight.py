@@ -9,6 +9,7 @@ from datetime import datetime
 
 from quota_scheduler.core.admission.decide import Defer, Reject, Verdict
 from quota_scheduler.core.admission.headroom import Headroom
+from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
@@ -38,9 +39,17 @@ def checks(
     used: Usage,
     *,
     now: datetime,
-) -> tuple[Check, Check, Check]:
-    """The three checks of a ticket that is not submitted yet."""
-    return _available(ticket, verdict, headrooms, now), _forecast(verdict, headrooms), _budget(ticket, caps, used)
+) -> tuple[Check, ...]:
+    """The three checks of a ticket that is not submitted yet; before them its provider, where that refuses just now."""
+    three = _available(ticket, verdict, headrooms, now), _forecast(verdict, headrooms), _budget(ticket, caps, used)
+    return *_refused(ticket, verdict), *three
+
+
+def _refused(ticket: Ticket, verdict: Verdict) -> tuple[Check, ...]:
+    if not isinstance(verdict, Defer) or verdict.reason is not Reason.PROVIDER_THROTTLED:
+        return ()
+    detail = f"{ticket.labels.provider} refuses requests for the moment, without naming a quota"
+    return (Check("provider", False, detail, f"Wait until {iso(verdict.until)}, or use another account."),)
 
 
 def _available(ticket: Ticket, verdict: Verdict, headrooms: Sequence[Headroom], now: datetime) -> Check:

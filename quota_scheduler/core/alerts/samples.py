@@ -13,6 +13,7 @@
     run_over_cap            run              run              1 while it runs above its cap    tokens
     source_lag_seconds      source           -                seconds behind                   -
     unpriced_tokens         provider/model   -                tokens without a price           tokens
+    refused_seconds         provider/account -                since its provider first refused refusals in a row
 
 Limits in every mode but ``off`` are looked at, also those that only warn. Concurrency limits and run caps are not: all
 leases in use is a good day, and runs have alerts of their own. What exists but is not known has the value None.
@@ -21,6 +22,7 @@ leases in use is a good day, and runs have alerts of their own. What exists but 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from quota_scheduler.core.admission.breaker import Breaker, BreakerPhase
 from quota_scheduler.core.alerts.rule import Fact, Facts
 from quota_scheduler.core.alerts.state import Sample
 from quota_scheduler.core.efficiency.cache import CacheReading
@@ -69,6 +71,8 @@ def _samples(readings: Readings) -> Iterator[Sample]:
         yield _source(source)
     for model, tokens in sorted(readings.facts.get("unpriced_models", {}).items()):
         yield _unpriced(model, tokens)
+    for breaker in readings.breakers:
+        yield _refused(breaker, readings.at)
 
 
 def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
@@ -273,3 +277,17 @@ def _source(source: SourceReading) -> Sample:
 def _unpriced(model: str, tokens: float) -> Sample:
     facts: dict[str, Fact] = {"model": model, "tokens": tokens}
     return Sample("unpriced_tokens", model, "", float(tokens), float(tokens), "tokens", facts=facts)
+
+
+def _refused(breaker: Breaker, now: datetime) -> Sample:
+    """How long a provider has refused an account; 0 where the pause is over and nobody has wanted to start since."""
+    keeps_waiting = breaker.phase(now) is BreakerPhase.OPEN or bool(breaker.probe)
+    seconds = max(0.0, (now - breaker.opened_at).total_seconds()) if keeps_waiting else 0.0
+    facts: dict[str, Fact] = {
+        "provider": breaker.provider,
+        "account": breaker.account,
+        "refusals": breaker.refusals,
+        "refused_seconds": seconds,
+    }
+    scope = f"{breaker.provider}/{breaker.account}"
+    return Sample("refused_seconds", scope, "", seconds, float(breaker.refusals), facts=facts)

@@ -46,6 +46,7 @@ WORDS = {
     "run_over_cap": RUN_WORDS,
     "source_lag_seconds": ABOUT_WORDS | {"source", "lag", "errors"},
     "unpriced_tokens": ABOUT_WORDS | {"model", "tokens"},
+    "refused_seconds": ABOUT_WORDS | {"provider", "account", "refusals", "refused"},
 }
 """The names that the templates of a rule on each reading may use."""
 PERIODS = {"day": "The day", "week": "The week", "month": "The month"}
@@ -108,6 +109,9 @@ def phrases(facts: Facts, now: datetime) -> dict[str, str]:
     if "lag_seconds" in facts:
         words["lag"] = span(timedelta(seconds=_number(facts, "lag_seconds")))
         words["errors"] = format_number(_number(facts, "errors")) if facts.get("errors") else ""
+    if "refused_seconds" in facts:
+        words["refused"] = span(timedelta(seconds=_number(facts, "refused_seconds")))
+        words["refusals"] = format_number(_number(facts, "refusals"))
     return {name: text for name, text in words.items() if text}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
@@ -12,6 +13,7 @@ from quota_scheduler.core.admission.preflight import checks
 from quota_scheduler.core.cycle.requests import Answer
 from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.efficiency.optimization import Optimization, optimization_level
+from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.order import place
 from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 from quota_scheduler.core.units import Unit
@@ -43,6 +45,7 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, running: Mapping
         expected=expected,
         counterfactuals=changes,
         figures=_figures(ticket, verdict, work),
+        refused_until=_refused_until(ticket, told, work),
     )
 
 
@@ -58,8 +61,15 @@ def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answer:
         expected=expected,
         counterfactuals=changes,
         figures=_figures(draft, verdict, work),
+        refused_until=_refused_until(draft, told, work),
         checks=checks(draft, verdict, work.headrooms.of(draft), work.caps(draft), used, now=work.now),
     )
+
+
+def _refused_until(ticket: Ticket, verdict: Verdict | None, work: Work) -> datetime | None:
+    """Until when its provider refuses, for one that may start all the same: people are told and not kept waiting."""
+    may_start = isinstance(verdict, Admit) and ticket.priority is Priority.INTERACTIVE
+    return work.breakers.refuses_until(ticket, work.now) if may_start else None
 
 
 def _why(ticket: Ticket, verdict: Verdict | None, work: Work) -> Why:

@@ -54,7 +54,8 @@ def decide_batch(requests: Sequence[Request], snapshot: Snapshot) -> Decided:
         refused or _answer(request, number, work, starts, running)
         for request, (refused, number) in zip(requests, noted, strict=True)
     )
-    onward = Onward(work.numbers, running, starts.unfinished, starts.next_slot)
+    slots = [at for at in (starts.next_slot, work.breakers.next_change(work.now)) if at]
+    onward = Onward(work.numbers, running, starts.unfinished, min(slots, default=None))
     return Decided(answers, tuple(starts.decisions), _changes(work, starts.decisions), onward)
 
 
@@ -126,4 +127,5 @@ def _changes(work: Work, decisions: Sequence[tuple[Ticket, Verdict]]) -> Changes
         turned_away=closing.turned_away(moved, balances),
         finished=closing.finished_runs(moved, rows.transcribed, now=work.now),
         counters=[*warned, *expired, *closing.counters(moved, balances)],
+        breakers=work.breakers.changed,
     )

@@ -55,6 +55,7 @@ def _take_back_offers(work: Work) -> None:
 
 def _take_back(ticket: Ticket, work: Work) -> None:
     work.touch(ticket)
+    work.breakers.ended(ticket.id, None, work.now)
     for reservation in work.balances.open_reservations(ticket.id):
         work.balances.update(reservation, open=False)
     work.put(ticket._replace(state=State.WAITING, offer_until=None))

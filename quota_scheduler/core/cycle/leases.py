@@ -82,6 +82,7 @@ def _settle_anew(ticket: Ticket, lease: Lease, work: Work) -> None:
 
 def _renew(ticket: Ticket, ttl: timedelta, work: Work) -> None:
     assert ticket.lease is not None
+    work.breakers.reported(ticket.id, work.now)
     work.put(ticket._replace(lease=ticket.lease._replace(expires_at=work.now + ttl, ttl=ttl)))
     if not _grown(ticket, work) or _over_cap(ticket, work):
         work.stops.add(ticket.id)

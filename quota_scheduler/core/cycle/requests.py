@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -117,6 +117,7 @@ class Answer:
     safe point; ``optimization`` is what the tightest limit asks for, ``model`` one that costs less where it is tight.
     ``expected`` and ``counterfactuals`` are of one that waits, ``checks`` of one that was only asked about.
     ``figures`` are, by limit instance, those of the limits that keep it out.
+    ``refused_until``: its provider refuses for the moment, although it may start; None when it does not.
     """
 
     ticket: Ticket
@@ -130,6 +131,7 @@ class Answer:
     counterfactuals: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Check, ...] = ()
     figures: Mapping[str, Figures] = field(default_factory=dict)
+    refused_until: datetime | None = None
 
 
 Reply = Answer | Refused

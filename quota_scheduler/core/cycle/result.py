@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from quota_scheduler.core.admission.breaker import Breaker
+from quota_scheduler.core.admission.breakers import Account
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.cycle.closing import FinishedRun, TurnedAway, UnmetDemand
 from quota_scheduler.core.cycle.requests import Reply
@@ -18,7 +20,8 @@ class Changes:
 
     ``ledger`` are corrections that the balances have counted already; ``past_leases`` are earlier leases that reported
     once more, by fence with their ticket. ``unmet``, ``turned_away`` and ``finished`` is what closing tickets leave
-    behind; ``counters`` names each counter that rises by one, with its labels.
+    behind; ``counters`` names each counter that rises by one, with its labels. ``breakers`` are those that moved, by
+    account, None for one that is forgotten.
     """
 
     tickets: Mapping[int, Ticket]
@@ -28,11 +31,12 @@ class Changes:
     turned_away: Sequence[TurnedAway]
     finished: Sequence[FinishedRun]
     counters: Sequence[tuple[str, tuple[str, ...]]]
+    breakers: Mapping[Account, Breaker | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Onward:
-    """What the next cycle goes on with; ``next_slot`` is when a ramp lets the next ticket start."""
+    """What the next cycle goes on with; ``next_slot`` is when a ramp, or a breaker, lets the next ticket start."""
 
     numbers: Numbers
     running: Mapping[str, int]

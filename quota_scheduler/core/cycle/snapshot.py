@@ -6,12 +6,14 @@ queue     what waits, what runs, what a pass has left  the queue itself is moved
 rows      what requests name, from the store
 runs      what runs have used and may still use
 numbers   the next free ids
+breakers  accounts whose provider refuses for a moment  moved in place
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.admission.headroom import Shadow
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.ledger.balances import Balances
@@ -86,6 +88,7 @@ class Snapshot:
     rows: LoadedRows = LoadedRows()
     runs: RunTotals = RunTotals()
     numbers: Numbers = Numbers()
+    breakers: Breakers = field(default_factory=Breakers)
 
 
 def promised(tickets: Iterable[Ticket], transcribed: Mapping[int, Usage]) -> dict[str, Usage]:

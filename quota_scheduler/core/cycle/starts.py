@@ -119,7 +119,7 @@ class Starts:
 
     def _pass_over_queue(self) -> None:
         work, state = self._work, self._work.snap.queue
-        groups = work.queue.groups(None if state.look_at_all else work.touched)
+        groups = work.queue.groups(None if state.look_at_all or work.breakers.eased else work.touched)
         places = {**dict.fromkeys(groups, 0), **state.unfinished.groups}  # a pass cut short goes on where it was
         done = wake(
             work.queue,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.cycle.closing import Moved
 from quota_scheduler.core.cycle.snapshot import Numbers, Snapshot
@@ -31,6 +32,7 @@ class Work:
             queue=snap.queue.queue,
             catching_up=snap.terms.catching_up,
             thresholds=snap.terms.thresholds,
+            breakers=snap.breakers,
         )
         self.changed: dict[int, Ticket] = {}
         self.past_leases: dict[int, tuple[int, Lease]] = {}
@@ -52,6 +54,11 @@ class Work:
     def balances(self) -> Balances:
         """The windows; changed in place."""
         return self.snap.balances
+
+    @property
+    def breakers(self) -> Breakers:
+        """The accounts whose provider refuses for a moment; changed in place."""
+        return self.snap.breakers
 
     @property
     def queue(self) -> ThrottleQueue:
@@ -97,6 +104,7 @@ class Work:
         counts = ticket.lease is not None and self.has_transcript(ticket.lease)
         closed, events = settle(ticket, self.balances, outcome, session_counts=counts, now=self.now)
         self.book_own(events)
+        self.breakers.ended(ticket.id, outcome, self.now)
         return self.put(closed._replace(reason=reason or closed.reason))
 
     def offer(self, ticket: Ticket) -> None:
@@ -108,6 +116,7 @@ class Work:
         """Give a ticket its lease, under the next fence."""
         fence, self._numbers = self._numbers.fence, Numbers(self._numbers.ticket, self._numbers.fence + 1)
         lease = Lease(fence, self.now, self.now + ticket.ttl, ticket.ttl, ticket.session)
+        self.breakers.begins(ticket.id, self.now)
         self.put(ticket._replace(state=State.RUNNING, offer_until=None, lease=lease, reason=Reason.FITS))
 
     def number(self, draft: Ticket) -> Ticket:

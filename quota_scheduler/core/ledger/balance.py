@@ -1,11 +1,15 @@
 """Balances of limit instances: what is used, reported and reserved in one window."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.units import LARGEST_SUM
+
+HOUR = timedelta(hours=1)
+MOST_DRIFT = timedelta(hours=1)
+"""Use elsewhere is allowed for this long after a report: what went on for an hour need not go on for the next."""
 
 
 @dataclass(slots=True)
@@ -14,6 +18,10 @@ class Balance:
 
     ``rest`` is what was used beyond ``used``, in parts of the limit's base: see ``Limit.fine_charge``. ``ramp`` is how
     long the starts of what waited for this window are spread after its beginning.
+
+    ``anchored_at`` is as of when the provider said how much is used: what happened up to then is in its word.
+    ``exhausted`` says that it refuses until the reset, ``overage`` that it lets work go on for money. ``drift`` is what
+    is used elsewhere in an hour, and ``drifted`` what that may have come to since its word, as of the last look.
     """
 
     id: int
@@ -30,6 +38,11 @@ class Balance:
     closed: bool = False
     ramp: timedelta = timedelta(0)
     rest: int = 0
+    anchored_at: datetime | None = None
+    exhausted: bool = False
+    overage: bool = False
+    drift: int = 0
+    drifted: int = field(default=0, compare=False)
     dirty: bool = field(default=True, compare=False)
     name: str = field(init=False, compare=False)
     amount: int = field(init=False, compare=False)
@@ -57,7 +70,17 @@ class Balance:
     @property
     def spent(self) -> int:
         """Usage, whoever reported it."""
-        return self.used + self.reported
+        return self.used + self.reported + self.drifted
+
+    def let_drift(self, now: datetime) -> None:
+        """Allow for what is used elsewhere since the provider's word, for as long as that says anything."""
+        if self.drift and self.anchored_at:
+            age = min(max(timedelta(0), now - self.anchored_at), MOST_DRIFT)
+            self.drifted = int(self.drift * (age / HOUR))
+
+    def has_counted(self, at: datetime) -> bool:
+        """Whether what was used at an instant is in the provider's word."""
+        return self.anchored_at is not None and at <= self.anchored_at
 
 
 @dataclass(frozen=True, slots=True)

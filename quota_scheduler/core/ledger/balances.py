@@ -51,7 +51,7 @@ class Balances(OpenWindows):
             fine = sign * instance.limit.fine_charge(event.usage)
             find = self.open_for_use if fine > 0 else self.to_correct  # what is taken back opens no window
             balance = find(instance, event.at) if fine else None
-            if balance is None:
+            if balance is None or balance.has_counted(event.at):
                 continue
             self.note_kind(balance, event, balance.use(fine), sign, leased=leased)
 

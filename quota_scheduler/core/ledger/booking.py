@@ -14,7 +14,7 @@ from functools import cache
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once, pair_key
+from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once, named, pair_key, request_of
 from quota_scheduler.core.ledger.sessions import rechained
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute, lease_prefix, owned
 from quota_scheduler.core.units import LARGEST_EVENT
@@ -75,7 +75,7 @@ def prepared(events: Iterable[UsageEvent], leases: LeasesOf, *, now: datetime, h
     """
     ready = []
     ahead = now + SKEW
-    for event in events:
+    for event in map(named, events):
         if not history and event.at > ahead:
             event = replace(event, at=now)
         if event.usage.tokens > LARGEST_EVENT or event.usage.cost_microusd > LARGEST_COST:
@@ -110,26 +110,28 @@ def booking(incoming: Sequence[UsageEvent], facts: LedgerFacts) -> Booking:
 
 
 def _parted(events: Sequence[UsageEvent], facts: LedgerFacts) -> tuple[list[UsageEvent], list[UsageEvent]]:
-    """Events that share neither key nor message with anything, in the batch or known, and the others.
+    """Events of which nothing else, in the batch or known, shares an id of any kind, and the others.
 
     Nearly all calls of a history are told once. Whatever the rules of ``count_once`` say of copies, such an event is
     simply new; asking them about each costs more than everything else that is decided about it.
     """
-    identities = Counter([event.identity for event in events])
-    messages = Counter([event.message for event in events])
+    known = [*facts.by_key.values(), *(event for events in facts.by_message.values() for event in events)]
+    told = Counter(name for event in known for name in _names(event))
+    for event in events:
+        told.update(_names(event))
     alone: list[UsageEvent] = []
     related: list[UsageEvent] = []
     for event in events:
-        is_alone = (
-            identities[event.identity] == 1
-            and (not event.message or (messages[event.message] == 1 and event.message not in facts.by_message))
-            and event.identity not in facts.by_key
-        )
-        (alone if is_alone else related).append(event)
-    taken = {(event.labels.provider, pair_key(event)) for event in related}
-    if any(event.identity in taken for event in alone):
+        (alone if all(told[name] == 1 for name in _names(event)) else related).append(event)
+    taken = {pair_key(event) for event in related}
+    if any(event.key in taken for event in alone):
         return [], list(events)
     return alone, related
+
+
+def _names(event: UsageEvent) -> set[str]:
+    """Every id by which a record may turn out to be of the same response as another."""
+    return {event.key, event.message or event.key, request_of(event) or event.key}
 
 
 def derived(changes: Iterable[Change], facts: LedgerFacts) -> Booking:

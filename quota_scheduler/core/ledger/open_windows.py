@@ -10,7 +10,7 @@ from quota_scheduler.core.instants import EARLIEST, LATEST, SKEW
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.schedule import Calendar, Session, window_at
+from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
 
 MOST_REMEMBERED = 20_000
 """Sets of labels whose limit instances are remembered; beyond that all are found anew."""
@@ -181,9 +181,20 @@ class OpenWindows:
 
     def begins(self, balance: Balance, at: datetime) -> None:
         """Let a session begin at an instant: one that was only held in, or one that is put in its place."""
-        balance.window, balance.dirty = window_at(balance.limit.schedule, at), True
+        if window := window_at(balance.limit.schedule, at):
+            self.move(balance, window)
+
+    def move(self, balance: Balance, window: Window) -> None:
+        """Let a window be another span of time."""
+        balance.window, balance.dirty = window, True
         self._sort(self.by_name[balance.name])
         self._watch(balance)
+
+    def let_drift(self) -> None:
+        """Allow in every window for what is used elsewhere, as of now."""
+        for row in self.by_name.values():
+            for balance in row:
+                balance.let_drift(self.now)
 
     # what has ended
 

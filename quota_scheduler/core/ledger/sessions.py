@@ -23,6 +23,8 @@ SESSION_MEMORY = timedelta(days=8)
 
 def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
     """Whether a use of a session limit may move its sessions: it lies in none that is known, or it opened one."""
+    if instance.limit.observed:  # the provider says where its windows are
+        return False
     if not isinstance(instance.limit.schedule, Session) or not instance.limit.fine_charge(event.usage):
         return False
     now = balances.now

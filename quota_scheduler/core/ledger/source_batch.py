@@ -36,7 +36,8 @@ class Batch:
 
     ``errors`` counts garbled lines, and ``garbled`` names the places of the first of each file, as ``path, byte 12``.
     ``unreadable`` names folders, links and files that could not be read, with the reason, in every pass anew.
-    ``observations`` and ``throttles`` are what the files tell of the provider's word, in the order they were read.
+    ``observations`` and ``throttles`` are what the files tell of the provider's word, in the order they were read, and
+    ``unknown`` the fields of it that nobody here knows.
     ``totals`` are what sessions state of themselves, ``inherited`` from whom forks have copied, and ``going_on`` are
     sessions that tell something at an instant after a total that was the last they had told.
     ``gone`` are files of earlier passes that exist no more. ``done_bytes`` of ``total_bytes`` of the pass are read.
@@ -45,6 +46,7 @@ class Batch:
     events: tuple[UsageEvent, ...] = ()
     observations: tuple[Observation, ...] = ()
     throttles: tuple[Throttle, ...] = ()
+    unknown: tuple[str, ...] = ()
     totals: tuple[SessionTotal, ...] = ()
     inherited: tuple[Inheritance, ...] = ()
     going_on: tuple[GoingOn, ...] = ()

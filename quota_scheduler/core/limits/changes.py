@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback
-from quota_scheduler.core.units import amount_in, format_amount
+from quota_scheduler.core.observations.points import WHOLE
+from quota_scheduler.core.units import Unit, amount_in, format_amount
 
 FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
 """What may be changed at run time."""
@@ -51,6 +52,8 @@ def changed(limit: Limit, field: str, value: Any) -> Limit:
 
 
 def _checked(limit: Limit) -> Limit:
+    if limit.unit is Unit.PERCENT and not 0 < limit.amount <= WHOLE:
+        raise ValueError(f"{limit.id} counts percent: its amount is more than 0 and at most 100")
     if limit.holdback and (limit.holdback.amount or 0) > limit.amount:
         kept = format_amount(limit.holdback.amount or 0, limit.unit)
         raise ValueError(f"a holdback of {kept} is more than the amount of {format_amount(limit.amount, limit.unit)}")

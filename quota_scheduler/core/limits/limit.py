@@ -9,7 +9,9 @@ from enum import StrEnum
 from quota_scheduler.core.labels import UNASKED, Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
 from quota_scheduler.core.names import ANY, canonical
-from quota_scheduler.core.units import Unit, amount_in
+from quota_scheduler.core.observations.points import UNLEARNED, Rate
+from quota_scheduler.core.observations.report_key import ReportKey
+from quota_scheduler.core.units import MICRO, PICO, Unit, amount_in
 from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage, fineness
 
 NO_VALUE = "none"
@@ -88,7 +90,9 @@ class Limit:
 
     ``amount`` and ``overrides`` are in the base of the unit, ``weights`` per mille by token kind. ``holdback`` None is
     the default: a tenth while there are fewer than seven days of history. A member of the pool ``parent`` may borrow up
-    to ``borrow`` of what the others do not need, and lends up to ``lend`` of its own (None: all of it).
+    to ``borrow`` of what the others do not need, and lends up to ``lend`` of its own (None: all of it). ``observed`` is
+    the provider's window whose reports rule it, and ``rate`` what usage takes out of a limit in percent, None while
+    nobody knows.
     """
 
     id: str
@@ -108,6 +112,8 @@ class Limit:
     parent: str = ""
     borrow: int = 0
     lend: int | None = None
+    observed: ReportKey | None = None
+    rate: Rate | None = None
     _amounts: Mapping[str, int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -147,17 +153,31 @@ class Limit:
         return self._amounts.get(value, self.amount)
 
     def charge(self, usage: Usage) -> int:
-        """What this usage takes out of the limit, in its unit's base."""
+        """What this usage takes out of the limit, in its unit's base; of percent as best known, 0 while unlearned."""
+        if self.unit is Unit.PERCENT:
+            return self.fine_charge(usage) // self.fineness
         return usage.amount(self.unit, self.weights)
 
     def fine_charge(self, usage: Usage) -> int:
         """The same without rounding, in parts of the base: what windows add up."""
+        if self.unit is Unit.PERCENT:
+            return usage.cost_pico * self.rate.middle if self.rate else 0
         return usage.fine_amount(self.unit, self.weights)
 
     @property
     def fineness(self) -> int:
         """Parts of the base that make one."""
-        return fineness(self.unit, self.weights)
+        return PICO * MICRO if self.unit is Unit.PERCENT else fineness(self.unit, self.weights)
+
+    def reservation(self, usage: Usage) -> int:
+        """What a lease on this estimate reserves: of percent the upper end of what is known, a fixed part before that.
+
+        Never more than the limit where it would fit as best known: else it could not even start in an empty window.
+        """
+        if self.unit is not Unit.PERCENT:
+            return self.charge(usage)
+        upper = usage.cost_pico * self.rate.high // self.fineness if self.rate else UNLEARNED
+        return min(upper, max(self.charge(usage), self.amount))
 
     @property
     def is_per_run(self) -> bool:
@@ -181,4 +201,4 @@ class Limit:
 
     def shape(self) -> tuple[object, ...]:
         """The parts whose change ends the running window: what is counted, and when it resets."""
-        return self.match, self.per, self.unit, self.weights, self.schedule
+        return self.match, self.per, self.unit, self.weights, self.schedule, self.observed

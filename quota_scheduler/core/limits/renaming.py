@@ -15,7 +15,8 @@ def shape_of(limit: Limit) -> list[Any]:
     # earlier versions counted one spelling of a model only, and rounded weighed tokens one by one
     by_name = "model" in dict(limit.match) or limit.per in ("model", "provider")
     counted = ["by name"] * by_name + ["exact"] * (limit.weights != EVEN_WEIGHTS)
-    return [*shape, *counted]
+    observed = [str(limit.observed)] if limit.observed else []
+    return [*shape, *counted, *observed]
 
 
 def renamed_among(

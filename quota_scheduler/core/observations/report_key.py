@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
+from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow
 
 DEFAULT_ACCOUNT = "default"
@@ -36,7 +37,8 @@ class ReportKey(NamedTuple):
     @classmethod
     def of(cls, observation: Observation) -> "ReportKey":
         """What a report is about; one that names no account is about the default one."""
-        return cls(observation.provider, observation.account or DEFAULT_ACCOUNT, observation.window, observation.scope)
+        provider, account = canonical_provider(observation.provider), observation.account or DEFAULT_ACCOUNT
+        return cls(PROVIDERS.get(provider, provider), account, observation.window, observation.scope.lower())
 
     def __str__(self) -> str:
         scope = f"/{self.scope}" if self.scope else ""

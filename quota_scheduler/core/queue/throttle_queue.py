@@ -27,8 +27,9 @@ PLACES_KEPT = timedelta(seconds=10)
 """Places in a longer queue are at most about so old."""
 UNBOUND = ""
 """Stands for a limit where none binds a ticket: it starts at once, so every pass looks at it."""
-GroupKey = tuple[tuple[str, ...], int, str, str]
-"""Names of the limits, rank, share, and provider: while one provider's usage is read, the others go on."""
+GroupKey = tuple[tuple[str, ...], int, str, str, str]
+"""Names of the limits, rank, share, provider and account: while one provider's usage is read, or one account is
+refused, the others go on."""
 
 
 def arrival(ticket: Ticket) -> tuple[datetime, int]:
@@ -135,7 +136,8 @@ class ThrottleQueue:
 
     def _key(self, ticket: Ticket, instances: tuple[LimitInstance, ...]) -> GroupKey:
         names = tuple(instance.name for instance in instances)
-        return names, ticket.priority.rank, ticket.labels.value(self._share_label), ticket.labels.provider
+        labels = ticket.labels
+        return names, ticket.priority.rank, labels.value(self._share_label), labels.provider, labels.account
 
     def _count(self, key: GroupKey, needs: list[int], sign: int) -> None:
         names, place, *_ = key

@@ -98,6 +98,8 @@ class _Pass:
         assert group is not None
         if ticket.id in self.result.shadows:  # nobody stands in their own light
             self._headrooms.hold_back_for(self.result.shadows.pop(ticket.id), -1)
+        if self._headrooms.breakers.waits_until(ticket, self._now):
+            return Look.GROUP_PASSED  # their provider is left alone for a moment: they hold nothing back meanwhile
         if key not in self._flowing and not _may_fit(group, self._headrooms):
             self._cast(ticket, _room_kept(ticket, self._headrooms))
             return Look.GROUP_PASSED  # the smallest of them does not fit
@@ -130,6 +132,7 @@ class _Pass:
         self._flowing.add(turn.key)
         if isinstance(verdict, Admit):
             occupy(ticket, headrooms, running=ticket.id in self._present)
+            headrooms.breakers.let_in(ticket, self._now, running=ticket.id in self._present)
             for balance in (headroom.balance for headroom in headrooms.of(ticket)):
                 if balance.ramp:
                     queue.ramps.started(ticket, balance, self._now, left=queue.count(balance.name))

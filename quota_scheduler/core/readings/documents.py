@@ -60,6 +60,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "runs_remaining": _rounded(reading.runs_remaining, 1),
         "forecast": forecast_document(reading),
         "quality": quality_document(reading.quality),
+        "observed": reading.observed.document() if reading.observed else None,
     }
 
 

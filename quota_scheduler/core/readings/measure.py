@@ -1,7 +1,7 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.decide import admits
@@ -18,6 +18,7 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Sessio
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingByInstance, WaitingTotals
 from quota_scheduler.core.readings.burn import burns
+from quota_scheduler.core.readings.observed import NO_WORD, ObservedWord, is_estimated, read_observed
 from quota_scheduler.core.readings.readings import (
     BalanceReading,
     ClassReading,
@@ -103,6 +104,7 @@ class LimitFacts:
     used_today: int = 0
     usual_today: int | None = None
     quality: QualityReading | None = None
+    word: ObservedWord = NO_WORD
 
 
 def read_limit(
@@ -110,7 +112,9 @@ def read_limit(
 ) -> LimitReading:
     """Read one limit instance as everybody sees it at ``now``."""
     limit, name = headroom.balance.limit, headroom.balance.name
+    observed = read_observed(headroom.balance, facts.word, now=now)
     balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
+    balance = replace(balance, estimated=is_estimated(headroom.balance, observed))
     optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
         limit=name,
@@ -133,6 +137,7 @@ def read_limit(
         parent=facts.parent,
         labels=fixed_labels(limit, headroom.balance.value),
         quality=facts.quality,
+        observed=observed,
     )
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import TrackReading
+from quota_scheduler.core.readings.observed import ObservedReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.units import Unit
 
@@ -149,7 +151,8 @@ class LimitReading:
     ``parent`` is the pool it belongs to, empty without one; ``labels`` are those that everything in it carries.
     ``level`` is the throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a
     cause seen last at ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal,
-    balanced, aggressive, emergency). ``quality`` is None until a window has closed.
+    balanced, aggressive, emergency). ``quality`` is None until a window has closed, ``observed`` where no provider
+    reports on it.
     """
 
     limit: str
@@ -172,6 +175,7 @@ class LimitReading:
     parent: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     quality: QualityReading | None = None
+    observed: ObservedReading | None = None
 
     @property
     def usage_ratio(self) -> float:
@@ -242,6 +246,7 @@ class Readings:
 
     ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).
     ``queue`` is None while nobody has looked at the line yet, which is not the same as nobody waiting.
+    ``breakers`` are of accounts whose provider refuses for a moment, or did so lately.
     """
 
     at: datetime
@@ -256,4 +261,5 @@ class Readings:
     alerts_firing: tuple[tuple[str, str, int], ...] = ()
     outbox_oldest_at: datetime | None = None
     queue: QueueReading | None = None
+    breakers: tuple[Breaker, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     NEVER_FITS = "never_fits"
     RUN_CAP = "run_cap"
     UNPRICED_MODEL = "unpriced_model"
+    PROVIDER_THROTTLED = "provider_throttled"
     CATCHING_UP = "catching_up"
     HELD = "held"
     DEADLINE = "deadline"
@@ -217,4 +218,4 @@ def need(ticket: Ticket, limit: Limit) -> int:
     """What a ticket needs of a limit, in its unit: one lease, or its reserved estimate."""
     if limit.unit is Unit.LEASES:
         return 1
-    return limit.charge(ticket.estimate.reserve)
+    return limit.reservation(ticket.estimate.reserve)

@@ -21,7 +21,9 @@ from quota_scheduler.core.limits.changes import LimitChange, LimitsHold, changed
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service.observe import rule_windows
 from quota_scheduler.service.rebuild import open_for, rebuild
+from quota_scheduler.service.upkeep.learn_rates import with_rates
 from quota_scheduler.store import Transaction, audit, facts, ledger, limit_changes, rename_limit, tickets, windows
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,8 @@ HOLD = "hold"
 
 
 def limits_now(tx: Transaction, base: Sequence[Limit]) -> tuple[Limit, ...]:
-    """The limits of the file with the stored changes that last."""
-    return effective(base, limit_changes.load(tx), now=tx.now)
+    """The limits of the file with the stored changes that last, and what was learned of those in percent."""
+    return with_rates(tx, effective(base, limit_changes.load(tx), now=tx.now))
 
 
 def change_limit(
@@ -59,7 +61,7 @@ def change_limit(
     if dry_run:
         others = [change for change in limit_changes.load(tx) if change.rule != rule or change.field not in fields]
         asked = [LimitChange(rule, name, value, who, tx.now) for name, value in fields.items() if value is not None]
-        return LimitsHold(effective(base, [*others, *asked], now=tx.now))
+        return LimitsHold(with_rates(tx, effective(base, [*others, *asked], now=tx.now)))
     for field, value in fields.items():
         if value is None:
             limit_changes.take_back(tx, rule, field)
@@ -84,6 +86,7 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
             log.info("limit.removed limit=%s", rule)
     if starting:
         rebuild(tx, limits)
+    rule_windows(tx, limits)
     return holding(limits, limit_changes.load(tx), now=tx.now)
 
 

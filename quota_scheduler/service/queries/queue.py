@@ -11,11 +11,12 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.readings.refusing import breaker_documents
 from quota_scheduler.core.tickets.run_history import usual_length
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.units import MICRO, in_units
 from quota_scheduler.service.operate.holds import everything_held
-from quota_scheduler.store import Transaction, tickets, windows
+from quota_scheduler.store import Transaction, breakers, tickets, windows
 
 LENGTHS_FROM = timedelta(days=7)
 """How far back the usual length of a lease is looked for."""
@@ -30,6 +31,7 @@ def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     return {
         "at": iso(tx.now),
         "hold": held.document() if held else None,
+        "breakers": breaker_documents(breakers.load(tx), tx.now),
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
         "offered": [_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
         "running": [_row(ticket) for ticket in open_tickets if ticket.state is State.RUNNING],

@@ -6,8 +6,9 @@ from typing import Any
 
 from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.usage import KINDS, Usage
-from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.usage import KINDS, Extent, Usage
+from quota_scheduler.store import Transaction, apart, ledger
 
 
 def efficiency_document(tx: Transaction, days: int) -> dict[str, Any]:
@@ -17,24 +18,52 @@ def efficiency_document(tx: Transaction, days: int) -> dict[str, Any]:
 
 
 def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, Any]:
-    """Usage of the last ``days`` added up by UTC ``day`` and labels, in the order of ``by``."""
+    """Usage of the last ``days`` added up by UTC ``day`` and labels, in the order of ``by``.
+
+    Rows are sums of listed calls; what sessions used beyond those, and how many answers were interrupted, stands in
+    columns of its own, and by kind under ``unlisted``.
+    """
+    since = tx.now - timedelta(days=days)
     sums: dict[tuple[str, ...], Usage] = {}
-    for day, labels, usage in ledger.by_day(tx, tx.now - timedelta(days=days)):
-        slot = tuple(day if name == "day" else labels.value(name) for name in by)
+    unlisted: dict[tuple[str, ...], Usage] = {}
+    partial: dict[tuple[str, ...], int] = {}
+    for day, labels, usage in ledger.by_day(tx, since):
+        slot = _slot(day, labels, by)
         sums[slot] = sums.get(slot, Usage()).plus(usage)
+    for day, labels, extent, answers, usage in apart.by_day(tx, since):
+        slot = _slot(day, labels, by)
+        if extent is Extent.UNLISTED:
+            sums[slot] = sums.get(slot, Usage()).minus(usage)
+            unlisted[slot] = unlisted.get(slot, Usage()).plus(usage)
+        else:
+            partial[slot] = partial.get(slot, 0) + answers
     rows = [
         {
-            **dict(zip(by, slot, strict=True)),
-            **dict(zip(KINDS, usage.kinds, strict=True)),
-            "tokens": usage.tokens,
-            "requests": usage.requests,
-            "cost_usd": usage.cost_usd,
-            "unpriced_tokens": usage.unpriced_tokens,
+            **_columns(by, slot, usage),
+            "unlisted_tokens": unlisted.get(slot, Usage()).tokens,
+            "unlisted_cost_usd": unlisted.get(slot, Usage()).cost_usd,
+            "partial_answers": partial.get(slot, 0),
         }
         for slot, usage in sorted(sums.items())
-        if any(usage)
+        if any(usage) or any(unlisted.get(slot, ()))
     ]
-    return {"days": days, "by": list(by), "usage": rows}
+    beyond = [_columns(by, slot, usage) for slot, usage in sorted(unlisted.items()) if any(usage)]
+    return {"days": days, "by": list(by), "usage": rows, "unlisted": beyond}
+
+
+def _slot(day: str, labels: Labels, by: Sequence[str]) -> tuple[str, ...]:
+    return tuple(day if name == "day" else labels.value(name) for name in by)
+
+
+def _columns(by: Sequence[str], slot: tuple[str, ...], usage: Usage) -> dict[str, Any]:
+    return {
+        **dict(zip(by, slot, strict=True)),
+        **dict(zip(KINDS, usage.kinds, strict=True)),
+        "tokens": usage.tokens,
+        "requests": usage.requests,
+        "cost_usd": usage.cost_usd,
+        "unpriced_tokens": usage.unpriced_tokens,
+    }
 
 
 def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:

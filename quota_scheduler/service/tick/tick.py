@@ -31,17 +31,31 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
-from quota_scheduler.core.readings.consumption import consumed, unpriced_models
+from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
+from quota_scheduler.core.readings.observed import NO_WORD
 from quota_scheduler.core.readings.readings import LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
 from quota_scheduler.service.tick.analysis import Analysis, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
+from quota_scheduler.service.tick.observed import Observing
 from quota_scheduler.service.tick.quality import Quality
-from quota_scheduler.store import Store, Transaction, counters, documents, facts, ledger, outbox, tickets, windows
+from quota_scheduler.store import (
+    Store,
+    Transaction,
+    apart,
+    breakers,
+    counters,
+    documents,
+    facts,
+    ledger,
+    outbox,
+    tickets,
+    windows,
+)
 from quota_scheduler.store import alerts as alert_store
 
 ANALYSE_EVERY = timedelta(seconds=60)
@@ -69,7 +83,7 @@ class Recompute:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run = high_usage_run
-        self.forecasting, self.quality = Forecasting(thresholds), Quality()
+        self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
@@ -101,8 +115,9 @@ class Recompute:
             limits = self._limits(tx, balances, instances, waiting_totals, running)
             readings = self._readings(tx, limits, balances, running)
             sums, thresholds = WaitingSums(waiting_totals), self.forecasting.thresholds
-            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds)
-            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now))
+            accounts = breakers.load(tx)
+            headrooms = Headrooms(balances, self.outlooks, queue=sums, thresholds=thresholds, breakers=accounts)
+            return replace(readings, queue=queue_reading(queue, headrooms, now=tx.now), breakers=tuple(accounts))
 
     def step(self, tx: Transaction, readings: Readings) -> Readings:
         """Move the alerts by these readings and save everything; returns the readings with what now fires."""
@@ -147,6 +162,7 @@ class Recompute:
         before = self._levels if self._levels is not None else _stored_levels(tx)
         changed = self._changed_limits()
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
+        words = self._observing.words(tx, self.limits)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -159,14 +175,14 @@ class Recompute:
             level_facts = measure.level_facts(headroom, queue_facts, now=tx.now)
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
-            limit_facts = self._limit_facts(balances, instance)
+            limit_facts = replace(self._limit_facts(balances, instance), word=words.get(instance.limit.id, NO_WORD))
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(readings)
 
     def _changed_limits(self) -> set[str]:
         """The limits that were changed by hand since the last tick: their levels follow at once."""
         before = self._seen_limits
-        self._seen_limits = {limit.id: limit for limit in self.limits}
+        self._seen_limits = {limit.id: replace(limit, rate=None) for limit in self.limits}
         return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
 
     def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
@@ -215,7 +231,7 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*consumed(totals, ledger.backfilled(tx), bind), *counters.all_counters(tx)),
+            counters=(*consumed(totals, ledger.backfilled(tx), bind, _apart(tx)), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             outbox_oldest_at=outbox.oldest_owed(tx),
@@ -227,6 +243,16 @@ class Recompute:
                 },
             },
         )
+
+
+def _apart(tx: Transaction) -> list[SetApart]:
+    """What of all usage is no whole call."""
+    rows = apart.by_labels(tx)
+    sets = ledger.label_sets(tx) if rows else {}
+    return [
+        SetApart(*sets[label_set], extent, origin, is_backfill, answers, usage)
+        for label_set, extent, origin, is_backfill, answers, usage in rows
+    ]
 
 
 def _stored_levels(tx: Transaction) -> dict[str, LevelState]:

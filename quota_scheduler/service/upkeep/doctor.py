@@ -10,7 +10,7 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import ANY, canonical_provider
-from quota_scheduler.core.units import LARGEST_SUM, format_amount
+from quota_scheduler.core.units import LARGEST_SUM, Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Transaction, engine, forecasts, ledger, windows
 from quota_scheduler.store.usage_columns import summed
@@ -55,7 +55,7 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
     """Each open window's usage against the events of its span."""
     for balance in balances.all():
         window = balance.window
-        if window is None or balance.closed or not balance.limit.is_windowed:
+        if window is None or balance.closed or not balance.limit.is_windowed or balance.limit.unit is Unit.PERCENT:
             continue
         events = ledger.between(tx, window.starts_at, window.ends_at)
         counted = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]

@@ -21,10 +21,16 @@ CREATE TABLE pruned_uses (
 ) WITHOUT ROWID;
 CREATE TABLE rollups_apart (
     hour INTEGER NOT NULL, label_set INTEGER NOT NULL REFERENCES label_sets (id), extent TEXT NOT NULL,
-    origin TEXT NOT NULL, answers INTEGER NOT NULL,
+    origin TEXT NOT NULL, backfill INTEGER NOT NULL, answers INTEGER NOT NULL,
     {", ".join(f"{name} INTEGER NOT NULL" for name in NAMES)},
-    PRIMARY KEY (hour, label_set, extent, origin)
+    PRIMARY KEY (hour, label_set, extent, origin, backfill)
 ) WITHOUT ROWID;
+CREATE TABLE door_hours (
+    account TEXT NOT NULL, agent TEXT NOT NULL, host TEXT NOT NULL, telling TEXT NOT NULL, hour INTEGER NOT NULL,
+    PRIMARY KEY (account, agent, host, telling, hour)
+) WITHOUT ROWID;
+CREATE INDEX events_without_calls ON events (at) WHERE origin GLOB 'otlp/*/metrics*' OR origin GLOB 'litellm*';
+UPDATE events SET message = key WHERE message = '' AND (substr(key, 1, 5) = 'resp_' OR substr(key, 1, 9) = 'chatcmpl-');
 """
 
 

@@ -12,10 +12,8 @@ CREATE TABLE observations (
     UNIQUE (provider, account, window, scope, observed_at, source)
 );
 CREATE INDEX observations_recorded ON observations (recorded_at);
-CREATE TABLE observed_rates (
-    rule TEXT PRIMARY KEY, low REAL NOT NULL, middle REAL NOT NULL, high REAL NOT NULL,
-    spans INTEGER NOT NULL, learned_at INTEGER NOT NULL
-) WITHOUT ROWID;
+CREATE INDEX observations_observed ON observations (observed_at);
+CREATE TABLE observed_rates (rule TEXT PRIMARY KEY, shape TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE observed_spans (
     rule TEXT NOT NULL, began_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,
     points REAL NOT NULL, cost INTEGER NOT NULL, PRIMARY KEY (rule, began_at)
@@ -28,3 +26,5 @@ def up(_migrator: Any, db: Any) -> None:
     for statement in STATEMENTS.split(";"):
         db.execute_sql(statement)
     db.execute_sql("ALTER TABLE windows ADD COLUMN anchored_at INTEGER")
+    db.execute_sql("ALTER TABLE windows ADD COLUMN standing TEXT NOT NULL DEFAULT ''")
+    db.execute_sql("ALTER TABLE windows ADD COLUMN drift INTEGER NOT NULL DEFAULT 0")

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.wording import WORDS
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.readings.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
-from tests.builders import a_reading
+from tests.builders import MINUTE, a_reading
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 STARTS, ENDS = NOW - timedelta(days=2), NOW + timedelta(days=5)
@@ -211,6 +212,24 @@ def test_models_without_a_price():
     assert found == {("unpriced_tokens", "anthropic/claude-new"): 120_000.0}
 
 
+def a_breaker(**changes) -> Breaker:
+    """Open for the last twenty minutes, and for a minute more."""
+    return replace(Breaker("anthropic", "max-1", NOW - 20 * MINUTE, NOW, NOW + MINUTE, refusals=7), **changes)
+
+
+@pytest.mark.parametrize(
+    ("breaker", "seconds"),
+    [
+        pytest.param(a_breaker(), 1200.0, id="open: since it first refused"),
+        pytest.param(a_breaker(until=NOW, probe=7), 1200.0, id="while a ticket tries"),
+        pytest.param(a_breaker(until=NOW), 0.0, id="not while the pause is over and nobody wants to start"),
+        pytest.param(a_breaker(closed_at=NOW), 0.0, id="not when it answers again"),
+    ],
+)
+def test_a_provider_that_refuses_is_told_by_account(breaker, seconds):
+    assert values(breakers=(breaker,)) == {("refused_seconds", "anthropic/max-1"): seconds}
+
+
 def test_every_reading_has_its_words():
     everything = Readings(
         at=NOW,
@@ -218,6 +237,7 @@ def test_every_reading_has_its_words():
         caches=(CacheReading("a", "p", 0.5, 0.9, 1), CacheReading("b", "p", 0.5, None, 1)),
         runs=(a_run(),),
         sources=(SourceReading("s", False, 1.0, 0),),
+        breakers=(a_breaker(),),
         facts={"unpriced_models": {"p/m": 1}},
     )
     assert {found.reading for found in samples(everything)} == set(WORDS)

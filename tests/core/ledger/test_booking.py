@@ -18,7 +18,7 @@ from quota_scheduler.core.ledger.booking import (
     shown_apart,
     skewed,
 )
-from quota_scheduler.core.ledger.deduplicate import Change, count_once
+from quota_scheduler.core.ledger.deduplicate import Change, count_once, vendor_requests
 from quota_scheduler.core.ledger.settlement import LeasesOf, owned
 from quota_scheduler.core.usage import UsageEvent
 from tests.builders import (
@@ -162,11 +162,12 @@ def test_what_is_shown_apart(change, apart):
 
 
 CALLS = st.builds(
-    lambda key, message, tokens, minutes, side: a_usage_event(
-        tokens, key=key, message=message, at=MONDAY + minutes * MINUTE, sidechain=side
+    lambda key, message, provider, tokens, minutes, side: a_usage_event(
+        tokens, key=key, message=message, provider=provider, at=MONDAY + minutes * MINUTE, sidechain=side
     ),
-    st.sampled_from(["a", "b", "c", "d", "e", "a:m", "b:n"]),
-    st.sampled_from(["", "m", "n", "o", "p", "q"]),
+    st.sampled_from(["a", "b", "req_1", "req_2", "req_3", "msg:msg_1", "a:m", "req_1:msg_1"]),
+    st.sampled_from(["", "m", "n", "msg_1", "msg_2", "msg_3"]),
+    st.sampled_from(["anthropic", "anthropic", "gateway"]),
     st.integers(1, 4),
     st.integers(0, 3),
     st.booleans(),
@@ -181,8 +182,8 @@ def test_what_is_told_once_is_new_just_as_if_all_were_compared_with_all(incoming
     for event in known:
         if event.message:
             by_message.setdefault(event.message, []).append(event)
-    asked = {event.identity for event in incoming}
-    by_key = {event.identity: event for event in known if event.identity in asked}
+    asked, requests = {event.identity for event in incoming}, vendor_requests(incoming)
+    by_key = {event.identity: event for event in known if event.identity in asked or event.key in requests}
     asked_messages = {event.message for event in incoming}
     by_message = {message: events for message, events in by_message.items() if message in asked_messages}
     booked = booking(incoming, LedgerFacts(by_key=by_key, by_message=by_message))

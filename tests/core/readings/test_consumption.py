@@ -4,9 +4,9 @@ import pytest
 
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings.consumption import consumed, unpriced_models
+from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.usage import Extent, Usage
 from tests.builders import MONDAY, a_limit, some_labels
 
 SONNET = some_labels(provider="anthropic", model="claude-sonnet-5")
@@ -72,3 +72,43 @@ DOLLARS = a_limit(unit=Unit.USD)
 )
 def test_what_has_no_price(totals, limits, models):
     assert unpriced_models(totals, limits) == models
+
+
+def set_apart(extent, *, answers=1, origin="claude_code", is_backfill=False, **usage):
+    return SetApart(SONNET, Priority.NORMAL, extent, origin, is_backfill, answers, Usage(**usage))
+
+
+@pytest.mark.parametrize(
+    ("apart", "figures"),
+    [
+        pytest.param(
+            [set_apart(Extent.UNLISTED, output=3)],
+            {
+                ("quota_recorded_tokens_total", "anthropic", "claude-sonnet-5", "output"): 6,
+                ("quota_unlisted_tokens_total", "anthropic", "claude-sonnet-5", "output"): 3,
+                ("quota_consumed_tokens_total", "day", "anthropic", "claude-sonnet-5", "output"): 9,
+            },
+            id="what no call lists counts in limits, and apart from the calls",
+        ),
+        pytest.param(
+            [set_apart(Extent.UNLISTED, output=3, is_backfill=True)],
+            {
+                ("quota_recorded_tokens_total", "anthropic", "claude-sonnet-5", "output"): 9,
+                ("quota_consumed_tokens_total", "day", "anthropic", "claude-sonnet-5", "output"): 9,
+            },
+            id="less what was backfilled, which is in neither",
+        ),
+        pytest.param(
+            [set_apart(Extent.PARTIAL, answers=2, output=2), set_apart(Extent.PARTIAL, origin="claude_code@b")],
+            {
+                ("quota_recorded_tokens_total", "anthropic", "claude-sonnet-5", "output"): 9,
+                ("quota_consumed_tokens_total", "day", "anthropic", "claude-sonnet-5", "output"): 9,
+                ("quota_partial_answers_total", "claude_code"): 3,
+            },
+            id="interrupted answers are calls, and counted by source",
+        ),
+    ],
+)
+def test_what_is_no_whole_call(apart, figures):
+    seen = consumed([a_total(output=9)], {}, lambda _: [DAY], apart)
+    assert {(counter.name, *counter.labels): counter.value for counter in seen if counter.value} == figures

@@ -53,7 +53,7 @@ def test_a_limit_is_told_in_units_as_people_write_them():
         "level": "throttled", "level_since": "2026-11-22T11:00:07Z", "level_caused_at": "2026-11-22T12:00:00Z",
         "risk": "medium", "optimization_level": "minimal", "estimated": False, "leases": 1,
         "waiting": [{"class": "low", "waiting": 2, "oldest_at": "2026-11-22T12:00:07Z"}], "spent_by": "by docs",
-        "run_tokens_mean": 1234.0, "runs_remaining": 4.0, "forecast": "below", "quality": None,
+        "run_tokens_mean": 1234.0, "runs_remaining": 4.0, "forecast": "below", "quality": None, "observed": None,
     }  # fmt: skip
     assert json.loads(json.dumps(document)) == document, "JSON types alone"
 

@@ -1,0 +1,32 @@
+"""The Python client: ask to run, wait for the turn, tell what was used. Needs the standard library only.
+
+    from quota_scheduler.client import Client
+
+    client = Client()  # QUOTA_URL, QUOTA_TOKEN
+    with client.lease("nightly-42", provider="anthropic", priority="low", tokens="2.5M") as lease:
+        ...
+        lease.used("claude-sonnet-5", input=6, cache_read=20_000, output=412)
+
+This is the public face of the package: what is named here stays.
+"""
+
+from quota_scheduler.client.aio import AsyncClient
+from quota_scheduler.client.answers import Budget, Decision, UsageRow
+from quota_scheduler.client.connection import Client
+from quota_scheduler.client.errors import LeaseLost, NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
+from quota_scheduler.client.lease import Lease
+
+__all__ = [
+    "AsyncClient",
+    "Budget",
+    "Client",
+    "Decision",
+    "Lease",
+    "LeaseLost",
+    "NotAdmitted",
+    "QuotaError",
+    "Refused",
+    "StillWaiting",
+    "Unavailable",
+    "UsageRow",
+]

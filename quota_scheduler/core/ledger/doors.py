@@ -1,0 +1,148 @@
+"""Doors: the ways by which usage comes in, what each knows of a call, and which counts where calls cannot be matched.
+
+    files     what a program wrote of itself: project, session, model; no hidden calls
+    events    OTLP logs and spans: each call, hidden ones included
+    gateway   LiteLLM: each call that goes through it, by whom
+    metrics   OTLP sums: no calls, no ids, no cache split
+
+Calls that two doors tell of by ids are matched (see ``deduplicate``) and both doors count. Where they share no id, one
+counts, hour by hour for each account, agent and host: events before files before the gateway before metrics, since that
+is how much of what was used each can see. What the others tell of an hour, and of the hours beside it, is left out.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from quota_scheduler.core.instants import EPOCH
+from quota_scheduler.core.usage import Extent, UsageEvent
+
+HOUR = timedelta(hours=1)
+"""Doors are compared by this span: metrics tell of a call up to a minute after it, files when a run ends."""
+OTLP, METRICS, GATEWAY = "otlp/", "/metrics", "litellm"
+"""How origins begin and end that are not files: ``otlp/claude_code/logs``, ``otlp/genai/metrics``, ``litellm``."""
+MOST_REMEMBERED = 4096
+"""Origins and tellers that are remembered: far above what a fleet has."""
+VENDOR_IDS = ("req_", "req-")
+"""How ids of requests begin that files know as well."""
+_AGENTS = {
+    "claude_cli": "claude_code",
+    "codex_exec": "codex",
+    "codex_tui": "codex",
+    "codex_cli_rs": "codex",
+    "gemini_cli": "gemini",
+    "qwen_code": "qwen",
+}
+"""Names of agents as their exports and gateways have them, and as the readers of their files are called."""
+
+
+class DoorKind(IntEnum):
+    """The smaller it is, the more it knows about whose a call was."""
+
+    FILES = 0
+    EVENTS = 1
+    GATEWAY = 2
+    METRICS = 3
+
+
+@lru_cache(MOST_REMEMBERED)
+def door_of(origin: str) -> DoorKind:
+    """The door of an origin; what is reported with labels of its own, by hand or by a runner, counts as files do."""
+    source = origin.partition("@")[0]
+    if source.startswith(GATEWAY):
+        return DoorKind.GATEWAY
+    if not source.startswith(OTLP):
+        return DoorKind.FILES
+    return DoorKind.METRICS if source.endswith(METRICS) else DoorKind.EVENTS
+
+
+class Telling(StrEnum):
+    """What a door tells a call by: it decides with which others its calls can be matched."""
+
+    FILES = "files"
+    NAMELESS = "events without ids"
+    REQUESTS = "events with request ids"
+    MESSAGES = "events with response ids"
+    GATEWAY = "gateway"
+    METRICS = "metrics"
+
+
+RULED_BY = {
+    Telling.FILES: frozenset({Telling.NAMELESS}),
+    Telling.GATEWAY: frozenset({Telling.NAMELESS, Telling.REQUESTS}),
+    Telling.METRICS: frozenset(Telling) - {Telling.METRICS},
+}
+"""Who counts in the place of whom where both tell of an hour: nameless events share no id with files, and a gateway
+names the response only."""
+
+
+class Teller(NamedTuple):
+    """One agent of one account on one host, telling in one way."""
+
+    account: str
+    agent: str
+    host: str
+    telling: Telling
+
+    def over(self) -> Iterable["Teller"]:
+        """Whoever counts in its place."""
+        return (self._replace(telling=other) for other in RULED_BY.get(self.telling, ()))
+
+    def under(self) -> Iterable["Teller"]:
+        """In whose place it counts."""
+        return (self._replace(telling=other) for other, rulers in RULED_BY.items() if self.telling in rulers)
+
+
+HourTold = tuple[Teller, int]
+"""A teller, and the hours since 1970 that it told of."""
+
+
+def telling_of(event: UsageEvent) -> Telling:
+    """What an event is told by."""
+    door = door_of(event.origin)
+    if door is DoorKind.EVENTS:
+        if event.message:
+            return Telling.MESSAGES
+        return Telling.REQUESTS if event.key.startswith(VENDOR_IDS) else Telling.NAMELESS
+    return {DoorKind.FILES: Telling.FILES, DoorKind.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
+
+
+def teller_of(event: UsageEvent) -> Teller | None:
+    """Who tells of an event; None for what a runner, a lease or a person reports: that is no door of an agent."""
+    if not event.origin or event.extent is Extent.UNLISTED:
+        return None
+    return _teller(event.origin, event.labels.account, event.labels.agent, telling_of(event))
+
+
+@lru_cache(MOST_REMEMBERED)
+def _teller(origin: str, account: str, agent: str, telling: Telling) -> Teller:
+    source, _, host = origin.partition("@")
+    agent = agent or (source.split("/")[1] if source.startswith(OTLP) else source)
+    agent = agent.lower().replace("-", "_")
+    return Teller(account, _AGENTS.get(agent, agent), host, telling)
+
+
+def hour_of(at: datetime) -> int:
+    """The hour of an instant, counted from 1970."""
+    return (at - EPOCH) // HOUR
+
+
+def told(events: Iterable[UsageEvent]) -> set[HourTold]:
+    """The hours that events tell of, by whom."""
+    return {(teller, hour_of(event.at)) for event in events if (teller := teller_of(event))}
+
+
+def asked(events: Iterable[UsageEvent]) -> set[HourTold]:
+    """The hours of others that decide whether these events count."""
+    return {(other, hour) for teller, at in told(events) for other in teller.over() for hour in (at - 1, at, at + 1)}
+
+
+def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:
+    """Whether somebody else tells of the same use, in the same hour or one beside it, and counts in its place."""
+    teller = teller_of(event)
+    at = hour_of(event.at)
+    return teller is not None and any(
+        (other, hour) in hours for other in teller.over() for hour in (at - 1, at, at + 1)
+    )

@@ -1,0 +1,30 @@
+"""Usage that others push: what one request through a door hands to the journey that records it."""
+
+from dataclasses import dataclass
+
+from quota_scheduler.core.ledger.metered import Metered
+from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.usage import UsageEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What one body tells. ``source`` is the door; ``refused`` says what could not be understood, each with its place.
+
+    ``costs`` are what programs say that events cost, by key, in pico-dollars: where that is what fast answers cost, the
+    event was one. ``skipped`` counts records that carry no usage.
+    """
+
+    source: str
+    events: tuple[UsageEvent, ...] = ()
+    metered: tuple[Metered, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    throttles: tuple[Throttle, ...] = ()
+    costs: tuple[tuple[str, int], ...] = ()
+    refused: tuple[str, ...] = ()
+    skipped: int = 0
+
+    @property
+    def size(self) -> int:
+        """How much there is to write."""
+        return len(self.events) + len(self.metered) + len(self.observations) + len(self.throttles)

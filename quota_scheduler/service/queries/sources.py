@@ -1,0 +1,25 @@
+"""The doors that usage and providers' words come through, as a document."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from quota_scheduler.core.instants import iso
+from quota_scheduler.core.readings.origins import origins
+from quota_scheduler.core.readings.readings import SourceReading
+from quota_scheduler.store import Transaction, shipped
+from quota_scheduler.store import origins as origin_store
+
+
+def sources_document(tx: Transaction, passes: Iterable[SourceReading] = ()) -> dict[str, Any]:
+    """Every door; ``passes`` is what the running service knows of reading, nothing where none runs."""
+    activity = origin_store.activity(tx)
+    rows = origins(
+        activity,
+        passes,
+        origin_store.files(tx),
+        shipped.load(tx),
+        origin_store.words(tx),
+        tx.now,
+    )
+    cut_off = sum(one.events for one in activity) >= origin_store.MOST_LOOKED_AT
+    return {"at": iso(tx.now), "events_at_least": cut_off, "sources": [row.document() for row in rows]}

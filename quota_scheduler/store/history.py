@@ -1,0 +1,123 @@
+"""Usage added up by the database: from sums by hour, or from raw events where only they tell."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from quota_scheduler.core.history.asking import EVENT_FACTS, Question
+from quota_scheduler.core.history.history import Key, Sum
+from quota_scheduler.core.history.periods import Period, Stretch, named, stretches
+from quota_scheduler.core.instants import MICROSECOND, to_micros
+from quota_scheduler.core.labels import LABEL_NAMES
+from quota_scheduler.core.units import LARGEST_SUM
+from quota_scheduler.core.usage import Extent, Usage
+from quota_scheduler.store import Transaction
+from quota_scheduler.store.usage_columns import COLUMNS, NAMES
+
+HOUR = 3_600_000_000
+"""Microseconds of one rollup bucket."""
+MINUTE = 60_000_000
+WORTH_A_SCAN = 0.2
+"""The part of all raw events from which on an index costs more than it saves: measured with a million of them."""
+_DAY_MINUTES = 1440
+_PARTS = {**{name: f"l.{name}" for name in LABEL_NAMES}, **{name: f"e.{name}" for name in EVENT_FACTS}}
+"""What a grouping is by, as columns; nothing of what is asked becomes part of a statement."""
+_TOTALS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
+"""As ``summed`` has them, which also tells no rows from nothing: groups have rows."""
+
+
+def from_rollups(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Iterator[tuple[Key, Sum]]:
+    """Sums by hour of these label sets."""
+    chosen = json.dumps(sorted(label_sets))
+    for stretch in _stretches(asked):
+        slot = _slot(asked, hour="hour", minutes="(hour * 60 + ?)")
+        sql = _statement(asked, slot, "rollups e", "hour >= ? AND hour < ?")
+        first, end = (to_micros(at) // HOUR for at in (stretch.starts_at, stretch.ends_at))
+        params = [*_offset(asked, stretch), first, end, chosen]
+        yield from ((_key(asked, row, stretch), Sum(Usage(*row[-len(NAMES) :]))) for row in tx.rows(sql, params))
+
+
+def from_events(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Iterator[tuple[Key, Sum]]:
+    """Raw events of these label sets."""
+    at = "+e.at" if _is_most(tx, asked) else "e.at"
+    yield from _events(tx, asked, label_sets, "events e", f"{at} >= ? AND {at} < ?")
+
+
+def _is_most(tx: Transaction, asked: Question) -> bool:
+    """Whether a span holds so much of what there is that reading all in order is quicker than by the index."""
+    oldest, newest = tx.scalar("SELECT min(at) FROM events"), tx.scalar("SELECT max(at) FROM events")
+    if oldest is None:
+        return False
+    asked_for = min(newest, to_micros(asked.until)) - max(oldest, to_micros(asked.since))
+    return bool(asked_for > (newest - oldest) * WORTH_A_SCAN)
+
+
+def by_extent(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Iterator[tuple[Key, Sum]]:
+    """How much of the raw events is no whole call, as sums without usage of their own."""
+    for extent in (Extent.UNLISTED, Extent.PARTIAL):
+        where = f"e.extent != '' AND e.extent = '{extent.value}' AND e.at >= ? AND e.at < ?"
+        for key, one in _events(tx, asked, label_sets, "events e INDEXED BY events_extent", where):
+            unlisted = one.usage.tokens if extent is Extent.UNLISTED else 0
+            yield key, Sum(unlisted=unlisted, partial=one.usage.requests if extent is Extent.PARTIAL else 0)
+
+
+def _events(
+    tx: Transaction, asked: Question, label_sets: Iterable[int], table: str, where: str
+) -> Iterator[tuple[Key, Sum]]:
+    chosen = json.dumps(sorted(label_sets))
+    for stretch in _stretches(asked):
+        slot = _slot(asked, hour=f"(e.at / {HOUR})", minutes=f"(e.at / {MINUTE} + ?)")
+        span = [to_micros(stretch.starts_at), to_micros(stretch.ends_at)]
+        rows = tx.rows(_statement(asked, slot, table, where), [*_offset(asked, stretch), *span, chosen])
+        yield from ((_key(asked, row, stretch), Sum(Usage(*row[-len(NAMES) :]))) for row in rows)
+
+
+def in_span(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Usage:
+    """All that sums by hour know of a span, under these label sets."""
+    row = tx.row(
+        f"SELECT {_TOTALS} FROM rollups WHERE hour >= ? AND hour < ? AND label_set IN (SELECT value FROM json_each(?))",
+        (to_micros(asked.since) // HOUR, to_micros(asked.until) // HOUR, json.dumps(sorted(label_sets))),
+    )
+    return Usage(*row) if row else Usage()
+
+
+def sums_by_hour(tx: Transaction, since: datetime | None, skip: int, most: int) -> list[tuple[int, int, Usage]]:
+    """Sums by hour, oldest first: the UTC hour since 1970, the label set, the usage."""
+    rows = tx.rows(
+        f"SELECT hour, label_set, {COLUMNS} FROM rollups WHERE hour >= ? ORDER BY hour, label_set LIMIT ? OFFSET ?",
+        (to_micros(since) // HOUR if since else -(2**62), most, skip),
+    )
+    return [(row[0], row[1], Usage(*row[2:])) for row in rows]
+
+
+def _stretches(asked: Question) -> Sequence[Stretch]:
+    return stretches(asked.since, asked.until, asked.zone if asked.period else "UTC")
+
+
+def _slot(asked: Question, *, hour: str, minutes: str) -> str:
+    """The expression of the period's number, if there is a period; its one parameter is the zone's offset."""
+    if asked.period is None:
+        return ""
+    return hour if asked.period is Period.HOUR else f"({minutes} / {_DAY_MINUTES})"
+
+
+def _offset(asked: Question, stretch: Stretch) -> list[int]:
+    if asked.period in (None, Period.HOUR):
+        return []
+    return [stretch.offset // MICROSECOND // MINUTE]
+
+
+def _statement(asked: Question, slot: str, table: str, where: str) -> str:
+    parts = [slot if name == asked.period else _PARTS[name] for name in asked.by]
+    groups = ", ".join(str(place) for place in range(1, len(parts) + 1))
+    return (
+        f"SELECT {', '.join(parts)}, {_TOTALS} FROM {table} JOIN label_sets l ON l.id = e.label_set "
+        f"WHERE {where} AND e.label_set IN (SELECT value FROM json_each(?)) GROUP BY {groups}"
+    )
+
+
+def _key(asked: Question, row: Sequence[object], stretch: Stretch) -> Key:
+    return tuple(
+        named(asked.period, int(str(value)), stretch.offset) if asked.period and name == asked.period else str(value)
+        for name, value in zip(asked.by, row, strict=False)
+    )

@@ -1,0 +1,82 @@
+"""Which door counts where calls cannot be matched."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quota_scheduler.core.ledger.doors import DoorKind, Telling, asked, door_of, is_ruled_out, teller_of, told
+from quota_scheduler.core.usage import Extent
+from tests.builders import HOUR, MONDAY, a_usage_event
+
+
+def use(origin, key="k", *, message="", at=MONDAY, **labels):
+    return a_usage_event(7, key=key, at=at, origin=origin, message=message, **({"account": "max-1"} | labels))
+
+
+FILE = use("claude_code", "req_1", message="msg_1")
+EVENT = use("otlp/claude_code/logs", "req_1")
+GATEWAY = use("litellm", "msg:msg_1", message="msg_1", agent="claude-code")
+METRIC = use("otlp/claude_code/metrics", "point 1")
+CODEX, CODEX_EVENT = use("codex", "resp_1", message="resp_1"), use("otlp/codex_exec/logs", "T:1")
+SPAN = use("otlp/claude_code/traces", "msg:msg_2", message="msg_2")
+
+
+@pytest.mark.parametrize(
+    ("event", "beside", "expected"),
+    [
+        pytest.param(FILE, EVENT, False, id="a file beside events that name requests: matched"),
+        pytest.param(EVENT, FILE, False, id="and the other way round"),
+        pytest.param(GATEWAY, FILE, False, id="a gateway beside a file: matched by the message"),
+        pytest.param(GATEWAY, EVENT, True, id="a gateway beside events that name only requests"),
+        pytest.param(GATEWAY, SPAN, False, id="a gateway beside spans that name responses"),
+        pytest.param(CODEX, CODEX_EVENT, True, id="files of Codex beside its events, which name nothing"),
+        pytest.param(CODEX_EVENT, CODEX, False, id="its events count"),
+        pytest.param(METRIC, FILE, True, id="metrics beside files"),
+        pytest.param(METRIC, EVENT, True, id="metrics beside events"),
+        pytest.param(METRIC, GATEWAY, True, id="metrics beside a gateway"),
+        pytest.param(METRIC, METRIC, False, id="metrics alone"),
+        pytest.param(METRIC, replace(EVENT, at=MONDAY + HOUR), True, id="events an hour later"),
+        pytest.param(METRIC, replace(EVENT, at=MONDAY + 2 * HOUR), False, id="events two hours later: another time"),
+        pytest.param(METRIC, use("otlp/codex/logs", "x"), False, id="another agent"),
+        pytest.param(METRIC, use("otlp/claude_code/logs@build-1", "x"), False, id="another host"),
+        pytest.param(METRIC, use("otlp/claude_code/logs", "x", account="b"), False, id="another account"),
+        pytest.param(METRIC, use("", "job 7"), False, id="what a runner reports"),
+        pytest.param(METRIC, replace(FILE, extent=Extent.UNLISTED), False, id="what is derived"),
+    ],
+)
+def test_what_is_ruled_out(event, beside, expected):
+    assert is_ruled_out(event, told([beside])) is expected
+    assert (not told([beside]).isdisjoint(asked([event]))) is expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "door"),
+    [
+        ("claude_code", DoorKind.FILES),
+        ("codex@build-1", DoorKind.FILES),
+        ("", DoorKind.FILES),
+        ("otlp/claude_code/logs", DoorKind.EVENTS),
+        ("otlp/genai/traces@build-1", DoorKind.EVENTS),
+        ("otlp/codex/metrics@build-1", DoorKind.METRICS),
+        ("litellm", DoorKind.GATEWAY),
+    ],
+)
+def test_door_of(origin, door):
+    assert door_of(origin) is door
+
+
+def test_agents_have_one_name():
+    assert teller_of(use("otlp/codex-tui/logs", "x")) == ("max-1", "codex", "", Telling.NAMELESS)
+
+
+@given(st.lists(st.tuples(st.sampled_from([FILE, EVENT, GATEWAY, METRIC, CODEX, CODEX_EVENT]), st.integers(0, 5))))
+def test_some_door_counts_for_every_hour_that_any_tells_of(spread):
+    events = [replace(event, at=MONDAY + timedelta(hours=hour)) for event, hour in spread]
+    hours = told(events)
+    for event in events:
+        near = {told([other]) and other.at for other in events if abs(other.at - event.at) <= HOUR}
+        counting = [other for other in events if other.at in near and not is_ruled_out(other, hours)]
+        assert counting
