@@ -99,6 +99,9 @@ HourTold = tuple[Teller, int]
 """A teller, and the hours since 1970 that it told of."""
 
 
+_TELLINGS = {DoorKind.FILES: Telling.FILES, DoorKind.GATEWAY: Telling.GATEWAY}
+
+
 def telling_of(event: UsageEvent) -> Telling:
     """What an event is told by."""
     door = door_of(event.origin)
@@ -106,7 +109,7 @@ def telling_of(event: UsageEvent) -> Telling:
         if event.message:
             return Telling.MESSAGES
         return Telling.REQUESTS if event.key.startswith(VENDOR_IDS) else Telling.NAMELESS
-    return {DoorKind.FILES: Telling.FILES, DoorKind.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
+    return _TELLINGS.get(door, Telling.METRICS)
 
 
 def teller_of(event: UsageEvent) -> Teller | None:
@@ -142,7 +145,7 @@ def asked(events: Iterable[UsageEvent]) -> set[HourTold]:
 def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:
     """Whether somebody else tells of the same use, in the same hour or one beside it, and counts in its place."""
     teller = teller_of(event)
+    if teller is None or not RULED_BY.get(teller.telling):
+        return False
     at = hour_of(event.at)
-    return teller is not None and any(
-        (other, hour) in hours for other in teller.over() for hour in (at - 1, at, at + 1)
-    )
+    return any((other, hour) in hours for other in teller.over() for hour in (at - 1, at, at + 1))
