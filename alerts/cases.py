@@ -201,6 +201,9 @@ OWN = tuple(
         ("QuotaExpiringUnused", "expiring_unused"), ("QuotaCacheLow", "cache_low"), ("QuotaRunOverCap", "run_over_cap"),
         ("QuotaHighUsageRun", "high_usage_run"), ("QuotaUnpricedUsage", "unpriced_usage"),
         ("QuotaProviderRefuses", "provider_refuses"),
+        ("QuotaUsedElsewhere", "used_elsewhere"),
+        ("QuotaProviderChanged", "provider_changed"),
+        ("QuotaProviderSilent", "provider_silent"),
     )
     for case in (
         Case(name, "while the service says so", "1m",

@@ -254,6 +254,9 @@ and {DECISIONS} >= 10""",
     own("run_over_cap", "QuotaRunOverCap", "A run has passed its cap and is still running.", "quota-efficiency"),
     own("high_usage_run", "QuotaHighUsageRun", "A run used more than calls for a look.", "quota-efficiency"),
     own("unpriced_usage", "QuotaUnpricedUsage", "A model without a known price is used.", "quota-service"),
+    own("used_elsewhere", "QuotaUsedElsewhere", "A quota is used by nobody here.", "quota-limit"),
+    own("provider_changed", "QuotaProviderChanged", "A provider changed a window against its word.", "quota-limit"),
+    own("provider_silent", "QuotaProviderSilent", "Nobody reports on a quota while work goes on.", "quota-limit"),
     own("provider_refuses", "QuotaProviderRefuses", "A provider refuses without naming a quota.", "quota-queue"),
 )  # fmt: skip
 """Alerts about quotas; the service sends those with a ``rule`` by itself, too."""

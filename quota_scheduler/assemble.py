@@ -47,6 +47,7 @@ from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources import agent_files, claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
+from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
@@ -237,7 +238,10 @@ def _doors(config: Config) -> Doors:
         )
         for door in (config.otlp, config.litellm)
     )
-    return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm))
+    claude = config.sources.claude_code
+    team = UNASKED if claude.without is Without.IGNORE else ""
+    runs = claude_code.labeller(claude.labels, account=claude.account, home=config.home, team=team)
+    return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm), HeadlessDoor(runs))
 
 
 Reading = tuple[str, Scan, Sequence[Path]]

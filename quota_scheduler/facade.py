@@ -36,6 +36,7 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
+from quota_scheduler.service.headless import record_run
 from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
@@ -45,6 +46,7 @@ from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, tickets
 
 if TYPE_CHECKING:
+    from quota_scheduler.sources.headless_runs import HeadlessRun
     from quota_scheduler.sources.json_items import JsonItems
 
 T = TypeVar("T")
@@ -153,6 +155,15 @@ class Facade(Questions):
     def read_litellm(self, items: Sequence[tuple[int, bytes]], cut: Sequence[str]) -> Pushed:
         """What items of a LiteLLM callback tell; ``cut`` says what could not even be cut out of its body."""
         return self._service.parts.doors.litellm.read(items, now=self.now(), cut=cut)
+
+    def read_headless(self, output: bytes, *, at: datetime, account: str, forked: bool) -> "HeadlessRun":
+        """What a headless run that ended ``at`` an instant printed."""
+        return self._service.parts.doors.headless.read(output, at=at, account=account, forked=forked)
+
+    def take_headless(self, run: "HeadlessRun") -> "Future[WordRecorded]":
+        """Record what a headless run used and was told."""
+        limits, word = self._service.writer.terms.limits, run.word
+        return self._do(lambda tx: record_run(tx, run.totals, word.observations, word.throttles, limits))
 
     async def take(self, delivery: Pushed) -> "Future[Recorded]":
         """Record what was pushed; what is awaited is the pricing, the future is the writing."""

@@ -4,7 +4,7 @@ Questions to the database block for a moment: they belong into a thread.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from quota_scheduler.service.queries.reconcile import reconciliation_document
 from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.queries.usage_history import history_document
+from quota_scheduler.service.queries.windows import windows_document
 from quota_scheduler.store import Transaction
 from quota_scheduler.store import limit_changes as stored_changes
 
@@ -153,6 +154,11 @@ class Questions:
         """Own sums, providers' words and bills side by side."""
         limits = self._service.writer.terms.limits
         return self._look(lambda tx: reconciliation_document(tx, limits))
+
+    def windows(self, name: str, back: timedelta) -> Document:
+        """Windows of limits that ended lately, and those that are open."""
+        limits = self._service.writer.terms.limits
+        return self._look(lambda tx: windows_document(tx, limits, name=name, back=back))
 
     def usage_history(self, asked: Question) -> Document:
         """Usage by period and labels, with totals."""

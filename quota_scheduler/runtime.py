@@ -40,6 +40,7 @@ from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.service.upkeep.learn_rates import learn_rates
+from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.store import Store, Transaction
@@ -79,6 +80,7 @@ class Doors:
 
     otlp: OtlpDoor
     litellm: LitellmDoor
+    headless: HeadlessDoor
 
 
 @dataclass(frozen=True, slots=True)

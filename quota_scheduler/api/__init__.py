@@ -13,6 +13,7 @@ import quota_scheduler
 from quota_scheduler.api import (
     alerts,
     docs_page,
+    headless,
     history,
     limits,
     litellm,
@@ -57,6 +58,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/metrics", otlp.metrics),
     ("POST", "/v1/traces", otlp.traces),
     ("POST", "/v1/litellm", litellm.record),
+    ("POST", "/v1/headless", headless.record),
     ("GET", "/v1/limits", limits.limits),
     ("GET", "/v1/limits/{limit}", limits.limit),
     ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
@@ -66,6 +68,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/usage/summary", state.usage),
     ("GET", "/v1/usage/history", history.history),
     ("GET", "/v1/usage/events", history.events),
+    ("GET", "/v1/windows", state.windows),
     ("GET", "/v1/sources", state.sources),
     ("GET", "/v1/reconciliation", state.reconciliation),
     ("GET", "/v1/alerts", alerts.look),

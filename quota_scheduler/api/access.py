@@ -187,6 +187,11 @@ async def raw_body(request: Request, *, most: int) -> bytes:
     return await _raw(request, most)
 
 
+async def raw_output(request: Request, *, most: int) -> bytes:
+    """A body of ``most`` bytes whatever it says that it is: what a program printed. Raises Problem for a larger one."""
+    return await _bytes(request, most)
+
+
 async def optional_body(request: Request) -> Any:
     """The JSON body, an empty object where there is none. Raises Problem."""
     raw = await _raw(request, MOST_BYTES)

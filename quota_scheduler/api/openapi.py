@@ -59,6 +59,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/metrics", "OTLP: sums and histograms of tokens, delta or cumulative", None, "runner"),
     ("post", "/v1/traces", "OTLP: spans of calls of models", None, "runner"),
     ("post", "/v1/litellm", "LiteLLM's generic_api callback: an array, a value a line, or one", None, "runner"),
+    ("post", "/v1/headless", "What a headless run of Claude Code printed: json or stream-json", None, "runner"),
     ("get", "/v1/limits", "Every limit: state, forecast, who waits", None, "viewer"),
     ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
@@ -74,6 +75,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
         "viewer",
     ),
     ("get", "/v1/usage/events", "Recorded events as they are imported again, ?after=0&limit=5000", None, "viewer"),
+    ("get", "/v1/windows", "Past and present windows of limits, ?limit=max-session&last=7d", None, "viewer"),
     ("get", "/v1/sources", "Where usage comes from: last, how far behind, errors, what it cannot see", None, "viewer"),
     (
         "get",

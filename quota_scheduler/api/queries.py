@@ -12,8 +12,10 @@ from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.quota_forecast import quota_forecast_document
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
+from quota_scheduler.core.history.asking import LONGEST
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import LABEL_NAMES
+from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.readings.documents import forecast_document, limit_document
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import Unit
@@ -127,6 +129,17 @@ async def usage(request: Request) -> Response:
     table.writeheader()
     table.writerows({**row, **{name: safe_cell(row[name]) for name in by}} for row in summary["usage"])
     return Response(text.getvalue(), media_type="text/csv")
+
+
+async def windows(request: Request) -> Response:
+    """Windows of ``limit``, or of all, that ended in the ``last`` span (7d) or are open."""
+    require(request, Role.VIEWER)
+    try:
+        back = parse_span(request.query_params.get("last", "7d"))
+    except ValueError as error:
+        raise Problem(422, "invalid_query", str(error)) from None
+    name = request.query_params.get("limit", "")
+    return json_response(await asyncio.to_thread(facade_of(request).windows, name, min(back, LONGEST)))
 
 
 async def sources(request: Request) -> Response:

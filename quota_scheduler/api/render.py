@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.responses import Response
@@ -15,7 +16,6 @@ from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit, parts_of
-from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.tickets.ticket import Estimate, Reason, State, Ticket
 from quota_scheduler.core.units import in_units
 from quota_scheduler.service.operate.holds import EverythingHeld
@@ -124,8 +124,8 @@ def _refused(reply: Answer, zone: str) -> str:
     """For people, who may start all the same: that their provider refuses for the moment."""
     if reply.refused_until is None:
         return ""
-    provider, until = reply.ticket.labels.provider, local_time(reply.refused_until, zone)
-    return f"{provider} refuses requests for the moment: expect that it does until about {until}."
+    clock = f"{reply.refused_until.astimezone(ZoneInfo(zone)):%H:%M:%S} {zone}"
+    return f"{reply.ticket.labels.provider} refuses requests for the moment, until about {clock}."
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

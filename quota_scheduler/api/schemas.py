@@ -38,9 +38,6 @@ from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Outcome, T
 from quota_scheduler.core.units import MICRO, PICO
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
 
-API = "api"
-"""The origin of what comes over HTTP and names none."""
-
 
 class Body(BaseModel):
     """Strict: unknown keys are errors."""
@@ -321,6 +318,6 @@ class EventBody(TokensBody):
             ),
             message=self.message,
             sidechain=self.sidechain,
-            origin=self.origin or API,
+            origin=self.origin,
             extent=self.extent,
         )

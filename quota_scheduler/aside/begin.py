@@ -57,14 +57,18 @@ def standard_input() -> bytes:
     return b"".join(parts)
 
 
-def in_background(work: Callable[[], None]) -> None:
-    """Run work in a process that nobody waits for, that holds nobody's output open, steps back, and ends in time."""
+def in_background(work: Callable[[], None], *, we_stay: bool) -> None:
+    """Run work in a process that nobody waits for, that holds nobody's output open, steps back, and ends in time.
+
+    ``we_stay`` says that this process goes on as another program, which must not find a child that it never had.
+    """
     if child := os.fork():
-        os.waitpid(child, 0)
+        if we_stay:
+            os.waitpid(child, 0)
         return
     try:
         os.setsid()
-        if os.fork():
+        if we_stay and os.fork():
             os._exit(0)
         os.nice(NICE)
         _end_in_time()

@@ -13,7 +13,7 @@ def run(options: Options, environ: Mapping[str, str]) -> int:
     """Hear a hook's input in the background."""
     said = standard_input()
     if 0 < len(said) <= MOST_BYTES and b"StopFailure" in said:
-        in_background(lambda: _tell(said, options, environ))
+        in_background(lambda: _tell(said, options, environ), we_stay=False)
     return 0
 
 

@@ -24,9 +24,10 @@ RECENT = 120.0
 def run(options: Options, environ: Mapping[str, str]) -> int:
     """Hear a status line's input in the background, and draw the line; returns the exit code where it is our own."""
     said = standard_input()
+    command = _command(options)
     if 0 < len(said) <= MOST_BYTES:
-        in_background(lambda: _tell(said, options, environ))
-    if command := _command(options):
+        in_background(lambda: _tell(said, options, environ), we_stay=bool(command))
+    if command:
         _become(command, said)
     _draw(said, environ)
     return 0

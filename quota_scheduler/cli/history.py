@@ -43,9 +43,12 @@ def command(
 ) -> None:
     """Show what was used BY hour, day, week or month, and by a label, account, session, run or origin.
 
-    Without BY it is by day. Costs marked ~ hold tokens of models without a known price, charged like their kin. A call
+    BY is one or more of: hour, day, week, month, provider, account, model, team, project, workflow, task_type, agent,
+    session, run, origin. Without it, it is by day.
+
+    Costs marked ~ hold tokens of models without a known price, charged like their kin. A call
     counts in the period of its own time. Sums by hour are kept for ever; by session, run, agent and origin only the raw
-    events of the last 35 days tell.
+    events of the last weeks tell.
 
     \b
     Examples:
@@ -71,13 +74,13 @@ def command(
             click.echo(line + (painted(picture) if picture else ""))
 
 
-for _name in reversed(LABEL_NAMES):
+for _name in LABEL_NAMES:
     command.params.append(
         click.Option(
             [f"--{_name.replace('_', '-')}"],
             multiple=True,
             metavar="VALUE",
-            help=f"Only this {_name.replace('_', ' ')}; may be given again, and be a pattern (`x*`).",
+            help="Only this one, or what fits `x*`; may be given again.",
         )
     )
 

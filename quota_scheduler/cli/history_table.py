@@ -5,8 +5,8 @@ from typing import Any
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.pictures import bar, cut, padded, shrunk, terminal_width, width_of
+from quota_scheduler.core.history.periods import civil
 from quota_scheduler.core.instants import parse_instant
-from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import format_number
 
 NEEDED = ("TOKENS", "COST", "HIT")
@@ -30,9 +30,7 @@ def history_table(document: dict[str, Any], width: int | None = None) -> Iterato
     """The lines of a table; ``document`` is that of ``GET /v1/usage/history``."""
     width = width or terminal_width()
     zone = document["timezone"]
-    span = " to ".join(
-        local_time(parse_instant(document[end]), zone).removesuffix(f" {zone}") for end in ("since", "until")
-    )
+    span = " to ".join(civil(parse_instant(document[end]), zone) for end in ("since", "until"))
     if not document["usage"] and not document["forgotten"]:
         yield f"Nothing was used from {span} ({zone}).", ""
         return

@@ -20,6 +20,7 @@ def command(ctx: click.Context, account: str) -> None:
     \b
     Examples:
       quota-scheduler hook
+      quota-scheduler hook --account max-1
     """
     listen = str(ctx.find_root().ensure_object(dict).get("listen", ""))
     sys.exit(hook.run(Options(account, listen), os.environ))

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.cli.limit_windows import command as windows
 from quota_scheduler.config import Config
 from quota_scheduler.errors import QuotaSchedulerError
 
@@ -95,6 +96,9 @@ def set_(
         word = "would be" if dry_run else "is"
         before, after = (_plain(answer[side][name]) for side in ("before", "after"))
         reach.say(f"{limit}: {name} {word} {after} (was {before})")
+
+
+command.add_command(windows)
 
 
 def _changes(texts: tuple[str, ...]) -> dict[str, Any]:

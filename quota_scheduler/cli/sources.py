@@ -48,8 +48,21 @@ def command(ctx: click.Context, as_json: bool) -> None:
     reach.say(reach.table([heads, *(_row(row, now) for row in rows)], right=frozenset({2, 3, 4, 5, 6, 7})))
     if document["events_at_least"]:
         reach.say("There were more events than are counted here: EVENTS and TOKENS are the least there were.")
+    left_out = [door for door in document["doors"] if not door["counts"]]
+    if left_out:
+        reach.say("Told by several doors whose calls cannot be matched:")
+    for door in left_out:
+        reach.say(_wrapped(f"  {_left_out(door)}"))
     for line in _notes(rows):
         reach.say(line)
+
+
+def _left_out(door: dict[str, Any]) -> str:
+    """A door whose calls stand back, and for which others."""
+    account = f" of {door['account']}" if door["account"] else ""
+    host = f" on {door['host']}" if door["host"] else ""
+    others = " and ".join(door["instead"])
+    return f"{door['agent']}{account}{host}: {door['told_by']} count only where {others} tell nothing."
 
 
 def _row(row: dict[str, Any], now: datetime) -> list[str]:
@@ -59,7 +72,7 @@ def _row(row: dict[str, Any], now: datetime) -> list[str]:
         row["door"],
         f"{row['events']:,}" if counts else f"{row['windows']} windows",
         format_number(row["tokens"]) if counts else "",
-        _ago(row["last_at"], now),
+        _ago(row["came_at"] or row["last_at"], now),
         _behind(row),
         "-" if row["errors"] is None else f"{row['errors']:,}",
         f"{row['files']:,}" if row["files"] else "-",

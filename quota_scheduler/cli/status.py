@@ -44,6 +44,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
     reach.say(limits_table(state["limits"]) if state["limits"] else "No readings yet: they come with the first tick.")
     if state["limits"]:
         reach.say(LEGEND)
+    for line in words_of(state["limits"]):
+        reach.say(line)
     for cap in state["run_caps"]:
         unit, mode = Unit(cap["unit"]), "" if cap["mode"] == "enforce" else f" ({cap['mode']})"
         reach.say(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
@@ -51,6 +53,19 @@ def command(ctx: click.Context, as_json: bool) -> None:
         reach.say(_muted(muted))
     if not config.receivers:
         reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
+
+
+def words_of(limits: list[dict[str, Any]]) -> list[str]:
+    """What providers say of limits, where that is more than a figure: its age, changes, use elsewhere."""
+    lines = []
+    for row in limits:
+        observed = row.get("observed") or {}
+        parts = [observed.get("why", ""), *observed.get("noticed", ())]
+        if observed.get("elsewhere_points"):
+            parts.append(f"{observed['elsewhere_points']:g} points were used elsewhere.")
+        if said := " ".join(part for part in parts if part):
+            lines.append(f"{row['limit']} ({observed['freshness']}): {said}")
+    return lines
 
 
 def state_of(config: Config) -> dict[str, Any]:

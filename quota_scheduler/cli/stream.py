@@ -2,6 +2,7 @@
 
 claude -p … ──► read ──► standard output, at once
                   └──► whole lines ──► reports ──► service, by a thread of its own
+                                  └──► what sessions state that they used ──► service, when the run has ended
 """
 
 import os
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
@@ -26,6 +28,12 @@ LAST_SECONDS = 3.0
 """So long the last report may take when the run has ended."""
 HEARD = (b'"rate_limit_event"', b'"result"', b'"api_retry"', b'"isApiErrorMessage"', b'"is_error"')
 """A line without any of these says nothing about limits, and is not parsed."""
+STATED = (b'"modelUsage"', b'"cwd"')
+"""A line without any of these says nothing about usage."""
+KEPT = ("type", "session_id", "cwd", "modelUsage", "model_usage_since_last_result")
+"""What is sent of a result, and of the line that says where the run works: figures, and no text."""
+MOST_STATED = 100
+"""Lines about usage that are kept of one run: it prints one a turn, and the last is the truest."""
 
 
 def hear(source: int, target: int, *, account: str, listen: str, environ: Mapping[str, str]) -> int:
@@ -35,14 +43,21 @@ def hear(source: int, target: int, *, account: str, listen: str, environ: Mappin
     unsent: list[dict[str, Any]] = []
     teller = threading.Thread(target=_tell, args=(service, outbox, unsent), daemon=True)
     teller.start()
+    stated: list[dict[str, Any]] = []
     for line in _passed_on(source, target):
+        stated += _stated(line)
+        del stated[1:-MOST_STATED]  # the first says where the run works
         if reports := _reports(line, account, environ):
             outbox.put(reports)
     outbox.put(None)
     teller.join(LAST_SECONDS)
-    if unsent or teller.is_alive():
+    is_lost = any("modelUsage" in one for one in stated) and not _state(service, stated, account)
+    if unsent or is_lost or teller.is_alive():
         where = f"{service.host}:{service.port}"
-        click.echo(f"quota-scheduler: nothing at {where} took what the run said of limits: start the service", err=True)
+        click.echo(
+            f"quota-scheduler: nothing at {where} took what the run said of limits and usage: start the service",
+            err=True,
+        )
     return 0
 
 
@@ -82,6 +97,22 @@ def _reports(line: bytes, account: str, environ: Mapping[str, str]) -> list[dict
     whose = Teller(account=account, at=datetime.now(UTC), source=SOURCE)
     words = [read_record(record, whose) for record in records_of(line)]
     return [report for word in words for report in reports_of(word, folder=folder_of({}, environ))]
+
+
+def _stated(line: bytes) -> list[dict[str, Any]]:
+    """What a line says of what its session has used, and where it works."""
+    if not any(mark in line for mark in STATED):
+        return []
+    return [
+        {key: record[key] for key in KEPT if key in record}
+        for record in records_of(line)
+        if (record.get("type") == "result" and "modelUsage" in record) or record.get("subtype") == "init"
+    ]
+
+
+def _state(service: ServiceAddress, stated: list[dict[str, Any]], account: str) -> bool:
+    """Whether the service took what a run says that it has used; beside a transcript that counts once."""
+    return service.post(f"/v1/headless?{urlencode({'account': account})}", stated) is not None
 
 
 def _tell(

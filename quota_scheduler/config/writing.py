@@ -103,6 +103,8 @@ def written_limit(limit: Limit) -> dict[str, object]:
         spec |= {"parent": limit.parent, "borrow": in_units(limit.borrow, limit.unit)}
     if limit.lend is not None:
         spec["lend"] = in_units(limit.lend, limit.unit)
+    if limit.observed:
+        spec["observed"] = limit.observed.written
     return spec
 
 

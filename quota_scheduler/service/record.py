@@ -80,13 +80,16 @@ def _of_chosen_doors(
     What stands of such doors for hours that nobody else told of until now is taken back.
     """
     hours = doors.told(events)
-    fresh = door_store.note(tx, hours)
-    others = door_store.beside(tx, fresh)
-    record_derived(tx, [event for event in others if doors.is_ruled_out(event, fresh)], [], limits, history=history)
-    hours |= door_store.known(tx, doors.asked(events))
+    if fresh := door_store.note(tx, hours):
+        taken_back = [event for event in door_store.beside(tx, fresh) if doors.is_ruled_out(event, fresh)]
+        record_derived(tx, taken_back, [], limits, history=history)
+    asked = doors.asked(hours)
+    ruling = (hours & asked) | door_store.known(tx, asked)
+    if not ruling:
+        return events, 0
     counting: list[UsageEvent] = []
     for event in events:
-        if not doors.is_ruled_out(event, hours):
+        if not doors.is_ruled_out(event, ruling):
             counting.append(event)
         else:
             source = (event.origin.partition("@")[0],)
@@ -98,6 +101,8 @@ def record_derived(
     tx: Transaction, before: Sequence[UsageEvent], now: Sequence[UsageEvent], limits: Sequence[Limit], *, history: bool
 ) -> int:
     """Let derived and priced events stand in place of others; returns how many changed."""
+    if not before and not now:
+        return 0
     leases = _leases(tx, [*before, *now])
     stored = {event.identity: event for event in before}
     fresh = {event.identity: event for event in prepared(now, leases, now=tx.now, history=history)}

@@ -8,7 +8,6 @@ from a copy of the file, a resume or a restart: its key tells.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
@@ -16,6 +15,7 @@ import msgspec
 
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
+from quota_scheduler.core.ledger.deduplicate import RESPONSE_IDS
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.labelling import expanded_rule
@@ -23,8 +23,6 @@ from quota_scheduler.sources.records import BadLine
 from quota_scheduler.sources.word.word import Word, of_account
 
 T = TypeVar("T")
-LONGEST_ID = 120
-"""Longest id that is kept as it is; real ones have 20 to 60 signs, a gateway's own up to 429."""
 MOST_REMEMBERED = 4096
 """Sets of facts whose labels are remembered."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)] | None
@@ -164,24 +162,16 @@ MESSAGE = "msg_"
 
 
 def message_of(response: str) -> str:
-    """The message id that a response's id is, where it is Anthropic's; empty for others."""
-    return short_id(response) if response.startswith(MESSAGE) else ""
+    """A response's id as that of a message, where it has a form that a vendor gives; empty for others."""
+    return response if response.startswith(RESPONSE_IDS) else ""
 
 
 def response_key(number: str) -> str:
     """The key of a call by the id of its request or its response, whichever door tells of it.
 
     Requests stand for themselves, as they do in transcripts; without one ``msg:<message id>``. Ids of OpenAI's
-    responses have the key that Codex's files give them.
+    responses have the key that Codex's files give them. Ids of hundreds of signs are the ledger's to shorten.
     """
-    short = short_id(number)
     if number.startswith(MESSAGE):
-        return f"msg:{short}"
-    return f"codex:{short}" if number.startswith(("resp_", "chatcmpl-")) else short
-
-
-def short_id(number: str) -> str:
-    """An id as it is; one that is too long to be kept as a hash of it, since its beginning alone may not be its own."""
-    if len(number) <= LONGEST_ID:
-        return number
-    return f"sha256:{sha256(number.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
+        return f"msg:{number}"
+    return f"codex:{number}" if number.startswith(RESPONSE_IDS) else number

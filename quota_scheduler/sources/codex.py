@@ -12,6 +12,7 @@ Measured with 0.104, 0.121, 0.145, 0.154, 0.160 and 0.171.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -25,9 +26,9 @@ from quota_scheduler.sources.calls import (
     decoded,
     instant,
     mentions,
-    short_id,
     usage_of,
 )
+from quota_scheduler.sources.records import BadLine
 from quota_scheduler.sources.word.codex_limits import read_error, read_rate_limits
 from quota_scheduler.sources.word.word import Teller, Word
 
@@ -171,7 +172,9 @@ class CodexReader:
                 return self._answer(record.timestamp, payload)
             case "event_msg", "token_count":
                 moved = self._moved(record.timestamp, payload.info) if payload.info else []
-                return [*moved, *self._limits(record.timestamp, payload.rate_limits)]
+                return chain(
+                    moved, self._limits(record.timestamp, payload.rate_limits)
+                )  # usage counts, whatever follows
             case "event_msg", _ if payload.error:
                 return self._failed(record.timestamp, payload.error)
         return ()
@@ -190,24 +193,27 @@ class CodexReader:
     def _answer(self, at: str | None, record: _Payload) -> Iterable[ModelCall]:
         if not record.response_id or record.usage is None:
             return []
-        self._has_records, usage = True, record.usage.usage()
+        call = self._call(f"codex:{record.response_id}", at, record.usage.usage())
+        self._has_records = True
         self._recorded.append(record.usage)
-        return [self._call(f"codex:{short_id(record.response_id)}", at, usage)] if usage.tokens else []
+        return [call] if call.usage.tokens else []
 
     def _moved(self, at: str | None, info: _Info) -> list[ModelCall]:
         """What the last answer used, where the sum of the thread has moved; the same sum again is a repetition."""
         total, last = info.total_token_usage, info.last_token_usage
         if total is None or last is None or (self._sum and total.parts() == self._sum.parts()):
             return []
+        if any(part > whole for part, whole in zip(last.parts(), total.parts(), strict=True)):
+            raise BadLine("an answer of more than all answers together")
+        where = "/".join(str(count or 0) for count in msgspec.structs.astuple(total))
+        call = self._call(f"codex:{self._root}:{where}", at, last.usage())
         before, self._sum = self._sum, total
         if self._is_child and _is_older(self._turn, self._thread):
             return []  # a sub-agent's copy of its parent's sums, without the records that may have stood beside them
         recorded, self._recorded = self._recorded, []
         if self._has_records and not _is_unrecorded(last, before, total, recorded):
             return []
-        where = "/".join(str(count or 0) for count in msgspec.structs.astuple(total))
-        usage = last.usage()
-        return [self._call(f"codex:{self._root}:{where}", at, usage)] if usage.tokens else []
+        return [call] if call.usage.tokens else []
 
     def _limits(self, at: str | None, limits: msgspec.Raw) -> Iterable[ProviderReport]:
         """What is left, where that has changed since it was last told."""

@@ -20,11 +20,11 @@ from quota_scheduler.core.names import canonical_provider, vendor_of
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
-from quota_scheduler.sources.calls import Count, message_of, response_key, short_id
+from quota_scheduler.sources.calls import MESSAGE, Count, message_of, response_key
 from quota_scheduler.sources.json_items import JsonItems
-from quota_scheduler.sources.pushed import PushedLabels, plain
-from quota_scheduler.sources.records import BadLine
-from quota_scheduler.sources.word.headers import LITELLM_PREFIX, read_answer, read_litellm
+from quota_scheduler.sources.pushed import Find, PushedLabels, plain
+from quota_scheduler.sources.records import MOST_SEARCHES, BadLine
+from quota_scheduler.sources.word.headers import read_answer, read_litellm
 from quota_scheduler.sources.word.word import Teller, Word
 
 SOURCE = "litellm"
@@ -35,15 +35,18 @@ CACHED = "_cache_hit"
 FAILURE = "failure"
 REFUSALS = ("429", "529")
 """Codes of a provider that takes no more for a moment, or until a window ends."""
+OVERLOADED = "503_PROVIDER_OVERLOADED"
+OWN_COUNTERS = "x_ratelimit_"
+"""How the names begin under which the proxy hands on counters of its own, beside the provider's headers."""
 VENDOR = "vendor_rate_limit"
 """The category of a refusal that came from the provider, where the proxy tells it from its own."""
 LEFT = "499"
 """The code of a client that left: what it had not seen yet is an estimate of the proxy."""
-RESPONSES = ("msg_", "chatcmpl-", "resp_")
-"""How ids begin that the provider or the proxy gave the response."""
 REQUEST_HEADERS = ("llm_provider-request-id", "request-id")
 KEY = "user_api_key_"
 """What the proxy knows of a caller's key stands under names that begin so."""
+COMPLETIONS = {"text-completion-openai": "openai", "azure_text": "azure"}
+"""Providers by the names that the proxy has for their older routes."""
 SPEND = "spend_logs_metadata."
 """The names of labels that are read from there begin so."""
 
@@ -64,6 +67,7 @@ class _Usage(msgspec.Struct, gc=False):
     prompt_tokens_details: _Prompt | None = None
     cache_read_input_tokens: Count = None
     cache_creation_input_tokens: Count = None
+    server_tool_use: Any = None
     speed: Any = None
     service_tier: Any = None
     inference_geo: Any = None
@@ -77,6 +81,7 @@ class _Failure(msgspec.Struct, gc=False):
     error_code: Any = None
     error_provider_request_id: Any = None
     error_rate_limit_category: Any = None
+    normalized_error: Any = None
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -103,6 +108,7 @@ class _Metadata(msgspec.Struct, gc=False):
     usage_object: _Usage | None = None
     spend_logs_metadata: Any = None
     requester_custom_headers: Any = None
+    requester_metadata: Any = None
 
 
 def _decoder(keys: Sequence[str]) -> "msgspec.json.Decoder[Any]":
@@ -161,8 +167,9 @@ class LitellmDoor:
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise BadLine(str(error)[:200]) from None
         metadata, at = item.metadata or _Metadata(), _instant(item, now)
-        provider = canonical_provider(item.custom_llm_provider or "") or vendor_of(item.model or "") or "unknown"
-        find = _finder(metadata, self._named_keys(metadata))
+        said = item.custom_llm_provider or ""
+        provider = canonical_provider(COMPLETIONS.get(said, said)) or vendor_of(item.model or "") or "unknown"
+        find = _finder(metadata, self._named_keys(metadata), item.request_tags)
         callers = (item.model_id or "", item.model_group or "")
         labels = self._labels.labels(find, provider=provider, model=_model(item), agent="", callers=callers)
         word = _word_of(item, Teller(labels.account, at, SOURCE, provider))
@@ -189,7 +196,12 @@ class LitellmDoor:
             message=message,
             priority=self._labels.priority,
             status=FAILURE if item.status == FAILURE else "",
-            terms=price_terms(speed=_word(said.speed), tier=_word(said.service_tier), geo=_word(said.inference_geo)),
+            terms=price_terms(
+                speed=_word(said.speed),
+                tier=_word(said.service_tier),
+                geo=_word(said.inference_geo),
+                web_searches=_searches(said.server_tool_use),
+            ),
             origin=SOURCE,
             extent=Extent.WHOLE if is_whole else Extent.PARTIAL,
         )
@@ -228,10 +240,10 @@ def _keys(item: _Item) -> tuple[str, str]:
     A failure and the success after it share the call's id, so that alone is no key.
     """
     number = item.id or ""
-    if not number.startswith(RESPONSES):
-        return f"litellm:{short_id(item.litellm_call_id or number)}:{item.status or ''}", ""
     message = message_of(number)
-    request = _request(item) if message else ""
+    if not message:
+        return f"litellm:{item.litellm_call_id or number}:{item.status or ''}", ""
+    request = _request(item) if number.startswith(MESSAGE) else ""
     return response_key(request or number), message
 
 
@@ -245,12 +257,14 @@ def _word_of(item: _Item, teller: Teller) -> Word:
         return read_litellm(_headers(item), teller)
     if code not in REFUSALS or failure.error_rate_limit_category not in (None, VENDOR):
         return Word()
-    headers = {name: value for name, value in _headers(item).items() if "_" not in name.removeprefix(LITELLM_PREFIX)}
+    headers = {name: value for name, value in _headers(item).items() if not name.startswith(OWN_COUNTERS)}
     return read_answer(headers, teller, status=int(code))
 
 
 def _code(item: _Item) -> str:
-    return str(item.error_information.error_code or "") if item.error_information else ""
+    """The code of an error; a provider that is overloaded comes as a 500 and is told apart by another name."""
+    failure = item.error_information or _Failure()
+    return "529" if failure.normalized_error == OVERLOADED else str(failure.error_code or "")
 
 
 def _headers(item: _Item) -> dict[str, Any]:
@@ -277,9 +291,13 @@ def _instant(item: _Item, now: datetime) -> datetime:
     return at
 
 
-def _finder(metadata: _Metadata, keys: dict[str, Any]) -> Any:
-    headers = metadata.requester_custom_headers if isinstance(metadata.requester_custom_headers, dict) else {}
-    spend = metadata.spend_logs_metadata if isinstance(metadata.spend_logs_metadata, dict) else {}
+def _finder(metadata: _Metadata, keys: dict[str, Any], tags: object) -> Find:
+    """Where labels are looked up. A header stands in one of three places, by the route and the proxy's settings."""
+    spend = _mapping(metadata.spend_logs_metadata)
+    tags = [tag.partition(": ") for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+    headers = {name.lower(): value for name, colon, value in tags if colon}
+    headers |= _mapping(_mapping(metadata.requester_metadata).get("headers"))
+    headers |= _mapping(metadata.requester_custom_headers)
 
     def find(name: str) -> str:
         said = keys.get(name) if name in keys else headers.get(name.lower())
@@ -288,6 +306,15 @@ def _finder(metadata: _Metadata, keys: dict[str, Any]) -> Any:
         return said if isinstance(said, str) else ""
 
     return find
+
+
+def _mapping(said: object) -> dict[str, Any]:
+    return said if isinstance(said, dict) else {}
+
+
+def _searches(tools: object) -> int:
+    made = _mapping(tools).get("web_search_requests")
+    return made if isinstance(made, int) and 0 <= made <= MOST_SEARCHES else 0
 
 
 def _is_health_check(item: _Item) -> bool:

@@ -41,7 +41,7 @@ READ_AGAIN_MS = 3_600_000
 """So much older messages are read again where the database has changed, in ms: clocks are put back. They count once."""
 _LARGEST_MS = 2**53
 """Larger times, in ms, are garbled."""
-NEVER = -2
+NEVER = -_LARGEST_MS
 """Before every message, those included whose time is no number."""
 LATEST_MS = 60_000
 """A message that is this much newer than its file, in ms, is garbled or of another clock: none is waited for."""

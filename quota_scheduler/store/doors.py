@@ -1,19 +1,21 @@
 """Which doors tell of which hours, and what of it does not count."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
 from quota_scheduler.core.instants import EPOCH, to_micros
-from quota_scheduler.core.ledger.doors import HOUR, HourTold, Teller, Telling
+from quota_scheduler.core.ledger.doors import HOUR, DoorOwner, HourTold, Telling
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.store import Transaction, ledger
 
+_COLUMNS = ("account", "agent", "host", "session", "telling", "hour")
 _KNOWN = (
-    "SELECT d.account, d.agent, d.host, d.telling, d.hour FROM json_each(?) j JOIN door_hours d "
-    "ON d.account = j.value ->> 0 AND d.agent = j.value ->> 1 AND d.host = j.value ->> 2 AND d.telling = j.value ->> 3 "
-    "AND d.hour = j.value ->> 4"
+    f"SELECT {', '.join(f'd.{name}' for name in _COLUMNS)} FROM json_each(?) j JOIN door_hours d ON "
+    + " AND ".join(f"d.{name} = j.value ->> {place}" for place, name in enumerate(_COLUMNS))
 )
-_NOTE = "INSERT OR IGNORE INTO door_hours (account, agent, host, telling, hour) VALUES (?, ?, ?, ?, ?)"
+_NOTE = f"INSERT OR IGNORE INTO door_hours ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
 _WITHOUT_CALLS = "(e.origin GLOB 'otlp/*/metrics*' OR e.origin GLOB 'litellm*') AND e.at >= ? AND e.at < ?"
 """As the partial index has it: few events, found without reading the others of the hour."""
 _ANY = "e.at >= ? AND e.at < ?"
@@ -22,10 +24,9 @@ _ANY = "e.at >= ? AND e.at < ?"
 def known(tx: Transaction, hours: Iterable[HourTold]) -> set[HourTold]:
     """Which of these hours are told of by these tellers."""
     asked = json.dumps([[*teller, hour] for teller, hour in hours])
-    return {
-        (Teller(account, agent, host, Telling(telling)), hour)
-        for account, agent, host, telling, hour in tx.rows(_KNOWN, (asked,))
-    }
+    if asked == "[]":
+        return set()
+    return {_hour_told(row) for row in tx.rows(_KNOWN, (asked,))}
 
 
 def note(tx: Transaction, hours: Collection[HourTold]) -> set[HourTold]:
@@ -46,9 +47,20 @@ def beside(tx: Transaction, hours: Iterable[HourTold]) -> list[UsageEvent]:
     return list(events.values())
 
 
-def by_teller(tx: Transaction) -> list[tuple[Teller, int]]:
-    """Everybody who tells, with the last hour since 1970 that each told of."""
+def by_teller(tx: Transaction) -> list[HourTold]:
+    """Every agent of an account on a host that tells, with the last hour that it told of."""
     rows = tx.rows(
-        "SELECT account, agent, host, telling, max(hour) FROM door_hours GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        "SELECT account, agent, host, session, telling, max(hour) FROM door_hours WHERE session = '' "
+        "GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
     )
-    return [(Teller(account, agent, host, Telling(telling)), hour) for account, agent, host, telling, hour in rows]
+    return [_hour_told(row) for row in rows]
+
+
+def prune(tx: Transaction, before: datetime) -> None:
+    """Forget hours whose raw events are gone."""
+    tx.execute("DELETE FROM door_hours WHERE hour < ?", ((before - EPOCH) // HOUR,))
+
+
+def _hour_told(row: Sequence[Any]) -> HourTold:
+    account, agent, host, session, telling, hour = row
+    return DoorOwner(account, agent, host, session, Telling(telling)), hour

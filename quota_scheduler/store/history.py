@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from quota_scheduler.core.history.asking import EVENT_FACTS, Question
 from quota_scheduler.core.history.history import Key, Sum
@@ -24,23 +25,43 @@ _PARTS = {**{name: f"l.{name}" for name in LABEL_NAMES}, **{name: f"e.{name}" fo
 """What a grouping is by, as columns; nothing of what is asked becomes part of a statement."""
 _TOTALS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
 """As ``summed`` has them, which also tells no rows from nothing: groups have rows."""
+_TOKENS = " + ".join(NAMES[:5])
+_UNLISTED, _PARTIAL = (f"total((extent = '{extent.value}') * " for extent in (Extent.UNLISTED, Extent.PARTIAL))
+_APART = f"{_UNLISTED}({_TOKENS})), {_PARTIAL}answers)"
+_APART_EVENTS = f"{_UNLISTED}({_TOKENS})), {_PARTIAL}1)"
+"""Tokens that stand in no call, and answers that were interrupted."""
 
 
 def from_rollups(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Iterator[tuple[Key, Sum]]:
-    """Sums by hour of these label sets."""
+    """Sums by hour of these label sets; what of them is no whole call comes as sums without usage of their own."""
+    for row, key in _by_hour(tx, asked, "rollups e", _TOTALS, label_sets):
+        yield key, Sum(Usage(*row[-len(NAMES) :]))
+    for row, key in _by_hour(tx, asked, "rollups_apart e", _APART, label_sets):
+        yield key, Sum(unlisted=int(row[-2]), partial=int(row[-1]))
+
+
+def _by_hour(
+    tx: Transaction, asked: Question, table: str, sums: str, label_sets: Iterable[int]
+) -> Iterator[tuple[Sequence[Any], Key]]:
     chosen = json.dumps(sorted(label_sets))
     for stretch in _stretches(asked):
         slot = _slot(asked, hour="hour", minutes="(hour * 60 + ?)")
-        sql = _statement(asked, slot, "rollups e", "hour >= ? AND hour < ?")
+        sql = _statement(asked, slot, sums, table, "hour >= ? AND hour < ?")
         first, end = (to_micros(at) // HOUR for at in (stretch.starts_at, stretch.ends_at))
-        params = [*_offset(asked, stretch), first, end, chosen]
-        yield from ((_key(asked, row, stretch), Sum(Usage(*row[-len(NAMES) :]))) for row in tx.rows(sql, params))
+        for row in tx.rows(sql, [*_offset(asked, stretch), first, end, chosen]):
+            yield row, _key(asked, row, stretch)
 
 
 def from_events(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Iterator[tuple[Key, Sum]]:
     """Raw events of these label sets."""
-    at = "+e.at" if _is_most(tx, asked) else "e.at"
-    yield from _events(tx, asked, label_sets, "events e", f"{at} >= ? AND {at} < ?")
+    at, chosen = "+e.at" if _is_most(tx, asked) else "e.at", json.dumps(sorted(label_sets))
+    for stretch in _stretches(asked):
+        slot = _slot(asked, hour=f"(e.at / {HOUR})", minutes=f"(e.at / {MINUTE} + ?)")
+        sql = _statement(asked, slot, f"{_APART_EVENTS}, {_TOTALS}", "events e", f"{at} >= ? AND {at} < ?")
+        span = [to_micros(stretch.starts_at), to_micros(stretch.ends_at)]
+        for row in tx.rows(sql, [*_offset(asked, stretch), *span, chosen]):
+            unlisted, partial = row[-len(NAMES) - 2 : -len(NAMES)]
+            yield _key(asked, row, stretch), Sum(Usage(*row[-len(NAMES) :]), int(unlisted), int(partial))
 
 
 def _is_most(tx: Transaction, asked: Question) -> bool:
@@ -50,26 +71,6 @@ def _is_most(tx: Transaction, asked: Question) -> bool:
         return False
     asked_for = min(newest, to_micros(asked.until)) - max(oldest, to_micros(asked.since))
     return bool(asked_for > (newest - oldest) * WORTH_A_SCAN)
-
-
-def by_extent(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Iterator[tuple[Key, Sum]]:
-    """How much of the raw events is no whole call, as sums without usage of their own."""
-    for extent in (Extent.UNLISTED, Extent.PARTIAL):
-        where = f"e.extent != '' AND e.extent = '{extent.value}' AND e.at >= ? AND e.at < ?"
-        for key, one in _events(tx, asked, label_sets, "events e INDEXED BY events_extent", where):
-            unlisted = one.usage.tokens if extent is Extent.UNLISTED else 0
-            yield key, Sum(unlisted=unlisted, partial=one.usage.requests if extent is Extent.PARTIAL else 0)
-
-
-def _events(
-    tx: Transaction, asked: Question, label_sets: Iterable[int], table: str, where: str
-) -> Iterator[tuple[Key, Sum]]:
-    chosen = json.dumps(sorted(label_sets))
-    for stretch in _stretches(asked):
-        slot = _slot(asked, hour=f"(e.at / {HOUR})", minutes=f"(e.at / {MINUTE} + ?)")
-        span = [to_micros(stretch.starts_at), to_micros(stretch.ends_at)]
-        rows = tx.rows(_statement(asked, slot, table, where), [*_offset(asked, stretch), *span, chosen])
-        yield from ((_key(asked, row, stretch), Sum(Usage(*row[-len(NAMES) :]))) for row in rows)
 
 
 def in_span(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Usage:
@@ -107,11 +108,11 @@ def _offset(asked: Question, stretch: Stretch) -> list[int]:
     return [stretch.offset // MICROSECOND // MINUTE]
 
 
-def _statement(asked: Question, slot: str, table: str, where: str) -> str:
+def _statement(asked: Question, slot: str, sums: str, table: str, where: str) -> str:
     parts = [slot if name == asked.period else _PARTS[name] for name in asked.by]
     groups = ", ".join(str(place) for place in range(1, len(parts) + 1))
     return (
-        f"SELECT {', '.join(parts)}, {_TOTALS} FROM {table} JOIN label_sets l ON l.id = e.label_set "
+        f"SELECT {', '.join(parts)}, {sums} FROM {table} JOIN label_sets l ON l.id = e.label_set "
         f"WHERE {where} AND e.label_set IN (SELECT value FROM json_each(?)) GROUP BY {groups}"
     )
 

@@ -14,6 +14,8 @@ from quota_scheduler.store import Row, Transaction
 
 KEPT = timedelta(days=35)
 """As long as raw events are kept, with which reports are compared."""
+MOST_PRUNED = 5_000
+"""Reports that one transaction drops."""
 _COLUMNS = "provider, account, window, scope, observed_at, source, ratio, resets_at, standing, overage"
 _OF_KEY = "provider = ? AND account = ? AND window = ? AND scope = ?"
 _LAST_TWO = (
@@ -76,11 +78,11 @@ def keys_of(tx: Transaction) -> list[ReportKey]:
     return [ReportKey(provider, account, ProviderWindow(window), scope) for provider, account, window, scope in rows]
 
 
-def prune(tx: Transaction, most: int) -> int:
+def prune(tx: Transaction) -> int:
     """Drop some of the reports that are older than they are kept; returns how many."""
     return tx.execute(
         "DELETE FROM observations WHERE id IN (SELECT id FROM observations WHERE recorded_at < ? LIMIT ?)",
-        (to_micros(tx.now - KEPT), most),
+        (to_micros(tx.now - KEPT), MOST_PRUNED),
     )
 
 

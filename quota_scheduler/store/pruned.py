@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from quota_scheduler.core.instants import to_micros
-from quota_scheduler.store import Transaction, session_totals
+from quota_scheduler.store import Transaction, doors, session_totals
 
 
 def key_hash(identity: tuple[str, str]) -> str:
@@ -52,5 +52,6 @@ def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, 
     )
     session_totals.keep_pruned(tx, [row[0] for row in old])
     tx.many("DELETE FROM events WHERE id = ?", [(row[0],) for row in old])
+    doors.prune(tx, recorded_before)
     tx.execute("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
     return len(old)

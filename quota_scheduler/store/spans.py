@@ -1,8 +1,12 @@
-"""What was used in any span, to the instant: sums by hour for its whole hours, raw events at its edges."""
+"""What was used in any span, to the instant, and in the windows that there were.
+
+Sums by hour tell of a span's whole hours, raw events of its edges.
+"""
 
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.units import LARGEST_SUM
@@ -14,6 +18,32 @@ HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
 _CHOSEN = "label_set IN (SELECT value FROM json_each(?))"
+
+_WINDOWS = (
+    "SELECT rule, value, starts_at, ends_at, used, CASE WHEN closed THEN amount END, end_reason FROM windows "
+    "WHERE starts_at IS NOT NULL AND ends_at > ? AND starts_at <= ? ORDER BY starts_at DESC, rule, value LIMIT ?"
+)
+
+
+class WindowTally(NamedTuple):
+    """What one window of a limit instance came to, in the base of its unit; ``amount`` None while it is open.
+
+    ``end_reason`` is empty where it ended at its reset.
+    """
+
+    rule: str
+    value: str
+    starts_at: datetime
+    ends_at: datetime
+    used: int
+    amount: int | None
+    end_reason: str
+
+
+def windows_since(tx: Transaction, since: datetime, most: int) -> list[WindowTally]:
+    """Windows that had begun by now and end after an instant, the newest first."""
+    rows = tx.rows(_WINDOWS, (to_micros(since), to_micros(tx.now), most))
+    return [WindowTally(row[0], row[1], from_micros(row[2]), from_micros(row[3]), *row[4:]) for row in rows]
 
 
 def used_between(tx: Transaction, start: datetime, end: datetime, label_sets: Iterable[int]) -> Usage:

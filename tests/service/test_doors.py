@@ -7,6 +7,7 @@ import pytest
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.store import ledger
 from tests.builders import DAY, HOUR, MONDAY, SECOND, a_limit
 from tests.service.world import World
@@ -114,3 +115,14 @@ def test_of_doors_that_cannot_be_matched_one_counts_in_any_order(tmp_path, event
         here.store.close()
         assert set(seen) == keys
         assert set(seen.values()) == {40}
+
+
+def test_sources_say_which_door_counts(tmp_path):
+    here = World(tmp_path, a_limit(1000))
+    here.record(at_hour(0, "claude_code", "req_1", "msg_1"), at_hour(0, METRICS, "p1"))
+    with here.store.reading() as tx:
+        told_by = {
+            door["told_by"]: (door["agent"], door["counts"], door["instead"]) for door in sources_document(tx)["doors"]
+        }
+    here.store.close()
+    assert told_by == {"files": ("claude_code", True, []), "metrics": ("claude_code", False, ["files"])}

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.labels import match_of
+from quota_scheduler.core.limits.schedule import Session
 from quota_scheduler.core.observations.observation import ProviderWindow, Standing
 from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.report_key import ReportKey
@@ -13,7 +14,7 @@ from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.service.observe import record_word
-from tests.builders import HOUR, MINUTE, MONDAY, SECOND, a_session_limit, a_usage_event, an_observation
+from tests.builders import DAY, HOUR, MINUTE, MONDAY, SECOND, a_session_limit, a_usage_event, an_observation
 from tests.service.world import said
 
 TWO_A_DOLLAR = Rate(low=2 * POINT, middle=2 * POINT, high=2 * POINT, spans=9, learned_at=MONDAY)
@@ -226,3 +227,27 @@ def test_a_reset_that_jitters_opens_no_window(world, jitter):
     assert [(start, end, used) for start, end, used in here.spans("max-session")] == [
         (MONDAY - 2 * HOUR, RESET, 51 * POINT)
     ]
+
+
+def test_old_reports_from_history_do_nothing(world):
+    here = world(KNOWN)
+    tells(here, 0.5)
+    before = here.spans("max-session"), points(here)
+    old = [an_observation(0.9, at=MONDAY - 2 * DAY + n * MINUTE, resets_at=MONDAY - 2 * DAY + HOUR) for n in range(5)]
+    refused = an_observation(1.0, at=MONDAY - 6 * HOUR, resets_at=MONDAY - 5 * HOUR, standing=Standing.REJECTED)
+    told(here, *old, refused)
+    assert (here.spans("max-session"), points(here)) == before
+    assert said(asks(here, 1)) == ("admit",)
+
+
+def test_a_ticket_needs_room_in_five_hours_and_in_the_week(world):
+    week = replace(
+        KNOWN, id="max-weekly", schedule=Session(7 * DAY), observed=KEY._replace(window=ProviderWindow.WEEKLY)
+    )
+    here = world(KNOWN, week)
+    tells(here, 0.1)
+    told(here, an_observation(0.99, at=MONDAY, resets_at=MONDAY + 2 * DAY, window=ProviderWindow.WEEKLY))
+    waiting = asks(here, 1)
+    assert (said(waiting), waiting.verdict.until) == (("defer", "no_headroom"), MONDAY + 2 * DAY)
+    here.until(RESET + MINUTE)  # the reset of the short window wakes nobody whom the longer one holds
+    assert here.tickets() == {"key-1": "waiting"}

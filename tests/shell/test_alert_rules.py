@@ -44,6 +44,9 @@ def test_the_shipped_numbers():
         "source_stale": (900, 300, 900, "warning"),
         "unpriced_usage": (0, 0, 300, "warning"),
         "provider_refuses": (900, 60, 0, "warning"),
+        "used_elsewhere": (3, 1, 0, "warning"),
+        "provider_changed": (0, 0, 0, "info"),
+        "provider_silent": (3600, 600, 0, "warning"),
     }
 
 

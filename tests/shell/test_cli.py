@@ -12,7 +12,7 @@ import pytest
 
 from quota_scheduler import cli
 from quota_scheduler.cli import VERBS, Verbs, quota_scheduler_command
-from quota_scheduler.cli.status import LEGEND, limits_table
+from quota_scheduler.cli.status import LEGEND, limits_table, words_of
 from tests.shell.edge import Edge, event, start
 
 LIMITS = """
@@ -115,6 +115,22 @@ def a_row(**forecast: Any) -> dict[str, Any]:
         "used": 500_000, "amount": 1_000_000, "usage_ratio": 0.5, "reserved": 0, "ends_at": "2026-11-30T00:00:00Z",
         "risk": "high", "level": "open", "waiting": [], "forecast": forecast,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("observed", "lines"),
+    [
+        pytest.param(None, [], id="no provider reports on it"),
+        pytest.param({"freshness": "live", "why": "", "noticed": [], "elsewhere_points": 0.0}, [], id="all is well"),
+        pytest.param(
+            {"freshness": "stale", "why": "Nobody has.", "noticed": ["It was reset early."], "elsewhere_points": 4.5},
+            ["max-session (stale): Nobody has. It was reset early. 4.5 points were used elsewhere."],
+            id="everything there is to say",
+        ),
+    ],
+)
+def test_status_says_what_there_is_to_a_providers_word(observed: dict[str, Any] | None, lines: list[str]) -> None:
+    assert words_of([{"limit": "max-session", "observed": observed}]) == lines
 
 
 @pytest.mark.parametrize(
@@ -375,7 +391,7 @@ def test_every_verb_explains_itself_with_examples(run: Run, path: tuple[str, ...
     assert said.code == 0
     examples = said.out.partition("Examples:")[2].partition("Options:")[0]
     assert len([line for line in examples.splitlines() if " ".join(path) in line]) >= (2 if path != ("queue",) else 1)
-    assert "--json" in said.out or path == ("serve",)
+    assert "--json" in said.out or path in {("serve",), ("statusline",), ("hook",)}  # these print for no program
 
 
 def test_verbs_are_listed_in_the_order_people_need_them() -> None:

@@ -4,8 +4,10 @@ from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from quota_scheduler.config import Config, load
+from quota_scheduler.config.writing import written_limit
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed
@@ -237,3 +239,12 @@ def test_a_variable_in_tokens_does_not_fit_a_limit_in_dollars():
     assert caught.value.problems == [
         "MAX_TOKENS_PER_WORKFLOW: the limit run-cap counts usd, not tokens: unset the variable"
     ]
+
+
+@pytest.mark.parametrize(
+    "observed", ["claude/five_hour", "claude/weekly_model/opus", "codex/weekly", "anthropic/monthly_spend"]
+)
+def test_a_limit_that_a_provider_reports_on_is_written_as_it_can_be_read(observed: str) -> None:
+    (limit,) = loaded(f"limits: [{{id: a, amount: 90%, observed: {observed}, match: {{account: max-1}}}}]").limits
+    (again,) = loaded(yaml.safe_dump({"limits": [written_limit(limit)]})).limits
+    assert again == limit

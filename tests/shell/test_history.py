@@ -41,7 +41,7 @@ def test_days_for_people(edge: Edge, run: Run, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", "80")
     assert edge.service is not None
     assert run("history", "--since", "2026-11-19", "--until", "2026-11-22").out.splitlines() == [
-        "Thu 19 Nov 00:00 to Mon 23 Nov 00:00 (Europe/Berlin)",
+        "2026-11-19 00:00 to 2026-11-23 00:00 (Europe/Berlin)",
         "DAY         TOKENS  FRESH  WRITTEN  READ  OUTPUT  HIT    COST",
         "2026-11-20     11k     1k        0    9k      1k  90%   $0.03  ████▊",
         "2026-11-21     33k     3k        0   27k      3k  90%  ~$0.12  █████████████████",
@@ -93,7 +93,7 @@ def test_nothing_yet_and_nothing_there(run: Run, folder: Path) -> None:  # noqa:
     assert run("history").code == 3
     start(folder, LIMITS).service.stop()
     assert run("history", "--since", "2026-11-20", "--until", "2026-11-21").out == (
-        "Nothing was used from Fri 20 Nov 00:00 to Sun 22 Nov 00:00 (Europe/Berlin).\n"
+        "Nothing was used from 2026-11-20 00:00 to 2026-11-22 00:00 (Europe/Berlin).\n"
     )
 
 

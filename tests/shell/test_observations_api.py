@@ -34,7 +34,9 @@ def newest(edge: Edge, *names: str) -> list[dict]:
         pytest.param({"used_ratio": None, "used_percent": 43}, (0.43, "2026-11-22T12:00:00Z"), id="a percentage"),
         pytest.param({"used_ratio": 1.02}, (1.02, "2026-11-22T12:00:00Z"), id="more than all of it"),
         pytest.param({"resets_at": None}, (0.5, None), id="no reset"),
-        pytest.param({"used_ratio": None, "status": "rejected"}, (None, "2026-11-22T12:00:00Z"), id="a status alone"),
+        pytest.param(
+            {"used_ratio": None, "status": "rejected"}, (1.0, "2026-11-22T12:00:00Z"), id="rejected: all of it"
+        ),
     ],
 )
 def test_a_report_is_kept(edge: Edge, said, kept):
@@ -109,6 +111,16 @@ def test_each_says_what_it_is_worth_and_why_it_is_not_newer(edge: Edge, age, sta
     assert (row["state"], row["age_seconds"]) == (state, age.total_seconds())
     assert why in row["why_not_newer"]
     assert bool(row["why_not_newer"]) == bool(why)
+
+
+def test_a_report_without_an_amount_keeps_the_one_that_was_said_before(edge: Edge):
+    edge.post("/v1/observations", HALF)
+    edge.clock.advance(timedelta(minutes=1))
+    spent = {name: value for name, value in HALF.items() if name != "used_ratio"}
+    edge.post("/v1/observations", {**spent, "status": "allowed_warning", "source": "headless"})
+    assert [tuple(row.values()) for row in newest(edge, "used_ratio", "status", "source")] == [
+        (0.5, "allowed_warning", "headless")
+    ]
 
 
 def test_each_account_window_and_scope_stands_for_itself(edge: Edge):

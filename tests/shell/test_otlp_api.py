@@ -225,7 +225,7 @@ def test_what_agents_tell_is_what_was_used(edge, signal, document, expected, as_
 def test_a_request_counts_once_with_the_transcript(edge):
     send(edge, "logs", logs(claude()))
     edge.post("/v1/usage", {"provider": "anthropic", "key": "req_1", "at": "2026-11-22T09:00:00Z", "output": 412})
-    assert rows(edge, USED) == [CLAUDE]
+    assert [row[1:] for row in rows(edge, USED)] == [CLAUDE[1:]]
 
 
 def test_an_answer_that_was_charged_as_a_fast_one_was_one(edge):
@@ -344,3 +344,43 @@ def test_keys_may_be_spelt_as_the_protocol_files_spell_them(edge):
         text = text.replace(f'"{name}"', f'"{snake}"')
     edge.ask("POST", "/v1/logs", raw=text.encode(), headers={"Content-Type": "application/json"})
     assert rows(edge, USED) == [CLAUDE]
+
+
+def test_a_response_of_openai_counts_once_whichever_door_tells_of_it(edge):
+    call = CALL | {
+        "gen_ai.response.id": "chatcmpl-1",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.response.model": "gpt-5.5",
+        "gen_ai.usage.cache_creation.input_tokens": None,
+    }
+    send(edge, "traces", spans(call))
+    item = {
+        "id": "chatcmpl-1",
+        "custom_llm_provider": "openai",
+        "model": "openai/gpt-5.5",
+        "prompt_tokens": 21606,
+        "completion_tokens": 412,
+        "endTime": 1795338000.0,
+        "metadata": {"usage_object": {"prompt_tokens_details": {"cached_tokens": 20000}}},
+    }
+    edge.post("/v1/litellm", [item])
+    assert [row[3:8] for row in rows(edge, USED)] == [(1606, 20000, 0, 0, 412)]
+
+
+def test_a_message_counts_once_from_the_gateway_and_as_a_span(edge):
+    send(edge, "traces", spans(CALL | {"anthropic.request.id": "req_1"}))
+    usage_object = {"prompt_tokens_details": {"cached_tokens": 20000, "cache_write_tokens": 1600}}
+    item = {"id": "msg_1", "custom_llm_provider": "anthropic", "model": "claude-opus-5", "prompt_tokens": 21606,
+            "completion_tokens": 412, "endTime": 1795338000.0, "metadata": {"usage_object": usage_object}}  # fmt: skip
+    edge.post("/v1/litellm", [item])
+    assert [row[3:8] for row in rows(edge, USED)] == [(6, 20000, 1600, 0, 412)]
+
+
+def test_an_event_that_cannot_be_written_keeps_no_other_out(edge):
+    text = json.dumps(logs(claude(), claude("req_HALF"), claude("req_3"))).replace("HALF", "\\ud83d")
+    reply = edge.ask("POST", "/v1/logs", raw=text.encode(), headers={"Content-Type": "application/json"})
+    assert (reply.status, rows(edge, USED)) == (200, [CLAUDE, CLAUDE])
+    with edge.service.store.reading() as tx:
+        assert tx.rows("SELECT labels, value FROM counters WHERE name = 'quota_source_errors_total'") == [
+            ('["otlp"]', 1)
+        ]

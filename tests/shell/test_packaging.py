@@ -79,7 +79,7 @@ def test_the_wheel_has_the_version_and_the_command(wheel):
     info = f"quota_scheduler-{quota_scheduler.__version__}.dist-info"
     assert (
         wheel.read(f"{info}/entry_points.txt").decode()
-        == "[console_scripts]\nquota-scheduler = quota_scheduler.cli:main\n"
+        == "[console_scripts]\nquota-scheduler = quota_scheduler.__main__:main\n"
     )
 
 

@@ -17,13 +17,18 @@ def test_what_was_pushed_and_what_a_provider_said(run: Run, folder: Path, monkey
     document = edge.get("/v1/sources")
     assert [(row["origin"], row["door"], row["events"], row["tokens"]) for row in document["sources"]] == [
         ("claude_code", "files", 0, 0),
-        ("api", "pushed", 1, 100),
         ("litellm", "pushed", 1, 100),
+        ("unnamed", "pushed", 1, 100),
     ]
     assert document["sources"][0]["lag_seconds"] is not None
+    assert document["doors"] == []
     lines = run("sources").out.splitlines()
     edge.service.stop()
-    assert [line.split()[:2] for line in lines[:3]] == [["SOURCE", "DOOR"], ["api", "pushed"], ["litellm", "pushed"]]
+    assert [line.split()[:2] for line in lines[:3]] == [
+        ["SOURCE", "DOOR"],
+        ["litellm", "pushed"],
+        ["unnamed", "pushed"],
+    ]
     assert lines[3] == "What they cannot see:"
     assert [line for line in lines if width_of(line) > 80] == []
 

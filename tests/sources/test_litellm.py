@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from quota_scheduler.core.ledger.deduplicate import named as as_kept
 from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.sources.json_items import items_of
@@ -110,7 +111,8 @@ def test_a_streamed_message_names_no_request():
 
 
 def test_a_long_id_is_kept_as_a_hash():
-    assert len(named("resp_gpt").key) < 60
+    kept = as_kept(named("resp_gpt"))
+    assert (len(kept.key), kept.message[:5], len(kept.message)) == (64, "resp_", 69)
 
 
 def test_terms_of_the_price_are_kept():
@@ -190,6 +192,13 @@ def test_headers_of_answers_tell_what_is_left_of_a_window():
             id="a window that is spent",
         ),
         pytest.param(
+            {"anthropic-ratelimit-unified-7d_oi-status": "rejected", "x_ratelimit_remaining_tokens": 0},
+            {},
+            [],
+            ["rejected"],
+            id="a window whose name has an underscore",
+        ),
+        pytest.param(
             {"retry-after": "7"}, {"error_rate_limit_category": "key_limit"}, [], [], id="a limit of the proxy itself"
         ),
         pytest.param({"retry-after": "7"}, {"error_code": "400"}, [], [], id="another error"),
@@ -200,3 +209,28 @@ def test_a_refusal_is_what_the_provider_said(headers, failure, throttles, standi
     assert [throttle.retry_after for throttle in pushed.throttles] == throttles
     assert [report.standing.value for report in pushed.observations] == standings
     assert pushed.skipped == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"metadata": {"requester_custom_headers": {"x-team": "growth"}}}, id="headers apart"),
+        pytest.param({"metadata": {"requester_metadata": {"headers": {"x-team": "growth"}}}}, id="all headers"),
+        pytest.param({"request_tags": ["User-Agent: claude-cli", "x-team: growth"]}, id="tags made of headers"),
+    ],
+)
+def test_a_header_is_a_label_wherever_the_route_leaves_it(said):
+    (event,) = read({"id": "chatcmpl-1", "prompt_tokens": 5, "custom_llm_provider": "openai", **said})
+    assert event.labels.team == "growth"
+
+
+def test_searches_are_terms_of_the_price():
+    usage_object = {"server_tool_use": {"web_search_requests": 2}}
+    (event,) = read({"id": "msg_1", "prompt_tokens": 5, "metadata": {"usage_object": usage_object}})
+    assert event.terms.web_searches == 2
+
+
+def test_an_overloaded_provider_refuses_for_a_moment():
+    item = with_headers("fail_msg", {"retry-after": "1"}, error_code="500", normalized_error="503_PROVIDER_OVERLOADED")
+    item["error_information"]["error_rate_limit_category"] = None
+    assert [throttle.retry_after for throttle in told(item).throttles] == [timedelta(seconds=1)]

@@ -214,7 +214,7 @@ def test_the_same_words_are_sent_once(place: Place) -> None:
     [
         pytest.param({"hook_event_name": "StopFailure", "error": "rate_limit",
                       "last_assistant_message": "You've hit your weekly limit · resets in 3 days"},
-                     {"weekly": (None, "rejected", "hook")}, id="a limit that ended a turn"),
+                     {"weekly": (1.0, "rejected", "hook")}, id="a limit that ended a turn"),
         pytest.param({"hook_event_name": "Stop", "last_assistant_message": "StopFailure is fine"}, {},
                      id="another hook"),
     ],
@@ -265,6 +265,21 @@ def test_what_a_run_prints_comes_out_at_once(place: Place) -> None:
         assert process.wait(10) == 0
     assert "nothing at 127.0.0.1" in said
     assert "start the service" in said
+
+
+def test_what_a_run_used_counts_where_no_transcript_says_it(place: Place, service: ServiceProcess) -> None:
+    figures = {"inputTokens": 300, "outputTokens": 30, "cacheReadInputTokens": 0, "cacheCreationInputTokens": 0}
+    result = {"type": "result", "session_id": "S", "result": "done", "modelUsage": {"claude-opus-5": figures}}
+    init = {"type": "system", "subtype": "init", "cwd": "/srv/app", "session_id": "S"}
+    done = place.run("observe", "-", "--account", "max-1", stdin=f"{json.dumps(init)}\n{json.dumps(result)}\n")
+    assert (done.returncode, done.stderr) == (0, "")
+
+    def used() -> list[tuple[str, str, int, int]]:
+        rows = service.get("/v1/usage/events")["events"]
+        return [(one["labels"]["account"], one["labels"]["project"], one["input"], one["output"]) for one in rows]
+
+    until(lambda: bool(used()))
+    assert used() == [("max-1", "app", 300, 30)]
 
 
 def test_a_throttle_in_a_run_keeps_new_starts_waiting(place: Place, service: ServiceProcess) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from quota_scheduler.core.admission.breaker import PROBE_WITHIN
 from quota_scheduler.core.admission.decide import Blocker, Defer
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.limits.limit import Limit
@@ -49,7 +50,8 @@ def expected_start(verdict: Defer, starts: Mapping[str, ExpectedStart]) -> Expec
         return None
     bounds = list(starts.values())
     if not bounds or verdict.reason is Reason.PROVIDER_THROTTLED:
-        bounds.append(ExpectedStart(verdict.until, verdict.until, verdict.until))
+        patience = PROBE_WITHIN if verdict.reason is Reason.PROVIDER_THROTTLED else timedelta(0)
+        bounds.append(ExpectedStart(verdict.until, verdict.until, verdict.until + patience))
     return ExpectedStart(
         max(start.low for start in bounds),
         max(start.expected for start in bounds),

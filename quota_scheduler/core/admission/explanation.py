@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject, Verdict, decide
 from quota_scheduler.core.admission.figures import Figures
@@ -116,6 +117,9 @@ def explain(ticket: Ticket, verdict: Verdict | None, *, zone: str, figures: Mapp
             return "It may start now." if ticket.state is not State.RUNNING else "It is running."
         case Defer(_, Reason.HELD, _):
             return f"It waits until an operator lets it go on: {WHY[Reason.HELD]}."
+        case Defer(until, Reason.PROVIDER_THROTTLED as reason, held):
+            clock = f"{until.astimezone(ZoneInfo(zone)):%H:%M:%S}"
+            return f"It waits until {clock} {zone}: {_why(reason, held, ticket, figures)}."
         case Defer(until, reason, held):
             return f"It waits until {local_time(until, zone)}: {_why(reason, held, ticket, figures)}."
         case Reject(reason, held):

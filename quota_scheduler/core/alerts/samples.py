@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.breaker import Breaker, BreakerPhase
+from quota_scheduler.core.alerts.observed_samples import observed_samples
 from quota_scheduler.core.alerts.rule import Fact, Facts
 from quota_scheduler.core.alerts.state import Sample
 from quota_scheduler.core.efficiency.cache import CacheReading
@@ -63,6 +64,7 @@ def _samples(readings: Readings) -> Iterator[Sample]:
             facts = _limit_facts(limit, causes.get(limit.limit, ""), readings.at)
             yield from _limit(limit, facts)
             yield from _waits(limit, facts, readings.at, nothing_holds=nothing_holds)
+            yield from observed_samples(limit, facts, readings.at)
     for cache in readings.caches:
         yield _cache(cache)
     for run in readings.runs:

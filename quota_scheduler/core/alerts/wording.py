@@ -28,6 +28,7 @@ LIMIT_WORDS = ABOUT_WORDS | {
 }
 UNUSED_WORDS = LIMIT_WORDS | {"unused", "unused_percent", "held_back"}
 WAIT_WORDS = LIMIT_WORDS | {"waited"}
+OBSERVED_WORDS = LIMIT_WORDS | {"elsewhere", "changes", "unreported", "why"}
 CACHE_WORDS = ABOUT_WORDS | {"workflow", "provider", "hit_rate", "baseline", "input_tokens", "changed"}
 RUN_WORDS = ABOUT_WORDS | {
     *("run", "workflow", "task_type", "team", "provider", "tokens", "cost", "hit_rate", "run_state"),
@@ -46,6 +47,9 @@ WORDS = {
     "run_over_cap": RUN_WORDS,
     "source_lag_seconds": ABOUT_WORDS | {"source", "lag", "errors"},
     "unpriced_tokens": ABOUT_WORDS | {"model", "tokens"},
+    "elsewhere_points": OBSERVED_WORDS,
+    "provider_changes": OBSERVED_WORDS,
+    "unreported_seconds": OBSERVED_WORDS,
     "refused_seconds": ABOUT_WORDS | {"provider", "account", "refusals", "refused"},
 }
 """The names that the templates of a rule on each reading may use."""
@@ -109,6 +113,9 @@ def phrases(facts: Facts, now: datetime) -> dict[str, str]:
     if "lag_seconds" in facts:
         words["lag"] = span(timedelta(seconds=_number(facts, "lag_seconds")))
         words["errors"] = format_number(_number(facts, "errors")) if facts.get("errors") else ""
+    if "elsewhere_points" in facts:
+        words["elsewhere"] = f"{_number(facts, 'elsewhere_points'):.3g} points"
+        words["unreported"] = span(timedelta(seconds=_number(facts, "unreported_seconds")))
     if "refused_seconds" in facts:
         words["refused"] = span(timedelta(seconds=_number(facts, "refused_seconds")))
         words["refusals"] = format_number(_number(facts, "refusals"))
@@ -130,6 +137,8 @@ def _about(rule: AlertRule, state: AlertState) -> dict[str, str]:
 def _threshold(rule: AlertRule) -> str:
     if rule.reading.endswith("tokens"):
         return format_amount(rule.threshold, Unit.TOKENS)
+    if rule.reading.endswith("points"):
+        return f"{rule.threshold:g} points"
     if rule.reading.endswith("seconds"):
         return span(timedelta(seconds=rule.threshold))
     if rule.reading == "wait_windows":

@@ -131,4 +131,4 @@ def _notes(asked: Question, forgotten: Sum) -> tuple[str, ...]:
     if not any(forgotten.usage):
         return ()
     names = " and ".join(name for name in asked.by if name not in tuple(asked.period or ()))
-    return (f"by {names} only raw events tell, which are kept 35 days: what is older stands in one row",)
+    return (f"by {names} only raw events tell, which are kept for some weeks: what is older stands in one row",)

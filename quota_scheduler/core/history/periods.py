@@ -112,6 +112,11 @@ def begin_of_day(day: date, zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
+def civil(at: datetime, zone: str) -> str:
+    """An instant in the civil time of a zone, to the minute: ``2026-11-27 09:00``."""
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+
+
 def names_between(period: Period, since: datetime, until: datetime, zone: str) -> list[str]:
     """Every period between two whole UTC hours, oldest first, also those in which nothing was used."""
     names: dict[str, None] = {}

@@ -151,8 +151,9 @@ class _Ledger:
 
     def _same_response(self, event: UsageEvent) -> list[UsageEvent]:
         """The records of the same response, whatever each of them knows of its ids; the best known first."""
-        request = request_of(event)
-        holder = self._at(event.identity)
+        request, holder = request_of(event), self._at(event.identity)
+        if holder is None and not self._requests.get(request) and not self._copies.get(event.message):
+            return []
         holders = [holder] if holder is not None else []
         if request.startswith(REQUEST_IDS):
             holders += self._requests.get(request, {}).values()

@@ -6,8 +6,9 @@
     metrics   OTLP sums: no calls, no ids, no cache split
 
 Calls that two doors tell of by ids are matched (see ``deduplicate``) and both doors count. Where they share no id, one
-counts, hour by hour for each account, agent and host: events before files before the gateway before metrics, since that
-is how much of what was used each can see. What the others tell of an hour, and of the hours beside it, is left out.
+counts, hour by hour for each agent of an account on a host and for each session: events before files before the gateway
+before metrics, since that is how much of what was used each can see. What the others tell of an hour, and of the hours
+beside it, is left out.
 """
 
 from collections.abc import Collection, Iterable
@@ -38,7 +39,11 @@ _AGENTS = {
 """Names of agents as their exports and gateways have them, and as the readers of their files are called."""
 
 
-class DoorKind(IntEnum):
+REPORTED = frozenset({"", "api", "lease", "bill"})
+"""Origins that are no door of an agent."""
+
+
+class DoorRank(IntEnum):
     """The smaller it is, the more it knows about whose a call was."""
 
     FILES = 0
@@ -48,14 +53,14 @@ class DoorKind(IntEnum):
 
 
 @lru_cache(MOST_REMEMBERED)
-def door_of(origin: str) -> DoorKind:
+def door_of(origin: str) -> DoorRank:
     """The door of an origin; what is reported with labels of its own, by hand or by a runner, counts as files do."""
     source = origin.partition("@")[0]
     if source.startswith(GATEWAY):
-        return DoorKind.GATEWAY
+        return DoorRank.GATEWAY
     if not source.startswith(OTLP):
-        return DoorKind.FILES
-    return DoorKind.METRICS if source.endswith(METRICS) else DoorKind.EVENTS
+        return DoorRank.FILES
+    return DoorRank.METRICS if source.endswith(METRICS) else DoorRank.EVENTS
 
 
 class Telling(StrEnum):
@@ -78,53 +83,55 @@ RULED_BY = {
 names the response only."""
 
 
-class Teller(NamedTuple):
-    """One agent of one account on one host, telling in one way."""
+class DoorOwner(NamedTuple):
+    """Who tells in one way: an agent of an account on a host, or one ``session`` of an agent, wherever it runs.
+
+    Doors do not agree on hosts and accounts (a folder is shared, a gateway has keys); a session has one id.
+    """
 
     account: str
     agent: str
     host: str
+    session: str
     telling: Telling
 
-    def over(self) -> Iterable["Teller"]:
+    def over(self) -> Iterable["DoorOwner"]:
         """Whoever counts in its place."""
         return (self._replace(telling=other) for other in RULED_BY.get(self.telling, ()))
 
-    def under(self) -> Iterable["Teller"]:
+    def under(self) -> Iterable["DoorOwner"]:
         """In whose place it counts."""
         return (self._replace(telling=other) for other, rulers in RULED_BY.items() if self.telling in rulers)
 
 
-HourTold = tuple[Teller, int]
+HourTold = tuple[DoorOwner, int]
 """A teller, and the hours since 1970 that it told of."""
-
-
-_TELLINGS = {DoorKind.FILES: Telling.FILES, DoorKind.GATEWAY: Telling.GATEWAY}
 
 
 def telling_of(event: UsageEvent) -> Telling:
     """What an event is told by."""
     door = door_of(event.origin)
-    if door is DoorKind.EVENTS:
+    if door is DoorRank.EVENTS:
         if event.message:
             return Telling.MESSAGES
         return Telling.REQUESTS if event.key.startswith(VENDOR_IDS) else Telling.NAMELESS
-    return _TELLINGS.get(door, Telling.METRICS)
+    return {DoorRank.FILES: Telling.FILES, DoorRank.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
 
 
-def teller_of(event: UsageEvent) -> Teller | None:
-    """Who tells of an event; None for what a runner, a lease or a person reports: that is no door of an agent."""
-    if not event.origin or event.extent is Extent.UNLISTED:
-        return None
-    return _teller(event.origin, event.labels.account, event.labels.agent, telling_of(event))
+def tellers_of(event: UsageEvent) -> tuple[DoorOwner, ...]:
+    """Who tells of an event; nobody for what a runner, a lease or a person reports: that is no door of an agent."""
+    if event.origin in REPORTED or event.extent is Extent.UNLISTED:
+        return ()
+    return _tellers(event.origin, event.labels.account, event.labels.agent, event.session, telling_of(event))
 
 
 @lru_cache(MOST_REMEMBERED)
-def _teller(origin: str, account: str, agent: str, telling: Telling) -> Teller:
+def _tellers(origin: str, account: str, agent: str, session: str, telling: Telling) -> tuple[DoorOwner, ...]:
     source, _, host = origin.partition("@")
     agent = agent or (source.split("/")[1] if source.startswith(OTLP) else source)
     agent = agent.lower().replace("-", "_")
-    return Teller(account, _AGENTS.get(agent, agent), host, telling)
+    of_agent = DoorOwner(account, _AGENTS.get(agent, agent), host, "", telling)
+    return (of_agent, DoorOwner("", "", "", session, telling)) if session else (of_agent,)
 
 
 def hour_of(at: datetime) -> int:
@@ -134,18 +141,39 @@ def hour_of(at: datetime) -> int:
 
 def told(events: Iterable[UsageEvent]) -> set[HourTold]:
     """The hours that events tell of, by whom."""
-    return {(teller, hour_of(event.at)) for event in events if (teller := teller_of(event))}
+    return {(teller, hour_of(event.at)) for event in events for teller in tellers_of(event)}
 
 
-def asked(events: Iterable[UsageEvent]) -> set[HourTold]:
-    """The hours of others that decide whether these events count."""
-    return {(other, hour) for teller, at in told(events) for other in teller.over() for hour in (at - 1, at, at + 1)}
+def asked(hours: Iterable[HourTold]) -> set[HourTold]:
+    """The hours of others that decide whether what is told of these counts."""
+    return {(other, near) for teller, hour in hours for other in teller.over() for near in (hour - 1, hour, hour + 1)}
 
 
 def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:
     """Whether somebody else tells of the same use, in the same hour or one beside it, and counts in its place."""
-    teller = teller_of(event)
-    if teller is None or not RULED_BY.get(teller.telling):
+    others = [other for teller in tellers_of(event) for other in teller.over()]
+    if not others:
         return False
     at = hour_of(event.at)
-    return any((other, hour) in hours for other in teller.over() for hour in (at - 1, at, at + 1))
+    return any((other, hour) in hours for other in others for hour in (at - 1, at, at + 1))
+
+
+class DoorChoice(NamedTuple):
+    """Whether what somebody tells counts at present, and if not, who counts in its place."""
+
+    teller: DoorOwner
+    last_hour: int
+    instead: tuple[Telling, ...] = ()
+
+
+def choices(last_told: Iterable[HourTold]) -> list[DoorChoice]:
+    """Say of everybody who counts, by the last hour that each told of: the newest hour decides."""
+    last = dict(last_told)
+    return [
+        DoorChoice(
+            teller,
+            hour,
+            tuple(sorted(other.telling for other in teller.over() if last.get(other, hour - 2) >= hour - 1)),
+        )
+        for teller, hour in last.items()
+    ]

@@ -114,10 +114,13 @@ class OpenWindows:
 
     def find(self, instance: LimitInstance, at: datetime) -> Balance | None:
         """The window that contains an instant, or the one that has not begun."""
+        unbegun: Balance | None = None
         for balance in reversed(self.by_name.get(instance.name, ())):
-            if balance.window is None or balance.window.contains(at):
+            if balance.window is None:
+                unbegun = unbegun or balance
+            elif balance.window.contains(at):
                 return balance
-        return None
+        return unbegun
 
     def to_correct(self, instance: LimitInstance, at: datetime) -> Balance | None:
         """The window that counted usage at an instant; a session that has not begun counted none."""

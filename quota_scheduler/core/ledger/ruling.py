@@ -82,7 +82,7 @@ def _fine(limit: Limit, events: Iterable[UsageEvent]) -> int:
 
 def _placed(balances: Balances, instance: LimitInstance, reported: ReportedWindow) -> Balance:
     """The balance of a reported window: the one there is, put where it says, or a new one."""
-    span = Window(reported.began_at, reported.ends_at)
+    span = Window(min(reported.began_at, balances.now), reported.ends_at)  # what jitters begins now, not in a moment
     rows = [row for row in balances.by_name.get(instance.name, ()) if not row.closed]
     unbegun = [row for row in rows if row.window is None]
     same = [row for row in rows if row.window and abs(row.window.ends_at - span.ends_at) <= SKEW]

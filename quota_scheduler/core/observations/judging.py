@@ -129,6 +129,7 @@ class _Judging:
     # what a report says about its window
 
     def _counted(self, window: ReportedWindow, report: Observation) -> ReportedWindow:
+        was_exhausted = window.exhausted
         window = _standing(replace(window, reports=window.reports + 1, heard_at=report.observed_at), report)
         if window.reports == 2 and window.follows and window.resets_at:
             first = window.marks[0].at if window.marks else window.began_at
@@ -137,6 +138,8 @@ class _Judging:
         ratio = 1.0 if report.used_ratio is None and window.exhausted else report.used_ratio
         if ratio is None:
             return window
+        if was_exhausted and not window.exhausted and window.ratio is not None and ratio < window.ratio:
+            window = replace(window, ratio=None, marks=())  # who allows again after a refusal knows better than it
         if window.ratio is None or ratio >= window.ratio - ROUNDING:
             self.lower = []
             return _grown(window, ratio, report)

@@ -40,6 +40,11 @@ class ReportKey(NamedTuple):
         provider, account = canonical_provider(observation.provider), observation.account or DEFAULT_ACCOUNT
         return cls(PROVIDERS.get(provider, provider), account, observation.window, observation.scope.lower())
 
-    def __str__(self) -> str:
+    @property
+    def written(self) -> str:
+        """The provider's window as a configuration names it; whose account it is says the limit's match."""
         scope = f"/{self.scope}" if self.scope else ""
-        return f"{self.provider}/{self.window.value}{scope} of {self.account}"
+        return f"{self.provider}/{self.window.value}{scope}"
+
+    def __str__(self) -> str:
+        return f"{self.written} of {self.account}"

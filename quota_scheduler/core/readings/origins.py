@@ -28,21 +28,20 @@ BLIND_SPOTS: Mapping[str, str] = {
     "copilot": "Nothing that is known: its records list sub-agents, too.",
     "otlp": "What an exporter gave up while nobody answered it, and the cache in metrics, which do not tell it apart.",
     "litellm": "What the proxy held when it ended or was not answered: it sends nothing twice.",
-    "api": "What nobody posts.",
-    "lease": "Single calls: a run reports its sum.",
+    "unnamed": "What nobody posts or reports. It came over HTTP, from leases, or before doors were kept.",
     "bill": "Subscriptions, and hours that the provider has not closed yet.",
     "observation": "Tokens: it says how much of a window is used, and nobody publishes how large that is.",
 }
 """What each door cannot see, by the name of its source; docs/reference/sources.md says the same."""
 AGENTS = ("claude_code", "codex", "gemini", "opencode", "pi", "qwen", "copilot")
 """Sources that are files of agents, also where none is left."""
-PUSHED = ("otlp", "litellm", "api", "lease")
+PUSHED = ("otlp", "litellm")
 """Sources that nobody reads: whoever has usage sends it, also from another host."""
-UNKNOWN_DOOR = "(not kept)"
-"""Events that were recorded before their door was."""
+UNNAMED = "unnamed"
+"""The door of what names none: posted over HTTP, reported by a lease, or recorded before doors were kept."""
 
 
-class DoorKind(StrEnum):
+class OriginKind(StrEnum):
     """What kind of door usage, or a provider's word, comes through."""
 
     FILES = "files"  # of agents on this host
@@ -78,7 +77,7 @@ class OriginReading:
     """One door. ``lag_seconds`` is how far reading is behind, None where nothing is read or no service tells."""
 
     origin: str
-    door: DoorKind
+    door: OriginKind
     events: int = 0
     tokens: int = 0
     windows: int = 0
@@ -100,7 +99,7 @@ class OriginReading:
     @property
     def cannot_see(self) -> str:
         """What it cannot see, in a sentence; empty where nobody has looked."""
-        name = "observation" if self.door is DoorKind.WORD else self.source
+        name = "observation" if self.door is OriginKind.WORD else self.source
         return BLIND_SPOTS.get(name, "")
 
     def document(self) -> dict[str, Any]:
@@ -134,9 +133,9 @@ def origins(
     names = {*by_origin, *by_pass, *files, *hosts}
     readings = [_reading(n, by_origin.get(n), by_pass.get(n), files.get(n, 0), hosts.get(n), now) for n in names]
     readings += [
-        OriginReading(w.source, DoorKind.WORD, windows=w.windows, last_at=w.last_at, came_at=w.last_at) for w in words
+        OriginReading(w.source, OriginKind.WORD, windows=w.windows, last_at=w.last_at, came_at=w.last_at) for w in words
     ]
-    order = list(DoorKind)
+    order = list(OriginKind)
     return sorted(readings, key=lambda one: (order.index(one.door), one.origin))
 
 
@@ -150,7 +149,7 @@ def _reading(
 ) -> OriginReading:
     behind = host.behind(now).total_seconds() if host else None
     return OriginReading(
-        name or UNKNOWN_DOOR,
+        name or UNNAMED,
         _door(name, is_read=bool(read or files), host=host),
         events=came.events if came else 0,
         tokens=came.tokens if came else 0,
@@ -166,11 +165,11 @@ def _reading(
     )
 
 
-def _door(name: str, *, is_read: bool, host: ShippedSource | None) -> DoorKind:
+def _door(name: str, *, is_read: bool, host: ShippedSource | None) -> OriginKind:
     if name.partition("@")[0].partition("/")[0] in PUSHED:
-        return DoorKind.PUSHED
+        return OriginKind.PUSHED
     if host or "@" in name:
-        return DoorKind.SHIPPED
+        return OriginKind.SHIPPED
     if name.startswith("bill/"):
-        return DoorKind.BILL
-    return DoorKind.FILES if is_read or name in AGENTS else DoorKind.PUSHED
+        return OriginKind.BILL
+    return OriginKind.FILES if is_read or name in AGENTS else OriginKind.PUSHED

@@ -34,12 +34,17 @@ def breaker_documents(breakers: Iterable[Breaker], now: datetime) -> list[dict[s
 
 def sentence(breaker: Breaker, now: datetime) -> str:
     """For people, what starts of the account wait for."""
-    whose = f"{breaker.provider} refuses requests of {breaker.account} since {iso(breaker.opened_at)}"
+    whose = f"{breaker.provider} refuses requests of {breaker.account} since {_clock(breaker.opened_at)}"
     times = "once" if breaker.refusals == 1 else f"{breaker.refusals} times in a row"
     if breaker.phase(now) is BreakerPhase.OPEN:
-        what = f"new starts wait until {iso(breaker.until)}, then one ticket tries"
+        what = f"new starts wait until {_clock(breaker.until)}, then one ticket tries"
     elif breaker.probe:
         what = f"t{breaker.probe} tries whether it answers again, the others wait for that"
     else:
         what = "the pause is over, and the next ticket tries"
     return f"{whose} ({times}, without naming a quota): {what}"
+
+
+def _clock(at: datetime) -> str:
+    """An instant to the second: nobody reads on."""
+    return iso(at.replace(microsecond=0))

@@ -19,8 +19,8 @@ def usage_history(tx: Transaction, asked: Question) -> History:
     """The rows that were asked for, and what they add up to."""
     chosen = [number for number, (labels, _) in ledger.label_sets(tx).items() if matches(asked.match, labels)]
     if not asked.needs_events:
-        return history(asked, [*rows.from_rollups(tx, asked, chosen), *rows.by_extent(tx, asked, chosen)])
-    sums = [*rows.from_events(tx, asked, chosen), *rows.by_extent(tx, asked, chosen)]
+        return history(asked, rows.from_rollups(tx, asked, chosen))
+    sums = rows.from_events(tx, asked, chosen)
     by_agent = any(name == "agent" for name, _ in asked.match)  # sums by hour know of no agent
     return history(asked, sums, everything=None if by_agent else rows.in_span(tx, asked, chosen))
 

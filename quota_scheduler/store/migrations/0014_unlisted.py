@@ -26,8 +26,8 @@ CREATE TABLE rollups_apart (
     PRIMARY KEY (hour, label_set, extent, origin, backfill)
 ) WITHOUT ROWID;
 CREATE TABLE door_hours (
-    account TEXT NOT NULL, agent TEXT NOT NULL, host TEXT NOT NULL, telling TEXT NOT NULL, hour INTEGER NOT NULL,
-    PRIMARY KEY (account, agent, host, telling, hour)
+    account TEXT NOT NULL, agent TEXT NOT NULL, host TEXT NOT NULL, session TEXT NOT NULL, telling TEXT NOT NULL,
+    hour INTEGER NOT NULL, PRIMARY KEY (account, agent, host, session, telling, hour)
 ) WITHOUT ROWID;
 CREATE INDEX events_without_calls ON events (at) WHERE origin GLOB 'otlp/*/metrics*' OR origin GLOB 'litellm*';
 UPDATE events SET message = key WHERE message = '' AND (substr(key, 1, 5) = 'resp_' OR substr(key, 1, 9) = 'chatcmpl-');

@@ -13,6 +13,7 @@ from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.readings.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
 from tests.builders import MINUTE, a_reading
+from tests.shell.sample import some_word
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 STARTS, ENDS = NOW - timedelta(days=2), NOW + timedelta(days=5)
@@ -233,7 +234,7 @@ def test_a_provider_that_refuses_is_told_by_account(breaker, seconds):
 def test_every_reading_has_its_words():
     everything = Readings(
         at=NOW,
-        limits=(a_limit(),),
+        limits=(replace(a_limit(), observed=some_word(NOW)),),
         caches=(CacheReading("a", "p", 0.5, 0.9, 1), CacheReading("b", "p", 0.5, None, 1)),
         runs=(a_run(),),
         sources=(SourceReading("s", False, 1.0, 0),),

@@ -55,7 +55,9 @@ def test_what_only_sums_by_hour_remember_belongs_to_no_row_but_to_the_total():
         Sum(Usage(output=20, requests=2, cost_microusd=2)),
         Sum(Usage(output=30, requests=3, cost_microusd=7)),
     )
-    assert found.notes == ("by session only raw events tell, which are kept 35 days: what is older stands in one row",)
+    assert found.notes == (
+        "by session only raw events tell, which are kept for some weeks: what is older stands in one row",
+    )
 
 
 def test_sums_of_one_key_are_added_and_what_is_nothing_is_no_row():

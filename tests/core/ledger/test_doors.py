@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.doors import DoorKind, Telling, asked, door_of, is_ruled_out, teller_of, told
+from quota_scheduler.core.ledger.doors import DoorRank, Telling, asked, choices, door_of, is_ruled_out, tellers_of, told
 from quota_scheduler.core.usage import Extent
 from tests.builders import HOUR, MONDAY, a_usage_event
 
@@ -43,25 +43,37 @@ SPAN = use("otlp/claude_code/traces", "msg:msg_2", message="msg_2")
         pytest.param(METRIC, use("otlp/codex/logs", "x"), False, id="another agent"),
         pytest.param(METRIC, use("otlp/claude_code/logs@build-1", "x"), False, id="another host"),
         pytest.param(METRIC, use("otlp/claude_code/logs", "x", account="b"), False, id="another account"),
+        pytest.param(
+            replace(GATEWAY, labels=EVENT.labels._replace(agent=""), session="S"),
+            replace(EVENT, session="S"),
+            True,
+            id="a gateway that knows the session and not the agent",
+        ),
+        pytest.param(
+            replace(METRIC, session="S"),
+            use("claude_code@build-1", "req_2", account="b", session="S"),
+            True,
+            id="a session on another host and account is the same session",
+        ),
         pytest.param(METRIC, use("", "job 7"), False, id="what a runner reports"),
         pytest.param(METRIC, replace(FILE, extent=Extent.UNLISTED), False, id="what is derived"),
     ],
 )
 def test_what_is_ruled_out(event, beside, expected):
     assert is_ruled_out(event, told([beside])) is expected
-    assert (not told([beside]).isdisjoint(asked([event]))) is expected
+    assert (not told([beside]).isdisjoint(asked(told([event])))) is expected
 
 
 @pytest.mark.parametrize(
     ("origin", "door"),
     [
-        ("claude_code", DoorKind.FILES),
-        ("codex@build-1", DoorKind.FILES),
-        ("", DoorKind.FILES),
-        ("otlp/claude_code/logs", DoorKind.EVENTS),
-        ("otlp/genai/traces@build-1", DoorKind.EVENTS),
-        ("otlp/codex/metrics@build-1", DoorKind.METRICS),
-        ("litellm", DoorKind.GATEWAY),
+        ("claude_code", DoorRank.FILES),
+        ("codex@build-1", DoorRank.FILES),
+        ("", DoorRank.FILES),
+        ("otlp/claude_code/logs", DoorRank.EVENTS),
+        ("otlp/genai/traces@build-1", DoorRank.EVENTS),
+        ("otlp/codex/metrics@build-1", DoorRank.METRICS),
+        ("litellm", DoorRank.GATEWAY),
     ],
 )
 def test_door_of(origin, door):
@@ -69,14 +81,27 @@ def test_door_of(origin, door):
 
 
 def test_agents_have_one_name():
-    assert teller_of(use("otlp/codex-tui/logs", "x")) == ("max-1", "codex", "", Telling.NAMELESS)
+    (teller,) = tellers_of(use("otlp/codex-tui/logs", "x"))
+    assert teller == ("max-1", "codex", "", "", Telling.NAMELESS)
 
 
 @given(st.lists(st.tuples(st.sampled_from([FILE, EVENT, GATEWAY, METRIC, CODEX, CODEX_EVENT]), st.integers(0, 5))))
-def test_some_door_counts_for_every_hour_that_any_tells_of(spread):
+def test_no_hour_that_any_door_tells_of_is_far_from_one_that_counts(spread):
+    """At the edges, where one door takes over from another, up to two hours of the lesser one are left out."""
     events = [replace(event, at=MONDAY + timedelta(hours=hour)) for event, hour in spread]
-    hours = told(events)
-    for event in events:
-        near = {told([other]) and other.at for other in events if abs(other.at - event.at) <= HOUR}
-        counting = [other for other in events if other.at in near and not is_ruled_out(other, hours)]
-        assert counting
+    counting = [event for event in events if not is_ruled_out(event, told(events))]
+    assert all(any(abs(other.at - event.at) <= 2 * HOUR for other in counting) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("events", "instead"),
+    [
+        pytest.param([METRIC], {"metrics": ()}, id="metrics alone count"),
+        pytest.param([METRIC, FILE], {"files": (), "metrics": ("files",)}, id="files count in their place"),
+        pytest.param([METRIC, replace(FILE, at=MONDAY - 3 * HOUR)], {"files": (), "metrics": ()}, id="files of before"),
+        pytest.param([CODEX, CODEX_EVENT], {"events without ids": (), "files": ("events without ids",)}, id="events"),
+    ],
+)
+def test_which_door_counts_at_present(events, instead):
+    seen = choices([(teller, hour) for teller, hour in told(events) if not teller.session])
+    assert {one.teller.telling: one.instead for one in seen} == instead

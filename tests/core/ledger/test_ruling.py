@@ -11,7 +11,7 @@ from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from tests.builders import DAY, HOUR, MINUTE, MONDAY, a_limit, a_session_limit, a_usage_event, some_balances
+from tests.builders import DAY, HOUR, MINUTE, MONDAY, SECOND, a_limit, a_session_limit, a_usage_event, some_balances
 
 TWO_A_DOLLAR = Rate(low=2 * POINT, middle=2 * POINT, high=2 * POINT, spans=9, learned_at=MONDAY)
 PERCENT = a_session_limit(WHOLE, id="max-session", unit=Unit.PERCENT, rate=TWO_A_DOLLAR)
@@ -78,6 +78,13 @@ SINCE = [a_call(1, MONDAY - 90 * MINUTE), a_call(0.5, MONDAY - 10 * MINUTE), a_c
                 (Window(MONDAY - HOUR, MONDAY + 4 * HOUR), 46 * POINT, MONDAY - 10 * MINUTE),
             ],
             id="an early reset ends the window before",
+        ),
+        pytest.param(
+            replace(PERCENT, rate=None),
+            reported(0.0, Window(MONDAY + SECOND, MONDAY + 5 * HOUR + SECOND), first=MONDAY, newest=MONDAY),
+            [None],
+            [(Window(MONDAY, MONDAY + 5 * HOUR + SECOND), 0, MONDAY)],
+            id="what jitters begins now",
         ),
         pytest.param(
             PERCENT,

@@ -199,6 +199,13 @@ def test_windows(reports, windows):
             id="until it is allowed again",
         ),
         pytest.param(
+            [said("11:00:00", None, standing=Standing.REJECTED), said("11:20:00", 0.6, standing=Standing.ALLOWED)],
+            False,
+            False,
+            0.6,
+            id="and then as much is used as is said then",
+        ),
+        pytest.param(
             [said("11:00:00", 1.0, standing=Standing.REJECTED, overage=True)],
             False,
             True,

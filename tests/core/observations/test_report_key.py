@@ -26,3 +26,8 @@ from tests.builders import an_observation
 )
 def test_a_report_is_about_one_window_of_one_account(report, key, text):
     assert (ReportKey.of(report), str(ReportKey.of(report))) == (key, text)
+
+
+def test_a_window_is_written_as_a_configuration_names_it():
+    key = ReportKey("anthropic", "max-1", ProviderWindow.WEEKLY_MODEL, "opus")
+    assert key.written == "anthropic/weekly_model/opus"

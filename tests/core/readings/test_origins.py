@@ -7,8 +7,8 @@ import pytest
 
 from quota_scheduler.core.readings.origins import (
     BLIND_SPOTS,
-    DoorKind,
     OriginActivity,
+    OriginKind,
     OriginReading,
     WordActivity,
     origins,
@@ -38,12 +38,12 @@ def test_a_source_that_is_read_here():
     passes = [SourceReading("codex", True, 4.0, 1, 12)]
     (reading,) = doors(activity=[came("codex")], passes=passes, files={"codex": 11})
     assert reading == OriginReading(
-        "codex", DoorKind.FILES, 3, 300, 0, MONDAY - HOUR, MONDAY - MINUTE, 4.0, catching_up=True, errors=1, files=12
+        "codex", OriginKind.FILES, 3, 300, 0, MONDAY - HOUR, MONDAY - MINUTE, 4.0, catching_up=True, errors=1, files=12
     )
 
 
 def test_without_a_service_nobody_knows_how_far_reading_is_behind():
-    assert doors(files={"codex": 11}) == [OriginReading("codex", DoorKind.FILES, files=11)]
+    assert doors(files={"codex": 11}) == [OriginReading("codex", OriginKind.FILES, files=11)]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_without_a_service_nobody_knows_how_far_reading_is_behind():
 def test_a_host_that_ships(ago, silent, lag):
     (reading,) = doors(hosts=[shipped(silent=ago)])
     assert reading == OriginReading(
-        "codex@build-7", DoorKind.SHIPPED, lag_seconds=lag, silent=silent, errors=2, files=7,
+        "codex@build-7", OriginKind.SHIPPED, lag_seconds=lag, silent=silent, errors=2, files=7,
         program="quota-scheduler 0.1.0", clock_seconds=3.0,
     )  # fmt: skip
     assert (reading.source, reading.cannot_see) == ("codex", BLIND_SPOTS["codex"])
@@ -64,18 +64,17 @@ def test_a_host_that_ships(ago, silent, lag):
 
 def test_kinds_of_doors_in_their_order():
     readings = doors(
-        activity=[came("otlp/claude_code/logs@laptop"), came("api"), came("codex@old-host"), came("")],
+        activity=[came("otlp/claude_code/logs@laptop"), came("codex@old-host"), came("")],
         passes=[SourceReading("bill/anthropic/org", False, 0.0, 0), SourceReading("pi", False, 1.0, 0)],
         words=[WordActivity("status_line", 2, MONDAY)],
     )
     assert [(one.origin, one.door) for one in readings] == [
-        ("pi", DoorKind.FILES),
-        ("codex@old-host", DoorKind.SHIPPED),
-        ("(not kept)", DoorKind.PUSHED),
-        ("api", DoorKind.PUSHED),
-        ("otlp/claude_code/logs@laptop", DoorKind.PUSHED),
-        ("bill/anthropic/org", DoorKind.BILL),
-        ("status_line", DoorKind.WORD),
+        ("pi", OriginKind.FILES),
+        ("codex@old-host", OriginKind.SHIPPED),
+        ("otlp/claude_code/logs@laptop", OriginKind.PUSHED),
+        ("unnamed", OriginKind.PUSHED),
+        ("bill/anthropic/org", OriginKind.BILL),
+        ("status_line", OriginKind.WORD),
     ]
 
 

@@ -1,0 +1,57 @@
+"""What headless runs print: their whole output, as it came."""
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_output, require, written
+from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.render import json_response
+from quota_scheduler.config import Role
+from quota_scheduler.core.instants import SKEW, is_plausible, parse_instant
+from quota_scheduler.core.labels import LONGEST_VALUE
+
+if TYPE_CHECKING:
+    from quota_scheduler.facade import Facade
+
+MOST_NAMED = 20
+"""Faults of an output that the answer names."""
+
+
+async def record(request: Request) -> Response:
+    """Record what a run has used, where no transcript says it, and what the provider told it of limits."""
+    require(request, Role.RUNNER)
+    service = accepting(request)
+    account, at = request.query_params.get("account", ""), _ended(request, service)
+    if len(account) > LONGEST_VALUE or not (account.isprintable()):
+        raise Problem(422, "invalid_query", f"account has more than {LONGEST_VALUE} characters, or signs of no name")
+    forked = request.query_params.get("forked", "") in {"1", "true"}
+    output = await raw_output(request, most=MOST_USAGE_BYTES)
+    run = await asyncio.to_thread(service.read_headless, output, at=at, account=account, forked=forked)
+    done = await written(service.take_headless(run))
+    return json_response(
+        {
+            "sessions": [total.session for total in run.totals],
+            "observations": done.accepted,
+            "duplicate": done.duplicate,
+            "throttles": len(done.throttles),
+            "refused": list(run.refused[:MOST_NAMED]),
+        }
+    )
+
+
+def _ended(request: Request, service: "Facade") -> datetime:
+    """When the run ended: as the query says, else now. Raises Problem."""
+    said = request.query_params.get("at", "")
+    if not said:
+        return service.now()
+    try:
+        at = parse_instant(said)
+    except (ValueError, OverflowError) as error:
+        raise Problem(422, "invalid_query", f"at: {error}") from None
+    if not is_plausible(at) or at > service.now() + SKEW:
+        raise Problem(422, "invalid_query", f"at: {said} is no time at which a run has ended")
+    return at
