@@ -44,13 +44,14 @@ from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import claude_code, usage_poll
+from quota_scheduler.sources import agent_files, claude_code, usage_poll
 from quota_scheduler.sources.agents import AGENTS, Agent, Scan
 from quota_scheduler.sources.calls import labeller
 from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
+from quota_scheduler.sources.watch import FolderWatch
 from quota_scheduler.store import Store, documents, utc_now
 from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.waiters import Waiters
@@ -286,7 +287,8 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     roots = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
-    return claude_code.PROVIDER, partial(claude_code.scan, roots, labeller=labels), roots
+    look = FolderWatch(roots, claude_code.SUFFIX).changed_files
+    return claude_code.PROVIDER, partial(claude_code.scan_ahead, roots, labeller=labels, look=look), roots
 
 
 def _usage_endpoint(config: Config, store: Store) -> Reading:
@@ -309,4 +311,5 @@ def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Re
         home=config.home,
         team=team,
     )
-    return agent.provider, agent.scan(bases, label), bases
+    look = FolderWatch(agent.places(bases), agent_files.SUFFIX).changed_files
+    return agent.provider, agent.scan(bases, label, look), bases

@@ -71,6 +71,7 @@ class Jobs:
         self._metrics, self._wall = metrics, wall
         self._names = tuple(job.name for job in jobs)
         self._failing: dict[str, str] = {}
+        self._running: set[str] = set()
         self._stopping = threading.Event()
         self._steady_since = time.monotonic()
         self._scheduler = BackgroundScheduler(
@@ -89,6 +90,11 @@ class Jobs:
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.start()
         threading.Thread(target=self._watch, name="jobs-clock", daemon=True).start()
+
+    def run_soon(self, name: str) -> None:
+        """Let a job run now rather than at its next time, unless it does; from then on it goes on as ever."""
+        if name not in self._running and not self._stopping.is_set():
+            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def stop(self) -> None:
         """Start nothing more, and wait for what runs."""
@@ -115,6 +121,7 @@ class Jobs:
 
     def _run(self, job: Job) -> None:
         started = time.monotonic()
+        self._running.add(job.name)
         try:
             if not job.steady or started - self._steady_since >= STEADY_SHARE * job.seconds:
                 job.work()
@@ -125,6 +132,8 @@ class Jobs:
             if before := self._failing.pop(job.name, ""):
                 log.info("task.works_again task=%s after=%s", job.name, before)
             self._metrics.task_ran(job.name, time.monotonic() - started)
+        finally:
+            self._running.discard(job.name)
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Say what fails when that begins or changes, and not with each run; a defect with its traceback."""

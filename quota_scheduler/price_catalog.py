@@ -9,6 +9,7 @@ searches) is charged on top. Rates are kept per provider, model, day and terms, 
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -49,6 +50,7 @@ class Prices:
         self.problem = ""
         self._load = load or Table.load
         self._table: Table | None = None
+        self._opening = threading.Lock()
         self.state(own or {})
 
     def state(self, own: Mapping[str, OwnPrice]) -> None:
@@ -65,24 +67,21 @@ class Prices:
 
     def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms = ORDINARY) -> Priced:
         """The cost of one usage at an instant; ``estimated`` when its own price is not known."""
-        at = at.astimezone(UTC)
-        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
-        key = (
-            labels.provider,
-            labels.model,
-            day.toordinal(),
-            terms._replace(web_searches=0) if terms.web_searches else terms,
-        )
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
+        of_rates = terms._replace(web_searches=0) if terms.web_searches else terms
+        key = (labels.provider, labels.model, at.toordinal(), of_rates)
         remembered = self._remembered  # by several threads, each of which may begin a new one
         answer = remembered.get(key)
         if answer is None:
+            day = at.replace(hour=0, minute=0, second=0, microsecond=0)
             answer = self._find(labels.provider, labels.model, day, terms, by_hour=False)
             if len(remembered) >= MOST_REMEMBERED:
                 remembered = self._remembered = {}
             remembered[key] = answer
-        if not answer[0]:
-            answer = self._find(labels.provider, labels.model, at, terms, by_hour=True)
         rates, estimated = answer
+        if not rates:
+            rates, estimated = self._find(labels.provider, labels.model, at, terms, by_hour=True)
         return Priced(highest(rates, usage, terms.web_searches), estimated)
 
     def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found:
@@ -127,15 +126,20 @@ class Prices:
             kin.append(rates.times(ABOVE_KIN))
         return tuple(dict.fromkeys(kin)) or (LAST_RESORT,), True
 
+    def warm(self) -> None:
+        """Begin to load the table beside other work, so that the first pass need not wait for it."""
+        threading.Thread(target=self._open, name="prices-warm", daemon=True).start()
+
     def _open(self) -> "Table | None":
-        if self._table is None and not self.problem:
-            try:
-                self._table = self._load()
-            except Exception as error:
-                self.problem = (
-                    f"the price table cannot be loaded ({type(error).__name__}: {error}): costs are estimated at the "
-                    "dearest known price; reinstall genai-prices, or state prices under models in the config"
-                )
+        with self._opening:
+            if self._table is None and not self.problem:
+                try:
+                    self._table = self._load()
+                except Exception as error:
+                    self.problem = (
+                        f"the price table cannot be loaded ({type(error).__name__}: {error}): costs are estimated at "
+                        "the dearest known price; reinstall genai-prices, or state prices under models in the config"
+                    )
         return self._table
 
 

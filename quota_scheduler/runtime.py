@@ -1,5 +1,6 @@
 """What runs in one process: it starts, ticks, reads, reloads and ends in order. ``assemble`` builds it."""
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -144,10 +145,12 @@ class Service:
 
     def start(self) -> None:
         """Begin to work: the writer first, then everything that writes."""
+        gc.freeze()  # what is built stays: looking through it again and again took a tenth of a first pass
         self.health.expect(TICK, self.config.tick_seconds)
         for ingest in self.parts.ingests:
             self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
+        self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(True)
         self._jobs.start()
@@ -216,9 +219,11 @@ class Service:
         self.writer.do(lambda tx: operate.apply_limits(tx, self.config.limits), then=self.limits_in_force).result()
 
     def read(self) -> None:
-        """One pass over every source."""
+        """One pass over every source; what is new is shown at once."""
+        is_new = False
         for ingest in self.parts.ingests:
-            ingest.poll()
+            recorded = ingest.poll()
+            is_new |= bool(recorded.accepted or recorded.updated)
             self.health.done(_reading(ingest))
             behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
             self.writer.change_terms(
@@ -226,6 +231,8 @@ class Service:
                     terms if terms.catching_up == behind else replace(terms, catching_up=behind)
                 )  # type: ignore[misc]
             )
+        if is_new:
+            self._jobs.run_soon("tick")
 
     def read_bills(self) -> None:
         """Read what is due of providers' usage and cost reports."""

@@ -165,7 +165,10 @@ ROOMS = [
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
-        "sources", "core errors sources", "msgspec google opentelemetry", id="sources turn logs into usage events"
+        "sources",
+        "core errors sources",
+        "msgspec google inotify_simple opentelemetry",
+        id="sources turn logs into usage events",
     ),
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
@@ -280,6 +283,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
+        pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
         pytest.param(
             "prometheus_client",
             "metrics assemble",

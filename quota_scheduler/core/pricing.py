@@ -56,9 +56,9 @@ class PriceRates:
 
         The tier is that of the mean request, so that a run's sum is not taken for one long request.
         """
-        requests = usage.requests or 1
-        fresh, read, write_5m, write_1h, out = self.at_input(usage.input_side // requests) if self.tiers else self.kinds
-        a, b, c, d, e = usage[:5]
+        a, b, c, d, e, requests = usage[:6]
+        requests = requests or 1
+        fresh, read, write_5m, write_1h, out = self.at_input((a + b + c + d) // requests) if self.tiers else self.kinds
         tokens = a * fresh + b * read + c * write_5m + d * write_1h + e * out
         return half_even(tokens + requests * self.request + web_searches * self.search, PER_PICO)
 
@@ -74,7 +74,12 @@ class PriceRates:
 
     def at_input(self, tokens: int) -> KindRates:
         """The rates of a request with this many tokens on its input side."""
-        return next((tier.kinds for tier in reversed(self.tiers) if tokens > tier.above), self.kinds)
+        kinds = self.kinds
+        for tier in self.tiers:
+            if tokens <= tier.above:
+                break
+            kinds = tier.kinds
+        return kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +124,6 @@ def half_even(amount: int, unit: int) -> int:
 
 def highest(rates: Sequence[PriceRates], usage: Usage, web_searches: int = 0) -> int:
     """Pico-dollars of a usage at whichever of these rates makes it cost most."""
+    if len(rates) == 1:
+        return rates[0].cost(usage, web_searches)
     return max([one.cost(usage, web_searches) for one in rates])

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from operator import add, sub
+from typing import Final, NamedTuple
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
@@ -57,11 +58,11 @@ class Usage(NamedTuple):
 
     def plus(self, other: "Usage") -> "Usage":
         """The sum of two usages."""
-        return Usage(*map(sum, zip(self, other, strict=True)))
+        return Usage(*map(add, self, other))
 
     def minus(self, other: "Usage") -> "Usage":
         """The difference; members may be negative, as a correction is."""
-        return Usage(*(a - b for a, b in zip(self, other, strict=True)))
+        return Usage(*map(sub, self, other))
 
     def at_least(self, other: "Usage") -> "Usage":
         """The larger of each member: what two reports of one total agree was spent at least."""
@@ -162,7 +163,7 @@ FRESH = timedelta(hours=1)
 in no counter that rates are made of, or the first import of months of transcripts would be a day of a hundred."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class UsageEvent:
     """One recorded API call. ``key`` is unique per provider: the request id, else ``msg:<message id>``.
 
@@ -172,25 +173,28 @@ class UsageEvent:
     ``terms`` is what else its price depends on, None where that was not kept; ``cost_given`` that the cost was reported
     and is not ours to correct. ``origin`` is the door it came through: a source's name, behind ``@`` the host that it
     was read on if that is another; ``extent`` how much of a call it tells.
+
+    Events never change: ``Final`` keeps mypy watching. They are not frozen at run time, because that makes each six
+    times as dear to make (2.5 µs in place of 0.4), and they come by the hundred thousand.
     """
 
-    key: str
-    at: datetime
-    labels: Labels
-    usage: Usage
-    run: str = ""
-    session: str = ""
-    message: str = ""
-    sidechain: bool = False
-    priority: Priority = Priority.INTERACTIVE
-    flags: tuple[str, ...] = ()
-    prompt_version: str = ""
-    status: str = ""
-    estimated: bool = False
-    terms: PriceTerms | None = ORDINARY
-    cost_given: bool = False
-    origin: str = ""
-    extent: Extent = Extent.WHOLE
+    key: Final[str]
+    at: Final[datetime]
+    labels: Final[Labels]
+    usage: Final[Usage]
+    run: Final[str] = ""
+    session: Final[str] = ""
+    message: Final[str] = ""
+    sidechain: Final[bool] = False
+    priority: Final[Priority] = Priority.INTERACTIVE
+    flags: Final[tuple[str, ...]] = ()
+    prompt_version: Final[str] = ""
+    status: Final[str] = ""
+    estimated: Final[bool] = False
+    terms: Final[PriceTerms | None] = ORDINARY
+    cost_given: Final[bool] = False
+    origin: Final[str] = ""
+    extent: Final[Extent] = Extent.WHOLE
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
@@ -205,6 +209,20 @@ class UsageEvent:
     def identity(self) -> tuple[str, str]:
         """What makes two records the same event."""
         return self.labels.provider, self.key
+
+    def costing(self, pico: int, *, estimated: bool) -> "UsageEvent":
+        """The same call at another cost, in pico-dollars.
+
+        One that is ``estimated`` counts all tokens as unpriced; what is not split is a guess at any price.
+        """
+        usage = self.usage
+        cost, rest = divmod(pico, PICO)
+        priced = Usage(*usage[:6], cost, usage.tokens if estimated else 0, rest)
+        return UsageEvent(
+            self.key, self.at, self.labels, priced, self.run, self.session, self.message, self.sidechain,
+            self.priority, self.flags, self.prompt_version, self.status, estimated or self.is_unsplit, self.terms,
+            self.cost_given, self.origin, self.extent,
+        )  # fmt: skip
 
     def is_backfill(self, now: datetime) -> bool:
         """Whether it comes so long after its own time that it says nothing about the rate of use now."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
-from quota_scheduler.core.usage import PriceTerms, Usage, UsageEvent
+from quota_scheduler.core.usage import ORDINARY, PriceTerms, Usage, UsageEvent
 
 
 class Pricer(Protocol):
@@ -21,22 +21,21 @@ class Pricer(Protocol):
 
 def priced_events(events: Iterable[UsageEvent], pricer: Pricer) -> list[UsageEvent]:
     """Events with their cost at their own time; one that names its own keeps it."""
-    return [_priced(event, pricer) for event in events]
-
-
-def _priced(event: UsageEvent, pricer: Pricer) -> UsageEvent:
-    return replace(event, cost_given=True) if event.usage.cost_pico else priced_anew(event, pricer)
+    return [
+        replace(event, cost_given=True)
+        if event.usage.cost_microusd or event.usage.cost_rest
+        else priced_anew(event, pricer)
+        for event in events
+    ]
 
 
 def priced_anew(event: UsageEvent, pricer: Pricer) -> UsageEvent:
     """An event at what its price is now known to be; one without anything to charge as it is."""
-    terms = event.terms or PriceTerms()
+    terms = event.terms or ORDINARY
     if not event.usage.tokens and not terms.web_searches:
         return event
     price = pricer.price(event.labels, event.usage, event.at, terms)
-    unpriced = event.usage.tokens if price.estimated else 0
-    estimated = price.estimated or event.is_unsplit
-    return replace(event, usage=event.usage.costing(price.pico, unpriced_tokens=unpriced), estimated=estimated)
+    return event.costing(price.pico, estimated=price.estimated)
 
 
 def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer: Pricer) -> ModelUsage | None:

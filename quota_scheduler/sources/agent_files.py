@@ -9,13 +9,16 @@ that were read before is not said again: a refusal of yesterday is no news.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.sources.calls import FileReader, Label, ModelCall, OpenReader, event_of, word_of
 from quota_scheduler.sources.passes import OpenBatch, scan_files
 from quota_scheduler.sources.records import BadLine
-from quota_scheduler.sources.tail import changed_files
+from quota_scheduler.sources.tail import Look, changed_files
+
+SUFFIX = ".jsonl"
 
 OPENS, CLOSES, WHITE = b"{"[0], b"}"[0], b" \t\r"
 """How the lines of all these files begin and end."""
@@ -31,15 +34,21 @@ class _OpenFile:
 
 
 class AgentFiles:
-    """The files of the agent ``origin``; ``open_reader`` begins a file, ``label`` says who spent it."""
+    """The files of the agent ``origin``; ``open_reader`` begins a file, ``label`` says who spent it.
 
-    def __init__(self, origin: str, roots: Sequence[Path], open_reader: OpenReader, label: Label) -> None:
+    ``look`` finds what has changed; without one everything is looked at.
+    """
+
+    def __init__(
+        self, origin: str, roots: Sequence[Path], open_reader: OpenReader, label: Label, look: Look | None = None
+    ) -> None:
         self.roots, self._open_reader, self._label, self._origin = roots, open_reader, label, origin
         self._open: dict[str, _OpenFile] = {}
+        self._look = look or partial(changed_files, roots, suffix=SUFFIX)
 
     def scan(self, states: Mapping[str, FileState]) -> Iterator[Batch]:
         """Make one pass: yield what is new since ``states``, the last batch marked; see ``scan_files``."""
-        listing = changed_files(self.roots, states, suffix=".jsonl")
+        listing = self._look(states)
         listing.todo = [self._from_its_start(todo) for todo in listing.todo]
         for batch in scan_files(listing, states, self._take):
             for path in batch.gone:

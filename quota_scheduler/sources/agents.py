@@ -9,6 +9,7 @@ from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.sources import codex, copilot, gemini, opencode, pi, qwen
 from quota_scheduler.sources.agent_files import AgentFiles
 from quota_scheduler.sources.calls import FileReader, Label, OpenReader
+from quota_scheduler.sources.tail import Look
 
 Scan = Callable[[Mapping[str, FileState]], Iterator[Batch]]
 """One pass over what is new since the known states."""
@@ -40,16 +41,20 @@ class Agent:
         """What a variable that moves a whole tree leaves of the folder."""
         return "opencode" if self.moved_by == "XDG_DATA_HOME" else ""
 
-    def scan(self, bases: Sequence[Path], label: Label) -> Scan:
-        """The function that makes one pass over these folders."""
+    def places(self, bases: Sequence[Path]) -> list[Path]:
+        """The folders and files that are read below these folders."""
+        return [base / name for base in bases for name in self.inside]
+
+    def scan(self, bases: Sequence[Path], label: Label, look: Look | None = None) -> Scan:
+        """The function that makes one pass over these folders; ``look`` finds which of their files have changed."""
         if self.reader is None:
-            return partial(opencode.scan, [base / name for base in bases for name in self.inside], label=label)
+            return partial(opencode.scan, self.places(bases), label=label)
         readers = {str(base): self.reader(base) for base in bases}
 
         def open_reader(path: str) -> FileReader:
             return readers[max((base for base in readers if path.startswith(f"{base}/")), key=len)](path)
 
-        return AgentFiles(self.name, [base / name for base in bases for name in self.inside], open_reader, label).scan
+        return AgentFiles(self.name, self.places(bases), open_reader, label, look).scan
 
 
 AGENTS = {

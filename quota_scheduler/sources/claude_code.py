@@ -7,23 +7,26 @@ sessions repeat earlier lines in other files, which the ledger counts once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.ledger.unlisted import GoingOn
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.sources import read_ahead
 from quota_scheduler.sources.labelling import PROVIDER, Labelling
-from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, scan_files
+from quota_scheduler.sources.passes import MAX_BYTES, MAX_EVENTS, OpenBatch, Take, scan_files
 from quota_scheduler.sources.session_totals import goes_on, stated_totals
-from quota_scheduler.sources.tail import changed_files
-from quota_scheduler.sources.transcript import Labeller, TranscriptLines, read_lines, usage_lines
+from quota_scheduler.sources.tail import Look, changed_files
+from quota_scheduler.sources.transcript import Labeller, Span, TranscriptLines, read_lines, telling_lines, usage_lines
 from quota_scheduler.sources.word.limit_lines import read_limit_line, record_in
 from quota_scheduler.sources.word.word import Teller, instant_of, of_account, text_of
 
 NAME = "claude_code"
 """The name of this source in the config and in the store."""
 __all__ = ["NAME", "PROVIDER", "find_roots", "labeller", "scan", "session_of"]
+SUFFIX = ".jsonl"
 PROJECTS = "projects"
 SUBAGENTS = "/subagents/"
 """What the path of a sub-agent's file holds."""
@@ -99,25 +102,44 @@ def scan(
     states: Mapping[str, FileState],
     *,
     labeller: Labelling,
+    look: Look | None = None,
     max_events: int = MAX_EVENTS,
     max_bytes: int = MAX_BYTES,
 ) -> Iterator[Batch]:
-    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked; see ``scan_files``."""
+    """Make one pass: yield what is new under ``roots`` since ``states``, the last batch marked; see ``scan_files``.
+
+    ``look`` finds what has changed; without one everything is looked at.
+    """
+    listing = look(states) if look else changed_files(roots, states, suffix=SUFFIX)
+    yield from scan_files(listing, states, taker(roots, labeller), max_events, max_bytes)
+
+
+def scan_ahead(
+    roots: Sequence[Path], states: Mapping[str, FileState], *, labeller: Labelling, look: Look
+) -> Iterator[Batch]:
+    """The same, with much to read read in another process."""
+    yield from read_ahead.scan_ahead(look(states), states, partial(taker, roots, labeller))
+
+
+def taker(roots: Sequence[Path], labeller: Labelling) -> Take:
+    """What takes the lines of files under ``roots`` into batches."""
 
     def take(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int) -> None:
-        labels = labeller.of(path, roots)
-        _take_lines(batch, text, end, path, offset, labels)
-        _take_totals(batch, text, end, path, offset, labels)
+        labels, spans = labeller.of(path, roots), telling_lines(text, end)
+        _take_lines(batch, text, spans, path, offset, labels)
+        _take_totals(batch, text, end, spans, path, offset, labels)
 
-    yield from scan_files(changed_files(roots, states, suffix=".jsonl"), states, take, max_events, max_bytes)
+    return take
 
 
-def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
-    """Read the lines of ``text[:end]``, which stand at ``offset`` of a file, into a batch."""
+def _take_lines(
+    batch: OpenBatch, text: bytearray, spans: Sequence[Span], path: str, offset: int, labeller: Labeller
+) -> None:
+    """Read lines of a text, which stands at ``offset`` of a file, into a batch."""
     session = session_of(path)
     refused: list[bytes] = []
     try:
-        lines = read_lines(usage_lines(text, end, refused), session=session, labeller=labeller)
+        lines = read_lines(usage_lines(text, spans, refused), session=session, labeller=labeller)
     except Exception:  # one line that no decoder foresaw: find it, and keep the others
         lines = None
     _take_word(batch, [*refused, *(lines.made_up if lines else ())], session, labeller)
@@ -126,28 +148,29 @@ def _take_lines(batch: OpenBatch, text: bytearray, end: int, path: str, offset: 
         batch.inherited += lines.inherited
         return
     alone: list[UsageEvent] = []
-    errors = position = 0
-    for line in usage_lines(text, end):
-        position = text.index(bytes(line), position, end)
-        one = _read_alone(line, session, labeller)
-        if one.errors:
-            errors += 1
-            batch.garbled.setdefault(path, f"{path}, byte {offset + position}")
-        alone += one.events
-        batch.inherited += one.inherited
-        if lines is None:
-            _take_word(batch, one.made_up, session, labeller)
-        position += len(line)
+    errors = 0
+    for span in spans:
+        for line in usage_lines(text, [span]):
+            one = _read_alone(line, session, labeller)
+            if one.errors:
+                errors += 1
+                batch.garbled.setdefault(path, f"{path}, byte {offset + span[0]}")
+            alone += one.events
+            batch.inherited += one.inherited
+            if lines is None:
+                _take_word(batch, one.made_up, session, labeller)
     batch.events += alone if lines is None else lines.events
     batch.errors += errors
 
 
-def _take_totals(batch: OpenBatch, text: bytearray, end: int, path: str, offset: int, labeller: Labeller) -> None:
+def _take_totals(
+    batch: OpenBatch, text: bytearray, end: int, spans: Sequence[Span], path: str, offset: int, labeller: Labeller
+) -> None:
     """Read what sessions state of themselves; files of sub-agents state nothing."""
     if SUBAGENTS in path:
         return
     session = session_of(path)
-    stated = stated_totals(text, end, path=path, offset=offset, session=session, labeller=labeller)
+    stated = stated_totals(text, end, spans, path=path, offset=offset, session=session, labeller=labeller)
     batch.totals += stated.totals
     batch.errors += len(stated.garbled)
     for place in stated.garbled:

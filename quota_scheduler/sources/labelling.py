@@ -6,8 +6,9 @@ line ──► its file ──► the root that holds it ──► account
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
 from quota_scheduler.core.priority import Priority
@@ -40,6 +41,11 @@ class Labelling:
         self._homes, self._team = Homes(), team
         self._labels = lru_cache(MOST_REMEMBERED)(self._labels_of)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that another process may label: its caches stay here."""
+        accounts = {Path(root): name for root, name in self._accounts.items()}
+        return _labelling, (self._rules, self._account, accounts, self._team)
+
     def __call__(self, cwd: str, model: str, branch: str, _session: str = "") -> tuple[Labels, Priority]:
         """The labels of a line whose file is not known."""
         return self._labels(cwd, model, branch, "")
@@ -48,12 +54,11 @@ class Labelling:
         """The function that labels the lines of one file under one of the roots."""
         holding = [str(root) for root in roots if path.startswith(f"{root}/")]
         root = max(holding, key=len, default="")
-        began: dict[str, str] = {}
+        began = lru_cache(MOST_REMEMBERED)(partial(self._homes.began, path))
 
+        @lru_cache(MOST_REMEMBERED)
         def label(cwd: str, model: str, branch: str, session: str) -> tuple[Labels, Priority]:
-            if session not in began:
-                began[session] = self._homes.began(path, session)
-            return self._labels(began[session] or cwd, model, branch, root)
+            return self._labels(began(session) or cwd, model, branch, root)
 
         return label
 
@@ -63,6 +68,10 @@ class Labelling:
         labels, priority = label_transcript(facts, self._rules, provider=PROVIDER, account=account, model=model)
         labels = labels._replace(team=labels.team or self._team)
         return Labels(*(value[:LONGEST_VALUE] for value in labels)), priority or Priority.INTERACTIVE
+
+
+def _labelling(rules: tuple[LabelRule, ...], account: str, accounts: Mapping[Path, str], team: str) -> Labelling:
+    return Labelling(rules, account=account, accounts=accounts, team=team)
 
 
 def expanded_rule(rule: LabelRule, home: Path | None) -> LabelRule:

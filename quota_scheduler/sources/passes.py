@@ -105,5 +105,4 @@ def scan_files(
             batch.errors += tail.skipped
             batch.garbled.setdefault(todo.path, f"{todo.path}, a line of more than {LONGEST_LINE >> 20} MiB")
         batch.files.append(tail.state)
-    gone = sorted(path for path in states if path not in listing.seen and not listing.hides(path))
-    yield batch.closed(min(done, total), total, gone=gone, last=True)
+    yield batch.closed(min(done, total), total, gone=listing.gone(states), last=True)

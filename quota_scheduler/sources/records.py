@@ -6,6 +6,7 @@ every key is optional, and a line that cannot be understood is counted, never fa
 """
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +25,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)] | None
 """A number of tokens. More than a million million in one call is a garbled line, not usage."""
 Identifier = Annotated[str, msgspec.Meta(max_length=LONGEST_VALUE)] | None
 LONGEST_WORD = 20
+MOST_VERSIONS = 1_000
+"""Versions of the client that are remembered."""
+MOST_TERMS = 1_000
+"""Price terms that are remembered; there are about ten."""
 MOST_SEARCHES = 10_000
 """More web searches in one call are a garbled line: a call makes a few dozen."""
 
@@ -71,13 +76,23 @@ class MessageUsage(Counts, gc=False):
     inference_geo: Any = None
     service_tier: Any = None
 
+    def tokens(self) -> int:
+        """All tokens of the whole response: those of ``total``, which takes three times as long."""
+        if self.iterations:
+            return self.total().tokens
+        nested = self.cache_creation
+        if nested is None:
+            written = self.cache_creation_input_tokens or 0
+        else:
+            written = (nested.ephemeral_5m_input_tokens or 0) + (nested.ephemeral_1h_input_tokens or 0)
+        return (self.input_tokens or 0) + (self.cache_read_input_tokens or 0) + written + (self.output_tokens or 0)
+
     def terms(self) -> PriceTerms:
         """What else its price depends on; the client writes out that nothing does, and what is no word is none."""
         tools = self.server_tool_use
         searches = tools.get("web_search_requests") if isinstance(tools, dict) else 0
         count = searches if isinstance(searches, int) and 0 <= searches <= MOST_SEARCHES else 0
-        speed, geo, tier = map(_word, (self.speed, self.inference_geo, self.service_tier))
-        return price_terms(speed=speed, geo=geo, tier=tier, web_searches=count)
+        return _terms(_word(self.speed), _word(self.inference_geo), _word(self.service_tier), count)
 
     def total(self) -> Usage:
         """The whole response. Iterations repeat it, but a compaction's figures are not contained in it."""
@@ -86,6 +101,11 @@ class MessageUsage(Counts, gc=False):
             if iteration.type == "compaction":
                 usage = usage.plus(iteration.usage()._replace(requests=0))
         return usage
+
+
+@lru_cache(MOST_TERMS)
+def _terms(speed: str, geo: str, tier: str, web_searches: int) -> PriceTerms:
+    return price_terms(speed=speed, geo=geo, tier=tier, web_searches=web_searches)
 
 
 def _word(said: object) -> str:
@@ -134,10 +154,15 @@ def is_cut_off(record: Record) -> bool:
     message = record.message
     if message is None or message.stop_reason is not None or message.usage is None:
         return False
-    version = _VERSION.match(record.version) if isinstance(record.version, str) else None
-    if version is None:
-        return (message.usage.output_tokens or 0) <= LARGEST_PLACEHOLDER
-    return tuple(map(int, version.groups())) >= FINAL_SINCE
+    says_so = _says_final(record.version) if isinstance(record.version, str) else None
+    return (message.usage.output_tokens or 0) <= LARGEST_PLACEHOLDER if says_so is None else says_so
+
+
+@lru_cache(MOST_VERSIONS)
+def _says_final(version: str) -> bool | None:
+    """Whether a version of the client says of each answer how it ended; None where it is no version."""
+    parts = _VERSION.match(version)
+    return tuple(map(int, parts.groups())) >= FINAL_SINCE if parts else None
 
 
 class ProgressRecord(msgspec.Struct, gc=False):

@@ -7,7 +7,7 @@ time. It is dated by the last line before it that has one, and closed by the fir
 looked for in the file, so that they are the same however a file is cut into passes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.sources.records import MOST_SEARCHES, BadLine, Count, Identifier
 from quota_scheduler.sources.transcript import MARKER as USAGE
-from quota_scheduler.sources.transcript import Labeller
+from quota_scheduler.sources.transcript import Labeller, Span
 
 MARKER = b'"cost-state"'
 LOOK_BACK = 1 << 20
@@ -78,16 +78,17 @@ class StatedTotals(NamedTuple):
 
 
 def stated_totals(
-    text: bytearray, end: int, *, path: str, offset: int, session: str, labeller: Labeller
+    text: bytearray, end: int, spans: Iterable[Span], *, path: str, offset: int, session: str, labeller: Labeller
 ) -> StatedTotals:
-    """Return the totals that ``text[:end]``, complete lines at an offset of a file, states.
+    """Return the totals that lines of ``text[:end]``, complete lines at an offset of a file, state.
 
-    ``session`` is the session's id where a line does not say it.
+    ``spans`` are those that may, in order: most of a file is nothing but results of tools. ``session`` is the session's
+    id where a line does not say it.
     """
     result = StatedTotals([], [])
-    place = text.find(MARKER, 0, end)
-    while place >= 0:
-        start, stop = text.rfind(b"\n", 0, place) + 1, text.find(b"\n", place, end)
+    for start, stop in spans:
+        if text.find(MARKER, start, stop) < 0:
+            continue
         try:
             if line := _line(text[start:stop]):
                 at = _time_before(text, start, path, offset) or _began(line)
@@ -96,7 +97,6 @@ def stated_totals(
         except BadLine:
             if text.find(USAGE, start, stop) < 0:  # else it is counted with the lines of calls
                 result.garbled.append(offset + start)
-        place = text.find(MARKER, stop, end)
     return result
 
 

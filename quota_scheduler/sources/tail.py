@@ -7,9 +7,10 @@ newline is left for the next pass. Files are read, not mapped: one that is cut s
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from stat import S_ISREG
 
 from quota_scheduler.core.ledger.source_batch import FileState
 
@@ -25,26 +26,60 @@ _LARGEST_INTEGER = 2**63 - 1
 
 @dataclass(slots=True)
 class ChangedFiles:
-    """What one walk over the roots met: files to read with the offset to start at, oldest change first.
+    """What one look over the roots met: files to read with the offset to start at, oldest change first.
 
-    ``unreadable`` are folders, links and files that could not be looked at, with the reason.
+    ``unreadable`` are folders, links and files that could not be looked at, with the reason; ``linked`` files that
+    stand elsewhere. ``missing`` None: whatever is not among the ``seen`` is gone; else only some files were looked at,
+    and these were not there.
     """
 
     todo: list[FileState] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     unreadable: dict[str, str] = field(default_factory=dict)
+    linked: set[str] = field(default_factory=set)
+    missing: set[str] | None = None
 
     @property
     def total_bytes(self) -> int:
         """How much there is to read."""
         return sum(state.size - state.offset for state in self.todo)
 
+    def gone(self, states: Mapping[str, FileState]) -> list[str]:
+        """The files of earlier passes that exist no more."""
+        if self.missing is not None:
+            return sorted(self.missing & states.keys())
+        return sorted(path for path in states if path not in self.seen and not self.hides(path))
+
+    def look_at(self, path: str, states: Mapping[str, FileState]) -> None:
+        """Take one file in that was named, in a look that is not over all of them."""
+        assert self.missing is not None
+        try:
+            stat = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            self.missing.add(path)
+        except Exception as error:
+            _name(path, error, self)
+        else:
+            _note(path, stat, states, self)
+
+    def sort(self) -> None:
+        """Put the oldest change first, so that history comes in about the order it happened."""
+        self.todo.sort(key=lambda state: (state.mtime_ns, state.path))
+
     def hides(self, path: str) -> bool:
         """Whether a file that was not seen may be there all the same: a folder above it could not be read."""
         return any(path == bad or path.startswith(f"{bad}{os.sep}") for bad in self.unreadable)
 
 
-def changed_files(roots: Sequence[Path], states: Mapping[str, FileState], *, suffix: str) -> ChangedFiles:
+Enter = Callable[[str], None]
+"""Told each folder before it is looked into."""
+Look = Callable[[Mapping[str, FileState]], ChangedFiles]
+"""From what is known of files to those that may hold new lines."""
+
+
+def changed_files(
+    roots: Sequence[Path], states: Mapping[str, FileState], *, suffix: str, enter: Enter = lambda _: None
+) -> ChangedFiles:
     """List the files under ``roots`` that may hold new lines. A root that does not exist yet holds none.
 
     Each state returned is as found on disk, with the offset from which to read. Oldest change first, so that history
@@ -53,15 +88,17 @@ def changed_files(roots: Sequence[Path], states: Mapping[str, FileState], *, suf
     """
     listing = ChangedFiles()
     for root in roots:
-        _walk(str(root), states, suffix, listing)
-    listing.todo.sort(key=lambda state: (state.mtime_ns, state.path))
+        walk(str(root), states, suffix, listing, enter)
+    listing.sort()
     return listing
 
 
-def _walk(root: str, states: Mapping[str, FileState], suffix: str, listing: ChangedFiles) -> None:
+def walk(root: str, states: Mapping[str, FileState], suffix: str, listing: ChangedFiles, enter: Enter) -> None:
+    """Take everything below a folder in."""
     folders, links = [root], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
+        enter(folder)
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -84,7 +121,10 @@ def _look(
     """Take one entry of a folder in; returns the path of a folder to go into, else nothing."""
     try:
         if entry.name.endswith(suffix):
-            _note(entry, states, listing)
+            entry.path.encode()
+            if entry.is_symlink():
+                listing.linked.add(entry.path)
+            _note(entry.path, entry.stat(), states, listing)
         elif entry.is_dir() and (not entry.is_symlink() or _is_new(entry, links)):
             return entry.path
     except FileNotFoundError:
@@ -102,18 +142,16 @@ def _is_new(entry: "os.DirEntry[str]", links: set[tuple[int, int]]) -> bool:
     return not met
 
 
-def _note(entry: "os.DirEntry[str]", states: Mapping[str, FileState], listing: ChangedFiles) -> None:
-    stat = entry.stat()
-    entry.path.encode()
-    if not entry.is_file() or entry.path in listing.seen:
+def _note(path: str, stat: os.stat_result, states: Mapping[str, FileState], listing: ChangedFiles) -> None:
+    if not S_ISREG(stat.st_mode) or path in listing.seen:
         return
-    listing.seen.add(entry.path)
-    old = states.get(entry.path)
+    listing.seen.add(path)
+    old = states.get(path)
     inode = stat.st_ino & _LARGEST_INTEGER
     if old and (old.inode, old.size, old.mtime_ns) == (inode, stat.st_size, stat.st_mtime_ns):
         return
     same = old is not None and old.inode == inode and old.offset <= stat.st_size
-    listing.todo.append(FileState(entry.path, inode, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0))
+    listing.todo.append(FileState(path, inode, stat.st_size, stat.st_mtime_ns, old.offset if old and same else 0))
 
 
 def _name(path: str, error: Exception, listing: ChangedFiles) -> None:

@@ -15,12 +15,14 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.unlisted import Inheritance
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_EVENT
-from quota_scheduler.core.usage import ORDINARY, Extent, Usage, UsageEvent
+from quota_scheduler.core.usage import Extent, UsageEvent
 from quota_scheduler.sources.records import ApiMessage, BadLine, Record, is_cut_off, record_of
 from quota_scheduler.sources.word.limit_lines import REFUSAL
 
 MARKER = b'"usage"'
 """Every record with usage contains this, whatever its spacing. In quoted text the second quote mark is escaped."""
+Span = tuple[int, int]
+"""Where a line of a text begins, and where its newline stands."""
 _RESULT = b'"type":"user"'
 _HEAD = 600
 """Most bytes of a transcript are tool results. Where a line names that type in its first 600 bytes, before any inner
@@ -32,23 +34,34 @@ Labeller = Callable[[str, str, str, str], tuple[Labels, Priority]]
 """From ``cwd``, model, branch and session of a line to its labels and priority class."""
 
 
-def usage_lines(text: bytearray, end: int, refused: list[bytes] | None = None) -> Iterator[memoryview]:
-    """Yield the lines of ``text[:end]`` that may carry usage, as views; ``end`` lies behind a newline.
+def telling_lines(text: bytearray, end: int) -> list[Span]:
+    """Return the lines of ``text[:end]`` that are more than something said by people or tools.
 
-    ``refused`` gets those that tell of a call that the provider refused for a moment; they carry none.
+    ``end`` lies behind a newline.
     """
-    view = memoryview(text)
-    find, rfind = text.find, text.rfind
+    spans: list[Span] = []
+    find = text.find
     start = 0
     while start < end:
         stop = find(b"\n", start, end)
         named = find(_RESULT, start, min(start + _HEAD, stop))
         if named < 0 or find(b"{", start + 1, named) >= 0:
-            if rfind(MARKER, start, stop) >= 0:
-                yield view[start:stop]
-            elif refused is not None and find(REFUSAL, start, min(start + _HEAD, stop)) >= 0:
-                refused.append(bytes(view[start:stop]))
+            spans.append((start, stop))
         start = stop + 1
+    return spans
+
+
+def usage_lines(text: bytearray, spans: Iterable[Span], refused: list[bytes] | None = None) -> Iterator[memoryview]:
+    """Yield those of some lines that may carry usage, as views.
+
+    ``refused`` gets those that tell of a call that the provider refused for a moment; they carry none.
+    """
+    view, rfind = memoryview(text), text.rfind
+    for start, stop in spans:
+        if rfind(MARKER, start, stop) >= 0:
+            yield view[start:stop]
+        elif refused is not None and text.find(REFUSAL, start, min(start + _HEAD, stop)) >= 0:
+            refused.append(bytes(view[start:stop]))
 
 
 class TranscriptLines(NamedTuple):
@@ -112,7 +125,7 @@ def _note_copy(copied: dict[tuple[str, str], datetime], record: Record, at: date
 class _Response(NamedTuple):
     record: Record
     at: datetime
-    usage: Usage
+    tokens: int
     key: tuple[str, str]
     side: bool
     cut_off: bool
@@ -138,17 +151,17 @@ def _response(record: Record) -> _Response | None:
     message = record.message
     assert message is not None
     assert message.usage is not None
-    usage = message.usage.total()
-    if (message.model == SYNTHETIC or record.is_api_error_message) and not usage.tokens:
+    tokens = message.usage.tokens()
+    if not tokens and (message.model == SYNTHETIC or record.is_api_error_message):
         return None
     try:
         at = parse_instant(record.timestamp or "")
     except (ValueError, OverflowError):
         raise BadLine(f"{record.timestamp!r} is not an instant with a time zone") from None
-    if not is_plausible(at) or usage.tokens > LARGEST_EVENT:
-        raise BadLine(f"{at} or {usage.tokens} tokens are no call that was ever made")
+    if tokens > LARGEST_EVENT or not is_plausible(at):
+        raise BadLine(f"{at} or {tokens} tokens are no call that was ever made")
     key = _key(record, message), message.id or ""
-    return _Response(record, at, usage, key, bool(record.is_sidechain), is_cut_off(record))
+    return _Response(record, at, tokens, key, bool(record.is_sidechain), is_cut_off(record))
 
 
 def _key(record: Record, message: ApiMessage) -> str:
@@ -161,29 +174,31 @@ def _key(record: Record, message: ApiMessage) -> str:
 
 
 def _larger(new: _Response, held: _Response) -> _Response:
-    if new.usage.tokens != held.usage.tokens:
-        kept = new if new.usage.tokens > held.usage.tokens else held
+    if new.tokens != held.tokens:
+        kept = new if new.tokens > held.tokens else held
     else:
         kept = new if new.at < held.at else held
-    return kept._replace(cut_off=new.cut_off and held.cut_off)
+    return kept._replace(cut_off=False) if kept.cut_off and not (new.cut_off and held.cut_off) else kept
 
 
 def _event(response: _Response, session: str, labeller: Labeller) -> UsageEvent:
-    record, at, usage, (key, message), side, cut_off = response
+    record, at, _, (key, message), side, cut_off = response
     session = record.request_session_id or record.session_id or session
-    model = record.message.model if record.message else None
-    labels, priority = labeller(record.cwd or "", model or "", record.git_branch or "", session)
+    told = record.message
+    assert told is not None
+    assert told.usage is not None
+    labels, priority = labeller(record.cwd or "", told.model or "", record.git_branch or "", session)
     return UsageEvent(
         key=key,
         at=at,
         labels=labels,
-        usage=usage,
+        usage=told.usage.total(),
         run=session,
         session=session,
         message=message,
         sidechain=side,
         priority=priority,
-        terms=record.message.usage.terms() if record.message and record.message.usage else ORDINARY,
+        terms=told.usage.terms(),
         origin=ORIGIN,
         extent=Extent.PARTIAL if cut_off else Extent.WHOLE,
     )

@@ -7,11 +7,12 @@ from typing import Any
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.usage import Extent, PriceTerms, Usage, UsageEvent
+from quota_scheduler.core.usage import ORDINARY, Extent, PriceTerms, Usage, UsageEvent
 from quota_scheduler.store.usage_columns import columns_of
 
 NO_TERMS = "-"
 """What is stored for a price that depends on nothing but the model: most of them."""
+NO_FLAGS = "[]"
 EVENT_COLUMNS = (
     f"e.provider, e.key, e.at, {columns_of('e')}, e.run, e.session, e.message, e.sidechain, "
     "e.flags, e.prompt_version, e.status, e.estimated, e.terms, e.origin, e.extent, "
@@ -22,9 +23,10 @@ EVENT_COLUMNS = (
 
 def event_row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
     """The values of an event's row; ``now`` is when it was recorded, in microseconds."""
+    flags = json.dumps(event.flags) if event.flags else NO_FLAGS
     return (
         event.labels.provider, event.key, to_micros(event.at), label_set, *event.usage, event.run, event.session,
-        event.message, int(event.sidechain), json.dumps(event.flags), event.prompt_version, event.status,
+        event.message, int(event.sidechain), flags, event.prompt_version, event.status,
         int(event.estimated), now, _terms_text(event), event.origin, event.extent.value,
     )  # fmt: skip
 
@@ -55,6 +57,8 @@ def event_in(row: Sequence[Any]) -> UsageEvent:
 
 def _terms_text(event: UsageEvent) -> str:
     """What an event's price depends on beside its model; one sign where there is nothing to say."""
+    if event.terms is ORDINARY and not event.cost_given:
+        return NO_TERMS
     if event.terms is None:
         return ""
     return json.dumps([*event.terms, event.cost_given]) if event.cost_given or any(event.terms) else NO_TERMS

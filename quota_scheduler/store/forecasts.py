@@ -11,7 +11,7 @@ from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.limits.limit import parts_of
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
-from quota_scheduler.store.ledger import HOUR
+from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.usage_columns import COLUMNS, summed
 
 _UNMET = (

@@ -13,13 +13,13 @@ from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.store import Transaction, apart
+from quota_scheduler.store import Transaction, sums
 from quota_scheduler.store.event_rows import EVENT_COLUMNS, event_in, event_row
+from quota_scheduler.store.label_sets import LabelSets
+from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
-from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, added, columns_of, summed
+from quota_scheduler.store.usage_columns import COLUMNS, columns_of, summed
 
-HOUR = 3_600_000_000
-"""Microseconds of one rollup bucket."""
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
 _BY_KEY = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
 _BY_MESSAGE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
@@ -56,30 +56,6 @@ _INSERT = (
     f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
 )
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
-_DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"
-_ROLLUP = (
-    f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (hour, label_set) DO UPDATE SET {added()}"
-)
-_TOTAL = (
-    f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
-)
-_BACKFILL = (
-    f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
-)
-_RUN = (
-    f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET "
-    f"{added('runs')}, "
-    "flags = CASE WHEN excluded.flags != '[]' THEN excluded.flags ELSE runs.flags END, "
-    "prompt_version = "
-    "CASE WHEN excluded.prompt_version != '' THEN excluded.prompt_version ELSE runs.prompt_version END, "
-    "status = CASE WHEN excluded.status != '' THEN excluded.status ELSE runs.status END, "
-    "started_at = min(runs.started_at, excluded.started_at), last_at = max(runs.last_at, excluded.last_at), "
-    "recorded_at = excluded.recorded_at"
-)
 
 
 def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple[str, str], UsageEvent]:
@@ -88,7 +64,9 @@ def by_key(tx: Transaction, identities: Iterable[tuple[str, str]]) -> dict[tuple
     for provider, key in identities:
         keys.setdefault(provider, []).append(key)
     events = (
-        event_in(row) for provider, some in keys.items() for row in tx.rows(_BY_KEY, (provider, json.dumps(some)))
+        event_in(row)
+        for provider, some in keys.items()
+        for row in tx.rows(_BY_KEY, (provider, json.dumps(sorted(some))))
     )
     return {event.identity: event for event in events}
 
@@ -188,90 +166,11 @@ def used_since(tx: Transaction, since: datetime) -> list[int]:
 
 def apply(tx: Transaction, changes: Sequence[Change]) -> None:
     """Write changes of the ledger: events, rollups and runs move together; backfills are known apart as well."""
-    labels = LabelSets(tx)
-    gone = [old.identity for old, _ in changes if old]
-    tx.many(_DELETE, gone)
-    now = to_micros(tx.now)
+    labels, now = LabelSets(tx), to_micros(tx.now)
+    tx.many(_DELETE, [old.identity for old, _ in changes if old])
+    behind = tx.scalar("SELECT max(id) FROM events") or 0
     tx.many(_INSERT, [event_row(new, labels.of(new), now) for _, new in changes if new])
-    rollups: dict[tuple[int, int], Usage] = {}
-    for event, sign in _signed(changes):
-        slot = (to_micros(event.at) // HOUR, labels.rollup(event))
-        rollups[slot] = _add(rollups.get(slot, Usage()), event.usage, sign)
-    tx.many(_ROLLUP, [(*slot, *usage) for slot, usage in rollups.items() if any(usage)])
-    sums: dict[int, tuple[Usage, int]] = {}
-    for (hour, label_set), usage in rollups.items():
-        before, newest = sums.get(label_set, (Usage(), 0))
-        sums[label_set] = before.plus(usage), max(newest, hour * HOUR)
-    for new in (new for _, new in changes if new):
-        label_set = labels.rollup(new)
-        sums[label_set] = sums[label_set][0], max(sums[label_set][1], to_micros(new.at))
-    tx.many(_TOTAL, [(label_set, *usage, newest) for label_set, (usage, newest) in sums.items()])
-    late: dict[int, Usage] = {}
-    for event, sign in _signed(changes):
-        if event.is_backfill(tx.now):
-            label_set = labels.rollup(event)
-            late[label_set] = _add(late.get(label_set, Usage()), event.usage, sign)
-    tx.many(_BACKFILL, [(label_set, *usage) for label_set, usage in late.items() if any(usage)])
-    apart.move(tx, [(event, sign, labels.rollup(event)) for event, sign in _signed(changes) if event.extent])
-    tx.many(_RUN, _run_rows(changes, labels, now))
-    tx.many(_DELETE_RUN, [(old.run,) for old, _ in changes if old and old.run])
-
-
-def _signed(changes: Sequence[Change]) -> Iterable[tuple[UsageEvent, int]]:
-    for old, new in changes:
-        if old:
-            yield old, -1
-        if new:
-            yield new, +1
-
-
-def _add(a: Usage, b: Usage, sign: int) -> Usage:
-    return a.plus(b) if sign > 0 else a.minus(b)
-
-
-def _run_rows(changes: Sequence[Change], labels: "LabelSets", now: int) -> list[tuple[Any, ...]]:
-    """One row per run: the difference of its sums, and the facts of its newest event."""
-    sums: dict[str, Usage] = {}
-    newest: dict[str, UsageEvent] = {}
-    first: dict[str, datetime] = {}
-    for event, sign in _signed(changes):
-        if not event.run:
-            continue
-        sums[event.run] = _add(sums.get(event.run, Usage()), event.usage, sign)
-        if event.run not in newest or event.at >= newest[event.run].at:
-            newest[event.run] = event
-        first[event.run] = min(event.at, first.get(event.run, event.at))
-    return [
-        (run, labels.of(last), *sums[run], json.dumps(last.flags), last.prompt_version, last.status,
-         to_micros(first[run]), to_micros(last.at), now)
-        for run, last in newest.items()
-    ]  # fmt: skip
-
-
-class LabelSets:
-    """Ids of label sets, each looked up or made once per transaction."""
-
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-        self._ids: dict[tuple[Labels, Priority], int] = {}
-
-    def of(self, event: UsageEvent) -> int:
-        """The id of an event's labels and class."""
-        return self._id(event.labels, event.priority)
-
-    def rollup(self, event: UsageEvent) -> int:
-        """The id for rollups, which leave the agent out."""
-        return self._id(event.labels._replace(agent="") if event.labels.agent else event.labels, event.priority)
-
-    def _id(self, labels: Labels, priority: Priority) -> int:
-        number = self._ids.get((labels, priority))
-        if number is None:
-            values = (*labels, priority.value)
-            names = "provider, account, model, team, project, workflow, task_type, agent, priority"
-            self._tx.execute(f"INSERT OR IGNORE INTO label_sets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-            where = " AND ".join(f"{name} = ?" for name in names.split(", "))
-            number = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
-        return number
+    sums.move(tx, changes, labels, behind=behind)
 
 
 def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:

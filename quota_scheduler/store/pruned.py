@@ -16,6 +16,8 @@ def key_hash(identity: tuple[str, str]) -> str:
 
 def counted(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
     """Tokens that were counted for events whose rows are gone."""
+    if not tx.scalar("SELECT EXISTS (SELECT 1 FROM pruned_keys)"):
+        return {}
     hashes = {key_hash(identity): identity for identity in identities}
     rows = tx.rows(
         "SELECT hash, tokens FROM pruned_keys WHERE hash IN (SELECT value FROM json_each(?))",

@@ -15,7 +15,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.claude_code import NAME, find_roots, labeller, scan, session_of
 from quota_scheduler.sources.tail import Tail, changed_files
-from quota_scheduler.sources.transcript import read_lines, usage_lines
+from quota_scheduler.sources.transcript import read_lines, telling_lines, usage_lines
 from quota_scheduler.store import Store
 from quota_scheduler.store import sources as states
 from tests.corpus import TORN, write
@@ -426,7 +426,9 @@ def test_a_file_left_in_the_middle_is_read_on_though_it_has_not_changed(tmp_path
 )
 def test_lines_worth_decoding(line, may_carry):
     text = bytearray(line * 2 + b"rest")
-    assert [bytes(found) for found in usage_lines(text, 2 * len(line))] == [line[:-1]] * (2 * may_carry)
+    assert [bytes(found) for found in usage_lines(text, telling_lines(text, 2 * len(line)))] == [line[:-1]] * (
+        2 * may_carry
+    )
 
 
 def test_states_survive_in_the_store(tmp_path):

@@ -69,6 +69,28 @@ def test_a_job_never_overlaps_itself_and_what_was_left_out_is_counted() -> None:
 
 
 @pytest.mark.timeout(60)
+def test_a_job_runs_soon_when_asked_but_not_twice_at_once() -> None:
+    runs, going = [0], threading.Event()
+
+    def work() -> None:
+        runs[0] += 1
+        going.wait(20)
+
+    schedule = Schedule(Job("work", 3600, work))
+    schedule.jobs.start()
+    until(lambda: runs == [1])
+    schedule.jobs.run_soon("work")  # it runs, so it need not
+    going.set()
+    until(lambda: schedule.count("quota_scheduler_task_duration_seconds_count", task="work") == 1)
+    schedule.jobs.run_soon("work")
+    until(lambda: runs == [2])
+    schedule.jobs.stop()
+    schedule.jobs.run_soon("work")
+    assert runs == [2]
+    assert schedule.count("quota_scheduler_task_skipped_total", task="work", reason="overlap") == 0
+
+
+@pytest.mark.timeout(60)
 def test_stopping_waits_for_what_runs_and_starts_nothing_more() -> None:
     begun, going, ended = threading.Event(), threading.Event(), []
 

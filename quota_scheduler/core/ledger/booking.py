@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once, named
+from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once, named, pair_key, request_of
 from quota_scheduler.core.ledger.sessions import rechained
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute, lease_prefix, owned
 from quota_scheduler.core.units import LARGEST_EVENT
@@ -73,12 +74,13 @@ def prepared(events: Iterable[UsageEvent], leases: LeasesOf, *, now: datetime, h
     ahead, since nothing is decided on it.
     """
     ready = []
+    ahead = now + SKEW
     for event in map(named, events):
-        if not history and event.at > now + SKEW:
+        if not history and event.at > ahead:
             event = replace(event, at=now)
         if event.usage.tokens > LARGEST_EVENT or event.usage.cost_microusd > LARGEST_COST:
             event = replace(event, usage=_bounded(event.usage))
-        owner = leases.owner(event)
+        owner = leases.owner(event) if leases.tickets else None
         ready.append(owned(event, owner) if owner else event)
     return ready
 
@@ -90,9 +92,11 @@ def _bounded(usage: Usage) -> Usage:
 
 def booking(incoming: Sequence[UsageEvent], facts: LedgerFacts) -> Booking:
     """Decide what recording prepared events changes; the same event again changes nothing, a larger one corrects."""
-    grown = _grown_since_pruned(incoming, facts.pruned)
-    fresh = [event for event in incoming if event.identity not in facts.pruned]
-    changes = count_once(fresh, facts.by_key, facts.by_message)
+    grown = _grown_since_pruned(incoming, facts.pruned) if facts.pruned else []
+    fresh = [event for event in incoming if event.identity not in facts.pruned] if facts.pruned else incoming
+    alone, related = _parted(fresh, facts)
+    changes = count_once(related, facts.by_key, facts.by_message)
+    changes += [Change(None, event) for event in alone]
     changes += [Change(None, event) for event, _ in grown] + _replaced_reports(changes, facts)
     updated = sum(1 for old, new in changes if old and new)
     accepted = sum(1 for old, new in changes if new and not old)
@@ -103,6 +107,31 @@ def booking(incoming: Sequence[UsageEvent], facts: LedgerFacts) -> Booking:
         updated,
         max(0, len(incoming) - accepted - updated),
     )
+
+
+def _parted(events: Sequence[UsageEvent], facts: LedgerFacts) -> tuple[list[UsageEvent], list[UsageEvent]]:
+    """Events of which nothing else, in the batch or known, shares an id of any kind, and the others.
+
+    Nearly all calls of a history are told once. Whatever the rules of ``count_once`` say of copies, such an event is
+    simply new; asking them about each costs more than everything else that is decided about it.
+    """
+    known = [*facts.by_key.values(), *(event for events in facts.by_message.values() for event in events)]
+    told = Counter(name for event in known for name in _names(event))
+    for event in events:
+        told.update(_names(event))
+    alone: list[UsageEvent] = []
+    related: list[UsageEvent] = []
+    for event in events:
+        (alone if all(told[name] == 1 for name in _names(event)) else related).append(event)
+    taken = {pair_key(event) for event in related}
+    if any(event.key in taken for event in alone):
+        return [], list(events)
+    return alone, related
+
+
+def _names(event: UsageEvent) -> set[str]:
+    """Every id by which a record may turn out to be of the same response as another."""
+    return {event.key, event.message or event.key, request_of(event) or event.key}
 
 
 def derived(changes: Iterable[Change], facts: LedgerFacts) -> Booking:
@@ -131,6 +160,8 @@ def _grown_since_pruned(
 
 def _replaced_reports(changes: Iterable[Change], facts: LedgerFacts) -> list[Change]:
     """A settled lease's own report gives way to its session's transcript, whichever comes last."""
+    if not facts.reports:
+        return []
     owners = [owner for _, new in changes if new and (owner := facts.leases.owner(new))]
     prefixes = tuple({lease_prefix(t.id, t.lease.fence) for t in owners if t.lease and t.lease.ended_at})
     if not prefixes:
@@ -143,9 +174,12 @@ def counted(changes: Sequence[Change], leases: LeasesOf, balances: Balances, ses
     bound = {ticket.run_id for ticket in leases.tickets}
     anew = sessions.instances.keys()
     for old, _ in changes:  # first what is taken back: what comes may open a session that never counted it
-        balances.book(old, None, leased=old is not None and old.run in bound, but=anew)
+        if old:
+            balances.book(old, None, leased=old.run in bound, but=anew)
+    counts_from = cache(balances.counts_from)
     for _, new in changes:
-        balances.book(None, new, leased=new is not None and new.run in bound, but=anew)
+        if new and new.at >= counts_from(new.labels):
+            balances.book(None, new, leased=new.run in bound, but=anew)
     _count_sessions(changes, bound, balances, sessions)
     for ticket in leases.tickets:
         if ticket.lease and ticket.lease.ended_at is None:
@@ -154,6 +188,8 @@ def counted(changes: Sequence[Change], leases: LeasesOf, balances: Balances, ses
 
 def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: Balances, sessions: SessionUses) -> None:
     """Put moved sessions in their place and count them from all their uses."""
+    if not sessions.instances:
+        return
     uses = {event.identity: event for event in sessions.events}
     for old, _ in changes:
         if old:
@@ -180,13 +216,14 @@ def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: B
 def shown_apart(changes: Iterable[Change], balances: Balances) -> tuple[Counter[str], Counter[str]]:
     """By provider: how many tokens without a price these changes bring, and how many came after their window's end."""
     unpriced, late = Counter[str](), Counter[str]()
+    any_closed = any(balance.closed for balance in balances.all())
     for old, new in changes:
         event = new or old
         if event is None:
             continue
         provider, before = event.labels.provider, old.usage if old else Usage()
         unpriced[provider] += (new.usage.unpriced_tokens if new else 0) - before.unpriced_tokens
-        if new and any(
+        if (new and any_closed) and any(
             (balance := balances.to_correct(instance, new.at)) and balance.closed
             for instance in balances.instances(new.labels)
         ):

@@ -151,8 +151,10 @@ def asked(hours: Iterable[HourTold]) -> set[HourTold]:
 
 def is_ruled_out(event: UsageEvent, hours: Collection[HourTold]) -> bool:
     """Whether somebody else tells of the same use, in the same hour or one beside it, and counts in its place."""
-    at = hour_of(event.at)
     others = [other for teller in tellers_of(event) for other in teller.over()]
+    if not others:
+        return False
+    at = hour_of(event.at)
     return any((other, hour) in hours for other in others for hour in (at - 1, at, at + 1))
 
 

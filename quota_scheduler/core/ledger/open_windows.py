@@ -6,11 +6,11 @@ Loaded from the store, changed in place by pure arithmetic, saved in the same tr
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.instants import EARLIEST, LATEST, SKEW
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.schedule import Session, Window, window_at
+from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
 
 MOST_REMEMBERED = 20_000
 """Sets of labels whose limit instances are remembered; beyond that all are found anew."""
@@ -143,6 +143,23 @@ class OpenWindows:
         if window and window.ends_at <= self.now:
             return None
         return self.add(Balance(0, instance.limit, instance.value, window))
+
+    def counts_from(self, labels: Labels) -> datetime:
+        """The instant before which no use of these labels counts in any window: it is history, as most of a first pass.
+
+        It holds for ``now`` and what is loaded, whatever uses open meanwhile.
+        """
+        return min((self._instance_counts_from(instance) for instance in self.instances(labels)), default=LATEST)
+
+    def _instance_counts_from(self, instance: LimitInstance) -> datetime:
+        known = [balance.window.starts_at for balance in self.by_name.get(instance.name, ()) if balance.window]
+        match instance.limit.schedule:
+            case Calendar() as schedule:
+                return min([*known, schedule.span(self.now)[0]])
+            case Session(length):
+                return min([*known, self.now - length])
+            case _:
+                return EARLIEST
 
     def open_for_offer(self, instance: LimitInstance) -> Balance:
         """The window that holds what is offered now; of a session, one that has not begun."""

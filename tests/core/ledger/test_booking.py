@@ -4,8 +4,10 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from quota_scheduler.core.ledger.balance import LimitInstance
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.booking import (
     Booking,
     LedgerFacts,
@@ -16,20 +18,23 @@ from quota_scheduler.core.ledger.booking import (
     shown_apart,
     skewed,
 )
-from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.deduplicate import Change, count_once, vendor_requests
 from quota_scheduler.core.ledger.settlement import LeasesOf, owned
+from quota_scheduler.core.usage import UsageEvent
 from tests.builders import (
     DAY,
     HOUR,
     MICRO,
     MINUTE,
     MONDAY,
+    MONTHLY,
     a_lease,
     a_limit,
     a_running_ticket,
     a_session_limit,
     a_usage_event,
     some_balances,
+    some_labels,
     some_usage,
 )
 
@@ -154,3 +159,54 @@ def test_what_is_shown_apart(change, apart):
     balances.now = MONDAY
     balances.roll()
     assert shown_apart([change], balances) == apart
+
+
+CALLS = st.builds(
+    lambda key, message, provider, tokens, minutes, side: a_usage_event(
+        tokens, key=key, message=message, provider=provider, at=MONDAY + minutes * MINUTE, sidechain=side
+    ),
+    st.sampled_from(["a", "b", "req_1", "req_2", "req_3", "msg:msg_1", "a:m", "req_1:msg_1"]),
+    st.sampled_from(["", "m", "n", "msg_1", "msg_2", "msg_3"]),
+    st.sampled_from(["anthropic", "anthropic", "gateway"]),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.booleans(),
+)
+"""Calls of which many share a key or a message, some with the key that one of a pair gets."""
+
+
+@given(st.lists(CALLS, max_size=8), st.lists(CALLS, max_size=4))
+def test_what_is_told_once_is_new_just_as_if_all_were_compared_with_all(incoming, stored):
+    known = [change.new for change in count_once(stored, {}, {}) if change.new]
+    by_message: dict[str, list[UsageEvent]] = {}
+    for event in known:
+        if event.message:
+            by_message.setdefault(event.message, []).append(event)
+    asked, requests = {event.identity for event in incoming}, vendor_requests(incoming)
+    by_key = {event.identity: event for event in known if event.identity in asked or event.key in requests}
+    asked_messages = {event.message for event in incoming}
+    by_message = {message: events for message, events in by_message.items() if message in asked_messages}
+    booked = booking(incoming, LedgerFacts(by_key=by_key, by_message=by_message))
+    assert set(booked.changes) == set(count_once(incoming, by_key, by_message))
+    assert booked.accepted + booked.updated + booked.duplicate == max(len(incoming), booked.accepted + booked.updated)
+
+
+LIMITS = (a_limit(), a_limit(id="month", schedule=MONTHLY), a_session_limit(), a_limit(id="team", per="team"))
+USES = st.lists(st.tuples(st.integers(-3 * 24 * 60, 30), st.sampled_from(["", "growth", "sales"])), max_size=12)
+
+
+@given(USES, USES, st.integers(0, 2 * 24 * 60))
+def test_what_lies_before_every_window_counts_in_none(before, uses, minutes):
+    def booked(*, skip: bool) -> list[Balance]:
+        balances = some_balances(*LIMITS)
+        for at, team in before:
+            balances.book(None, a_usage_event(1, at=MONDAY + at * MINUTE, team=team), leased=False)
+        balances.now = MONDAY + minutes * MINUTE
+        balances.roll()
+        counts_from = {team: balances.counts_from(some_labels(team=team)) for team in ("", "growth", "sales")}
+        for at, team in uses:
+            if not skip or MONDAY + at * MINUTE >= counts_from[team]:
+                balances.book(None, a_usage_event(1, at=MONDAY + at * MINUTE, team=team), leased=False)
+        return list(balances.all())
+
+    assert booked(skip=True) == booked(skip=False)
