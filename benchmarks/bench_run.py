@@ -22,7 +22,7 @@ COMMAND = ["sh", "-c", "echo done"]
 
 
 def milliseconds(command: list[str], environ: dict[str, str]) -> tuple[float, float]:
-    """How long one takes: by the clock, and of the processor, which says more on a machine that has other things to do."""
+    """How long one takes: by the clock, and of the processor, which says more on a machine that is busy."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, capture_output=True, check=True, env=environ)
     took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -6,6 +6,7 @@ By time, as the forecast says when a limit of this lease is spent, and by percen
 asks nobody, so it costs an agent nothing.
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -54,6 +55,13 @@ class RunFolder:
     def asked_to_stop(self) -> bool:
         """Whether the agent has been told."""
         return (self.path / ASKED).exists()
+
+    def delete(self) -> None:
+        """Take it away, with the marks that lie in it."""
+        with contextlib.suppress(OSError):
+            for file in self.path.iterdir():
+                file.unlink(missing_ok=True)
+            self.path.rmdir()
 
     def _write(self, notice: Mapping[str, Any]) -> None:
         if (self.path / STOP).exists():

@@ -9,10 +9,8 @@ Every road out after the admission settles; what cannot be told is spooled, and 
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +22,7 @@ from quota_scheduler.client.errors import NotAdmitted, Refused, StillWaiting, Un
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.wrapper import command as commands
 from quota_scheduler.wrapper.child import Child
-from quota_scheduler.wrapper.meter import RecordReader, Record, UsageMeter
+from quota_scheduler.wrapper.meter import Record, RecordReader, UsageMeter
 from quota_scheduler.wrapper.notices import Notices
 from quota_scheduler.wrapper.order import Order
 from quota_scheduler.wrapper.outlook import STOP, RunFolder, WallWatch
@@ -145,7 +143,7 @@ class LeasedRun:
         self._meter = UsageMeter(commands.model_of(command), session=session)
         self._said = Said(str(order.labels.get("account", "")))
         self._lines = RecordReader(self._take)
-        self._folder = RunFolder(Path(tempfile.mkdtemp(prefix="quota-run-")))
+        self._folder = RunFolder(_folder(environ))
         self._environ = self._environment(environ, session)
         self._reads = order.read == "yes" or (
             order.read == "auto" and (not sys.stdout.isatty() or commands.is_for_programs(command))
@@ -273,13 +271,20 @@ class LeasedRun:
                 self._client.spool.put("POST", "/v1/observations", self._said.reports)
             except Refused as refused:
                 self._notices.say(f"what the agent said of its limits is refused: {refused}")
-        shutil.rmtree(self._folder.path, ignore_errors=True)
+        self._folder.delete()
 
     def _say_paused(self) -> None:
         why = self._said.limit_hit or self._lease.lost or "the quota of this run has ended"
         session = self._meter.session
         again = f"; go on with: quota-scheduler run --resume {session} …" if session else ""
         self._notices.say(f"paused ({why}){again}")
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    """A new folder that is nobody else's; the library for that takes longer to load than all else does to run."""
+    path = Path(environ.get("TMPDIR") or "/tmp") / f"quota-run-{os.urandom(12).hex()}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 def default_url(listen: str, environ: Mapping[str, str]) -> str:
