@@ -19,6 +19,7 @@ from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
+from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
 from quota_scheduler.service.queries.export import export_page
@@ -154,6 +155,10 @@ class Questions:
         """Own sums, providers' words and bills side by side."""
         limits = self._service.writer.terms.limits
         return self._look(lambda tx: reconciliation_document(tx, limits))
+
+    def ceilings(self) -> Document:
+        """What providers allow in a moment."""
+        return self._look(ceilings_document)
 
     def windows(self, name: str, back: timedelta) -> Document:
         """Windows of limits that ended lately, and those that are open."""

@@ -142,6 +142,12 @@ async def windows(request: Request) -> Response:
     return json_response(await asyncio.to_thread(facade_of(request).windows, name, min(back, LONGEST)))
 
 
+async def ceilings(request: Request) -> Response:
+    """What providers allow in a moment, as their administration interfaces say."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).ceilings))
+
+
 async def sources(request: Request) -> Response:
     """Every door that usage and providers' words come through, and what it cannot see."""
     require(request, Role.VIEWER)
