@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.instants import MICROSECOND, SKEW
-from quota_scheduler.core.ledger.balance import LimitInstance
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.rebuilding import sets_of
-from quota_scheduler.core.ledger.ruling import counted_from, rebase, rule
+from quota_scheduler.core.ledger.ruling import counted_from, has_grown, rebase, rule
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.observations.judging import MONTH, judge
 from quota_scheduler.core.observations.learning import Elsewhere, elsewhere
@@ -83,7 +83,9 @@ def rule_windows(tx: Transaction, limits: Sequence[Limit]) -> None:
     if not observed:
         return
     balances = windows.load(tx, observed, tickets=())
+    counted = {balance.id: balance.anchored_at for balance in balances.all()}
     reported = {key: judged(tx, key) for key in {limit.observed for limit in observed if limit.observed}}
+    fresh: list[Balance] = []
     for limit in observed:
         about = reported.get(limit.observed) if limit.observed else None
         if not about:
@@ -93,8 +95,11 @@ def rule_windows(tx: Transaction, limits: Sequence[Limit]) -> None:
         balance = rule(balances, instance, about[-1], events)
         if balance and limit.unit is Unit.PERCENT:
             balance.drift = round(used_elsewhere(tx, limit, about[-1]).per_hour * POINT)
-        if balance and balance.reported:
-            windows.recall(tx, balances, tickets=None)
+        if balance and balance.reported and has_grown(about[-1], balance, counted.get(balance.id)):
+            fresh.append(balance)
+    if fresh:
+        windows.recall(tx, balances, tickets=None)
+        for balance in fresh:
             rebase(balances, balance)
     windows.save(tx, balances)
 

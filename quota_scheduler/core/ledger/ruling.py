@@ -65,8 +65,11 @@ def _anchor(balance: Balance, at: datetime, ratio: float, events: Iterable[Usage
 
 
 def anchor_of(reported: ReportedWindow, events: Iterable[UsageEvent], limit: Limit) -> datetime:
-    """As of when a reported usage is true: its newest report, or its first where the others must be echoes of it."""
-    if limit.rate is None:
+    """As of when a reported usage is true: its newest report, or its first where the others must be echoes of it.
+
+    All of it, and more, is no echo: many doors stop at 100 %.
+    """
+    if limit.rate is None or (reported.ratio is not None and reported.ratio >= 1):
         return reported.observed_at
     between = [event for event in events if reported.first_at < event.at <= reported.observed_at]
     least = total(event.usage for event in between).cost_pico * limit.rate.low // limit.fineness
@@ -106,6 +109,14 @@ def _precedes(row: Balance, reported: ReportedWindow) -> bool:
 def _cut(row: Balance, window: Window, at: datetime) -> None:
     """End a window early: the next cycle closes it, and what is still held in it moves on."""
     row.window, row.dirty = Window(window.starts_at, max(at, window.starts_at + MICROSECOND)), True
+
+
+def has_grown(reported: ReportedWindow, balance: Balance, counted: datetime | None) -> bool:
+    """Whether a ruled balance is now told to be used otherwise than when it was last ruled, as of ``counted``.
+
+    A word that is only judged again, or repeats what it said, holds nothing of what leases have reported since.
+    """
+    return balance.anchored_at is not None and (counted is None or counted < reported.first_at)
 
 
 def rebase(balances: Balances, balance: Balance) -> None:

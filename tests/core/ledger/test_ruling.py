@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
-from quota_scheduler.core.ledger.ruling import anchor_of, counted_from, rebase, rule
+from quota_scheduler.core.ledger.ruling import anchor_of, counted_from, has_grown, rebase, rule
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.reported_window import ReportedWindow
@@ -111,14 +111,31 @@ def test_what_the_provider_refuses_and_lets_go_on_for_money_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("dollars", "at"),
+    ("ratio", "dollars", "at"),
     [
-        pytest.param(0.5, MONDAY - 10 * MINUTE, id="little was used: the newest report is true"),
-        pytest.param(2, MONDAY - HOUR, id="so much was used that the newest must be an echo of the first"),
+        pytest.param(0.4, 0.5, MONDAY - 10 * MINUTE, id="little was used: the newest report is true"),
+        pytest.param(0.4, 2, MONDAY - HOUR, id="so much was used that the newest must be an echo of the first"),
+        pytest.param(1.0, 2, MONDAY - 10 * MINUTE, id="all is used, and who passes it is told no more"),
     ],
 )
-def test_a_report_is_true_as_of_its_newest_unless_that_is_an_echo(dollars, at):
-    assert anchor_of(reported(), [a_call(dollars, MONDAY - 30 * MINUTE)], PERCENT) == at
+def test_a_report_is_true_as_of_its_newest_unless_that_is_an_echo(ratio, dollars, at):
+    assert anchor_of(reported(ratio), [a_call(dollars, MONDAY - 30 * MINUTE)], PERCENT) == at
+
+
+@pytest.mark.parametrize(
+    ("limit", "counted", "grown"),
+    [
+        pytest.param(PERCENT, None, True, id="the first word"),
+        pytest.param(PERCENT, MONDAY - 2 * HOUR, True, id="more than before"),
+        pytest.param(PERCENT, MONDAY - HOUR, False, id="the same, judged again"),
+        pytest.param(PERCENT, MONDAY - 20 * MINUTE, False, id="the same, repeated since"),
+        pytest.param(TOKENS, None, False, id="of another unit the word says nothing of usage"),
+    ],
+)
+def test_a_word_holds_what_leases_reported_once_it_has_grown(limit, counted, grown):
+    balances = some_balances(limit)
+    balance = rule(balances, LimitInstance(limit, ""), reported(), [])
+    assert has_grown(reported(), balance, counted) is grown
 
 
 def test_usage_is_needed_from_where_it_is_counted():
