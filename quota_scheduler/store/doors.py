@@ -39,7 +39,7 @@ def note(tx: Transaction, hours: Collection[HourTold]) -> set[HourTold]:
 def beside(tx: Transaction, hours: Iterable[HourTold]) -> list[UsageEvent]:
     """Stored events of these hours, and of those beside them, that others could be told in the place of."""
     spans = {hour: False for _, hour in hours}
-    spans |= {hour: True for hour in _with_ids_or_sessions(tx, hours)}
+    spans |= dict.fromkeys(_with_ids_or_sessions(tx, hours), True)
     events: dict[tuple[str, str], UsageEvent] = {}
     for hour, with_files in sorted(spans.items()):
         start, end = (to_micros(EPOCH + (hour + step) * HOUR) for step in (-1, 2))

@@ -89,8 +89,8 @@ class Telling(StrEnum):
 
 
 WITHOUT_IDS = frozenset({Telling.NAMELESS, Telling.LESSER, Telling.TURNS})
-"""Events that share no id with files or a gateway. Where they name their session, it is decided by that alone, and of the
-agent they tell as ``SESSIONS``."""
+"""Events that share no id with files or a gateway. Where they name their session, it is decided by that alone, and of
+the agent they tell as ``SESSIONS``."""
 RULED_BY = {
     Telling.FILES: frozenset({Telling.NAMELESS}),
     Telling.LESSER: frozenset({Telling.FILES}),
