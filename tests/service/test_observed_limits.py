@@ -152,8 +152,11 @@ def test_what_a_lease_says_of_itself_counts_until_the_provider_says_that_more_is
     tell(0.58, 0.21)
     assert points(here) == (58.0, 12.0)
     here.wait(MINUTE)
-    here.ask(Renew(held.ticket.id, fence(held), (("", dollars(6)),)))
+    here.ask(Renew(held.ticket.id, fence(held), (("", dollars(6)._replace(output=200)),)))
     assert points(here) == (62.0, 8.0)
+    here.release(held)  # without a transcript its own reports are the usage, and the word holds a part of them
+    assert points(here) == (62.0, 0.0)
+    assert here.ledger() == {"lease:1:1:0:": 100, "lease:1:1:1:": 100}
 
 
 def test_what_a_lease_says_of_itself_stays_where_only_the_reset_is_told(world):

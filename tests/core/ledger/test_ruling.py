@@ -11,7 +11,18 @@ from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from tests.builders import DAY, HOUR, MINUTE, MONDAY, SECOND, a_limit, a_session_limit, a_usage_event, some_balances
+from tests.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MONDAY,
+    SECOND,
+    a_lease,
+    a_limit,
+    a_session_limit,
+    a_usage_event,
+    some_balances,
+)
 
 TWO_A_DOLLAR = Rate(low=2 * POINT, middle=2 * POINT, high=2 * POINT, spans=9, learned_at=MONDAY)
 PERCENT = a_session_limit(WHOLE, id="max-session", unit=Unit.PERCENT, rate=TWO_A_DOLLAR)
@@ -149,7 +160,8 @@ def test_what_a_lease_had_reported_is_in_the_providers_word():
     held = balances.reserve(1, instance, 10 * POINT, running=True)
     balances.update(held, reported=4 * POINT)
     assert (balance.reported, balance.reserved, balance.spent) == (4 * POINT, 6 * POINT, 44 * POINT)
-    rebase(balances, balance)
+    assert rebase(balances, balance, {1: a_lease(at=MONDAY)}) == set()  # granted after the word
+    assert rebase(balances, balance, {1: a_lease(at=MONDAY - HOUR)}) == {1}
     assert (balance.reported, balance.reserved, balance.spent) == (0, 6 * POINT, 40 * POINT)
     assert (held.before, held.amount) == (4 * POINT, 6 * POINT)
 
