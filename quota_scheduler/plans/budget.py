@@ -52,6 +52,16 @@ def next_cycle(began_at: datetime) -> datetime:
     return datetime.combine(began_at.date() + timedelta(days=7), time(), began_at.tzinfo)
 
 
+def fresh(rows: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Limits as ``GET /v1/limits`` has them, with what open windows have counted since: readings are a tick old.
+
+    Limits in percent stay as they are: what a provider reported of them stands in no window.
+    """
+    now = {window["limit"]: window for window in windows if window["open"] and window["unit"] != "percent"}
+    figures = ("used", "amount", "starts_at", "ends_at")
+    return [{**row, **{name: now[row["limit"]][name] for name in figures if row["limit"] in now}} for row in rows]
+
+
 def tightest_week(rows: Sequence[Mapping[str, Any]], provider: str, name: str) -> Week | None:
     """Of limits as ``GET /v1/limits`` has them, the weekly one of a provider that is used most; or the one named."""
     weeks = [

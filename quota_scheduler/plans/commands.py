@@ -12,10 +12,12 @@ _SHELL_SIGNS = re.compile(r"[|&;<>()$`\\*?\[\]{}~#!\n=]")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=\S*\s+")
 _WORD = re.compile(r"[A-Za-z0-9_./+-]+")
 OWN_WORDS = frozenset(
-    ". : [ alias bg break case cd command continue do echo else eval exec exit export false fg fi for function if jobs "
-    "kill printf pwd read readonly return set shift test then time times trap true type ulimit umask unset until wait "
-    "while".split()
-)
+    {
+        ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "else",
+        "eval", "exec", "exit", "export", "fg", "fi", "for", "function", "if", "jobs", "read", "readonly", "return", "set", "shift", "then", "time", "times", "trap",
+        "type", "ulimit", "umask", "unset", "until", "wait", "while",
+    }
+)  # fmt: skip
 """Words that the shell knows itself (POSIX)."""
 
 

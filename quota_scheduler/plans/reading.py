@@ -64,7 +64,7 @@ class _Reader:
             self._problems.add(meta_node, "must hold keys and values, such as `budget:`")
         self._plan = self._name(meta.get("name")) or re.sub(r"[^A-Za-z0-9_.-]", "-", file.rpartition("/")[2]) or "plan"
         provider = self._text(meta.get("provider")) or "anthropic"
-        work = self._work(meta, {"labels": {"provider": provider}})
+        work = self._work(meta, {"labels": {"provider": provider, "workflow": self._plan}})
         budget = self._budget(meta.get("budget"))
         listed = top.get("tasks")
         if not isinstance(listed, Listing) or not listed.items:
@@ -316,4 +316,6 @@ def _plain(text: str) -> Any:
     """A number or yes and no as JSON has them; everything else as it is written."""
     if text in ("true", "false"):
         return text == "true"
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return int(text)
+    return float(text) if re.fullmatch(r"\$?[0-9]{1,12}\.[0-9]{1,12}", text.removeprefix("$")) else text

@@ -1,8 +1,8 @@
 """How far a plan has come: one file, replaced whole with every step, so that a kill at any instant loses no step.
 
-    pending ─► running ─► done | failed | paused_quota          skipped: it never began
-       ▲          │ killed
-       └──────────┴─ next run: its command may still be going on; its exit status is waited for, not run twice
+pending ─► running ─► done | failed | paused_quota          skipped: it never began
+   ▲          │ killed
+   └──────────┴─ next run: its command may still be going on; its exit status is waited for, not run twice
 """
 
 import contextlib
@@ -90,7 +90,9 @@ class StateFile:
                 os.fsync(file.fileno())
             beside.replace(self.path)
         except OSError as error:
-            raise StateUnusable(f"{self.path} cannot be written ({error.strerror}): name another with --state") from None
+            raise StateUnusable(
+                f"{self.path} cannot be written ({error.strerror}): name another with --state"
+            ) from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
