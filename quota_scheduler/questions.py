@@ -22,6 +22,7 @@ from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
+from quota_scheduler.service.queries.decisions import decisions_document
 from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.observations import observations_document
@@ -117,6 +118,10 @@ class Questions:
     def queue(self) -> Document:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+
+    def decisions(self, days: int, by: Sequence[str]) -> Document:
+        """How often work was admitted, deferred, woken and rejected."""
+        return self._look(lambda tx: decisions_document(tx, days, by, zone=self.config.timezone))
 
     def observations(self) -> Document:
         """What providers said last about their windows."""

@@ -45,6 +45,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/preflight", tickets.preflight),
     ("POST", "/v1/plans/estimate", tickets.estimate_plan),
     ("GET", "/v1/queue", state.queue),
+    ("GET", "/v1/decisions", state.decisions),
     ("POST", "/v1/hold", operate.hold_all),
     ("POST", "/v1/tickets/{ticket}/hold", operate.hold_ticket),
     ("POST", "/v1/tickets/{ticket}/start", operate.start_ticket),

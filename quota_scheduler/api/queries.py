@@ -20,6 +20,7 @@ from quota_scheduler.core.readings.documents import forecast_document, limit_doc
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS
+from quota_scheduler.service.queries.decisions import COUNTED_BY
 from quota_scheduler.service.queries.usage_history import safe_cell
 
 LONGEST_NUMBER = 10
@@ -95,6 +96,16 @@ async def queue(request: Request) -> Response:
     """The throttle queue in order."""
     require(request, Role.VIEWER)
     return json_response(await asyncio.to_thread(facade_of(request).queue))
+
+
+async def decisions(request: Request) -> Response:
+    """How often work was admitted, deferred, woken and rejected in ``days`` (7), ``by`` day, limit and class."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 7, least=1, most=400)
+    by = [name for name in request.query_params.get("by", "day,limit,class").split(",") if name]
+    if unknown := [name for name in by if name not in COUNTED_BY]:
+        raise Problem(422, "invalid_query", f"by={unknown[0][:40]!r} is none of {', '.join(COUNTED_BY)}")
+    return json_response(await asyncio.to_thread(facade_of(request).decisions, days, by))
 
 
 async def efficiency(request: Request) -> Response:
