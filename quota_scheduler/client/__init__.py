@@ -13,12 +13,24 @@ This is the public face of the package: what is named here stays.
 from quota_scheduler.client.aio import AsyncClient
 from quota_scheduler.client.answers import Budget, Decision, UsageRow
 from quota_scheduler.client.connection import Client
-from quota_scheduler.client.errors import LeaseLost, NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
+from quota_scheduler.client.errors import (
+    BudgetExhausted,
+    BudgetWarning,
+    LeaseLost,
+    NotAdmitted,
+    QuotaError,
+    Refused,
+    StillWaiting,
+    Unavailable,
+)
 from quota_scheduler.client.lease import Lease
+from quota_scheduler.client.track import track
 
 __all__ = [
     "AsyncClient",
     "Budget",
+    "BudgetExhausted",
+    "BudgetWarning",
     "Client",
     "Decision",
     "Lease",
@@ -29,4 +41,5 @@ __all__ = [
     "StillWaiting",
     "Unavailable",
     "UsageRow",
+    "track",
 ]
