@@ -115,6 +115,7 @@ CORE_ROOMS = [
     "queue",
     "cycle",
     "readings",
+    "comments",
     "alerts",
 ]
 """The packages of the core from the ground up: each may import the shared files and what stands before it."""
@@ -166,6 +167,7 @@ ROOMS = [
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
+    pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
@@ -285,6 +287,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
+        pytest.param("jwt", "github/identity", id="only an App's identity signs"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
         pytest.param(
