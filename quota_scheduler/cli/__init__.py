@@ -16,6 +16,7 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 VERBS = {
     "serve": "serve",
     "status": "status",
+    "watch": "watch",
     "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
