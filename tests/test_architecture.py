@@ -108,6 +108,7 @@ CORE_ROOMS = [
     "limits",
     "tickets",
     "efficiency",
+    "advice",
     "history",
     "ledger",
     "forecast",

@@ -25,6 +25,9 @@ VERBS = {
     "plan": "plan",
     "hold": "hold",
     "history": "history",
+    "suggestions": "advice",
+    "runs": "advice",
+    "efficiency": "advice",
     "sources": "sources",
     "reconcile": "reconcile",
     "usage": "usage",
@@ -56,7 +59,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"quota_scheduler.cli.{VERBS[cmd_name]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
         return anywhere(command)
 
     def resolve_command(
