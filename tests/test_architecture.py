@@ -108,6 +108,7 @@ CORE_ROOMS = [
     "limits",
     "tickets",
     "efficiency",
+    "advice",
     "history",
     "ledger",
     "forecast",
@@ -168,6 +169,7 @@ ROOMS = [
     ),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
+    pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
@@ -302,6 +304,7 @@ def test_no_file_imports_itself_by_way_of_others():
             id="only the engine knows SQLite, beside the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
+        pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),
         pytest.param("click", "cli", id="only the command line talks to people through click"),
         pytest.param("starlette", "api", id="only the API speaks HTTP"),
     ],
