@@ -151,19 +151,24 @@ class _Judging:
         return self._lowered(window, window.ratio) if self._is_believed() else window
 
     def _lowered(self, window: ReportedWindow, before: float) -> ReportedWindow:
-        """Less is used than was told: growth is measured anew from there."""
+        """Less is used than was told: growth is measured anew from there, and what grows is refused no more."""
         newest, first = self.lower[-1], self.lower[0].observed_at
         ratios = [report.used_ratio or 0.0 for report in self.lower[-2:]]
         ratio, self.lower = max(ratios), []
         notices = (*window.notices, Noticed(WindowChange.LOWERED, first, before, ratio))
-        return _grown(replace(window, ratio=None, marks=(), notices=notices), ratio, newest)
+        return _grown(replace(window, ratio=None, marks=(), notices=notices, exhausted=False), ratio, newest)
 
     def _is_believed(self) -> bool:
         newest = self.lower[-1]
         ratio = newest.used_ratio or 0.0
         if any(r.source != newest.source and abs((r.used_ratio or 0.0) - ratio) <= AGREED for r in self.lower[-4:]):
-            return True
+            is_refused = self.window is not None and self.window.exhausted
+            return not is_refused or self._has_grown()  # idle clients repeat what was before the refusal
+        return self._has_grown()
+
+    def _has_grown(self) -> bool:
         series = [r.used_ratio or 0.0 for r in self.lower]
+        newest = self.lower[-1]
         lasted = newest.observed_at - self.lower[0].observed_at
         grew = series == sorted(series) and series[-1] - series[0] >= SUSTAINED_GROWTH - ROUNDING
         return len(series) >= SUSTAINED_REPORTS and lasted >= SUSTAINED and grew

@@ -219,6 +219,27 @@ def test_windows(reports, windows):
             0.0,
             id="a reset ends it, early or not",
         ),
+        pytest.param(
+            [
+                said("11:00:00", 1.0, standing=Standing.REJECTED),
+                said("11:05:00", 0.9),
+                said("11:06:00", 0.9, source="headers"),
+            ],
+            True,
+            False,
+            1.0,
+            id="two idle clients that repeat what was before it do not",
+        ),
+        pytest.param(
+            [
+                said("11:00:00", 1.0, standing=Standing.REJECTED),
+                *(said(f"11:{m}:00", r) for m, r in ((10, 0.25), (30, 0.26), (50, 0.28))),
+            ],
+            False,
+            False,
+            0.28,
+            id="use that goes on lower down does: a larger plan was bought",
+        ),
     ],
 )
 def test_what_a_provider_refuses(reports, exhausted, overage, ratio):
