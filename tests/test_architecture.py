@@ -157,6 +157,9 @@ ROOMS = [
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param(
+        "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
+    ),
     pytest.param("client", "client", "", id="client needs nothing but the standard library"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
