@@ -21,6 +21,7 @@ from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
+from quota_scheduler.service.queries.advice import suggestions_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
 from quota_scheduler.service.queries.decisions import decisions_document
 from quota_scheduler.service.queries.export import export_page
@@ -143,9 +144,14 @@ class Questions:
         """Silences that have not ended."""
         return self._look(silences_document)
 
-    def efficiency(self, days: int) -> Document:
-        """Tokens by kind and cache hit rate by workflow."""
-        return self._look(lambda tx: efficiency_document(tx, days))
+    def efficiency(self, days: int, by: str) -> Document:
+        """Tokens by kind and cache hit rate by a label of runs."""
+        return self._look(lambda tx: efficiency_document(tx, days, by))
+
+    def suggestions(self, days: int) -> Document:
+        """What would make the same work cost less."""
+        limits, price = self._service.writer.terms.limits, self._service.parts.prices.price
+        return self._look(lambda tx: suggestions_document(tx, limits, price, days, zone=self.config.timezone))
 
     def usage(self, days: int, by: Sequence[str]) -> Document:
         """Usage added up by day and labels."""

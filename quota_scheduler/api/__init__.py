@@ -66,6 +66,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/api/quota/forecast", state.quota_forecast),
     ("GET", "/v1/efficiency", state.efficiency),
     ("GET", "/v1/runs", state.runs),
+    ("GET", "/v1/suggestions", state.suggestions),
     ("GET", "/v1/usage/summary", state.usage),
     ("GET", "/v1/usage/history", history.history),
     ("GET", "/v1/usage/events", history.events),

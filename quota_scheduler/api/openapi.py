@@ -65,8 +65,9 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
     ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
-    ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
+    ("get", "/v1/efficiency", "Tokens by kind and cache hit rate, ?days=7&by=workflow", None, "viewer"),
     ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
+    ("get", "/v1/suggestions", "What would make the same work cost less, with evidence, ?days=30", None, "viewer"),
     ("get", "/v1/usage/summary", "Usage by day and labels, ?days=30&by=day,model&format=csv", None, "viewer"),
     (
         "get",

@@ -25,6 +25,8 @@ from quota_scheduler.service.queries.usage_history import safe_cell
 
 LONGEST_NUMBER = 10
 """Digits of a number in a query, and one more."""
+RUNS_BY = ("workflow", "provider", "model", "task_type", "team")
+"""What runs can be grouped by: the labels that each of them has one of."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -109,10 +111,20 @@ async def decisions(request: Request) -> Response:
 
 
 async def efficiency(request: Request) -> Response:
-    """Tokens by kind and cache hit rate by workflow over ``days`` (7)."""
+    """Tokens by kind and cache hit rate ``by`` workflow, or another label of runs, over ``days`` (7)."""
     require(request, Role.VIEWER)
     days = number(request, "days", 7, least=1, most=366)
-    return json_response(await asyncio.to_thread(facade_of(request).efficiency, days))
+    by = request.query_params.get("by", "workflow")
+    if by not in RUNS_BY:
+        raise Problem(422, "invalid_query", f"by={by[:40]!r} is none of {', '.join(RUNS_BY)}")
+    return json_response(await asyncio.to_thread(facade_of(request).efficiency, days, by))
+
+
+async def suggestions(request: Request) -> Response:
+    """What would have made the work of the last ``days`` (30) cost less, with the runs that show it."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 30, least=1, most=366)
+    return json_response(await asyncio.to_thread(facade_of(request).suggestions, days))
 
 
 def number(request: Request, name: str, default: int, *, least: int, most: int) -> int:

@@ -30,15 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    config = reach.config_of(ctx)
-    try:
-        state = reach.ask(config, "GET", "/v1/queue")
-    except reach.Unreachable:
-        from quota_scheduler.core.queue.policy import QueuePolicy
-        from quota_scheduler.service.queries.queue import queue_document
-
-        with reach.look(config) as tx:
-            state = queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
+    state = queue_of(reach.config_of(ctx))
     if as_json:
         reach.print_json(state)
         return
@@ -48,6 +40,19 @@ def command(ctx: click.Context, as_json: bool) -> None:
     for name in ("waiting", "offered", "running"):
         rows += [_row(ticket, name) for ticket in state[name]]
     reach.say(reach.table(rows, right=frozenset({0, 4})) if len(rows) > 1 else "Nothing waits and nothing runs.")
+
+
+def queue_of(config: Config) -> dict[str, Any]:
+    """The throttle queue as the service, else the database file, has it."""
+    try:
+        answer: dict[str, Any] = reach.ask(config, "GET", "/v1/queue")
+        return answer
+    except reach.Unreachable:
+        from quota_scheduler.core.queue.policy import QueuePolicy
+        from quota_scheduler.service.queries.queue import queue_document
+
+        with reach.look(config) as tx:
+            return queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
 
 
 def _row(ticket: dict[str, Any], state: str) -> list[str]:

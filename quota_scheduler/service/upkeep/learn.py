@@ -7,6 +7,7 @@ from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import (
     Transaction,
     bills,
+    comments,
     decision_counts,
     ledger,
     observations,
@@ -35,6 +36,7 @@ def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
     """Drop a little of what is older than it is kept; returns how many events, 0 when nothing is left to do."""
     alert_store.prune(tx, tx.now - raw)
     tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
+    comments.forget(tx, tx.now - raw)
     run_history.prune(tx)
     decision_counts.prune(tx)
     observations.prune(tx)
