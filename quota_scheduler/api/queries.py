@@ -20,6 +20,7 @@ from quota_scheduler.core.readings.documents import forecast_document, limit_doc
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS
+from quota_scheduler.service.queries.decisions import COUNTED_BY
 from quota_scheduler.service.queries.usage_history import safe_cell
 
 LONGEST_NUMBER = 10
@@ -99,6 +100,16 @@ async def queue(request: Request) -> Response:
     return json_response(await asyncio.to_thread(facade_of(request).queue))
 
 
+async def decisions(request: Request) -> Response:
+    """How often work was admitted, deferred, woken and rejected in ``days`` (7), ``by`` day, limit and class."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 7, least=1, most=400)
+    by = [name for name in request.query_params.get("by", "day,limit,class").split(",") if name]
+    if unknown := [name for name in by if name not in COUNTED_BY]:
+        raise Problem(422, "invalid_query", f"by={unknown[0][:40]!r} is none of {', '.join(COUNTED_BY)}")
+    return json_response(await asyncio.to_thread(facade_of(request).decisions, days, by))
+
+
 async def efficiency(request: Request) -> Response:
     """Tokens by kind and cache hit rate ``by`` workflow, or another label of runs, over ``days`` (7)."""
     require(request, Role.VIEWER)
@@ -152,6 +163,12 @@ async def windows(request: Request) -> Response:
         raise Problem(422, "invalid_query", str(error)) from None
     name = request.query_params.get("limit", "")
     return json_response(await asyncio.to_thread(facade_of(request).windows, name, min(back, LONGEST)))
+
+
+async def ceilings(request: Request) -> Response:
+    """What providers allow in a moment, as their administration interfaces say."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).ceilings))
 
 
 async def sources(request: Request) -> Response:

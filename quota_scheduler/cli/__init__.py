@@ -23,6 +23,7 @@ VERBS = {
     "queue": "queue",
     "preflight": "preflight",
     "plan": "plan",
+    "run": "run",
     "hold": "hold",
     "history": "history",
     "suggestions": "advice",
