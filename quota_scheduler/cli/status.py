@@ -10,7 +10,6 @@ from quota_scheduler.config import Config
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount
-from quota_scheduler.store import documents
 from quota_scheduler.wrapper.statuses import LIMIT_HIT, UNAVAILABLE
 
 LEGEND = (
@@ -94,7 +93,7 @@ def state_of(config: Config) -> dict[str, Any]:
         from quota_scheduler.core.readings.refusing import breaker_documents
         from quota_scheduler.service.operate.holds import everything_held
         from quota_scheduler.service.queries.alerts import muted_document
-        from quota_scheduler.store import breakers
+        from quota_scheduler.store import breakers, documents
 
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")
