@@ -142,6 +142,13 @@ async def windows(request: Request) -> Response:
     return json_response(await asyncio.to_thread(facade_of(request).windows, name, min(back, LONGEST)))
 
 
+async def loans(request: Request) -> Response:
+    """Who owes whom within pools, and what was paid back in the last ``days`` (30)."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 30, least=1, most=3660)
+    return json_response(await asyncio.to_thread(facade_of(request).loans, days))
+
+
 async def sources(request: Request) -> Response:
     """Every door that usage and providers' words come through, and what it cannot see."""
     require(request, Role.VIEWER)

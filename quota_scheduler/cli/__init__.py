@@ -36,6 +36,7 @@ VERBS = {
     "alerts": "alerts",
     "silence": "silence",
     "audit": "audit",
+    "teams": "teams",
 }
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 

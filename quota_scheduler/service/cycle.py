@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quota_scheduler.core.admission.decide import Verdict
+from quota_scheduler.core.admission.loans import moved
 from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.needs import Needs, drafts_of, named_by, needs_of
 from quota_scheduler.core.cycle.requests import Reply, Request
@@ -29,6 +30,7 @@ from quota_scheduler.store import (
     counters,
     forecasts,
     ledger,
+    loans,
     quality,
     run_history,
     tickets,
@@ -140,6 +142,8 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
         count_passed(tx, changes.ledger, snapshot.terms.run_caps)
     tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
     windows.save(tx, snapshot.balances)
+    if any(limit.parent for limit in snapshot.balances.limits):
+        loans.save(tx, moved(snapshot.balances, loans.standing(tx)))
     breakers.save(tx, changes.breakers)
     _advance(tx, snapshot.numbers, decided.onward.numbers)
     _save_what_closed(tx, changes)
