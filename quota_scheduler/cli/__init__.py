@@ -41,6 +41,7 @@ VERBS = {
     "alerts": "alerts",
     "silence": "silence",
     "audit": "audit",
+    "teams": "teams",
 }
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 
