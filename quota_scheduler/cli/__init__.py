@@ -31,6 +31,7 @@ VERBS = {
     "observe": "observe",
     "statusline": "statusline",
     "hook": "hook",
+    "mcp": "mcp",
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",
