@@ -269,7 +269,7 @@ class ReportBody(Body):
     fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True), WHOLE]
     session: Name = ""
     usage: TokensBody | Annotated[dict[Key, TokensBody], Field(max_length=MOST_MODELS)] | None = None
-    status: Literal["completed", "failed"] = "completed"
+    status: Literal["completed", "failed", "paused_quota"] = "completed"
     ttl: Ttl | None = None
 
     def reported(self, model: str) -> ModelUsage | None:

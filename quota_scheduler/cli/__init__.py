@@ -22,6 +22,7 @@ VERBS = {
     "queue": "queue",
     "preflight": "preflight",
     "plan": "plan",
+    "run": "run",
     "hold": "hold",
     "history": "history",
     "sources": "sources",

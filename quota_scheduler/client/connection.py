@@ -60,7 +60,7 @@ class Client:
             chosen, token if token is not None else os.environ.get("QUOTA_TOKEN", ""), patience=patience
         )
         self.fail: Fail = fail
-        self.spool = Spool(Path(spool) if spool is not None else _state_folder() / "client-spool.jsonl")
+        self.spool = Spool(Path(spool) if spool is not None else state_folder() / "client-spool.jsonl")
 
     # Running
 
@@ -350,6 +350,7 @@ def _seconds(wait: float | timedelta) -> float:
     return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where a user's own programs keep what they need the next time: XDG_STATE_HOME, by default ~/.local/state."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     return (named if named.is_absolute() else Path.home() / ".local/state") / "quota-scheduler"

@@ -12,6 +12,8 @@ from quota_scheduler.core.usage import Usage, total
 
 COMPLETED = "completed"
 """The status of a run that did what was asked."""
+PAUSED = "paused_quota"
+"""The status of a run whose quota ended: neither done nor failed, and gone on with later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +93,5 @@ def _row(name: str, runs: Sequence[RunSummary]) -> EfficiencyRow:
 
 def success_rate(runs: Iterable[RunSummary]) -> float | None:
     """Return the completed share of the runs that have finished; None while none has."""
-    finished = [run.status == COMPLETED for run in runs if run.status]
+    finished = [run.status == COMPLETED for run in runs if run.status not in ("", PAUSED)]
     return sum(finished) / len(finished) if finished else None

@@ -56,6 +56,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
+    PAUSED_QUOTA = "paused_quota"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     REVOKED = "revoked"
@@ -65,7 +66,7 @@ class Outcome(StrEnum):
     ABANDONED = "abandoned"
 
 
-REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED})
+REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED, Outcome.PAUSED_QUOTA})
 """Outcomes after which the same key asks for the same work once more."""
 
 
