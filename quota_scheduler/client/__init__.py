@@ -14,8 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from quota_scheduler.client.answers import Budget, Decision, UsageRow
 from quota_scheduler.client.connection import Client
-from quota_scheduler.client.errors import LeaseLost, NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
+from quota_scheduler.client.errors import (
+    BudgetExhausted,
+    BudgetWarning,
+    LeaseLost,
+    NotAdmitted,
+    QuotaError,
+    Refused,
+    StillWaiting,
+    Unavailable,
+)
 from quota_scheduler.client.lease import Lease
+from quota_scheduler.client.track import track
 
 if TYPE_CHECKING:
     from quota_scheduler.client.aio import AsyncClient
@@ -23,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncClient",
     "Budget",
+    "BudgetExhausted",
+    "BudgetWarning",
     "Client",
     "Decision",
     "Lease",
@@ -33,6 +45,7 @@ __all__ = [
     "StillWaiting",
     "Unavailable",
     "UsageRow",
+    "track",
 ]
 
 

@@ -28,6 +28,7 @@ from quota_scheduler.store import (
     Transaction,
     breakers,
     counters,
+    decision_counts,
     forecasts,
     ledger,
     quality,
@@ -147,6 +148,7 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
     _save_what_closed(tx, changes)
     for name, labels in changes.counters:
         counters.add(tx, name, labels)
+    decision_counts.add(tx, changes.tallied)
 
 
 def _save_what_closed(tx: Transaction, changes: Changes) -> None:

@@ -70,7 +70,12 @@ def by_run(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
 
 def by_workflow(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
     """Return one row for each workflow, the largest first; runs that name none come under ``none``."""
-    return _rows(runs, lambda run: run.workflow or "none")
+    return by_label(runs, "workflow")
+
+
+def by_label(runs: Iterable[RunSummary], label: str) -> tuple[EfficiencyRow, ...]:
+    """Return one row for each value of a label that runs carry, the largest first; without one it is ``none``."""
+    return _rows(runs, lambda run: str(getattr(run, label)) or "none")
 
 
 def _rows(runs: Iterable[RunSummary], name_of: Callable[[RunSummary], str]) -> tuple[EfficiencyRow, ...]:

@@ -47,6 +47,11 @@ def judge(reports: Iterable[Observation], length: timedelta | None) -> list[Repo
     return [*judging.closed, *([judging.window] if judging.window else [])]
 
 
+def longest(length: timedelta | None) -> timedelta:
+    """How far ahead of its report the reset of a window of this length may lie to be one that can be meant."""
+    return LONGEST * (length or MONTH)
+
+
 def month_before(at: datetime) -> datetime:
     """The same day of the month before, or its last one."""
     last = at.replace(day=1) - timedelta(days=1)
@@ -83,15 +88,14 @@ class _Judging:
             self._moved(window, window.resets_at, report, resets_at)
 
     def _plausible(self, report: Observation) -> datetime | None:
-        most = LONGEST * (self.length or MONTH)
         at = report.resets_at
-        return at if at is not None and at <= report.observed_at + most else None
+        return at if at is not None and at <= report.observed_at + longest(self.length) else None
 
     def _start(self, report: Observation, resets_at: datetime | None) -> datetime:
-        """When a window began, from when it resets; one that does not say begins with its first report."""
+        """When a window began, from when it resets, by its first report at the latest: what is used of it has begun."""
         if resets_at is None:
             return report.observed_at
-        return resets_at - self.length if self.length else month_before(resets_at)
+        return min(resets_at - self.length if self.length else month_before(resets_at), report.observed_at)
 
     def _is_echo(self, resets_at: datetime) -> bool:
         """Whether a reset is that of a window that has ended already, early or not."""

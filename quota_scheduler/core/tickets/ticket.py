@@ -106,7 +106,7 @@ ModelUsage = tuple[tuple[str, Usage], ...]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a lease had reported when a window of it was reset."""
+    """What a lease had reported when a window of it was reset, or its provider said how much of it is used."""
 
     at: datetime
     reported: ModelUsage

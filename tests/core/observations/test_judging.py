@@ -260,6 +260,11 @@ def test_growth_is_marked_where_each_value_was_first_told():
     assert window.marks == (Mark(clock("10:00:00"), 0.1), Mark(clock("10:20:00"), 0.12))
 
 
+def test_a_window_has_begun_by_its_first_report():
+    (window,) = judge([said("10:00:00", 0.4, "16:00:00")], FIVE)
+    assert (window.began_at, window.ends_at) == (clock("10:00:00"), clock("16:00:00"))
+
+
 def test_a_month_begins_a_month_before_its_reset():
     report = an_observation(0.5, at=NOON, resets_at=at("2026-12-01T00:00:00Z"))
     (window,) = judge([report], None)
