@@ -38,7 +38,7 @@ def command(ctx: click.Context, url: str, labels: tuple[str, ...]) -> None:
     if importlib.util.find_spec("mcp") is None:
         raise NoLibrary("this needs the MCP library: pip install 'quota-scheduler[mcp]'")
     from quota_scheduler.client import Client
-    from quota_scheduler.client.connection import LABELS
+    from quota_scheduler.client.ticket_body import LABELS
     from quota_scheduler.tools.desk import ToolDesk
     from quota_scheduler.tools.server import serve
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from quota_scheduler.client import Client, Decision, NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.answers import KINDS
 from quota_scheduler.client.lease import Lease
-from quota_scheduler.tools.wording import decision_text, forecast_text, shortened, status_text
+from quota_scheduler.tools.wording import advice_text, decision_text, forecast_text, shortened, status_text
 
 T = TypeVar("T")
 LONGEST_WAIT = 45.0
@@ -74,7 +74,7 @@ class ToolDesk:
         return shortened([
             f"Lease {lease.id}: {tokens:,} tokens are reserved for you. When you are done, call release with what was "
             "used; it is released by itself when you disconnect.",
-            decision_text(lease.decision),
+            advice_text(lease.decision),
         ])  # fmt: skip
 
     def renew(self, lease: str, usage: Mapping[str, Mapping[str, float]]) -> str:

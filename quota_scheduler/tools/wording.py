@@ -67,12 +67,16 @@ def decision_text(decision: Decision, *, tokens: int | None = None) -> str:
         elif change.get("change") == "model":
             lines.append(f"With {change['model']} it would fit now.")
     if decision.verdict == "admit":
-        lines.append(ADVICE.get(decision.optimization_level, ""))
+        lines.append(advice_text(decision))
     elif decision.verdict == "reject":
         lines.append("Split the work, or ask the user.")
-    if decision.model:
-        lines.append(f"Advised model: {decision.model}.")
     return shortened(lines)
+
+
+def advice_text(decision: Decision) -> str:
+    """How careful to be, and with which model."""
+    model = f" Advised model: {decision.model}." if decision.model else ""
+    return f"{ADVICE.get(decision.optimization_level, '')}{model}"
 
 
 def shortened(lines: Iterable[str]) -> str:

@@ -95,7 +95,10 @@ def test_an_agent_asks_reserves_tells_and_gives_back(place, service):
 
     fits, leased, second, renewed, released = with_agent(place, url_of(service), talk)
     assert fits.startswith("It fits (400,000 tokens). It may start now.")
-    assert leased.startswith("Lease l1: 400,000 tokens are reserved for you.")
+    assert leased == (
+        "Lease l1: 400,000 tokens are reserved for you. When you are done, call release with what was used; "
+        "it is released by itself when you disconnect.\nThere is room: work as usual."
+    )
     assert second.startswith("No lease. It does not fit now (700,000 tokens). It waits until ")
     assert second.endswith("tokens would fit now: do a smaller piece.")
     assert "\nUp to 599," in second
