@@ -163,6 +163,7 @@ ROOMS = [
         "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
     ),
     pytest.param("client", "client", "", id="client needs nothing but the standard library"),
+    pytest.param("tools", "client tools", "mcp mcp_types pydantic", id="tools let agents ask, through the client"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
@@ -289,6 +290,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
+        pytest.param("mcp", "tools/server", id="one file speaks with agents"),
         pytest.param("jwt", "github/identity", id="only an App's identity signs"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),

@@ -36,6 +36,7 @@ VERBS = {
     "observe": "observe",
     "statusline": "statusline",
     "hook": "hook",
+    "mcp": "mcp",
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",
