@@ -24,6 +24,9 @@ from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
+from quota_scheduler.github import issue_comments
+from quota_scheduler.github.identity import AppIdentity, Identity, TokenIdentity
+from quota_scheduler.github.issue_comments import GitHubComments
 from quota_scheduler.health import Health
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
@@ -34,6 +37,7 @@ from quota_scheduler.price_catalog import Prices
 from quota_scheduler.runtime import Derived, Doors, Parts, Service, source_readings
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
+from quota_scheduler.service.comments import CommentContext, CommentDesk
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.intake import Intake
@@ -59,7 +63,7 @@ from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
-TASKS = ("tick", "read", "bills", "deliver", "learn", "ends", "prune")
+TASKS = ("tick", "read", "bills", "deliver", "comments", "learn", "ends", "prune")
 VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}
 BILL_ANSWER_SECONDS = 60.0
 """A report over a month of a large organisation takes its time."""
@@ -160,6 +164,12 @@ def _assembled(config: Config, store: Store) -> Service:
     deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
     repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
     unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
+    context = CommentContext(
+        limits=lambda: writer.terms.limits,
+        readings=lambda: service.readings.limits,
+        zone=lambda: service.config.timezone,
+    )
+    commenter_of = partial(_commenter, store=store)
     parts = Parts(
         store=store,
         writer=writer,
@@ -178,6 +188,8 @@ def _assembled(config: Config, store: Store) -> Service:
         sources=sources,
         doors=_doors(config),
         intake=Intake(writer.do, prices, lambda: writer.terms.limits),
+        comments=CommentDesk(store, writer.do, writer.ask, context, commenter_of(config)),
+        commenter_of=commenter_of,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.hold_in_force(terms, held)
@@ -225,6 +237,20 @@ def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
         clock=store.clock,
         every=bill.every,
     )
+
+
+def _commenter(config: Config, *, store: Store) -> GitHubComments | None:
+    """What writes comments at issues; None where nothing is to be written."""
+    github = config.github
+    if github is None:
+        return None
+    server = OtherServer(github.url, headers=issue_comments.HEADERS, seconds=issue_comments.ANSWER_SECONDS)
+    identity: Identity = TokenIdentity(server, github.token, github.login)
+    if (app := github.app) is not None:
+        identity = AppIdentity(
+            server, app=app.id, key_file=app.key_file, installation=app.installation, clock=store.clock
+        )
+    return GitHubComments(server, identity, clock=store.clock)
 
 
 def _doors(config: Config) -> Doors:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import urllib3
@@ -12,6 +13,9 @@ from quota_scheduler.errors import QuotaSchedulerError
 CONNECT_SECONDS = 5.0
 MOST_BYTES = 64 << 20
 """An answer larger than this is none that anybody here asked for."""
+
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class NoAnswer(QuotaSchedulerError):
@@ -54,9 +58,12 @@ class OtherServer:
             timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds), retries=False, maxsize=2
         )
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> HttpAnswer:
-        """Ask once. Raises NoAnswer."""
-        headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> HttpAnswer:
+        """Ask once, with further ``headers`` of this request. Raises NoAnswer."""
+        typed = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {**self._headers, **headers, **typed}
         try:
             answer = self._pool.request(
                 method, f"{self.base}{path}", body=body, headers=headers, redirect=False, preload_content=False

@@ -19,8 +19,11 @@ from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
+from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
+from quota_scheduler.service.queries.advice import suggestions_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
+from quota_scheduler.service.queries.decisions import decisions_document
 from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.observations import observations_document
@@ -117,6 +120,10 @@ class Questions:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
 
+    def decisions(self, days: int, by: Sequence[str]) -> Document:
+        """How often work was admitted, deferred, woken and rejected."""
+        return self._look(lambda tx: decisions_document(tx, days, by, zone=self.config.timezone))
+
     def observations(self) -> Document:
         """What providers said last about their windows."""
         return self._look(observations_document)
@@ -137,9 +144,14 @@ class Questions:
         """Silences that have not ended."""
         return self._look(silences_document)
 
-    def efficiency(self, days: int) -> Document:
-        """Tokens by kind and cache hit rate by workflow."""
-        return self._look(lambda tx: efficiency_document(tx, days))
+    def efficiency(self, days: int, by: str) -> Document:
+        """Tokens by kind and cache hit rate by a label of runs."""
+        return self._look(lambda tx: efficiency_document(tx, days, by))
+
+    def suggestions(self, days: int) -> Document:
+        """What would make the same work cost less."""
+        limits, price = self._service.writer.terms.limits, self._service.parts.prices.price
+        return self._look(lambda tx: suggestions_document(tx, limits, price, days, zone=self.config.timezone))
 
     def usage(self, days: int, by: Sequence[str]) -> Document:
         """Usage added up by day and labels."""
@@ -154,6 +166,10 @@ class Questions:
         """Own sums, providers' words and bills side by side."""
         limits = self._service.writer.terms.limits
         return self._look(lambda tx: reconciliation_document(tx, limits))
+
+    def ceilings(self) -> Document:
+        """What providers allow in a moment."""
+        return self._look(ceilings_document)
 
     def windows(self, name: str, back: timedelta) -> Document:
         """Windows of limits that ended lately, and those that are open."""

@@ -28,6 +28,7 @@ from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
+from quota_scheduler.service.comments import CommentDesk, Commenter
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.intake import Intake
@@ -63,6 +64,7 @@ RESTART = (
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 DELIVER_SECONDS = 1.0
+COMMENT_SECONDS = 1.0
 ENDS_SECONDS = 10.0
 LEARN_SECONDS = 60.0
 RATES_SECONDS = 5.0
@@ -104,6 +106,8 @@ class Parts:
     unlisted: UnlistedUsage
     doors: Doors
     intake: Intake
+    comments: CommentDesk
+    commenter_of: Callable[[Config], Commenter | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ class Service:
             *([Job("bills", BILL_SECONDS, self.read_bills)] if self.parts.bills else []),
             Job("tick", self.config.tick_seconds, self.tick),
             Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
+            Job("comments", COMMENT_SECONDS, self.parts.comments.deliver),
             Job("learn", LEARN_SECONDS, self.learn),
             Job("ends", ENDS_SECONDS, self.learn_ends),
             Job("rates", RATES_SECONDS, self.learn_rates),
@@ -168,6 +173,7 @@ class Service:
             ingest.stop()
         for bill in self.parts.bills:
             bill.stop()
+        self.parts.comments.close()
         self._jobs.stop()
         self.parts.metrics.leads(False)
         self.parts.deliverer.close(STOP_SECONDS)
@@ -208,6 +214,8 @@ class Service:
             return replace(self.limits_in_force(terms, hold), policy=derived.policy, thresholds=config.rules)
 
         self.tokens = derived.tokens
+        if config.github != self.config.github:
+            self.parts.comments.use(self.parts.commenter_of(config))
         recompute = self.parts.recompute
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
         self.parts.prices.state(config.prices)

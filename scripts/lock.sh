@@ -16,5 +16,5 @@ compile() {
 }
 
 compile pyproject.toml --group build --output-file requirements.lock "${@}"
-compile pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock "${@}"
+compile pyproject.toml --all-extras --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock "${@}"
 echo "requirements.lock: $(grep -c '^[a-z]' requirements.lock) packages; requirements-dev.lock: $(grep -c '^[a-z]' requirements-dev.lock)"

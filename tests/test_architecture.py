@@ -109,6 +109,7 @@ CORE_ROOMS = [
     "limits",
     "tickets",
     "efficiency",
+    "advice",
     "history",
     "ledger",
     "forecast",
@@ -116,6 +117,7 @@ CORE_ROOMS = [
     "queue",
     "cycle",
     "readings",
+    "comments",
     "alerts",
 ]
 """The packages of the core from the ground up: each may import the shared files and what stands before it."""
@@ -158,12 +160,17 @@ ROOMS = [
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param(
+        "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
+    ),
     pytest.param("client", "client", "", id="client needs nothing but the standard library"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
+    pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
+    pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
@@ -283,6 +290,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
+        pytest.param("jwt", "github/identity", id="only an App's identity signs"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
         pytest.param(
@@ -297,6 +305,7 @@ def test_no_file_imports_itself_by_way_of_others():
             id="only the engine knows SQLite, beside the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
+        pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),
         pytest.param("click", "cli", id="only the command line talks to people through click"),
         pytest.param("starlette", "api", id="only the API speaks HTTP"),
     ],

@@ -17,8 +17,9 @@ from quota_scheduler.api.schemas import Body
 from quota_scheduler.api.values import INSTANT, Instant, Key, Name, Wait
 from quota_scheduler.config import Role
 from quota_scheduler.core.names import canonical_provider
+from quota_scheduler.core.observations.judging import longest
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
-from quota_scheduler.core.observations.report_key import PROVIDERS
+from quota_scheduler.core.observations.report_key import LENGTHS, PROVIDERS
 from quota_scheduler.service.observe import OLDEST
 
 MOST_RATIO = 2.0
@@ -112,6 +113,9 @@ class ObservationBody(Body):
         if self.resets_at and self.resets_at > now + FARTHEST_RESET:
             raise ValueError(f"resets_at lies more than {FARTHEST_RESET.days} days ahead: no window is that long")
         assert self.window is not None
+        if self.resets_at and self.resets_at > at + longest(LENGTHS[self.window]):
+            hours = (self.resets_at - at) / timedelta(hours=1)
+            raise ValueError(f"resets_at lies {hours:.0f} hours ahead: a {self.window} window is over long before")
         ratio = self.used_percent / 100 if self.used_percent is not None else self.used_ratio
         return Observation(
             provider=provider,

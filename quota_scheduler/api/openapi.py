@@ -46,6 +46,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/preflight", "The decision without the ticket", PreflightBody, "viewer"),
     ("post", "/v1/plans/estimate", "What a whole plan costs, and which items will fit", PlanBody, "viewer"),
     ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
+    ("get", "/v1/decisions", "Deferred, throttled, woken, rejected: ?days=7&by=day,limit,class", None, "viewer"),
     ("post", "/v1/hold", "The incident switch: hold everything, or let it go on", HoldBody, "operator"),
     ("post", "/v1/tickets/{ticket}/hold", "Keep one ticket from starting, or let it go on", HoldBody, "operator"),
     ("post", "/v1/tickets/{ticket}/start", "Let a ticket start, whatever its limits say", None, "operator"),
@@ -64,8 +65,9 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/limits/{limit}", "One limit: as in the file, as it holds, and what was changed", None, "viewer"),
     ("get", "/v1/limits/{limit}/forecast", "One limit's forecast with its fan", None, "viewer"),
     ("get", "/api/quota/forecast", "Forecast of the first monthly token limit, or ?limit=", None, "viewer"),
-    ("get", "/v1/efficiency", "Tokens by kind and cache hit rate by workflow, ?days=7", None, "viewer"),
+    ("get", "/v1/efficiency", "Tokens by kind and cache hit rate, ?days=7&by=workflow", None, "viewer"),
     ("get", "/v1/runs", "The largest runs, ?days=7&limit=100", None, "viewer"),
+    ("get", "/v1/suggestions", "What would make the same work cost less, with evidence, ?days=30", None, "viewer"),
     ("get", "/v1/usage/summary", "Usage by day and labels, ?days=30&by=day,model&format=csv", None, "viewer"),
     (
         "get",
@@ -76,6 +78,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ),
     ("get", "/v1/usage/events", "Recorded events as they are imported again, ?after=0&limit=5000", None, "viewer"),
     ("get", "/v1/windows", "Past and present windows of limits, ?limit=max-session&last=7d", None, "viewer"),
+    ("get", "/v1/ceilings", "What providers allow in a minute, as their rate-limit reports say", None, "viewer"),
     ("get", "/v1/sources", "Where usage comes from: last, how far behind, errors, what it cannot see", None, "viewer"),
     (
         "get",

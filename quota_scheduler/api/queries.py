@@ -20,10 +20,13 @@ from quota_scheduler.core.readings.documents import forecast_document, limit_doc
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import KINDS
+from quota_scheduler.service.queries.decisions import COUNTED_BY
 from quota_scheduler.service.queries.usage_history import safe_cell
 
 LONGEST_NUMBER = 10
 """Digits of a number in a query, and one more."""
+RUNS_BY = ("workflow", "provider", "model", "task_type", "team")
+"""What runs can be grouped by: the labels that each of them has one of."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -97,11 +100,31 @@ async def queue(request: Request) -> Response:
     return json_response(await asyncio.to_thread(facade_of(request).queue))
 
 
+async def decisions(request: Request) -> Response:
+    """How often work was admitted, deferred, woken and rejected in ``days`` (7), ``by`` day, limit and class."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 7, least=1, most=400)
+    by = [name for name in request.query_params.get("by", "day,limit,class").split(",") if name]
+    if unknown := [name for name in by if name not in COUNTED_BY]:
+        raise Problem(422, "invalid_query", f"by={unknown[0][:40]!r} is none of {', '.join(COUNTED_BY)}")
+    return json_response(await asyncio.to_thread(facade_of(request).decisions, days, by))
+
+
 async def efficiency(request: Request) -> Response:
-    """Tokens by kind and cache hit rate by workflow over ``days`` (7)."""
+    """Tokens by kind and cache hit rate ``by`` workflow, or another label of runs, over ``days`` (7)."""
     require(request, Role.VIEWER)
     days = number(request, "days", 7, least=1, most=366)
-    return json_response(await asyncio.to_thread(facade_of(request).efficiency, days))
+    by = request.query_params.get("by", "workflow")
+    if by not in RUNS_BY:
+        raise Problem(422, "invalid_query", f"by={by[:40]!r} is none of {', '.join(RUNS_BY)}")
+    return json_response(await asyncio.to_thread(facade_of(request).efficiency, days, by))
+
+
+async def suggestions(request: Request) -> Response:
+    """What would have made the work of the last ``days`` (30) cost less, with the runs that show it."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 30, least=1, most=366)
+    return json_response(await asyncio.to_thread(facade_of(request).suggestions, days))
 
 
 def number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
@@ -140,6 +163,12 @@ async def windows(request: Request) -> Response:
         raise Problem(422, "invalid_query", str(error)) from None
     name = request.query_params.get("limit", "")
     return json_response(await asyncio.to_thread(facade_of(request).windows, name, min(back, LONGEST)))
+
+
+async def ceilings(request: Request) -> Response:
+    """What providers allow in a moment, as their administration interfaces say."""
+    require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).ceilings))
 
 
 async def sources(request: Request) -> Response:

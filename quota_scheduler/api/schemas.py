@@ -29,6 +29,8 @@ from quota_scheduler.api.values import (
     Wait,
     Word,
 )
+from quota_scheduler.core.comments.place import LARGEST_ISSUE, issue_text
+from quota_scheduler.core.comments.place import PATTERN as REPOSITORY
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
@@ -168,6 +170,13 @@ _ONE_WAY: JsonDict = {
 }
 
 
+class GithubBody(Body):
+    """The issue or pull request at which people are told what becomes of the ticket."""
+
+    repo: Annotated[str, StringConstraints(strip_whitespace=True, pattern=f"^{REPOSITORY}$")]
+    issue: Annotated[int, Field(ge=1, le=LARGEST_ISSUE, strict=True), WHOLE]
+
+
 class TicketBody(Body):
     """What a runner submits."""
 
@@ -186,6 +195,7 @@ class TicketBody(Body):
     max_wait: Wait | None = None
     resume: Literal["auto"] | ResumeBody = "auto"
     ttl: Ttl = DEFAULT_TTL
+    github: GithubBody | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -217,6 +227,7 @@ class TicketBody(Body):
             flags=tuple(sorted(set(self.flags))),
             deadline=self.deadline,
             wait_until=self._wait_until(now),
+            comment_on=issue_text(self.github.repo, self.github.issue) if self.github else "",
         )
 
     def _wait_until(self, now: datetime) -> datetime | None:
@@ -258,7 +269,7 @@ class ReportBody(Body):
     fence: Annotated[int, Field(ge=1, le=LARGEST_FENCE, strict=True), WHOLE]
     session: Name = ""
     usage: TokensBody | Annotated[dict[Key, TokensBody], Field(max_length=MOST_MODELS)] | None = None
-    status: Literal["completed", "failed"] = "completed"
+    status: Literal["completed", "failed", "paused_quota"] = "completed"
     ttl: Ttl | None = None
 
     def reported(self, model: str) -> ModelUsage | None:

@@ -24,7 +24,7 @@ from quota_scheduler.bills.pages import (
     text_of,
 )
 from quota_scheduler.core.instants import iso
-from quota_scheduler.core.observations.bill import BillLine, Report, added_up
+from quota_scheduler.core.observations.bill import BillLine, Ceiling, Report, added_up
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing
 from quota_scheduler.core.usage import Usage
 
@@ -37,6 +37,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MOST_ROWS = 1_000
 """Rows of an analytics page, the most it gives."""
 HOURS_A_PAGE = 168
+MOST_MODELS = 20
+"""Names of one group of models that are kept; ids and their aliases stand there."""
 DAYS_A_PAGE = 31
 SETTLES = timedelta(hours=3)
 """The vendor says five minutes after a request; an hour's bucket is read again until it is well past that."""
@@ -59,7 +61,8 @@ def readers(api: str) -> tuple[ReportReader, ...]:
         cost = ReportReader("cost", _cost_report, _report_cost, DAY, month, COSTS_SETTLE)
     nothing = timedelta(0)
     spend = ReportReader("spend_limits", _spend_limits, spend_page, nothing, nothing, nothing)
-    return usage, cost, spend
+    rates = ReportReader("rate_limits", _rate_limits, ceiling_page, nothing, nothing, nothing)
+    return usage, cost, spend, rates
 
 
 def _query(path: str, ask: Ask, *pairs: tuple[str, object]) -> str:
@@ -95,6 +98,10 @@ def _cost_report(ask: Ask) -> str:
 
 def _spend_limits(ask: Ask) -> str:
     return _query("/v1/organizations/spend_limits/effective", ask, ("limit", 100))
+
+
+def _rate_limits(ask: Ask) -> str:
+    return _query("/v1/organizations/rate_limits", ask, ("limit", 100))
 
 
 def _analytics_usage(content: Mapping[str, Any], account: str, _now: datetime) -> ReportPage:
@@ -169,6 +176,23 @@ def spend_page(content: Mapping[str, Any], account: str, now: datetime) -> Repor
         except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
             garbled += 1
     return ReportPage(observations=tuple(seen), garbled=garbled, next=next_page(content))
+
+
+def ceiling_page(content: Mapping[str, Any], account: str, _now: datetime) -> ReportPage:
+    """What the organisation may ask for in a minute, by group of models: how much is left is not said."""
+    ceilings: list[Ceiling] = []
+    garbled = 0
+    for row in rows_of(content):
+        try:
+            models = sorted(str(model)[:80] for model in row.get("models") or ())
+            group = " ".join(models[:MOST_MODELS]) or text_of(row, "group_type")
+            limits = [(text_of(limit, "type"), count_of(limit, "value")) for limit in rows_of(row, "limits")]
+        except (ValueError, TypeError, AttributeError, NotThis):
+            garbled += 1
+            continue
+        ceilings += [Ceiling(PROVIDER, account, group, limiter, value) for limiter, value in limits if limiter]
+    mark = content.get("next_page")
+    return ReportPage(ceilings=tuple(ceilings), garbled=garbled, next=mark if isinstance(mark, str) else "")
 
 
 def _spend(row: Mapping[str, Any], account: str, now: datetime) -> Observation | None:

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from quota_scheduler.core.instants import is_plausible, parse_instant
-from quota_scheduler.core.observations.bill import BillLine
+from quota_scheduler.core.observations.bill import BillLine, Ceiling
 from quota_scheduler.core.observations.observation import Observation
 from quota_scheduler.core.units import MICRO, PICO
 from quota_scheduler.core.usage import Usage
@@ -42,6 +42,7 @@ class ReportPage:
 
     lines: tuple[BillLine, ...] = ()
     observations: tuple[Observation, ...] = ()
+    ceilings: tuple[Ceiling, ...] = ()
     garbled: int = 0
     next: str = ""
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from quota_scheduler.bills.pages import Ask, NotThis, ReportPage, ReportReader
-from quota_scheduler.core.observations.bill import BillCursor, BillLine
+from quota_scheduler.core.observations.bill import BillCursor, BillLine, Ceiling
 from quota_scheduler.core.observations.observation import Observation
 from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.outbound import HttpAnswer, NoAnswer, OtherServer
@@ -36,7 +36,13 @@ class Keeper(Protocol):
         ...
 
     def keep(
-        self, reader: str, lines: Sequence[BillLine], observations: Sequence[Observation], cursor: BillCursor
+        self,
+        reader: str,
+        cursor: BillCursor,
+        *,
+        lines: Sequence[BillLine],
+        observations: Sequence[Observation],
+        ceilings: Sequence[Ceiling],
     ) -> None:
         """Keep what a page held and how far that is, in one transaction."""
         ...
@@ -107,7 +113,9 @@ class BillReader:
             self.errors += page.garbled
             if page.garbled:
                 log.warning("bill.garbled bill=%s report=%s rows=%d", self.name, reader.name, page.garbled)
-            self.keeper.keep(reader.name, page.lines, page.observations, cursor)
+            self.keeper.keep(
+                reader.name, cursor, lines=page.lines, observations=page.observations, ceilings=page.ceilings
+            )
             if not more:
                 break
             if self._stopping:

@@ -16,14 +16,19 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 VERBS = {
     "serve": "serve",
     "status": "status",
+    "watch": "watch",
     "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
     "queue": "queue",
     "preflight": "preflight",
     "plan": "plan",
+    "run": "run",
     "hold": "hold",
     "history": "history",
+    "suggestions": "advice",
+    "runs": "advice",
+    "efficiency": "advice",
     "sources": "sources",
     "reconcile": "reconcile",
     "usage": "usage",
@@ -55,7 +60,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"quota_scheduler.cli.{VERBS[cmd_name]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
         return anywhere(command)
 
     def resolve_command(

@@ -48,6 +48,11 @@ def check(ctx: click.Context, as_json: bool) -> None:
         for word, entries in (("limit", config.limits), ("receiver", config.receivers), ("token", config.tokens))
     )
     click.echo(f"{counts}; database {config.database}")
+    if config.github:
+        app = config.github.app
+        click.echo(
+            f"comments at issues through {config.github.url} as {f'App {app.id}' if app else 'the account of a token'}"
+        )
 
 
 def deep_problems(config: Config) -> list[str]:
@@ -57,9 +62,12 @@ def deep_problems(config: Config) -> list[str]:
     from quota_scheduler.notify.notifier import AppriseNotifier
 
     load_rules(config.alerts, receivers=[receiver.id for receiver in config.receivers])
+    app = config.github.app if config.github else None
+    no_key = [f"github.app.key_file: {app.key_file} is no file"] if app and not app.key_file.is_file() else []
     open_door = [config.open_door] if config.open_door else []
     return (
         open_door
+        + no_key
         + AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers]).problems()
     )
 

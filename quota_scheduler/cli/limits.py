@@ -6,6 +6,7 @@ from urllib.parse import quote
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.cli.limit_ceilings import command as ceilings
 from quota_scheduler.cli.limit_windows import command as windows
 from quota_scheduler.config import Config
 from quota_scheduler.errors import QuotaSchedulerError
@@ -98,6 +99,7 @@ def set_(
         reach.say(f"{limit}: {name} {word} {after} (was {before})")
 
 
+command.add_command(ceilings)
 command.add_command(windows)
 
 

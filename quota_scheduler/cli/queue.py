@@ -13,6 +13,8 @@ from quota_scheduler.errors import QuotaSchedulerError
 
 ID = re.compile(r"t[0-9]{1,18}")
 """What a ticket's id looks like; anything else is a key."""
+COUNTED_BY = ("day", "limit", "class", "reason")
+"""As the service has them; its module is too heavy to import for a look."""
 
 
 @click.group("queue", invoke_without_command=True)
@@ -28,15 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    config = reach.config_of(ctx)
-    try:
-        state = reach.ask(config, "GET", "/v1/queue")
-    except reach.Unreachable:
-        from quota_scheduler.core.queue.policy import QueuePolicy
-        from quota_scheduler.service.queries.queue import queue_document
-
-        with reach.look(config) as tx:
-            state = queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
+    state = queue_of(reach.config_of(ctx))
     if as_json:
         reach.print_json(state)
         return
@@ -46,6 +40,19 @@ def command(ctx: click.Context, as_json: bool) -> None:
     for name in ("waiting", "offered", "running"):
         rows += [_row(ticket, name) for ticket in state[name]]
     reach.say(reach.table(rows, right=frozenset({0, 4})) if len(rows) > 1 else "Nothing waits and nothing runs.")
+
+
+def queue_of(config: Config) -> dict[str, Any]:
+    """The throttle queue as the service, else the database file, has it."""
+    try:
+        answer: dict[str, Any] = reach.ask(config, "GET", "/v1/queue")
+        return answer
+    except reach.Unreachable:
+        from quota_scheduler.core.queue.policy import QueuePolicy
+        from quota_scheduler.service.queries.queue import queue_document
+
+        with reach.look(config) as tx:
+            return queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
 
 
 def _row(ticket: dict[str, Any], state: str) -> list[str]:
@@ -82,6 +89,51 @@ def explain(ctx: click.Context, ticket: str, as_json: bool) -> None:
             f"model {change['model']}" if change["change"] == "model" else f"an estimate of {change['tokens']} tokens"
         )
         reach.say(f"  with {other} it could start now")
+
+
+@command.command("counts")
+@click.option("--days", type=click.IntRange(1, 400), default=7, show_default=True, help="Civil days, today included.")
+@click.option("--by", default="limit,class", show_default=True, help="What to add up by: day, limit, class, reason.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def counts(ctx: click.Context, days: int, by: str, as_json: bool) -> None:
+    """Say how often work was admitted, deferred, throttled, woken and rejected.
+
+    \b
+    Examples:
+      quota-scheduler queue counts
+      quota-scheduler queue counts --days 30 --by day,reason --json
+    """
+    names = _names_in(by)
+    config = reach.config_of(ctx)
+    try:
+        answer = reach.ask(config, "GET", f"/v1/decisions?days={days}&by={','.join(names)}")
+    except reach.Unreachable:
+        from quota_scheduler.service.queries.decisions import decisions_document
+
+        with reach.look(config) as tx:
+            answer = decisions_document(tx, days, names, zone=config.timezone)
+    if as_json:
+        reach.print_json(answer)
+        return
+    words = list(answer["totals"])
+    rows = [[name.upper() for name in (*names, *words)]]
+    rows += [[str(row[name]) for name in (*names, *words)] for row in answer["decisions"]]
+    rows.append([*("total" if n == 0 else "" for n in range(len(names))), *(str(answer["totals"][w]) for w in words)])
+    numbers = frozenset(range(len(names), len(names) + len(words)))
+    reach.say(f"Since {answer['since']}:" if answer["decisions"] else f"Nothing was decided since {answer['since']}.")
+    if answer["decisions"]:
+        reach.say(reach.table(rows, right=numbers))
+
+
+def _names_in(by: str) -> list[str]:
+    """What to add up by. Raises a usage error for what counts are not kept by."""
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in COUNTED_BY]:
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(COUNTED_BY)}", param_hint="--by")
+    if not names:
+        raise click.BadParameter(f"name at least one of {', '.join(COUNTED_BY)}", param_hint="--by")
+    return list(dict.fromkeys(names))
 
 
 def _id_of(config: Config, ticket: str) -> str:

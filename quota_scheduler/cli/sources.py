@@ -70,7 +70,7 @@ def _row(row: dict[str, Any], now: datetime) -> list[str]:
     return [
         cut(reach.shown(row["origin"]), LONGEST_NAME),
         row["door"],
-        f"{row['events']:,}" if counts else f"{row['windows']} windows",
+        f"{row['events']:,}" if counts else _windows(row["windows"]),
         format_number(row["tokens"]) if counts else "",
         _ago(row["came_at"] or row["last_at"], now),
         _behind(row),
@@ -119,3 +119,7 @@ def _wrapped(line: str) -> str:
     import textwrap
 
     return textwrap.fill(line, terminal_width(), subsequent_indent="    ", break_long_words=False)
+
+
+def _windows(count: int) -> str:
+    return f"{count} window{'' if count == 1 else 's'}"

@@ -9,7 +9,6 @@ from quota_scheduler.config import Config
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount
-from quota_scheduler.store import documents
 
 LEGEND = (
     "MEDIAN and P80 are where the window ends: half of the time below the one, four times of five below the other.\n"
@@ -76,7 +75,7 @@ def state_of(config: Config) -> dict[str, Any]:
         from quota_scheduler.core.readings.refusing import breaker_documents
         from quota_scheduler.service.operate.holds import everything_held
         from quota_scheduler.service.queries.alerts import muted_document
-        from quota_scheduler.store import breakers
+        from quota_scheduler.store import breakers, documents
 
         with reach.look(config) as tx:
             bodies = documents.load_bodies(tx, "readings")

@@ -10,15 +10,31 @@
 This is the public face of the package: what is named here stays.
 """
 
-from quota_scheduler.client.aio import AsyncClient
+from typing import TYPE_CHECKING, Any
+
 from quota_scheduler.client.answers import Budget, Decision, UsageRow
 from quota_scheduler.client.connection import Client
-from quota_scheduler.client.errors import LeaseLost, NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
+from quota_scheduler.client.errors import (
+    BudgetExhausted,
+    BudgetWarning,
+    LeaseLost,
+    NotAdmitted,
+    QuotaError,
+    Refused,
+    StillWaiting,
+    Unavailable,
+)
 from quota_scheduler.client.lease import Lease
+from quota_scheduler.client.track import track
+
+if TYPE_CHECKING:
+    from quota_scheduler.client.aio import AsyncClient
 
 __all__ = [
     "AsyncClient",
     "Budget",
+    "BudgetExhausted",
+    "BudgetWarning",
     "Client",
     "Decision",
     "Lease",
@@ -29,4 +45,14 @@ __all__ = [
     "StillWaiting",
     "Unavailable",
     "UsageRow",
+    "track",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the client for asyncio when it is asked for: that library takes longer to load than all the rest."""
+    if name == "AsyncClient":
+        from quota_scheduler.client.aio import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in, decision_in, usage_in
+from quota_scheduler.client.budgets import AtLimit, OnWarning
 from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
+from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
+from quota_scheduler.client.tracking import tracker, watched
 from quota_scheduler.client.transport import Transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 PriorityName = Literal["interactive", "high", "normal", "low"]
 Fail = Literal["open", "closed"]
 DEFAULT_URL = "http://127.0.0.1:8484"
@@ -26,7 +30,6 @@ TTL = timedelta(minutes=10)
 """Leases are short and renewed every third of this, so that a runner that dies holds nothing for long."""
 POLL_SECONDS = 30.0
 """The longest the service keeps a question waiting."""
-LABELS = ("provider", "account", "team", "project", "workflow", "task_type", "agent")
 Waiting = Callable[[Decision], None]
 
 
@@ -60,7 +63,7 @@ class Client:
             chosen, token if token is not None else os.environ.get("QUOTA_TOKEN", ""), patience=patience
         )
         self.fail: Fail = fail
-        self.spool = Spool(Path(spool) if spool is not None else _state_folder() / "client-spool.jsonl")
+        self.spool = Spool(Path(spool) if spool is not None else state_folder() / "client-spool.jsonl")
 
     # Running
 
@@ -104,7 +107,7 @@ class Client:
         ...     no.reason
         'never_fits'
         """
-        ticket = _ticket(
+        ticket = ticket_body(
             key or uuid.uuid4().hex, provider, tokens, estimate, describe, priority, model, run, session, flags,
             deadline, ttl, labels,
         )  # fmt: skip
@@ -124,7 +127,7 @@ class Client:
         ``ends`` is on the monotonic clock; ``stop`` gives up. Raises as ``lease`` does.
         """
         stop = stop or threading.Event()
-        ttl, names = float(str(ticket["ttl"]).removesuffix("s")), _labels_of(ticket)
+        ttl, names = float(str(ticket["ttl"]).removesuffix("s")), labels_of(ticket)
         try:
             self.spool.tell(lambda method, path, body: self.transport.ask(method, path, body, patience=0.0))
             answer = self.transport.ask("POST", "/v1/tickets", ticket, stop=stop)
@@ -216,10 +219,14 @@ class Client:
         >>> Client().preflight(provider="anthropic", tokens=20_000).fits
         True
         """
-        ticket = _ticket(
+        ticket = ticket_body(
             "preflight", provider, tokens, estimate, describe, priority, model, "", "", (), None, TTL, labels
         )
-        return decision_in(self.transport.ask("POST", "/v1/preflight", ticket))
+        return self.decide(ticket)
+
+    def decide(self, ticket: Mapping[str, Any], *, patience: float | None = None) -> Decision:
+        """What would be decided about a ticket as ``POST /v1/preflight`` takes it; waits ``patience`` seconds."""
+        return decision_in(self.transport.ask("POST", "/v1/preflight", ticket, patience=patience))
 
     # Budgets and reports
 
@@ -231,7 +238,7 @@ class Client:
         """
         return [budget_in(row) for row in self.transport.ask("GET", "/v1/limits")["limits"]]
 
-    def remaining_budget(self, team: str, *, limit: str = "") -> Budget | None:
+    def remaining_budget(self, team: str, *, limit: str = "", patience: float | None = None) -> Budget | None:
         """What is left of a team's tightest limit, or of the one called ``limit``; None where no limit is about it.
 
         Limits are about a team that are ``per: team``, or match it. Of a team that has used nothing yet, only the limit
@@ -242,18 +249,19 @@ class Client:
         ('team-daily/growth', 'usd', 10.0)
         """
         budgets = []
-        for row in self.transport.ask("GET", "/v1/limits")["limits"]:
+        for row in self.transport.ask("GET", "/v1/limits", patience=patience)["limits"]:
             is_about = row["limit"] == f"{row['rule']}/{team}" or f"team={team}" in str(row["scope"]).split(", ")
             if is_about and limit in ("", row["rule"], row["limit"]):
                 budgets.append(budget_in(row))
         if not budgets:
-            return self._untouched(team, limit or "team-daily")
+            return self._untouched(team, limit or "team-daily", patience)
         return min(budgets, key=lambda budget: budget.remaining / (budget.amount or 1))
 
-    def _untouched(self, team: str, limit: str) -> Budget | None:
+    def _untouched(self, team: str, limit: str, patience: float | None = None) -> Budget | None:
         """The budget of a team that has used nothing yet: all of it."""
         try:
-            holds = self.transport.ask("GET", f"/v1/limits/{limit.partition('/')[0]}")["holds"]
+            path = f"/v1/limits/{limit.partition('/')[0]}"
+            holds = self.transport.ask("GET", path, patience=patience)["holds"]
         except Refused:
             return None
         if not holds or holds.get("per") != "team":
@@ -287,6 +295,52 @@ class Client:
         found = self.transport.ask("GET", f"/v1/usage/summary?days={days}&by={','.join(by)}")
         return [usage_in(row, tuple(by)) for row in found["usage"]]
 
+    # SDKs
+
+    def track(
+        self,
+        llm: T,
+        *,
+        team: str = "",
+        provider: str = "",
+        model: str = "",
+        warn_at: float = 0.8,
+        at_limit: AtLimit = "fallback",
+        fallback: Sequence[str] = (),
+        fail: Fail | None = None,
+        priority: PriorityName = "interactive",
+        on_warning: OnWarning | None = None,
+        **labels: str,
+    ) -> T:
+        """An SDK's client, or a function that calls a model, watched by a team's budget; used like what was given.
+
+        Clients of Anthropic and OpenAI, the module ``litellm``, models of LangChain, sync and async, streams included;
+        of a function, one that takes ``model=`` and returns what one of those does. What is used is recorded in the
+        background and counts once whoever else tells of it. ``provider`` and ``model`` are for what does not say them.
+
+        ``warn_at`` is the share of the team's budget from which it is warned, once a window: by ``on_warning`` with the
+        Budget, else as a BudgetWarning; in the log either way. When the next call fits no budget any more, ``at_limit``
+        decides: ``fallback`` calls the first of ``fallback`` (by default of the service's ``models.fallback``) that
+        every limit lets through and raises BudgetExhausted where there is none, ``block`` raises it at once, ``go_on``
+        only warns. ``fail`` says what becomes of calls while the service is away; as the client's own by default.
+
+        >>> from types import SimpleNamespace
+        >>> def call(model, prompt):
+        ...     usage = SimpleNamespace(input_tokens=12, output_tokens=3)
+        ...     return SimpleNamespace(id="msg_docs", model=model, usage=usage, text=prompt.upper())
+        >>> ask = Client().track(call, team="docs", provider="anthropic")
+        >>> ask(model="claude-haiku-4-5", prompt="short").text
+        'SHORT'
+        """
+        for name in labels:
+            if name not in LABELS:
+                raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
+        watcher = tracker(
+            self, team=team, provider=provider, warn_at=warn_at, at_limit=at_limit, fallback=tuple(fallback),
+            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels,
+        )  # fmt: skip
+        return watched(llm, watcher, model=model)
+
     def record(self, *events: Mapping[str, Any]) -> Mapping[str, Any]:
         """Record usage events, as ``POST /v1/usage`` takes them; kept in the spool while the service is away.
 
@@ -304,52 +358,11 @@ class Client:
         return answer
 
 
-def _ticket(
-    key: str,
-    provider: str,
-    tokens: int | str | None,
-    estimate: Mapping[str, Any] | None,
-    describe: Mapping[str, Any] | None,
-    priority: str | None,
-    model: str,
-    run: str,
-    session: str,
-    flags: Sequence[str],
-    deadline: datetime | None,
-    ttl: timedelta,
-    labels: Mapping[str, str],
-) -> dict[str, Any]:
-    """The body of a ticket; what is empty is left out. Raises ValueError for a label nobody knows."""
-    for name in labels:
-        if name not in LABELS:
-            raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
-    if deadline is not None and deadline.tzinfo is None:
-        raise ValueError(f"deadline {deadline} has no time zone: an hour guessed is an hour wrong")
-    told = {"tokens": tokens} if tokens is not None else dict(estimate or {})
-    body: dict[str, Any] = {
-        "key": key,
-        "labels": {"provider": provider, **{name: value for name, value in labels.items() if value}},
-        "class": priority,
-        "estimate": told or None,
-        "describe": dict(describe) if describe else None,
-        "model": model,
-        "run": run,
-        "session": session,
-        "flags": list(flags),
-        "deadline": deadline.isoformat() if deadline else None,
-        "ttl": f"{ttl.total_seconds():.0f}s",
-    }
-    return {name: value for name, value in body.items() if value}
-
-
-def _labels_of(ticket: Mapping[str, Any]) -> dict[str, str]:
-    return {**ticket["labels"], **({"model": ticket["model"]} if ticket.get("model") else {})}
-
-
 def _seconds(wait: float | timedelta) -> float:
     return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where a user's own programs keep what they need the next time: XDG_STATE_HOME, by default ~/.local/state."""
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     return (named if named.is_absolute() else Path.home() / ".local/state") / "quota-scheduler"

@@ -4,7 +4,8 @@ QuotaError                   the text says what happened and the way out
 ├── Unavailable              nothing answers, or only that it is busy, for as long as the client was patient
 ├── Refused                  the service refuses the request: ``status``, ``code``
 ├── NotAdmitted              the work may not start: ``reason``, ``decision``
-│   └── StillWaiting         it waits, and nobody wanted to wait longer
+│   ├── StillWaiting         it waits, and nobody wanted to wait longer
+│   └── BudgetExhausted      a tracked call fits no budget any more, with no model at all: ``team``, ``until``
 └── LeaseLost                the lease passed to somebody else or was revoked: stop; the usage was recorded
 """
 
@@ -40,6 +41,23 @@ class NotAdmitted(QuotaError):
 
 class StillWaiting(NotAdmitted):
     """The work waits for room, and the caller did not want to wait, or no longer."""
+
+
+class BudgetExhausted(NotAdmitted):
+    """A tracked call fits no budget any more, with this model nor with a cheaper one; the call was not made.
+
+    ``team`` is whose budget, ``limit`` the limit that says so, ``until`` its reset (None where nobody can say).
+    """
+
+    def __init__(self, decision: "Decision", team: str) -> None:
+        super().__init__(decision)
+        self.team, self.until = team, decision.until
+        binding = decision.answer.get("binding") or [{}]
+        self.limit = str(binding[0].get("limit", ""))
+
+
+class BudgetWarning(UserWarning):
+    """A team has used so much of a budget that it should know: the threshold of ``track``."""
 
 
 class LeaseLost(QuotaError):

@@ -82,6 +82,11 @@ class Lease:
         """Whether the run is to end at its next safe point: its quota is spent, or the lease is gone."""
         return self._stop_asked or bool(self._lost)
 
+    @property
+    def lost(self) -> str:
+        """Why the lease is gone; empty while it is held."""
+        return self._lost
+
     def check(self) -> None:
         """Raise LeaseLost where the lease is gone."""
         if self._lost:
@@ -108,8 +113,12 @@ class Lease:
             self._thread = threading.Thread(target=self._beat, name=f"lease {self.id}", daemon=True)
             self._thread.start()
 
-    def release(self, status: str = "completed") -> None:
-        """Settle: what was used counts, the rest of the reservation goes back. Never raises; once is enough."""
+    def release(self, status: str = "completed", *, patience: float = RELEASE_PATIENCE) -> None:
+        """Settle: what was used counts, the rest of the reservation goes back. Never raises; once is enough.
+
+        ``status`` is ``completed``, ``failed`` or ``paused_quota``: the quota ended, and the same key may ask again.
+        ``patience`` is for how many seconds it is tried; then it is kept in the spool.
+        """
         if self._over.is_set():
             return
         self._over.set()
@@ -121,7 +130,7 @@ class Lease:
             return
         path, body = f"/v1/leases/{self.id}/release", self._report() | {"status": status}
         try:
-            self._transport.ask("POST", path, body, patience=RELEASE_PATIENCE)
+            self._transport.ask("POST", path, body, patience=patience)
         except Unavailable:
             self._spool.put("POST", path, body)
         except Refused as refused:

@@ -12,8 +12,15 @@ from quota_scheduler.config.limits import VARIABLES
 from quota_scheduler.config.nodes import Branch, Layer, Listing, Node, Origin, Problems, Scalar
 
 PREFIX = "QUOTA_"
-NOT_KEYS = frozenset({"QUOTA_TOKEN", "QUOTA_CONFIG"})
-"""The token a client sends, and where the file is."""
+NOT_KEYS = frozenset(
+    {
+        *("QUOTA_TOKEN", "QUOTA_OPERATOR_TOKEN", "QUOTA_CONFIG", "QUOTA_URL"),
+        *("QUOTA_LEASE", "QUOTA_TICKET", "QUOTA_KEY", "QUOTA_OPTIMIZATION_LEVEL", "QUOTA_ADVISED_MODEL"),
+        *("QUOTA_SESSION", "QUOTA_RUN_FOLDER", "QUOTA_STOP_FILE", "QUOTA_CLAUDE_SETTINGS"),
+        *("QUOTA_MAX_PERCENT", "QUOTA_CEILING_USD", "QUOTA_BILLING_CYCLE_START", "QUOTA_RESERVED_BUDGET_USD"),
+    }
+)
+"""What clients read, what ``run`` tells its command, and the budget of a plan: nothing that is configured."""
 
 
 def overlay(

@@ -16,6 +16,7 @@ from quota_scheduler.config.alerting import read_alert_rules, read_receivers
 from quota_scheduler.config.billing import read_bills
 from quota_scheduler.config.doors import LITELLM_NAMES, OTLP_NAMES, read_door
 from quota_scheduler.config.fields import Fields
+from quota_scheduler.config.github import read_github
 from quota_scheduler.config.limits import default_limits, enforced, read_limits
 from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar
 from quota_scheduler.config.scalars import (
@@ -82,6 +83,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             litellm=read_door(top, "litellm", LITELLM_NAMES),
             limits=_limits(top, around, zone),
             bills=read_bills(top),
+            github=read_github(top, around.home),
             receivers=receivers,
             alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
             tokens=tokens,

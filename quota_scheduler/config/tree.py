@@ -137,6 +137,28 @@ class Receiver:
 
 
 @dataclass(frozen=True, slots=True)
+class GitHubApp:
+    """A GitHub App in whose name is written: its number or client id, its key, and where it is installed."""
+
+    id: str
+    key_file: Path
+    installation: int
+
+
+@dataclass(frozen=True, slots=True)
+class GitHub:
+    """Where comments at issues are written, and as whom: a token, which is a secret, or an App.
+
+    ``login`` is the account's name where the token cannot ask for it, empty else.
+    """
+
+    url: str
+    token: str = field(repr=False, default="")
+    app: GitHubApp | None = None
+    login: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiToken:
     """Who may use the service; ``sha256`` of the token in lower-case hexadecimal."""
 
@@ -172,6 +194,7 @@ class Config:
     litellm: PushedSource
     limits: tuple[Limit, ...]
     bills: tuple[Bill, ...]
+    github: GitHub | None
     receivers: tuple[Receiver, ...]
     alerts: Mapping[str, Mapping[str, object]]
     tokens: tuple[ApiToken, ...]

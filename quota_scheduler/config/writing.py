@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
-from quota_scheduler.config.tree import AgentSource, Config, Sources
+from quota_scheduler.config.tree import AgentSource, Config, GitHub, Sources
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits.limit import Holdback, Limit, Policy
 from quota_scheduler.core.limits.schedule import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
@@ -48,6 +48,7 @@ def redacted(config: Config) -> dict[str, object]:
             }
             for one in config.bills
         ],
+        **({"github": _github(config.github)} if config.github else {}),
         "receivers": [
             {
                 "id": one.id,
@@ -73,6 +74,16 @@ def redacted(config: Config) -> dict[str, object]:
         "raw_retention": span_text(config.raw_retention),
         "key_retention": span_text(config.key_retention),
         "log_format": config.log_format.value,
+    }
+
+
+def _github(github: GitHub) -> dict[str, object]:
+    app = github.app
+    named = {"id": app.id, "key_file": str(app.key_file), "installation": app.installation} if app else None
+    return {
+        "url": github.url,
+        **({"app": named} if named else {"token": SECRET}),
+        **({"login": github.login} if github.login else {}),
     }
 
 

@@ -52,6 +52,21 @@ def read_file(path: Path, name: str, environ: Mapping[str, str], problems: Probl
     return empty
 
 
+def node_of(text: str, name: str, problems: Problems) -> Node | None:
+    """Text of another file as nodes, with the same bounds; no variables are put in. None for what holds nothing."""
+    parser = _PARSER(text)
+    try:
+        root = parser.get_single_node()
+    except yaml.YAMLError as error:
+        problems.say(_grammar(name, error))
+        return None
+    finally:
+        parser.dispose()
+    if root is None:
+        return None
+    return _Reader(Origin(Layer.FILE, name, Path()), None, problems).node(root, "", root.start_mark.line + 1)
+
+
 def plain_yaml(text: str, name: str) -> Any:
     """YAML as plain values, for files that are not configurations. Raises ConfigError for what is not YAML."""
     try:
@@ -88,7 +103,7 @@ def _grammar(name: str, error: yaml.YAMLError) -> str:
 class _Reader:
     """Turns the parser's nodes into ours."""
 
-    def __init__(self, origin: Origin, environ: Mapping[str, str], problems: Problems) -> None:
+    def __init__(self, origin: Origin, environ: Mapping[str, str] | None, problems: Problems) -> None:
         self.origin, self.environ, self.problems = origin, environ, problems
         self.count = 0
 
@@ -133,6 +148,8 @@ class _Reader:
         if plain and written in NOTHING:
             return Scalar(self.origin, path, line, None)
         place = Scalar(self.origin, path, line, written, written)
+        if self.environ is None:
+            return place
         before = len(self.problems)
         text = _VARIABLE.sub(lambda match: self.variable(match, place), written)
         return Scalar(self.origin, path, line, text, written, broken=len(self.problems) > before)
@@ -148,6 +165,7 @@ class _Reader:
             )
             return ""
         name, default = parts[1], parts[2]
+        assert self.environ is not None
         if default is not None:
             return self.environ.get(name) or default
         if name not in self.environ:

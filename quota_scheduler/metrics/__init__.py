@@ -50,6 +50,11 @@ from quota_scheduler.metrics.exposition import (
 from quota_scheduler.metrics.snapshot import FULL, MODELS, MetricsSnapshot
 from quota_scheduler.metrics.table import BUCKETS, BY_NAME
 
+EARLY = 20
+"""Limits that decisions may name before readings show them: label values come from clients."""
+EARLY_PUBLISHES = 2
+"""Readings that may lack a limit that a decision has named already: those under way then, and the next."""
+
 
 class Metrics:
     """All metrics of one process, on a registry that is passed in.
@@ -81,6 +86,7 @@ class Metrics:
         self._wanted: set[Format] = set()
         self._tasks, self._targets = tuple(tasks), tuple(targets)
         self._limits: frozenset[str] = frozenset()
+        self._early: dict[str, int] = {}
         self._task_types = Cap(MODELS)
         self._instruments()
         self._start_at_zero(version, revision)
@@ -157,7 +163,13 @@ class Metrics:
 
     def _follow(self, limits: frozenset[str]) -> None:
         """Count decisions for these limits; those of a removed limit disappear with it."""
-        gone, new, self._limits = self._limits - limits, limits - self._limits, limits
+        early = {name: seen + 1 for name, seen in self._early.items() if name not in limits}
+        self._early = {name: seen for name, seen in early.items() if seen < EARLY_PUBLISHES}
+        gone, new, self._limits = (
+            (self._limits | early.keys()) - limits - self._early.keys(),
+            limits - self._limits,
+            limits,
+        )
         for limit in gone:
             self._decisions.remove_by_labels({"limit": limit})
         for limit in sorted(new):
@@ -190,9 +202,16 @@ class Metrics:
     def decided(self, limit: str, decision: str, reason: str, seconds: float) -> None:
         """A ticket got its verdict. ``limit`` is the first binding one, empty when none binds."""
         decision = closed(decision, DECISIONS)
-        self._decisions.labels(closed(limit, self._limits), decision, closed(reason, REASONS)).inc()
+        self._decisions.labels(self._name_of(limit), decision, closed(reason, REASONS)).inc()
         self._version = next(self._versions)
         self._decision_seconds.labels(decision).observe(seconds)
+
+    def _name_of(self, limit: str) -> str:
+        """The limit as it may be exposed: also one that no tick has shown yet, as long as there is room."""
+        with self._publishing:
+            if limit and limit not in self._limits and len(self._early) < EARLY and len(self._limits) < FULL:
+                self._early.setdefault(limit, 0)
+            return limit if limit in self._early else closed(limit, self._limits)
 
     def started(self, priority: str, waited_seconds: float) -> None:
         """A ticket that had been deferred started."""

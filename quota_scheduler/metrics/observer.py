@@ -21,7 +21,8 @@ class Observer:
         """Verdicts of one cycle, which took so long."""
         for ticket, verdict in decisions:
             limit, word, reason = _decision(verdict)
-            self._metrics.decided(limit or self._first_limit(ticket.labels.asking), word, reason, seconds)
+            name = "" if self._is_cap(limit) else limit or self._first_limit(ticket.labels.asking)
+            self._metrics.decided(name, word, reason, seconds)
             if word == "admit" and ticket.was_deferred:
                 waited = self._clock() - ticket.waiting_since
                 self._metrics.started(ticket.priority.value, waited.total_seconds())
@@ -45,6 +46,10 @@ class Observer:
             self._metrics.notified(target, seconds)
         else:
             self._metrics.notification_failed(target, delivery.reason or "error", seconds)
+
+    def _is_cap(self, name: str) -> bool:
+        """Whether a limit caps each run: it has no readings, and so no series of its own."""
+        return any(limit.is_per_run and limit.id == name for limit in self._limits()) if name else False
 
     def _first_limit(self, labels: Labels) -> str:
         """The first limit that binds these labels, in the order of the configuration; empty when none does."""

@@ -131,6 +131,9 @@ FAMILIES = (
         quota_left_out_tokens_total | source | Told and not counted: another door tells of the same hour
         quota_backfilled_tokens_total | provider | Tokens recorded over an hour after their own time
         quota_workflows_over_budget_total | task_type | Workflows that passed their budget, backfills aside
+        quota_tickets_deferred_total | limit class | Tickets that were told to wait
+        quota_tickets_throttled_total | limit class | Those of them that a quota had no room for
+        quota_tickets_rejected_total | limit class | Tickets that were refused
         quota_tickets_woken_total | limit class | Tickets that left the queue to start
         quota_tickets_abandoned_total | limit class | Tickets that left the queue because nobody claimed them
         quota_leases_expired_total | limit | Leases that ran out without settlement

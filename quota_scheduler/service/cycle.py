@@ -20,6 +20,7 @@ from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.ledger.settlement import LeasesOf
 from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
+from quota_scheduler.service.comments import owe_comments
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.service.run_caps import count_passed
@@ -27,6 +28,7 @@ from quota_scheduler.store import (
     Transaction,
     breakers,
     counters,
+    decision_counts,
     forecasts,
     ledger,
     quality,
@@ -139,12 +141,14 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
         ledger.apply(tx, changes.ledger)
         count_passed(tx, changes.ledger, snapshot.terms.run_caps)
     tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
+    owe_comments(tx, changes.tickets.values(), decided.decisions)
     windows.save(tx, snapshot.balances)
     breakers.save(tx, changes.breakers)
     _advance(tx, snapshot.numbers, decided.onward.numbers)
     _save_what_closed(tx, changes)
     for name, labels in changes.counters:
         counters.add(tx, name, labels)
+    decision_counts.add(tx, changes.tallied)
 
 
 def _save_what_closed(tx: Transaction, changes: Changes) -> None:

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.instants import MICROSECOND, SKEW
-from quota_scheduler.core.ledger.balance import LimitInstance
+from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.rebuilding import sets_of
-from quota_scheduler.core.ledger.ruling import counted_from, rebase, rule
+from quota_scheduler.core.ledger.ruling import counted_from, has_grown, rebase, rule
+from quota_scheduler.core.ledger.settlement import at_reset
 from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.observations.judging import MONTH, judge
 from quota_scheduler.core.observations.learning import Elsewhere, elsewhere
@@ -26,10 +27,11 @@ from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.observations.points import POINT
 from quota_scheduler.core.observations.report_key import LENGTHS, ReportKey
 from quota_scheduler.core.observations.reported_window import ReportedWindow
+from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.throttles import throttled
-from quota_scheduler.store import Transaction, ledger, observations, observed_rates, windows
+from quota_scheduler.store import Transaction, ledger, observations, observed_rates, tickets, windows
 
 OLDEST = timedelta(days=35)
 """A report from before that says nothing about any window that is open, nor with which usage it could be compared."""
@@ -83,7 +85,9 @@ def rule_windows(tx: Transaction, limits: Sequence[Limit]) -> None:
     if not observed:
         return
     balances = windows.load(tx, observed, tickets=())
+    counted = {balance.id: balance.anchored_at for balance in balances.all()}
     reported = {key: judged(tx, key) for key in {limit.observed for limit in observed if limit.observed}}
+    fresh: list[Balance] = []
     for limit in observed:
         about = reported.get(limit.observed) if limit.observed else None
         if not about:
@@ -93,10 +97,24 @@ def rule_windows(tx: Transaction, limits: Sequence[Limit]) -> None:
         balance = rule(balances, instance, about[-1], events)
         if balance and limit.unit is Unit.PERCENT:
             balance.drift = round(used_elsewhere(tx, limit, about[-1]).per_hour * POINT)
-        if balance and balance.reported:
-            windows.recall(tx, balances, tickets=None)
-            rebase(balances, balance)
+        if balance and balance.reported and has_grown(about[-1], balance, counted.get(balance.id)):
+            fresh.append(balance)
+    if fresh:
+        windows.recall(tx, balances, tickets=None)
+        _rebase(tx, balances, fresh)
     windows.save(tx, balances)
+
+
+def _rebase(tx: Transaction, balances: Balances, fresh: Sequence[Balance]) -> None:
+    """Take what leases reported into the words that have grown, and let them remember it: they settle the rest."""
+    running = {ticket.id: ticket for ticket in tickets.open_tickets(tx) if ticket.state is State.RUNNING}
+    leases = {number: ticket.lease for number, ticket in running.items() if ticket.lease}
+    moved: set[int] = set()
+    for balance in fresh:
+        moved |= rebase(balances, balance, leases)
+    at = min(balance.anchored_at for balance in fresh if balance.anchored_at) + MICROSECOND
+    remembering = [running[number]._replace(lease=at_reset(leases[number], at)) for number in sorted(moved)]
+    tickets.save(tx, remembering, {}, new=tickets.sequence(tx, "ticket"))
 
 
 def used_elsewhere(tx: Transaction, limit: Limit, reported: ReportedWindow) -> Elsewhere:

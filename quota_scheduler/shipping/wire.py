@@ -57,6 +57,7 @@ class ShippedEvent(msgspec.Struct, omit_defaults=True, frozen=True):
     status: Name = ""
     terms: PriceTerms | None = None
     extent: Extent = Extent.WHOLE
+    thread: Key = ""
 
 
 class ShippedObservation(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -211,6 +212,7 @@ def shipped(event: UsageEvent, difference: timedelta = timedelta(0)) -> ShippedE
         status=event.status,
         terms=event.terms if event.terms and any(event.terms) else None,
         extent=event.extent,
+        thread=event.thread,
     )
 
 
@@ -270,6 +272,7 @@ def _event(told: ShippedEvent, origin: str) -> UsageEvent:
         terms=told.terms or PriceTerms(),
         origin=origin,
         extent=told.extent,
+        thread=told.thread,
     )
 
 

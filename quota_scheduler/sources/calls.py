@@ -30,7 +30,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=10**10)] | None
 
 
 class ModelCall(NamedTuple):
-    """One answer of a model as an agent wrote it down. ``key`` is the same wherever the answer is copied to."""
+    """One answer of a model as an agent wrote it down. ``key`` is the same wherever the answer is copied to.
+
+    ``thread`` is a sub-agent's own id, where its session is called otherwise.
+    """
 
     key: str
     at: datetime
@@ -40,6 +43,7 @@ class ModelCall(NamedTuple):
     session: str
     cwd: str
     branch: str = ""
+    thread: str = ""
 
 
 class ProviderReport(NamedTuple):
@@ -154,6 +158,7 @@ def event_of(call: ModelCall, path: str, label: Label, origin: str) -> UsageEven
         session=call.session,
         priority=priority,
         origin=origin,
+        thread=call.thread,
     )
 
 

@@ -249,4 +249,7 @@ class CodexReader:
         return ProviderReport(word, self._call("", at, Usage()))
 
     def _call(self, key: str, at: str | None, usage: Usage) -> ModelCall:
-        return ModelCall(key, instant(at), self._provider, self._model, usage, self._session, self._cwd, self._branch)
+        return ModelCall(
+            key, instant(at), self._provider, self._model, usage, self._session, self._cwd, self._branch,
+            "" if self._thread == self._session else self._thread,
+        )  # fmt: skip

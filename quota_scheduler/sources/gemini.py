@@ -18,6 +18,8 @@ from quota_scheduler.sources.calls import Count, ModelCall, decoded, instant, me
 
 NAME = "gemini"
 PROVIDER = "google"
+CHATS = "chats"
+"""The folder of chats; those of sub-agents lie in folders below it, called as the session that they work for."""
 MARKERS = (b'"tokens"', b'"sessionId"')
 
 
@@ -54,7 +56,9 @@ class GeminiReader:
     """One chat, from its first line on. ``cwd`` is the folder it was held in."""
 
     def __init__(self, path: str, cwd: str = "") -> None:
-        self._session, self._cwd = Path(path).stem, cwd
+        folder = Path(path).parent.name
+        self._parent = "" if folder == CHATS else folder
+        self._session, self._cwd = self._parent or Path(path).stem, cwd
 
     def read(self, line: bytes | memoryview) -> Iterable[ModelCall]:
         """The calls that a line reports: one, or after a resume all before it. Raises BadLine."""
@@ -62,7 +66,7 @@ class GeminiReader:
             return []
         record = decoded(_LINE, line)
         changes = record.changes or _Changes()
-        self._session = record.sessionId or changes.sessionId or self._session
+        self._session = self._parent or record.sessionId or changes.sessionId or self._session
         return [*self._calls([record, *(changes.messages or ())])]
 
     def _calls(self, messages: Iterable[_Message]) -> Iterator[ModelCall]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from quota_scheduler.core.instants import from_micros, to_micros
-from quota_scheduler.core.observations.bill import BillCursor, BillLine, Report
+from quota_scheduler.core.observations.bill import BillCursor, BillLine, Ceiling, Report
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Row, Transaction
 
@@ -66,6 +66,26 @@ def remember(tx: Transaction, provider: str, account: str, reader: str, cursor: 
     """Keep how far a report has been read."""
     spans = (to_micros(cursor.read_to), to_micros(cursor.asked_from), to_micros(cursor.asked_to))
     tx.execute(_REMEMBER, (provider, account, reader, *spans, cursor.page))
+
+
+def save_ceilings(tx: Transaction, ceilings: Iterable[Ceiling]) -> None:
+    """Keep what providers allow in a moment, each in place of what was read of it before."""
+    now = to_micros(tx.now)
+    tx.many(
+        "INSERT INTO provider_ceilings (provider, account, line_group, limiter, value, read_at) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (provider, account, line_group, limiter) DO UPDATE SET "
+        "value = excluded.value, read_at = excluded.read_at",
+        [(one.provider, one.account, one.group, one.limiter, one.value, now) for one in ceilings],
+    )
+
+
+def ceilings(tx: Transaction) -> list[tuple[Ceiling, datetime]]:
+    """What providers allow in a moment, and when that was read."""
+    rows = tx.rows(
+        "SELECT provider, account, line_group, limiter, value, read_at FROM provider_ceilings "
+        "ORDER BY provider, account, line_group, limiter"
+    )
+    return [(Ceiling(*row[:5]), from_micros(row[5])) for row in rows]
 
 
 def prune(tx: Transaction, before: datetime) -> int:

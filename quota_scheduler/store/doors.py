@@ -38,13 +38,27 @@ def note(tx: Transaction, hours: Collection[HourTold]) -> set[HourTold]:
 
 def beside(tx: Transaction, hours: Iterable[HourTold]) -> list[UsageEvent]:
     """Stored events of these hours, and of those beside them, that others could be told in the place of."""
-    spans = {(hour, any(under.telling is Telling.FILES for under in teller.under())) for teller, hour in hours}
+    spans = {hour: False for _, hour in hours}
+    spans |= dict.fromkeys(_with_ids_or_sessions(tx, hours), True)
     events: dict[tuple[str, str], UsageEvent] = {}
-    for hour, with_files in sorted(spans):
+    for hour, with_files in sorted(spans.items()):
         start, end = (to_micros(EPOCH + (hour + step) * HOUR) for step in (-1, 2))
         for _, event in ledger.numbered(tx, _ANY if with_files else _WITHOUT_CALLS, (start, end)):
             events[event.identity] = event
     return list(events.values())
+
+
+def _with_ids_or_sessions(tx: Transaction, hours: Iterable[HourTold]) -> set[int]:
+    """Those hours beside which somebody tells in another way than metrics and gateways in whose place one counts."""
+    near = [
+        (hour, (under, beside))
+        for teller, hour in hours
+        for under in teller.under()
+        if under.telling not in (Telling.METRICS, Telling.GATEWAY)
+        for beside in (hour - 1, hour, hour + 1)
+    ]
+    told = known(tx, {teller for _, teller in near})
+    return {hour for hour, teller in near if teller in told}
 
 
 def by_teller(tx: Transaction) -> list[HourTold]:

@@ -8,7 +8,7 @@ from typing import Any
 from quota_scheduler.core.history.asking import EVENT_FACTS, Question
 from quota_scheduler.core.history.history import Key, Sum
 from quota_scheduler.core.history.periods import Period, Stretch, named, stretches
-from quota_scheduler.core.instants import MICROSECOND, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Extent, Usage
@@ -89,6 +89,14 @@ def sums_by_hour(tx: Transaction, since: datetime | None, skip: int, most: int) 
         (to_micros(since) // HOUR if since else -(2**62), most, skip),
     )
     return [(row[0], row[1], Usage(*row[2:])) for row in rows]
+
+
+def tokens_by_hour(tx: Transaction, since: datetime) -> dict[datetime, int]:
+    """All tokens of each UTC hour from ``since`` on, by its begin."""
+    rows = tx.rows(
+        f"SELECT hour, total({_TOKENS}) FROM rollups WHERE hour >= ? GROUP BY hour", (to_micros(since) // HOUR,)
+    )
+    return {from_micros(hour * HOUR): int(tokens) for hour, tokens in rows}
 
 
 def _stretches(asked: Question) -> Sequence[Stretch]:

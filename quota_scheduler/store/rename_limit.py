@@ -11,6 +11,8 @@ BY_INSTANCE = (
     "outlooks.instance",
     "readings.name",
     "alert_states.scope",
+    "decision_counts.instance",
+    "deferred_under.instance",
 )
 """Columns that hold the name of an instance: the id, or the id and a value behind a slash."""
 

@@ -27,7 +27,7 @@ def row_of(t: Ticket) -> tuple[Any, ...]:
         t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), estimate_text(t.estimate),
         to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
         micros_or_none(t.deadline), micros_or_none(t.wait_until), offers, offer_until, fence, outcome, reason,
-        closed_at, was_deferred, held, t.owner,
+        closed_at, was_deferred, held, t.owner, t.comment_on,
     )  # fmt: skip
 
 
@@ -67,7 +67,8 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
         was_deferred=bool(row[21]),
         on_hold=bool(row[22]),
         owner=row[23],
-        lease=lease_in(row[24:]) if row[24] is not None else None,
+        comment_on=row[24],
+        lease=lease_in(row[25:]) if row[25] is not None else None,
     )
 
 

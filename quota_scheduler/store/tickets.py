@@ -13,7 +13,7 @@ from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, row
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
 _TICKET = (
     "id, key, body, state, priority, labels, estimate, created_at, waiting_since, ttl, run, session, flags, deadline, "
-    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held, owner"
+    "wait_until, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held, owner, comment_on"
 )
 _SELECT = (
     f"SELECT {', '.join('t.' + n for n in _TICKET.split(', '))}, {', '.join('l.' + n for n in _LEASE.split(', '))} "
@@ -50,7 +50,7 @@ _CHANGING = (
     "held",
 )
 """What changes about a ticket after it was submitted."""
-_INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 24)})"
+_INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 25)})"
 _SET = ", ".join(f"{name} = ?" for name in _CHANGING)
 _UPDATE = f"UPDATE tickets SET {_SET}, waiting_since = ?, wait_until = ? WHERE id = ?"
 _PUT_LEASE = (

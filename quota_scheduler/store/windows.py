@@ -84,6 +84,16 @@ def overshoot(tx: Transaction, limits: Sequence[Limit]) -> dict[str, int]:
     return {by_id[rule].instance_id(value): int(amount) for rule, value, amount in rows if rule in by_id}
 
 
+def spent_ratios(tx: Transaction) -> dict[int, float]:
+    """By ticket that holds a reservation, the part of it that is used: of the limit where most of it is."""
+    return dict(
+        tx.rows(
+            "SELECT ticket, max(1.0 * max(reported, ledgered) / amount) FROM reservations "
+            "WHERE open = 1 AND amount > 0 GROUP BY ticket"
+        )
+    )
+
+
 def reload(tx: Transaction, balances: Balances) -> None:
     """Bring the open windows of balances up to what is stored."""
     balances.take(balance for row in tx.rows(_OPEN) if (balance := _balance(row, balances)))

@@ -17,8 +17,8 @@ from quota_scheduler.bills import anthropic
 from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.core.observations.bill import BillCursor, Report
 from quota_scheduler.outbound import OtherServer
-from quota_scheduler.service.keep_bills import KeptBills, bill_lines
-from quota_scheduler.store import Store, Transaction
+from quota_scheduler.service.keep_bills import KeptBills, bill_lines, ceilings_document
+from quota_scheduler.store import Store, Transaction, bills
 
 NOW = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -37,6 +37,7 @@ class Provider:
     answers: list[tuple[int, dict[str, str], str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     fails_at: str = ""
+    rates: list[Any] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
     def answer(self, path: str) -> tuple[int, dict[str, str], str]:
@@ -55,6 +56,8 @@ class Provider:
                  "group": {"model": "claude-opus-5"}, "usage": {"output_tokens": self.tokens, "requests": 1}}
                 for n in range((end - start) // HOUR)
             ]  # fmt: skip
+        if path.startswith("/v1/organizations/rate_limits"):
+            rows = self.rates
         first = int(query.get("page", "0"))
         last = first + self.page_rows
         more = {"has_more": last < len(rows), "next_page": str(last) if last < len(rows) else None}
@@ -213,3 +216,18 @@ def test_it_is_behind_from_the_second_missed_reading_on(place):
     place.reader.poll()
     assert place.reader.source_reading(NOW + 2 * HOUR).lag_seconds == 0
     assert place.reader.source_reading(NOW + 5 * HOUR).lag_seconds == 3 * 3600
+
+
+def test_what_is_allowed_is_kept_and_old_lines_leave(place):
+    place.reader.readers = anthropic.readers("analytics")
+    rates = {"group_type": "batch", "models": None, "limits": [{"type": "enqueued", "value": 9}]}
+    place.provider.rates = [rates]
+    place.reader.poll()
+    place.provider.rates = [rates | {"limits": [{"type": "enqueued", "value": 8}]}]
+    place.now = NOW + 2 * HOUR
+    place.reader.poll()
+    with place.store.transaction() as tx:
+        (ceiling,) = ceilings_document(tx)["ceilings"]
+        bills.prune(tx, NOW - 30 * DAY)
+    assert (ceiling["group"], ceiling["limiter"], ceiling["value"]) == ("batch", "enqueued", 8)
+    assert place.tokens() == (30 * 24 + 3) * 10

@@ -7,7 +7,7 @@ import pytest
 
 from quota_scheduler.bills import anthropic, openai
 from quota_scheduler.bills.pages import Ask, NotThis
-from quota_scheduler.core.observations.bill import BillLine, Report
+from quota_scheduler.core.observations.bill import BillLine, Ceiling, Report
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing
 from quota_scheduler.core.units import MICRO, PICO
 from quota_scheduler.core.usage import Usage
@@ -133,6 +133,41 @@ def test_spend_limits_are_observations(row, seen):
                     seen[1])
     ] if seen else []  # fmt: skip
     assert (list(page.observations), page.garbled) == (said, 0)
+
+
+ALLOWED = {
+    "type": "rate_limit",
+    "group_type": "model_group",
+    "models": ["claude-sonnet-5", "claude-opus-5"],
+    "limits": [{"type": "requests_per_minute", "value": 4_000}, {"type": "output_tokens_per_minute", "value": 80_000}],
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "ceilings", "garbled"),
+    [
+        pytest.param(
+            ALLOWED,
+            [
+                Ceiling("anthropic", "org", "claude-opus-5 claude-sonnet-5", "requests_per_minute", 4_000),
+                Ceiling("anthropic", "org", "claude-opus-5 claude-sonnet-5", "output_tokens_per_minute", 80_000),
+            ],
+            0,
+            id="a group of models",
+        ),
+        pytest.param(
+            ALLOWED | {"group_type": "batch", "models": None, "limits": [{"type": "enqueued", "value": 9}]},
+            [Ceiling("anthropic", "org", "batch", "enqueued", 9)],
+            0,
+            id="what is about no model",
+        ),
+        pytest.param(ALLOWED | {"limits": [{"type": "requests_per_minute", "value": "many"}]}, [], 1, id="no number"),
+        pytest.param(ALLOWED | {"limits": None}, [], 1, id="no limits"),
+    ],
+)
+def test_rate_limits_are_ceilings(row, ceilings, garbled):
+    page = anthropic.ceiling_page({"data": [row], "next_page": "p2"}, "org", NOW)
+    assert (list(page.ceilings), page.garbled, page.next) == (ceilings, garbled, "p2")
 
 
 def bucket(*results, start=TEN, length=HOUR):

@@ -55,6 +55,7 @@ def test_the_examples_of_the_docstrings_run(service, monkeypatch, module):
     monkeypatch.setenv("XDG_STATE_HOME", str(service.place.home))
     with client_of(service).lease(provider="anthropic", team="docs", tokens=100) as lease:
         lease.used("claude-haiku-4-5", output=5)
+    service.caught_up()
     named = importlib.import_module(f"quota_scheduler.client.{module}")
     failed, tried = doctest.testmod(named, verbose=False)
     assert (failed, tried > 0) == (0, True)

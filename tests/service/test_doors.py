@@ -92,9 +92,33 @@ LITELLM = at_hour(0, "litellm", "msg:msg_9", "msg_9", labels=SHOP._replace(agent
             id="a gateway beside files is matched: what they do not tell is another call",
         ),
         pytest.param(
-            [at_hour(0, "codex", "resp_1", "resp_1"), at_hour(0, "otlp/codex_exec/logs", "T:1")],
-            {"T:1"},
-            id="events of Codex name nothing that its files know",
+            [
+                at_hour(0, "codex", "codex:resp_1", session="S"),
+                at_hour(0, "otlp/codex/logs", "codex:otlp:1", session="S"),
+                at_hour(0, "otlp/codex/traces", "codex:otlp:2", session="S"),
+                at_hour(0, "otlp/codex/metrics", "p1"),
+            ],
+            {"codex:resp_1"},
+            id="events, spans and metrics of Codex name nothing that its files know",
+        ),
+        pytest.param(
+            [
+                at_hour(0, "codex", "codex:resp_1", session="S", thread="T"),
+                at_hour(0, "otlp/codex/logs", "codex:otlp:1", session="T"),
+                at_hour(0, "otlp/codex/logs", "codex:otlp:3", session="E"),
+                at_hour(0, "otlp/codex/traces", "codex:otlp:4", session="E"),
+            ],
+            {"codex:resp_1", "codex:otlp:3"},
+            id="a sub-agent of Codex in files and events, and a run that leaves no file",
+        ),
+        pytest.param(
+            [
+                at_hour(0, "gemini", "gemini:m1", session="S"),
+                at_hour(0, "otlp/gemini/logs", "gemini:otlp:1", session="S"),
+                at_hour(0, "gemini", "gemini:m2", session="silent"),
+            ],
+            {"gemini:otlp:1", "gemini:m2"},
+            id="a session of Gemini CLI that exports, and one that does not",
         ),
         pytest.param(
             [at_hour(0, METRICS, "p1"), at_hour(0, "otlp/claude_code/logs@build-1", "req_1")],

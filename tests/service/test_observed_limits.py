@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.core.cycle.requests import Renew
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.schedule import Session
 from quota_scheduler.core.observations.observation import ProviderWindow, Standing
@@ -13,9 +14,9 @@ from quota_scheduler.core.observations.report_key import ReportKey
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.service.observe import record_word
+from quota_scheduler.service.observe import record_word, rule_windows
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, SECOND, a_session_limit, a_usage_event, an_observation
-from tests.service.world import said
+from tests.service.world import fence, said
 
 TWO_A_DOLLAR = Rate(low=2 * POINT, middle=2 * POINT, high=2 * POINT, spans=9, learned_at=MONDAY)
 RESET = MONDAY + 3 * HOUR
@@ -121,6 +122,50 @@ def test_what_a_lease_uses_moves_from_reserved_to_used_and_counts_once(world):
     assert points(here) == (60.0, 12.0)
     here.release(held)
     assert points(here) == (60.0, 0.0)
+
+
+def test_what_a_lease_says_of_itself_counts_until_the_provider_says_that_more_is_used(world):
+    week = replace(
+        KNOWN, id="max-weekly", schedule=Session(7 * DAY), observed=KEY._replace(window=ProviderWindow.WEEKLY)
+    )
+    here = world(KNOWN, week)
+    of_week = {"window": ProviderWindow.WEEKLY, "resets_at": MONDAY + 2 * DAY}
+
+    def tell(five, weekly):
+        both = (
+            an_observation(five, at=here.clock.at, resets_at=RESET),
+            an_observation(weekly, at=here.clock.at, **of_week),
+        )
+        told(here, *both)
+
+    tell(0.5, 0.2)
+    held = asks(here, 10, ttl=6 * HOUR)
+    here.ask(Renew(held.ticket.id, fence(held), (("", dollars(4)),)))
+    assert points(here) == (58.0, 12.0)
+    here.wait(MINUTE)
+    tell(0.5, 0.2)  # the same once more: a door that repeats what it said
+    tell(0.3, 0.1)  # and an idle client
+    with here.store.transaction() as tx:
+        rule_windows(tx, here.limits)  # learning judges everything anew
+    assert points(here) == (58.0, 12.0)
+    here.wait(MINUTE)
+    tell(0.58, 0.21)
+    assert points(here) == (58.0, 12.0)
+    here.wait(MINUTE)
+    here.ask(Renew(held.ticket.id, fence(held), (("", dollars(6)._replace(output=200)),)))
+    assert points(here) == (62.0, 8.0)
+    here.release(held)  # without a transcript its own reports are the usage, and the word holds a part of them
+    assert points(here) == (62.0, 0.0)
+    assert here.ledger() == {"lease:1:1:0:": 100, "lease:1:1:1:": 100}
+
+
+def test_what_a_lease_says_of_itself_stays_where_only_the_reset_is_told(world):
+    limit = a_session_limit(1000, id="max-session", observed=KEY, match=KNOWN.match)
+    here = world(limit)
+    held = here.submit(account="max-1", estimate=declared(Usage(output=300)), ttl=6 * HOUR)
+    here.renew(held, 100)
+    tells(here, 0.5)
+    assert here.windows()["max-session"] == (0, 100, 200)
 
 
 def test_a_reset_wakes_who_waits_and_the_window_is_unknown_until_the_next_report(world):

@@ -72,7 +72,7 @@ def test_a_window_is_compared_as_of_its_report(store):
             [
                 used("before", began - MICROSECOND),
                 used("first", began, 4),
-                used("second", NOW - HOUR, 6),
+                used("second", NOW - 5 * MINUTE, 6),  # written beside the report, with its time
                 used("after the report", NOW - MINUTE, 50),
                 used("of another account", NOW - HOUR, 50, account="other"),
                 used("of another provider", NOW - HOUR, 50, provider="openai"),

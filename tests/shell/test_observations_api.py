@@ -64,6 +64,7 @@ def test_a_report_is_kept(edge: Edge, said, kept):
         pytest.param({"resets_at": "12:00"}, "/resets_at", id="a clock without a day"),
         pytest.param({"resets_at": "2026-11-22T12:00:00"}, "/resets_at", id="an instant without a zone"),
         pytest.param({"resets_at": RESETS * 1000}, "no seconds since 1970", id="milliseconds"),
+        pytest.param({"resets_at": "2026-11-22T23:00:00Z"}, "14 hours ahead: a five_hour", id="a reset of another day"),
         pytest.param({"resets_at": "2027-11-22T12:00:00Z"}, "62 days ahead", id="a reset in a year"),
         pytest.param({"observed_at": "2026-09-01T12:00:00Z"}, "35 days back", id="a report of September"),
         pytest.param({"used_ratio": None, "resets_at": None}, "it says nothing", id="nothing said"),

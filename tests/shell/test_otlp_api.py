@@ -127,12 +127,22 @@ SPAN = ("otlp/genai/traces", "", "claude-opus-5", 6, 20000, 1600, 0, 412, 1)
         pytest.param(
             "traces",
             spans(
-                {**CALL, "gen_ai.response.id": None, "gen_ai.provider.name": None, "gen_ai.response.model": "gpt-5.5"},
+                {
+                    "model": "gpt-5.5",
+                    "thread.id": "t-1",
+                    "codex.turn.token_usage.input_tokens": 21042,
+                    "codex.turn.token_usage.cached_input_tokens": 20001,
+                    "codex.turn.token_usage.cache_write_input_tokens": 40,
+                    "codex.turn.token_usage.non_cached_input_tokens": 1041,
+                    "codex.turn.token_usage.output_tokens": 301,
+                    "codex.turn.token_usage.reasoning_output_tokens": 51,
+                    "codex.turn.token_usage.total_tokens": 21343,
+                },
                 service="codex_exec",
                 name="session_task.turn",
             ),
-            [],
-            id="a turn of Codex is the sum of its answers",
+            [("otlp/codex/traces", "t-1", "gpt-5.5", 1001, 20001, 40, 0, 301, 1)],
+            id="a turn of Codex as a span",
         ),
         pytest.param(
             "traces",
@@ -146,8 +156,8 @@ SPAN = ("otlp/genai/traces", "", "claude-opus-5", 6, 20000, 1600, 0, 412, 1)
                 service="codex_exec",
                 name="handle_responses",
             ),
-            [("otlp/codex/traces", "", "gpt-5.5", 6, 20000, 1600, 0, 412, 1)],
-            id="an answer of Codex as a span",
+            [],
+            id="an answer of Codex as a span, which names neither model nor thread: its turn's holds it",
         ),
         pytest.param(
             "metrics",

@@ -21,7 +21,9 @@ def test_what_was_pushed_and_what_a_provider_said(run: Run, folder: Path, monkey
         ("unnamed", "pushed", 1, 100),
     ]
     assert document["sources"][0]["lag_seconds"] is not None
-    assert document["doors"] == []
+    assert [(door["agent"], door["told_by"], door["counts"]) for door in document["doors"]] == [
+        ("litellm", "gateway", True)
+    ]
     lines = run("sources").out.splitlines()
     edge.service.stop()
     assert [line.split()[:2] for line in lines[:3]] == [

@@ -134,3 +134,26 @@ def test_R6_the_event_loop_goes_on_while_prices_are_looked_up(edge: Edge) -> Non
     asyncio.run(edge.ask_many([("POST", "/v1/usage", events, None, "")], look))
     whole = time.monotonic() - started
     assert slowest < max(0.5, whole / 2)
+
+
+def test_decisions_are_counted_by_what_one_asks(edge: Edge) -> None:
+    edge.submit("starts", 100)
+    edge.submit("never", 10**9)
+    counted = edge.ask("GET", "/v1/decisions?days=1&by=class,reason").body
+    assert [(row["reason"], row["admitted"], row["rejected"]) for row in counted["decisions"]] == [
+        ("fits", 1, 0),
+        ("never_fits", 0, 1),
+    ]
+    assert counted["totals"] == {"admitted": 1, "deferred": 0, "throttled": 0, "woken": 0, "rejected": 1}
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        pytest.param("by=colour", "by='colour' is none of day, limit, class, reason", id="by nothing that is kept"),
+        pytest.param("days=401", "days='401' must be a whole number from 1 to 400", id="longer than counts are kept"),
+    ],
+)
+def test_decisions_that_are_not_kept_are_refused(edge: Edge, query: str, says: str) -> None:
+    reply = edge.ask("GET", f"/v1/decisions?{query}")
+    assert (reply.status, reply.body["detail"]) == (422, says)

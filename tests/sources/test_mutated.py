@@ -16,7 +16,7 @@ import pytest
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources import claude_code, codex, copilot, gemini, opencode, pi, qwen
 from quota_scheduler.sources.calls import ModelCall, event_of
-from quota_scheduler.sources.transcript import read_lines, usage_lines
+from quota_scheduler.sources.transcript import read_lines, telling_lines, usage_lines
 from tests.corpus import write
 from tests.sources.mutants import mutants
 from tests.sources.test_agents import AGENTS, DATA, LABEL, MESSAGES, Ledger, OpenCode
@@ -151,6 +151,7 @@ def test_agents_lines(program, count, tmp_path):
 def test_transcripts_lines(count, tmp_path):
     home = tmp_path / "home"
     corpus = write(home, seed=5)
+    assert not garbled(b"{}")
     for path, lines in lines_of(corpus.root).items():  # what is garbled already is not mutated
         path.write_bytes(
             b"".join(line + b"\n" for line in lines if line.startswith(b"{") and not in_time(garbled, line))
@@ -178,7 +179,7 @@ def garbled(line: bytes) -> int:
     """Whether a line of a transcript that may carry usage is garbled."""
     text = bytearray(line + b"\n")
     label = claude_code.labeller().of("x", [Path("x")])
-    return read_lines(usage_lines(text, len(text)), session="s", labeller=label).errors
+    return read_lines(usage_lines(text, telling_lines(text, len(text))), session="s", labeller=label).errors
 
 
 def test_opencode_rows(count, tmp_path):

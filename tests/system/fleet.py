@@ -3,6 +3,7 @@
 What it does makes every figure move that the service exports; nothing here is chance, so that a test can wait for it.
 """
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -12,7 +13,7 @@ from typing import Any
 from tests.system.service_process import ServiceProcess
 from tests.system.transcripts import Agent
 
-DAY = timedelta(days=1)
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 CLASSES = ("interactive", "high", "normal", "low")
 AT_ONCE = "{for: 0s, keep_firing_for: 0s}"
 
@@ -34,6 +35,8 @@ limits:
   - {{id: calls, match: {{provider: openai}}, unit: requests, amount: 1500, window: {day}}}
   - {{id: burst, match: {{provider: openai}}, unit: tokens, amount: 50M, window: {{session: 4s}}}}
   - {{id: openai-runs, match: {{provider: openai}}, unit: leases, amount: 3}}
+  - {{id: plan, match: {{account: max-1}}, unit: percent, amount: 100, window: {{session: 5h}},
+     observed: claude/five_hour}}
   - {{id: strict, match: {{team: content}}, unit: tokens, amount: 1M, window: {day}, mode: warn}}
   - {{id: run-cap, per: run, unit: tokens, amount: 3M, window: run, mode: warn}}
 receivers:
@@ -69,6 +72,7 @@ class Fleet:
         self._keys = count(first)
         self._agent = Agent(home, "nightly-today")
         self._site = Agent(home, "site-today", cwd="/srv/work/site")
+        self._resets = datetime.now(UTC) + 2 * HOUR
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         reply = self.service.ask(method, path, body)
@@ -128,6 +132,25 @@ class Fleet:
         self._site.spend(cache_read=300_000, output=500)
         with path.open("ab") as file:
             file.write(b'{"type":"assistant","requestId":"r","message":{"id":"m","usage":{"input_tokens":\n')
+        for step in range(12):
+            self.plan(step, ago=(60 - 4 * step) * MINUTE)
+
+    def plan(self, step: int, *, ago: timedelta = timedelta(0)) -> None:
+        """A dollar of a plan is used, and its provider says so: two points more, with a reset that jitters."""
+        at = datetime.now(UTC) - ago
+        spent = {"provider": "anthropic", "model": "claude-sonnet-5", "labels": {"account": "max-1"}}
+        self.use(f"plan-{next(self._keys)}", at=at, output=100, cost_usd=1, **spent)
+        said = {"provider": "anthropic", "account": "max-1", "window": "five_hour", "used_ratio": min(0.02 * step, 0.5)}
+        jitter = (step % 3 - 1) * timedelta(seconds=40)
+        times = {"resets_at": (self._resets + jitter).isoformat(), "observed_at": (at + MINUTE / 2).isoformat()}
+        self._ask("POST", "/v1/observations", said | times)
+
+    def hidden(self, number: int) -> None:
+        """What a session used beyond its calls (titles, compaction): its own total says so, and grows."""
+        used = {"claude-haiku-4-5": {"inputTokens": 1_000 * (number + 1), "outputTokens": 90 * (number + 1)}}
+        line = {"type": "cost-state", "sessionId": "site-today", "modelUsage": used}
+        with self._site.session.path.open("ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
 
     def use(self, key: str, *, at: datetime | None = None, **changes: Any) -> None:
         """Usage that comes over HTTP."""
@@ -139,6 +162,9 @@ class Fleet:
         """A moment of work: calls, runs that start and end, tickets that wait for them."""
         self._agent.spend(input=900, cache_read=45_000, cache_write_5m=2_000, cache_write_1h=500, output=1_500)
         self._site.spend(input=4_000, cache_read=16_000, output=700)
+        self.hidden(number)
+        if number % 20 == 0:
+            self.plan(12 + number // 20)
         team = ("growth", "content")[number % 2]
         self.use(f"call-{number}-{next(self._keys)}", labels={"team": team}, input=3_000, cache_read=9_000)
         self.use(f"late-{next(self._keys)}", at=datetime.now(UTC) - timedelta(seconds=9), output=100)

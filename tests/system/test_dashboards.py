@@ -16,12 +16,10 @@ WORK_SECONDS = 20
 """Long enough for every figure to have moved, and for a rate over ten seconds to have its samples."""
 MOST_SECONDS = 240
 """How long the fleet may work on a busy machine until every query has found something; it ends as soon as all have."""
-SHOWN = ("nightly-daily", "spend", "openai-runs", "burst")
-"""Limits whose page is asked: in tokens, in dollars, on leases, and one that resets; each has what others have not."""
+SHOWN = ("nightly-daily", "spend", "openai-runs", "burst", "plan")
+"""Limits whose page is asked: tokens, dollars, leases, one that resets, one in percent: each has what others lack."""
 MAY_BE_EMPTY = {
     ("quota-service", "Failed and skipped runs, last hour B"),
-    ("quota-limit", "Reported and extrapolated A"),  # no provider reports on this fleet: see test_observed_day
-    ("quota-limit", "Percent points a dollar takes A"),
 }
 """Queries that may find nothing: a service that keeps up skips no run."""
 Question = Callable[[PrometheusProcess], str]

@@ -13,7 +13,7 @@ nothing; of one ladder a receiver hears the highest rung; the same samples twice
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -28,6 +28,7 @@ from quota_scheduler.core.alerts.state import (
     Silence,
     StepResult,
 )
+from quota_scheduler.core.instants import SKEW, parse_instant
 
 KEEP_RESOLVED = timedelta(days=1)
 """How long a resolved alert stays to be looked at; longer where it may not fire again before."""
@@ -35,6 +36,8 @@ KEEP_ONCE = timedelta(days=40)
 """How long a ``once`` alert is remembered: longer than raw events are kept (35 days), so no replay tells it again."""
 FIRST_IMPORT = "first import"
 """Who acknowledges what a first import finds."""
+SHORTEST_STEADIED = 10 * SKEW.total_seconds()
+"""Windows shorter than this follow each other too closely to take two that begin at about the same time for one."""
 MOVED = 0.005
 """A firing alert's stored value follows its reading in steps of half a percent, not with every tick."""
 
@@ -53,8 +56,11 @@ def step(
     """
     before = {state.key: state for state in states}
     by_reading: dict[str, dict[str, Sample]] = {}
+    episodes: dict[str, set[str]] = {}
+    for state in before.values():
+        episodes.setdefault(state.scope, set()).add(state.episode)
     for sample in samples:
-        by_reading.setdefault(sample.reading, {})[sample.scope] = sample
+        by_reading.setdefault(sample.reading, {})[sample.scope] = _steady(sample, episodes.get(sample.scope, ()))
     after: dict[Key, AlertState] = {}
     for rule in rules:
         mine = [state for state in before.values() if state.rule == rule.id]
@@ -96,6 +102,25 @@ def firing(states: Iterable[AlertState]) -> tuple[tuple[str, str, int], ...]:
     """Tell how many alerts fire, as (rule, severity, count), for ``Readings.alerts_firing``."""
     counts = Counter((state.rule, state.severity.value) for state in states if state.phase is Phase.FIRING)
     return tuple((rule, severity, count) for (rule, severity), count in sorted(counts.items()))
+
+
+def _steady(sample: Sample, episodes: Collection[str]) -> Sample:
+    """A sample in the episode that its scope is in already, where only the stamps of the window jitter.
+
+    The window of a limit that a provider reports on begins where the first of its reports says, and an earlier one may
+    come later: that is no new window, and nobody is told again.
+    """
+    if not episodes or sample.episode in episodes or _figure(sample.facts, "window_seconds") < SHORTEST_STEADIED:
+        return sample
+    same = sorted(one for one in episodes if one and _is_near(one, sample.episode))
+    return replace(sample, episode=same[0]) if same else sample
+
+
+def _is_near(one: str, other: str) -> bool:
+    try:
+        return abs(parse_instant(one) - parse_instant(other)) <= SKEW
+    except ValueError:  # an episode that is no window
+        return False
 
 
 def _advance_rule(

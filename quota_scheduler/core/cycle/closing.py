@@ -12,7 +12,7 @@ from quota_scheduler.core.tickets.ticket import GIVEN_UP, NEVER_RAN, NO_ROOM, Ou
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 
-BROKEN_OFF = frozenset({Outcome.FAILED, Outcome.EXPIRED, Outcome.REVOKED})
+BROKEN_OFF = frozenset({Outcome.FAILED, Outcome.EXPIRED, Outcome.REVOKED, Outcome.PAUSED_QUOTA})
 """Outcomes of a lease that did not finish its work."""
 
 Moved = tuple[Ticket | None, Ticket]
@@ -138,7 +138,7 @@ def finished_runs(moved: Iterable[Moved], transcribed: Mapping[int, Usage], *, n
     return [
         FinishedRun(ticket.id, ticket.run_id, ticket.outcome.value, _example(ticket, transcribed, now))
         for _, ticket in moved
-        if ticket.outcome in (Outcome.COMPLETED, Outcome.FAILED)
+        if ticket.outcome in (Outcome.COMPLETED, Outcome.FAILED, Outcome.PAUSED_QUOTA)
     ]
 
 

@@ -32,6 +32,7 @@ from quota_scheduler.core.cycle.requests import (
 from quota_scheduler.core.cycle.result import Changes, Decided, Onward
 from quota_scheduler.core.cycle.snapshot import Snapshot
 from quota_scheduler.core.cycle.starts import Starts
+from quota_scheduler.core.cycle.tally import tally
 from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.tickets.ticket import Outcome, State, Ticket
 
@@ -128,4 +129,5 @@ def _changes(work: Work, decisions: Sequence[tuple[Ticket, Verdict]]) -> Changes
         finished=closing.finished_runs(moved, rows.transcribed, now=work.now),
         counters=[*warned, *expired, *closing.counters(moved, balances)],
         breakers=work.breakers.changed,
+        tallied=tally(decisions, moved, balances),
     )

@@ -10,6 +10,7 @@ from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.cycle.closing import FinishedRun, TurnedAway, UnmetDemand
 from quota_scheduler.core.cycle.requests import Reply
 from quota_scheduler.core.cycle.snapshot import Numbers, Unfinished
+from quota_scheduler.core.cycle.tally import Tallied
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 
@@ -21,7 +22,7 @@ class Changes:
     ``ledger`` are corrections that the balances have counted already; ``past_leases`` are earlier leases that reported
     once more, by fence with their ticket. ``unmet``, ``turned_away`` and ``finished`` is what closing tickets leave
     behind; ``counters`` names each counter that rises by one, with its labels. ``breakers`` are those that moved, by
-    account, None for one that is forgotten.
+    account, None for one that is forgotten. ``tallied`` is every decision, as it is counted for good.
     """
 
     tickets: Mapping[int, Ticket]
@@ -32,6 +33,7 @@ class Changes:
     finished: Sequence[FinishedRun]
     counters: Sequence[tuple[str, tuple[str, ...]]]
     breakers: Mapping[Account, Breaker | None]
+    tallied: Sequence[Tallied]
 
 
 @dataclass(frozen=True, slots=True)

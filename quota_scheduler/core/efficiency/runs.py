@@ -12,6 +12,8 @@ from quota_scheduler.core.usage import Usage, total
 
 COMPLETED = "completed"
 """The status of a run that did what was asked."""
+PAUSED = "paused_quota"
+"""The status of a run whose quota ended: neither done nor failed, and gone on with later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,12 @@ def by_run(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
 
 def by_workflow(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
     """Return one row for each workflow, the largest first; runs that name none come under ``none``."""
-    return _rows(runs, lambda run: run.workflow or "none")
+    return by_label(runs, "workflow")
+
+
+def by_label(runs: Iterable[RunSummary], label: str) -> tuple[EfficiencyRow, ...]:
+    """Return one row for each value of a label that runs carry, the largest first; without one it is ``none``."""
+    return _rows(runs, lambda run: str(getattr(run, label)) or "none")
 
 
 def _rows(runs: Iterable[RunSummary], name_of: Callable[[RunSummary], str]) -> tuple[EfficiencyRow, ...]:
@@ -91,5 +98,5 @@ def _row(name: str, runs: Sequence[RunSummary]) -> EfficiencyRow:
 
 def success_rate(runs: Iterable[RunSummary]) -> float | None:
     """Return the completed share of the runs that have finished; None while none has."""
-    finished = [run.status == COMPLETED for run in runs if run.status]
+    finished = [run.status == COMPLETED for run in runs if run.status not in ("", PAUSED)]
     return sum(finished) / len(finished) if finished else None

@@ -6,9 +6,14 @@
     metrics   OTLP sums: no calls, no ids, no cache split
 
 Calls that two doors tell of by ids are matched (see ``deduplicate``) and both doors count. Where they share no id, one
-counts, hour by hour for each agent of an account on a host and for each session: events before files before the gateway
-before metrics, since that is how much of what was used each can see. What the others tell of an hour, and of the hours
-beside it, is left out.
+counts, hour by hour for each agent of an account on a host and for each session: the one that sees more of what was
+used. What the others tell of an hour, and of the hours beside it, is left out.
+
+    Gemini CLI    events before files, which hold neither its router nor its compressor
+    Codex         files before events before spans: a run that fails exports nothing
+    all           any of them before metrics; events without a response's id before the gateway
+
+Events that name their session stand in for that session alone: files of others count beside them.
 """
 
 from collections.abc import Collection, Iterable
@@ -26,8 +31,14 @@ OTLP, METRICS, GATEWAY = "otlp/", "/metrics", "litellm"
 """How origins begin and end that are not files: ``otlp/claude_code/logs``, ``otlp/genai/metrics``, ``litellm``."""
 MOST_REMEMBERED = 4096
 """Origins and tellers that are remembered: far above what a fleet has."""
-VENDOR_IDS = ("req_", "req-")
-"""How ids of requests begin that files know as well."""
+VENDOR_IDS = ("req_", "req-", "qwen:")
+"""How keys begin that files know as well: ids of requests, and what qwen-code's files and events call a response."""
+CONTENT_KEY = ":otlp:"
+"""What stands in the key of a call that names no id: it is made of what the call says."""
+TURN_SPANS = "codex/traces"
+"""How the origin of sums of turns ends: its events tell of each call that they hold."""
+SEEING_LESS = frozenset({"codex"})
+"""Agents whose events miss what their files hold: of a run of Codex that fails nothing is exported (0.171)."""
 _AGENTS = {
     "claude_cli": "claude_code",
     "codex_exec": "codex",
@@ -68,15 +79,23 @@ class Telling(StrEnum):
 
     FILES = "files"
     NAMELESS = "events without ids"
+    LESSER = "events without ids that see less than files"
+    TURNS = "sums of turns"
+    SESSIONS = "events session by session"
     REQUESTS = "events with request ids"
     MESSAGES = "events with response ids"
     GATEWAY = "gateway"
     METRICS = "metrics"
 
 
+WITHOUT_IDS = frozenset({Telling.NAMELESS, Telling.LESSER, Telling.TURNS})
+"""Events that share no id with files or a gateway. Where they name their session, it is decided by that alone, and of
+the agent they tell as ``SESSIONS``."""
 RULED_BY = {
     Telling.FILES: frozenset({Telling.NAMELESS}),
-    Telling.GATEWAY: frozenset({Telling.NAMELESS, Telling.REQUESTS}),
+    Telling.LESSER: frozenset({Telling.FILES}),
+    Telling.TURNS: frozenset({Telling.FILES, Telling.NAMELESS, Telling.LESSER}),
+    Telling.GATEWAY: frozenset({*WITHOUT_IDS, Telling.REQUESTS, Telling.SESSIONS}),
     Telling.METRICS: frozenset(Telling) - {Telling.METRICS},
 }
 """Who counts in the place of whom where both tell of an hour: nameless events share no id with files, and a gateway
@@ -112,26 +131,44 @@ def telling_of(event: UsageEvent) -> Telling:
     """What an event is told by."""
     door = door_of(event.origin)
     if door is DoorRank.EVENTS:
-        if event.message:
-            return Telling.MESSAGES
-        return Telling.REQUESTS if event.key.startswith(VENDOR_IDS) else Telling.NAMELESS
+        return _telling_of_event(event)
     return {DoorRank.FILES: Telling.FILES, DoorRank.GATEWAY: Telling.GATEWAY}.get(door, Telling.METRICS)
+
+
+def _telling_of_event(event: UsageEvent) -> Telling:
+    if event.message:
+        return Telling.MESSAGES
+    if event.key.startswith(VENDOR_IDS) and CONTENT_KEY not in event.key:
+        return Telling.REQUESTS
+    if event.origin.partition("@")[0].endswith(TURN_SPANS):
+        return Telling.TURNS
+    return Telling.LESSER if _agent_of(event.origin, event.labels.agent) in SEEING_LESS else Telling.NAMELESS
 
 
 def tellers_of(event: UsageEvent) -> tuple[DoorOwner, ...]:
     """Who tells of an event; nobody for what a runner, a lease or a person reports: that is no door of an agent."""
     if event.origin in REPORTED or event.extent is Extent.UNLISTED:
         return ()
-    return _tellers(event.origin, event.labels.account, event.labels.agent, event.session, telling_of(event))
+    sessions = tuple(dict.fromkeys(name for name in (event.session, event.thread) if name))
+    return _tellers(event.origin, event.labels.account, event.labels.agent, sessions, telling_of(event))
 
 
 @lru_cache(MOST_REMEMBERED)
-def _tellers(origin: str, account: str, agent: str, session: str, telling: Telling) -> tuple[DoorOwner, ...]:
-    source, _, host = origin.partition("@")
+def _tellers(
+    origin: str, account: str, agent: str, sessions: tuple[str, ...], telling: Telling
+) -> tuple[DoorOwner, ...]:
+    by_agent = Telling.SESSIONS if sessions and telling in WITHOUT_IDS else telling
+    of_agent = DoorOwner(account, _agent_of(origin, agent), origin.partition("@")[2], "", by_agent)
+    return of_agent, *(DoorOwner("", "", "", session, telling) for session in sessions)
+
+
+@lru_cache(MOST_REMEMBERED)
+def _agent_of(origin: str, agent: str) -> str:
+    """The agent as the reader of its files is called, by its label or by what exported it."""
+    source = origin.partition("@")[0]
     agent = agent or (source.split("/")[1] if source.startswith(OTLP) else source)
     agent = agent.lower().replace("-", "_")
-    of_agent = DoorOwner(account, _AGENTS.get(agent, agent), host, "", telling)
-    return (of_agent, DoorOwner("", "", "", session, telling)) if session else (of_agent,)
+    return _AGENTS.get(agent, agent)
 
 
 def hour_of(at: datetime) -> int:

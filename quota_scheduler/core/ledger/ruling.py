@@ -7,7 +7,7 @@ A window whose reset has passed is ruled by nobody until a fresh report: it coun
 lease reserves a fixed part at least (see ``Headroom.usable``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from quota_scheduler.core.instants import MICROSECOND, SKEW
@@ -17,6 +17,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.observations.points import POINT, WHOLE
 from quota_scheduler.core.observations.reported_window import ReportedWindow
+from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.units import LARGEST_SUM, Unit
 from quota_scheduler.core.usage import UsageEvent, total
 
@@ -65,8 +66,11 @@ def _anchor(balance: Balance, at: datetime, ratio: float, events: Iterable[Usage
 
 
 def anchor_of(reported: ReportedWindow, events: Iterable[UsageEvent], limit: Limit) -> datetime:
-    """As of when a reported usage is true: its newest report, or its first where the others must be echoes of it."""
-    if limit.rate is None:
+    """As of when a reported usage is true: its newest report, or its first where the others must be echoes of it.
+
+    All of it, and more, is no echo: many doors stop at 100 %.
+    """
+    if limit.rate is None or (reported.ratio is not None and reported.ratio >= 1):
         return reported.observed_at
     between = [event for event in events if reported.first_at < event.at <= reported.observed_at]
     least = total(event.usage for event in between).cost_pico * limit.rate.low // limit.fineness
@@ -108,10 +112,26 @@ def _cut(row: Balance, window: Window, at: datetime) -> None:
     row.window, row.dirty = Window(window.starts_at, max(at, window.starts_at + MICROSECOND)), True
 
 
-def rebase(balances: Balances, balance: Balance) -> None:
-    """Let what leases had reported by themselves be a part of what the provider says: it would count twice."""
-    held = [r for row in balances.reservations.values() for r in row if r.open and r.window == balance.id and r.extra]
-    for reservation in held:
+def has_grown(reported: ReportedWindow, balance: Balance, counted: datetime | None) -> bool:
+    """Whether a ruled balance is now told to be used otherwise than when it was last ruled, as of ``counted``.
+
+    A word that is only judged again, or repeats what it said, holds nothing of what leases have reported since.
+    """
+    return balance.anchored_at is not None and (counted is None or counted < reported.first_at)
+
+
+def rebase(balances: Balances, balance: Balance, leases: Mapping[int, Lease]) -> set[int]:
+    """Let what leases had reported by themselves be a part of what the provider says: it would count twice.
+
+    ``leases`` are those that run, by ticket. Returns the tickets whose reports are in it now: not those of leases that
+    were granted after the provider's word.
+    """
+    assert balance.anchored_at is not None
+    rows = [held for row in balances.reservations.values() for held in row if held.open and held.window == balance.id]
+    by_then = {ticket for ticket, lease in leases.items() if lease.granted_at <= balance.anchored_at}
+    moved = [held for held in rows if held.extra and held.ticket in by_then]
+    for reservation in moved:
         before, left = reservation.before + reservation.reported, reservation.whole - reservation.spent
         amount = max(0, reservation.amount - reservation.spent)
         balances.update(reservation, reported=0, ledgered=0, before=before, amount=amount, whole=max(amount, left))
+    return {reservation.ticket for reservation in moved}

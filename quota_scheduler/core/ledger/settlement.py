@@ -21,7 +21,7 @@ LEASE_KEY = "lease:"
 
 
 def lease_key(ticket: int, fence: int, part: int, model: str) -> str:
-    """The ledger key of one model's usage in one part (between two resets) of a lease."""
+    """The ledger key of one model's usage in one part of a lease: between resets and providers' words."""
     return f"{lease_prefix(ticket, fence)}{part}:{model}"
 
 
@@ -179,7 +179,7 @@ def owned(event: UsageEvent, ticket: Ticket) -> UsageEvent:
 
 
 def at_reset(lease: Lease, at: datetime) -> Lease:
-    """A lease that goes on over a reset remembers what it had reported by then."""
+    """A lease that goes on over a reset, or past a provider's word, remembers what it had reported by then."""
     last = lease.checkpoints[-1].reported if lease.checkpoints else ()
     if lease.reported == last:
         return lease
@@ -187,7 +187,7 @@ def at_reset(lease: Lease, at: datetime) -> Lease:
 
 
 def own_events(ticket: Ticket, lease: Lease, *, now: datetime) -> list[UsageEvent]:
-    """A lease's reports as ledger events: one per model and part between resets, each dated inside its part."""
+    """A lease's reports as ledger events: one per model and part (see ``at_reset``), each dated inside its part."""
     parts = [(c.at - MICROSECOND, c.reported) for c in lease.checkpoints]
     parts.append((lease.ended_at or now, lease.reported))
     events: list[UsageEvent] = []

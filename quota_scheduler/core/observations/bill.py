@@ -39,6 +39,20 @@ class BillLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How much a provider allows an organisation in a moment: ``requests_per_minute`` of a group of models.
+
+    ``group`` names the models, or what else the limiter is about. What is left of it no report says.
+    """
+
+    provider: str
+    account: str
+    group: str
+    limiter: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class BillCursor:
     """How far a report has been read: up to ``read_to`` nothing changes any more.
 

@@ -47,6 +47,11 @@ def judge(reports: Iterable[Observation], length: timedelta | None) -> list[Repo
     return [*judging.closed, *([judging.window] if judging.window else [])]
 
 
+def longest(length: timedelta | None) -> timedelta:
+    """How far ahead of its report the reset of a window of this length may lie to be one that can be meant."""
+    return LONGEST * (length or MONTH)
+
+
 def month_before(at: datetime) -> datetime:
     """The same day of the month before, or its last one."""
     last = at.replace(day=1) - timedelta(days=1)
@@ -83,15 +88,14 @@ class _Judging:
             self._moved(window, window.resets_at, report, resets_at)
 
     def _plausible(self, report: Observation) -> datetime | None:
-        most = LONGEST * (self.length or MONTH)
         at = report.resets_at
-        return at if at is not None and at <= report.observed_at + most else None
+        return at if at is not None and at <= report.observed_at + longest(self.length) else None
 
     def _start(self, report: Observation, resets_at: datetime | None) -> datetime:
-        """When a window began, from when it resets; one that does not say begins with its first report."""
+        """When a window began, from when it resets, by its first report at the latest: what is used of it has begun."""
         if resets_at is None:
             return report.observed_at
-        return resets_at - self.length if self.length else month_before(resets_at)
+        return min(resets_at - self.length if self.length else month_before(resets_at), report.observed_at)
 
     def _is_echo(self, resets_at: datetime) -> bool:
         """Whether a reset is that of a window that has ended already, early or not."""
@@ -147,19 +151,24 @@ class _Judging:
         return self._lowered(window, window.ratio) if self._is_believed() else window
 
     def _lowered(self, window: ReportedWindow, before: float) -> ReportedWindow:
-        """Less is used than was told: growth is measured anew from there."""
+        """Less is used than was told: growth is measured anew from there, and what grows is refused no more."""
         newest, first = self.lower[-1], self.lower[0].observed_at
         ratios = [report.used_ratio or 0.0 for report in self.lower[-2:]]
         ratio, self.lower = max(ratios), []
         notices = (*window.notices, Noticed(WindowChange.LOWERED, first, before, ratio))
-        return _grown(replace(window, ratio=None, marks=(), notices=notices), ratio, newest)
+        return _grown(replace(window, ratio=None, marks=(), notices=notices, exhausted=False), ratio, newest)
 
     def _is_believed(self) -> bool:
         newest = self.lower[-1]
         ratio = newest.used_ratio or 0.0
         if any(r.source != newest.source and abs((r.used_ratio or 0.0) - ratio) <= AGREED for r in self.lower[-4:]):
-            return True
+            is_refused = self.window is not None and self.window.exhausted
+            return not is_refused or self._has_grown()  # idle clients repeat what was before the refusal
+        return self._has_grown()
+
+    def _has_grown(self) -> bool:
         series = [r.used_ratio or 0.0 for r in self.lower]
+        newest = self.lower[-1]
         lasted = newest.observed_at - self.lower[0].observed_at
         grew = series == sorted(series) and series[-1] - series[0] >= SUSTAINED_GROWTH - ROUNDING
         return len(series) >= SUSTAINED_REPORTS and lasted >= SUSTAINED and grew

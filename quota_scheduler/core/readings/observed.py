@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from quota_scheduler.core.instants import iso, iso_or_none
+from quota_scheduler.core.instants import iso_or_none
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.ledger.ruling import rules_at
 from quota_scheduler.core.limits.limit import Limit
@@ -174,7 +174,7 @@ def _sentence(noticed: Noticed, zone: str) -> str:
     )
     match noticed.change:
         case WindowChange.EARLY_RESET:
-            return f"It was reset early, by {iso(noticed.at)}: the reset had been announced for {before}."
+            return f"It was reset early, by {local_time(noticed.at, zone)}: the reset had been announced for {before}."
         case WindowChange.MOVED_RESET:
             return f"Its reset was moved from {before} to {after}."
         case _:

@@ -56,6 +56,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"
+    PAUSED_QUOTA = "paused_quota"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     REVOKED = "revoked"
@@ -65,7 +66,7 @@ class Outcome(StrEnum):
     ABANDONED = "abandoned"
 
 
-REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED})
+REOPENING = frozenset({Outcome.EXPIRED, Outcome.ABANDONED, Outcome.PAUSED_QUOTA})
 """Outcomes after which the same key asks for the same work once more."""
 
 
@@ -105,7 +106,7 @@ ModelUsage = tuple[tuple[str, Usage], ...]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a lease had reported when a window of it was reset."""
+    """What a lease had reported when a window of it was reset, or its provider said how much of it is used."""
 
     at: datetime
     reported: ModelUsage
@@ -132,7 +133,8 @@ class Lease(NamedTuple):
 class Ticket(NamedTuple):
     """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked.
 
-    ``on_hold``: an operator keeps it from starting. ``owner``: the token that sent it, empty without tokens. A named
+    ``on_hold``: an operator keeps it from starting. ``owner``: the token that sent it, empty without tokens.
+    ``comment_on``: the issue at which people are told what becomes of it, as ``owner/name#12``, or empty. A named
     tuple, as are its estimate and its lease: a ticket is copied with every change, and a copy of these costs a fifth of
     a data class's.
     """
@@ -161,6 +163,7 @@ class Ticket(NamedTuple):
     was_deferred: bool = False
     on_hold: bool = False
     owner: str = ""
+    comment_on: str = ""
 
     def is_foreign_to(self, by: str | None) -> bool:
         """Whether it belongs to another token than ``by``; to nobody who may act on all (None) or where it has none."""

@@ -27,14 +27,18 @@ def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     open_tickets = tickets.open_tickets(tx)
     waiting = [ticket for ticket in open_tickets if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
-    held = everything_held(tx)
+    held, spent = everything_held(tx), windows.spent_ratios(tx)
     return {
         "at": iso(tx.now),
         "hold": held.document() if held else None,
         "breakers": breaker_documents(breakers.load(tx), tx.now),
         "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
         "offered": [_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
-        "running": [_row(ticket) for ticket in open_tickets if ticket.state is State.RUNNING],
+        "running": [
+            {**_row(ticket), "spent_ratio": round(spent.get(ticket.id, 0.0), 4)}
+            for ticket in open_tickets
+            if ticket.state is State.RUNNING
+        ],
     }
 
 
@@ -48,6 +52,7 @@ def _row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
         "since": iso(ticket.lease.granted_at if ticket.lease else ticket.waiting_since),
         "expires_at": iso(ticket.lease.expires_at) if ticket.lease else None,
         "tokens": ticket.estimate.reserve.tokens,
+        "on_hold": ticket.on_hold,
         "labels": {name: value for name, value in ticket.labels._asdict().items() if value},
     }
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from quota_scheduler.core.instants import iso
+from quota_scheduler.core.instants import MICROSECOND, iso
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import canonical_model, canonical_provider
@@ -41,8 +41,10 @@ def _words(tx: Transaction, limits: Sequence[Limit]) -> list[Reconciliation]:
     for key in observations.keys_of(tx):
         if windows := judged(tx, key):
             window, numbers = windows[-1], _label_sets(tx, partial(_counts_in, key))
-            own = spans.used_between(tx, window.began_at, window.observed_at, numbers)
-            around = _circumstances(tx, window.began_at, window.observed_at, numbers)
+            # what a program writes beside the word, with the same time, is in it
+            until = window.observed_at + MICROSECOND
+            own = spans.used_between(tx, window.began_at, until, numbers)
+            around = _circumstances(tx, window.began_at, until, numbers)
             rows.append(reconcile_word(key, window, own, rates.get(key), around, now=tx.now))
     return rows
 

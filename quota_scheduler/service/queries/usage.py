@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_run, by_workflow
+from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_label, by_run
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import KINDS, Extent, Usage
 from quota_scheduler.store import Transaction, apart, ledger
 
 
-def efficiency_document(tx: Transaction, days: int) -> dict[str, Any]:
-    """Tokens by kind and cache hit rate of every workflow, over the last ``days``."""
+def efficiency_document(tx: Transaction, days: int, by: str = "workflow") -> dict[str, Any]:
+    """Tokens by kind and cache hit rate of runs over the last ``days``, by a label that runs carry."""
     runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
-    return {"days": days, "workflows": [_efficiency_row(row) for row in by_workflow(runs)]}
+    rows = [{by: row["workflow"], **row} for row in map(_efficiency_row, by_label(runs, by))]
+    if by != "workflow":
+        for row in rows:
+            del row["workflow"]
+    return {"days": days, f"{by}s": rows}
 
 
 def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, Any]:

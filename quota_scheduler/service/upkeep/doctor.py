@@ -12,7 +12,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import ANY, canonical_provider
 from quota_scheduler.core.units import LARGEST_SUM, Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
-from quota_scheduler.store import Transaction, engine, forecasts, ledger, windows
+from quota_scheduler.store import Transaction, comments, engine, forecasts, ledger, windows
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
@@ -42,6 +42,7 @@ def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
         _rollups(tx),
         _totals(tx),
         *_names(tx, balances),
+        _comments(tx),
         _engine(),
     ]
 
@@ -175,6 +176,12 @@ def _some(values: Iterable[str]) -> list[str]:
     ordered = sorted(values)
     more = [f"and {len(ordered) - MOST_NAMED} more"] if len(ordered) > MOST_NAMED else []
     return [*ordered[:MOST_NAMED], *more]
+
+
+def _comments(tx: Transaction) -> Finding:
+    """Comments at issues that could not be written, and why."""
+    texts = [f"{place.repo}#{place.issue}: {why}" for place, why in comments.troubles(tx)]
+    return Finding("comments at issues", False, "; ".join(_some(texts)) or "none is held up")
 
 
 def _engine() -> Finding:

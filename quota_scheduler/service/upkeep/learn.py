@@ -4,7 +4,17 @@ from datetime import timedelta
 
 from quota_scheduler.core.tickets.run_history import EstimateBasis, run_history_of
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, ledger, observations, pruned, run_history, tickets
+from quota_scheduler.store import (
+    Transaction,
+    bills,
+    comments,
+    decision_counts,
+    ledger,
+    observations,
+    pruned,
+    run_history,
+    tickets,
+)
 from quota_scheduler.store import alerts as alert_store
 
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
@@ -26,6 +36,9 @@ def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
     """Drop a little of what is older than it is kept; returns how many events, 0 when nothing is left to do."""
     alert_store.prune(tx, tx.now - raw)
     tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
+    comments.forget(tx, tx.now - raw)
     run_history.prune(tx)
+    decision_counts.prune(tx)
     observations.prune(tx)
+    bills.prune(tx, tx.now - keys)
     return pruned.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)

@@ -37,6 +37,7 @@ CALLERS = ("user.account_uuid", "user.account_id", "organization.id", "user.id")
 NAMES = frozenset(
     {
         *genai.NAMES,
+        *codex.FACTS,
         *CALLERS,
         *(
             "service.name",
@@ -205,9 +206,9 @@ def _time_of(record: LogRecord, now: datetime) -> datetime:
 def _of_span(span: CallSpan, now: datetime) -> OtlpCall | None:
     """The call that a span tells of. Raises BadLine."""
     program = program_of(span.resource)
-    if program in (CLAUDE_CODE, GEMINI, QWEN) or (program == CODEX and span.name != codex.SPAN):
-        return None  # their events tell the same; of Codex's spans one is the sum of others
-    facts = span.attributes
-    if program == CODEX and not text(facts, *genai.PROVIDER):
-        facts = {**facts, genai.PROVIDER[0]: codex.PROVIDER}
-    return genai.call_of(facts, instant_of(span.ended) or now, span.number, program)
+    ended = instant_of(span.ended) or now
+    if program == CODEX:
+        return codex.call_of_turn(span, ended) if span.name == codex.SPAN else None
+    if program in (CLAUDE_CODE, GEMINI, QWEN):
+        return None  # their events tell the same
+    return genai.call_of(span.attributes, ended, span.number, program)

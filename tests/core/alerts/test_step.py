@@ -120,6 +120,23 @@ def test_trap_one_alert_per_window_and_a_new_window_ends_the_old_ones():
     ]
 
 
+@pytest.mark.parametrize(
+    ("begins", "length", "told"),
+    [
+        pytest.param("2026-11-23T08:00:00.530Z", 18_000, 1, id="a stamp that jitters"),
+        pytest.param("2026-11-23T08:01:30Z", 18_000, 1, id="by a minute and a half"),
+        pytest.param("2026-11-23T09:00:00Z", 18_000, 2, id="a window of its own"),
+        pytest.param("2026-11-23T08:00:04Z", 4, 2, id="one of those that last seconds"),
+    ],
+)
+def test_a_window_whose_stamps_jitter_is_told_once(begins, length, told):
+    facts = {"window_seconds": float(length)}
+    ledger = (
+        Ledger(a_rule()).see(0.9, episode="2026-11-23T08:00:00Z", facts=facts).see(0.95, episode=begins, facts=facts)
+    )
+    assert [kind for _, _, kind in ledger.told].count(NoticeKind.FIRED) == told
+
+
 def test_a_new_window_is_over_even_where_its_value_is_not_known():
     ledger = Ledger(a_rule(keep_firing_for=60 * MINUTE)).see(0.9).see(None, episode="w2")
     assert ledger.told == [(0, "high", NoticeKind.FIRED), (1, "high", NoticeKind.RESOLVED)]

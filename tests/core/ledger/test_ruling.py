@@ -5,13 +5,24 @@ from dataclasses import replace
 import pytest
 
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
-from quota_scheduler.core.ledger.ruling import anchor_of, counted_from, rebase, rule
+from quota_scheduler.core.ledger.ruling import anchor_of, counted_from, has_grown, rebase, rule
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.observations.points import POINT, WHOLE, Rate
 from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from tests.builders import DAY, HOUR, MINUTE, MONDAY, SECOND, a_limit, a_session_limit, a_usage_event, some_balances
+from tests.builders import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MONDAY,
+    SECOND,
+    a_lease,
+    a_limit,
+    a_session_limit,
+    a_usage_event,
+    some_balances,
+)
 
 TWO_A_DOLLAR = Rate(low=2 * POINT, middle=2 * POINT, high=2 * POINT, spans=9, learned_at=MONDAY)
 PERCENT = a_session_limit(WHOLE, id="max-session", unit=Unit.PERCENT, rate=TWO_A_DOLLAR)
@@ -111,14 +122,31 @@ def test_what_the_provider_refuses_and_lets_go_on_for_money_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("dollars", "at"),
+    ("ratio", "dollars", "at"),
     [
-        pytest.param(0.5, MONDAY - 10 * MINUTE, id="little was used: the newest report is true"),
-        pytest.param(2, MONDAY - HOUR, id="so much was used that the newest must be an echo of the first"),
+        pytest.param(0.4, 0.5, MONDAY - 10 * MINUTE, id="little was used: the newest report is true"),
+        pytest.param(0.4, 2, MONDAY - HOUR, id="so much was used that the newest must be an echo of the first"),
+        pytest.param(1.0, 2, MONDAY - 10 * MINUTE, id="all is used, and who passes it is told no more"),
     ],
 )
-def test_a_report_is_true_as_of_its_newest_unless_that_is_an_echo(dollars, at):
-    assert anchor_of(reported(), [a_call(dollars, MONDAY - 30 * MINUTE)], PERCENT) == at
+def test_a_report_is_true_as_of_its_newest_unless_that_is_an_echo(ratio, dollars, at):
+    assert anchor_of(reported(ratio), [a_call(dollars, MONDAY - 30 * MINUTE)], PERCENT) == at
+
+
+@pytest.mark.parametrize(
+    ("limit", "counted", "grown"),
+    [
+        pytest.param(PERCENT, None, True, id="the first word"),
+        pytest.param(PERCENT, MONDAY - 2 * HOUR, True, id="more than before"),
+        pytest.param(PERCENT, MONDAY - HOUR, False, id="the same, judged again"),
+        pytest.param(PERCENT, MONDAY - 20 * MINUTE, False, id="the same, repeated since"),
+        pytest.param(TOKENS, None, False, id="of another unit the word says nothing of usage"),
+    ],
+)
+def test_a_word_holds_what_leases_reported_once_it_has_grown(limit, counted, grown):
+    balances = some_balances(limit)
+    balance = rule(balances, LimitInstance(limit, ""), reported(), [])
+    assert has_grown(reported(), balance, counted) is grown
 
 
 def test_usage_is_needed_from_where_it_is_counted():
@@ -132,7 +160,8 @@ def test_what_a_lease_had_reported_is_in_the_providers_word():
     held = balances.reserve(1, instance, 10 * POINT, running=True)
     balances.update(held, reported=4 * POINT)
     assert (balance.reported, balance.reserved, balance.spent) == (4 * POINT, 6 * POINT, 44 * POINT)
-    rebase(balances, balance)
+    assert rebase(balances, balance, {1: a_lease(at=MONDAY)}) == set()  # granted after the word
+    assert rebase(balances, balance, {1: a_lease(at=MONDAY - HOUR)}) == {1}
     assert (balance.reported, balance.reserved, balance.spent) == (0, 6 * POINT, 40 * POINT)
     assert (held.before, held.amount) == (4 * POINT, 6 * POINT)
 

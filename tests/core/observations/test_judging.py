@@ -219,6 +219,27 @@ def test_windows(reports, windows):
             0.0,
             id="a reset ends it, early or not",
         ),
+        pytest.param(
+            [
+                said("11:00:00", 1.0, standing=Standing.REJECTED),
+                said("11:05:00", 0.9),
+                said("11:06:00", 0.9, source="headers"),
+            ],
+            True,
+            False,
+            1.0,
+            id="two idle clients that repeat what was before it do not",
+        ),
+        pytest.param(
+            [
+                said("11:00:00", 1.0, standing=Standing.REJECTED),
+                *(said(f"11:{m}:00", r) for m, r in ((10, 0.25), (30, 0.26), (50, 0.28))),
+            ],
+            False,
+            False,
+            0.28,
+            id="use that goes on lower down does: a larger plan was bought",
+        ),
     ],
 )
 def test_what_a_provider_refuses(reports, exhausted, overage, ratio):
@@ -258,6 +279,11 @@ def test_growth_is_marked_where_each_value_was_first_told():
     reports = [said("10:00:00", 0.1), said("10:10:00", 0.1), said("10:20:00", 0.12), said("10:30:00", 0.11)]
     (window,) = judge(reports, FIVE)
     assert window.marks == (Mark(clock("10:00:00"), 0.1), Mark(clock("10:20:00"), 0.12))
+
+
+def test_a_window_has_begun_by_its_first_report():
+    (window,) = judge([said("10:00:00", 0.4, "16:00:00")], FIVE)
+    assert (window.began_at, window.ends_at) == (clock("10:00:00"), clock("16:00:00"))
 
 
 def test_a_month_begins_a_month_before_its_reset():

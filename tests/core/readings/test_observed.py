@@ -116,7 +116,7 @@ def test_what_the_provider_changed_is_said_and_what_was_learned():
     word = ObservedWord(reported(notices=notices), learned, Elsewhere(4.5, 1.0))
     reading = read_observed(a_balance(), word, now=MONDAY)
     assert reading.noticed == (
-        "It was reset early, by 2026-11-23T08:00:00Z: the reset had been announced for Mon 23 Nov 10:00 UTC.",
+        "It was reset early, by Mon 23 Nov 08:00 UTC: the reset had been announced for Mon 23 Nov 10:00 UTC.",
         "Its reset was moved from Mon 23 Nov 10:00 UTC to Mon 23 Nov 12:00 UTC.",
         "What is used of it went down from 80% to 40% without a reset.",
         "Since Mon 23 Nov 08:00 UTC a point costs 2 times as much as before: more is allowed.",

@@ -1,0 +1,57 @@
+"""One piece of advice: what to do, what it saves, how sure that is, and the runs that show it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from quota_scheduler.core.efficiency.runs import RunSummary
+from quota_scheduler.core.units import MICRO
+from quota_scheduler.core.usage import Usage
+
+LEAST_RUNS = 5
+"""Runs that a suggestion needs on each side it compares, as an effect of flags does."""
+MOST_EVIDENCE = 5
+"""Runs that a suggestion names: the largest; their number says how many there are."""
+HALF_SURE = 10
+"""So many runs make a suggestion half sure: runs / (runs + 10)."""
+
+Price = Callable[[RunSummary, Usage], int]
+"""What a part of a run's usage costs, in micro-dollars, with the run's own provider and model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """``kind`` is a stable word, ``subject`` what it is about (a workflow, a limit), ``text`` one or two sentences.
+
+    ``tokens`` and ``microusd`` are what it would have saved over the period, 0 where that is not known; ``confidence``
+    is 0-1 and grows with the ``runs`` that show it, of which ``evidence`` names the largest.
+    """
+
+    kind: str
+    subject: str
+    text: str
+    runs: int
+    evidence: tuple[str, ...] = ()
+    tokens: int = 0
+    microusd: int = 0
+    confidence: float = 0.0
+
+
+def sure(runs: int) -> float:
+    """How sure so many runs make one, 0-1."""
+    return round(runs / (runs + HALF_SURE), 2)
+
+
+def largest(runs: Iterable[RunSummary]) -> tuple[str, ...]:
+    """The names of the largest runs."""
+    ordered = sorted(runs, key=lambda run: (-run.usage.tokens, run.run))
+    return tuple(run.run for run in ordered[:MOST_EVIDENCE])
+
+
+def dollars(microusd: float) -> str:
+    """An amount for a sentence."""
+    return f"${microusd / MICRO:,.2f}"
+
+
+def cost(run: RunSummary) -> int:
+    """What a run cost, in micro-dollars."""
+    return run.usage.cost_microusd

@@ -1,0 +1,1 @@
+"""GitHub's REST API: the few requests that keep one comment at an issue."""

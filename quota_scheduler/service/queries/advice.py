@@ -1,0 +1,85 @@
+"""Suggestions as a document: what recorded runs and windows would have cost less, and how that is known."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from quota_scheduler.core.advice.peaks import peaks
+from quota_scheduler.core.advice.suggest import suggestions
+from quota_scheduler.core.advice.suggestion import Suggestion
+from quota_scheduler.core.efficiency.runs import RunSummary
+from quota_scheduler.core.instants import iso
+from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.pricing import Priced
+from quota_scheduler.core.units import MICRO, PICO, Unit
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.store import Transaction, history, ledger, spans
+
+PriceOf = Callable[[Labels, Usage, datetime], Priced]
+MOST_WINDOWS = 100_000
+"""Windows of one answer: five limits of two hours over a year are 22,000."""
+
+
+def suggestions_document(
+    tx: Transaction, limits: Sequence[Limit], price: PriceOf, days: int, *, zone: str
+) -> dict[str, Any]:
+    """What the last ``days`` suggest, what saves most first."""
+    since = tx.now - timedelta(days=days)
+    runs = ledger.runs_since(tx, since)
+    caps = [limit.amount for limit in limits if limit.is_per_run and limit.unit is Unit.TOKENS]
+
+    def priced(run: RunSummary, usage: Usage) -> int:
+        return price(Labels(provider=run.provider, model=run.model), usage, run.last_at).pico // PICO
+
+    advice = suggestions(runs, priced, exhaustions=_exhaustions(tx, limits, since), cap=min(caps, default=None))
+    return {
+        "at": iso(tx.now),
+        "days": days,
+        "runs": len(runs),
+        "suggestions": [_row(one) for one in advice],
+        "peaks": _peaks(tx, since, zone),
+    }
+
+
+def _peaks(tx: Transaction, since: datetime, zone: str) -> dict[str, Any] | None:
+    """When most was used, on the clock of ``zone``; None where nothing was."""
+    shares = peaks(history.tokens_by_hour(tx, since), zone)
+    if shares is None:
+        return None
+    return {
+        "timezone": zone,
+        "busiest_hour": shares.hour,
+        "busiest_weekday": shares.weekday,
+        "hours": [round(share, 4) for share in shares.hours],
+        "weekdays": [round(share, 4) for share in shares.weekdays],
+    }
+
+
+def _row(one: Suggestion) -> dict[str, Any]:
+    row = asdict(one)
+    return {
+        "kind": row.pop("kind"),
+        "subject": row.pop("subject"),
+        "text": row.pop("text"),
+        "saving_usd": round(row.pop("microusd") / MICRO, 6),
+        "saving_tokens": row.pop("tokens"),
+        **row,
+        "evidence": list(one.evidence),
+    }
+
+
+def _exhaustions(tx: Transaction, limits: Sequence[Limit], since: datetime) -> dict[str, tuple[int, int]]:
+    """By limit instance, the windows since then that were used up, and all of them."""
+    by_id = {limit.id: limit for limit in limits}
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for window in spans.windows_since(tx, since, MOST_WINDOWS):
+        limit = by_id.get(window.rule)
+        if limit is None or limit.unit is Unit.LEASES or window.end_reason:
+            continue
+        count = counts[limit.instance_id(window.value)]
+        count[0] += window.used >= (window.amount or limit.amount_of(window.value)) > 0
+        count[1] += 1
+    return {name: (used_up, every) for name, (used_up, every) in counts.items()}

@@ -1,0 +1,136 @@
+"""What sessions had used before a run: remembered from the last run here, else as their own files say.
+
+Claude Code writes its own total, ``cost-state``, at the end of a transcript; Codex its thread's with ``token_count``.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from quota_scheduler.wrapper import figures
+from quota_scheduler.wrapper.figures import ByModel
+
+KEPT_SECONDS = 90 * 86_400
+"""So long a session is remembered; agents delete their own after a month."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+FORKS = ("--fork-session", "fork")
+CONTINUES = ("--continue", "-c", "--last")
+
+
+class Sessions:
+    """A folder with one small file a session."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder, self._environ = folder, environ
+
+    def remember(self, totals: Mapping[str, ByModel]) -> None:
+        """Keep what sessions have used since they began; where that cannot be, the next run asks their files."""
+        for session, total in totals.items():
+            if not _NAME.fullmatch(session):
+                continue
+            path = self._folder / f"{session}.json"
+            beside = path.with_name(f"{path.name}.{os.getpid()}")
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                beside.write_text(json.dumps(total), encoding="utf-8")
+                beside.replace(path)
+                self._forget_old()
+            except OSError:
+                return
+
+    def had_used(self, session: str) -> ByModel | None:
+        """What a session has used since it began; None where nothing here knows it."""
+        return self._of_claude(session) or self._of_codex(session) or self.had_used_here(session)
+
+    def had_used_here(self, session: str) -> ByModel | None:
+        """What it had used by the end of the last run that this wrapper saw; None for none."""
+        kept = _json(self._folder / f"{session}.json") if _NAME.fullmatch(session) else None
+        return None if kept is None else {str(model): dict(one) for model, one in kept.items() if isinstance(one, dict)}
+
+    def transcripts(self, session: str) -> list[Path]:
+        """The files in which agents here tell of a session."""
+        if not _NAME.fullmatch(session):
+            return []
+        home = Path(self._environ.get("HOME", "/"))
+        claude = Path(self._environ.get("CLAUDE_CONFIG_DIR") or home / ".claude")
+        codex = Path(self._environ.get("CODEX_HOME") or home / ".codex")
+        return [
+            *claude.glob(f"projects/*/{session}.jsonl"),
+            *codex.glob(f"sessions/*/*/*/*{session}.jsonl"),
+            *(home / ".gemini/tmp").glob(f"*/chats/session-*{session[:8]}.json*"),
+            *(self._opencode(home) if session.startswith("ses_") else ()),
+        ]
+
+    def _opencode(self, home: Path) -> list[Path]:
+        data = Path(self._environ.get("XDG_DATA_HOME") or home / ".local/share")
+        return list(data.glob("opencode/opencode.db"))
+
+    def _of_claude(self, session: str) -> ByModel | None:
+        last = _last_with(self.transcripts(session), b'"cost-state"')
+        return figures.claude_models(last.get("modelUsage")) if last and last.get("type") == "cost-state" else None
+
+    def _of_codex(self, session: str) -> ByModel | None:
+        last = _last_with(self.transcripts(session), b'"total_token_usage"')
+        payload = (last or {}).get("payload") or {}
+        total = (payload.get("info") or {}).get("total_token_usage") if isinstance(payload, dict) else None
+        return {"": figures.codex_usage(total)} if total else None
+
+    def _forget_old(self) -> None:
+        ends = time.time() - KEPT_SECONDS
+        for file in self._folder.iterdir():
+            if file.stat().st_mtime < ends:
+                file.unlink(missing_ok=True)
+
+
+class Beginnings:
+    """What the sessions of one run began with; ``command`` is that of the agent. Looks before the command starts."""
+
+    def __init__(self, sessions: Sessions, command: Sequence[str], resumed: str) -> None:
+        self._sessions = sessions
+        self._resumed, self._forks = resumed, not set(FORKS).isdisjoint(command)
+        self._goes_on = bool(resumed) or not set(CONTINUES).isdisjoint(command)
+        self._before = sessions.had_used(resumed) if resumed else None
+        self._of_session: dict[str, ByModel | None] = {}
+
+    def of(self, session: str, total: ByModel) -> ByModel | None:
+        """As ``Meter.usage`` asks for it."""
+        if self._resumed and (session == self._resumed or self._forks):
+            began = self._before
+        else:
+            # a script may resume by itself: what was remembered of the session tells
+            if session not in self._of_session:
+                self._of_session[session] = self._sessions.had_used_here(session)
+            began = self._of_session[session] or (None if self._goes_on else {})
+        if began is not None and set(began) == {""}:
+            began = dict.fromkeys(total, began[""])
+        return began
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _last_with(paths: Sequence[Path], mark: bytes) -> dict[str, Any] | None:
+    """The last object in files that holds a mark."""
+    last = None
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                lines = [line for line in file if mark in line]
+        except OSError:
+            continue
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            last = record if isinstance(record, dict) else last
+    return last
