@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import RunSummary
@@ -239,6 +240,12 @@ def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
     return [_run_summary(row) for row in rows]
 
 
+@lru_cache(1024)
+def _flags(text: str) -> tuple[str, ...]:
+    """Flags as they are stored: many runs share few sets of them."""
+    return tuple(json.loads(text))
+
+
 def _run_summary(row: Sequence[Any]) -> RunSummary:
     run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status, *sums = row
     return RunSummary(
@@ -248,7 +255,7 @@ def _run_summary(row: Sequence[Any]) -> RunSummary:
         team=team,
         provider=provider,
         model=model,
-        flags=tuple(json.loads(flags)),
+        flags=_flags(flags),
         prompt_versions=(prompt_version,) if prompt_version else (),
         usage=Usage(*sums),
         started_at=from_micros(started),

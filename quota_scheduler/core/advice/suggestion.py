@@ -14,6 +14,7 @@ MOST_EVIDENCE = 5
 HALF_SURE = 10
 """So many runs make a suggestion half sure: runs / (runs + 10)."""
 
+NOTHING = Usage()
 Price = Callable[[RunSummary, Usage], int]
 """What a part of a run's usage costs, in micro-dollars, with the run's own provider and model."""
 
@@ -34,6 +35,19 @@ class Suggestion:
     tokens: int = 0
     microusd: int = 0
     confidence: float = 0.0
+
+
+def price_of(parts: Iterable[tuple[RunSummary, Usage]], price: Price) -> int:
+    """Price parts of several runs, those of one model together: at the prices of its newest run, in micro-dollars.
+
+    A part carries the requests of its run, by which the tier of a long context is known.
+    """
+    sums: dict[tuple[str, str], tuple[RunSummary, Usage]] = {}
+    for run, part in parts:
+        key = run.provider, run.model
+        newest, usage = sums.get(key, (run, NOTHING))
+        sums[key] = max(newest, run, key=lambda one: one.last_at), usage.plus(part)
+    return sum(price(run, usage) for run, usage in sums.values())
 
 
 def sure(runs: int) -> float:

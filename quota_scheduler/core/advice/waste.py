@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
-from quota_scheduler.core.advice.suggestion import LEAST_RUNS, Price, Suggestion, dollars, largest, sure
+from quota_scheduler.core.advice.suggestion import LEAST_RUNS, Price, Suggestion, dollars, largest, price_of, sure
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.units import format_number
 from quota_scheduler.core.usage import Usage
@@ -59,7 +59,7 @@ def cache_churn(workflow: str, runs: Sequence[RunSummary], price: Price) -> Sugg
     read = sum(run.usage.cache_read for run in runs)
     if written < LEAST_WRITTEN or read >= CHURN * written:
         return None
-    unread, saving = written - read, sum(_write_premium(run, price) for run in runs) * (written - read) // written
+    unread, saving = written - read, _write_premium(runs, price) * (written - read) // written
     text = (
         f"{workflow}: {format_number(written)} tokens were written to the cache and {format_number(read)} read from "
         "it. Keep prompts and the order of files the same between calls, or do not cache what is used once."
@@ -75,7 +75,7 @@ def cache_churn(workflow: str, runs: Sequence[RunSummary], price: Price) -> Sugg
 def dear_output(workflow: str, runs: Sequence[RunSummary], price: Price) -> Suggestion | None:
     """Output that is most of the cost: what the runs above the usual output wrote beyond it."""
     spent = sum(run.usage.cost_microusd for run in runs)
-    costs = sum(price(run, Usage(output=run.usage.output)) for run in runs)
+    costs = price_of(((run, Usage(output=run.usage.output)) for run in runs), price)
     if spent <= 0 or costs < OUTPUT_SHARE * spent:
         return None
     usual = median(run.usage.output for run in runs)
@@ -83,7 +83,7 @@ def dear_output(workflow: str, runs: Sequence[RunSummary], price: Price) -> Sugg
     tokens = sum(beyond for _, beyond in above)
     if not tokens:
         return None
-    saving = sum(price(run, Usage(output=beyond)) for run, beyond in above)
+    saving = price_of(((run, Usage(output=beyond)) for run, beyond in above), price)
     text = (
         f"{workflow}: output is {min(1.0, costs / spent):.0%} of its cost. Ask for structured results and short "
         f"reports; with no run above the usual {format_number(usual)} tokens of output it would have taken "
@@ -103,12 +103,8 @@ def grown_context(workflow: str, runs: Sequence[RunSummary], price: Price) -> Su
     grown = [run for run in asked if _context(run) > GROWN * usual]
     if not grown:
         return None
-    tokens = saving = 0
-    for run in grown:
-        part = 1 - usual / _context(run)
-        less = Usage(*(round(kind * part) for kind in run.usage.kinds[:4]))
-        tokens += less.tokens
-        saving += price(run, less)
+    less = [(run, _beyond(run, usual)) for run in grown]
+    tokens, saving = sum(part.tokens for _, part in less), price_of(less, price)
     text = (
         f"{workflow}: requests of {len(grown)} of {len(asked)} runs carried more than twice the usual "
         f"{format_number(usual)} tokens of context. Begun afresh at that size they would have taken "
@@ -121,11 +117,21 @@ def _written(usage: Usage) -> int:
     return usage.cache_write_5m + usage.cache_write_1h
 
 
-def _write_premium(run: RunSummary, price: Price) -> int:
-    """What a run's cache writes cost beyond the same tokens as plain input."""
-    usage = run.usage
-    writes = Usage(cache_write_5m=usage.cache_write_5m, cache_write_1h=usage.cache_write_1h)
-    return price(run, writes) - price(run, Usage(input=_written(usage)))
+def _write_premium(runs: Sequence[RunSummary], price: Price) -> int:
+    """What cache writes cost beyond the same tokens as plain input."""
+    writes = [
+        (run, Usage(0, 0, run.usage.cache_write_5m, run.usage.cache_write_1h, requests=run.usage.requests))
+        for run in runs
+    ]
+    plain = [(run, Usage(input=_written(part), requests=part.requests)) for run, part in writes]
+    return price_of(writes, price) - price_of(plain, price)
+
+
+def _beyond(run: RunSummary, usual: float) -> Usage:
+    """What the requests of a run carried beyond the usual context."""
+    part = 1 - usual / _context(run)
+    fresh, read, write_5m, write_1h = (round(kind * part) for kind in run.usage.kinds[:4])
+    return Usage(fresh, read, write_5m, write_1h, requests=run.usage.requests)
 
 
 def _context(run: RunSummary) -> float:

@@ -130,9 +130,15 @@ def _pooled(logs: Sequence[tuple[list[float], list[float]]]) -> tuple[float, flo
     weights = [len(a) * len(b) / (len(a) + len(b)) for a, b in logs]
     differences = [fmean(a) - fmean(b) for a, b in logs]
     centre = sum(w * d for w, d in zip(weights, differences, strict=True)) / sum(weights)
-    spread = sum(sum((x - fmean(side)) ** 2 for x in side) for pair in logs for side in pair)
+    spread = sum(_squares(side) for pair in logs for side in pair)
     freedom = _freedom(logs)
     return centre, student_t(CONFIDENCE, freedom) * math.sqrt(spread / freedom / sum(weights))
+
+
+def _squares(logs: Sequence[float]) -> float:
+    """The sum of squared distances to the mean."""
+    mean = fmean(logs)
+    return sum((x - mean) ** 2 for x in logs)
 
 
 def student_t(confidence: float, freedom: int) -> float:

@@ -11,6 +11,7 @@ used. What the others tell of an hour, and of the hours beside it, is left out.
 
     Gemini CLI    events before files, which hold neither its router nor its compressor
     Codex         files before events before spans: a run that fails exports nothing
+    opencode      files before spans, which it loses as it ends, and which name answers as its files do not
     all           any of them before metrics; events without a response's id before the gateway
 
 Events that name their session stand in for that session alone: files of others count beside them.
@@ -37,8 +38,11 @@ CONTENT_KEY = ":otlp:"
 """What stands in the key of a call that names no id: it is made of what the call says."""
 TURN_SPANS = "codex/traces"
 """How the origin of sums of turns ends: its events tell of each call that they hold."""
-SEEING_LESS = frozenset({"codex"})
-"""Agents whose events miss what their files hold: of a run of Codex that fails nothing is exported (0.171)."""
+SEEING_LESS = frozenset({"codex", "opencode"})
+"""Agents whose events miss what their files hold: of a run of Codex that fails nothing is exported (0.171), and
+opencode loses the spans of its last calls as it ends (1.18)."""
+FILES_WITHOUT_IDS = frozenset({"opencode"})
+"""Agents whose files name no answer, so that events that do cannot be matched with them."""
 _AGENTS = {
     "claude_cli": "claude_code",
     "codex_exec": "codex",
@@ -136,13 +140,15 @@ def telling_of(event: UsageEvent) -> Telling:
 
 
 def _telling_of_event(event: UsageEvent) -> Telling:
-    if event.message:
-        return Telling.MESSAGES
-    if event.key.startswith(VENDOR_IDS) and CONTENT_KEY not in event.key:
-        return Telling.REQUESTS
+    program = _agent_of(event.origin, "")
+    if program not in FILES_WITHOUT_IDS:
+        if event.message:
+            return Telling.MESSAGES
+        if event.key.startswith(VENDOR_IDS) and CONTENT_KEY not in event.key:
+            return Telling.REQUESTS
     if event.origin.partition("@")[0].endswith(TURN_SPANS):
         return Telling.TURNS
-    return Telling.LESSER if _agent_of(event.origin, event.labels.agent) in SEEING_LESS else Telling.NAMELESS
+    return Telling.LESSER if program in SEEING_LESS else Telling.NAMELESS
 
 
 def tellers_of(event: UsageEvent) -> tuple[DoorOwner, ...]:

@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
+from quota_scheduler.core.instants import MICROSECOND
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.names import canonical_model
 from quota_scheduler.core.priority import Priority
@@ -103,7 +104,7 @@ def unlisted(
     of those after it takes back, each kind of tokens by itself.
     """
     totals = sorted(totals, key=lambda total: total.place)
-    calls = _Calls(_in_totals(totals, listed))
+    calls = _Calls(_in_totals(totals, listed, began_with))
     left = [_left(total, calls, began_with) for total in totals]
     for before, after in reversed(list(pairwise(left))):
         for model, figures in before.items():
@@ -149,19 +150,41 @@ def began_with(
     if totals.get(parent.ancestor):
         return {}  # it had stated nothing yet
     copied = _Calls(call for call in calls if call.at <= parent.at).until(None)
-    room = _left(own[0], _Calls(_in_totals(own, listed.get(session, ()))), {})
+    room = _left(own[0], _Calls(_in_totals(own, listed.get(session, ()), {})), {})
     fits = all(a <= b for m, f in copied.items() for a, b in zip(f, room.get(m, NOTHING), strict=True))
     return copied if fits else {}
 
 
-def _in_totals(totals: Iterable[SessionTotal], listed: Iterable[ListedUse]) -> Iterable[ListedUse]:
+def _in_totals(
+    totals: Iterable[SessionTotal], listed: Iterable[ListedUse], base: Mapping[str, Figures]
+) -> Iterable[ListedUse]:
     """The listed calls that a total may hold.
 
-    A run that ends by an interrupt writes its total first and the interrupted answer then; the next run goes on from
-    that total, so it never comes in. Where the program goes on instead, it does, as far as the client had got.
+    A run that ends by an interrupt writes its total first and the interrupted answer then. Whether that is in the total
+    depends on how far the client had heard it: it is where the total has room for its input, else it never comes in,
+    since the next run goes on from that total.
     """
-    ends = {total.until for total in totals}
-    return (call for call in listed if not (call.partial and call.at in ends))
+    ends = {total.until: total for total in totals if total.until}
+    certain: list[ListedUse] = []
+    doubtful: list[tuple[ListedUse, SessionTotal]] = []
+    for call in listed:
+        total = ends.get(call.at) if call.partial else None
+        if total is None:
+            certain.append(call)
+        else:
+            doubtful.append((call, total))
+    if doubtful:
+        calls = _Calls(certain)
+        certain += [
+            call._replace(at=call.at - MICROSECOND) for call, total in doubtful if _holds(total, call, calls, base)
+        ]
+    return certain
+
+
+def _holds(total: SessionTotal, call: ListedUse, calls: "_Calls", base: Mapping[str, Figures]) -> bool:
+    """Whether a total has room for the input of an interrupted answer beside the other calls."""
+    room = _left(total, calls, base).get(canonical_model(call.model), NOTHING)
+    return all(tokens <= left for tokens, left in zip(call.usage.kinds[:-1], room[: len(KINDS) - 1], strict=True))
 
 
 class _Calls:

@@ -23,6 +23,7 @@ METRIC = use("otlp/claude_code/metrics", "point 1")
 CODEX, CODEX_EVENT = use("codex", "codex:resp_1"), use("otlp/codex/logs", "codex:otlp:1")
 TURN = use("otlp/codex/traces", "codex:otlp:2")
 GEMINI, GEMINI_EVENT = use("gemini", "gemini:m1"), use("otlp/gemini/logs", "gemini:otlp:1")
+OPENCODE, OPENCODE_SPAN = use("opencode", "opencode:x/1/2"), use("otlp/opencode/traces", "c", message="chatcmpl-1")
 QWEN, QWEN_EVENT = use("qwen", "qwen:r1"), use("otlp/qwen/logs", "qwen:r1")
 SPAN = use("otlp/claude_code/traces", "msg:msg_2", message="msg_2")
 
@@ -41,6 +42,13 @@ SPAN = use("otlp/claude_code/traces", "msg:msg_2", message="msg_2")
         pytest.param(TURN, CODEX, True, id="sums of turns beside files"),
         pytest.param(GEMINI, GEMINI_EVENT, True, id="files of Gemini CLI beside its events, which see its router"),
         pytest.param(GEMINI_EVENT, GEMINI, False, id="its events count"),
+        pytest.param(
+            replace(OPENCODE_SPAN, session="S"),
+            replace(OPENCODE, session="S"),
+            True,
+            id="spans of opencode name answers that its files do not name",
+        ),
+        pytest.param(OPENCODE, OPENCODE_SPAN, False, id="its files count"),
         pytest.param(QWEN, QWEN_EVENT, False, id="files of qwen-code beside its events: matched"),
         pytest.param(QWEN_EVENT, QWEN, False, id="and its events beside files"),
         pytest.param(

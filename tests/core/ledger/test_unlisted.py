@@ -82,6 +82,18 @@ def use(place, fresh=0, out=0, *, model=OPUS, searches=0):
             id="an interrupted answer behind the total of its run is in no total",
         ),
         pytest.param(
+            [a_total(5, 14016, 1892, until=6), a_total(9, 20596, 3383)],
+            [call(1, 8685, 1884), call(6, 5331, 1, partial=True), call(7, 5202, 881), call(8, 1378, 610)],
+            [use(5, 0, 7)],
+            id="where the total has room for its input it is in all of them, with more of its output",
+        ),
+        pytest.param(
+            [a_total(5, 15000, 1892, until=6)],
+            [call(1, 8685, 1884), call(6, 5331, 1, partial=True)],
+            [use(5, 984, 7)],
+            id="and beside it stands a hidden call",
+        ),
+        pytest.param(
             [a_total(9, 300, 33)],
             [call(1), call(6, 100, 1, partial=True)],
             [use(9, 100, 22)],
