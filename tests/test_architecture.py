@@ -14,6 +14,7 @@ LONGEST_FILE = 400
 PURE = {
     *(
         "__future__",
+        "array",
         "bisect",
         "calendar",
         "collections",
