@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 it could not be done (the sentence says why); 2 the comman
 3 nothing answers and there is no database to look into.
 """
 
-import difflib
 import importlib
 import sys
 
@@ -69,8 +68,11 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; a misspelt one is told which may be meant."""
-        if args and args[0] not in VERBS and (close := difflib.get_close_matches(args[0], VERBS, n=1)):
-            ctx.fail(f"there is no verb {args[0]!r}: did you mean {close[0]!r}?")
+        if args and args[0] not in VERBS:
+            import difflib
+
+            if close := difflib.get_close_matches(args[0], VERBS, n=1):
+                ctx.fail(f"there is no verb {args[0]!r}: did you mean {close[0]!r}?")
         return super().resolve_command(ctx, args)
 
 

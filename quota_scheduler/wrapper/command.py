@@ -7,7 +7,6 @@ there already is kept.
 import itertools
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,20 +32,17 @@ class NoCommand(Exception):
         self.status = status
 
 
-def program_of(command: Sequence[str], search: str | None = None) -> str:
-    """The path of the program. Raises NoCommand."""
+def program_of(command: Sequence[str], search: str) -> str:
+    """The path of the program, looked for in the folders of ``search`` as PATH has them. Raises NoCommand."""
     name = command[0]
-    if found := shutil.which(name, path=search):
-        return found
-    lies_there = os.path.exists(name) if os.sep in name else _lies_on(name, search)
-    if lies_there:
+    places = [name] if os.sep in name else [os.path.join(folder or ".", name) for folder in search.split(os.pathsep)]
+    there = [place for place in places if os.path.isfile(place)]
+    for place in there:
+        if os.access(place, os.X_OK):
+            return place
+    if there or (os.path.isdir(name) and os.sep in name):
         raise NoCommand(f"{name} may not be run: make it executable, or name its interpreter", NOT_EXECUTABLE)
     raise NoCommand(f"there is no command {name}: write its path, or put its folder on PATH", NOT_THERE)
-
-
-def _lies_on(name: str, search: str | None) -> bool:
-    folders = (search if search is not None else os.environ.get("PATH", os.defpath)).split(os.pathsep)
-    return any(os.path.exists(os.path.join(folder, name)) for folder in folders)
 
 
 def agent_of(command: Sequence[str]) -> str:
@@ -92,7 +88,7 @@ def resumed_session(command: Sequence[str]) -> str:
     """The session that a command line goes on with; empty where it names none."""
     words = [*command[1:], ""]
     for word, following in itertools.pairwise(words):
-        if word in ("--resume", "-r", "resume", "--session", "-s") and not following.startswith("-"):
+        if word in ("--resume", "-r", "resume", "fork", "--session", "-s") and not following.startswith("-"):
             return following
         if word.startswith(("--resume=", "--session=")):
             return word.partition("=")[2]

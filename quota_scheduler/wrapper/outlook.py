@@ -6,6 +6,7 @@ By time, as the forecast says when a limit of this lease is spent, and by percen
 asks nobody, so it costs an agent nothing.
 """
 
+import contextlib
 import json
 import os
 import threading
@@ -28,7 +29,7 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class WarnAt:
     """When an agent is warned: so many minutes before the wall, or at so large a share of the limit."""
 
     minutes: float = 10.0
@@ -55,6 +56,13 @@ class RunFolder:
         """Whether the agent has been told."""
         return (self.path / ASKED).exists()
 
+    def delete(self) -> None:
+        """Take it away, with the marks that lie in it."""
+        with contextlib.suppress(OSError):
+            for file in self.path.iterdir():
+                file.unlink(missing_ok=True)
+            self.path.rmdir()
+
     def _write(self, notice: Mapping[str, Any]) -> None:
         if (self.path / STOP).exists():
             return
@@ -63,7 +71,7 @@ class RunFolder:
         beside.replace(self.path / NOTICE)
 
 
-class Outlook:
+class WallWatch:
     """Looks ahead in the background for as long as the command runs."""
 
     def __init__(
@@ -71,7 +79,7 @@ class Outlook:
         transport: Transport,
         limits: frozenset[str],
         folder: RunFolder,
-        thresholds: Thresholds,
+        thresholds: WarnAt,
         say: Callable[[str], None],
     ) -> None:
         self._transport, self._limits, self._folder = transport, limits, folder
@@ -103,7 +111,7 @@ class Outlook:
 
 
 def nearest_wall(
-    rows: list[Mapping[str, Any]], thresholds: Thresholds, now: datetime | None = None
+    rows: list[Mapping[str, Any]], thresholds: WarnAt, now: datetime | None = None
 ) -> tuple[str, str] | None:
     """A mark and a sentence about the limit that ends soonest; None where none is near."""
     now = now or datetime.now(UTC)

@@ -8,10 +8,9 @@ Every road out after the admission settles; what cannot be told is spooled, and 
 
 import contextlib
 import errno
-import shutil
+import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,10 +22,10 @@ from quota_scheduler.client.errors import NotAdmitted, Refused, StillWaiting, Un
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.wrapper import command as commands
 from quota_scheduler.wrapper.child import Child
-from quota_scheduler.wrapper.meter import Lines, Meter, Record
+from quota_scheduler.wrapper.meter import Record, RecordReader, UsageMeter
 from quota_scheduler.wrapper.notices import Notices
 from quota_scheduler.wrapper.order import Order
-from quota_scheduler.wrapper.outlook import STOP, Outlook, RunFolder
+from quota_scheduler.wrapper.outlook import STOP, RunFolder, WallWatch
 from quota_scheduler.wrapper.sessions import Beginnings, Sessions
 from quota_scheduler.wrapper.statuses import BY_SIGNAL, LIMIT_HIT, NEVER, NOT_EXECUTABLE, UNAVAILABLE, WAITS
 from quota_scheduler.wrapper.word import Said
@@ -52,7 +51,7 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
     """Run it, and return the exit status."""
     notices = Notices(quiet=order.quiet)
     try:
-        program = commands.program_of(order.command)
+        program = commands.program_of(order.command, environ.get("PATH", os.defpath))
     except commands.NoCommand as nothing:
         notices.say(str(nothing))
         return nothing.status
@@ -67,7 +66,7 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
         return BY_SIGNAL + signalled.number
     if isinstance(lease, int):
         return lease
-    return Run(order, lease, client, notices, program, command, session, environ).settled()
+    return LeasedRun(order, lease, client, notices, program, command, session, environ).settled()
 
 
 @contextlib.contextmanager
@@ -123,7 +122,7 @@ def _without_service(
     return Lease(client.transport, client.spool, {"key": order.key}, ttl=order.ttl, labels=labels)
 
 
-class Run:
+class LeasedRun:
     """A command under its lease."""
 
     def __init__(
@@ -141,10 +140,10 @@ class Run:
         self._program, self._command = program, command
         self._sessions = Sessions(state_folder() / "sessions", environ)
         self._beginnings = Beginnings(self._sessions, command, session)
-        self._meter = Meter(commands.model_of(command), session=session)
+        self._meter = UsageMeter(commands.model_of(command), session=session)
         self._said = Said(str(order.labels.get("account", "")))
-        self._lines = Lines(self._take)
-        self._folder = RunFolder(Path(tempfile.mkdtemp(prefix="quota-run-")))
+        self._lines = RecordReader(self._take)
+        self._folder = RunFolder(_folder(environ))
         self._environ = self._environment(environ, session)
         self._reads = order.read == "yes" or (
             order.read == "auto" and (not sys.stdout.isatty() or commands.is_for_programs(command))
@@ -155,7 +154,7 @@ class Run:
         """Run the command, settle, and return the exit status."""
         status, outcome = 1, "failed"
         limits = frozenset((self._lease.decision.answer.get("lease") or {}).get("reserved") or ())
-        outlook = Outlook(
+        outlook = WallWatch(
             self._client.transport, limits, self._folder, self._order.thresholds, self._notices.say
         )  # fmt: skip
         try:
@@ -224,7 +223,7 @@ class Run:
             self._lease.used_in_all(self._meter.usage(self._beginnings.of))
         except Exception as error:  # whatever stands in the output: it was passed on, and so is what comes
             self._notices.say(f"the output cannot be read further ({type(error).__name__}): its transcript counts")
-            self._lines = Lines(lambda _record: None)
+            self._lines = RecordReader(lambda _record: None)
 
     def _take(self, record: Record) -> None:
         self._meter.take(record)
@@ -272,13 +271,20 @@ class Run:
                 self._client.spool.put("POST", "/v1/observations", self._said.reports)
             except Refused as refused:
                 self._notices.say(f"what the agent said of its limits is refused: {refused}")
-        shutil.rmtree(self._folder.path, ignore_errors=True)
+        self._folder.delete()
 
     def _say_paused(self) -> None:
         why = self._said.limit_hit or self._lease.lost or "the quota of this run has ended"
         session = self._meter.session
         again = f"; go on with: quota-scheduler run --resume {session} …" if session else ""
         self._notices.say(f"paused ({why}){again}")
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    """A new folder that is nobody else's; the library for that takes longer to load than all else does to run."""
+    path = Path(environ.get("TMPDIR") or "/tmp") / f"quota-run-{os.urandom(12).hex()}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 def default_url(listen: str, environ: Mapping[str, str]) -> str:
