@@ -27,7 +27,7 @@ def used(amount: float, unit: str = "usd") -> Week:
     ("week", "budget", "says"),
     [
         pytest.param(used(91), Budget(90), "Stopping: weekly quota usage at 91 % (configured max: 90 %)", id="past it"),
-        pytest.param(used(92), Budget(), "Stopping: weekly quota usage at 92 % (configured max: 90 %)", id="by default"),
+        pytest.param(used(92), Budget(), "Stopping: weekly quota usage at 92 % (configured max: 90 %)", id="default"),
         pytest.param(used(90), Budget(90), "Stopping: weekly quota usage at 90 % (configured max: 90 %)", id="at it"),
         pytest.param(used(89.9), Budget(90), "", id="below it"),
         pytest.param(used(95, "percent"), Budget(95.5), "", id="a window in percent"),

@@ -123,7 +123,7 @@ def a_task(line: str) -> str:
         ),
         pytest.param(
             a_task("command: LEVEL=1 no-such-program-here | cat"),
-            "nightly.yaml:3: tasks[0].command: there is no command no-such-program-here", id="no command in a shell line",
+            "nightly.yaml:3: tasks[0].command: there is no command no-such-program-here", id="in a shell line",
         ),
         pytest.param(a_task("comand: echo"), "tasks[0].comand: is an unknown key: did you mean 'command'?", id="a key"),
         pytest.param(a_task("class: urgent\n    command: echo"), "'urgent' is no class: write interactive", id="a class"),
