@@ -187,7 +187,7 @@ def test_without_once_a_plan_waits_until_there_is_room(place: Place, lines: Any)
 
 def test_failed_and_skipped_are_told_apart(place: Place, lines: Any) -> None:
     text = PLAN.replace("./work two", "./work two 3") + "  - {id: other, command: ./work other, estimate: 10k}\n"
-    text += "  - {id: huge, command: ./work huge, estimate: 90000M}\n"
+    text += "  - {id: huge, command: ./work huge, estimate: 900M}\n"
     file = place.config(text, "nightly.yaml")
     with serving(place) as service:
         service.ready()
