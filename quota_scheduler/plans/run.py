@@ -16,7 +16,7 @@ from quota_scheduler.client.errors import Unavailable
 from quota_scheduler.plans.budget import Week, why_stop
 from quota_scheduler.plans.checks import Checks
 from quota_scheduler.plans.launch import ItemProcess, RunTerms, left_behind
-from quota_scheduler.plans.plan import PlanBudget, TaskPlan, WorkItem
+from quota_scheduler.plans.plan import PlanBudget, Task, TaskPlan, WorkItem
 from quota_scheduler.plans.report import PlanFigures, report
 from quota_scheduler.plans.state import (
     DONE,

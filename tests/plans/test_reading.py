@@ -3,7 +3,7 @@
 import pytest
 
 from quota_scheduler.config.nodes import Problems
-from quota_scheduler.plans.plan import PlanBudget, TaskPlan, WorkItem
+from quota_scheduler.plans.plan import PlanBudget, Task, TaskPlan, WorkItem
 from quota_scheduler.plans.reading import read_plan
 
 LABELS = {"provider": "anthropic", "workflow": "nightly"}
