@@ -166,6 +166,9 @@ ROOMS = [
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
+    pytest.param(
+        "wrapper", "aside client core sources wrapper", "", id="wrapper runs commands by the client, and imports little"
+    ),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",

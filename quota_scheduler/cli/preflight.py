@@ -7,6 +7,7 @@ import click
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.core.units import format_number
+from quota_scheduler.wrapper.statuses import NEVER, UNAVAILABLE, WAITS
 
 
 @click.command("preflight")
@@ -21,7 +22,10 @@ from quota_scheduler.core.units import format_number
 def command(
     ctx: click.Context, provider: str, labels: tuple[str, ...], priority: str, estimate: str, as_json: bool
 ) -> None:
-    """Check quota, forecast and run budget for work like this, without asking for it; exit code 1 when one fails.
+    """Check quota, forecast and run budget for work like this, without asking for it.
+
+    The exit status is 0 when it fits, 73 when it would wait, 77 when it may never start as it is, 69 when the service
+    is away.
 
     \b
     Examples:
@@ -35,7 +39,11 @@ def command(
             raise click.UsageError(f"--label {label!r}: write NAME=VALUE, such as team=growth")
         given[name] = value
     body = {"labels": given, "class": priority, "estimate": {"tokens": estimate}}
-    answer: dict[str, Any] = reach.ask(reach.config_of(ctx), "POST", "/v1/preflight", body)
+    try:
+        answer: dict[str, Any] = reach.ask(reach.config_of(ctx), "POST", "/v1/preflight", body)
+    except reach.Unreachable as away:
+        click.echo(f"quota-scheduler: {away}", err=True)
+        sys.exit(UNAVAILABLE)
     if as_json:
         reach.print_json(answer)
     else:
@@ -46,7 +54,7 @@ def command(
                 reach.say(f"      {check['advice']}")
         reach.say(answer["message"])
     if answer["verdict"] != "admit":
-        sys.exit(1)
+        sys.exit(NEVER if answer["verdict"] == "reject" else WAITS)
 
 
 def _estimated(estimate: dict[str, Any]) -> str:

@@ -10,14 +10,14 @@ from typing import Any
 import click
 
 from quota_scheduler.wrapper.order import GRACE_SECONDS, TTL_SECONDS, Order
-from quota_scheduler.wrapper.outlook import Thresholds
+from quota_scheduler.wrapper.outlook import WarnAt
 
 LABELS = ("provider", "account", "team", "project", "workflow", "task_type", "agent")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)?")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Span(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class TimeSpan(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A span of time such as 90s, 30m, 2h; seconds without a unit."""
 
     name = "span"
@@ -32,7 +32,7 @@ class Span(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return float(match[1]) * _UNITS[match[2] or ""]
 
 
-SPAN = Span()
+SPAN = TimeSpan()
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
@@ -132,7 +132,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
             ttl=max(1, round(given["ttl"])),
             read=given["read_output"],
             warn=given["warn"],
-            thresholds=Thresholds(given["warn_before"] / 60, given["warn_at"] / 100),
+            thresholds=WarnAt(given["warn_before"] / 60, given["warn_at"] / 100),
             quiet=given["quiet"],
             url=url,
         )

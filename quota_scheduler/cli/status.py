@@ -1,5 +1,6 @@
 """``status``: every limit at a glance."""
 
+import sys
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.store import documents
+from quota_scheduler.wrapper.statuses import LIMIT_HIT, UNAVAILABLE
 
 LEGEND = (
     "MEDIAN and P80 are where the window ends: half of the time below the one, four times of five below the other.\n"
@@ -21,9 +23,13 @@ LEGEND = (
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--check", is_flag=True, help="Print nothing; the exit status tells.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, as_json: bool, check: bool) -> None:
     """Show every limit: what is used, when it resets, where it ends.
+
+    With --check the exit status is 0 while every limit that is enforced has room, 75 when one is spent, 69 when the
+    service is away.
 
     \b
     Examples:
@@ -31,6 +37,8 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler --database sqlite:////var/lib/quota-scheduler/quota.db status --json
     """
     config = reach.config_of(ctx)
+    if check:
+        sys.exit(_checked(config))
     state = state_of(config)
     if as_json:
         reach.print_json(state)
@@ -53,6 +61,16 @@ def command(ctx: click.Context, as_json: bool) -> None:
         reach.say(_muted(muted))
     if not config.receivers:
         reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
+
+
+def _checked(config: Config) -> int:
+    """The exit status of ``--check``."""
+    try:
+        limits = reach.ask(config, "GET", "/v1/limits")["limits"]
+    except reach.Unreachable:
+        return UNAVAILABLE
+    spent = [row for row in limits if row["mode"] == "enforce" and row["unit"] != "leases" and row["headroom"] <= 0]
+    return LIMIT_HIT if spent else 0
 
 
 def words_of(limits: list[dict[str, Any]]) -> list[str]:

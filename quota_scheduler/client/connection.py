@@ -1,5 +1,6 @@
 """The client: asks to run, waits its turn, and answers what people ask about budgets."""
 
+import contextlib
 import functools
 import inspect
 import os
@@ -128,10 +129,13 @@ class Client:
         try:
             self.spool.tell(lambda method, path, body: self.transport.ask(method, path, body, patience=0.0))
             answer = self.transport.ask("POST", "/v1/tickets", ticket, stop=stop)
-        except Unavailable:
-            if self.fail == "closed":
+        except QuotaError as refused:
+            if self.fail == "closed" or not isinstance(refused, Unavailable):
                 raise
             return Lease(self.transport, self.spool, {"key": ticket["key"]}, ttl=ttl, labels=names)
+        except BaseException:
+            self._withdraw_unanswered(ticket)
+            raise
         try:
             answer = self._turn(answer, ends, on_wait, stop)
         except BaseException:
@@ -160,6 +164,11 @@ class Client:
         if answer["state"] == "closed":
             raise NotAdmitted(decision_in(answer))
         return answer
+
+    def _withdraw_unanswered(self, ticket: Mapping[str, Any]) -> None:
+        """Give a ticket up of which nobody knows whether it arrived: asked again with its key, it says."""
+        with contextlib.suppress(QuotaError):
+            self._withdraw(self.transport.ask("POST", "/v1/tickets", ticket, patience=1.0))
 
     def _withdraw(self, answer: Mapping[str, Any]) -> None:
         """Give a ticket up that is still in line, as far as that can be told."""

@@ -33,8 +33,8 @@ class NoCommand(Exception):
         self.status = status
 
 
-def program_of(command: Sequence[str], search: str | None = None) -> str:
-    """The path of the program. Raises NoCommand."""
+def program_of(command: Sequence[str], search: str) -> str:
+    """The path of the program, looked for in the folders of ``search`` as PATH has them. Raises NoCommand."""
     name = command[0]
     if found := shutil.which(name, path=search):
         return found
@@ -44,8 +44,8 @@ def program_of(command: Sequence[str], search: str | None = None) -> str:
     raise NoCommand(f"there is no command {name}: write its path, or put its folder on PATH", NOT_THERE)
 
 
-def _lies_on(name: str, search: str | None) -> bool:
-    folders = (search if search is not None else os.environ.get("PATH", os.defpath)).split(os.pathsep)
+def _lies_on(name: str, search: str) -> bool:
+    folders = search.split(os.pathsep)
     return any(os.path.exists(os.path.join(folder, name)) for folder in folders)
 
 
@@ -92,7 +92,7 @@ def resumed_session(command: Sequence[str]) -> str:
     """The session that a command line goes on with; empty where it names none."""
     words = [*command[1:], ""]
     for word, following in itertools.pairwise(words):
-        if word in ("--resume", "-r", "resume", "--session", "-s") and not following.startswith("-"):
+        if word in ("--resume", "-r", "resume", "fork", "--session", "-s") and not following.startswith("-"):
             return following
         if word.startswith(("--resume=", "--session=")):
             return word.partition("=")[2]

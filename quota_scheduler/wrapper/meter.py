@@ -17,7 +17,7 @@ Baseline = Callable[[str, ByModel], ByModel | None]
 """What a session had used before this run, by its id and its total now; None where nobody knows."""
 
 
-class Lines:
+class RecordReader:
     """Bytes in, JSON objects out: one a line, or one document over many lines when the output ends."""
 
     def __init__(self, take: Callable[[Record], None]) -> None:
@@ -82,7 +82,7 @@ def _beginnings(text: str) -> list[int]:
     return places[:50]
 
 
-class Meter:
+class UsageMeter:
     """Adds up what records say. ``session`` is the first that was named, ``model`` that of agents that print none.
 
     ``to_remember`` is what sessions have used since they began, for the next run that goes on with one of them.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from quota_scheduler.wrapper.outlook import Thresholds
+from quota_scheduler.wrapper.outlook import WarnAt
 
 Fail = Literal["open", "closed"]
 Read = Literal["auto", "yes", "no"]
@@ -37,7 +37,7 @@ class Order:
     ttl: int = TTL_SECONDS
     read: Read = "auto"
     warn: bool = True
-    thresholds: Thresholds = field(default_factory=Thresholds)
+    thresholds: WarnAt = field(default_factory=WarnAt)
     quiet: bool = False
     url: str = ""
 

@@ -28,7 +28,7 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class WarnAt:
     """When an agent is warned: so many minutes before the wall, or at so large a share of the limit."""
 
     minutes: float = 10.0
@@ -63,7 +63,7 @@ class RunFolder:
         beside.replace(self.path / NOTICE)
 
 
-class Outlook:
+class WallWatch:
     """Looks ahead in the background for as long as the command runs."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Outlook:
         transport: Transport,
         limits: frozenset[str],
         folder: RunFolder,
-        thresholds: Thresholds,
+        thresholds: WarnAt,
         say: Callable[[str], None],
     ) -> None:
         self._transport, self._limits, self._folder = transport, limits, folder
@@ -103,7 +103,7 @@ class Outlook:
 
 
 def nearest_wall(
-    rows: list[Mapping[str, Any]], thresholds: Thresholds, now: datetime | None = None
+    rows: list[Mapping[str, Any]], thresholds: WarnAt, now: datetime | None = None
 ) -> tuple[str, str] | None:
     """A mark and a sentence about the limit that ends soonest; None where none is near."""
     now = now or datetime.now(UTC)

@@ -8,6 +8,7 @@ Every road out after the admission settles; what cannot be told is spooled, and 
 
 import contextlib
 import errno
+import os
 import shutil
 import signal
 import sys
@@ -23,10 +24,10 @@ from quota_scheduler.client.errors import NotAdmitted, Refused, StillWaiting, Un
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.wrapper import command as commands
 from quota_scheduler.wrapper.child import Child
-from quota_scheduler.wrapper.meter import Lines, Meter, Record
+from quota_scheduler.wrapper.meter import RecordReader, Record, UsageMeter
 from quota_scheduler.wrapper.notices import Notices
 from quota_scheduler.wrapper.order import Order
-from quota_scheduler.wrapper.outlook import STOP, Outlook, RunFolder
+from quota_scheduler.wrapper.outlook import STOP, RunFolder, WallWatch
 from quota_scheduler.wrapper.sessions import Beginnings, Sessions
 from quota_scheduler.wrapper.statuses import BY_SIGNAL, LIMIT_HIT, NEVER, NOT_EXECUTABLE, UNAVAILABLE, WAITS
 from quota_scheduler.wrapper.word import Said
@@ -52,7 +53,7 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
     """Run it, and return the exit status."""
     notices = Notices(quiet=order.quiet)
     try:
-        program = commands.program_of(order.command)
+        program = commands.program_of(order.command, environ.get("PATH", os.defpath))
     except commands.NoCommand as nothing:
         notices.say(str(nothing))
         return nothing.status
@@ -67,7 +68,7 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
         return BY_SIGNAL + signalled.number
     if isinstance(lease, int):
         return lease
-    return Run(order, lease, client, notices, program, command, session, environ).settled()
+    return LeasedRun(order, lease, client, notices, program, command, session, environ).settled()
 
 
 @contextlib.contextmanager
@@ -123,7 +124,7 @@ def _without_service(
     return Lease(client.transport, client.spool, {"key": order.key}, ttl=order.ttl, labels=labels)
 
 
-class Run:
+class LeasedRun:
     """A command under its lease."""
 
     def __init__(
@@ -141,9 +142,9 @@ class Run:
         self._program, self._command = program, command
         self._sessions = Sessions(state_folder() / "sessions", environ)
         self._beginnings = Beginnings(self._sessions, command, session)
-        self._meter = Meter(commands.model_of(command), session=session)
+        self._meter = UsageMeter(commands.model_of(command), session=session)
         self._said = Said(str(order.labels.get("account", "")))
-        self._lines = Lines(self._take)
+        self._lines = RecordReader(self._take)
         self._folder = RunFolder(Path(tempfile.mkdtemp(prefix="quota-run-")))
         self._environ = self._environment(environ, session)
         self._reads = order.read == "yes" or (
@@ -155,7 +156,7 @@ class Run:
         """Run the command, settle, and return the exit status."""
         status, outcome = 1, "failed"
         limits = frozenset((self._lease.decision.answer.get("lease") or {}).get("reserved") or ())
-        outlook = Outlook(
+        outlook = WallWatch(
             self._client.transport, limits, self._folder, self._order.thresholds, self._notices.say
         )  # fmt: skip
         try:
@@ -224,7 +225,7 @@ class Run:
             self._lease.used_in_all(self._meter.usage(self._beginnings.of))
         except Exception as error:  # whatever stands in the output: it was passed on, and so is what comes
             self._notices.say(f"the output cannot be read further ({type(error).__name__}): its transcript counts")
-            self._lines = Lines(lambda _record: None)
+            self._lines = RecordReader(lambda _record: None)
 
     def _take(self, record: Record) -> None:
         self._meter.take(record)

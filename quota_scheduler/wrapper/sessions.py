@@ -97,7 +97,7 @@ class Beginnings:
         self._of_session: dict[str, ByModel | None] = {}
 
     def of(self, session: str, total: ByModel) -> ByModel | None:
-        """As ``Meter.usage`` asks for it."""
+        """As ``UsageMeter.usage`` asks for it."""
         if self._resumed and (session == self._resumed or self._forks):
             began = self._before
         else:
