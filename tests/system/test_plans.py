@@ -172,6 +172,7 @@ def test_without_once_a_plan_waits_until_there_is_room(place: Place, lines: Any)
     with serving(place) as service:
         service.ready()
         spend(service, 9.5)
+        until(lambda: service.get("/v1/limits")["limits"], what="the first reading of the limit")
         running = start(place, service, "run", str(file))
         assert running.stderr is not None
         said: list[str] = []
