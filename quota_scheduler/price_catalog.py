@@ -69,6 +69,13 @@ class Prices:
         """The cost of one usage at an instant; ``estimated`` when its own price is not known."""
         if at.tzinfo is not UTC:
             at = at.astimezone(UTC)
+        rates, estimated = self.rates(labels, at, terms)
+        if not rates:
+            rates, estimated = self._find(labels.provider, labels.model, at, terms, by_hour=True)
+        return Priced(highest(rates, usage, terms.web_searches), estimated)
+
+    def rates(self, labels: Labels, at: datetime, terms: PriceTerms = ORDINARY) -> Found:
+        """The rates of the whole UTC day of an instant, and whether they are a guess; none where they change in it."""
         of_rates = terms._replace(web_searches=0) if terms.web_searches else terms
         key = (labels.provider, labels.model, at.toordinal(), of_rates)
         remembered = self._remembered  # by several threads, each of which may begin a new one
@@ -79,10 +86,7 @@ class Prices:
             if len(remembered) >= MOST_REMEMBERED:
                 remembered = self._remembered = {}
             remembered[key] = answer
-        rates, estimated = answer
-        if not rates:
-            rates, estimated = self._find(labels.provider, labels.model, at, terms, by_hour=True)
-        return Priced(highest(rates, usage, terms.web_searches), estimated)
+        return answer
 
     def _find(self, provider: str, name: str, at: datetime, terms: PriceTerms, *, by_hour: bool) -> Found:
         """The rates at an instant; none of a day on which they change by the hour."""

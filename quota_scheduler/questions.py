@@ -26,6 +26,7 @@ from quota_scheduler.service.queries.alerts import alerts_document, muted_docume
 from quota_scheduler.service.queries.decisions import decisions_document
 from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
+from quota_scheduler.service.queries.loans import loans_document
 from quota_scheduler.service.queries.observations import observations_document
 from quota_scheduler.service.queries.queue import plan_document, queue_document
 from quota_scheduler.service.queries.reconcile import reconciliation_document
@@ -175,6 +176,11 @@ class Questions:
         """Windows of limits that ended lately, and those that are open."""
         limits = self._service.writer.terms.limits
         return self._look(lambda tx: windows_document(tx, limits, name=name, back=back))
+
+    def loans(self, days: int) -> Document:
+        """Who owes whom within pools."""
+        limits = self._service.writer.terms.limits
+        return self._look(lambda tx: loans_document(tx, limits, days))
 
     def usage_history(self, asked: Question) -> Document:
         """Usage by period and labels, with totals."""

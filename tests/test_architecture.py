@@ -14,6 +14,7 @@ LONGEST_FILE = 400
 PURE = {
     *(
         "__future__",
+        "array",
         "bisect",
         "calendar",
         "collections",
@@ -163,16 +164,17 @@ ROOMS = [
         "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
     ),
     pytest.param("client", "client", "", id="client needs nothing but the standard library"),
+    pytest.param("tools", "client tools", "mcp mcp_types pydantic", id="tools let agents ask, through the client"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
         "shipping", "core errors outbound shipping", "msgspec", id="shipping sends what one host reads to another"
     ),
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
+    pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
+    pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
     pytest.param(
         "wrapper", "aside client core sources wrapper", "", id="wrapper runs commands by the client, and imports little"
     ),
-    pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
-    pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
@@ -292,6 +294,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("apprise", "notify", id="only notify knows how a message is sent"),
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
+        pytest.param("mcp", "tools/server", id="one file speaks with agents"),
         pytest.param("jwt", "github/identity", id="only an App's identity signs"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),

@@ -71,6 +71,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/v1/usage/history", history.history),
     ("GET", "/v1/usage/events", history.events),
     ("GET", "/v1/windows", state.windows),
+    ("GET", "/v1/loans", state.loans),
     ("GET", "/v1/ceilings", state.ceilings),
     ("GET", "/v1/sources", state.sources),
     ("GET", "/v1/reconciliation", state.reconciliation),

@@ -78,6 +78,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ),
     ("get", "/v1/usage/events", "Recorded events as they are imported again, ?after=0&limit=5000", None, "viewer"),
     ("get", "/v1/windows", "Past and present windows of limits, ?limit=max-session&last=7d", None, "viewer"),
+    ("get", "/v1/loans", "Who owes whom within pools, and what was paid back, ?days=30", None, "viewer"),
     ("get", "/v1/ceilings", "What providers allow in a minute, as their rate-limit reports say", None, "viewer"),
     ("get", "/v1/sources", "Where usage comes from: last, how far behind, errors, what it cannot see", None, "viewer"),
     (

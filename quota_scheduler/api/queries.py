@@ -165,6 +165,13 @@ async def windows(request: Request) -> Response:
     return json_response(await asyncio.to_thread(facade_of(request).windows, name, min(back, LONGEST)))
 
 
+async def loans(request: Request) -> Response:
+    """Who owes whom within pools, and what was paid back in the last ``days`` (30)."""
+    require(request, Role.VIEWER)
+    days = number(request, "days", 30, least=1, most=3660)
+    return json_response(await asyncio.to_thread(facade_of(request).loans, days))
+
+
 async def ceilings(request: Request) -> Response:
     """What providers allow in a moment, as their administration interfaces say."""
     require(request, Role.VIEWER)

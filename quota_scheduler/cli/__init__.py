@@ -35,11 +35,13 @@ VERBS = {
     "observe": "observe",
     "statusline": "statusline",
     "hook": "hook",
+    "mcp": "mcp",
     "config": "configure",
     "doctor": "doctor",
     "alerts": "alerts",
     "silence": "silence",
     "audit": "audit",
+    "teams": "teams",
 }
 """Verb → module. Nothing of a verb is imported before it is called, so that looking stays quick."""
 

@@ -16,7 +16,7 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 
 if TYPE_CHECKING:
     from quota_scheduler.plans.checks import Checks
-    from quota_scheduler.plans.plan import Budget, Plan
+    from quota_scheduler.plans.plan import PlanBudget, TaskPlan
 
 VARIABLES = {
     "QUOTA_MAX_PERCENT": "max_quota_percent",
@@ -118,7 +118,7 @@ def run(
       quota-scheduler plan run nightly.yaml --max-budget-pct 90
       quota-scheduler plan run nightly.yaml --once --report report.json
     """
-    from quota_scheduler.plans.launch import Terms
+    from quota_scheduler.plans.launch import RunTerms
     from quota_scheduler.plans.report import lines
     from quota_scheduler.plans.run import PlanRun
     from quota_scheduler.plans.state import StateFile, state_path
@@ -126,7 +126,7 @@ def run(
     plan = _required(_text(file), file)
     chosen = _budget(plan, budget)
     patience = ONCE_SECONDS if once else PATIENT_SECONDS
-    terms = Terms(_url(ctx), once, patience, dict(os.environ), file.resolve().parent)
+    terms = RunTerms(_url(ctx), once, patience, dict(os.environ), file.resolve().parent)
     checks = _checks(ctx, plan, chosen, patience)
     where = StateFile(state or state_path(file.resolve(), os.environ))
     running = PlanRun(plan, chosen, checks, where, terms, lambda text: reach.say(text, err=True))
@@ -153,7 +153,7 @@ def report(file: Path, state: Path | None, as_json: bool) -> None:
       quota-scheduler plan report nightly.yaml
       quota-scheduler plan report nightly.yaml --json
     """
-    from quota_scheduler.plans.report import Figures, lines
+    from quota_scheduler.plans.report import PlanFigures, lines
     from quota_scheduler.plans.report import report as report_of
     from quota_scheduler.plans.state import StateFile, state_path
 
@@ -162,7 +162,7 @@ def report(file: Path, state: Path | None, as_json: bool) -> None:
     kept = _asked(where.load)
     if kept is None:
         raise QuotaSchedulerError(f"{file} has not been run yet: there is no {where.path}")
-    document = report_of(plan, kept, Figures())
+    document = report_of(plan, kept, PlanFigures())
     _tell(document, None, as_json, lines(document))
 
 
@@ -197,7 +197,7 @@ def _bytes(file: Path) -> bytes:
         return opened.read(LARGEST_FILE + 1)
 
 
-def _plan_in(text: str, file: Path) -> "Plan | None":
+def _plan_in(text: str, file: Path) -> "TaskPlan | None":
     """The plan, None for a list of tickets. Raises ConfigError with everything that is wrong."""
     from quota_scheduler.config.nodes import Branch, Listing, Problems
     from quota_scheduler.config.yaml_file import node_of
@@ -211,7 +211,7 @@ def _plan_in(text: str, file: Path) -> "Plan | None":
     return _required(text, file)
 
 
-def _required(text: str, file: Path) -> "Plan":
+def _required(text: str, file: Path) -> "TaskPlan":
     """The plan. Raises ConfigError with everything that is wrong."""
     from quota_scheduler.config.nodes import Problems
     from quota_scheduler.plans.reading import read_plan
@@ -223,7 +223,7 @@ def _required(text: str, file: Path) -> "Plan":
     return plan
 
 
-def _budget(plan: "Plan", flags: Mapping[str, str]) -> "Budget":
+def _budget(plan: "TaskPlan", flags: Mapping[str, str]) -> "PlanBudget":
     """The budget that rules. Raises ConfigError for an option or variable that is wrong."""
     from quota_scheduler.plans.budget import chosen
     from quota_scheduler.plans.reading import budget_of
@@ -244,7 +244,7 @@ def _budget(plan: "Plan", flags: Mapping[str, str]) -> "Budget":
 # The service
 
 
-def _checks(ctx: click.Context, plan: "Plan", budget: "Budget", patience: float) -> "Checks":
+def _checks(ctx: click.Context, plan: "TaskPlan", budget: "PlanBudget", patience: float) -> "Checks":
     from quota_scheduler.client.transport import Transport
     from quota_scheduler.plans.checks import Checks
 

@@ -67,6 +67,7 @@ SPAN = TimeSpan()
 @click.option("--warn/--no-warn", default=True, help="Whether Claude Code is told how far the wall is.")
 @click.option("--warn-before", default=600.0, type=SPAN, metavar="SPAN", help="Warn so long before the wall.")
 @click.option("--warn-at", default=95.0, type=click.FloatRange(1, 100), metavar="PERCENT", help="Warn at this share.")
+@click.option("--issue", default="", metavar="OWNER/NAME#NUMBER", help="The GitHub issue at which people are told.")
 @click.option("--url", default="", metavar="URL", help="The service (QUOTA_URL).")
 @click.option("--quiet", is_flag=True, help="Say nothing of waits.")
 @click.argument("command_line", nargs=-1, metavar="-- COMMAND…", type=click.UNPROCESSED)
@@ -135,6 +136,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
             thresholds=WarnAt(given["warn_before"] / 60, given["warn_at"] / 100),
             quiet=given["quiet"],
             url=url,
+            issue=_issue(given["issue"]),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
@@ -144,6 +146,13 @@ def _provider_of(command_line: tuple[str, ...]) -> str:
     from quota_scheduler.wrapper.command import agent_of
 
     return {"codex": "openai", "gemini": "google"}.get(agent_of(command_line), "anthropic")
+
+
+def _issue(text: str) -> tuple[str, int] | None:
+    repo, sign, number = text.rpartition("#")
+    if text and not (sign and re.fullmatch(r"[^/#\s]+/[^/#\s]+", repo) and re.fullmatch("[1-9][0-9]{0,8}", number)):
+        raise click.UsageError(f"--issue {text!r}: write OWNER/NAME#NUMBER, such as acme/web#12")
+    return (repo, int(number)) if text else None
 
 
 def _deadline(text: str) -> datetime | None:

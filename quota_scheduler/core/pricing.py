@@ -62,6 +62,15 @@ class PriceRates:
         tokens = a * fresh + b * read + c * write_5m + d * write_1h + e * out
         return half_even(tokens + requests * self.request + web_searches * self.search, PER_PICO)
 
+    def exact(self) -> tuple[int, ...] | None:
+        """The rates by kind and the one per request in pico-dollars, where every cost is a whole number of these.
+
+        None where it depends on how much goes in, or has to be rounded.
+        """
+        if self.tiers or any(rate % PER_PICO for rate in (*self.kinds, self.request)):
+            return None
+        return *(rate // PER_PICO for rate in self.kinds), self.request // PER_PICO
+
     def times(self, factor: Fraction) -> "PriceRates":
         """These rates with all tokens and requests at a multiple, searches as they are."""
 

@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from quota_scheduler.plans.plan import Budget
+from quota_scheduler.plans.plan import PlanBudget
 
 DEFAULT_PERCENT = 90.0
 """What a plan may use of the weekly quota where nobody says (second founding document)."""
@@ -32,7 +32,7 @@ class Week:
         return 100.0 * self.used / self.amount if self.amount > 0 else 100.0
 
 
-def chosen(file: Budget, environ: Budget, flags: Budget) -> Budget:
+def chosen(file: PlanBudget, environ: PlanBudget, flags: PlanBudget) -> PlanBudget:
     """One budget: an option before a variable, a variable before the file."""
     merged = file
     for layer in (environ, flags):
@@ -84,7 +84,7 @@ def _instant(text: Any) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def why_stop(week: Week | None, budget: Budget) -> str:
+def why_stop(week: Week | None, budget: PlanBudget) -> str:
     """Why a plan must stop now, in the founding document's words; empty when it may go on."""
     if week is None:
         return ""
@@ -102,7 +102,7 @@ def why_stop(week: Week | None, budget: Budget) -> str:
     return f"Stopping: weekly quota usage at {week.percent:.0f} % (configured max: {most:g} %)"
 
 
-def room(week: Week | None, budget: Budget) -> float | None:
+def room(week: Week | None, budget: PlanBudget) -> float | None:
     """What the plan may still use of the week, in its unit; None where nothing says."""
     if week is None:
         return None

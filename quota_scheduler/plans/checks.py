@@ -1,5 +1,6 @@
 """What the service says before a plan, a task and a work item: the week, the whole estimate, and one item's verdict."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from quota_scheduler.client.answers import Decision, decision_in
 from quota_scheduler.client.errors import Refused
 from quota_scheduler.client.transport import Transport
 from quota_scheduler.plans.budget import Week, cycle_began, fresh, need_of, next_cycle, room, tightest_week
-from quota_scheduler.plans.plan import Budget, Item, Plan
+from quota_scheduler.plans.plan import PlanBudget, TaskPlan, WorkItem
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,13 @@ class Checks:
     """Asks one service about one plan; ``zone`` is where weeks of a ceiling begin. Raises Unavailable and Refused."""
 
     def __init__(
-        self, plan: Plan, budget: Budget, transport: Transport, *, zone: str, now: Callable[[], datetime] | None = None
+        self,
+        plan: TaskPlan,
+        budget: PlanBudget,
+        transport: Transport,
+        *,
+        zone: str,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._plan, self._budget, self._transport, self._zone = plan, budget, transport, zone
         self._now = now or (lambda: datetime.now(UTC))
@@ -58,10 +65,13 @@ class Checks:
             raise Refused(404, "no_limit", f"meta.budget.limit names no limit {budget.limit!r}: there are {names}")
         return week
 
-    def whole(self, items: Sequence[Item], tasks: int, week: Week | None) -> WholeEstimate:
+    def whole(self, items: Sequence[WorkItem], tasks: int, week: Week | None) -> WholeEstimate:
         """What these items are expected to take together."""
         body = {"items": [{"key": item.id, **item.ticket} for item in items]}
-        answer = self._transport.ask("POST", "/v1/plans/estimate", body)
+        try:
+            answer = self._transport.ask("POST", "/v1/plans/estimate", body)
+        except Refused as refused:
+            raise Refused(refused.status, refused.code, _with_names(str(refused), items)) from None
         left = room(week, self._budget)
         by_key = {row["key"]: row for row in answer["items"]}
         sentence = f"{_count(tasks, len(items))}, {_amount_sentence(answer, week, left)}"
@@ -78,7 +88,7 @@ class Checks:
             reasons.append(f"{short} unlikely to complete for want of room in {', '.join(names)}")
         return f"Warning: {'; '.join(reasons)}: they wait for the reset" if reasons else ""
 
-    def verdict(self, item: Item) -> Decision:
+    def verdict(self, item: WorkItem) -> Decision:
         """What would be decided about one item now."""
         return decision_in(self._transport.ask("POST", "/v1/preflight", dict(item.ticket)))
 
@@ -105,6 +115,11 @@ class Checks:
         except Refused:
             return None
         return {"tokens": total["tokens"], "cost_usd": total["cost_usd"]}
+
+
+def _with_names(refusal: str, items: Sequence[WorkItem]) -> str:
+    """A refusal that points at an item by its place, with the item's name."""
+    return re.sub(r"/items/([0-9]+)", lambda match: items[int(match[1])].id, refusal)
 
 
 def _count(tasks: int, items: int) -> str:

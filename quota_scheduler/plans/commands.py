@@ -13,9 +13,10 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=\S*\s+")
 _WORD = re.compile(r"[A-Za-z0-9_./+-]+")
 OWN_WORDS = frozenset(
     {
-        ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "else",
-        "eval", "exec", "exit", "export", "fg", "fi", "for", "function", "if", "jobs", "read", "readonly", "return", "set", "shift", "then", "time", "times", "trap",
-        "type", "ulimit", "umask", "unset", "until", "wait", "while",
+        ".", ":", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "else", "eval", "exec",
+        "exit", "export", "fg", "fi", "for", "function", "if", "jobs", "read", "readonly", "return", "set",
+        "shift", "then", "time", "times", "trap", "type", "ulimit", "umask", "unset", "until", "wait",
+        "while",
     }
 )  # fmt: skip
 """Words that the shell knows itself (POSIX)."""

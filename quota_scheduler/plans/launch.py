@@ -12,30 +12,30 @@ from shlex import join
 from typing import Any
 
 from quota_scheduler.plans.commands import SHELL
-from quota_scheduler.plans.plan import Command, Item
+from quota_scheduler.plans.plan import Command, WorkItem
 
 MODULE = "quota_scheduler.cli.plan_step"
 """What runs one work item under a lease."""
 
 
 @dataclass(frozen=True)
-class Terms:
+class RunTerms:
     """What every work item of a run has in common. ``patience`` is in seconds for which a service is tried again."""
 
     url: str
     once: bool
     patience: float
-    environ: Mapping[str, str]
+    variables: Mapping[str, str]
     folder: Path
 
 
-class Step:
+class ItemProcess:
     """The process of one work item: it is there at once, and runs nothing before ``begin``.
 
     So whoever writes down its number in between finds it again after a kill, and a kill before that has run nothing.
     """
 
-    def __init__(self, item: Item, key: str, terms: Terms, exit_file: Path) -> None:
+    def __init__(self, item: WorkItem, key: str, terms: RunTerms, exit_file: Path) -> None:
         self._order = {
             "command": whole(item.commands),
             "key": key,
@@ -50,7 +50,7 @@ class Step:
             [sys.executable, "-P", "-m", MODULE],
             stdin=subprocess.PIPE,
             cwd=terms.folder,
-            env={**terms.environ, **item.environment, "PYTHONPATH": _path_of_house(terms.environ)},
+            env={**terms.variables, **item.environment, "PYTHONPATH": _path_of_house(terms.variables)},
             start_new_session=True,  # a signal for the plan is for the plan: it says what becomes of the work
         )
 
@@ -90,8 +90,8 @@ def left_behind(exit_file: Path) -> tuple[str, int] | None:
         return None
 
 
-def _path_of_house(environ: Mapping[str, str]) -> str:
+def _path_of_house(variables: Mapping[str, str]) -> str:
     """Where this program lies, for a plan that is run from a check-out."""
     house = str(Path(__file__).parent.parent.parent)
-    others = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != house]
+    others = [path for path in variables.get("PYTHONPATH", "").split(os.pathsep) if path and path != house]
     return os.pathsep.join([house, *others])

@@ -12,7 +12,7 @@ MOST_ITEMS = 1_000
 
 
 @dataclass(frozen=True)
-class Budget:
+class PlanBudget:
     """How much of the week a plan may use (second founding document); None says nothing.
 
     ``max_quota_percent`` 1-100 of the weekly quota; ``quota_ceiling_usd`` is that quota, where no limit of the service
@@ -28,7 +28,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Item:
+class WorkItem:
     """One work item: the smallest piece that is asked for, runs under one lease, and is done or not."""
 
     id: str
@@ -47,21 +47,21 @@ class Task:
     """Work items that belong together, and the tasks that must be done before."""
 
     id: str
-    items: tuple[Item, ...]
+    items: tuple[WorkItem, ...]
     depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Plan:
+class TaskPlan:
     """Tasks, those that others depend on first."""
 
     name: str
     provider: str
     tasks: tuple[Task, ...]
-    budget: Budget = Budget()
+    budget: PlanBudget = PlanBudget()
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[WorkItem, ...]:
         """Every work item in order."""
         return tuple(item for task in self.tasks for item in task.items)
 

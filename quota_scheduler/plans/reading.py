@@ -11,7 +11,7 @@ from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.plans.budget import WEEKDAYS
 from quota_scheduler.plans.commands import command_of, missing_program
-from quota_scheduler.plans.plan import MOST_ITEMS, Budget, Command, Item, Plan, Task, in_order
+from quota_scheduler.plans.plan import MOST_ITEMS, Command, PlanBudget, Task, TaskPlan, WorkItem, in_order
 
 LABELS = tuple(name for name in LABEL_NAMES if name != "provider")
 WORK = ("class", "model", "estimate", "describe", "description", "labels", "environment")
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def read_plan(text: str, name: str, problems: Problems, *, search: str | None = None) -> Plan | None:
+def read_plan(text: str, name: str, problems: Problems, *, search: str | None = None) -> TaskPlan | None:
     """The plan in a file's text; None when ``problems`` says something. ``search`` is the PATH of its commands."""
     root = node_of(text, name, problems)
     if len(problems):
@@ -56,7 +56,7 @@ class _Reader:
         self._problems, self._search = problems, search
         self._plan = ""
 
-    def plan(self, root: Branch, file: str) -> Plan | None:
+    def plan(self, root: Branch, file: str) -> TaskPlan | None:
         top = self._entries(root, TOP)
         meta_node = top.get("meta")
         meta = self._entries(meta_node, META) if isinstance(meta_node, Branch) else {}
@@ -75,7 +75,7 @@ class _Reader:
         for number, node in enumerate(listed.items, 1):
             self._task(node, number, work, tasks, lines)
         ordered = self._ordered(tasks, lines)
-        plan = Plan(self._plan, provider, tuple(ordered), budget)
+        plan = TaskPlan(self._plan, provider, tuple(ordered), budget)
         if len(plan.items) > MOST_ITEMS:
             self._problems.add(listed, f"holds {len(plan.items):,} work items: split it, {MOST_ITEMS:,} are the most")
         return None if len(self._problems) else plan
@@ -104,8 +104,8 @@ class _Reader:
             items = [self._item(task, node, entries, work)]
         tasks[task] = Task(task, tuple(items), tuple(self._names(entries.get("depends_on"))))
 
-    def _items(self, task: str, listed: Listing, above: Mapping[str, Any]) -> list[Item]:
-        items: dict[str, Item] = {}
+    def _items(self, task: str, listed: Listing, above: Mapping[str, Any]) -> list[WorkItem]:
+        items: dict[str, WorkItem] = {}
         for number, node in enumerate(listed.items, 1):
             if isinstance(node, Scalar):
                 item = f"{task}/{number}"
@@ -122,7 +122,7 @@ class _Reader:
             items[item] = self._item(item, node, entries, self._work(entries, above))
         return list(items.values())
 
-    def _item(self, name: str, node: Node, entries: Mapping[str, Node], work: Mapping[str, Any]) -> Item:
+    def _item(self, name: str, node: Node, entries: Mapping[str, Node], work: Mapping[str, Any]) -> WorkItem:
         environment = work.get("environment", {})
         commands = self._commands(node, entries, environment.get("PATH", self._search))
         ticket = {key: value for key, value in work.items() if key != "environment"}
@@ -130,7 +130,7 @@ class _Reader:
             ticket["describe"] = {"text": " ".join([name, *(" ".join(command) for command in commands)])[:2_000]}
         if "estimate" in ticket:
             ticket.pop("describe", None)
-        return Item(name, commands, ticket, environment)
+        return WorkItem(name, commands, ticket, environment)
 
     def _commands(self, node: Node, entries: Mapping[str, Node], search: str | None) -> tuple[Command, ...]:
         one, several = entries.get("command"), entries.get("commands")
@@ -220,12 +220,12 @@ class _Reader:
                 given[name] = value.text or ""
         return given
 
-    def _budget(self, node: Node | None) -> Budget:
+    def _budget(self, node: Node | None) -> PlanBudget:
         if node is None:
-            return Budget()
+            return PlanBudget()
         if not isinstance(node, Branch):
             self._problems.add(node, "must hold keys and values, such as `max_quota_percent: 90`")
-            return Budget()
+            return PlanBudget()
         given = {name: self._text(entry) for name, entry in self._entries(node, BUDGET).items()}
         entries = self._entries(node, BUDGET, tell=False)
         return budget_of(given, lambda name, what: self._problems.add(entries[name], what))
@@ -283,7 +283,7 @@ class _Reader:
         return [re.sub(r"\s+", "-", name.strip()) for name in text.split(",") if name.strip()]
 
 
-def budget_of(given: Mapping[str, str], tell: Any) -> Budget:
+def budget_of(given: Mapping[str, str], tell: Any) -> PlanBudget:
     """A budget from texts by their own names; ``tell`` hears the name and what is wrong with it."""
 
     def number(name: str, least: float, most: float, example: str) -> float | None:
@@ -303,7 +303,7 @@ def budget_of(given: Mapping[str, str], tell: Any) -> Budget:
     days = [number for number, day in enumerate(WEEKDAYS) if len(weekday) >= 3 and day.startswith(weekday)]
     if weekday and not days:
         tell("billing_cycle_start", f"{weekday[:40]!r} is no day of the week: write one such as monday")
-    return Budget(
+    return PlanBudget(
         max_quota_percent=number("max_quota_percent", 1, 100, "90"),
         quota_ceiling_usd=number("quota_ceiling_usd", 0.01, 1e9, "100.00"),
         billing_cycle_start=days[0] if days else None,

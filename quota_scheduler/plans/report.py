@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from quota_scheduler.plans.budget import Week
-from quota_scheduler.plans.plan import Plan
+from quota_scheduler.plans.plan import TaskPlan
 from quota_scheduler.plans.state import DONE, FAILED, PAUSED, PENDING, RUNNING, SKIPPED, PlanState
 
 WORDS = (DONE, FAILED, PAUSED, SKIPPED, PENDING, RUNNING)
 
 
 @dataclass(frozen=True)
-class Figures:
+class PlanFigures:
     """What the service said: the estimate's sentence, the week, what the plan used; None where it could not."""
 
     estimate: str = ""
@@ -21,7 +21,7 @@ class Figures:
     used: Mapping[str, Any] | None = None
 
 
-def report(plan: Plan, state: PlanState, figures: Figures) -> dict[str, Any]:
+def report(plan: TaskPlan, state: PlanState, figures: PlanFigures) -> dict[str, Any]:
     """The report as JSON types."""
     rows = [(item.id, state.item(item.id)) for item in plan.items]
     counts = Counter(row.state for _, row in rows)

@@ -15,9 +15,9 @@ from typing import Any
 from quota_scheduler.client.errors import Unavailable
 from quota_scheduler.plans.budget import Week, why_stop
 from quota_scheduler.plans.checks import Checks
-from quota_scheduler.plans.launch import Step, Terms, left_behind
-from quota_scheduler.plans.plan import Budget, Item, Plan, Task
-from quota_scheduler.plans.report import Figures, report
+from quota_scheduler.plans.launch import ItemProcess, RunTerms, left_behind
+from quota_scheduler.plans.plan import PlanBudget, Task, TaskPlan, WorkItem
+from quota_scheduler.plans.report import PlanFigures, report
 from quota_scheduler.plans.state import (
     DONE,
     FAILED,
@@ -50,7 +50,7 @@ class Paused(Exception):
         self.until, self.still = until, still
 
 
-class Interrupted(Exception):
+class PlanEnded(Exception):
     """Somebody ended the plan."""
 
 
@@ -58,14 +58,20 @@ class PlanRun:
     """One run of a plan, from where the last one stopped."""
 
     def __init__(
-        self, plan: Plan, budget: Budget, checks: Checks, file: StateFile, terms: Terms, say: Callable[[str], None]
+        self,
+        plan: TaskPlan,
+        budget: PlanBudget,
+        checks: Checks,
+        file: StateFile,
+        terms: RunTerms,
+        say: Callable[[str], None],
     ) -> None:
         self._plan, self._budget, self._checks, self._file, self._terms, self._say = (
             plan, budget, checks, file, terms, say,
         )  # fmt: skip
         self._state = PlanState(uuid.uuid4().hex[:12], started_at=_now())
         self._ended = threading.Event()
-        self._step: Step | None = None
+        self._step: ItemProcess | None = None
         self._sentence = ""
         self._week: Week | None = None
         self._estimates: Mapping[str, Mapping[str, Any]] = {}
@@ -82,19 +88,19 @@ class PlanRun:
             self._resume(restart)
             try:
                 status = self._cycles()
-            except Interrupted:
+            except PlanEnded:
                 status = self._stop(INTERRUPTED, "somebody ended it; the next run goes on")
             except Unavailable as away:
                 self._stop(INTERRUPTED, f"the service is away: {away}")
                 status = UNAVAILABLE
             return status, report(self._plan, self._state, self._figures())
 
-    def _figures(self) -> Figures:
+    def _figures(self) -> PlanFigures:
         try:
             used = self._checks.used_since(self._plan.name, self._state.started_at)
         except Unavailable:
             used = None
-        return Figures(self._sentence, self._week, used)
+        return PlanFigures(self._sentence, self._week, used)
 
     # Where it stopped
 
@@ -118,13 +124,13 @@ class PlanRun:
         before.state, before.reason, before.until = RUNNING, "", ""
         self._file.save(before)
 
-    def _await_orphan(self, item: Item, row: ItemState) -> None:
+    def _await_orphan(self, item: WorkItem, row: ItemState) -> None:
         """Let a command that outlived its plan end; what it leaves behind is its result."""
         if still_runs(row):
             self._say(f"{item.id} still runs as process {row.process}, which a killed run has started: waiting for it")
         while still_runs(row):
             if self._ended.wait(ORPHAN_SECONDS):
-                raise Interrupted
+                raise PlanEnded
         left = left_behind(self._file.exit_file)
         if left and left[0] == self._key(item, row):
             self._conclude(item, row, left[1])
@@ -132,7 +138,7 @@ class PlanRun:
             self._say(f"{item.id} was killed with its run: it runs again")
             row.state = PENDING
 
-    def _key(self, item: Item, row: ItemState) -> str:
+    def _key(self, item: WorkItem, row: ItemState) -> str:
         return f"plan:{self._state.run}:{item.id}:{row.attempt}"
 
     # Cycles
@@ -195,7 +201,7 @@ class PlanRun:
                 row.state, row.reason = SKIPPED, reason
         self._file.save(self._state)
 
-    def _run_task(self, todo: list[Item]) -> None:
+    def _run_task(self, todo: list[WorkItem]) -> None:
         for number, item in enumerate(todo):
             if number:
                 self._look_at_week()
@@ -210,7 +216,7 @@ class PlanRun:
     def _look_at_week(self) -> None:
         """Raise Paused where the week is used as far as the plan may."""
         if self._ended.is_set():
-            raise Interrupted
+            raise PlanEnded
         self._week = self._checks.week()
         if why := why_stop(self._week, self._budget):
             assert self._week is not None
@@ -222,7 +228,7 @@ class PlanRun:
 
     # One work item
 
-    def _run_item(self, item: Item) -> None:
+    def _run_item(self, item: WorkItem) -> None:
         row = self._state.item(item.id)
         if self._is_refused(item, row):
             return
@@ -231,7 +237,7 @@ class PlanRun:
         row.started_at, row.ended_at, row.exit_status, row.process, row.born = _now(), "", None, 0, 0
         self._file.save(self._state)  # before it starts: a kill in between finds neither process nor exit status
         self._say(f"{item.id}: starting")
-        self._step = Step(item, self._key(item, row), self._terms, self._file.exit_file)
+        self._step = ItemProcess(item, self._key(item, row), self._terms, self._file.exit_file)
         row.process, row.born = self._step.process.pid, birth_of(self._step.process.pid)
         self._file.save(self._state)
         self._step.begin()
@@ -243,7 +249,7 @@ class PlanRun:
         self._file.save(self._state)
         self._say(f"{item.id}: {row.state}{f' ({row.reason})' if row.reason else ''}")
         if self._ended.is_set():
-            raise Interrupted
+            raise PlanEnded
         if status == UNAVAILABLE:
             raise Unavailable(f"{item.id} could not ask for its turn")
         if row.state == PAUSED:
@@ -251,7 +257,7 @@ class PlanRun:
             until = decision.until if decision.verdict == "defer" else None
             raise Paused(f"Stopping: {item.id} {row.reason}", until, lambda: self._has_to_wait(item))
 
-    def _is_refused(self, item: Item, row: ItemState) -> bool:
+    def _is_refused(self, item: WorkItem, row: ItemState) -> bool:
         """Whether an item can never run as it is: it is skipped. Raises Paused for one that does not fit now."""
         lack = self._checks.lack(self._estimates.get(item.id), self._week)
         if lack:
@@ -270,19 +276,19 @@ class PlanRun:
             raise Paused(reason, decision.until, lambda: self._has_to_wait(item))
         return decision.verdict == "reject"
 
-    def _still_lacks(self, item: Item) -> bool:
+    def _still_lacks(self, item: WorkItem) -> bool:
         self._week = self._checks.week()
         return self._checks.lack(self._estimates.get(item.id), self._week) is not None
 
-    def _has_to_wait(self, item: Item) -> bool:
+    def _has_to_wait(self, item: WorkItem) -> bool:
         return self._checks.verdict(item).verdict == "defer"
 
-    def _pass_over(self, item: Item, row: ItemState, reason: str) -> None:
+    def _pass_over(self, item: WorkItem, row: ItemState, reason: str) -> None:
         row.state, row.reason = SKIPPED, reason
         self._file.save(self._state)
         self._say(f"{item.id}: skipped ({reason})")
 
-    def _conclude(self, item: Item, row: ItemState, status: int) -> None:
+    def _conclude(self, item: WorkItem, row: ItemState, status: int) -> None:
         """What an exit status means for a work item; those of ``run`` that say nothing about the work leave it open."""
         row.exit_status, row.ended_at, row.process, row.born = status, _now(), 0, 0
         if status == 0:
@@ -313,7 +319,7 @@ class PlanRun:
         while True:
             left = (until - datetime.now(UTC)).total_seconds() if until else LOOK_AGAIN
             if self._ended.wait(min(LOOK_AGAIN, max(1.0, left))):
-                raise Interrupted
+                raise PlanEnded
             if not paused.still():
                 return
 

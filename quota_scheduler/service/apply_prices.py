@@ -3,12 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from quota_scheduler.core.instants import from_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.pricing import Priced
+from quota_scheduler.core.ledger.plain_events import PlainEvents
+from quota_scheduler.core.pricing import Priced, PriceRates, highest
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
+from quota_scheduler.core.units import PICO
 from quota_scheduler.core.usage import ORDINARY, PriceTerms, Usage, UsageEvent
+
+DAY = 86_400_000_000
+"""Microseconds in which prices hold."""
 
 
 class Pricer(Protocol):
@@ -16,6 +22,10 @@ class Pricer(Protocol):
 
     def price(self, labels: Labels, usage: Usage, at: datetime, terms: PriceTerms, /) -> Priced:
         """The cost of one usage on the terms its response names."""
+        ...
+
+    def rates(self, labels: Labels, at: datetime, terms: PriceTerms, /) -> tuple[tuple[PriceRates, ...], bool]:
+        """Rates of a day, the dearest of which holds, and whether they are a guess; none where they change in it."""
         ...
 
 
@@ -36,6 +46,57 @@ def priced_anew(event: UsageEvent, pricer: Pricer) -> UsageEvent:
         return event
     price = pricer.price(event.labels, event.usage, event.at, terms)
     return event.costing(price.pico, estimated=price.estimated)
+
+
+def priced_plain(plain: PlainEvents, pricer: Pricer) -> PlainEvents:
+    """The same with what each costs at its own time, at rates that are asked once for each kind and day."""
+    days: dict[tuple[int, int], _Day] = {}
+    costs: list[tuple[int, int, int, bool]] = []
+    for kind, at, fresh, read, write_5m, write_1h, out, requests in zip(
+        plain.kind, plain.at, *plain.usage, strict=True
+    ):
+        slot = kind, at // DAY
+        day = days.get(slot)
+        if day is None:
+            day = days[slot] = _day(plain.kinds[kind], from_micros(at), pricer)
+        tokens = fresh + read + write_5m + write_1h + out
+        if day.exact is not None and tokens:
+            r_fresh, r_read, r_5m, r_1h, r_out, r_request = day.exact
+            pico = fresh * r_fresh + read * r_read + write_5m * r_5m + write_1h * r_1h + out * r_out
+            cost, rest = divmod(pico + (requests or 1) * r_request, PICO)
+            costs.append((cost, 0, rest, False))
+            continue
+        usage = Usage(fresh, read, write_5m, write_1h, out, requests)
+        cost, rest, estimated = day.cost(usage, from_micros(at), pricer)
+        costs.append((cost, tokens if estimated else 0, rest, estimated))
+    return replace(plain, costs=tuple(zip(*costs, strict=True)))
+
+
+class _Day(NamedTuple):
+    """What calls of a kind cost on a day; ``exact`` where that is known and one whole rate for each kind of tokens."""
+
+    like: UsageEvent
+    rates: tuple[PriceRates, ...]
+    estimated: bool
+    exact: tuple[int, ...] | None
+
+    def cost(self, usage: Usage, at: datetime, pricer: Pricer) -> tuple[int, int, bool]:
+        """Whole micro-dollars, the rest and whether that is an estimate, of what may not be so simple."""
+        terms = self.like.terms or ORDINARY
+        if not usage.tokens and not terms.web_searches:
+            return 0, 0, False
+        if self.rates:
+            pico, estimated = highest(self.rates, usage, terms.web_searches), self.estimated
+        else:
+            pico, estimated = pricer.price(self.like.labels, usage, at, terms)
+        return *divmod(pico, PICO), estimated
+
+
+def _day(like: UsageEvent, at: datetime, pricer: Pricer) -> _Day:
+    terms = like.terms or ORDINARY
+    rates, estimated = pricer.rates(like.labels, at, terms)
+    is_simple = len(rates) == 1 and not estimated and not terms.web_searches
+    return _Day(like, rates, estimated, rates[0].exact() if is_simple else None)
 
 
 def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer: Pricer) -> ModelUsage | None:

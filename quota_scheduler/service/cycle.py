@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quota_scheduler.core.admission.decide import Verdict
+from quota_scheduler.core.admission.loans import moved
 from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.needs import Needs, drafts_of, named_by, needs_of
 from quota_scheduler.core.cycle.requests import Reply, Request
@@ -31,6 +32,7 @@ from quota_scheduler.store import (
     decision_counts,
     forecasts,
     ledger,
+    loans,
     quality,
     run_history,
     tickets,
@@ -143,6 +145,8 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
     tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
     owe_comments(tx, changes.tickets.values(), decided.decisions)
     windows.save(tx, snapshot.balances)
+    if any(limit.parent for limit in snapshot.balances.limits):
+        loans.save(tx, moved(snapshot.balances, loans.standing(tx)))
     breakers.save(tx, changes.breakers)
     _advance(tx, snapshot.numbers, decided.onward.numbers)
     _save_what_closed(tx, changes)

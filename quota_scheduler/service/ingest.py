@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from quota_scheduler.core.ledger.plain_events import NOTHING
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import SourceReading
-from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.errors import StoreError
-from quota_scheduler.service.apply_prices import Pricer, priced_events
+from quota_scheduler.service.apply_prices import Pricer, priced_events, priced_plain
 from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import Recorded, record_usage
@@ -143,12 +143,21 @@ class Ingest:
     def _take(self, batch: Batch) -> Recorded:
         """Record a batch; where the whole fails, piece by piece, so that one bad event keeps no other from counting."""
         recorded = Recorded()
-        if batch.events or batch.files or batch.gone or batch.errors or batch.observations or batch.throttles:
+        if (
+            batch.events
+            or batch.plain
+            or batch.files
+            or batch.gone
+            or batch.errors
+            or batch.observations
+            or batch.throttles
+        ):
             try:
-                recorded = self._do(partial(self._save, batch=batch, events=self._priced(batch.events))).result()
+                recorded = self._do(partial(self._save, batch=self._priced(batch))).result()
             except StoreError:
                 raise
-            except Exception:
+            except Exception as error:
+                log.warning("source.one_by_one source=%s events=%d reason=%r", self.name, len(batch.events), error)
                 recorded = self._take_apart(batch)
             self._say_problem("")
         assert self._states is not None
@@ -171,10 +180,10 @@ class Ingest:
     def _take_apart(self, batch: Batch) -> Recorded:
         """Record each event in a transaction of its own and name those that cannot be; then the states of the files."""
         sum_, refused = Recorded(), 0
-        for event in batch.events:
+        for event in batch.all_events():
             try:
-                alone = Batch(events=(event,))
-                sum_ = sum_.plus(self._do(partial(self._save, batch=alone, events=self._priced([event]))).result())
+                alone = self._priced(Batch(events=(event,)))
+                sum_ = sum_.plus(self._do(partial(self._save, batch=alone)).result())
             except StoreError:
                 raise
             except Exception as error:
@@ -182,22 +191,27 @@ class Ingest:
                 log.error("source.event_refused source=%s key=%a error=%r", self.name, event.key, error)
         try:
             word = Batch(observations=batch.observations, throttles=batch.throttles)
-            self._do(partial(self._save, batch=word, events=[])).result()
+            self._do(partial(self._save, batch=word)).result()
         except StoreError:
             raise
         except Exception as error:
             refused += 1
             log.error("source.word_refused source=%s reports=%d error=%r", self.name, len(batch.observations), error)
-        states = replace(batch, events=(), observations=(), throttles=(), errors=batch.errors + refused)
-        self._do(partial(self._save, batch=states, events=[])).result()
+        states = replace(batch, events=(), plain=NOTHING, observations=(), throttles=(), errors=batch.errors + refused)
+        self._do(partial(self._save, batch=states)).result()
         self.progress.errors += refused
         return sum_
 
-    def _priced(self, events: Sequence[UsageEvent]) -> list[UsageEvent]:
-        return priced_events(events, self._prices)
+    def _priced(self, batch: Batch) -> Batch:
+        """The batch with what its events cost; by columns only in a first pass, which is history."""
+        if not self.progress.catching_up:
+            batch = replace(batch, events=tuple(batch.all_events()), plain=NOTHING)
+        plain = priced_plain(batch.plain, self._prices) if batch.plain else NOTHING
+        return replace(batch, events=tuple(priced_events(batch.events, self._prices)), plain=plain)
 
-    def _save(self, tx: Transaction, *, batch: Batch, events: list[UsageEvent]) -> Recorded:
-        recorded = record_usage(tx, events, self._limits(), history=self.progress.catching_up)
+    def _save(self, tx: Transaction, *, batch: Batch) -> Recorded:
+        history = self.progress.catching_up
+        recorded = record_usage(tx, batch.events, self._limits(), history=history, plain=batch.plain)
         session_totals.save(tx, self.name, batch.totals, batch.inherited, batch.going_on)
         if batch.observations or batch.throttles:
             record_word(tx, batch.observations, batch.throttles, self._limits())

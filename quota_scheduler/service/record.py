@@ -7,6 +7,7 @@ raw record ─source or API─► UsageEvent ─price─► record_usage ── 
                                                   tell     counters, and what became of each event
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -24,11 +25,13 @@ from quota_scheduler.core.ledger.booking import (
     skewed,
 )
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, vendor_requests
+from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.ledger.sessions import moved_by
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.rebuild import open_for, uses_of
+from quota_scheduler.service.record_plain import in_and_beside, still_plain
 from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.service.throttles import answered
 from quota_scheduler.store import Transaction, counters, ledger, pruned, repricing, session_totals, tickets, windows
@@ -49,44 +52,54 @@ class Recorded:
 
 
 def record_usage(
-    tx: Transaction, events: Sequence[UsageEvent], limits: Sequence[Limit], *, history: bool = False
+    tx: Transaction,
+    events: Sequence[UsageEvent],
+    limits: Sequence[Limit],
+    *,
+    history: bool = False,
+    plain: PlainEvents = NOTHING,
 ) -> Recorded:
     """Record priced events; the same event again changes nothing, a larger one corrects by the difference.
 
     ``history`` is what a source held before it was first read: see ``prepared``. Its sessions are found when all of it
-    has been read.
+    has been read. ``plain`` is history as well, and counts as its events would: see ``plain_events``.
     """
-    if not events:
+    if not events and not plain:
         return Recorded()
     if not history:
         answered(tx, events)
-    leases = _leases(tx, events)
-    incoming = prepared(events, leases, now=tx.now, history=history)
-    incoming, left_out = _of_chosen_doors(tx, incoming, limits, history=history)
+    leases = _leases(tx, [*events, *plain.kinds])
+    plain, told = still_plain(tx, plain, events, leases, limits)
+    incoming = prepared(told, leases, now=tx.now, history=history)
+    incoming, left_out, plain = _of_chosen_doors(tx, incoming, limits, plain, history=history)
     facts = _facts(tx, incoming, leases)
     booked = booking(incoming, facts)
-    _book(tx, booked, leases, limits, history=history)
-    session_totals.touch(tx, (event for change in booked.changes for event in change if event))
+    _book(tx, booked, leases, limits, plain, history=history)
+    session_totals.touch(tx, [*(event for change in booked.changes for event in change if event), *plain.ends()])
     for provider, count in () if history else skewed(events, tx.now).items():
         counters.add(tx, "quota_skewed_events_total", (provider,), count)
-    return Recorded(booked.accepted, booked.updated, booked.duplicate + left_out)
+    return Recorded(booked.accepted + len(plain), booked.updated, booked.duplicate + left_out)
 
 
 def _of_chosen_doors(
-    tx: Transaction, events: list[UsageEvent], limits: Sequence[Limit], *, history: bool
-) -> tuple[list[UsageEvent], int]:
+    tx: Transaction, events: list[UsageEvent], limits: Sequence[Limit], plain: PlainEvents, *, history: bool
+) -> tuple[list[UsageEvent], int, PlainEvents]:
     """The events that count, and how many others there are, of which another door tells that cannot be matched.
 
-    What stands of such doors for hours that nobody else told of until now is taken back.
+    Plain events stay so where no other door tells of any. What stands of such doors for hours that nobody else told of
+    until now is taken back.
     """
-    hours = doors.told(events)
+    hourly = plain.hourly()
+    hours = doors.told([*events, *hourly])
     if fresh := door_store.note(tx, hours):
         taken_back = [event for event in door_store.beside(tx, fresh) if doors.is_ruled_out(event, fresh)]
         record_derived(tx, taken_back, [], limits, history=history)
     asked = doors.asked(hours)
     ruling = (hours & asked) | door_store.known(tx, asked)
     if not ruling:
-        return events, 0
+        return events, 0, plain
+    if any(doors.is_ruled_out(event, ruling) for event in hourly):
+        events, plain = [*events, *prepared(plain.events(), LeasesOf(()), now=tx.now, history=True)], NOTHING
     counting: list[UsageEvent] = []
     for event in events:
         if not doors.is_ruled_out(event, ruling):
@@ -94,7 +107,7 @@ def _of_chosen_doors(
         else:
             source = (event.origin.partition("@")[0],)
             counters.add(tx, "quota_left_out_tokens_total", source, event.usage.tokens)
-    return counting, len(events) - len(counting)
+    return counting, len(events) - len(counting), plain
 
 
 def record_derived(
@@ -108,16 +121,28 @@ def record_derived(
     fresh = {event.identity: event for event in prepared(now, leases, now=tx.now, history=history)}
     changes = [Change(stored.get(one), fresh.get(one)) for one in dict.fromkeys((*stored, *fresh))]
     changes = [change for change in changes if change.old != change.new]
-    _book(tx, derived(changes, LedgerFacts(leases, reports=_reports(tx, leases))), leases, limits, history=history)
+    booked = derived(changes, LedgerFacts(leases, reports=_reports(tx, leases)))
+    _book(tx, booked, leases, limits, NOTHING, history=history)
     return len(changes)
 
 
-def _book(tx: Transaction, booked: Booking, leases: LeasesOf, limits: Sequence[Limit], *, history: bool) -> None:
-    if booked.changes:
-        balances, sessions = _windows(tx, booked.changes, leases, limits, history=history)
-        counted(booked.changes, leases, balances, sessions)
-        _save(tx, booked, balances, limits)
-        _count(tx, booked.changes, balances)
+def _book(
+    tx: Transaction,
+    booked: Booking,
+    leases: LeasesOf,
+    limits: Sequence[Limit],
+    plain: PlainEvents,
+    *,
+    history: bool,
+) -> None:
+    if booked.changes or plain:
+        ends = [Change(None, event) for event in plain.ends()]
+        balances, sessions = _windows(tx, [*booked.changes, *ends], leases, limits, history=history)
+        in_windows, beside = in_and_beside(plain, balances)
+        changes = [*booked.changes, *in_windows]
+        counted(changes, leases, balances, sessions)
+        _save(tx, booked, balances, limits, plain)
+        _count(tx, changes, balances, beside)
 
 
 def _leases(tx: Transaction, events: Sequence[UsageEvent]) -> LeasesOf:
@@ -154,8 +179,8 @@ def _windows(
     return balances, SessionUses() if history else uses_of(tx, balances, moved_by(changes, balances))
 
 
-def _save(tx: Transaction, booked: Booking, balances: Balances, limits: Sequence[Limit]) -> None:
-    ledger.apply(tx, booked.changes)
+def _save(tx: Transaction, booked: Booking, balances: Balances, limits: Sequence[Limit], plain: PlainEvents) -> None:
+    ledger.apply(tx, booked.changes, plain)
     for identity, tokens, at in booked.grown:
         pruned.keep_key(tx, identity, tokens, at)
     windows.save(tx, balances)
@@ -201,9 +226,10 @@ def forget_estimates(tx: Transaction, limits: Sequence[Limit]) -> None:
     windows.save(tx, balances)
 
 
-def _count(tx: Transaction, changes: Iterable[Change], balances: Balances) -> None:
-    """Late and unpriced tokens are shown apart."""
+def _count(tx: Transaction, changes: Iterable[Change], balances: Balances, beside: Counter[str]) -> None:
+    """Late and unpriced tokens are shown apart; ``beside`` are unpriced ones that lie before every window."""
     unpriced, late = shown_apart(changes, balances)
+    unpriced.update(beside)
     for provider, tokens in unpriced.items():
         counters.add(tx, "quota_unpriced_tokens_total", (provider,), tokens)
     for provider, tokens in late.items():

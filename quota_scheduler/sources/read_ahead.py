@@ -3,8 +3,9 @@
     listing ──► another process: scan_files ──pipe──► Batch, Batch, … ──► recorded here, while the next is read there
 
 Lines are parsed there and added up here, each at its own speed; the pipe keeps the reader one batch ahead at most. The
-batches are those of ``scan_files``, so whatever counts once there counts once here. Where the other process cannot be
-started or dies half-way, what it has not delivered is read here. It ends with its pipe, however this one ends.
+batches are those of ``scan_files``, most events in them by columns, so whatever counts once there counts once here.
+Where the other process cannot be started or dies half-way, what it has not delivered is read here. It ends with its
+pipe, however this one ends.
 """
 
 import logging
@@ -14,13 +15,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
-from operator import attrgetter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from quota_scheduler.core.ledger.plain_events import parted
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
-from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.sources.passes import Take, scan_files
 from quota_scheduler.sources.tail import ChangedFiles
 
@@ -29,8 +28,6 @@ WORTH_BYTES = 32 << 20
 """Less than this is read sooner than another process has started (0.1 s)."""
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """How much of the machine a container may use: microseconds of each period, or ``max``."""
-_FIELDS = tuple(field.name for field in fields(UsageEvent))
-_USAGE = _FIELDS.index("usage")
 MakeTake = Callable[[], Take]
 """Makes what takes lines into batches; it is handed to the other process, so it can be pickled."""
 
@@ -112,7 +109,7 @@ class _Reader:
     def batch(self) -> Batch:
         """Its next batch. Raises EOFError, or another error of what it sent, where it has ended too soon."""
         assert self._process.stdout
-        batch = _unpacked(pickle.load(self._process.stdout))
+        batch: Batch = pickle.load(self._process.stdout)
         self.progress = batch.done_bytes, batch.total_bytes
         return batch
 
@@ -124,19 +121,10 @@ class _Reader:
         self._process.wait()
 
 
-def _packed(batch: Batch) -> tuple[Batch, Any]:
-    """A batch as it goes through the pipe: events by columns, which takes a third of the time of one by one."""
-    columns: list[Any] = list(zip(*map(attrgetter(*_FIELDS), batch.events), strict=True))
-    if columns:
-        columns[_USAGE] = list(zip(*columns[_USAGE], strict=True))
-    return replace(batch, events=()), columns
-
-
-def _unpacked(packed: tuple[Batch, Any]) -> Batch:
-    batch, columns = packed
-    if columns:
-        columns[_USAGE] = map(Usage, *columns[_USAGE])
-    return replace(batch, events=tuple(map(UsageEvent, *columns)))
+def _packed(batch: Batch) -> Batch:
+    """A batch as it goes through the pipe: by columns, a tenth of the work of events one by one at the other end."""
+    plain, events = parted(batch.events)
+    return replace(batch, plain=plain, events=events)
 
 
 def main() -> None:

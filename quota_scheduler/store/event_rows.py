@@ -6,9 +6,10 @@ from typing import Any
 
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.plain_events import PlainEvents
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import ORDINARY, Extent, PriceTerms, Usage, UsageEvent
-from quota_scheduler.store.usage_columns import columns_of
+from quota_scheduler.store.usage_columns import COLUMNS, columns_of
 
 NO_TERMS = "-"
 """What is stored for a price that depends on nothing but the model: most of them."""
@@ -29,6 +30,27 @@ def event_row(event: UsageEvent, label_set: int, now: int) -> tuple[Any, ...]:
         event.message, int(event.sidechain), flags, event.prompt_version, event.status,
         int(event.estimated), now, _terms_text(event), event.origin, event.extent.value,
     )  # fmt: skip
+
+
+PLAIN_COLUMNS = (
+    f"key, message, at, {COLUMNS}, estimated, provider, label_set, run, session, sidechain, flags, prompt_version, "
+    "status, recorded_at, terms, origin, extent"
+)
+"""Of plain events: first what differs from call to call, then what a kind has in common."""
+
+
+def plain_rows(plain: PlainEvents, label_sets: Sequence[int], now: int) -> list[tuple[Any, ...]]:
+    """Rows of ``PLAIN_COLUMNS``; ``label_sets`` are those of the kinds."""
+    common = [
+        (
+            like.labels.provider, number, like.run, like.session, int(like.sidechain),
+            json.dumps(like.flags) if like.flags else NO_FLAGS, like.prompt_version, like.status, now,
+            _terms_text(like), like.origin, like.extent.value,
+        )
+        for like, number in zip(plain.kinds, label_sets, strict=True)
+    ]  # fmt: skip
+    single = zip(plain.keys, plain.messages, plain.at, *plain.usage, *plain.costs, strict=True)
+    return [one + common[kind] for one, kind in zip(single, plain.kind, strict=True)]
 
 
 def event_in(row: Sequence[Any]) -> UsageEvent:

@@ -10,12 +10,13 @@ from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.instants import MICROSECOND, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction, sums
-from quota_scheduler.store.event_rows import EVENT_COLUMNS, event_in, event_row
+from quota_scheduler.store.event_rows import EVENT_COLUMNS, PLAIN_COLUMNS, event_in, event_row, plain_rows
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
@@ -56,6 +57,9 @@ _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
     f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
 )
+_INSERT_PLAIN = f"INSERT INTO events ({PLAIN_COLUMNS}) VALUES ({', '.join('?' * 25)})"
+_KEYS_KNOWN = "SELECT key FROM events WHERE provider = ? AND key IN (SELECT value FROM json_each(?))"
+_MESSAGES_KNOWN = "SELECT message FROM events WHERE message IN (SELECT value FROM json_each(?)) AND message != ''"
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
 
 
@@ -85,6 +89,14 @@ def by_message(tx: Transaction, messages: Iterable[str]) -> dict[str, list[Usage
         event = event_in(row)
         copies.setdefault(event.message, []).append(event)
     return copies
+
+
+def names_known(tx: Transaction, keys: Sequence[str], messages: Sequence[str]) -> set[str]:
+    """Those of some keys, of whichever provider, and of some messages that stored events have."""
+    providers = [row[0] for row in tx.rows("SELECT DISTINCT provider FROM label_sets")]
+    asked = json.dumps(keys)
+    known = {row[0] for provider in providers for row in tx.rows(_KEYS_KNOWN, (provider, asked))}
+    return known.union(row[0] for row in tx.rows(_MESSAGES_KNOWN, (json.dumps(messages),)))
 
 
 def by_session(tx: Transaction, session: str, *, granted: datetime) -> list[UsageEvent]:
@@ -165,13 +177,17 @@ def used_since(tx: Transaction, since: datetime) -> list[int]:
     return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR,))]
 
 
-def apply(tx: Transaction, changes: Sequence[Change]) -> None:
-    """Write changes of the ledger: events, rollups and runs move together; backfills are known apart as well."""
+def apply(tx: Transaction, changes: Sequence[Change], plain: PlainEvents = NOTHING) -> None:
+    """Write changes of the ledger, and what is plainly new: events, rollups and runs move together.
+
+    Backfills are known apart as well.
+    """
     labels, now = LabelSets(tx), to_micros(tx.now)
     tx.many(_DELETE, [old.identity for old, _ in changes if old])
     behind = tx.scalar("SELECT max(id) FROM events") or 0
     tx.many(_INSERT, [event_row(new, labels.of(new), now) for _, new in changes if new])
-    sums.move(tx, changes, labels, behind=behind)
+    tx.many(_INSERT_PLAIN, plain_rows(plain, [labels.of(like) for like in plain.kinds], now))
+    sums.move(tx, changes, labels, behind=behind, plain=plain)
 
 
 def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:

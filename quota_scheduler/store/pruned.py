@@ -14,9 +14,14 @@ def key_hash(identity: tuple[str, str]) -> str:
     return hashlib.blake2b("\0".join(identity).encode(), digest_size=12).hexdigest()
 
 
+def is_any(tx: Transaction) -> bool:
+    """Whether there are any."""
+    return bool(tx.scalar("SELECT EXISTS (SELECT 1 FROM pruned_keys)"))
+
+
 def counted(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
     """Tokens that were counted for events whose rows are gone."""
-    if not tx.scalar("SELECT EXISTS (SELECT 1 FROM pruned_keys)"):
+    if not is_any(tx):
         return {}
     hashes = {key_hash(identity): identity for identity in identities}
     rows = tx.rows(

@@ -12,6 +12,7 @@ from typing import Any
 
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.usage import FRESH, Usage, UsageEvent
 from quota_scheduler.store import Transaction, apart
 from quota_scheduler.store.label_sets import LabelSets
@@ -51,13 +52,17 @@ _RUN = (
 )
 
 
-def move(tx: Transaction, changes: Sequence[Change], labels: LabelSets, *, behind: int) -> None:
-    """Move all sums by changes whose new events are stored already, in the rows ``behind`` an id."""
+def move(
+    tx: Transaction, changes: Sequence[Change], labels: LabelSets, *, behind: int, plain: PlainEvents = NOTHING
+) -> None:
+    """Move all sums by changes and plain events whose rows are stored already, ``behind`` an id."""
     gone = [old for old, _ in changes if old]
     _move_rollups(tx, gone, labels, behind)
     _move_backfills(tx, gone, labels, behind)
-    _move_runs(tx, changes, gone, labels, behind)
-    partial = ((event, sign) for change in changes for event, sign in zip(change, (-1, +1), strict=True))
+    _move_runs(tx, [*changes, *(Change(None, event) for event in plain.ends())], gone, labels, behind)
+    partial = [(event, sign) for change in changes for event, sign in zip(change, (-1, +1), strict=True)]
+    is_partial = [bool(like.extent) for like in plain.kinds]
+    partial += [(event, +1) for event in plain.where([is_partial[kind] for kind in plain.kind])]
     apart.move(tx, [(event, sign, labels.rollup(event)) for event, sign in partial if event and event.extent])
 
 
@@ -93,7 +98,7 @@ def _move_backfills(tx: Transaction, gone: Iterable[UsageEvent], labels: LabelSe
 def _move_runs(
     tx: Transaction, changes: Iterable[Change], gone: Iterable[UsageEvent], labels: LabelSets, behind: int
 ) -> None:
-    """One row per run: the difference of its sums, and the facts of its newest event."""
+    """One row per run: the difference of its sums, and the facts of its newest event, which is among ``changes``."""
     sums = {run: Usage(*row) for run, *row in tx.rows(_OF_RUNS, (behind,))}
     for event in gone:
         if event.run:

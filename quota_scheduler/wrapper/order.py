@@ -40,6 +40,7 @@ class Order:
     thresholds: WarnAt = field(default_factory=WarnAt)
     quiet: bool = False
     url: str = ""
+    issue: tuple[str, int] | None = None
 
     def ticket(self, session: str, model: str) -> dict[str, Any]:
         """The ticket as ``POST /v1/tickets`` takes it."""
@@ -55,5 +56,6 @@ class Order:
             "flags": list(self.flags),
             "deadline": self.deadline.isoformat() if self.deadline else None,
             "ttl": f"{self.ttl}s",
+            "github": {"repo": self.issue[0], "issue": self.issue[1]} if self.issue else None,
         }
         return {name: value for name, value in body.items() if value}

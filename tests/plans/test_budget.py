@@ -14,9 +14,12 @@ from quota_scheduler.plans.budget import (
     tightest_week,
     why_stop,
 )
-from quota_scheduler.plans.plan import Budget
+from quota_scheduler.plans.plan import PlanBudget
 
 FRIDAY = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+AT = "Stopping: weekly quota usage at {} % (configured max: {} %)"
 
 
 def used(amount: float, unit: str = "usd") -> Week:
@@ -26,20 +29,20 @@ def used(amount: float, unit: str = "usd") -> Week:
 @pytest.mark.parametrize(
     ("week", "budget", "says"),
     [
-        pytest.param(used(91), Budget(90), "Stopping: weekly quota usage at 91 % (configured max: 90 %)", id="past it"),
-        pytest.param(used(92), Budget(), "Stopping: weekly quota usage at 92 % (configured max: 90 %)", id="by default"),
-        pytest.param(used(90), Budget(90), "Stopping: weekly quota usage at 90 % (configured max: 90 %)", id="at it"),
-        pytest.param(used(89.9), Budget(90), "", id="below it"),
-        pytest.param(used(95, "percent"), Budget(95.5), "", id="a window in percent"),
-        pytest.param(None, Budget(1), "", id="no week is known"),
+        pytest.param(used(91), PlanBudget(90), AT.format(91, 90), id="past it"),
+        pytest.param(used(92), PlanBudget(), AT.format(92, 90), id="default"),
+        pytest.param(used(90), PlanBudget(90), AT.format(90, 90), id="at it"),
+        pytest.param(used(89.9), PlanBudget(90), "", id="below it"),
+        pytest.param(used(95, "percent"), PlanBudget(95.5), "", id="a window in percent"),
+        pytest.param(None, PlanBudget(1), "", id="no week is known"),
         pytest.param(
-            used(90.5), Budget(reserved_budget_usd=10),
+            used(90.5), PlanBudget(reserved_budget_usd=10),
             "Stopping: weekly quota has $9.50 left (configured reserve: $10.00)", id="into the reserve",
         ),
-        pytest.param(used(89), Budget(reserved_budget_usd=10), "", id="a reserve in place of a share"),
+        pytest.param(used(89), PlanBudget(reserved_budget_usd=10), "", id="a reserve in place of a share"),
         pytest.param(
-            used(86), Budget(max_quota_percent=85, reserved_budget_usd=10),
-            "Stopping: weekly quota usage at 86 % (configured max: 85 %)", id="both, the share is met first",
+            used(86), PlanBudget(max_quota_percent=85, reserved_budget_usd=10),
+            AT.format(86, 85), id="both, the share is met first",
         ),
     ],
 )  # fmt: skip
@@ -50,11 +53,11 @@ def test_when_a_plan_stops(week, budget, says):
 @pytest.mark.parametrize(
     ("budget", "left"),
     [
-        pytest.param(Budget(), 40, id="90 percent of it by default"),
-        pytest.param(Budget(max_quota_percent=60), 10, id="a share"),
-        pytest.param(Budget(reserved_budget_usd=30), 20, id="a reserve"),
-        pytest.param(Budget(max_quota_percent=60, reserved_budget_usd=30), 10, id="the smaller of both"),
-        pytest.param(Budget(max_quota_percent=20), -30, id="passed already"),
+        pytest.param(PlanBudget(), 40, id="90 percent of it by default"),
+        pytest.param(PlanBudget(max_quota_percent=60), 10, id="a share"),
+        pytest.param(PlanBudget(reserved_budget_usd=30), 20, id="a reserve"),
+        pytest.param(PlanBudget(max_quota_percent=60, reserved_budget_usd=30), 10, id="the smaller of both"),
+        pytest.param(PlanBudget(max_quota_percent=20), -30, id="passed already"),
     ],
 )
 def test_what_a_plan_may_still_use(budget, left):
@@ -62,8 +65,10 @@ def test_what_a_plan_may_still_use(budget, left):
 
 
 def test_an_option_rules_before_a_variable_and_that_before_the_file():
-    file = Budget(max_quota_percent=90, quota_ceiling_usd=100, billing_cycle_start=0, limit="weekly")
-    assert chosen(file, Budget(80, 50), Budget(70, billing_cycle_start=3)) == Budget(70, 50, 3, None, "weekly")
+    file = PlanBudget(max_quota_percent=90, quota_ceiling_usd=100, billing_cycle_start=0, limit="weekly")
+    assert chosen(file, PlanBudget(80, 50), PlanBudget(70, billing_cycle_start=3)) == PlanBudget(
+        70, 50, 3, None, "weekly"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 import pytest
 
 from quota_scheduler.config.nodes import Problems
-from quota_scheduler.plans.plan import Budget, Item, Plan, Task
+from quota_scheduler.plans.plan import PlanBudget, Task, TaskPlan, WorkItem
 from quota_scheduler.plans.reading import read_plan
 
 LABELS = {"provider": "anthropic", "workflow": "nightly"}
 
 
-def read(text: str) -> tuple[Plan | None, list[str]]:
+def read(text: str) -> tuple[TaskPlan | None, list[str]]:
     problems = Problems()
     plan = read_plan(text, "nightly.yaml", problems)
     return plan, problems.sentences()
@@ -40,14 +40,14 @@ tasks:
 """)
     labels = LABELS | {"team": "docs"}
     assert problems == []
-    assert plan == Plan(
+    assert plan == TaskPlan(
         "nightly",
         "anthropic",
         (
             Task(
                 "design",
                 (
-                    Item(
+                    WorkItem(
                         "design",
                         (("/bin/sh", "-c", "cd / && echo $HOME"),),
                         {"labels": labels, "class": "high", "estimate": {"tokens": "2M"}},
@@ -58,13 +58,13 @@ tasks:
             Task(
                 "build",
                 (
-                    Item(
+                    WorkItem(
                         "build/1",
                         (("echo", "one"),),
                         {"labels": labels, "class": "low", "estimate": {"tokens": "50k", "cost_usd": 1.5}},
                         {"LEVEL": "debug"},
                     ),
-                    Item(
+                    WorkItem(
                         "build/two",
                         (("echo", "a b"), ("echo", "$HOME")),
                         {"labels": labels, "class": "low", "describe": {"text": "the second half"}},
@@ -74,7 +74,7 @@ tasks:
                 ("design",),
             ),
         ),
-        Budget(max_quota_percent=90, quota_ceiling_usd=100, billing_cycle_start=0),
+        PlanBudget(max_quota_percent=90, quota_ceiling_usd=100, billing_cycle_start=0),
     )
 
 
@@ -89,7 +89,7 @@ tasks:
 )
 def test_spellings_of_the_budget(spelling):
     plan, problems = read(f"meta:\n  budget:\n    {spelling}\ntasks:\n  - command: echo\n")
-    assert (plan.budget if plan else None, problems) == (Budget(max_quota_percent=90), [])
+    assert (plan.budget if plan else None, problems) == (PlanBudget(max_quota_percent=90), [])
 
 
 def a_task(line: str) -> str:
@@ -123,10 +123,10 @@ def a_task(line: str) -> str:
         ),
         pytest.param(
             a_task("command: LEVEL=1 no-such-program-here | cat"),
-            "nightly.yaml:3: tasks[0].command: there is no command no-such-program-here", id="no command in a shell line",
+            "nightly.yaml:3: tasks[0].command: there is no command no-such-program-here", id="in a shell line",
         ),
         pytest.param(a_task("comand: echo"), "tasks[0].comand: is an unknown key: did you mean 'command'?", id="a key"),
-        pytest.param(a_task("class: urgent\n    command: echo"), "'urgent' is no class: write interactive", id="a class"),
+        pytest.param(a_task("class: urgent\n    command: echo"), "'urgent' is no class: write inter", id="a class"),
         pytest.param(a_task("estimate: 5"), "nightly.yaml:2: tasks[0]: says no command", id="nothing to run"),
         pytest.param(
             a_task("command: echo") + "  - {id: a, command: echo}\n", "is the second task 'a'", id="one id twice"

@@ -47,9 +47,9 @@ def test_a_state_that_cannot_be_used_says_the_way_out(tmp_path, text):
 
 def test_two_runs_of_one_plan_are_one_too_many(tmp_path):
     first, second = StateFile(tmp_path / "s.json"), StateFile(tmp_path / "s.json")
-    with first.locked():
-        with pytest.raises(StateUnusable, match=f"process {os.getpid()} runs this plan already"), second.locked():
-            pass
+    refused = pytest.raises(StateUnusable, match=f"process {os.getpid()} runs this plan already")
+    with first.locked(), refused, second.locked():
+        pass
     with second.locked():
         pass
 
@@ -68,5 +68,6 @@ def test_a_folder_that_cannot_be_written_sends_the_state_to_the_users_own(tmp_pa
     assert state_path(plan, {}) == tmp_path / "nightly.yaml.state.json"
     monkeypatch.setattr(os, "access", lambda *_: False)
     away = state_path(plan, {"XDG_STATE_HOME": str(tmp_path / "state")})
-    assert away.parent == tmp_path / "state/quota-scheduler/plans" and away.parent.is_dir()
+    assert away.parent == tmp_path / "state/quota-scheduler/plans"
+    assert away.parent.is_dir()
     assert away != state_path(Path("/elsewhere/nightly.yaml"), {"XDG_STATE_HOME": str(tmp_path / "state")})

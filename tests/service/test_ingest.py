@@ -220,7 +220,10 @@ def test_R5_an_event_that_cannot_be_recorded_keeps_no_other_from_counting(readin
     lines = [a_line("r1"), a_line("bad", UNREADABLE), a_line("r2")]
     (root / "a.jsonl").write_bytes(b"".join(lines))
     reading.passes(2)
-    assert said() == ["source.event_refused source=claude_code key='bad' error=OverflowError('no price is so large')"]
+    assert said() == [
+        "source.one_by_one source=claude_code events=3 reason=OverflowError('no price is so large')",
+        "source.event_refused source=claude_code key='bad' error=OverflowError('no price is so large')",
+    ]
     assert (reading.tokens, reading.errors, reading.ingest.progress.catching_up) == (220, (1, 1), False)
 
 

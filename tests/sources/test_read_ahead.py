@@ -35,7 +35,7 @@ def ahead(root: Path, *, worth: int = 0, processes: int = 1) -> Iterator[Batch]:
 def all_of(batches: list[Batch]) -> tuple:
     """What batches tell in all, wherever one ends and the next begins."""
     files = {state.path: state for batch in batches for state in batch.files}
-    events = sorted((event for batch in batches for event in batch.events), key=repr)
+    events = sorted((event for batch in batches for event in batch.all_events()), key=repr)
     errors = sum(batch.errors for batch in batches)
     return events, files, errors, [batch.last for batch in batches].count(True), batches[-1].last
 

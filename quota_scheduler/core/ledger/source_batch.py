@@ -8,6 +8,7 @@ nothing twice, and reading something again is harmless, because the ledger count
 
 from dataclasses import dataclass
 
+from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
@@ -36,6 +37,7 @@ class Batch:
 
     ``errors`` counts garbled lines, and ``garbled`` names the places of the first of each file, as ``path, byte 12``.
     ``unreadable`` names folders, links and files that could not be read, with the reason, in every pass anew.
+    ``plain`` are events beside the others, by columns, where another process has read them.
     ``observations`` and ``throttles`` are what the files tell of the provider's word, in the order they were read, and
     ``unknown`` the fields of it that nobody here knows.
     ``totals`` are what sessions state of themselves, ``inherited`` from whom forks have copied, and ``going_on`` are
@@ -44,6 +46,7 @@ class Batch:
     """
 
     events: tuple[UsageEvent, ...] = ()
+    plain: PlainEvents = NOTHING
     observations: tuple[Observation, ...] = ()
     throttles: tuple[Throttle, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -58,3 +61,7 @@ class Batch:
     done_bytes: int = 0
     total_bytes: int = 0
     last: bool = False
+
+    def all_events(self) -> list[UsageEvent]:
+        """Every event, also those that came by columns."""
+        return [*self.events, *self.plain.events()]
