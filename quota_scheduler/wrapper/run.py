@@ -39,7 +39,7 @@ SECRETS = ("QUOTA_TOKEN", "QUOTA_OPERATOR_TOKEN")
 COME_AGAIN = frozenset({"waited_too_long", "abandoned"})
 
 
-class Interrupted(BaseException):
+class WaitInterrupted(BaseException):
     """A signal ended the wait."""
 
     def __init__(self, number: int) -> None:
@@ -61,7 +61,7 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
     try:
         with _interruptible():
             lease = _lease(client, order, order.ticket(session, commands.model_of(command)), notices)
-    except Interrupted as signalled:
+    except WaitInterrupted as signalled:
         notices.say("interrupted while it waited: the ticket is withdrawn")
         return BY_SIGNAL + signalled.number
     if isinstance(lease, int):
@@ -74,7 +74,7 @@ def _interruptible() -> Iterator[None]:
     """Let signals end the wait, so that the ticket is withdrawn."""
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        raise Interrupted(number)
+        raise WaitInterrupted(number)
 
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
     before = {number: signal.signal(number, interrupt) for number in numbers}

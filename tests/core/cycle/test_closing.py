@@ -187,6 +187,12 @@ def an_example(tokens=7):
         pytest.param(
             a_finished_ticket(Outcome.FAILED), {}, [FinishedRun(1, "ticket:1", "failed", None)], id="it failed"
         ),
+        pytest.param(
+            a_finished_ticket(Outcome.PAUSED_QUOTA),
+            {},
+            [FinishedRun(1, "ticket:1", "paused_quota", None)],
+            id="its quota ended",
+        ),
         pytest.param(a_finished_ticket(Outcome.EXPIRED), {}, [], id="nobody knows how it ended"),
         pytest.param(BEFORE, {}, [], id="it waits"),
     ],
