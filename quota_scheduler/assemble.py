@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -270,8 +271,17 @@ def _doors(config: Config) -> Doors:
     return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm), HeadlessDoor(runs))
 
 
-Reading = tuple[str, Scan, Sequence[Path]]
-"""Whose models an agent calls as a rule, the function that makes one pass over its files, and where that looks."""
+def _nothing_to_let_go() -> None:
+    """What holds nothing of the system's lets nothing go."""
+
+
+class Reading(NamedTuple):
+    """Whose models an agent calls as a rule, what makes one pass over its files, where that looks, and what ends it."""
+
+    provider: str
+    scan: Scan
+    places: Sequence[Path]
+    close: Callable[[], None] = _nothing_to_let_go
 
 
 def readings_of(config: Config) -> dict[str, Reading]:
@@ -296,15 +306,16 @@ def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> li
     return [
         Ingest(
             name,
-            provider,
-            scan,
+            one.provider,
+            one.scan,
             store=store,
             do=writer.do,
             prices=prices,
             limits=lambda: writer.terms.limits,
-            places=places,
+            places=one.places,
+            close=one.close,
         )
-        for name, (provider, scan, places) in read.items()
+        for name, one in read.items()
     ]
 
 
@@ -313,8 +324,9 @@ def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
     roots = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
-    look = FolderWatch(roots, claude_code.SUFFIX).changed_files
-    return claude_code.PROVIDER, partial(claude_code.scan_ahead, roots, labeller=labels, look=look), roots
+    watch = FolderWatch(roots, claude_code.SUFFIX)
+    scan = partial(claude_code.scan_ahead, roots, labeller=labels, look=watch.changed_files)
+    return Reading(claude_code.PROVIDER, scan, roots, watch.close)
 
 
 def _usage_endpoint(config: Config, store: Store) -> Reading:
@@ -323,7 +335,7 @@ def _usage_endpoint(config: Config, store: Store) -> Reading:
     folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
     accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
     homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
-    return "", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes]
+    return Reading("", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes])
 
 
 def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:
@@ -337,5 +349,5 @@ def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Re
         home=config.home,
         team=team,
     )
-    look = FolderWatch(agent.places(bases), agent_files.SUFFIX).changed_files
-    return agent.provider, agent.scan(bases, label, look), bases
+    watch = FolderWatch(agent.places(bases), agent_files.SUFFIX)
+    return Reading(agent.provider, agent.scan(bases, label, watch.changed_files), bases, watch.close)

@@ -179,6 +179,9 @@ class Service:
         self.parts.deliverer.close(STOP_SECONDS)
         self.writer.stop()
         self.store.close()
+        for ingest in self.parts.ingests:
+            ingest.close()
+        gc.unfreeze()
 
     def change_terms(self, **changes: Any) -> None:
         """Let other terms rule the cycles from the next one on."""

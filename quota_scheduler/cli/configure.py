@@ -120,8 +120,8 @@ def _proposals(config: Config) -> list[Proposal]:
         pass  # no database, or one of another version: what lies on the disk is told instead
     here = [
         (SUBSCRIBED[name], config.sources.by_name()[name].account)
-        for name, (_, _, places) in readings_of(config).items()
-        if name in SUBSCRIBED and any(place.exists() for place in places)
+        for name, reading in readings_of(config).items()
+        if name in SUBSCRIBED and any(place.exists() for place in reading.places)
     ]
     return proposed((), here, now=utc_now(), zone=config.timezone)
 

@@ -104,7 +104,7 @@ def _shipper(config: "Config", store: "Store", server: "OtherServer", host: str,
     from quota_scheduler.shipping.shipper import Shipped, Shipper
     from quota_scheduler.store import utc_now
 
-    sources = [Shipped(name, scan) for name, (_, scan, _) in readings_of(config).items()]
+    sources = [Shipped(name, reading.scan) for name, reading in readings_of(config).items()]
     program = f"quota-scheduler {quota_scheduler.__version__}"
     return Shipper(server, host, sources, states=StatesIn(store), clock=utc_now, program=program, patient=patient)
 

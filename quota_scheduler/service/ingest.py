@@ -73,8 +73,10 @@ class Ingest:
         prices: Pricer,
         limits: Limits,
         places: Sequence[Path] = (),
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        """``places`` are the folders that ``scan`` looks in, for people."""
+        """``places`` are the folders that ``scan`` looks in, for people; ``close`` lets go what it holds of them."""
+        self.close = close
         self.name, self.provider, self.places = name, provider, tuple(places)
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self._unlisted = UnlistedUsage(store, do, prices, limits)

@@ -24,6 +24,7 @@ EXPECTATION = frozenset({Reason.THROTTLED, Reason.PACED})
 ENDINGS = {
     Outcome.COMPLETED: "✅ **Workflow Finished**",
     Outcome.FAILED: "❌ **Workflow Failed**",
+    Outcome.PAUSED_QUOTA: "⏸️ **Workflow Paused: Quota Used Up**",
     Outcome.EXPIRED: "⚠️ **Workflow Lost**",
     Outcome.WITHDRAWN: "⏹️ **Workflow Withdrawn**",
     Outcome.REVOKED: "⏹️ **Workflow Stopped**",
@@ -34,6 +35,7 @@ ENDINGS = {
 }
 AFTERWARDS = {
     Outcome.EXPIRED: "Its runner was not heard of any more; what it had reported counts.",
+    Outcome.PAUSED_QUOTA: "Its quota was used up on the way; what it used counts, and the same key may ask again.",
     Outcome.REVOKED: "An operator took its lease away.",
     Outcome.DEADLINE: "Its deadline has passed.",
     Outcome.WAITED_TOO_LONG: "It waited longer than it was to wait.",

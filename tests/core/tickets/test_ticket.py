@@ -22,7 +22,7 @@ def test_need(limit, amount):
 
 def test_who_was_abandoned_never_ran_but_was_offered_room():
     assert {Outcome.ABANDONED} == NEVER_RAN - GIVEN_UP
-    assert {Outcome.ABANDONED, Outcome.EXPIRED} == REOPENING
+    assert {Outcome.ABANDONED, Outcome.EXPIRED, Outcome.PAUSED_QUOTA} == REOPENING
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_a_sound_database_is_described(here):
         ("spellings", False, "every limit has taken what it names"),
         ("letter case", False, "no two values differ in case alone"),
         ("usage without a team", False, "none that counts in no limit per team"),
+        ("comments at issues", False, "none is held up"),
     ]
 
 
