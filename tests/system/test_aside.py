@@ -287,11 +287,13 @@ def test_a_throttle_in_a_run_keeps_new_starts_waiting(place: Place, service: Ser
     place.run("observe", "-", stdin=json.dumps(retry))
     asked = {"key": "k", "labels": {"provider": "anthropic"}, "estimate": {"tokens": 10}}
     assert service.ask("POST", "/v1/tickets", asked).body["reason"] == "provider_throttled"
-    assert "anthropic refuses requests of default since" in place.run("status").stdout
+    refuses = "anthropic refuses requests of default since"
+    until(lambda: refuses in place.run("status").stdout, what="the next tick's figures")
     assert "t1 " in place.run("queue").stdout
     explained = place.run("queue", "explain", "k").stdout
     assert "anthropic refuses requests for the moment, so one ticket tries after a pause" in explained
-    assert service.sample("quota_breaker_open", provider="anthropic") == {(("provider", "anthropic"),): 1.0}
+    is_open = {(("provider", "anthropic"),): 1.0}
+    until(lambda: service.sample("quota_breaker_open", provider="anthropic") == is_open, what="the gauge")
 
 
 def test_somebody_says_what_they_see(place: Place, service: ServiceProcess) -> None:
