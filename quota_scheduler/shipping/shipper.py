@@ -23,7 +23,6 @@ from quota_scheduler.errors import QuotaSchedulerError
 from quota_scheduler.outbound import HttpAnswer, NoAnswer, OtherServer
 from quota_scheduler.shipping.clocks import ClockDifference
 from quota_scheduler.shipping.wire import (
-    LONGEST_KEY,
     MOST_ELEMENTS,
     VERSION,
     Receipt,
@@ -193,7 +192,7 @@ class Shipper:
             part = slice(start, start + MOST_ELEMENTS)
             shipment = msgspec.structs.replace(
                 self._shipment(source.name),
-                events=tuple(msgspec.Raw(encoded(event)) for event in events[part] if len(event.key) <= LONGEST_KEY),
+                events=tuple(msgspec.Raw(encoded(event)) for event in events[part]),
                 observations=tuple(msgspec.Raw(encoded(word)) for word in words[part]),
                 told=tuple(msgspec.Raw(encoded(told)) for told in of_themselves[part]),
             )

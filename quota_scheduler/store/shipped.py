@@ -43,8 +43,3 @@ def _source(row: Row) -> ShippedSource:
         host, source, from_micros(seen), lag * MILLISECOND, bool(catching_up), errors, files, done, total,
         difference * MICROSECOND, program,
     )  # fmt: skip
-
-
-def forget(tx: Transaction, host: str) -> int:
-    """Forget a host that ships no more; what it used stays. Returns how many sources it had."""
-    return tx.execute("DELETE FROM shipped_sources WHERE host = ?", (host,))
