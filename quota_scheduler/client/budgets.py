@@ -1,7 +1,7 @@
 """Which model a tracked call may use: asked of the service, and remembered for as long as little can have changed.
 
-Far from a limit an answer holds for two seconds, so that a call costs no request. Near it, every call asks, after what
-was used has been told: the answer that lets a call go is never older than the last call of this process.
+Far from a limit an answer holds for two seconds and for as many calls as were asked about, so that a call costs no
+request. Near it, every call asks. What was used is told before each question: an answer never lets go more than fits.
 """
 
 import logging
@@ -22,12 +22,14 @@ AtLimit = Literal["fallback", "block", "go_on"]
 OnWarning = Callable[[Budget], None]
 REMEMBERED_SECONDS = 2.0
 """How long an answer holds that is far from any limit: as long as the service's own readings."""
+REMEMBERED_CALLS = 20
+"""Calls that an answer lets go: it is remembered where so many more would fit, so a burst cannot outrun the budget."""
 AWAY_SECONDS = 5.0
 """After nothing answered, calls do not try again for so long."""
 ASK_PATIENCE = 0.5
 """A call waits so long for a service that is being restarted."""
 FLUSH_SECONDS = 2.0
-"""Near a limit, a call waits so long for the usage of those before it to be told."""
+"""Before it asks, a call waits so long for the usage of those before it to be told."""
 FIRST_GUESS = {"input": 3_000, "output": 1_000}
 """Tokens of a call before the first of its kind: between the service's quick query and documentation."""
 NEWEST = 0.3
@@ -68,6 +70,7 @@ class Policy:
 class _Answer:
     model: str
     until: float
+    calls: int
 
 
 class Budgets:
@@ -75,7 +78,7 @@ class Budgets:
 
     def __init__(self, client: Service, policy: Policy, recorder: Recorder) -> None:
         self._client, self.policy, self._recorder = client, policy, recorder
-        self._mutex = threading.Lock()
+        self._mutex, self._looking = threading.Lock(), threading.Lock()
         self._answers: dict[tuple[str, str], _Answer] = {}
         self._typical: dict[str, dict[str, float]] = {}
         self._warned: set[tuple[str, str]] = set()
@@ -114,14 +117,17 @@ class Budgets:
             answer = self._answers.get((provider, model))
             if answer is None or (self._is_near and self.policy.at_limit != "go_on"):
                 return None
-            return answer.model if time.monotonic() < answer.until else None
+            if answer.calls < 1 or time.monotonic() >= answer.until:
+                return None
+            answer.calls -= 1
+            return answer.model
 
     def _ask(self, provider: str, model: str) -> str:
         now = time.monotonic()
         try:
             if now < self._away_until:
                 raise Unavailable("the service did not answer a moment ago")
-            if self._is_near and not self._recorder.flush(FLUSH_SECONDS):
+            if not self._recorder.flush(FLUSH_SECONDS):
                 raise Unavailable("what was used could not be told to the service")
             self._look_at_budget(now)
             chosen = self._chosen(provider, model)
@@ -132,14 +138,19 @@ class Budgets:
             if self.policy.fail == "closed":
                 raise
             return model
-        with self._mutex:
-            self._answers[provider, model] = _Answer(chosen, time.monotonic() + REMEMBERED_SECONDS)
         return chosen
 
     def _chosen(self, provider: str, model: str) -> str:
         """The model asked for where it fits, else the first of the chain that does. Raises as ``begins``."""
+        if self._typical and not self._is_near:
+            many = self._decide(provider, model, REMEMBERED_CALLS)
+            if self._may_go(many):
+                with self._mutex:
+                    until = time.monotonic() + REMEMBERED_SECONDS
+                    self._answers[provider, model] = _Answer(model, until, REMEMBERED_CALLS - 1)
+                return model
         asked = self._decide(provider, model)
-        if asked.fits or asked.reason in NO_BUDGET or self.policy.at_limit == "go_on":
+        if self._may_go(asked):
             return model
         if self.policy.at_limit == "fallback" and asked.reason in SPENT:
             for other in self._chain(asked):
@@ -150,6 +161,9 @@ class Budgets:
             raise BudgetExhausted(asked, self.policy.team)
         raise NotAdmitted(asked)
 
+    def _may_go(self, asked: Decision) -> bool:
+        return asked.fits or asked.reason in NO_BUDGET or self.policy.at_limit == "go_on"
+
     def _chain(self, asked: Decision) -> Sequence[str]:
         """Models to try, in order: those of the tracker, else what the service knows to fit, or to cost less."""
         if self.policy.fallback:
@@ -158,11 +172,11 @@ class Budgets:
         fitting = [str(change["model"]) for change in changes if change.get("change") == "model"]
         return [*fitting, *([asked.model] if asked.model and asked.model not in fitting else [])]
 
-    def _decide(self, provider: str, model: str) -> Decision:
-        """What the service would say to the calls that are going, and one more."""
+    def _decide(self, provider: str, model: str, calls: int = 1) -> Decision:
+        """What the service would say to the calls that are going, and so many more."""
         with self._mutex:
             typical = self._typical.get(model) or self._typical.get("") or FIRST_GUESS
-            going = self._going + 1
+            going = self._going + calls
         estimate = {name: round(count * going) for name, count in typical.items()}
         body = {
             "labels": {"provider": provider, **self.policy.labels},
@@ -175,9 +189,17 @@ class Budgets:
 
     def _look_at_budget(self, now: float) -> None:
         """The team's tightest budget, and a warning the first time in a window that it passes the threshold."""
-        if not self.policy.team or now - self._looked_at < REMEMBERED_SECONDS:
+        if not self.policy.team:
             return
-        self._looked_at = now
+        with self._looking:  # the others wait for the one that looks: what they decide rests on what it sees
+            if now - self._looked_at < REMEMBERED_SECONDS:
+                return
+            try:
+                self._look()
+            finally:
+                self._looked_at = now
+
+    def _look(self) -> None:
         budget = self._client.remaining_budget(self.policy.team, patience=ASK_PATIENCE)
         self.team_budget = budget
         if budget is None or not budget.amount:
@@ -196,7 +218,7 @@ class Budgets:
         if self.policy.on_warning is not None:
             self.policy.on_warning(budget)
         else:
-            warnings.warn(sentence, BudgetWarning, stacklevel=6)
+            warnings.warn(sentence, BudgetWarning, stacklevel=7)
 
     def _advice(self) -> str:
         if self.policy.at_limit == "block":

@@ -1,6 +1,7 @@
 """The real SDKs of Anthropic and OpenAI under ``track``: counted once, warned, moved to a cheaper model, refused."""
 
 import asyncio
+import itertools
 import json
 import time
 import warnings
@@ -334,6 +335,27 @@ def test_a_budget_is_kept_to_by_many_calls_at_once(client):
         list(pool.map(one, range(60)))
     assert {"called", "refused"} == set(outcomes)
     assert outcomes.count("called") <= 10 + 8  # what fits, and a call each that were under way
+
+
+def test_a_burst_far_from_the_limit_does_not_run_past_what_was_asked_about(client):
+    spend(client, "burst", 7)
+    seen(client, "burst", 0.7)
+    calls = itertools.count()
+
+    def call(*, model: str) -> SimpleNamespace:
+        usage = SimpleNamespace(input_tokens=0, output_tokens=20_000)  # $0.10: thirty of them fit
+        return SimpleNamespace(id=f"msg_burst_{next(calls)}", model=model, usage=usage)
+
+    ask = client.track(call, team="burst", provider="anthropic", warn_at=1.0)
+    ask(model=HAIKU)
+
+    def ask_on() -> None:
+        for _ in range(200):
+            ask(model=HAIKU)
+
+    with pytest.raises(BudgetExhausted):
+        ask_on()
+    assert next(calls) <= 30
 
 
 class Plain(GenericFakeChatModel):
