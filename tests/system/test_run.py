@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -224,18 +225,24 @@ def test_a_service_that_is_away(place: Place, fail, status, out, sentence) -> No
         assert {row["workflow"]: row["tokens"] for row in rows} == ({} if out == "" else {"w": 1_100})
 
 
-def test_a_killed_wrapper_leaves_neither_a_lease_nor_a_command(place: Place, service: ServiceProcess) -> None:
-    process = started(place, "--key", "k", "--ttl", "2s", "--label", "workflow=narrow", "--", "sh", "-c",
-                      "echo $$; exec sleep 600")  # fmt: skip
+@pytest.mark.parametrize("ttl", [pytest.param("60s", id="while the lease holds"), pytest.param("1s", id="after it")])
+def test_a_killed_wrapper_leaves_no_command_and_what_it_told_counts(place: Place, service: ServiceProcess, ttl) -> None:
+    """Its work is taken up again under the same key: the usage of both is told."""
+    work = ["--key", "k", "--ttl", ttl, "--label", "workflow=narrow", "--"]
+    used = [*AGENT, "s-1", "19000", "1000", "--end", "once"]
+    process = started(place, *work, "sh", "-c", f"{shlex.join(used)}; echo $$; exec sleep 600")
     assert process.stdout is not None
-    child = int(process.stdout.readline())
+    child = int([process.stdout.readline() for _ in range(3)][-1])
+    until(lambda: service.get("/v1/queue")["running"][0]["spent_ratio"], what="that it told its usage")
     process.kill()
-    process.wait()
+    process.communicate()
     until(lambda: not Path(f"/proc/{child}").exists(), what="the end of the command")
-    again = run(place, "--key", "k", "--ttl", "2s", "--label", "workflow=narrow", "--", "echo", "again")
-    assert (again.returncode, again.stdout) == (0, "again\n")
-    rows = service.get("/v1/runs")["runs"]
-    assert sum(row["tokens"] for row in rows) == 0
+    if ttl == "1s":
+        until(lambda: queue(service) == (0, 0), what="the end of the lease")
+    again = run(place, *work, *AGENT, "s-2", "1000", "100")
+    assert again.returncode == 0
+    rows = service.get("/v1/usage/summary?days=1&by=workflow")["usage"]
+    assert [(row["tokens"], row["requests"]) for row in rows] == [(21_100, 2)]
 
 
 USED = {"claude-sonnet-5": {"inputTokens": 80_000}}
