@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import os
+import re
 import threading
 import time
 import uuid
@@ -19,7 +20,7 @@ from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
 from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
 from quota_scheduler.client.tracking import tracker, watched
-from quota_scheduler.client.transport import Transport
+from quota_scheduler.client.transport import NOT_OURS, Transport
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +65,7 @@ class Client:
             chosen, token if token is not None else os.environ.get("QUOTA_TOKEN", ""), patience=patience
         )
         self.fail: Fail = fail
-        self.spool = Spool(Path(spool) if spool is not None else state_folder() / "client-spool.jsonl")
+        self.spool = Spool(Path(spool) if spool is not None else state_folder() / _spool_of(self.transport.url))
 
     # Running
 
@@ -131,7 +132,7 @@ class Client:
         ttl, names = float(str(ticket["ttl"]).removesuffix("s")), labels_of(ticket)
         try:
             self.spool.tell(lambda method, path, body: self.transport.ask(method, path, body, patience=0.0))
-            answer = self.transport.ask("POST", "/v1/tickets", ticket, stop=stop)
+            answer = self._sound(self.transport.ask("POST", "/v1/tickets", ticket, stop=stop))
         except QuotaError as refused:
             if self.fail == "closed" or not isinstance(refused, Unavailable):
                 raise
@@ -161,12 +162,20 @@ class Client:
                 raise StillWaiting(decision)
             # a service that is restarted meanwhile remembers the ticket: be patient for as long as we may wait
             patience = 3600.0 if ends is None else max(0.0, ends - time.monotonic())
-            answer = self.transport.ask(
+            answer = self._sound(self.transport.ask(
                 "GET", f"/v1/tickets/{answer['id']}?wait={left:.1f}", wait=left, patience=patience, stop=stop
-            )
+            ))  # fmt: skip
         if answer["state"] == "closed":
             raise NotAdmitted(decision_in(answer))
         return answer
+
+    def _sound(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """A ticket as this version knows it. Raises Unavailable where something else answers."""
+        lease = answer.get("lease")
+        has_lease = isinstance(lease, Mapping) and bool(lease.get("id")) and isinstance(lease.get("fence"), int)
+        if not (answer.get("id") and answer.get("state")) or (answer["state"] == "running" and not has_lease):
+            raise Unavailable(f"what answers at {self.transport.url} is {NOT_OURS}")
+        return dict(answer)
 
     def _withdraw_unanswered(self, ticket: Mapping[str, Any]) -> None:
         """Give a ticket up of which nobody knows whether it arrived: asked again with its key, it says."""
@@ -365,6 +374,11 @@ class Client:
                 raise
             return {"accepted": 0, "updated": 0, "duplicate": 0, "rejected": [], "spooled": len(events)}
         return answer
+
+
+def _spool_of(url: str) -> str:
+    """A file for each service: what one was not told means nothing, or something else, to another."""
+    return f"client-spool-{re.sub('[^A-Za-z0-9.-]+', '_', url.partition('//')[2])}.jsonl"
 
 
 def _seconds(wait: float | timedelta) -> float:

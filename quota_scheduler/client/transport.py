@@ -15,8 +15,11 @@ from quota_scheduler.client.errors import Refused, Unavailable
 CONNECT_SECONDS = 5.0
 LONGEST_PAUSE = 15.0
 """Most seconds between two tries."""
-MORE_SECONDS = 15.0
-"""An answer may come this much later than the time it was asked to wait."""
+MORE_SECONDS, LEAST_SECONDS = 15.0, 5.0
+"""An answer may come this much later than the time it was asked to wait: as patience allows, within these."""
+NOT_OURS = "not this service, or one of another version: check QUOTA_URL"
+WHO = frozenset({401, 403})
+"""The token is refused: this says nothing about what was asked, which may be told with another."""
 
 
 class Transport:
@@ -50,7 +53,9 @@ class Transport:
         pause, stop = 0.25, stop or threading.Event()
         while True:
             try:
-                return self._once(method, path, body, wait)
+                return self._once(
+                    method, path, body, wait, min(MORE_SECONDS, max(LEAST_SECONDS, ends - time.monotonic()))
+                )
             except _TryAgain as reason:
                 left = ends - time.monotonic()
                 # many runners that lost one service must not all come back at once
@@ -59,12 +64,12 @@ class Transport:
                     raise Unavailable(f"{reason}; tried at {self.url}") from None
                 pause *= 2
 
-    def _once(self, method: str, path: str, body: Any, wait: float) -> Any:
-        """One request. Raises _TryAgain where another may succeed."""
+    def _once(self, method: str, path: str, body: Any, wait: float, more: float) -> Any:
+        """One request, answered ``more`` seconds after ``wait``. Raises _TryAgain where another may succeed."""
         connection = self._connection()
         try:
             connection.connect()
-            connection.sock.settimeout(wait + MORE_SECONDS)
+            connection.sock.settimeout(wait + more)
             content = None if body is None else json.dumps(body)
             connection.request(method, f"{self._prefix}{path}", content, self._headers())
             answer = connection.getresponse()
@@ -100,11 +105,12 @@ def _content(status: int, headers: Mapping[str, str], raw: bytes) -> Any:
         content = None
     problem = content if isinstance(content, dict) else {}
     if status in (408, 425, 429) or status >= 500:
-        raise _TryAgain(f"the service answered {status}: {problem.get('detail', '')}", _seconds(headers))
-    if status >= 400:
+        detail = f": {problem['detail']}" if problem.get("detail") else ""
+        raise _TryAgain(f"the service answered {status}{detail}", _seconds(headers))
+    if status in WHO or (status >= 400 and problem.get("title")):
         raise Refused(status, str(problem.get("title", "")), str(problem.get("detail", "")))
-    if content is None:
-        raise _TryAgain("what answers is not this service")
+    if status >= 400 or not isinstance(content, dict):
+        raise _TryAgain(f"what answers ({status}) is {NOT_OURS}")
     return content
 
 

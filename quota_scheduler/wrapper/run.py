@@ -263,6 +263,8 @@ class LeasedRun:
             usage = {}  # no lease binds both together: what stands in a transcript must not be told again
         lease.used_in_all(usage)
         lease.release(outcome, patience=RELEASE_SECONDS)
+        if lease.granted and self._client.spool.holds_something:
+            self._notices.say("the service is away: how this run ended is kept, and told with the next")
         self._sessions.remember(self._meter.to_remember)
         if self._said.reports:
             try:
