@@ -2,25 +2,24 @@
 
 import contextlib
 import functools
-import inspect
 import os
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in, decision_in, usage_in
-from quota_scheduler.client.budgets import AtLimit, OnWarning
 from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
 from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
-from quota_scheduler.client.tracking import tracker, watched
 from quota_scheduler.client.transport import NOT_OURS, Transport
+
+if TYPE_CHECKING:
+    from quota_scheduler.client.budgets import AtLimit, OnWarning
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,7 +109,7 @@ class Client:
         'never_fits'
         """
         ticket = ticket_body(
-            key or uuid.uuid4().hex, provider, tokens, estimate, describe, priority, model, run, session, flags,
+            key or os.urandom(16).hex(), provider, tokens, estimate, describe, priority, model, run, session, flags,
             deadline, ttl, labels,
         )  # fmt: skip
         ends = None if wait is None else time.monotonic() + _seconds(wait)
@@ -208,6 +207,8 @@ class Client:
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            import inspect
+
             takes_lease = "lease" in inspect.signature(function).parameters
 
             @functools.wraps(function)
@@ -323,11 +324,11 @@ class Client:
         provider: str = "",
         model: str = "",
         warn_at: float = 0.8,
-        at_limit: AtLimit = "fallback",
+        at_limit: "AtLimit" = "fallback",
         fallback: Sequence[str] = (),
         fail: Fail | None = None,
         priority: PriorityName = "interactive",
-        on_warning: OnWarning | None = None,
+        on_warning: "OnWarning | None" = None,
         **labels: str,
     ) -> T:
         """An SDK's client, or a function that calls a model, watched by a team's budget; used like what was given.
@@ -353,6 +354,8 @@ class Client:
         for name in labels:
             if name not in LABELS:
                 raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
+        from quota_scheduler.client.tracking import tracker, watched  # slow to load, and not everybody tracks
+
         watcher = tracker(
             self, team=team, provider=provider, warn_at=warn_at, at_limit=at_limit, fallback=tuple(fallback),
             fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels,

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,7 +109,8 @@ def with_session(command: Sequence[str]) -> tuple[list[str], str]:
     names_one = any(word.partition("=")[0] in SESSION_FLAGS for word in others)
     if agent_of(command) != "claude" or names_one or PRINT_FLAGS.isdisjoint(others):
         return list(command), ""
-    session = str(uuid.uuid4())
+    one = os.urandom(16).hex()  # a random UUID; the library for that takes longer to load
+    session = f"{one[:8]}-{one[8:12]}-4{one[13:16]}-a{one[17:20]}-{one[20:]}"
     return [first, "--session-id", session, *others], session
 
 

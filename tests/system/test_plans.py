@@ -238,9 +238,8 @@ def test_the_page_about_plans_does_what_it_says(place: Place, lines: Any) -> Non
     text = next(block for kind, block in blocks if kind == "yaml")
     commands = next(block for kind, block in blocks if kind == "sh").splitlines()
     agent = place.home / "claude"
-    agent.write_text(
-        f'#!/bin/sh\nwhile [ "$1" != -p ]; do shift; done\necho $2 >> done.txt\nexec {shlex.join(AGENT)} s-$$ 900 100 --end json\n'
-    )
+    says = 'while [ "$1" != -p ]; do shift; done; echo $2 >> done.txt'
+    agent.write_text(f"#!/bin/sh\n{says}\nexec {shlex.join(AGENT)} s-$$ 900 100 --end json\n")
     agent.chmod(0o755)
     place.environ["PATH"] = f"{place.home}:{os.environ['PATH']}"
     (place.home / "Makefile").write_text("test:\n\techo make $$LEVEL >> done.txt\n")
