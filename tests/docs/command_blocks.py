@@ -85,7 +85,7 @@ def _inside(lines: Any, indent: str) -> list[str]:
 
 
 class Follower:
-    """Somebody with an empty home and a service of their own who does what pages say; both end with the ``with`` block."""
+    """Somebody with an empty home and a service who does what pages say; the service ends with the ``with`` block."""
 
     def __init__(self, home: Path, *, serving: bool = True, instead: Mapping[str, str] | None = None) -> None:
         """``serving``: the service runs before the first page, with what it does by itself.
