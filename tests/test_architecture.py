@@ -172,9 +172,7 @@ ROOMS = [
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
     pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
-    pytest.param(
-        "wrapper", "aside client core sources wrapper", "", id="wrapper runs commands by the client, and imports little"
-    ),
+    pytest.param("wrapper", "aside client core shipping sources wrapper", "", id="wrapper runs commands by the client"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",

@@ -2,24 +2,24 @@
 
 import contextlib
 import functools
-import inspect
 import os
+import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in, decision_in, usage_in
-from quota_scheduler.client.budgets import AtLimit, OnWarning
 from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
 from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
-from quota_scheduler.client.tracking import tracker, watched
-from quota_scheduler.client.transport import Transport
+from quota_scheduler.client.transport import NOT_OURS, Transport
+
+if TYPE_CHECKING:
+    from quota_scheduler.client.budgets import AtLimit, OnWarning
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +64,7 @@ class Client:
             chosen, token if token is not None else os.environ.get("QUOTA_TOKEN", ""), patience=patience
         )
         self.fail: Fail = fail
-        self.spool = Spool(Path(spool) if spool is not None else state_folder() / "client-spool.jsonl")
+        self.spool = Spool(Path(spool) if spool is not None else state_folder() / _spool_of(self.transport.url))
 
     # Running
 
@@ -109,7 +109,7 @@ class Client:
         'never_fits'
         """
         ticket = ticket_body(
-            key or uuid.uuid4().hex, provider, tokens, estimate, describe, priority, model, run, session, flags,
+            key or os.urandom(16).hex(), provider, tokens, estimate, describe, priority, model, run, session, flags,
             deadline, ttl, labels,
         )  # fmt: skip
         ends = None if wait is None else time.monotonic() + _seconds(wait)
@@ -131,7 +131,7 @@ class Client:
         ttl, names = float(str(ticket["ttl"]).removesuffix("s")), labels_of(ticket)
         try:
             self.spool.tell(lambda method, path, body: self.transport.ask(method, path, body, patience=0.0))
-            answer = self.transport.ask("POST", "/v1/tickets", ticket, stop=stop)
+            answer = self._sound(self.transport.ask("POST", "/v1/tickets", ticket, stop=stop))
         except QuotaError as refused:
             if self.fail == "closed" or not isinstance(refused, Unavailable):
                 raise
@@ -162,9 +162,9 @@ class Client:
             # a service that is restarted meanwhile remembers the ticket: be patient for as long as we may wait
             patience = 3600.0 if ends is None else max(0.0, ends - time.monotonic())
             try:
-                answer = self.transport.ask(
+                answer = self._sound(self.transport.ask(
                     "GET", f"/v1/tickets/{answer['id']}?wait={left:.1f}", wait=left, patience=patience, stop=stop
-                )
+                ))  # fmt: skip
             except Unavailable:
                 if not stop.is_set():
                     raise
@@ -172,6 +172,14 @@ class Client:
         if answer["state"] == "closed":
             raise NotAdmitted(decision_in(answer))
         return answer
+
+    def _sound(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """A ticket as this version knows it. Raises Unavailable where something else answers."""
+        lease = answer.get("lease")
+        has_lease = isinstance(lease, Mapping) and bool(lease.get("id")) and isinstance(lease.get("fence"), int)
+        if not (answer.get("id") and answer.get("state")) or (answer["state"] == "running" and not has_lease):
+            raise Unavailable(f"what answers at {self.transport.url} is {NOT_OURS}")
+        return dict(answer)
 
     def _withdraw_unanswered(self, ticket: Mapping[str, Any]) -> None:
         """Give a ticket up of which nobody knows whether it arrived: asked again with its key, it says."""
@@ -204,6 +212,8 @@ class Client:
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            import inspect
+
             takes_lease = "lease" in inspect.signature(function).parameters
 
             @functools.wraps(function)
@@ -319,11 +329,11 @@ class Client:
         provider: str = "",
         model: str = "",
         warn_at: float = 0.8,
-        at_limit: AtLimit = "fallback",
+        at_limit: "AtLimit" = "fallback",
         fallback: Sequence[str] = (),
         fail: Fail | None = None,
         priority: PriorityName = "interactive",
-        on_warning: OnWarning | None = None,
+        on_warning: "OnWarning | None" = None,
         **labels: str,
     ) -> T:
         """An SDK's client, or a function that calls a model, watched by a team's budget; used like what was given.
@@ -349,6 +359,8 @@ class Client:
         for name in labels:
             if name not in LABELS:
                 raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
+        from quota_scheduler.client.tracking import tracker, watched  # slow to load, and not everybody tracks
+
         watcher = tracker(
             self, team=team, provider=provider, warn_at=warn_at, at_limit=at_limit, fallback=tuple(fallback),
             fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels,
@@ -370,6 +382,11 @@ class Client:
                 raise
             return {"accepted": 0, "updated": 0, "duplicate": 0, "rejected": [], "spooled": len(events)}
         return answer
+
+
+def _spool_of(url: str) -> str:
+    """A file for each service: what one was not told means nothing, or something else, to another."""
+    return f"client-spool-{re.sub('[^A-Za-z0-9.-]+', '_', url.partition('//')[2])}.jsonl"
 
 
 def _seconds(wait: float | timedelta) -> float:
