@@ -17,7 +17,7 @@ from quota_scheduler.client.budgets import AtLimit, OnWarning
 from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
-from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
+from quota_scheduler.client.ticket_body import labels_named, labels_of, ticket_body
 from quota_scheduler.client.tracking import tracker, watched
 from quota_scheduler.client.transport import Transport
 
@@ -86,6 +86,7 @@ class Client:
         on_wait: Waiting | None = None,
         ttl: timedelta = TTL,
         stop: threading.Event | None = None,
+        issue: str = "",
         **labels: str,
     ) -> Lease:
         """Ask to run, wait for the turn, and return the lease; use it in a ``with`` block.
@@ -96,7 +97,8 @@ class Client:
         Labels are account, team, project, workflow, task_type, agent.
 
         ``wait`` is for how long it may wait, in seconds or as a timedelta; 0 not at all, None as long as it takes.
-        ``on_wait`` is called with each new decision meanwhile; setting ``stop`` gives the ticket up.
+        ``on_wait`` is called with each new decision meanwhile; setting ``stop`` gives the ticket up. ``issue`` is the
+        GitHub issue at which people are told, as OWNER/NAME#NUMBER.
 
         Raises NotAdmitted when it may never start, StillWaiting when it could not in time (the ticket is withdrawn),
         Unavailable when the service is away, Refused when it does not understand.
@@ -110,7 +112,7 @@ class Client:
         """
         ticket = ticket_body(
             key or uuid.uuid4().hex, provider, tokens, estimate, describe, priority, model, run, session, flags,
-            deadline, ttl, labels,
+            deadline, ttl, labels, issue,
         )  # fmt: skip
         ends = None if wait is None else time.monotonic() + _seconds(wait)
         return self.acquire(ticket, ends=ends, on_wait=on_wait, stop=stop)
@@ -346,12 +348,9 @@ class Client:
         >>> ask(model="claude-haiku-4-5", prompt="short").text
         'SHORT'
         """
-        for name in labels:
-            if name not in LABELS:
-                raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
         watcher = tracker(
             self, team=team, provider=provider, warn_at=warn_at, at_limit=at_limit, fallback=tuple(fallback),
-            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels,
+            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels_named(labels),
         )  # fmt: skip
         return watched(llm, watcher, model=model)
 

@@ -276,6 +276,10 @@ def test_the_client_needs_nothing_but_the_standard_library():
             id="a label nobody knows",
         ),
         pytest.param(
+            lambda: Client("http://127.0.0.1:9").lease(tokens=1, issue="web#12"), "write OWNER/NAME#NUMBER",
+            id="an issue without its owner",
+        ),
+        pytest.param(
             lambda: Client("http://127.0.0.1:9").lease(tokens=1, deadline=datetime(2030, 1, 1)),
             "has no time zone", id="a deadline without a zone",
         ),
