@@ -66,6 +66,9 @@ class Client:
         self.fail: Fail = fail
         self.spool = Spool(Path(spool) if spool is not None else state_folder() / "client-spool.jsonl")
 
+    def __repr__(self) -> str:
+        return f"<Client of {self.transport.url}>"
+
     # Running
 
     def lease(
@@ -302,12 +305,13 @@ class Client:
         return self.transport.ask("GET", f"/v1/limits/{limit}")
 
     def usage_report(self, days: int = 7, by: Sequence[str] = ("day", "team")) -> list[UsageRow]:
-        """Usage of the last days, by day and labels.
+        """Usage of the last days, by day and labels; of one, its name will do.
 
         >>> rows = Client().usage_report(days=7, by=["workflow"])
         >>> sum(row.tokens for row in rows) > 0
         True
         """
+        by = [by] if isinstance(by, str) else by
         found = self.transport.ask("GET", f"/v1/usage/summary?days={days}&by={','.join(by)}")
         return [usage_in(row, tuple(by)) for row in found["usage"]]
 

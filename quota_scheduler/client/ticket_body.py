@@ -25,10 +25,12 @@ def ticket_body(
     labels: Mapping[str, str],
     issue: str = "",
 ) -> dict[str, Any]:
-    """The body of a ticket; what is empty is left out. Raises ValueError for a label nobody knows, or no issue."""
+    """The body of a ticket; what is empty is left out. Raises ValueError for what cannot be meant."""
     labels_named(labels)
     if deadline is not None and deadline.tzinfo is None:
         raise ValueError(f"deadline {deadline} has no time zone: an hour guessed is an hour wrong")
+    if tokens is None and not estimate and not describe:
+        raise ValueError("say how much it may take: tokens=20_000, estimate={...} or describe={'task_type': 'testing'}")
     told = {"tokens": tokens} if tokens is not None else dict(estimate or {})
     body: dict[str, Any] = {
         "key": key,
