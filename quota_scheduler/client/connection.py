@@ -15,7 +15,7 @@ from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in
 from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
-from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
+from quota_scheduler.client.ticket_body import labels_named, labels_of, ticket_body
 from quota_scheduler.client.transport import NOT_OURS, Transport
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class Client:
         self.fail: Fail = fail
         self.spool = Spool(Path(spool) if spool is not None else state_folder() / _spool_of(self.transport.url))
 
+    def __repr__(self) -> str:
+        return f"<Client of {self.transport.url}>"
+
     # Running
 
     def lease(
@@ -86,6 +89,7 @@ class Client:
         on_wait: Waiting | None = None,
         ttl: timedelta = TTL,
         stop: threading.Event | None = None,
+        issue: str = "",
         **labels: str,
     ) -> Lease:
         """Ask to run, wait for the turn, and return the lease; use it in a ``with`` block.
@@ -96,7 +100,8 @@ class Client:
         Labels are account, team, project, workflow, task_type, agent.
 
         ``wait`` is for how long it may wait, in seconds or as a timedelta; 0 not at all, None as long as it takes.
-        ``on_wait`` is called with each new decision meanwhile; setting ``stop`` gives the ticket up.
+        ``on_wait`` is called with each new decision meanwhile; setting ``stop`` gives the ticket up. ``issue`` is the
+        GitHub issue at which people are told, as OWNER/NAME#NUMBER.
 
         Raises NotAdmitted when it may never start, StillWaiting when it could not in time (the ticket is withdrawn),
         Unavailable when the service is away, Refused when it does not understand.
@@ -110,7 +115,7 @@ class Client:
         """
         ticket = ticket_body(
             key or os.urandom(16).hex(), provider, tokens, estimate, describe, priority, model, run, session, flags,
-            deadline, ttl, labels,
+            deadline, ttl, labels, issue,
         )  # fmt: skip
         ends = None if wait is None else time.monotonic() + _seconds(wait)
         return self.acquire(ticket, ends=ends, on_wait=on_wait, stop=stop)
@@ -310,12 +315,13 @@ class Client:
         return self.transport.ask("GET", f"/v1/limits/{limit}")
 
     def usage_report(self, days: int = 7, by: Sequence[str] = ("day", "team")) -> list[UsageRow]:
-        """Usage of the last days, by day and labels.
+        """Usage of the last days, by day and labels; of one, its name will do.
 
         >>> rows = Client().usage_report(days=7, by=["workflow"])
         >>> sum(row.tokens for row in rows) > 0
         True
         """
+        by = [by] if isinstance(by, str) else by
         found = self.transport.ask("GET", f"/v1/usage/summary?days={days}&by={','.join(by)}")
         return [usage_in(row, tuple(by)) for row in found["usage"]]
 
@@ -356,14 +362,11 @@ class Client:
         >>> ask(model="claude-haiku-4-5", prompt="short").text
         'SHORT'
         """
-        for name in labels:
-            if name not in LABELS:
-                raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
         from quota_scheduler.client.tracking import tracker, watched  # slow to load, and not everybody tracks
 
         watcher = tracker(
             self, team=team, provider=provider, warn_at=warn_at, at_limit=at_limit, fallback=tuple(fallback),
-            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels,
+            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels_named(labels),
         )  # fmt: skip
         return watched(llm, watcher, model=model)
 

@@ -49,6 +49,10 @@ class Lease:
         self._on_stop: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
 
+    def __repr__(self) -> str:
+        state = f"until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" if self.expires_at else "without the service's word"
+        return f"<Lease {self.id or self.key} {state}, {self.tokens} tokens so far>"
+
     # What the run tells and asks
 
     def used(self, model: str = "", *, cost_usd: float | None = None, requests: int = 1, **kinds: int) -> None:

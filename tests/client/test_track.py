@@ -13,22 +13,14 @@ from types import SimpleNamespace
 import anthropic
 import openai
 import pytest
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
 
 from quota_scheduler.client import BudgetExhausted, BudgetWarning, Client, NotAdmitted, Unavailable
+from tests.client.budgeted import CONFIG, HAIKU, OPUS, SONNET, seen, spend, used_by
 from tests.client.model_server import ModelServer, model_server
 from tests.system.service_process import Place, ServiceProcess, free_port
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:The model .* is deprecated:DeprecationWarning")]
-CONFIG = """
-limits:
-  - {id: team-daily, per: team, unit: usd, amount: 10, window: day, holdback: 0}
-models:
-  fallback: [claude-opus-4-5, claude-sonnet-4-5, claude-haiku-4-5]
-"""
 ASK = [{"role": "user", "content": "Is all well?"}]
-OPUS, SONNET, HAIKU = "claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +40,6 @@ def model() -> Iterator[ModelServer]:
 @pytest.fixture
 def client(service, tmp_path) -> Client:
     return Client(f"http://127.0.0.1:{service.port}", spool=tmp_path / "spool.jsonl")
-
-
-def used_by(client: Client, team: str) -> dict[str, int] | None:
-    """What the ledger has of a team, by kind."""
-    rows = [row for row in client.usage_report(by=["team"]) if row.by["team"] == team]
-    if not rows:
-        return None
-    (row,) = rows
-    return {"input": row.input, "read": row.cache_read, "write": row.cache_write_5m, "output": row.output,
-            "calls": row.requests}  # fmt: skip
 
 
 def claude(model: ModelServer, kind: type = anthropic.Anthropic):
@@ -237,22 +219,6 @@ def test_a_call_counts_once_whoever_else_tells_of_it(client, model):
     assert used_by(client, "once") == {"input": 100, "read": 40, "write": 10, "output": 7, "calls": 1}
 
 
-def spend(client: Client, team: str, dollars: float) -> None:
-    """Let a team have used so much today."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    event = {"provider": "anthropic", "key": f"{team}-{dollars}", "at": now, "model": HAIKU, "input": 1,
-             "cost_usd": dollars, "labels": {"team": team}}  # fmt: skip
-    assert client.record(event)["accepted"] == 1
-
-
-def seen(client: Client, team: str, share: float) -> None:
-    """Wait until the readings have it."""
-    deadline = time.monotonic() + 20
-    while (budget := client.remaining_budget(team)) is None or budget.used / budget.amount < share:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     ("warn_at", "spent", "warned"),
     [
@@ -356,41 +322,6 @@ def test_a_burst_far_from_the_limit_does_not_run_past_what_was_asked_about(clien
     with pytest.raises(BudgetExhausted):
         ask_on()
     assert next(calls) <= 30
-
-
-class Plain(GenericFakeChatModel):
-    """A chat model of LangChain that says what it used, as those of vendors do."""
-
-    model_name: str = HAIKU
-
-
-def said_by_langchain(way: str) -> AIMessage:
-    told = {"input_tokens": 150, "output_tokens": 7, "total_tokens": 157,
-            "input_token_details": {"cache_read": 40, "cache_creation": 10}}  # fmt: skip
-    return AIMessage(
-        "All is well.", usage_metadata=told, response_metadata={"id": f"msg_lc_{way}", "model_name": HAIKU}
-    )
-
-
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
-def test_a_chat_model_of_langchain_is_tracked_like_a_client(client, way):
-    llm = client.track(Plain(messages=iter([said_by_langchain(way)])), team=f"lc-{way}", provider="anthropic")
-
-    async def astream() -> str:
-        return "".join([str(piece.content) async for piece in llm.astream("Is all well?")])
-
-    match way:
-        case "invoke":
-            text = llm.invoke("Is all well?").content
-        case "ainvoke":
-            text = asyncio.run(llm.ainvoke("Is all well?")).content
-        case "stream":
-            text = "".join(str(piece.content) for piece in llm.stream("Is all well?"))
-        case _:
-            text = asyncio.run(astream())
-    llm.quota_tracker.flush()
-    assert text == "All is well."
-    assert used_by(client, f"lc-{way}") is not None
 
 
 @pytest.mark.parametrize("fail", ["open", "closed"])
