@@ -152,6 +152,7 @@ SHARED = {"instants", "units", "priority", "names", "labels", "usage", "pricing"
 
 ROOMS = [
     pytest.param("errors", "", "", id="errors imports nothing"),
+    pytest.param("explanations", "", "", id="explanations say what errors mean"),
     pytest.param("data_files", "errors", "", id="data_files finds the data folders"),
     pytest.param("logs", "", "", id="logs writes lines"),
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
@@ -198,7 +199,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors facade service shipping",
+        "api auth config core errors explanations facade service shipping",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
