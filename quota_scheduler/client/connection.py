@@ -12,8 +12,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in, decision_in, usage_in
-from quota_scheduler.client.budgets import AtLimit, OnWarning
+from quota_scheduler.client.answers import (
+    AtLimit,
+    Budget,
+    Decision,
+    UsageRow,
+    at_limit_in,
+    budget_in,
+    decision_in,
+    share_in,
+    usage_in,
+)
+from quota_scheduler.client.budgets import OnWarning
 from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
@@ -276,7 +286,11 @@ class Client:
         if not holds or holds.get("per") != "team":
             return None
         amount = holds.get("overrides", {}).get(team, holds["amount"])
-        return Budget(f"{holds['id']}/{team}", holds["unit"], amount, 0, 0, amount, None)
+        warn_at, at_limit = (_of_team(holds.get(name), team) for name in ("warn_at", "at_limit"))
+        name = f"{holds['id']}/{team}"
+        return Budget(
+            name, holds["unit"], amount, 0, 0, amount, None, share_in(warn_at), at_limit_in(at_limit)
+        )  # fmt: skip
 
     def set_team_budget(self, team: str, amount: float | str, *, limit: str = "team-daily", until: str = "") -> Any:
         """Give a team an amount of its own in a limit ``per: team``; needs the role operator. Returns the limit.
@@ -288,9 +302,7 @@ class Client:
         >>> changed["holds"]["overrides"]
         {'sales': 25.0}
         """
-        held = self.transport.ask("GET", f"/v1/limits/{limit}")["holds"]
-        overrides = {**held.get("overrides", {}), team: amount}
-        body: dict[str, Any] = {"overrides": overrides} | ({"until": until} if until else {})
+        body: dict[str, Any] = {"overrides": {team: amount}} | ({"until": until} if until else {})
         self.transport.ask("PATCH", f"/v1/limits/{limit}", body)
         return self.transport.ask("GET", f"/v1/limits/{limit}")
 
@@ -313,8 +325,8 @@ class Client:
         team: str = "",
         provider: str = "",
         model: str = "",
-        warn_at: float = 0.8,
-        at_limit: AtLimit = "fallback",
+        warn_at: float | None = None,
+        at_limit: AtLimit | None = None,
         fallback: Sequence[str] = (),
         fail: Fail | None = None,
         priority: PriorityName = "interactive",
@@ -331,7 +343,8 @@ class Client:
         Budget, else as a BudgetWarning; in the log either way. When the next call fits no budget any more, ``at_limit``
         decides: ``fallback`` calls the first of ``fallback`` (by default of the service's ``models.fallback``) that
         every limit lets through and raises BudgetExhausted where there is none, ``block`` raises it at once, ``go_on``
-        only warns. ``fail`` says what becomes of calls while the service is away; as the client's own by default.
+        only warns. Both are by default as the service has them for the team's budget, else 0.8 and ``fallback``.
+        ``fail`` says what becomes of calls while the service is away; as the client's own by default.
 
         >>> from types import SimpleNamespace
         >>> def call(model, prompt):
@@ -365,6 +378,11 @@ class Client:
                 raise
             return {"accepted": 0, "updated": 0, "duplicate": 0, "rejected": [], "spooled": len(events)}
         return answer
+
+
+def _of_team(setting: Any, team: str) -> Any:
+    """A team's own part of a setting that may be by value."""
+    return setting.get(team, setting.get("default")) if isinstance(setting, Mapping) else setting
 
 
 def _seconds(wait: float | timedelta) -> float:
