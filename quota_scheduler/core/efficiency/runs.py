@@ -78,7 +78,12 @@ def by_workflow(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
 
 def by_label(runs: Iterable[RunSummary], label: str) -> tuple[EfficiencyRow, ...]:
     """Return one row for each value of a label that runs carry, the largest first; without one it is ``none``."""
-    return _rows(runs, lambda run: str(getattr(run, label)) or "none")
+    return _rows(runs, lambda run: label_of(run, label))
+
+
+def label_of(run: RunSummary, label: str) -> str:
+    """The value of a label that a run carries, ``none`` without one."""
+    return str(getattr(run, label)) or "none"
 
 
 def _rows(runs: Iterable[RunSummary], name_of: Callable[[RunSummary], str]) -> tuple[EfficiencyRow, ...]:
