@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from quota_scheduler.core.usage import Usage, total
 
@@ -16,8 +17,7 @@ PAUSED = "paused_quota"
 """The status of a run whose quota ended: neither done nor failed, and gone on with later."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(NamedTuple):
     """One run: what it was, what was in force, and the sum of its usage. An empty ``status`` is still running."""
 
     run: str
