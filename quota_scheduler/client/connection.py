@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in, decision_in, usage_in
-from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
+from quota_scheduler.client.answers import AtLimit, Budget, Decision, UsageRow, budget_in, decision_in, usage_in
+from quota_scheduler.client.errors import NotAdmitted, QuotaError, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
+from quota_scheduler.client.team_budgets import tightest
 from quota_scheduler.client.ticket_body import labels_named, labels_of, ticket_body
 from quota_scheduler.client.transport import NOT_OURS, Transport
 
 if TYPE_CHECKING:
-    from quota_scheduler.client.budgets import AtLimit, OnWarning
+    from quota_scheduler.client.budgets import OnWarning
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -277,26 +278,7 @@ class Client:
         >>> budget.limit, budget.unit, budget.amount
         ('team-daily/growth', 'usd', 10.0)
         """
-        budgets = []
-        for row in self.transport.ask("GET", "/v1/limits", patience=patience)["limits"]:
-            is_about = row["limit"] == f"{row['rule']}/{team}" or f"team={team}" in str(row["scope"]).split(", ")
-            if is_about and limit in ("", row["rule"], row["limit"]):
-                budgets.append(budget_in(row))
-        if not budgets:
-            return self._untouched(team, limit or "team-daily", patience)
-        return min(budgets, key=lambda budget: budget.remaining / (budget.amount or 1))
-
-    def _untouched(self, team: str, limit: str, patience: float | None = None) -> Budget | None:
-        """The budget of a team that has used nothing yet: all of it."""
-        try:
-            path = f"/v1/limits/{limit.partition('/')[0]}"
-            holds = self.transport.ask("GET", path, patience=patience)["holds"]
-        except Refused:
-            return None
-        if not holds or holds.get("per") != "team":
-            return None
-        amount = holds.get("overrides", {}).get(team, holds["amount"])
-        return Budget(f"{holds['id']}/{team}", holds["unit"], amount, 0, 0, amount, None)
+        return tightest(self.transport, team, limit, patience)
 
     def set_team_budget(self, team: str, amount: float | str, *, limit: str = "team-daily", until: str = "") -> Any:
         """Give a team an amount of its own in a limit ``per: team``; needs the role operator. Returns the limit.
@@ -308,9 +290,7 @@ class Client:
         >>> changed["holds"]["overrides"]
         {'sales': 25.0}
         """
-        held = self.transport.ask("GET", f"/v1/limits/{limit}")["holds"]
-        overrides = {**held.get("overrides", {}), team: amount}
-        body: dict[str, Any] = {"overrides": overrides} | ({"until": until} if until else {})
+        body: dict[str, Any] = {"overrides": {team: amount}} | ({"until": until} if until else {})
         self.transport.ask("PATCH", f"/v1/limits/{limit}", body)
         return self.transport.ask("GET", f"/v1/limits/{limit}")
 
@@ -334,8 +314,8 @@ class Client:
         team: str = "",
         provider: str = "",
         model: str = "",
-        warn_at: float = 0.8,
-        at_limit: "AtLimit" = "fallback",
+        warn_at: float | None = None,
+        at_limit: AtLimit | None = None,
         fallback: Sequence[str] = (),
         fail: Fail | None = None,
         priority: PriorityName = "interactive",
@@ -352,7 +332,8 @@ class Client:
         Budget, else as a BudgetWarning; in the log either way. When the next call fits no budget any more, ``at_limit``
         decides: ``fallback`` calls the first of ``fallback`` (by default of the service's ``models.fallback``) that
         every limit lets through and raises BudgetExhausted where there is none, ``block`` raises it at once, ``go_on``
-        only warns. ``fail`` says what becomes of calls while the service is away; as the client's own by default.
+        only warns. Both are by default as the service has them for the team's budget, else 0.8 and ``fallback``.
+        ``fail`` says what becomes of calls while the service is away; as the client's own by default.
 
         >>> from types import SimpleNamespace
         >>> def call(model, prompt):

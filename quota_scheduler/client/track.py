@@ -2,7 +2,8 @@
 
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
-from quota_scheduler.client.budgets import AtLimit, OnWarning
+from quota_scheduler.client.answers import AtLimit
+from quota_scheduler.client.budgets import OnWarning
 from quota_scheduler.client.connection import Client, Fail, PriorityName
 from quota_scheduler.client.crewai import CrewListener, listener_of
 from quota_scheduler.client.langchain import handler_of
@@ -17,7 +18,7 @@ class Options(TypedDict, total=False):
 
     team: str
     provider: str
-    warn_at: float
+    warn_at: float | None
     fail: Fail
     priority: PriorityName
     on_warning: OnWarning | None
@@ -28,7 +29,7 @@ class Options(TypedDict, total=False):
     agent: str
 
 
-DEFAULTS = {"team": "", "provider": "", "warn_at": 0.8, "priority": "interactive", "on_warning": None}
+DEFAULTS = {"team": "", "provider": "", "warn_at": None, "priority": "interactive", "on_warning": None}
 
 
 def track(llm: T, *, client: Client | None = None, **options: Any) -> T:

@@ -13,7 +13,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from quota_scheduler.client.budgets import AtLimit, Budgets, OnWarning, Policy, Service
+from quota_scheduler.client.answers import AtLimit
+from quota_scheduler.client.budgets import Budgets, OnWarning, Policy, Service
 from quota_scheduler.client.recorder import Recorder
 from quota_scheduler.client.streams import Reckoning, Watched, WatchedManager
 from quota_scheduler.client.used import Used, used_in
@@ -83,8 +84,8 @@ def tracker(
     *,
     team: str,
     provider: str,
-    warn_at: float,
-    at_limit: AtLimit,
+    warn_at: float | None,
+    at_limit: AtLimit | None,
     fallback: tuple[str, ...],
     fail: Any,
     priority: str,
@@ -92,9 +93,9 @@ def tracker(
     labels: dict[str, str],
 ) -> Tracker:
     """A tracker. Raises ValueError for a threshold that is none."""
-    if not 0 < warn_at <= 1:
+    if warn_at is not None and not 0 < warn_at <= 1:
         raise ValueError(f"warn_at={warn_at:g} is no share: write 0.8 for 80 %")
-    if at_limit not in ("fallback", "block", "go_on"):
+    if at_limit not in (None, "fallback", "block", "go_on"):
         raise ValueError(f"at_limit={at_limit!r} is none of fallback, block, go_on")
     named = {"team": team, **labels}
     return Tracker(

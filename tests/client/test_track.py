@@ -237,12 +237,49 @@ def test_a_team_is_warned_once_from_its_threshold_on(client, model, request, war
     assert [(budget.limit, round(budget.used, 1)) for budget in budgets] == [(f"team-daily/{team}", spent)] * warned
 
 
+@pytest.mark.parametrize(
+    ("options", "warned", "called"),
+    [
+        pytest.param({}, 1, None, id="as-the-service-says"),
+        pytest.param({"warn_at": 1.0}, 0, None, id="own-threshold-first"),
+        pytest.param({"at_limit": "go_on"}, 1, HAIKU, id="own-way-first"),
+    ],
+)
+def test_thresholds_are_those_of_the_service_unless_the_tracker_has_its_own(
+    client, model, service, request, options, warned, called
+):
+    team, budgets = f"by-{request.node.callspec.id}", []
+    change = {"warn_at": {team: "99.5%"}, "at_limit": {team: "block"}}
+    assert service.ask("PATCH", "/v1/limits/team-daily", change).status == 200
+    spend(client, team, 9.9999)
+    seen(client, team, 0.999)
+    llm = client.track(claude(model), team=team, on_warning=budgets.append, fallback=(SONNET,), **options)
+    llm.quota_tracker.budgets._typical[""] = {"input": 1_000, "output": 1_000}
+    if called:
+        create(llm)
+    else:
+        with pytest.raises(BudgetExhausted):
+            create(llm)
+    assert model.models == [called] * bool(called)
+    assert [(budget.warn_at, budget.at_limit) for budget in budgets] == [(0.995, "block")] * warned
+
+
+def test_a_team_that_used_nothing_yet_has_its_thresholds(client, service):
+    service.ask("PATCH", "/v1/limits/team-daily", {"warn_at": {"early": "60%"}, "at_limit": {"early": "go_on"}})
+    budget = client.remaining_budget("early")
+    assert (budget.used, budget.warn_at, budget.at_limit) == (0, 0.6, "go_on")
+
+
 def test_a_warning_is_pythons_own_where_nobody_takes_it(client, model):
     spend(client, "said", 9)
     seen(client, "said", 0.9)
     llm = client.track(claude(model), team="said")
-    with pytest.warns(BudgetWarning, match=r"team said has used 90% of team-daily/said \(9 of 10 usd\)"):
-        create(llm)
+    sentence = (
+        rf"team said has used 90% of team-daily/said \(9 of 10 usd\): use {SONNET} in place of {OPUS} to make it last; "
+        "at 100 % a cheaper model is called, or none"
+    )
+    with pytest.warns(BudgetWarning, match=sentence):
+        ask_large(llm)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         create(llm)
