@@ -1,6 +1,7 @@
 """``demo``: the whole service at work, with a dozen runners, in a folder that goes with it."""
 
 import json
+import os
 import sys
 from datetime import timedelta
 
@@ -40,7 +41,7 @@ def command(ctx: click.Context, seconds: float, keep: str, window: float, as_jso
 
     host, port = _address(ctx.find_root().ensure_object(dict).get("listen", ""))
     try:
-        play(Wishes(host, port, seconds, keep, timedelta(seconds=window)), say, tell)
+        play(Wishes(host, port, seconds, keep, timedelta(seconds=window), os.environ), say, tell)
     except DemoTrouble as trouble:
         click.echo(f"quota-scheduler: {trouble}", err=True)
         sys.exit(1)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from quota_scheduler.demo import folder as folders
@@ -18,21 +19,24 @@ KEEP = "--keep"
 END_SECONDS = 5.0
 """How long an orderly end may take."""
 KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "SYSTEMROOT")
-"""All that the service gets of the user's environment: none of their settings, tokens or folders."""
+"""What it takes to run: none of the user's settings, tokens or folders."""
 
 
 class ServiceChild:
     """The service as a child process."""
 
-    def __init__(self, folder: Path, *, kept: bool) -> None:
-        """``folder`` holds ``quota.yaml``, and becomes its home; ``kept``: it stays when all is over."""
+    def __init__(self, folder: Path, environ: Mapping[str, str], *, kept: bool) -> None:
+        """``folder`` holds ``quota.yaml``, and becomes its home; ``kept``: it stays when all is over.
+
+        ``environ`` is the user's; the service gets of it what it takes to run, and nothing that is about them.
+        """
         self._folder = folder
-        environ = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        variables = {name: environ[name] for name in KEPT_VARIABLES if name in environ}
         with (folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(folder), *([KEEP] if kept else [])],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, cwd=folder,
-                env=environ | {"HOME": str(folder)}, start_new_session=True,
+                env=variables | {"HOME": str(folder)}, start_new_session=True,
             )  # fmt: skip
 
     @property

@@ -1,6 +1,6 @@
 """What happened between two looks at the service: everything told is read from its answers.
 
-Sight, Sight, Sight … ──Story──► usage, fan, deferred, started, alert_fired, alert_resolved, reset, woken, loan, repaid
+Sight, Sight … ──Story──► usage, fan, deferred, started, alert_fired, alert_resolved, reset, woken, loan, repaid
 """
 
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from quota_scheduler.demo.looking import Sight, Row
+from quota_scheduler.demo.looking import Row, Sight
 
 Kind = Literal[
     "usage", "fan", "deferred", "alert_fired", "alert_resolved", "reset", "woken", "loan", "repaid", "started"
@@ -132,7 +132,12 @@ class Story:
         """Loans that began, and loans that ended, together."""
         names = {(row["lender"], row["borrower"], row["since"]): row for row in look.loans}
         begun = [row for name, row in names.items() if name not in self._loans]
-        ended = [row for name, row in names.items() if row["ended"] and not self._loans.get(name)]
+        borrowers = {row["borrower"] for row in begun}
+        ended = [
+            row
+            for name, row in names.items()
+            if row["ended"] and not self._loans.get(name) and row["borrower"] not in borrowers
+        ]  # else the debt is only owed to somebody else from now on
         self._loans = {name: bool(row["ended"]) for name, row in names.items()}
         if begun:
             yield Event("loan", look.at, {"loans": begun})

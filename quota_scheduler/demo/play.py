@@ -3,7 +3,7 @@
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import FrameType
@@ -28,13 +28,17 @@ SILENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line asks for. ``seconds`` 0: until told to end; ``keep``: a folder that stays, if any."""
+    """What the command line asks for. ``seconds`` 0: until told to end; ``keep``: a folder that stays, if any.
+
+    ``variables`` are the environment that the service is started from.
+    """
 
     host: str
     port: int
     seconds: float
     keep: str
     window: timedelta
+    variables: Mapping[str, str]
 
 
 def play(wishes: Wishes, say: Callable[[str], None], tell: Callable[[float, Event], None]) -> None:
@@ -53,7 +57,7 @@ def play(wishes: Wishes, say: Callable[[str], None], tell: Callable[[float, Even
         (folder / "quota.yaml").write_text(
             world.configuration(f"{_bracketed(wishes.host)}:{port}", wishes.window), encoding="utf-8"
         )
-        child = ServiceChild(folder, kept=bool(wishes.keep))
+        child = ServiceChild(folder, wishes.variables, kept=bool(wishes.keep))
         url = f"http://{_bracketed(wishes.host)}:{port}"
         service = Transport(url, patience=SILENCE_SECONDS)
         _wait_until_ready(service, child)

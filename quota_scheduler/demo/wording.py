@@ -80,7 +80,7 @@ def _text(event: Event) -> str:
         case "woken":
             return f"wakes     {_starts(facts)}"
         case "loan":
-            return f"loan      {_loans(facts['loans'], 'borrows', 'from')}"
+            return f"loan      {_loans(facts['loans'], 'borrows', 'from', begin=True)}"
         case "repaid":
             return f"loan      {_loans(facts['loans'], 'has paid', 'back to')}"
 
@@ -99,11 +99,12 @@ def _runner(facts: dict[str, Any]) -> str:
     return f"{facts['key'].split()[0]} ({facts['class']})"
 
 
-def _loans(rows: list[dict[str, Any]], verb: str, whom: str) -> str:
+def _loans(rows: list[dict[str, Any]], verb: str, whom: str, *, begin: bool = False) -> str:
     """Loans that began or ended in one moment, those of a borrower together."""
     sums: dict[tuple[str, str | None], list[dict[str, Any]]] = {}
     for row in rows:
-        sums.setdefault((row["borrower"], row["ended"]), []).append(row)
+        ended = None if begin else row["ended"]
+        sums.setdefault((row["borrower"], ended), []).append(row)
     return "; ".join(
         f"{_who(borrower)} {verb} {_tokens(sum(row['most'] for row in mine))} {whom} "
         f"{' and '.join(sorted({_who(row['lender']) for row in mine}))}{ENDED[ended]}"
@@ -121,7 +122,7 @@ def _deferral(facts: dict[str, Any]) -> str:
 
 def _starts(facts: dict[str, Any]) -> str:
     starts = facts["starts"]
-    shown = ", ".join(f"{start['key'].split()[0]} +{start['after_seconds']:.2f} s" for start in starts[:SHOWN_STARTS])
+    shown = ", ".join(f"{start['key'].split()[0]} +{start['after_seconds']:.3f} s" for start in starts[:SHOWN_STARTS])
     more = f" and {len(starts) - SHOWN_STARTS} more" if len(starts) > SHOWN_STARTS else ""
     return f"{len(starts)} started one after another since the reset: {shown}{more}; {facts['waiting']} wait on"
 

@@ -15,7 +15,7 @@ TEAM_TOKENS = 55_000
 """Of a window, for one team, before it borrows."""
 NIGHTLY_TOKENS = 10_000
 """The same for the team whose work can wait."""
-BORROW = 20_000
+BORROW = 60_000
 """What a team may borrow of what the others leave unused."""
 MODEL = "claude-sonnet-5"
 ACCOUNT = "demo"
@@ -51,13 +51,11 @@ class Runner:
 
 
 RUNNERS = (
-    *(Runner(f"nightly-{n}", "data", "nightly", "low", 1_250, 4, 4.0, 3.0, 8_000) for n in range(1, 7)),
+    *(Runner(f"nightly-{n}", "data", "nightly", "low", 1_250, 4, 4.0, 3.0, 8_000) for n in range(1, 5)),
     Runner("ana", "platform", "pairing", "interactive", 2_000, 1, 1.0, 3.0, 0, asks=False),
     Runner("review-1", "platform", "review", "high", 1_600, 3, 3.0, 4.0, 4_800),
     Runner("review-2", "platform", "review", "high", 1_600, 3, 3.0, 5.0, 4_800),
-    Runner("content-1", "growth", "content", "normal", 2_000, 3, 3.0, 3.0, 6_000),
-    Runner("content-2", "growth", "content", "normal", 2_000, 3, 3.0, 4.0, 6_000),
-    Runner("content-3", "growth", "content", "normal", 2_000, 3, 3.0, 5.0, 6_000),
+    *(Runner(f"content-{n}", "growth", "content", "normal", 1_200, 3, 3.0, 2.5 + n / 2, 3_600) for n in range(1, 6)),
 )
 USUAL_SHARE = {"pairing": 0.12, "review": 0.18, "content": 0.28, "nightly": 0.25}
 """Of a window's amount, what each workflow has used in the past: about what it wants now."""
