@@ -17,7 +17,7 @@ demo: .venv/.run ## a dozen runners, three teams, windows of half a minute: watc
 	@exec $(BIN)/quota-scheduler demo $(ARGS)
 
 test: .venv/.dev ## set everything up and run the tests, in parallel (ARGS="-k forecast")
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/.dev ## format, lint, types, architecture: what every change must pass
 	$(BIN)/ruff format --check .
