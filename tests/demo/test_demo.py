@@ -91,7 +91,7 @@ def test_those_who_waited_start_in_a_ramp(played):
     starts = [start["after_seconds"] for start in woken["starts"]]
     assert len(starts) >= 2
     assert starts == sorted(starts)
-    assert starts[-1] > starts[0]
+    assert len(set(starts)) > 1  # they do not start all at once
 
 
 def test_the_alert_that_fires_is_the_one_that_resolves(played):
