@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format docs torture bench lock image clean
+.PHONY: help run demo test check format docs torture bench lock image clean
 export PYTHON
 
 BIN := .venv/bin
@@ -12,6 +12,9 @@ help: ## list the targets
 
 run: .venv/.run ## set everything up and serve (ARGS="--config quota.yaml")
 	@exec $(BIN)/quota-scheduler serve $(ARGS)
+
+demo: .venv/.run ## a dozen runners, three teams, windows of half a minute: watch it work (ARGS="--seconds 90")
+	@exec $(BIN)/quota-scheduler demo $(ARGS)
 
 test: .venv/.dev ## set everything up and run the tests, in parallel (ARGS="-k forecast")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

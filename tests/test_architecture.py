@@ -165,6 +165,7 @@ ROOMS = [
         "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
     ),
     pytest.param("client", "client", "", id="client needs nothing but the standard library"),
+    pytest.param("demo", "client demo", "", id="demo is a client of the service it starts, and nothing else"),
     pytest.param("tools", "client tools", "mcp mcp_types pydantic", id="tools let agents ask, through the client"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(

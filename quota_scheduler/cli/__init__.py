@@ -14,6 +14,7 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 
 VERBS = {
     "serve": "serve",
+    "demo": "demo",
     "status": "status",
     "watch": "watch",
     "limits": "limits",
