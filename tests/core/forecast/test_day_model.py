@@ -72,6 +72,12 @@ def test_a_wider_spread_and_more_volatility_widen_the_band_and_leave_the_median_
         pytest.param(np.full(DAYS_KEPT, 100.0), 124, CALM, id="steady for months: as calm as it gets"),
         pytest.param(np.full(DAYS_KEPT, 100.0), 0, 1.0, id="nothing seen: the usual"),
         pytest.param(np.where(np.arange(DAYS_KEPT) % 9 == 0, 5000.0, 0.0), 124, WILD, id="a burst every nine days"),
+        pytest.param(
+            np.where((np.arange(DAYS_KEPT) < 42) | (np.arange(DAYS_KEPT) % 9 > 0), 100.0, 5000.0),
+            124,
+            0.76,
+            id="wild until six weeks ago: half forgotten",
+        ),
     ],
 )
 def test_volatility(days, observed, expected):
