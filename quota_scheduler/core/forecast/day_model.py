@@ -82,22 +82,27 @@ MOST = 1.7
 
 
 def to_come(
-    level: UsageLevel, ahead: Sequence[float], volatility: float, spread: tuple[float, float]
+    level: UsageLevel,
+    ahead: Sequence[float],
+    volatility: float,
+    spread: tuple[float, float],
+    times: Sequence[float],
 ) -> list[Quantiles]:
     """Return the 10, 50 and 90 % quantiles of usage over each of ``ahead`` days of the usual size.
 
-    ``spread`` are calibration factors on the lower and the upper half.
+    ``spread`` are calibration factors on the lower and the upper half; ``times`` says for each of ``ahead`` how many
+    times the usual is expected, after the last hours (``burst.times_usual``).
     """
     quantiles = []
     skew = SKEW * (volatility - CALM) / (1.0 - CALM) / SKEW_DAYS
     wide, deep = volatility * spread[1], volatility**LOW_POWER * spread[0]
-    for days in ahead:
+    for days, more in zip(ahead, times, strict=True):
         if days <= 0:
             quantiles.append((0.0, 0.0, 0.0))
             continue
         log_days = math.log(days)
         share = min(LONG_SHARE + LONG_GROWTH * max(log_days, 0.0), LONG_MOST)
-        mean, slack = level.over(share) * days, SLACK * level.memory * days
+        mean, slack = level.over(share) * days * more, SLACK * level.memory * days
         low, high = _table(log_days)
         median = mean * (1.0 - skew * min(max(SKEW_DAYS - log_days, 0.0), SKEW_DAYS))
         below = max((mean + slack) * math.exp(low * deep) - slack, 0.0)
