@@ -17,6 +17,7 @@ from quota_scheduler.simulate.demand import demand_of
 from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import PolicyRow, SimOutcome, row
 from quota_scheduler.simulate.policies import POLICIES, current_name, policy
+from quota_scheduler.simulate.state import scenario
 from quota_scheduler.simulate.windows import WindowKind
 from quota_scheduler.simulate.world import FLEET, DailyTrace, World, fleets, single
 
@@ -87,7 +88,7 @@ def play(
     for kind in kinds:
         for factor in factors:
             for name in policies:
-                yield (kind, name), Engine(world, kind, factor, policy(name, demand)).play()
+                yield (kind, name), Engine(scenario(world, kind, factor), policy(name, demand)).play()
 
 
 def read(folder: Path | str) -> list[DailyTrace]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quota_scheduler.simulate.jobs import SimJob
+from quota_scheduler.simulate.windows import Tally
 from quota_scheduler.simulate.world import Run
 
 WEIGHTS = (8, 4, 2, 1)
@@ -30,7 +31,10 @@ def _rows() -> list[list[float]]:
 
 @dataclass(slots=True)
 class SimOutcome:
-    """What happened, by class where it is a list; tokens in mean days, waits in seconds."""
+    """What happened, by class where it is a list; tokens in mean days, waits in seconds.
+
+    ``quota``, ``used`` and ``lost`` are those of the first of the ``limits``.
+    """
 
     demand: list[float] = field(default_factory=_zeros)
     done: list[float] = field(default_factory=_zeros)
@@ -45,6 +49,7 @@ class SimOutcome:
     redone: float = 0.0
     lost: float = 0.0
     overshoot: float = 0.0
+    limits: list[Tally] = field(default_factory=list)
 
     def asked(self, run: Run) -> None:
         """Count a run that arrived."""
@@ -75,6 +80,10 @@ class SimOutcome:
         """Count a run that an empty window stopped, and that would have used ``more`` of it."""
         self.stalls[job.run.rank] += 1
         self.overshoot += more
+
+    def redo(self, amount: float) -> None:
+        """Count what a run that was cut off has to do again."""
+        self.redone += amount
 
     def runs_on(self, job: SimJob) -> None:
         """Count a run that was running when the last window ended."""
@@ -107,6 +116,12 @@ class SimOutcome:
         self.redone += other.redone
         self.lost += other.lost
         self.overshoot += other.overshoot
+
+    def closed(self, limits: list[Tally]) -> None:
+        """Take over what became of the windows; the first limit is the quota that shares are given of."""
+        self.limits = limits
+        for first in limits[:1]:
+            self.quota, self.used, self.lost = first.amount, first.used, first.lost + first.redone
 
     @property
     def harm(self) -> float:

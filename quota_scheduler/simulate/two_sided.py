@@ -48,11 +48,13 @@ class TwoSided:
         if not self._instances:
             self._instances = [_instance(meter) for meter in state.meters]
         self._now = instant(state.now)
-        waiting = [int(TOKENS * amount) for amount in (state.work if self._exact else state.asked)]
         self._headrooms = [
-            Headroom(instance, self._balance(state, meter, instance), None, waiting)
+            Headroom(instance, self._balance(state, meter, instance), None, self._waiting(meter))
             for instance, meter in zip(self._instances, state.meters, strict=True)
         ]
+
+    def _waiting(self, meter: Meter) -> list[int]:
+        return [int(TOKENS * amount) for amount in (meter.work if self._exact else meter.asked)]
 
     def _outlook(self, place: int, state: SimState) -> Outlook:
         """The outlook of a window; a new one only when somebody asks and the last is old, or of another window."""
@@ -66,48 +68,54 @@ class TwoSided:
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / OUTLOOKS))
 
-    def _fits(self, need: Callable[[Headroom], int], rank: int, state: SimState) -> bool:
-        for place, headroom in enumerate(self._headrooms):
+    def _fits(self, need: Callable[[int, Headroom], int], rank: int, group: int, state: SimState) -> bool:
+        """Whether a run of this class and group fits; ``need`` is told how many of its meters were asked before."""
+        for number, place in enumerate(state.bound[group]):
+            headroom = self._headrooms[place]
             if rank and headroom.outlook is None:
                 headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
-            if admits(headroom, need(headroom), CLASSES[rank], self._now) is not None:
+            if admits(headroom, need(number, headroom), CLASSES[rank], self._now) is not None:
                 return False
         return True
 
     def _balance(self, state: SimState, meter: Meter, instance: LimitInstance) -> Balance:
         until = meter.reset_after(state.now)
         window = Window(instant(meter.starts_at), instant(meter.ends_at)) if meter.is_open else None
-        reserved = sum(self._held(job, state.now, until) for job in state.running.values())
+        reserved = sum(self._held(job, state.now, until) * charge for job, charge in state.users(meter))
         used = int(TOKENS * meter.used) if meter.is_open else 0
         return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
-    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
-        row = state.waiting[rank].values()
+    def may_admit(self, rank: int, group: int, least: float, state: SimState) -> bool:
+        row = [job for job in state.waiting[rank].values() if job.run.group == group]
 
-        def smallest(headroom: Headroom) -> int:
+        def smallest(_number: int, headroom: Headroom) -> int:
             """The least that one of them needs, or could use before the reset."""
             ends_at = headroom.ends_at(self._now)
             left = ends_at.timestamp() - state.now if ends_at else math.inf
-            if left > SOON:
+            if left > SOON or not least:
                 return int(TOKENS * least)
             return int(TOKENS * min(min(self._need(job), job.run.rate * left) for job in row))
 
-        return self._fits(smallest, rank, state)
+        return self._fits(smallest, rank, group, state)
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return self._fits(lambda headroom: self._usable(job, headroom), job.run.rank, state)
+        def need(number: int, headroom: Headroom) -> int:
+            return self._usable(job, headroom, job.pairs[number][1])
 
-    def started(self, job: SimJob, _state: SimState) -> None:
-        for headroom in self._headrooms:
-            headroom.balance.reserved += self._usable(job, headroom)
-        self._headrooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
+        return self._fits(need, job.run.rank, job.run.group, state)
+
+    def started(self, job: SimJob, state: SimState) -> None:
+        for place, (_, charge) in zip(state.bound[job.run.group], job.pairs, strict=True):
+            headroom = self._headrooms[place]
+            headroom.balance.reserved += self._usable(job, headroom, charge)
+            headroom.waiting[job.run.rank] -= int(TOKENS * self._need(job) * charge)
 
     def _need(self, job: SimJob) -> float:
         return job.left if self._exact else job.asked
 
-    def _usable(self, job: SimJob, headroom: Headroom) -> int:
+    def _usable(self, job: SimJob, headroom: Headroom, charge: float) -> int:
         need = self._need(job)
-        return headroom.usable(int(TOKENS * need), timedelta(seconds=need / job.run.rate), self._now)
+        return headroom.usable(int(TOKENS * need * charge), timedelta(seconds=need / job.run.rate), self._now)
 
     def _held(self, job: SimJob, now: float, until: float) -> float:
         if self._exact:
@@ -116,7 +124,8 @@ class TwoSided:
 
 
 def _instance(meter: Meter) -> LimitInstance:
-    length = timedelta(seconds=meter.length)
-    schedule = Session(length) if meter.session else Calendar(Every.MONTH)
-    limit = Limit("session" if meter.session else "quota", Unit.TOKENS, int(TOKENS * meter.amount), schedule)
-    return LimitInstance(limit, "")
+    amount = int(TOKENS * meter.amount)
+    if meter.limit is not None:
+        return LimitInstance(replace(meter.limit, amount=amount, overrides=(), parent="", borrow=0), "")
+    schedule = Session(timedelta(seconds=meter.length)) if meter.session else Calendar(Every.MONTH)
+    return LimitInstance(Limit("session" if meter.session else "quota", Unit.TOKENS, amount, schedule), "")
