@@ -19,6 +19,7 @@ VERBS = {
     "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
+    "simulate": "simulate",
     "queue": "queue",
     "preflight": "preflight",
     "plan": "plan",

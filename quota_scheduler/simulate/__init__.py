@@ -16,7 +16,7 @@ from pathlib import Path
 from quota_scheduler.simulate.demand import demand_of
 from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import PolicyRow, SimOutcome, row
-from quota_scheduler.simulate.policies import POLICIES, current_name, policy
+from quota_scheduler.simulate.policies import BEST, POLICIES, current_name, policy
 from quota_scheduler.simulate.state import scenario
 from quota_scheduler.simulate.windows import WindowKind
 from quota_scheduler.simulate.world import FLEET, DailyTrace, World, fleets, single
@@ -39,7 +39,6 @@ FACTORS = (0.7, 0.9, 1.1)
 """Quota as a share of the mean demand of a window."""
 FLEETS = 6
 """Fleets that are drawn."""
-BEST = "clairvoyant"
 
 
 def run(

@@ -110,7 +110,7 @@ class SimOutcome:
             mine[:] = [a + b for a, b in zip(mine, more, strict=True)]
         for waits, later in zip(self.waits, other.waits, strict=True):
             waits += later
-        self.scenarios.append([_hours(waits) for waits in other.waits])
+        self.scenarios.append([hours(waits) for waits in other.waits])
         self.quota += other.quota
         self.used += other.used
         self.redone += other.redone
@@ -187,8 +187,9 @@ def _mean(rows: list[tuple[float, float, float]]) -> tuple[float, float, float]:
     return median, late, mean
 
 
-def _hours(waits: list[float]) -> tuple[float, float, float]:
+def hours(waits: list[float]) -> tuple[float, float, float]:
+    """Return median, 95th percentile and mean of waits in seconds, in hours; zeros for none."""
     if not waits:
         return 0.0, 0.0, 0.0
-    hours = np.array(waits) / 3600
-    return float(np.median(hours)), float(np.quantile(hours, 0.95)), float(hours.mean())
+    all_hours = np.array(waits) / 3600
+    return float(np.median(all_hours)), float(np.quantile(all_hours, 0.95)), float(all_hours.mean())

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from quota_scheduler.core.forecast.baselines import weighted_mean
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.simulate.demand import Demand, instant
+from quota_scheduler.simulate.demand import instant
 from quota_scheduler.simulate.engine import StartPolicy
 from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.two_sided import TwoSided
-from quota_scheduler.simulate.windows import SOON, Meter
+from quota_scheduler.simulate.windows import EMPTY, SOON, Meter
 from quota_scheduler.simulate.world import DAY, HOUR
 
 STOP = 0.90
@@ -119,7 +121,7 @@ class FixedThresholds:
     def begin(self, state: SimState) -> None:
         if self.stale and state.waiting[Priority.LOW.rank]:
             self._project(state)
-        self.used = [meter.used / meter.amount if meter.is_open else 0.0 for meter in state.meters]
+        self.used = [meter.used / max(meter.amount, EMPTY) if meter.is_open else 0.0 for meter in state.meters]
 
     def may_admit(self, rank: int, group: int, _least: float, state: SimState) -> bool:
         if rank == 0:
@@ -149,6 +151,8 @@ def _between(meter: Meter, start: float, end: float) -> float:
 
 
 POLICIES = ("none", "fixed90", "safe", "fixed-thresholds", "two-sided", "clairvoyant")
+BEST = "clairvoyant"
+"""The policy that the others are measured by."""
 OLD_NAMES = {"seed": "fixed-thresholds"}
 """What a policy was called at first, and is still understood."""
 
@@ -158,7 +162,17 @@ def current_name(policy: str) -> str:
     return OLD_NAMES.get(policy, policy)
 
 
-def policy(name: str, demand: Demand) -> StartPolicy:
+class LooksAhead(Protocol):
+    """Whoever knows, or forecasts, what will be asked of a meter."""
+
+    def truth(self, state: SimState, meter: Meter) -> Outlook:
+        """Tell what will really come."""
+
+    def forecast(self, state: SimState, meter: Meter) -> Outlook:
+        """Tell what is expected to come."""
+
+
+def policy(name: str, demand: LooksAhead) -> StartPolicy:
     """Make a fresh policy by name. Raises KeyError for an unknown one."""
     makers: dict[str, Callable[[], StartPolicy]] = {
         "none": Unruled,

@@ -13,7 +13,6 @@ from enum import StrEnum
 import numpy as np
 
 from quota_scheduler.core.limits.limit import Limit
-
 from quota_scheduler.simulate.world import DAY, HOUR, World
 
 HISTORY_DAYS = 7
@@ -63,7 +62,7 @@ class Tally:
     """What became of the windows of a limit: ``amount`` is ``used``, ``unused`` or, in the last, ``unfinished``.
 
     ``lost`` is the part of what was unused that somebody waited for; ``redone`` that of what was used that was for
-    nothing; ``over`` what had been started and it could not give.
+    nothing, ``carried`` what had been used before the start; ``over`` what had been started and it could not give.
     """
 
     windows: int = 0
@@ -73,6 +72,7 @@ class Tally:
     unfinished: float = 0.0
     lost: float = 0.0
     redone: float = 0.0
+    carried: float = 0.0
     over: float = 0.0
 
 
