@@ -160,20 +160,19 @@ class Engine:
         }
         if not groups:
             return
+        least = dict.fromkeys(groups, NEVER)
         for job in list(row.values()):
-            if job.run.group in groups:
-                self._try(job)
-        for group in groups:
-            self._least[rank, group] = NEVER
-        for job in row.values():
-            if job.run.group in groups:
-                key = rank, job.run.group
-                self._least[key] = min(self._least[key], _need(job))
+            if (group := job.run.group) in groups and not self._try(job):
+                least[group] = min(least[group], _need(job))
+        self._least.update({(rank, group): need for group, need in least.items()})
 
-    def _try(self, job: SimJob) -> None:
-        if self.state.has_slot(job) and self.policy.admits(job, self.state):
+    def _try(self, job: SimJob) -> bool:
+        """Start it, if it may."""
+        starts = self.state.has_slot(job) and self.policy.admits(job, self.state)
+        if starts:
             self._start(job)
             self.policy.started(job, self.state)
+        return starts
 
     def _start(self, job: SimJob) -> None:
         state, run = self.state, job.run

@@ -40,6 +40,11 @@ class TwoSided:
         self._outlooks: dict[int, tuple[float, Outlook]] = {}
         self._headrooms: list[Headroom] = []
         self._now = EPOCH
+        self._whole, self._refused = 0.0, dict[tuple[int, int], float]()
+        """Seconds in which no window ends, and by class and group the least that was refused in this pass.
+
+        Within a pass there is ever less room: a run that needs as much, and uses it before any reset, is refused too.
+        """
 
     def update(self, state: SimState) -> None:
         """It reads when it is asked."""
@@ -47,7 +52,8 @@ class TwoSided:
     def begin(self, state: SimState) -> None:
         if not self._instances:
             self._instances = [_instance(meter) for meter in state.meters]
-        self._now = instant(state.now)
+        self._now, self._refused = instant(state.now), {}
+        self._whole = min(meter.reset_after(state.now) for meter in state.meters) - state.now if state.meters else 0.0
         self._headrooms = [
             Headroom(instance, self._balance(state, meter, instance), None, self._waiting(meter))
             for instance, meter in zip(self._instances, state.meters, strict=True)
@@ -86,23 +92,30 @@ class TwoSided:
         return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
     def may_admit(self, rank: int, group: int, least: float, state: SimState) -> bool:
-        row = [job for job in state.waiting[rank].values() if job.run.group == group]
-
         def smallest(_number: int, headroom: Headroom) -> int:
             """The least that one of them needs, or could use before the reset."""
             ends_at = headroom.ends_at(self._now)
             left = ends_at.timestamp() - state.now if ends_at else math.inf
             if left > SOON or not least:
                 return int(TOKENS * least)
+            row = (job for job in state.waiting[rank].values() if job.run.group == group)
             return int(TOKENS * min(min(self._need(job), job.run.rate * left) for job in row))
 
         return self._fits(smallest, rank, group, state)
 
     def admits(self, job: SimJob, state: SimState) -> bool:
+        run, amount = job.run, self._need(job)
+        key, is_whole = (run.rank, run.group), not run.charges and amount <= run.rate * self._whole
+        if is_whole and amount >= self._refused.get(key, math.inf):
+            return False
+
         def need(number: int, headroom: Headroom) -> int:
             return self._usable(job, headroom, job.pairs[number][1])
 
-        return self._fits(need, job.run.rank, job.run.group, state)
+        fits = self._fits(need, run.rank, run.group, state)
+        if is_whole and not fits:
+            self._refused[key] = amount
+        return fits
 
     def started(self, job: SimJob, state: SimState) -> None:
         for place, (_, charge) in zip(state.bound[job.run.group], job.pairs, strict=True):
