@@ -10,7 +10,7 @@ order above and then by arrival: the same world and policy always give the same 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from quota_scheduler.simulate.figures import SimOutcome
@@ -37,8 +37,11 @@ class StartPolicy(Protocol):
     def admits(self, job: SimJob, state: SimState) -> bool:
         """Tell whether a waiting run may start now."""
 
-    def may_admit(self, rank: int, group: int, least: float, state: SimState) -> bool:
-        """Tell whether one of a class and group that needs ``least`` could start: False spares looking at them all."""
+    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+        """Tell whether any of a class and group could start: False spares looking at them all.
+
+        ``least`` is the least that one of them needs, by the meters that bind the group.
+        """
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Take note that a run has started: the next one in the pass finds less."""
@@ -55,7 +58,7 @@ class Engine:
         self._finishing: list[tuple[float, int, int]] = []
         self._giving_up: list[tuple[float, int, int]] = []
         self._jobs: dict[int, SimJob] = {}
-        self._least: dict[tuple[int, int], float] = {}
+        self._least: dict[tuple[int, int], list[float]] = {}
 
     def play(self) -> SimOutcome:
         """Play everything from the start to the end."""
@@ -120,7 +123,7 @@ class Engine:
         run, patience = job.run, job.run.patience
         self.state.queue(job)
         key = run.rank, run.group
-        self._least[key] = min(self._least.get(key, NEVER), _need(job))
+        _lower(self._least.setdefault(key, [NEVER] * len(job.pairs)), job)
         job.version += 1
         if patience != 0:
             until = run.at + (self._patience if patience is None else patience)
@@ -155,16 +158,17 @@ class Engine:
         groups = {
             group
             for group in open_groups
-            if (least := self._least.get((rank, group), NEVER)) < NEVER
+            if (least := self._least.get((rank, group))) is not None
+            and NEVER not in least
             and self.policy.may_admit(rank, group, least, state)
         }
         if not groups:
             return
-        least = dict.fromkeys(groups, NEVER)
+        least = {group: [NEVER] * len(state.bound[group]) for group in groups}
         for job in list(row.values()):
             if (group := job.run.group) in groups and not self._try(job):
-                least[group] = min(least[group], _need(job))
-        self._least.update({(rank, group): need for group, need in least.items()})
+                _lower(least[group], job)
+        self._least.update({(rank, group): needs for group, needs in least.items()})
 
     def _try(self, job: SimJob) -> bool:
         """Start it, if it may."""
@@ -247,6 +251,9 @@ class Engine:
         return self.outcome
 
 
-def _need(job: SimJob) -> float:
-    """The least it could need of any meter; unknown where meters count it each in its own unit."""
-    return 0.0 if job.run.charges else min(job.left, job.asked)
+def _lower(least: list[float], job: SimJob) -> None:
+    """Let the least that one of many needs of each of its meters be no more than what this one does."""
+    need = min(job.left, job.asked)
+    for number, (_, charge) in enumerate(job.pairs):
+        if need * charge < least[number]:
+            least[number] = need * charge

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,7 +49,7 @@ class Unruled:
         full = {n for n, m in enumerate(state.meters) if m.is_open and m.used >= self.stop * m.amount}
         self.stopped = frozenset(group for group, places in enumerate(state.bound) if not full.isdisjoint(places))
 
-    def may_admit(self, _rank: int, _group: int, _least: float, _state: SimState) -> bool:
+    def may_admit(self, _rank: int, _group: int, _least: Sequence[float], _state: SimState) -> bool:
         return True
 
     def admits(self, job: SimJob, _state: SimState) -> bool:
@@ -71,9 +71,14 @@ class Safe:
     def begin(self, state: SimState) -> None:
         """Everything is read when it is asked."""
 
-    def may_admit(self, rank: int, group: int, least: float, state: SimState) -> bool:
+    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
         meters = [state.meters[place] for place in state.bound[group]]
-        return rank == 0 or all(least <= _free(m, state) or m.reset_after(state.now) - state.now < SOON for m in meters)
+        if rank == 0:
+            return True
+        return all(
+            need <= _free(meter, state) or meter.reset_after(state.now) - state.now < SOON
+            for need, meter in zip(least, meters, strict=True)
+        )
 
     def admits(self, job: SimJob, state: SimState) -> bool:
         return job.run.rank == 0 or all(job.outstanding * charge <= _free(meter, state) for meter, charge in job.pairs)
@@ -123,7 +128,7 @@ class FixedThresholds:
             self._project(state)
         self.used = [meter.used / max(meter.amount, EMPTY) if meter.is_open else 0.0 for meter in state.meters]
 
-    def may_admit(self, rank: int, group: int, _least: float, state: SimState) -> bool:
+    def may_admit(self, rank: int, group: int, _least: Sequence[float], state: SimState) -> bool:
         if rank == 0:
             return True
         places = state.bound[group]
@@ -133,7 +138,7 @@ class FixedThresholds:
         return rank < Priority.LOW.rank or self.risky.isdisjoint(places)
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return self.may_admit(job.run.rank, job.run.group, 0.0, state)
+        return self.may_admit(job.run.rank, job.run.group, (), state)
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Nothing is reserved."""

@@ -201,14 +201,14 @@ class _Built:
         size = max(recorded.usage.tokens, 1) / TOKENS
         names, charges = [], []
         for limit in self.limits:
-            if limit.selects(labels):
+            if limit.selects(labels) and (charge := limit.charge(recorded.usage)):
                 value = limit.value_of(labels, values[limit.id])
                 values[limit.id].add(value)
                 name = limit.instance_id(value)
                 if name not in self.instances:
                     self.instances[name] = replace(limit, amount=limit.amount_of(value))
                 names.append(name)
-                charges.append(limit.charge(recorded.usage) / TOKENS / size)
+                charges.append(charge / TOKENS / size)
         return _run(number, recorded, size, self.groups.setdefault(tuple(names), len(self.groups)), tuple(charges))
 
     def scenario(self) -> Scenario:

@@ -15,23 +15,20 @@ def policy_table(case: Mapping[str, Any]) -> Table:
     """Return a row for each policy: what was harmed and lost, and how much of each class was done, after what wait."""
     used = [name for name in CLASSES if any(row["classes"][name]["runs"] for row in case["policies"])]
     head = ["policy", "harm", "avoidable", "lost", "value", "cut off"]
-    rows = [[*head, *(text for name in used for text in (f"{name} done", "wait"))]]
+    rows = [[*head, *used, *used]]
     for row in case["policies"]:
-        figures = [
-            f"{row['harm']:.1f} %",
-            f"{row['avoidable_harm']:.1f}",
-            f"{row['lost']:.1f} %",
-            f"{row['value']:.1f} %",
-            f"{row['cut_off_important']:.1f}",
-        ]
-        cells = [text for name in used for text in _class_cells(row["classes"][name])]
-        rows.append([row["policy"], *figures, *cells])
+        figures = [f"{row[name]:.1f}" for name in ("harm", "avoidable_harm", "lost", "value", "cut_off_important")]
+        classes = [row["classes"][name] for name in used]
+        rows.append([row["policy"], *figures, *map(_done, classes), *map(_wait, classes)])
     return rows
 
 
-def _class_cells(figures: Mapping[str, Any]) -> tuple[str, str]:
-    done = f"{100 * figures['done'] / figures['demand']:.0f} %" if figures["demand"] else "-"
-    return done, f"{figures['wait_mean_hours']:.1f} h" if figures["runs"] else "-"
+def _done(figures: Mapping[str, Any]) -> str:
+    return f"{100 * figures['done'] / figures['demand']:.0f} %" if figures["demand"] else "-"
+
+
+def _wait(figures: Mapping[str, Any]) -> str:
+    return f"{figures['wait_mean_hours']:.1f} h" if figures["runs"] else "-"
 
 
 def limit_table(case: Mapping[str, Any]) -> Table:
@@ -50,7 +47,7 @@ def _amount(value: float, unit: str) -> str:
 
 
 LEGEND = (
-    "harm: interactive and high tokens denied; avoidable: points more than the clairvoyant denies; lost: expired while "
-    "somebody waited, or redone; value: 8, 4, 2, 1 x finished tokens by class, of the clairvoyant's; "
-    "cut off: per 1,000 interactive and high runs; wait: mean until the start"
+    "harm: % of interactive and high tokens that were denied; avoidable: points more than the clairvoyant's; lost: "
+    "% of a limit that expired while somebody waited, or was redone; value: 8, 4, 2, 1 x finished tokens by class, % "
+    "of the clairvoyant's; cut off: of 1,000 interactive and high runs; then by class what was done, and the mean wait"
 )

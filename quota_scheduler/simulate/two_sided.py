@@ -7,7 +7,7 @@ looks ahead: the core's forecast, or the truth. So its figures are those of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ class TwoSided:
         self._headrooms: list[Headroom] = []
         self._now = EPOCH
         self._whole, self._refused = 0.0, dict[tuple[int, int], float]()
-        """Seconds in which no window ends, and by class and group the least that was refused in this pass.
+        """Seconds in which no window ends, and by window and class the least that was refused in this pass.
 
         Within a pass there is ever less room: a run that needs as much, and uses it before any reset, is refused too.
         """
@@ -74,15 +74,11 @@ class TwoSided:
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / OUTLOOKS))
 
-    def _fits(self, need: Callable[[int, Headroom], int], rank: int, group: int, state: SimState) -> bool:
-        """Whether a run of this class and group fits; ``need`` is told how many of its meters were asked before."""
-        for number, place in enumerate(state.bound[group]):
-            headroom = self._headrooms[place]
-            if rank and headroom.outlook is None:
-                headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
-            if admits(headroom, need(number, headroom), CLASSES[rank], self._now) is not None:
-                return False
-        return True
+    def _admits(self, place: int, amount: int, rank: int, state: SimState) -> bool:
+        headroom = self._headrooms[place]
+        if rank and headroom.outlook is None:
+            headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
+        return admits(headroom, amount, CLASSES[rank], self._now) is None
 
     def _balance(self, state: SimState, meter: Meter, instance: LimitInstance) -> Balance:
         until = meter.reset_after(state.now)
@@ -91,31 +87,29 @@ class TwoSided:
         used = int(TOKENS * meter.used) if meter.is_open else 0
         return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
-    def may_admit(self, rank: int, group: int, least: float, state: SimState) -> bool:
-        def smallest(_number: int, headroom: Headroom) -> int:
-            """The least that one of them needs, or could use before the reset."""
-            ends_at = headroom.ends_at(self._now)
-            left = ends_at.timestamp() - state.now if ends_at else math.inf
-            if left > SOON or not least:
-                return int(TOKENS * least)
-            row = (job for job in state.waiting[rank].values() if job.run.group == group)
-            return int(TOKENS * min(min(self._need(job), job.run.rate * left) for job in row))
-
-        return self._fits(smallest, rank, group, state)
+    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+        for number, place in enumerate(state.bound[group]):
+            amount, left = least[number], state.meters[place].reset_after(state.now) - state.now
+            if left <= SOON:  # this close to a reset a run may use less of the window than it would reserve
+                row = (job for job in state.waiting[rank].values() if job.run.group == group)
+                amount = min(min(self._need(job), job.run.rate * left) * job.pairs[number][1] for job in row)
+            if not self._admits(place, int(TOKENS * amount), rank, state):
+                return False
+        return True
 
     def admits(self, job: SimJob, state: SimState) -> bool:
         run, amount = job.run, self._need(job)
-        key, is_whole = (run.rank, run.group), not run.charges and amount <= run.rate * self._whole
-        if is_whole and amount >= self._refused.get(key, math.inf):
-            return False
-
-        def need(number: int, headroom: Headroom) -> int:
-            return self._usable(job, headroom, job.pairs[number][1])
-
-        fits = self._fits(need, run.rank, run.group, state)
-        if is_whole and not fits:
-            self._refused[key] = amount
-        return fits
+        places, is_whole = state.bound[run.group], amount <= run.rate * self._whole
+        if is_whole and self._refused:
+            for place, (_, charge) in zip(places, job.pairs, strict=True):
+                if amount * charge >= self._refused.get((place, run.rank), math.inf):
+                    return False
+        for place, (_, charge) in zip(places, job.pairs, strict=True):
+            if not self._admits(place, self._usable(job, self._headrooms[place], charge), run.rank, state):
+                if is_whole:
+                    self._refused[place, run.rank] = amount * charge
+                return False
+        return True
 
     def started(self, job: SimJob, state: SimState) -> None:
         for place, (_, charge) in zip(state.bound[job.run.group], job.pairs, strict=True):
