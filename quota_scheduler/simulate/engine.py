@@ -164,11 +164,11 @@ class Engine:
         }
         if not groups:
             return
-        least = {group: [NEVER] * len(state.bound[group]) for group in groups}
+        tried = {group: [NEVER] * len(state.bound[group]) for group in groups}
         for job in list(row.values()):
             if (group := job.run.group) in groups and not self._try(job):
-                _lower(least[group], job)
-        self._least.update({(rank, group): needs for group, needs in least.items()})
+                _lower(tried[group], job)
+        self._least.update({(rank, group): needs for group, needs in tried.items()})
 
     def _try(self, job: SimJob) -> bool:
         """Start it, if it may."""

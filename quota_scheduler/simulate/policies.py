@@ -46,7 +46,7 @@ class Unruled:
         """It learns nothing."""
 
     def begin(self, state: SimState) -> None:
-        full = {n for n, m in enumerate(state.meters) if m.is_open and m.used >= self.stop * m.amount}
+        full = {n for n, m in enumerate(state.meters) if m.is_open and m.used >= self.stop * m.amount - EMPTY}
         self.stopped = frozenset(group for group, places in enumerate(state.bound) if not full.isdisjoint(places))
 
     def may_admit(self, _rank: int, _group: int, _least: Sequence[float], _state: SimState) -> bool:
@@ -126,7 +126,9 @@ class FixedThresholds:
     def begin(self, state: SimState) -> None:
         if self.stale and state.waiting[Priority.LOW.rank]:
             self._project(state)
-        self.used = [meter.used / max(meter.amount, EMPTY) if meter.is_open else 0.0 for meter in state.meters]
+        self.used = [
+            (meter.used + EMPTY) / max(meter.amount, EMPTY) if meter.is_open else 0.0 for meter in state.meters
+        ]
 
     def may_admit(self, rank: int, group: int, _least: Sequence[float], state: SimState) -> bool:
         if rank == 0:

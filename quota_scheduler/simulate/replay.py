@@ -25,7 +25,14 @@ from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import SimOutcome
 from quota_scheduler.simulate.policies import BEST, policy
 from quota_scheduler.simulate.state import WINDOWS_OF_PATIENCE, Scenario, SimState
-from quota_scheduler.simulate.what_if import Reprice, WhatIf, changed_limits, changed_runs, chosen_limits
+from quota_scheduler.simulate.what_if import (
+    Reprice,
+    WhatIf,
+    changed_limits,
+    changed_runs,
+    chosen_limits,
+    chosen_policies,
+)
 from quota_scheduler.simulate.windows import Meter, Span
 from quota_scheduler.simulate.world import DAY, P80, PATIENCE, SHORTEST, Run, World
 
@@ -80,12 +87,11 @@ def _span_of(one: Replay) -> tuple[datetime, datetime, list[str]]:
     if not runs:
         raise NothingToReplay("there are no runs to replay: nothing was recorded in that time")
     until = one.until or _hour(max(run.at + run.length for run in runs) + HOUR)
-    first, since = _hour(runs[0].at), one.since
-    if since is None or since < first:
-        since = first + HISTORY if since is None and until - first >= 2 * HISTORY else first
+    first = _hour(runs[0].at)
+    since = one.since or (first + HISTORY if until - first >= 2 * HISTORY else first)
     if not since < until:
         raise ValueError(f"nothing lies between {iso(since)} and {iso(until)}: turn them around")
-    history = since - first
+    history = max(timedelta(0), since - first)
     if history >= HISTORY:
         return since, until, []
     days = history / timedelta(days=1)
@@ -112,7 +118,7 @@ def replayed(
     with a sentence, for what cannot be meant or played.
     """
     cases = _cases(one, since, until, reprice or _same_cost)
-    names = list(dict.fromkeys([*one.asked.policies, BEST]))
+    names = list(dict.fromkeys([*chosen_policies(one.asked.policies), BEST]))
     known: dict[object, Demand] = {}
     answers = []
     for number, (title, runs, limits, said) in enumerate(cases):

@@ -15,7 +15,7 @@ from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.limit import Holdback, Limit, Policy
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.units import Unit
@@ -51,7 +51,7 @@ class TwoSided:
 
     def begin(self, state: SimState) -> None:
         if not self._instances:
-            self._instances = [_instance(meter) for meter in state.meters]
+            self._instances = [_instance(meter, exact=self._exact) for meter in state.meters]
         self._now, self._refused = instant(state.now), {}
         self._whole = min(meter.reset_after(state.now) for meter in state.meters) - state.now if state.meters else 0.0
         self._headrooms = [
@@ -91,7 +91,9 @@ class TwoSided:
         for number, place in enumerate(state.bound[group]):
             amount, left = least[number], state.meters[place].reset_after(state.now) - state.now
             if left <= SOON:  # this close to a reset a run may use less of the window than it would reserve
-                row = (job for job in state.waiting[rank].values() if job.run.group == group)
+                row = [job for job in state.waiting[rank].values() if job.run.group == group]
+                if not row:
+                    return False
                 amount = min(min(self._need(job), job.run.rate * left) * job.pairs[number][1] for job in row)
             if not self._admits(place, int(TOKENS * amount), rank, state):
                 return False
@@ -130,9 +132,11 @@ class TwoSided:
         return job.reserved_at(now, until)
 
 
-def _instance(meter: Meter) -> LimitInstance:
+def _instance(meter: Meter, *, exact: bool) -> LimitInstance:
+    """The limit that the core is asked about; whoever knows what is to come holds nothing back for it."""
     amount = int(TOKENS * meter.amount)
     if meter.limit is not None:
-        return LimitInstance(replace(meter.limit, amount=amount, overrides=(), parent="", borrow=0), "")
+        limit = replace(meter.limit, amount=amount, overrides=(), parent="", borrow=0, policy=Policy.TWO_SIDED)
+        return LimitInstance(replace(limit, holdback=Holdback(per_mille=0)) if exact else limit, "")
     schedule = Session(timedelta(seconds=meter.length)) if meter.session else Calendar(Every.MONTH)
     return LimitInstance(Limit("session" if meter.session else "quota", Unit.TOKENS, amount, schedule), "")
