@@ -1,6 +1,7 @@
 """Replays: tiny recordings whose outcome is computed by hand, for each policy; what is counted adds up."""
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -239,7 +240,7 @@ def test_the_clairvoyant_is_the_best():
     document = play(*busy_days(5, 14), under=(Limit("week", Unit.TOKENS, 12_000, Calendar(Every.WEEK)),), days=14)
     rows = {row["policy"]: row for row in document["cases"][0]["policies"]}
     assert all(row["value"] <= 100 and row["avoidable_harm"] >= 0 for row in rows.values()), rows
-    assert rows["clairvoyant"]["value"] == 100 and rows["none"]["value"] < 95
+    assert rows["none"]["value"] < 95 < rows["clairvoyant"]["value"] == 100
 
 
 @pytest.mark.parametrize(
@@ -278,9 +279,9 @@ def test_the_clairvoyant_is_the_best():
     ],
 )
 def test_what_cannot_be_meant_is_said_in_a_sentence(asked, limits, sentence):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         play(run(1, 100), under=limits, **asked)
-    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_policy_that_is_none():
