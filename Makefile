@@ -14,7 +14,7 @@ run: .venv/.run ## set everything up and serve (ARGS="--config quota.yaml")
 	@exec $(BIN)/quota-scheduler serve $(ARGS)
 
 test: .venv/.dev ## set everything up and run the tests, in parallel (ARGS="-k forecast")
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/.dev ## format, lint, types, architecture: what every change must pass
 	$(BIN)/ruff format --check .

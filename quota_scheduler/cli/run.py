@@ -145,7 +145,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
 def _provider_of(command_line: tuple[str, ...]) -> str:
     from quota_scheduler.wrapper.command import agent_of
 
-    return {"codex": "openai", "gemini": "google"}.get(agent_of(command_line), "anthropic")
+    return {"codex": "openai", "gemini": "google", "qwen": "qwen"}.get(agent_of(command_line), "anthropic")
 
 
 def _issue(text: str) -> tuple[str, int] | None:

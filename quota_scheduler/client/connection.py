@@ -161,9 +161,14 @@ class Client:
                 raise StillWaiting(decision)
             # a service that is restarted meanwhile remembers the ticket: be patient for as long as we may wait
             patience = 3600.0 if ends is None else max(0.0, ends - time.monotonic())
-            answer = self.transport.ask(
-                "GET", f"/v1/tickets/{answer['id']}?wait={left:.1f}", wait=left, patience=patience, stop=stop
-            )
+            try:
+                answer = self.transport.ask(
+                    "GET", f"/v1/tickets/{answer['id']}?wait={left:.1f}", wait=left, patience=patience, stop=stop
+                )
+            except Unavailable:
+                if not stop.is_set():
+                    raise
+                raise StillWaiting(decision) from None
         if answer["state"] == "closed":
             raise NotAdmitted(decision_in(answer))
         return answer

@@ -40,6 +40,7 @@ class Lease:
         self._reserved = max((amount for amount in (lease.get("reserved") or {}).values()), default=0.0)
         self._transport, self._spool, self._ttl, self._labels = transport, spool, ttl, dict(labels)
         self._usage: dict[str, dict[str, float]] = {}
+        self._before: dict[str, dict[str, float]] = lease.get("reported") or {}
         self._told = 0.0
         self._lost = ""
         self._stop_asked = False
@@ -197,6 +198,8 @@ class Lease:
     def _report(self) -> dict[str, Any]:
         with self._mutex:
             named = {model or self._labels.get("model", ""): _whole(sums) for model, sums in self._usage.items()}
+        for model, sums in self._before.items():  # a runner that died held this lease: what it told is a part of it
+            named[model] = _together(sums, named.get(model))
         report: dict[str, Any] = {"fence": self._fence, "ttl": f"{self._ttl:.0f}s"}
         if self.session:
             report["session"] = self.session
@@ -215,6 +218,14 @@ def _check(kinds: Mapping[str, int]) -> None:
 
 def _whole(sums: Mapping[str, float]) -> dict[str, Any]:
     return {name: value if name == "cost_usd" else int(value) for name, value in sums.items()}
+
+
+def _together(told: Mapping[str, float], more: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was told and what came since; a cost only where both have one, else the service prices it all."""
+    if not more:
+        return _whole(told)
+    both = {name: value for name, value in told.items() if name != "cost_usd" or name in more}
+    return _added({"told": _whole(both), "since": {"requests": 1} | dict(more)})
 
 
 def _added(named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

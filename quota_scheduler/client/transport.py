@@ -3,6 +3,8 @@
 import http.client
 import json
 import random
+import selectors
+import socket
 import ssl
 import threading
 import time
@@ -17,6 +19,8 @@ LONGEST_PAUSE = 15.0
 """Most seconds between two tries."""
 MORE_SECONDS = 15.0
 """An answer may come this much later than the time it was asked to wait."""
+LOOK_SECONDS = 0.1
+"""While the service takes its time, it is looked so often whether the caller has given up."""
 
 
 class Transport:
@@ -42,7 +46,9 @@ class Transport:
         patience: float | None = None,
         stop: threading.Event | None = None,
     ) -> Any:
-        """Ask until there is an answer; ``wait`` is how long the service may take its time. ``stop`` ends the tries.
+        """Ask until there is an answer; ``wait`` is how long the service may take its time.
+
+        ``stop`` ends the tries, and the wait for an answer that takes its time.
 
         Raises Unavailable after ``patience`` seconds of no answer, Refused for a 4xx.
         """
@@ -50,7 +56,7 @@ class Transport:
         pause, stop = 0.25, stop or threading.Event()
         while True:
             try:
-                return self._once(method, path, body, wait)
+                return self._once(method, path, body, wait, stop)
             except _TryAgain as reason:
                 left = ends - time.monotonic()
                 # many runners that lost one service must not all come back at once
@@ -59,7 +65,7 @@ class Transport:
                     raise Unavailable(f"{reason}; tried at {self.url}") from None
                 pause *= 2
 
-    def _once(self, method: str, path: str, body: Any, wait: float) -> Any:
+    def _once(self, method: str, path: str, body: Any, wait: float, stop: threading.Event) -> Any:
         """One request. Raises _TryAgain where another may succeed."""
         connection = self._connection()
         try:
@@ -67,6 +73,8 @@ class Transport:
             connection.sock.settimeout(wait + MORE_SECONDS)
             content = None if body is None else json.dumps(body)
             connection.request(method, f"{self._prefix}{path}", content, self._headers())
+            if wait:
+                _until_readable(connection.sock, wait + MORE_SECONDS, stop)
             answer = connection.getresponse()
             return _content(answer.status, dict(answer.headers), answer.read())
         except (OSError, http.client.HTTPException) as error:
@@ -83,6 +91,18 @@ class Transport:
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         return headers | {"Authorization": f"Bearer {self._token}"} if self._token else headers
+
+
+def _until_readable(sock: socket.socket, seconds: float, stop: threading.Event) -> None:
+    """Wait until an answer begins. Raises _TryAgain where the caller gives up, or it does not come in time."""
+    ends = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        while not selector.select(LOOK_SECONDS):
+            if stop.is_set():
+                raise _TryAgain("given up")
+            if time.monotonic() >= ends:
+                raise _TryAgain("nothing answers (timed out)")
 
 
 class _TryAgain(Exception):

@@ -233,8 +233,8 @@ def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
     """Runs last active at or after an instant, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
-        f"r.last_at, r.status, {columns_of('r')} FROM runs r JOIN label_sets l ON l.id = r.label_set "
-        f"WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
+        f"r.last_at, r.status, l.account, l.project, l.agent, {columns_of('r')} "
+        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
         (to_micros(since),),
     )
     return [_run_summary(row) for row in rows]
@@ -247,7 +247,8 @@ def _flags(text: str) -> tuple[str, ...]:
 
 
 def _run_summary(row: Sequence[Any]) -> RunSummary:
-    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status, *sums = row
+    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status, *more = row
+    account, project, agent, *sums = more
     return RunSummary(
         run=run,
         workflow=workflow,
@@ -261,6 +262,9 @@ def _run_summary(row: Sequence[Any]) -> RunSummary:
         started_at=from_micros(started),
         last_at=from_micros(last),
         status=status,
+        account=account,
+        project=project,
+        agent=agent,
     )
 
 

@@ -19,6 +19,7 @@ EVENTS = ("SessionStart", "UserPromptSubmit", "PostToolUse")
 """Hooks that may put words into a live session."""
 SETTINGS = "QUOTA_CLAUDE_SETTINGS"
 """The same settings for scripts that start ``claude`` themselves: ``claude --settings "$QUOTA_CLAUDE_SETTINGS"``."""
+AGENTS = ("claude", "codex", "gemini", "opencode", "qwen")
 MODEL_FLAGS = ("-m", "--model")
 MACHINE_READABLE = frozenset({"json", "stream-json", "--json", "--experimental-json"})
 """Words on a command line that ask an agent for output that programs read."""
@@ -46,9 +47,9 @@ def program_of(command: Sequence[str], search: str) -> str:
 
 
 def agent_of(command: Sequence[str]) -> str:
-    """Which agent a command is by its name: ``claude``, ``codex``, ``gemini``, ``opencode``, else empty."""
+    """Which agent a command is by its name: one of ``AGENTS``, else empty."""
     name = os.path.basename(command[0]).partition(".")[0]
-    return name if name in ("claude", "codex", "gemini", "opencode") else ""
+    return name if name in AGENTS else ""
 
 
 def model_of(command: Sequence[str]) -> str:
@@ -74,7 +75,7 @@ def resuming(command: Sequence[str], session: str) -> list[str]:
     match agent_of(command):
         case _ if not session or session in others:
             return list(command)
-        case "claude" | "gemini":
+        case "claude" | "gemini" | "qwen":
             return [first, "--resume", session, *others]
         case "codex" if "exec" in others:
             at = others.index("exec") + 1

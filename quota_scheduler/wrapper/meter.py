@@ -104,7 +104,7 @@ class UsageMeter:
         """Take one record; of an agent that nobody knows it says nothing."""
         kind = record.get("type")
         self._name(record)
-        if isinstance(record.get("stats"), Mapping) and kind in ("result", None):
+        if isinstance(record.get("stats"), Mapping) and kind in ("result", None) and "usage" not in record:
             self._steps["gemini"] = figures.gemini_models(record.get("stats"))
         elif kind == "result":
             self._claude_result(record)
@@ -142,10 +142,13 @@ class UsageMeter:
             return
         self._results.add(mark)
         self.ended_in_error = record.get("is_error") is True
-        self._under_way.clear()
         since = figures.claude_models(record.get("model_usage_since_last_result"))
-        total = figures.claude_models(record.get("modelUsage"))
         session = str(record.get("session_id") or "")
+        if isinstance(record.get("stats"), Mapping):
+            self._qwen_result(session, figures.qwen_models(record["stats"]))
+            return
+        self._under_way.clear()
+        total = figures.claude_models(record.get("modelUsage"))
         if total:
             self.to_remember[session] = total
         if "model_usage_since_last_result" in record:
@@ -157,6 +160,13 @@ class UsageMeter:
             self._main_loop[session] = figures.added(self._main_loop.get(session, {}), main)
         else:
             self._since = figures.added(self._since, main)
+
+    def _qwen_result(self, session: str, total: ByModel) -> None:
+        """Its total is that of the session; what it answered in this run is the main loop's."""
+        for answer in self._under_way.values():
+            self._main_loop[session] = figures.added(self._main_loop.get(session, {}), answer)
+        self._under_way.clear()
+        self.to_remember[session] = self.totals[session] = total
 
     def _claude_message(self, message: Any) -> None:
         """A response under way: the truth of it comes with the result, or stands in the transcript."""

@@ -93,7 +93,7 @@ def _lease(client: Client, order: Order, ticket: Mapping[str, object], notices: 
     except StillWaiting as waits:
         decision = waits.decision
         until = f"; room is expected from {decision.until.astimezone():%a %d %b %H:%M}" if decision.until else ""
-        notices.say(f"not started ({decision.reason}): {decision.message}{until}")
+        notices.say(f"not started ({decision.reason}): {decision.message.removesuffix('.')}{until}")
         return WAITS
     except NotAdmitted as no:
         notices.say(f"not started ({no.reason or no.decision.state}): {no.decision.message or _ended(no)}")

@@ -32,6 +32,9 @@ class RunSummary:
     started_at: datetime
     last_at: datetime
     status: str = ""
+    account: str = ""
+    project: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ class LimitReading:
 
 @dataclass(frozen=True, slots=True)
 class RunReading:
-    """One run that is large enough to be looked at."""
+    """One run that is large enough to be looked at; ``charges`` are what it took out of each limit instance."""
 
     run: str
     workflow: str
@@ -216,6 +216,7 @@ class RunReading:
     last_at: datetime
     finished: bool
     over_cap: bool = False
+    charges: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
