@@ -46,7 +46,7 @@ from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.simulate.replay import Replay
 from quota_scheduler.simulate.what_if import WhatIf
-from quota_scheduler.simulated import Job, Simulations
+from quota_scheduler.simulated import ReplayJob, Simulations
 from quota_scheduler.store import Transaction, tickets
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Facade(Questions):
         recording = await asyncio.to_thread(self._look, lambda tx: recorded_runs(tx, since, until))
         begin, end = since if starts else None, min(until, self.now())
         one = Replay(recording, service.writer.terms.limits, asked, begin, end, config.timezone)
-        return self.simulations.play(Job(one, config.prices))
+        return self.simulations.play(ReplayJob(one, config.prices))
 
     def price_report(self, ticket: int, usage_of: Callable[[str], ModelUsage | None]) -> ModelUsage | None:
         """A lease's report with its cost: whose prices apply the ticket's labels say. None for an unknown ticket.

@@ -37,7 +37,7 @@ class TooBusy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReplayJob:
     """What a child is handed; ``prices`` are the operator's own."""
 
     replay: Replay
@@ -54,7 +54,7 @@ class Simulations:
         """Tell whether the next asker has to come again."""
         return self.playing >= MOST
 
-    async def play(self, job: Job) -> AsyncIterator[dict[str, Any]]:
+    async def play(self, job: ReplayJob) -> AsyncIterator[dict[str, Any]]:
         """Yield ``{"done": share}`` as it goes, and at last ``{"answer": …}`` or ``{"problem": sentence}``.
 
         Whoever stops listening ends the child. Raises TooBusy.
@@ -105,7 +105,7 @@ def main() -> None:
     """Be the child: read a job, play it, write lines."""
     with contextlib.suppress(OSError):
         os.nice(NICER)
-    job: Job = pickle.load(sys.stdin.buffer)  # what the parent has just written
+    job: ReplayJob = pickle.load(sys.stdin.buffer)  # what the parent has just written
     try:
         answer = replay_document(
             job.replay, reprice=priced_by(Prices(job.prices)), progress=lambda share: _say({"done": round(share, 3)})

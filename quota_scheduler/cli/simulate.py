@@ -205,7 +205,7 @@ def _say_table(source: Path, policies: tuple[str, ...], picture: Path | None, *,
         raise QuotaSchedulerError("a picture is of a replay: give a quota, such as --quota 50M/week")
     names = chosen_policies(_split(policies)) if policies else POLICIES
     traces, said = read_traces(source)
-    rows = compare("1", [single(trace) for trace in traces], policies=names)
+    rows = compare("1", [single(trace) for trace in traces], policies=names, progress=_progress())
     if not any(row.normal_done or row.denied_interactive for row in rows):
         said.append("No series has a week of history and a whole window after it: nothing was played.")
     if as_json:

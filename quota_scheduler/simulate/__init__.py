@@ -67,13 +67,19 @@ def compare(
     policies: Sequence[str] = POLICIES,
     kinds: Sequence[WindowKind] = tuple(WindowKind),
     factors: Sequence[float] = FACTORS,
+    progress: Callable[[float], None] | None = None,
 ) -> list[PolicyRow]:
-    """Pool the outcomes of these worlds and return one row for each kind of window and policy."""
+    """Pool the outcomes of these worlds and return one row for each kind of window and policy.
+
+    ``progress`` hears which share of the worlds has been played.
+    """
     names = list(dict.fromkeys([*map(current_name, policies), BEST]))
     sums = {(kind, name): SimOutcome() for kind in kinds for name in names}
-    for world in worlds:
+    for number, world in enumerate(worlds, 1):
         for (kind, name), outcome in play(world, names, kinds, factors):
             sums[kind, name].add(outcome)
+        if progress:
+            progress(number / len(worlds))
     return [
         row(label, kind.value, name, sums[kind, name], sums[kind, BEST]) for kind in kinds for name in names if worlds
     ]

@@ -144,7 +144,8 @@ def test_what_cannot_be_meant_is_said(serving, body, sentence):
 
 def test_so_many_play_at_a_time_and_who_leaves_makes_room(serving):
     simulations = serving.facade.simulations
-    body = json.dumps({"policies": ["two-sided"]}).encode()
+    forever = {"policies": ["two-sided"], "quotas": [f"{number}k/day" for number in range(1, 200)]}
+    body = json.dumps(forever).encode()
     lines = ("POST /v1/simulate HTTP/1.1", "Host: localhost", "Content-Type: application/json")
     head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
     connections = [http.client.HTTPConnection("127.0.0.1", serving.port, timeout=60) for _ in range(MOST)]
