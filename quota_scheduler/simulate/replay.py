@@ -130,7 +130,7 @@ def replayed(
             if progress:
                 progress((number * len(names) + place + 1) / (len(cases) * len(names)))
         meters = [(meter.name, meter.limit) for meter in built.scenario().meters]
-        answers.append(answer_of(title, said, meters, outcomes))
+        answers.append(answer_of(title, [*said, *built.too_large()], meters, outcomes))
     return answers
 
 
@@ -233,6 +233,25 @@ class _Built:
             tuple(tuple(places[name] for name in names) for names in self.groups),
             members=1,
             patience=WINDOWS_OF_PATIENCE * longest,
+        )
+
+    def too_large(self) -> list[str]:
+        """Say how many runs ask for more than a whole window holds: the service would turn them away at once."""
+        amounts = [[self.instances[name].amount / TOKENS for name in names] for names in self.groups]
+        count = sum(
+            any(
+                run.reserve * charge > amount
+                for charge, amount in zip(
+                    run.charges or (1.0,) * len(amounts[run.group]), amounts[run.group], strict=True
+                )
+            )
+            for run in self.runs
+            if run.at >= self.start
+        )
+        return (
+            [f"More than a whole window of a limit holds is asked for by {count:,} of the runs: they wait in vain."]
+            if count
+            else []
         )
 
     def demand(self, name: str) -> World:

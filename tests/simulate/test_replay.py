@@ -309,7 +309,8 @@ def test_nothing_to_replay(runs, sentence):
 def test_it_says_what_it_assumed():
     warning = Limit("watched", Unit.TOKENS, 1000, Calendar(Every.DAY), mode=Mode.WARN)
     cap = Limit("cap", Unit.TOKENS, 5, PerRun(), per="run")
-    said = play(run(1, 100), under=(warning, cap))["assumed"]
+    said = play(run(1, 100), run(2, 1200), under=(warning, cap), policies=("safe",))["assumed"]
+    assert "More than a whole window of a limit holds is asked for by 1 of the runs: they wait in vain." in said
     assert "No limit is enforced: watched is played as if it were." in said
     assert "Limits without windows that reset are not played: cap." in said
     assert said[0].startswith("0.0 days of history lie before the start")
