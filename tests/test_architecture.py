@@ -158,6 +158,9 @@ ROOMS = [
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
     pytest.param("backtest", "backtest core", "numpy", id="backtest measures the core"),
     pytest.param("simulate", "core simulate", "numpy", id="simulate lets the core decide in a made-up world"),
+    pytest.param(
+        "simulated", "core price_catalog service simulate", "", id="simulated plays a replay in a process of its own"
+    ),
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
@@ -211,7 +214,7 @@ ROOMS = [
     ),
     pytest.param(
         "facade",
-        "auth config core questions runtime service sources store",
+        "auth config core questions runtime service simulate simulated sources store",
         "",
         id="facade is what the edge may ask, verb by verb",
     ),

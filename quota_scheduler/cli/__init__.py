@@ -20,6 +20,7 @@ VERBS = {
     "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
+    "simulate": "simulate",
     "queue": "queue",
     "preflight": "preflight",
     "plan": "plan",
