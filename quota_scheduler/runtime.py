@@ -129,6 +129,7 @@ class Service:
         self.health = parts.health
         self.draining = False
         self.held: EverythingHeld | None = None
+        self.moved = 0
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
         self._limits_hold = limits_hold
