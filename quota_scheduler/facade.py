@@ -185,7 +185,7 @@ class Facade(Questions):
             base = self.config.limits  # of the file that holds when it runs: a reload may come first
             return operate.change_limit(tx, base=base, rule=rule, fields=fields, who=who, until=until, dry_run=dry_run)
 
-        return self._do(change, then=None if dry_run else self._service.limits_in_force)
+        return self._do(change, then=None if dry_run else self._service.limits_changed)
 
     def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""

@@ -140,14 +140,18 @@ class Questions:
         return self.usage_history(question(words, zone=self.config.timezone, now=self.now()))
 
     def line(self) -> list[Ticket]:
-        """Who waits, first to go first: of what the writer remembers, so that a long queue is not read anew."""
+        """Who waits, first to go first, of what the writer remembers; a long queue by the places that are told of it."""
         writer = self._service.writer
 
-        def read(tx: Transaction) -> tuple[list[Ticket], dict[str, int]]:
+        def read(tx: Transaction) -> tuple[list[Ticket], dict[str, int], dict[int, int]]:
             remembered = writer.remembered(tx)
-            return list(remembered.queue), dict(remembered.running)
+            queue = remembered.queue
+            places = queue.places[1] if queue.is_long and queue.places else {}
+            return list(queue), dict(remembered.running), places
 
-        waiting, running = writer.do(read).result()
+        waiting, running, places = writer.do(read).result()
+        if places:
+            return sorted(waiting, key=lambda ticket: (places.get(ticket.id, len(places)), ticket.id))
         return order(waiting, running, writer.terms.policy, now=self.now())
 
     def consequences(self, request: Request | None = None, *, hold: bool | None = None) -> Consequences:

@@ -201,6 +201,11 @@ class Service:
         self._limits_hold, self.parts.recompute.limits = hold, hold.limits
         return replace(terms, limits=hold.limits)
 
+    def limits_changed(self, terms: Terms, hold: LimitsHold | str) -> Terms:
+        """The same after an operator changed one: whoever looks sees it at once, not with the next tick."""
+        self._jobs.run_soon("tick")
+        return self.limits_in_force(terms, hold)
+
     def other_hosts(self, terms: Terms, sources: Sequence[ShippedSource], now: datetime) -> Terms:
         """The same terms; what shippers said of their sources is shown from now on."""
         self.parts.shipped.take(sources, now)

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 STATE_SECONDS = 1.0
 """What the page shows is made at most so often, however many look."""
 LINE_SECONDS = 2.0
-"""The queue is put in order at most so often."""
+"""The queue is put in order so often while nobody comes or goes: age lifts tickets."""
 ROWS_SECONDS = 5.0
-"""Each row of the queue is a decision made anew: so often for all who look at the same rows."""
+"""Each row of the queue is a decision made anew: so often while nothing moves, for all who look at the same rows."""
 MORE_SECONDS = 30.0
 """Efficiency, costs, loans and sources add up weeks of usage."""
 LOOK_SECONDS = 0.5
@@ -60,6 +60,12 @@ class PageRoom:
 def _room(request: Request) -> PageRoom:
     room: PageRoom = request.app.state.page
     return room
+
+
+def _revision(service: "Facade") -> str:
+    """Differs whenever a tick, a cycle or an operator has changed what is shown."""
+    held = service.held.sentence() if service.held else ""
+    return f"{iso(service.readings.at)} {service.moved} {held}"
 
 
 # the files
@@ -113,16 +119,21 @@ def _packed(request: Request, body: Any) -> Response:
 async def state(request: Request) -> Response:
     """Everything that is seen without opening anything; the queue's rows are asked for apart."""
     asker, service = require(request, Role.VIEWER), facade_of(request)
-    document = await _room(request).kept.get("state", STATE_SECONDS, lambda: asyncio.to_thread(_state, service))
+    seconds = 0.0 if "fresh" in request.query_params else STATE_SECONDS
+    revision = _revision(service)
+    document = await _room(request).kept.get(
+        ("state", revision), seconds, lambda: asyncio.to_thread(_state, service, revision)
+    )
     you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
     return await asyncio.to_thread(_packed, request, {**document, "now": iso(service.now()), "you": you})
 
 
-def _state(service: "Facade") -> dict[str, Any]:
+def _state(service: "Facade", revision: str) -> dict[str, Any]:
     """The document of the page; blocks for a moment."""
     readings, now = service.readings, service.now()
     problems = service.not_ready()
     more = {
+        "revision": revision,
         "version": quota_scheduler.__version__,
         "zone": service.config.timezone,
         "tick_seconds": service.config.tick_seconds,
@@ -144,11 +155,12 @@ async def queue(request: Request) -> Response:
     begin = number(request, "from", 0, least=0, most=10**8)
     most = number(request, "most", 50, least=1, most=MOST_ROWS)
     find = request.query_params.get("find", "")[:200].casefold()
-    line = await kept.get("line", LINE_SECONDS, lambda: asyncio.to_thread(service.line))
+    revision = _revision(service)
+    line = await kept.get(("line", service.moved), LINE_SECONDS, lambda: asyncio.to_thread(service.line))
     chosen = _matching(line, find)
     begin = min(begin, max(0, len(chosen) - 1) // most * most)
     rows = await kept.get(
-        ("rows", begin, most, find), ROWS_SECONDS, lambda: _rows(service, chosen[begin : begin + most])
+        ("rows", begin, most, find, revision), ROWS_SECONDS, lambda: _rows(service, chosen[begin : begin + most])
     )
     return await asyncio.to_thread(
         _packed,
@@ -213,17 +225,20 @@ async def events(request: Request) -> Response:
 
 
 async def _told(request: Request, asker: Asker) -> AsyncIterator[bytes]:
-    service, told, beat = facade_of(request), None, 0.0
+    service = facade_of(request)
+    told = ""
+    beat = 0.0
     loop = asyncio.get_running_loop()
     while not service.draining:
         if not _still_may(request, asker):
             yield b"event: token\ndata: {}\n\n"
             return
-        news = {"limits": iso(service.readings.at), "queue": service.moved, "hold": service.held is not None}
-        if news != told or loop.time() - beat >= BEAT_SECONDS:
-            name = b"beat" if news == told else b"news"
-            told, beat = news, loop.time()
-            yield b"event: %s\ndata: %s\n\n" % (name, msgspec.json.encode({**news, "now": iso(service.now())}))
+        revision = _revision(service)
+        if revision != told or loop.time() - beat >= BEAT_SECONDS:
+            name = b"beat" if revision == told else b"news"
+            told, beat = revision, loop.time()
+            said = {"revision": revision, "now": iso(service.now())}
+            yield b"event: %s\ndata: %s\n\n" % (name, msgspec.json.encode(said))
         await asyncio.sleep(LOOK_SECONDS)
     yield b"event: leaving\ndata: {}\n\n"
 

@@ -1,6 +1,7 @@
 // The page: what it knows, when it asks anew, and what keys do.
 
 import { ask, token } from "./ask.js";
+import { first } from "./early.js";
 import { askToken, close, deed, help, openLimit, openTicket } from "./deeds.js";
 import { byId, h, put } from "./dom.js";
 import { answers, banner, status } from "./head.js";
@@ -25,12 +26,19 @@ const view = {
   failed: (failure) => { if (failure.status === 401 || failure.status === 403 && !view.state) needToken(failure); },
 };
 
-let asking = null, again = false, lastAsked = 0, lastMore = 0;
+let asking = null, again = false, fresh = "", lastAsked = 0, lastMore = 0;
+
+/** What was asked for before this module was there, once. */
+function early(path) {
+  const answer = first.get(path);
+  first.delete(path);
+  return answer;
+}
 
 async function askQueue() {
   const find = view.find ? `&find=${encodeURIComponent(view.find)}` : "";
   const wanted = `from=${view.from}&most=${PAGE}${find}`;
-  const answer = await ask("GET", `v1/page/queue?${wanted}`);
+  const answer = await (early(`v1/page/queue?${wanted}`) || ask("GET", `v1/page/queue?${wanted}`));
   if (wanted === `from=${view.from}&most=${PAGE}${find}`) {
     view.queue = answer;
     view.from = answer.from;
@@ -39,8 +47,9 @@ async function askQueue() {
 
 async function round() {
   try {
-    const [state] = await Promise.all([ask("GET", "v1/page"), askQueue()]);
+    const [state] = await Promise.all([early("v1/page") || ask("GET", `v1/page${fresh}`), askQueue()]);
     view.state = state;
+    fresh = "";
     view.apart = Date.parse(state.now) - Date.now();
     view.problem = "";
   } catch (failure) {
@@ -66,6 +75,7 @@ const capital = (text) => text[0].toUpperCase() + text.slice(1);
 /** Ask for everything once; who wants it meanwhile gets it right after. `soon` does not wait for the gap between two. */
 function refresh(soon = false) {
   if (view.asksToken || document.hidden && view.state) return;
+  if (soon && view.state) fresh = "?fresh=yes";
   if (asking) { again = true; return; }
   const wait = soon ? 0 : Math.max(0, lastAsked + GAP_SECONDS * 1000 - Date.now());
   if (soon) lastMore = 0;
@@ -160,4 +170,8 @@ byId("dialog").addEventListener("cancel", (event) => { if (view.asksToken) event
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(true); });
 
 refresh(true);
-listen({ news: () => refresh(), how: (mode) => { view.mode = mode; status(view); }, mayAsk: () => !view.asksToken && Boolean(view.state) && !document.hidden });
+listen({
+  news: (revision) => { if (!revision || !view.state || revision !== view.state.revision) refresh(); },
+  how: (mode) => { view.mode = mode; status(view); },
+  mayAsk: () => !view.asksToken && Boolean(view.state) && !document.hidden,
+});

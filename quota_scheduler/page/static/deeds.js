@@ -42,7 +42,7 @@ function facts(pairs) {
 
 /**
  * Ask before a deed. `foresee` is what the service is asked to try out, null where nothing follows from it;
- * `lines` says the rest from its answer.
+ * `lines` says the rest from its answer, `body` is what is sent, or what makes it when the person has chosen.
  */
 async function confirm(view, { title, foresee, lines, verb, method, path, body, done, danger }) {
   const content = show(title, h("p", { class: "note" }, foresee ? "asking what this would do…" : ""));
@@ -72,7 +72,7 @@ function named(outcome) {
 async function carryOut(view, button, { method, path, body, done }) {
   button.disabled = true;
   try {
-    await ask(method, path, body === undefined ? null : body);
+    await ask(method, path, typeof body === "function" ? body() : body);
     close();
     say(done);
   } catch (failure) {
@@ -100,8 +100,7 @@ const DEEDS = {
       lines: () => [`Nothing new starts, for anybody, until it is let go on: ${waiting.toLocaleString("en-US")} waiting stay where they are. ${state.running.length} running go on.`,
         state.offered.length ? `${state.offered.length} that were told they may start still may.` : "", h("label", { class: "field" }, "Why ", reason)],
     };
-    Object.defineProperty(deed, "body", { get: () => ({ on: true, reason: reason.value.trim() || "held on the page" }), enumerable: true });
-    return deed;
+    return { ...deed, body: () => ({ on: true, reason: reason.value.trim() || "held on the page" }) };
   },
   hold: (view, row) => (row.on_hold
     ? { title: `Let ${row.id} go on?`, foresee: { deed: "hold", ticket: row.id, on: false }, verb: "Let it go on", method: "POST", path: `v1/tickets/${row.id}/hold`, body: { on: false }, done: `${row.id} goes on.`,
@@ -144,8 +143,7 @@ const DEEDS = {
       title: `Silence ${alert.rule.replaceAll("_", " ")}?`, foresee: null, verb: "Silence it", method: "POST", path: "v1/silences", done: "Silenced.",
       lines: () => [`Nobody is told about ${alert.rule.replaceAll("_", " ")} of ${alert.scope} meanwhile: ${count(same, "alert")} now.`, h("label", { class: "field" }, "For ", length), h("label", { class: "field" }, "Why ", why)],
     };
-    Object.defineProperty(deed, "body", { get: () => ({ matchers: { rule: alert.rule, scope: literal(alert.scope) }, for: length.value, comment: why.value.trim() || "silenced on the page" }), enumerable: true });
-    return deed;
+    return { ...deed, body: () => ({ matchers: { rule: alert.rule, scope: literal(alert.scope) }, for: length.value, comment: why.value.trim() || "silenced on the page" }) };
   },
 };
 

@@ -5,7 +5,7 @@ import { byId, h, keep, put, since } from "./dom.js";
 import { UNKNOWN, amount, clock, count, percent, unitWord } from "./words.js";
 import { mark } from "./head.js";
 
-const FIRST = 40;
+const FIRST = 25;
 const STATES = {
   exhausted: ["bad", "■", "used up"],
   paused: ["bad", "❚❚", "paused"],

@@ -39,7 +39,8 @@ async function stream(news, how) {
       const events = (text + value).split("\n\n");
       text = events.pop();
       for (const event of events) {
-        if (/^event: (news|token|leaving)$/m.test(event)) news();
+        const name = /^event: (\w+)$/m.exec(event)?.[1], data = /^data: (.*)$/m.exec(event)?.[1];
+        if (name && name !== "beat") news(data ? JSON.parse(data).revision : "");
       }
     }
   } finally {
