@@ -142,6 +142,7 @@ def _assembled(config: Config, store: Store) -> Service:
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
         waiters.announce(result.changed)
+        service.moved += bool(result.changed)
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
 

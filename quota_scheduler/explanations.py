@@ -49,6 +49,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         "A page of another site asked in the name of whoever looks at it.",
         "Open the service's own page, or ask from a program, which sends neither `Origin` nor `Sec-Fetch-Site`.",
     ),
+    "not_waiting": Explanation(
+        409,
+        "The ticket runs or is over, and only of one that waits the class can be changed.",
+        "Look at it again: the sentence says what it is now.",
+    ),
     "not_found": Explanation(
         404,
         "There is no such path, ticket, lease, alert or silence.",

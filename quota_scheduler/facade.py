@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from quota_scheduler.core.alerts.state import Silence
 from quota_scheduler.core.cycle.requests import (
+    Answer,
     Hold,
     Read,
+    Reclass,
     Refused,
     Release,
     Renew,
@@ -30,6 +32,7 @@ from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
@@ -201,7 +204,7 @@ class Facade(Questions):
             base = self.config.limits  # of the file that holds when it runs: a reload may come first
             return operate.change_limit(tx, base=base, rule=rule, fields=fields, who=who, until=until, dry_run=dry_run)
 
-        return self._do(change, then=None if dry_run else self._service.limits_in_force)
+        return self._do(change, then=None if dry_run else self._service.limits_changed)
 
     def hold(self, reason: str, *, who: str) -> "Future[EverythingHeld | None]":
         """Let nothing start, with a reason; an empty reason lets everything go on."""
@@ -219,6 +222,15 @@ class Facade(Questions):
     def start_ticket(self, number: int, *, who: str) -> "asyncio.Future[Reply]":
         """Let a waiting ticket start, whatever its limits say."""
         return self._deed(Start(number), "ticket.forced", who)
+
+    def reclass_ticket(self, number: int, priority: Priority, *, who: str) -> "asyncio.Future[Reply]":
+        """Move a waiting ticket to another class; one that waits no more stays as it is."""
+
+        def note(tx: Transaction, reply: Reply) -> None:
+            if isinstance(reply, Answer) and reply.ticket.priority is priority:
+                operate.note(tx, "ticket.reclassed", number, who=who, into=priority.value)
+
+        return self._service.writer.ask_from(asyncio.get_running_loop(), Reclass(number, priority), note)
 
     def revoke(self, number: int, *, who: str) -> "asyncio.Future[Reply]":
         """Take a lease away; what was reported counts."""

@@ -3,32 +3,37 @@
 Questions to the database block for a moment: they belong into a thread.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
-from quota_scheduler.core.history.asking import Question
+from quota_scheduler.core.cycle.requests import Request
+from quota_scheduler.core.history.asking import Question, Words, question
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
+from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
 from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
+from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
 from quota_scheduler.service.queries.advice import suggestions_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
+from quota_scheduler.service.queries.consequences import Consequences, consequences
 from quota_scheduler.service.queries.decisions import decisions_document
 from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.loans import loans_document
 from quota_scheduler.service.queries.observations import observations_document
-from quota_scheduler.service.queries.queue import plan_document, queue_document
+from quota_scheduler.service.queries.queue import plan_document, queue_document, ticket_row, turns_document
 from quota_scheduler.service.queries.reconcile import reconciliation_document
 from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
@@ -120,6 +125,58 @@ class Questions:
     def queue(self) -> Document:
         """The throttle queue in order."""
         return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+
+    def turns(self) -> Document:
+        """What is offered and what runs."""
+        return self._look(turns_document)
+
+    def ticket_row(self, ticket: Ticket, place: int | None = None) -> Document:
+        """A ticket as the queue shows it."""
+        return ticket_row(ticket, place)
+
+    def costs(self, days: int) -> Document:
+        """What every civil day cost, in the zone of the configuration, the days without use too."""
+        words = Words(by=["day"], last=f"{days}d")
+        return self.usage_history(question(words, zone=self.config.timezone, now=self.now()))
+
+    def line(self) -> list[Ticket]:
+        """Who waits, first to go first, of what the writer remembers; of a long queue the told places."""
+        writer = self._service.writer
+
+        def read(tx: Transaction) -> tuple[list[Ticket], dict[str, int], dict[int, int]]:
+            remembered = writer.remembered(tx)
+            queue = remembered.queue
+            places = queue.places[1] if queue.is_long and queue.places else {}
+            return list(queue), dict(remembered.running), places
+
+        waiting, running, places = writer.do(read).result()
+        if places:
+            return sorted(waiting, key=lambda ticket: (places.get(ticket.id, len(places)), ticket.id))
+        return order(waiting, running, writer.terms.policy, now=self.now())
+
+    def consequences(self, request: Request | None = None, *, hold: bool | None = None) -> Consequences:
+        """What a request, or holding everything and letting it go on, would do at once; nothing is changed."""
+        terms = self._service.writer.terms
+        terms = terms if hold is None else replace(terms, hold=hold)
+        return self._look(lambda tx: consequences(tx, terms, request))
+
+    def limit_consequences(self, rule: str, fields: Mapping[str, Any]) -> tuple[Limit, Consequences] | str:
+        """The limit as it would be, and what would happen at once; a sentence where it cannot be so."""
+        terms = self._service.writer.terms
+
+        def look(tx: Transaction) -> tuple[Limit, Consequences] | str:
+            hold = operate.change_limit(tx, self.config.limits, rule, fields, who="", until=None, dry_run=True)
+            if isinstance(hold, str):
+                return hold
+            after = next(limit for limit in hold.limits if limit.id == rule)
+            return after, consequences(tx, replace(terms, limits=hold.limits))
+
+        return self._look(look)
+
+    @property
+    def moved(self) -> int:
+        """Rises with every cycle that has changed a ticket."""
+        return self._service.moved
 
     def decisions(self, days: int, by: Sequence[str]) -> Document:
         """How often work was admitted, deferred, woken and rejected."""

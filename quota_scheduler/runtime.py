@@ -129,6 +129,7 @@ class Service:
         self.health = parts.health
         self.draining = False
         self.held: EverythingHeld | None = None
+        self.moved = 0
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
         self._limits_hold = limits_hold
@@ -199,6 +200,11 @@ class Service:
             return terms
         self._limits_hold, self.parts.recompute.limits = hold, hold.limits
         return replace(terms, limits=hold.limits)
+
+    def limits_changed(self, terms: Terms, hold: LimitsHold | str) -> Terms:
+        """The same after an operator changed one: whoever looks sees it at once, not with the next tick."""
+        self._jobs.run_soon("tick")
+        return self.limits_in_force(terms, hold)
 
     def other_hosts(self, terms: Terms, sources: Sequence[ShippedSource], now: datetime) -> Terms:
         """The same terms; what shippers said of their sources is shown from now on."""

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 DEBIAN_PACKAGES = {
     "amtool": "prometheus-alertmanager",
+    "chromium": "chromium",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",

@@ -203,10 +203,11 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors explanations facade service shipping",
+        "api auth config core errors explanations facade page service shipping",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
+    pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
     pytest.param(

@@ -12,6 +12,7 @@ from starlette.types import ExceptionHandler
 import quota_scheduler
 from quota_scheduler.api import (
     alerts,
+    consequences,
     docs_page,
     headless,
     history,
@@ -20,6 +21,7 @@ from quota_scheduler.api import (
     observations,
     operate,
     otlp,
+    page,
     problems,
     shipments,
     simulate,
@@ -52,7 +54,9 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/tickets/{ticket}/hold", operate.hold_ticket),
     ("POST", "/v1/tickets/{ticket}/start", operate.start_ticket),
     ("DELETE", "/v1/leases/{lease}", operate.revoke_lease),
+    ("PATCH", "/v1/tickets/{ticket}", operate.change_ticket),
     ("PATCH", "/v1/limits/{limit}", limits.change_limit),
+    ("POST", "/v1/consequences", consequences.consequences),
     ("POST", "/v1/usage", usage.record),
     ("POST", "/v1/shipments", shipments.receive),
     ("POST", "/v1/observations", observations.observe),
@@ -83,6 +87,10 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/silences", alerts.silence),
     ("DELETE", "/v1/silences/{silence}", alerts.end_silence),
     ("GET", "/v1/audit", state.audit),
+    ("GET", "/v1/page", page.state),
+    ("GET", "/v1/page/queue", page.queue),
+    ("GET", "/v1/page/more", page.more),
+    ("GET", "/v1/page/events", page.events),
     ("GET", "/metrics", state.metrics),
     ("GET", "/healthz", state.healthz),
     ("GET", "/readyz", state.readyz),
@@ -102,6 +110,7 @@ def build(service: "Facade") -> Door:
     routes = [Route(path, handler, methods=[method]) for method, path, handler in ROUTES]
     routes += [Route(f"{path}/", handler, methods=[method]) for method, path, handler in ROUTES if handler in PUSHED]
     routes += [Route("/openapi.json", document, include_in_schema=False), Route("/docs", docs, include_in_schema=False)]
+    routes += [Route("/", page.index), Route("/page/{file}", page.asset)]
     handlers: dict[Any, ExceptionHandler] = {
         problems.Problem: problems.on_problem,
         QuotaSchedulerError: problems.on_own_error,
@@ -109,7 +118,7 @@ def build(service: "Facade") -> Door:
         Exception: problems.on_unknown,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
-    app.state.service = service
+    app.state.service, app.state.page = service, page.PageRoom()
     return Door(app, service)
 
 

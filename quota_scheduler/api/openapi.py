@@ -5,16 +5,17 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from quota_scheduler.api.alerts import AckBody, SilenceBody
+from quota_scheduler.api.consequences import ConsequencesBody
 from quota_scheduler.api.limits import LimitBody
 from quota_scheduler.api.observations import ObservationBody
-from quota_scheduler.api.operate import HoldBody
+from quota_scheduler.api.operate import HoldBody, TicketChangeBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, PreflightBody, ReportBody, TicketBody
 from quota_scheduler.api.simulate import SimulateBody
 
 REF = "#/components/schemas/{model}"
 MODELS = (
     *(TicketBody, PreflightBody, PlanBody, ReportBody, EventBody, ObservationBody),
-    *(HoldBody, LimitBody, SilenceBody, AckBody, SimulateBody),
+    *(HoldBody, TicketChangeBody, LimitBody, ConsequencesBody, SilenceBody, AckBody, SimulateBody),
 )
 WITH_CSV = ("/v1/usage/summary", "/v1/usage/history")
 """What answers as CSV, too."""
@@ -53,7 +54,9 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/tickets/{ticket}/hold", "Keep one ticket from starting, or let it go on", HoldBody, "operator"),
     ("post", "/v1/tickets/{ticket}/start", "Let a ticket start, whatever its limits say", None, "operator"),
     ("delete", "/v1/leases/{lease}", "Revoke a lease", None, "operator"),
+    ("patch", "/v1/tickets/{ticket}", "Move a waiting ticket to another class", TicketChangeBody, "operator"),
     ("patch", "/v1/limits/{limit}", "Change a limit at run time; null takes a change back", LimitBody, "operator"),
+    ("post", "/v1/consequences", "What a deed would do, before it is done", ConsequencesBody, "operator"),
     ("post", "/v1/usage", "Record one usage event or up to 1,000", EventBody, "runner"),
     ("post", "/v1/shipments", "What `quota-scheduler ship` sends: usage that another host has read", None, "runner"),
     ("post", "/v1/observations", "Report what a provider says, one or up to 1,000", ObservationBody, "runner"),
@@ -96,6 +99,10 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/silences", "Tell nobody about alerts that every matcher fits", SilenceBody, "operator"),
     ("delete", "/v1/silences/{silence}", "End a silence now", None, "operator"),
     ("get", "/v1/audit", "What was done by hand, newest first, ?limit=100", None, "operator"),
+    ("get", "/v1/page", "What the page at / shows", None, "viewer"),
+    ("get", "/v1/page/queue", "Rows of the queue with reasons, ?from=0&most=50&find=growth", None, "viewer"),
+    ("get", "/v1/page/more", "Costs, efficiency with its trend, loans, sources, audit", None, "viewer"),
+    ("get", "/v1/page/events", "Server-sent events: a line whenever something has changed", None, "viewer"),
     ("get", "/metrics", "Prometheus exposition", None, "none"),
     ("get", "/healthz", "The process answers", None, "none"),
     ("get", "/readyz", "Work is taken", None, "none"),

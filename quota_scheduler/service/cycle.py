@@ -57,7 +57,7 @@ class CycleResult:
 def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms, memory: Memory) -> CycleResult:
     """Answer a batch with one decision, inside one transaction."""
     remembered = memory.of(tx, terms)
-    snapshot = _load(tx, requests, terms, remembered)
+    snapshot = snapshot_of(tx, requests, terms, remembered)
     decided = decide_batch(requests, snapshot)
     _save(tx, decided, snapshot)
     remembered.go_on(decided.onward, now=tx.now, seen_all=snapshot.queue.look_at_all)
@@ -74,7 +74,8 @@ def _result(decided: Decided) -> CycleResult:
 # load
 
 
-def _load(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered: Remembered) -> Snapshot:
+def snapshot_of(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered: Remembered) -> Snapshot:
+    """What a decision about these requests needs; only looks, so that a view that cannot write will do."""
     balances = remembered.balances_now(tx)
     named = _named(tx, requests, remembered)
     needs = needs_of(requests, named, now=tx.now)

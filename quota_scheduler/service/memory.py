@@ -96,6 +96,11 @@ class Memory:
 
 def _read(tx: Transaction, terms: Terms) -> Remembered:
     tickets.put_right(tx, claim_within=terms.policy.claim_within)
+    return remember(tx, terms)
+
+
+def remember(tx: Transaction, terms: Terms) -> Remembered:
+    """Read what cycles remember; only looks, so that a view that cannot write will do."""
     share = terms.policy.fair_share
     balances = Balances(terms.limits, (), now=tx.now)
     windows.reload(tx, balances)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, micros_or_none, to_micros
 from quota_scheduler.core.labels import Labels
@@ -52,7 +53,7 @@ _CHANGING = (
 """What changes about a ticket after it was submitted."""
 _INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 25)})"
 _SET = ", ".join(f"{name} = ?" for name in _CHANGING)
-_UPDATE = f"UPDATE tickets SET {_SET}, waiting_since = ?, wait_until = ? WHERE id = ?"
+_UPDATE = f"UPDATE tickets SET {_SET}, priority = ?, waiting_since = ?, wait_until = ? WHERE id = ?"
 _PUT_LEASE = (
     f"INSERT INTO leases ({_LEASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fence) DO UPDATE SET "
     + ", ".join(f"{n} = excluded.{n}" for n in ("expires_at", "ttl", "session", "reported", "checkpoints", "ended_at"))
@@ -123,6 +124,12 @@ def submitted_since(tx: Transaction, since: datetime) -> list[Ticket]:
     return [ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.created_at >= ? ORDER BY t.id", (to_micros(since),))]
 
 
+def with_turn(tx: Transaction) -> list[Ticket]:
+    """Every ticket that runs or is offered, by id."""
+    rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state IN ('offered', 'running') ORDER BY t.id")
+    return [ticket_in(row) for row in rows]
+
+
 def running_counts(tx: Transaction) -> dict[Labels, int]:
     """How many leases run, by labels."""
     rows = tx.rows("SELECT labels, count(*) FROM tickets WHERE state != 'closed' AND state = 'running' GROUP BY labels")
@@ -162,12 +169,15 @@ def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[in
     """Write changed tickets with their leases, and past leases that reported once more; from ``new`` on ids are new."""
     changed = list(changed)
     tx.many(_INSERT, [row_of(ticket) for ticket in changed if ticket.id >= new])
-    tx.many(
-        _UPDATE,
-        [(*changing(t), to_micros(t.waiting_since), micros_or_none(t.wait_until), t.id) for t in changed if t.id < new],
-    )
+    known = [ticket for ticket in changed if ticket.id < new]
+    tx.many(_UPDATE, [(*changing(t), *_seldom(t), t.id) for t in known])
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
     tx.many(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
+
+
+def _seldom(ticket: Ticket) -> tuple[Any, ...]:
+    """What only a person, or a key that asks once more, changes."""
+    return ticket.priority.value, to_micros(ticket.waiting_since), micros_or_none(ticket.wait_until)
 
 
 def sequence(tx: Transaction, name: str) -> int:

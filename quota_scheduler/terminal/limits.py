@@ -7,12 +7,12 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from quota_scheduler.core.readings.glance import STOPPED
 from quota_scheduler.terminal.fan import bar
 from quota_scheduler.terminal.words import amount, clock, instant, percent, shown, span
 
 WIDE = 118
 """Columns from which amounts, the clock of running out and who waits have columns of their own."""
-STOPPED = ("exhausted", "paused")
 STYLES = {"critical": "red", "high": "yellow", "medium": "cyan"}
 MARKS = {"critical": "!! ", "high": "! "}
 """Risk in shape beside its colour."""
@@ -25,18 +25,6 @@ class Cell:
     name: str
     width: int
     right: bool = False
-
-
-def by_urgency(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that hold everybody first, then those that run out soonest, then those that end fullest."""
-
-    def key(row: dict[str, Any]) -> tuple[Any, ...]:
-        forecast = row["forecast"] or {}
-        out = forecast.get("exhaustion_at") if forecast.get("sufficient") else None
-        fullness = max(row["usage_ratio"], forecast.get("expected_ratio") or 0)
-        return row["level"] not in STOPPED, out is None, out or "", -fullness, row["limit"]
-
-    return sorted(rows, key=key)
 
 
 def columns(width: int, names: list[str]) -> list[Cell]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
+from quota_scheduler.core.readings.glance import STOPPED, by_urgency
 from quota_scheduler.terminal import limits as limit_rows
 from quota_scheduler.terminal.facts import STALE_AFTER, Facts
 from quota_scheduler.terminal.fan import LEGEND, signs
@@ -73,10 +74,10 @@ def _alive(facts: Facts, tick: float, width: int) -> Block:
 
 def _next(facts: Facts, now: datetime | None) -> Block:
     """What has run out, what runs out next, and how many wait."""
-    rows = limit_rows.by_urgency(facts.rows)
+    rows = by_urgency(facts.rows)
     if not rows:
         return [Text("No readings yet: they come with the first tick.")] if facts.heard_at is not None else []
-    stopped = [row for row in rows if row["level"] in limit_rows.STOPPED]
+    stopped = [row for row in rows if row["level"] in STOPPED]
     lines = []
     if stopped:
         until = instant(stopped[0]["ends_at"])
@@ -137,7 +138,7 @@ def _panes(
 
 def _blocks(facts: Facts, now: datetime | None, *, width: int, zone: str, blocks: bool) -> dict[str, list[Block]]:
     """The rows of each pane; a row may take several lines."""
-    rows = limit_rows.by_urgency(facts.rows)
+    rows = by_urgency(facts.rows)
     names = [shown(row["limit"]) for row in rows]
     waiting = [
         waiting_line({**ticket, "state": state}, facts.tickets.get(ticket["id"]), width, now, zone)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from quota_scheduler.core.readings.glance import by_urgency
 from quota_scheduler.terminal.deeds import Deed, deed_of
 from quota_scheduler.terminal.facts import Facts
-from quota_scheduler.terminal.limits import by_urgency
 
 PANES = ("limits", "waiting", "running", "alerts")
 PAGE = 10

@@ -8,23 +8,6 @@ from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import is_control
 from quota_scheduler.core.units import Unit, format_amount
 
-REASONS = {
-    "fits": "starts next",
-    "no_headroom": "no room left for it",
-    "throttled": "its class is held back",
-    "paced": "waits its turn",
-    "paused": "the limit is paused",
-    "exhausted": "the limit is used up",
-    "concurrency": "too many run at once",
-    "never_fits": "never fits",
-    "run_cap": "above the cap of a run",
-    "unpriced_model": "no price is known for its model",
-    "provider_throttled": "the provider refuses for a moment",
-    "catching_up": "usage is still being read",
-    "held": "held by hand",
-}
-"""Reasons of verdicts, as ``GET /v1/queue`` has them, in words that fit a column."""
-
 
 def shown(text: str) -> str:
     """Text as it may be printed: what a name could make a terminal do is written out."""

@@ -6,9 +6,10 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from quota_scheduler.core.readings.glance import REASONS
 from quota_scheduler.core.units import format_number
 from quota_scheduler.terminal.fan import signs
-from quota_scheduler.terminal.words import REASONS, clock, instant, percent, shown, span, whose
+from quota_scheduler.terminal.words import clock, instant, percent, shown, span, whose
 
 LEASE_BAR = 10
 """Columns of the bar of a lease."""

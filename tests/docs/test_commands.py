@@ -8,8 +8,10 @@ from tests.docs.command_blocks import ROOT, RUN, Follower, blocks
 from tests.docs.recipes import AGENT
 
 FIRST = ROOT / "docs/tutorial/first-steps.md"
-RECIPES = (ROOT / "tests/docs/test_recipes.py").read_text(encoding="utf-8")
-"""What runs the pages that need a machine of their own; it names each."""
+RECIPES = "".join(
+    (ROOT / "tests/docs" / name).read_text(encoding="utf-8") for name in ("test_recipes.py", "test_client_pages.py")
+)
+"""What runs the pages that need a machine or a provider of their own; it names each."""
 PAGES = [
     page
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,14 +22,12 @@ NOT_RUN = {
     "comment-on-github.md": 1,
     "connect-prometheus.md": 1,
     "exit-statuses.md": 1,
-    "let-an-agent-ask.md": 1,
     "receive-alerts.md": 2,
     "receive-usage.md": 1,
     "run-a-plan.md": 1,
     "run-in-a-container.md": 3,
     "ship-from-another-host.md": 1,
-    "track-sdk-calls.md": 2,
-    "use-the-python-client.md": 1,
+    "watch-the-demo.md": 2,
     "watch.md": 1,
 }
 """Blocks that cannot be run here, by page: each says why above itself. One more is a decision."""

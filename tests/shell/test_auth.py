@@ -78,7 +78,10 @@ def test_what_needs_no_token() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY)
-def test_every_route_asks_for_the_role_that_is_documented(edge: Edge, method: str, path: str) -> None:
+def test_every_route_asks_for_the_role_that_is_documented(
+    edge: Edge, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge.service, "draining", path.endswith("/events"))  # a stream ends by itself only then
     url = path.replace("{limit:path}", "daily").replace("{limit}", "daily")
     url = url.replace("{ticket}", "t9").replace("{lease}", "l9")
     raw = b"{}" if method in ("POST", "PATCH") else None
@@ -111,7 +114,7 @@ BODIES = [pytest.param(path, id=path) for method, path, _ in ROUTES if method in
 @pytest.mark.parametrize("path", BODIES)
 def test_what_is_asked_wrongly_is_not_told_to_strangers(edge: Edge, path: str) -> None:
     url = path.replace("{limit}", "nothing").replace("{ticket}", "abc").replace("{lease}", "abc")
-    method = "PATCH" if "{limit}" in path else "POST"
+    method = "POST" if ("POST", path) in {(method, route) for method, route, _ in ROUTES} else "PATCH"
     assert edge.ask(method, url, raw=b"{").status == 401
 
 

@@ -79,7 +79,7 @@ def test_R18_spreadsheets_calculate_nothing(edge: Edge, model: str, cell: str) -
 
 ALLOWED = [
     pytest.param("POST", "/v1/limits/daily", "GET, HEAD, PATCH", id="R21: a limit"),
-    pytest.param("PUT", "/v1/tickets/t1", "DELETE, GET, HEAD", id="R21: a ticket"),
+    pytest.param("PUT", "/v1/tickets/t1", "DELETE, GET, HEAD, PATCH", id="R21: a ticket"),
     pytest.param("GET", "/v1/tickets", "POST", id="R21: tickets"),
     pytest.param("DELETE", "/v1/silences", "GET, HEAD, POST", id="R21: silences"),
 ]

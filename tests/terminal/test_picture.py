@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from quota_scheduler.core.instants import parse_instant
+from quota_scheduler.core.readings.glance import by_urgency
 from quota_scheduler.terminal.facts import Facts
 from quota_scheduler.terminal.fan import bar
-from quota_scheduler.terminal.limits import by_urgency
 from quota_scheduler.terminal.picture import picture, window
 from quota_scheduler.terminal.view import View
 from tests.terminal.documents import NOW, alert, forecast, limit, ticket

@@ -1,6 +1,6 @@
 """One batch, one decision.
 
-requests   what a cycle may be asked: submit, read, renew, release, withdraw, revoke, hold, start
+requests   what a cycle may be asked: submit, read, renew, release, withdraw, revoke, hold, start, reclass
 terms      what rules every cycle until somebody replaces it
 needs      what has to be read for these requests
 snapshot   what the cycle is given, frozen, in named parts

@@ -19,6 +19,7 @@ from quota_scheduler.core.cycle.requests import (
     Answer,
     Hold,
     Read,
+    Reclass,
     Refusal,
     Refused,
     Release,
@@ -84,7 +85,9 @@ def _is_foreign(request: Withdraw | Renew | Release, work: Work) -> bool:
     return ticket is not None and ticket.is_foreign_to(request.by)
 
 
-def _carry_out(request: Read | Withdraw | Revoke | Hold | Start, ticket: Ticket, work: Work, starts: Starts) -> None:
+def _carry_out(
+    request: Read | Withdraw | Revoke | Hold | Start | Reclass, ticket: Ticket, work: Work, starts: Starts
+) -> None:
     match request:
         case Read(number, claim=True) if not ticket.is_foreign_to(request.by):
             starts.claim(number)
@@ -95,6 +98,9 @@ def _carry_out(request: Read | Withdraw | Revoke | Hold | Start, ticket: Ticket,
         case Hold(_, on):
             work.put(ticket._replace(on_hold=on))
             work.touch(ticket)
+        case Reclass(_, priority) if ticket.state is State.WAITING:
+            work.touch(ticket)
+            work.put(ticket._replace(priority=priority))
         case Start() if ticket.state is State.WAITING:
             starts.force(ticket)
 

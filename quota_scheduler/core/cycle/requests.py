@@ -10,6 +10,7 @@ from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.admission.expected_start import ExpectedStart
 from quota_scheduler.core.admission.figures import Figures
 from quota_scheduler.core.admission.preflight import Check
+from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import ModelUsage, Outcome, Ticket
 
 
@@ -88,7 +89,15 @@ class Start:
     ticket: int
 
 
-Request = Submit | Read | Withdraw | Renew | Release | Revoke | Hold | Start
+@dataclass(frozen=True, slots=True)
+class Reclass:
+    """An operator moves a waiting ticket to another class; one that waits no more stays as it is."""
+
+    ticket: int
+    priority: Priority
+
+
+Request = Submit | Read | Withdraw | Renew | Release | Revoke | Hold | Start | Reclass
 
 
 class Refusal(StrEnum):

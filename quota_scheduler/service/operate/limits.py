@@ -97,9 +97,9 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     return holding(limits, limit_changes.load(tx), now=tx.now)
 
 
-def note(tx: Transaction, what: str, ticket: int, *, who: str) -> None:
-    """Write down what was done to a ticket by hand."""
-    audit.write(tx, who, what, {"ticket": ticket})
+def note(tx: Transaction, what: str, ticket: int, *, who: str, **more: Any) -> None:
+    """Write down what was done to a ticket by hand, with what ``more`` there is to say."""
+    audit.write(tx, who, what, {"ticket": ticket, **more})
 
 
 def hold_all(tx: Transaction, reason: str, *, who: str) -> None:

@@ -32,17 +32,29 @@ def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
         "at": iso(tx.now),
         "hold": held.document() if held else None,
         "breakers": breaker_documents(breakers.load(tx), tx.now),
-        "waiting": [_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
-        "offered": [_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
+        "waiting": [ticket_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
+        **_turns(open_tickets, spent),
+    }
+
+
+def turns_document(tx: Transaction) -> dict[str, Any]:
+    """What is offered and what runs, however much waits."""
+    return _turns(tickets.with_turn(tx), windows.spent_ratios(tx))
+
+
+def _turns(open_tickets: Sequence[Ticket], spent: Mapping[int, float]) -> dict[str, Any]:
+    return {
+        "offered": [ticket_row(ticket) for ticket in open_tickets if ticket.state is State.OFFERED],
         "running": [
-            {**_row(ticket), "spent_ratio": round(spent.get(ticket.id, 0.0), 4)}
+            {**ticket_row(ticket), "spent_ratio": round(spent.get(ticket.id, 0.0), 4)}
             for ticket in open_tickets
             if ticket.state is State.RUNNING
         ],
     }
 
 
-def _row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
+def ticket_row(ticket: Ticket, place: int | None = None) -> dict[str, Any]:
+    """One open ticket as JSON types, with its place in the queue where it waits."""
     return {
         "position": place,
         "id": f"t{ticket.id}",

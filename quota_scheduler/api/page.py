@@ -1,0 +1,251 @@
+"""The operator page over HTTP: its files, what it shows, a line whenever that changes, and what a deed would do."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+import quota_scheduler
+from quota_scheduler.api import render
+from quota_scheduler.api.access import Asker, decided, facade_of, require
+from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.queries import number
+from quota_scheduler.auth import allows
+from quota_scheduler.config import Role
+from quota_scheduler.core.cycle.requests import Answer, Read
+from quota_scheduler.core.instants import iso
+from quota_scheduler.core.readings.refusing import breaker_documents
+from quota_scheduler.core.tickets.ticket import State, Ticket
+from quota_scheduler.page.assets import INDEX, POLICY, Asset, load_assets
+from quota_scheduler.page.kept import KeptForAll
+from quota_scheduler.page.state import page_document, waiting_row, with_trend
+
+if TYPE_CHECKING:
+    from quota_scheduler.facade import Facade
+
+STATE_SECONDS = 1.0
+"""What the page shows is made at most so often, however many look."""
+LINE_SECONDS = 2.0
+"""The queue is put in order so often while nobody comes or goes: age lifts tickets."""
+ROWS_SECONDS = 5.0
+"""Each row of the queue is a decision made anew: so often while nothing moves, for all who look at the same rows."""
+MORE_SECONDS = 30.0
+"""Efficiency, costs, loans and sources add up weeks of usage."""
+LOOK_SECONDS = 0.5
+"""A stream looks this often whether there is something new."""
+BEAT_SECONDS = 5.0
+"""A stream says at least this often that it lives."""
+MOST_ROWS = 200
+"""Rows of the queue in one answer."""
+RECENT_DAYS = 7
+PACK_LEVEL = 5
+"""Of gzip: a third of the bytes in a millisecond per 100 KB."""
+SMALL = 1_000
+"""Bytes below which packing is not worth it."""
+
+
+@dataclass(slots=True)
+class PageRoom:
+    """What one application keeps for all who look at the page."""
+
+    assets: Any = field(default_factory=load_assets)
+    kept: KeptForAll = field(default_factory=KeptForAll)
+
+
+def _room(request: Request) -> PageRoom:
+    room: PageRoom = request.app.state.page
+    return room
+
+
+def _revision(service: "Facade") -> str:
+    """Differs whenever a tick, a cycle or an operator has changed what is shown."""
+    held = service.held.sentence() if service.held else ""
+    return f"{iso(service.readings.at)} {service.moved} {held}"
+
+
+# the files
+
+
+async def index(request: Request) -> Response:
+    """The page itself: no figure in it, so it needs no token."""
+    return _file(request, _room(request).assets[INDEX])
+
+
+async def asset(request: Request) -> Response:
+    """One of its files."""
+    name = request.path_params["file"]
+    if name not in _room(request).assets:
+        raise Problem(404, "not_found", f"the page has no file {name[:80]!r}")
+    return _file(request, _room(request).assets[name])
+
+
+def _file(request: Request, file: Asset) -> Response:
+    headers = {
+        "ETag": file.tag,
+        "Cache-Control": "no-cache",
+        "Content-Security-Policy": POLICY,
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Vary": "Accept-Encoding",
+    }
+    if request.headers.get("if-none-match") == file.tag:
+        return Response(status_code=304, headers=headers)
+    if not _takes_gzip(request):
+        return Response(file.content, headers=headers, media_type=file.kind)
+    return Response(file.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.kind)
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
+def _packed(request: Request, body: Any) -> Response:
+    """A JSON answer, packed where that is worth it."""
+    content = msgspec.json.encode(body)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if len(content) > SMALL and _takes_gzip(request):
+        content, headers["Content-Encoding"] = gzip.compress(content, PACK_LEVEL, mtime=0), "gzip"
+    return Response(content, headers=headers, media_type="application/json")
+
+
+# what it shows
+
+
+async def state(request: Request) -> Response:
+    """Everything that is seen without opening anything; the queue's rows are asked for apart."""
+    asker, service = require(request, Role.VIEWER), facade_of(request)
+    seconds = 0.0 if "fresh" in request.query_params else STATE_SECONDS
+    revision = _revision(service)
+    document = await _room(request).kept.get(
+        ("state", revision), seconds, lambda: asyncio.to_thread(_state, service, revision)
+    )
+    you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
+    return await asyncio.to_thread(_packed, request, {**document, "now": iso(service.now()), "you": you})
+
+
+def _state(service: "Facade", revision: str) -> dict[str, Any]:
+    """The document of the page; blocks for a moment."""
+    readings, now = service.readings, service.now()
+    problems = service.not_ready()
+    more = {
+        "revision": revision,
+        "version": quota_scheduler.__version__,
+        "zone": service.config.timezone,
+        "tick_seconds": service.config.tick_seconds,
+        "ready": not problems,
+        "problems": problems,
+        "notes": service.notes(),
+        "hold": service.held.document() if service.held else None,
+        "breakers": breaker_documents(readings.breakers, now),
+    }
+    return page_document(
+        readings, alerts=service.alerts(), silences=service.silences(), turns=service.turns(), more=more
+    )
+
+
+async def queue(request: Request) -> Response:
+    """Waiting tickets in the order of their start, a page of them, each with why it waits and when it may start."""
+    require(request, Role.VIEWER)
+    service, kept = facade_of(request), _room(request).kept
+    begin = number(request, "from", 0, least=0, most=10**8)
+    most = number(request, "most", 50, least=1, most=MOST_ROWS)
+    find = request.query_params.get("find", "")[:200].casefold()
+    revision = _revision(service)
+    line = await kept.get(("line", service.moved), LINE_SECONDS, lambda: asyncio.to_thread(service.line))
+    chosen = _matching(line, find)
+    begin = min(begin, max(0, len(chosen) - 1) // most * most)
+    rows = await kept.get(
+        ("rows", begin, most, find, revision), ROWS_SECONDS, lambda: _rows(service, chosen[begin : begin + most])
+    )
+    return await asyncio.to_thread(
+        _packed,
+        request,
+        {"at": iso(service.now()), "waiting": len(line), "matching": len(chosen), "from": begin, "rows": rows},
+    )
+
+
+def _matching(line: list[Ticket], find: str) -> list[tuple[int, Ticket]]:
+    """The tickets whose id, key, class or labels hold a text, each with its place from 1."""
+    placed = list(enumerate(line, 1))
+    if not find:
+        return placed
+    return [
+        (place, ticket)
+        for place, ticket in placed
+        if find in f"t{ticket.id} {ticket.key} {ticket.priority.value} {' '.join(ticket.labels)}".casefold()
+    ]
+
+
+async def _rows(service: "Facade", placed: list[tuple[int, Ticket]]) -> list[dict[str, Any]]:
+    """Each ticket with what is decided about it now; those that have left meanwhile are left out."""
+    replies = await decided([service.ask(Read(ticket.id, claim=False)) for _, ticket in placed]) if placed else []
+    limits, zone, held = service.limits, service.config.timezone, service.held
+    return [
+        waiting_row(
+            service.ticket_row(reply.ticket, place), render.answer(reply, limits, zone=zone, fence=False, held=held)
+        )
+        for (place, _), reply in zip(placed, replies, strict=True)
+        if isinstance(reply, Answer) and reply.ticket.state is State.WAITING
+    ]
+
+
+async def more(request: Request) -> Response:
+    """What is looked at less often: costs, efficiency with its trend, loans, sources, and what was done by hand."""
+    asker, service = require(request, Role.VIEWER), facade_of(request)
+    document = await _room(request).kept.get("more", MORE_SECONDS, lambda: asyncio.to_thread(_more, service))
+    if allows(asker.role, Role.OPERATOR):
+        document = {**document, **await asyncio.to_thread(service.audit, 30)}
+    return await asyncio.to_thread(_packed, request, document)
+
+
+def _more(service: "Facade") -> dict[str, Any]:
+    recent, longer = service.efficiency(RECENT_DAYS, "workflow"), service.efficiency(2 * RECENT_DAYS, "workflow")
+    return {
+        "at": iso(service.now()),
+        "efficiency": with_trend(recent["workflows"], longer["workflows"]),
+        "costs": service.costs(2 * RECENT_DAYS),
+        "loans": service.loans(RECENT_DAYS)["loans"],
+        "sources": service.sources()["sources"],
+    }
+
+
+# live
+
+
+async def events(request: Request) -> Response:
+    """Server-sent events: a line whenever there is something new to ask for, and one as a sign of life."""
+    asker = require(request, Role.VIEWER)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_told(request, asker), headers=headers, media_type="text/event-stream")
+
+
+async def _told(request: Request, asker: Asker) -> AsyncIterator[bytes]:
+    service = facade_of(request)
+    told = ""
+    beat = 0.0
+    loop = asyncio.get_running_loop()
+    while not service.draining:
+        if not _still_may(request, asker):
+            yield b"event: token\ndata: {}\n\n"
+            return
+        revision = _revision(service)
+        if revision != told or loop.time() - beat >= BEAT_SECONDS:
+            name = b"beat" if revision == told else b"news"
+            told, beat = revision, loop.time()
+            said = {"revision": revision, "now": iso(service.now())}
+            yield b"event: %s\ndata: %s\n\n" % (name, msgspec.json.encode(said))
+        await asyncio.sleep(LOOK_SECONDS)
+    yield b"event: leaving\ndata: {}\n\n"
+
+
+def _still_may(request: Request, asker: Asker) -> bool:
+    """Whether who opened a stream could open it again: tokens end while it is open."""
+    try:
+        return require(request, Role.VIEWER) == asker
+    except Problem:
+        return False

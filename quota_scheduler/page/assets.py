@@ -1,0 +1,45 @@
+"""The files of the page, read once: packed, tagged, and the policy under which a browser runs them."""
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+STATIC = Path(__file__).parent / "static"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""Nothing inline and no other host: text that somebody put into a label can become neither script nor request."""
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+"""What is served, by the end of its name; anything else in the folder is not."""
+INDEX = "index.html"
+TAG_DIGITS = 16
+"""Hexadecimal digits of a tag: two versions of a file never share one by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file: as it is, packed with gzip, what it is, and the tag that changes with its content."""
+
+    content: bytes
+    packed: bytes
+    kind: str
+    tag: str
+
+
+def load_assets(folder: Path = STATIC) -> Mapping[str, Asset]:
+    """Read every file of the page, by its name."""
+    return {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in KINDS}
+
+
+def _asset(path: Path) -> Asset:
+    content = path.read_bytes()
+    tag = f'"{sha256(content).hexdigest()[:TAG_DIGITS]}"'
+    return Asset(content, gzip.compress(content, mtime=0), KINDS[path.suffix], tag)
