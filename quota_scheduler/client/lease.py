@@ -10,7 +10,7 @@ from typing import Any, Self
 from quota_scheduler.client.answers import KINDS, Decision, decision_in, instant_in
 from quota_scheduler.client.errors import LeaseLost, Refused, Unavailable
 from quota_scheduler.client.spool import Spool
-from quota_scheduler.client.transport import Transport
+from quota_scheduler.client.transport import WHO, Transport
 
 SHARE_WORTH_TELLING = 0.05
 """Usage is told when it grew by this share of what was reserved."""
@@ -48,6 +48,10 @@ class Lease:
         self._grew, self._over = threading.Event(), threading.Event()
         self._on_stop: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        state = f"until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" if self.expires_at else "without the service's word"
+        return f"<Lease {self.id or self.key} {state}, {self.tokens} tokens so far>"
 
     # What the run tells and asks
 
@@ -135,17 +139,21 @@ class Lease:
         except Unavailable:
             self._spool.put("POST", path, body)
         except Refused as refused:
+            if refused.status in WHO:
+                self._spool.put("POST", path, body)
             self._lost = self._lost or str(refused)  # it had ended; its total was recorded all the same
 
     def _tell_usage(self) -> None:
         """The usage of a run that nobody admitted: events, told now or later."""
-        for event in self.events():
-            try:
-                self._transport.ask("POST", "/v1/usage", event, patience=1.0)
-            except Unavailable:
-                self._spool.put("POST", "/v1/usage", event)
-            except Refused:
-                continue
+        if not (events := self.events()):
+            return
+        try:
+            self._transport.ask("POST", "/v1/usage", events, patience=1.0)
+        except Unavailable:
+            self._spool.put("POST", "/v1/usage", events)
+        except Refused as refused:
+            if refused.status in WHO:
+                self._spool.put("POST", "/v1/usage", events)
 
     def events(self) -> list[dict[str, Any]]:
         """The usage so far as usage events, one a model, under keys that count once."""
@@ -179,6 +187,8 @@ class Lease:
             except Unavailable:
                 continue  # it holds until it expires; the next beat comes sooner than that
             except Refused as refused:
+                if refused.status in WHO:
+                    continue  # a token that is being changed; the lease holds until it expires
                 self._lose(str(refused))
                 return
             self._told = self.tokens

@@ -247,24 +247,21 @@ def _flags(text: str) -> tuple[str, ...]:
 
 
 def _run_summary(row: Sequence[Any]) -> RunSummary:
-    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status, *more = row
-    account, project, agent, *sums = more
+    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status = row[:11]
     return RunSummary(
-        run=run,
-        workflow=workflow,
-        task_type=task_type,
-        team=team,
-        provider=provider,
-        model=model,
-        flags=_flags(flags),
-        prompt_versions=(prompt_version,) if prompt_version else (),
-        usage=Usage(*sums),
-        started_at=from_micros(started),
-        last_at=from_micros(last),
-        status=status,
-        account=account,
-        project=project,
-        agent=agent,
+        run,
+        workflow,
+        task_type,
+        team,
+        provider,
+        model,
+        _flags(flags),
+        (prompt_version,) if prompt_version else (),
+        Usage(*row[14:]),
+        from_micros(started),
+        from_micros(last),
+        status,
+        *row[11:14],
     )
 
 

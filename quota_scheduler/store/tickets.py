@@ -118,6 +118,11 @@ def open_tickets(tx: Transaction) -> list[Ticket]:
     return [ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' ORDER BY t.id")]
 
 
+def submitted_since(tx: Transaction, since: datetime) -> list[Ticket]:
+    """Every ticket that is still known and was submitted at or after an instant, by id."""
+    return [ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.created_at >= ? ORDER BY t.id", (to_micros(since),))]
+
+
 def running_counts(tx: Transaction) -> dict[Labels, int]:
     """How many leases run, by labels."""
     rows = tx.rows("SELECT labels, count(*) FROM tickets WHERE state != 'closed' AND state = 'running' GROUP BY labels")

@@ -9,7 +9,7 @@
 | Gemini CLI | ``stats.models`` of ``-o json`` | of this run; ``input`` is without the cache, output without thoughts |
 | | ``result``: ``stats.models`` of ``stream-json`` | of this run; ``input_tokens`` holds the cache |
 | opencode | ``step_finish``: ``part.tokens`` | of one answer; output is without reasoning |
-| qwen-code | ``result``: ``stats.models`` | of the session since it began; input holds the cache, output the thoughts |
+| qwen-code | ``result``: ``stats.models``, else ``usage`` | of the session since it began; input holds the cache |
 | | ``assistant``: ``message.usage`` | of one answer, in the words of Claude Code; input holds the cache all the same |
 """
 
@@ -41,7 +41,7 @@ def claude_models(said: Any) -> ByModel:
 def claude_usage(said: Any) -> Kinds:
     """``usage`` of a message or of a result's main loop."""
     one = _object(said)
-    if "total_tokens" in one:  # qwen-code has a total, and counts the cache into the input
+    if is_of_qwen(one):
         read = _whole(one.get("cache_read_input_tokens"))
         fresh = max(0, _whole(one.get("input_tokens")) - read)
         return {"input": fresh, "cache_read": read, "output": _whole(one.get("output_tokens"))}
@@ -85,6 +85,11 @@ def gemini_models(stats: Any) -> ByModel:
             )
         usage[str(model)] = {"input": fresh, "cache_read": cached, "output": output}
     return usage
+
+
+def is_of_qwen(usage: Any) -> bool:
+    """Whether ``usage`` in the words of Claude Code is qwen-code's: it has a total, and the cache is in the input."""
+    return "total_tokens" in _object(usage)
 
 
 def qwen_models(stats: Any) -> ByModel:

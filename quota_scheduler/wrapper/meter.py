@@ -130,6 +130,11 @@ class UsageMeter:
             run = figures.added(run, more)
         return figures.used(run)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a response began of which no result has told: what it used stands in its transcript, if anywhere."""
+        return bool(self._under_way)
+
     def _name(self, record: Record) -> None:
         for key in ("session_id", "thread_id", "sessionID"):
             value = record.get(key)
@@ -144,8 +149,8 @@ class UsageMeter:
         self.ended_in_error = record.get("is_error") is True
         since = figures.claude_models(record.get("model_usage_since_last_result"))
         session = str(record.get("session_id") or "")
-        if isinstance(record.get("stats"), Mapping):
-            self._qwen_result(session, figures.qwen_models(record["stats"]))
+        if figures.is_of_qwen(record.get("usage")):
+            self._qwen_result(session, record)
             return
         self._under_way.clear()
         total = figures.claude_models(record.get("modelUsage"))
@@ -161,11 +166,13 @@ class UsageMeter:
         else:
             self._since = figures.added(self._since, main)
 
-    def _qwen_result(self, session: str, total: ByModel) -> None:
+    def _qwen_result(self, session: str, record: Record) -> None:
         """Its total is that of the session; what it answered in this run is the main loop's."""
         for answer in self._under_way.values():
             self._main_loop[session] = figures.added(self._main_loop.get(session, {}), answer)
+        model = next((model for answer in self._under_way.values() for model in answer), self._model)
         self._under_way.clear()
+        total = figures.qwen_models(record.get("stats")) or {model: figures.claude_usage(record.get("usage"))}
         self.to_remember[session] = self.totals[session] = total
 
     def _claude_message(self, message: Any) -> None:

@@ -55,18 +55,26 @@ class Sessions:
 
     def transcripts(self, session: str) -> list[Path]:
         """The files in which agents here tell of a session."""
+        return [file for files in self.files(session).values() for file in files]
+
+    def files(self, session: str) -> dict[str, list[Path]]:
+        """The same by agent, as the service names it; agents without any are left out."""
         if not _NAME.fullmatch(session):
-            return []
+            return {}
         home = Path(self._environ.get("HOME", "/"))
-        claude = Path(self._environ.get("CLAUDE_CONFIG_DIR") or home / ".claude")
+        claude = Path(self._environ.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "projects"
         codex = Path(self._environ.get("CODEX_HOME") or home / ".codex")
-        return [
-            *claude.glob(f"projects/*/{session}.jsonl"),
-            *codex.glob(f"sessions/*/*/*/*{session}.jsonl"),
-            *home.glob(f".qwen/projects/*/chats/{session}.jsonl"),
-            *(home / ".gemini/tmp").glob(f"*/chats/session-*{session[:8]}.json*"),
-            *(self._opencode(home) if session.startswith("ses_") else ()),
-        ]
+        gemini = home / ".gemini/tmp"
+        places = {
+            "claude_code": [*claude.glob(f"*/{session}.jsonl"), *claude.glob(f"*/{session}/subagents/*.jsonl")],
+            "codex": list(codex.glob(f"sessions/*/*/*/*{session}.jsonl")),
+            "qwen": list(home.glob(f".qwen/projects/*/chats/{session}.jsonl")),
+            "gemini": [
+                *gemini.glob(f"*/chats/session-*{session[:8]}.json*"), *gemini.glob(f"*/chats/{session}/*.jsonl"),
+            ],
+            "opencode": list(self._opencode(home) if session.startswith("ses_") else ()),
+        }  # fmt: skip
+        return {agent: files for agent, files in places.items() if files}
 
     def _opencode(self, home: Path) -> list[Path]:
         data = Path(self._environ.get("XDG_DATA_HOME") or home / ".local/share")

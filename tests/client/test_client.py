@@ -5,6 +5,7 @@ import contextlib
 import doctest
 import importlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -94,6 +95,15 @@ def test_usage_that_cannot_be(service, kinds, sentence):
         client_of(service).lease(provider="anthropic", tokens=10) as lease,
     ):
         lease.used("claude-sonnet-5", **kinds)
+
+
+def test_a_notebook_shows_what_it_has(service):
+    client = client_of(service)
+    with client.lease("shown", provider="anthropic", team="shown", tokens=100) as lease:
+        lease.used("claude-sonnet-5", output=5)
+        assert re.fullmatch(r"<Lease \S+ until 20\S+Z, 5 tokens so far>", repr(lease))
+    assert repr(client) == f"<Client of http://127.0.0.1:{service.port}>"
+    assert {row.by["team"]: row.tokens for row in client.usage_report(by="team")}["shown"] == 5
 
 
 def test_who_does_not_want_to_wait_is_told_why_and_leaves_the_line(service):
@@ -274,6 +284,14 @@ def test_the_client_needs_nothing_but_the_standard_library():
         pytest.param(
             lambda: Client("http://127.0.0.1:9").lease(colour="red", tokens=1), "there is no label 'colour'",
             id="a label nobody knows",
+        ),
+        pytest.param(
+            lambda: Client("http://127.0.0.1:9").lease(workflow="docs"), "say how much it may take: tokens=",
+            id="nobody says how much it takes",
+        ),
+        pytest.param(
+            lambda: Client("http://127.0.0.1:9").lease(tokens=1, issue="web#12"), "write OWNER/NAME#NUMBER",
+            id="an issue without its owner",
         ),
         pytest.param(
             lambda: Client("http://127.0.0.1:9").lease(tokens=1, deadline=datetime(2030, 1, 1)),

@@ -140,14 +140,17 @@ def test_a_gate_before_a_job(machine):
     machine.takes(limit_of("review"))
     asks, works = yaml.safe_load(block(page, "yaml"))["jobs"]["review"]["steps"]
     said = {}
-    for room, taken in (("room", 10), ("no room", "900k")):
+    url = f"http://127.0.0.1:{machine.port}"
+    for room, taken, where in (("room", 10, url), ("no room", "900k", url), ("away", 10, "http://127.0.0.1:9")):
         with client_of(machine).lease(workflow="review", tokens=taken):
             output = machine.place.home / "output"
             output.write_text("")
-            asked = machine.sh(asks["run"], GITHUB_OUTPUT=str(output))
+            # as on a runner elsewhere: no configuration names the service
+            elsewhere = {"XDG_CONFIG_HOME": str(machine.place.home / "none"), "QUOTA_URL": where}
+            asked = machine.sh(asks["run"], GITHUB_OUTPUT=str(output), **elsewhere)
             assert asked.returncode == 0, asked
             said[room] = output.read_text()
-    assert said == {"room": "go=true\n", "no room": "go=false\n"}
+    assert said == {"room": "go=true\n", "no room": "go=false\n", "away": "go=false\n"}
     assert works["if"] == "steps.quota.outputs.go == 'true'"
     assert machine.sh(works["run"]).returncode == 0
     machine.plays(blocks(page, "console")[0])

@@ -135,6 +135,12 @@ MAIN = {"input_tokens": 9, "output_tokens": 2}
             id="qwen-code: a session nobody knows counts what it answered",
         ),
         pytest.param(
+            lines(answer("a", ANSWERED), {name: value for name, value in QWEN.items() if name != "stats"}),
+            {"qwen3.8-coder": {"input": 250, "cache_read": 600, "output": 10}},
+            {"qwen3.8-coder": {"input": 50, "cache_read": 100, "output": 50}},
+            id="qwen-code: stream-json says the session's total in its usage alone",
+        ),
+        pytest.param(
             lines(answer("a", ANSWERED)),
             {},
             {"qwen3.8-coder": {"input": 100, "cache_read": 300, "output": 30}},
