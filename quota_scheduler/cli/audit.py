@@ -19,7 +19,7 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
       quota-scheduler audit
       quota-scheduler audit --limit 10 --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         entries = reach.ask(config, "GET", f"/v1/audit?limit={limit}")["audit"]
     except reach.Unreachable:

@@ -33,10 +33,8 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler limits list
       quota-scheduler limits list --json
     """
-    from quota_scheduler.config.writing import written_limit
-
-    config = reach.config_of(ctx)
-    specs = [dict(_held(config, limit.id) or written_limit(limit)) for limit in config.limits]
+    config = reach.asking(ctx)
+    specs = _of_service(config) if reach.is_elsewhere(config) else _as_configured(config)
     if as_json:
         reach.print_json(specs)
         return
@@ -59,7 +57,7 @@ def show(ctx: click.Context, limit: str, as_json: bool) -> None:
       quota-scheduler limits show team-daily
       quota-scheduler limits show team-daily --json
     """
-    state = reach.ask(reach.config_of(ctx), "GET", f"/v1/limits/{quote(limit, safe='')}")
+    state = reach.ask(reach.asking(ctx), "GET", f"/v1/limits/{quote(limit, safe='')}")
     if as_json:
         reach.print_json(state)
         return
@@ -91,7 +89,7 @@ def set_(
       quota-scheduler limits set max-weekly amount=
     """
     body: dict[str, Any] = {"dry_run": dry_run, **_changes(changes), **({"until": until} if until else {})}
-    answer = reach.ask(reach.config_of(ctx), "PATCH", f"/v1/limits/{quote(limit, safe='')}", body)
+    answer = reach.ask(reach.asking(ctx), "PATCH", f"/v1/limits/{quote(limit, safe='')}", body)
     if as_json:
         reach.print_json(answer)
         return
@@ -132,6 +130,20 @@ def _of(fields: dict[str, Any], field: str) -> dict[str, Any]:
         given = {} if field not in fields else {DEFAULT: given}
         fields[field] = given
     return given
+
+
+def _as_configured(config: Config) -> list[dict[str, Any]]:
+    """Every limit of this machine's configuration, as it holds where the service answers."""
+    from quota_scheduler.config.writing import written_limit
+
+    return [dict(_held(config, limit.id) or written_limit(limit)) for limit in config.limits]
+
+
+def _of_service(config: Config) -> list[dict[str, Any]]:
+    """Every limit that a service elsewhere tells of: this machine's configuration is not its own."""
+    state = reach.ask(config, "GET", "/v1/limits")
+    names = dict.fromkeys([*(row["rule"] for row in state["limits"]), *(cap["id"] for cap in state["run_caps"])])
+    return [reach.ask(config, "GET", f"/v1/limits/{quote(name, safe='')}")["holds"] for name in names]
 
 
 def _held(config: Config, limit: str) -> dict[str, Any] | None:

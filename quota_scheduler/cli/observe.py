@@ -45,7 +45,7 @@ def command(
 
         listen = str(ctx.find_root().ensure_object(dict).get("listen", ""))
         sys.exit(hear(0, 1, account=account, listen=listen, environ=os.environ))
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     if window and not used and not resets:
         raise click.UsageError("say how much is used, as in: observe claude/five_hour 43%")
     if window:

@@ -30,7 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    state = queue_of(reach.config_of(ctx))
+    state = queue_of(reach.asking(ctx))
     if as_json:
         reach.print_json(state)
         return
@@ -72,7 +72,7 @@ def explain(ctx: click.Context, ticket: str, as_json: bool) -> None:
       quota-scheduler queue explain t42
       quota-scheduler queue explain nightly-42 --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     answer = reach.ask(config, "GET", f"/v1/tickets/{_id_of(config, ticket)}?claim=no")
     if as_json:
         reach.print_json(answer)
@@ -105,7 +105,7 @@ def counts(ctx: click.Context, days: int, by: str, as_json: bool) -> None:
       quota-scheduler queue counts --days 30 --by day,reason --json
     """
     names = _names_in(by)
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         answer = reach.ask(config, "GET", f"/v1/decisions?days={days}&by={','.join(names)}")
     except reach.Unreachable:

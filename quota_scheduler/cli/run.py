@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.wrapper.order import GRACE_SECONDS, TTL_SECONDS, Order
 from quota_scheduler.wrapper.outlook import WarnAt
 
@@ -67,7 +68,6 @@ SPAN = TimeSpan()
 @click.option("--warn-before", default=600.0, type=SPAN, metavar="SPAN", help="Warn so long before the wall.")
 @click.option("--warn-at", default=95.0, type=click.FloatRange(1, 100), metavar="PERCENT", help="Warn at this share.")
 @click.option("--issue", default="", metavar="OWNER/NAME#NUMBER", help="The GitHub issue at which people are told.")
-@click.option("--url", default="", metavar="URL", help="The service (QUOTA_URL).")
 @click.option("--quiet", is_flag=True, help="Say nothing of waits.")
 @click.argument("command_line", nargs=-1, metavar="-- COMMAND…", type=click.UNPROCESSED)
 @click.pass_context
@@ -89,7 +89,7 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     environ = dict(os.environ)
     named = ctx.find_root().ensure_object(dict)
     where = environ | ({"QUOTA_CONFIG": named["config"]} if "config" in named else {})
-    url = given["url"] or default_url(named.get("listen", ""), where)
+    url = named_url(ctx) or default_url(named.get("listen", ""), where)
     sys.exit(run(_order(command_line, given, url), environ))
 
 

@@ -33,7 +33,7 @@ def add(ctx: click.Context, /, matchers: tuple[str, ...], dry_run: bool, as_json
       quota-scheduler silence add rule=burn_* severity=warning --until 2026-11-23T08:00:00Z --comment "over night"
     """
     wanted = dict(_matcher(matcher) for matcher in matchers)
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     if dry_run:
         _would(config, wanted, as_json=as_json)
         return
@@ -73,7 +73,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler silence list
       quota-scheduler silence list --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         state = reach.ask(config, "GET", "/v1/silences")
     except reach.Unreachable:
@@ -110,7 +110,7 @@ def end(ctx: click.Context, silence: int, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         reach.say(f"would end silence {silence}")
         return
-    state = reach.ask(reach.config_of(ctx), "DELETE", f"/v1/silences/{silence}")
+    state = reach.ask(reach.asking(ctx), "DELETE", f"/v1/silences/{silence}")
     reach.print_json(state) if as_json else reach.say(f"Ended: silence {silence}")
 
 

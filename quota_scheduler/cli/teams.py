@@ -32,7 +32,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     limits = [row for row in reach.ask(config, "GET", "/v1/limits")["limits"] if row["limit"] != row["rule"]]
     rules = {row["rule"] for row in limits}
     by_team = {rule for rule in rules if reach.ask(config, "GET", f"/v1/limits/{rule}")["holds"].get("per") == "team"}
@@ -60,7 +60,7 @@ def report(ctx: click.Context, days: int, as_json: bool, as_csv: bool) -> None:
       quota-scheduler teams report
       quota-scheduler teams report --days 31 --csv > bill.csv
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     by = ["day", "team", "model"] if as_csv or as_json else ["team"]
     rows = reach.ask(config, "GET", f"/v1/usage/summary?days={days}&by={','.join(by)}")["usage"]
     if as_json:
