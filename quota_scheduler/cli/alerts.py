@@ -33,7 +33,15 @@ def list_(ctx: click.Context, as_json: bool) -> None:
         return
     rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE", "QUIET BECAUSE"]]
     rows += [
-        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)]
+        [
+            str(a["id"]),
+            a["phase"],
+            a["severity"],
+            a["rule"],
+            a["scope"],
+            reach.when(a["since"], config.timezone),
+            _quiet(a),
+        ]
         for a in answer["alerts"]
     ]
     reach.say(reach.table(rows) if len(rows) > 1 else "No alerts.")

@@ -7,6 +7,7 @@ import getpass
 import http.client
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ import click
 
 from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.config import Config, Listen, load
+from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import is_control
 from quota_scheduler.errors import QuotaSchedulerError
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class Unreachable(QuotaSchedulerError):
@@ -173,11 +176,31 @@ def _shown(sign: str) -> str:
     return sign.encode("unicode_escape").decode() if is_control(sign) else sign
 
 
-def say_hold(state: dict[str, Any]) -> None:
+def when(instant: str | None, zone: str) -> str:
+    """An instant of a document for people, in the zone that it names; a dash for none, and a word as it is."""
+    from quota_scheduler.core.limits.schedule import local_time
+
+    try:
+        return local_time(parse_instant(instant), zone) if instant else "-"
+    except ValueError:  # "never"
+        return str(instant)
+
+
+def value_text(value: Any, zone: str) -> str:
+    """A value of a document for people: instants in the zone, in sentences too; lists in words."""
+    if isinstance(value, dict):
+        texts = {name: value_text(part, zone) for name, part in value.items()}
+        return ", ".join(f"{name or 'others'} {text}" for name, text in texts.items() if text)
+    if isinstance(value, list):
+        return ", ".join(value_text(part, zone) for part in value)
+    return "" if value is None else _INSTANT.sub(lambda instant: when(instant[0], zone), str(value))
+
+
+def say_hold(state: dict[str, Any], zone: str) -> None:
     """Say that everything is held, by whom and why, where it is."""
     if hold := state.get("hold"):
         by = f" by {hold['who']}" if hold["who"] else ""
-        since = f" since {hold['since']}" if hold["since"] else ""
+        since = f" since {when(hold['since'], zone)}" if hold["since"] else ""
         say(f"Everything is held{by}{since}: {hold['reason']}")
 
 

@@ -1,5 +1,6 @@
 """``run``: a command under a lease."""
 
+import contextlib
 import os
 import re
 import sys
@@ -90,10 +91,10 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     named = ctx.find_root().ensure_object(dict)
     where = environ | ({"QUOTA_CONFIG": named["config"]} if "config" in named else {})
     url = named_url(ctx) or default_url(named.get("listen", ""), where)
-    sys.exit(run(_order(command_line, given, url), environ))
+    sys.exit(run(_order(ctx, command_line, given, url), environ))
 
 
-def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Order:
+def _order(ctx: click.Context, command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Order:
     labels = {"provider": given["provider"] or _provider_of(command_line)}
     for label in given["labels"]:
         name, sign, value = label.partition("=")
@@ -123,7 +124,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
             model=given["model"],
             run=given["run_name"],
             flags=given["flags"],
-            deadline=_deadline(given["deadline"]),
+            deadline=_deadline(given["deadline"], ctx),
             wait=wait,
             resume=given["resume"],
             fail=given["fail"],
@@ -154,15 +155,15 @@ def _issue(text: str) -> tuple[str, int] | None:
     return (repo, int(number)) if text else None
 
 
-def _deadline(text: str) -> datetime | None:
+def _deadline(text: str, ctx: click.Context) -> datetime | None:
     if not text:
         return None
     if match := _SPAN.fullmatch(text):
         return datetime.now(UTC) + timedelta(seconds=float(match[1]) * _UNITS[match[2] or ""])
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"--deadline {text!r}: write an instant such as 2026-11-28T06:00:00Z, or 4h") from None
-    if at.tzinfo is None:
-        raise click.UsageError(f"--deadline {text} has no time zone: an hour guessed is an hour wrong")
-    return at
+    with contextlib.suppress(ValueError):
+        if (at := datetime.fromisoformat(text)).tzinfo:
+            return at
+    from quota_scheduler.cli.connection import config_of
+    from quota_scheduler.cli.spoken import typed_instant
+
+    return datetime.fromisoformat(typed_instant(text, config_of(ctx).timezone, "--deadline"))

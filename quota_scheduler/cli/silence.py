@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.cli.spoken import typed_instant
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.errors import QuotaSchedulerError
@@ -18,7 +19,7 @@ def command() -> None:
 @command.command("add")
 @click.argument("matchers", nargs=-1, required=True)
 @click.option("--for", "length", metavar="LENGTH", help="How long, as 2h.")
-@click.option("--until", metavar="INSTANT", help="Until when, as 2026-11-22T18:00:00Z; instead of --for.")
+@click.option("--until", metavar="TIME", help="Until when: 18:00, 'mon 09:00'; instead of --for.")
 @click.option("--comment", required=True, help="Why; shown to whoever looks.")
 @click.option("--author", default="", help="Who; by default the token's name or, without tokens, the local user.")
 @click.option("--dry-run", is_flag=True, help="Say which alerts that fire would be silenced, and change nothing.")
@@ -37,7 +38,8 @@ def add(ctx: click.Context, /, matchers: tuple[str, ...], dry_run: bool, as_json
     if dry_run:
         _would(config, wanted, as_json=as_json)
         return
-    when = {"for": asked["length"], "until": asked["until"]}
+    until = typed_instant(asked["until"], config.timezone, "--until") if asked["until"] else None
+    when = {"for": asked["length"], "until": until}
     body = {"matchers": wanted, "comment": asked["comment"], "author": asked["author"] or reach.local_author(config)}
     made = reach.ask(config, "POST", "/v1/silences", {**body, **{k: v for k, v in when.items() if v}})
     if as_json:

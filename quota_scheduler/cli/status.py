@@ -42,8 +42,8 @@ def command(ctx: click.Context, as_json: bool, check: bool) -> None:
     if as_json:
         reach.print_json(state)
         return
-    reach.say(f"{state['from']}, as of {state['at']}")
-    reach.say_hold(state)
+    reach.say(f"{state['from']}, as of {reach.when(state['at'], config.timezone)}")
+    reach.say_hold(state, config.timezone)
     reach.say_breakers(state)
     for source in state.get("sources", []):
         if source["catching_up"]:
