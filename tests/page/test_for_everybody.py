@@ -1,4 +1,4 @@
-"""For everybody: no serious finding of axe-core in light and dark, no sideways scrolling on a phone, a page that prints."""
+"""For everybody: nothing serious by axe-core in light and dark, a phone that scrolls down only, a page that prints."""
 
 import pytest
 
