@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check format torture bench lock image clean
+.PHONY: help run demo test check format docs torture bench lock image clean
 export PYTHON
 
 BIN := .venv/bin
@@ -13,8 +13,11 @@ help: ## list the targets
 run: .venv/.run ## set everything up and serve (ARGS="--config quota.yaml")
 	@exec $(BIN)/quota-scheduler serve $(ARGS)
 
+demo: .venv/.run ## a dozen runners, three teams, windows of half a minute: watch it work (ARGS="--seconds 90")
+	@exec $(BIN)/quota-scheduler demo $(ARGS)
+
 test: .venv/.dev ## set everything up and run the tests, in parallel (ARGS="-k forecast")
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: .venv/.dev ## format, lint, types, architecture: what every change must pass
 	$(BIN)/ruff format --check .
@@ -25,6 +28,9 @@ check: .venv/.dev ## format, lint, types, architecture: what every change must p
 format: .venv/.dev ## rewrite the code the way `make check` wants it
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+docs: .venv/.dev ## build the docs into site/, broken links are errors (ARGS=serve shows them while you write)
+	$(BIN)/zensical $(if $(ARGS),$(ARGS),build --strict --clean)
 
 torture: .venv/.dev ## kills, floods, full disks: minutes, not seconds (ARGS="-k kill")
 	$(BIN)/python -m pytest -m torture --timeout 1800 $(ARGS)
@@ -39,7 +45,7 @@ image: ## build the container image (ARGS="-t my/name:tag")
 	DOCKER_BUILDKIT=1 docker build -t quota-scheduler $(ARGS) .
 
 clean: ## remove what the other targets made, .venv included
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .image-check dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .image-check .cache site dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: setting up again costs nothing until a lock file or pyproject.toml changes. What serves is a part of what tests.

@@ -2,7 +2,8 @@
 
     python benchmarks/bench_run.py [RUNS]
 
-The command does nothing, so the difference is all ours: starting, asking, reading, settling.
+The command does nothing, so the difference is all ours: starting, asking, reading, settling. The floor, in the same
+run, is an interpreter that does nothing but import what any program that asks over HTTP needs.
 """
 
 import os
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 BUDGET_MS = 150.0
 """More than this, as a median, nobody shall notice beside an agent that takes seconds to start."""
 COMMAND = ["sh", "-c", "echo done"]
+FLOOR = [sys.executable, "-c", "import http.client, json, subprocess"]
 
 
 def milliseconds(command: list[str], environ: dict[str, str]) -> tuple[float, float]:
@@ -31,7 +33,7 @@ def milliseconds(command: list[str], environ: dict[str, str]) -> tuple[float, fl
 
 
 def main() -> None:
-    """Print both medians and the median of the differences."""
+    """Print the medians of both, of the differences, and of the floor."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -44,14 +46,18 @@ def main() -> None:
         try:
             under = [*program, "run", "--estimate", "1k", "--patience", "30", "--", *COMMAND]
             milliseconds(under, environ)
-            pairs = [(milliseconds(COMMAND, environ), milliseconds(under, environ)) for _ in range(runs)]
+            turns = [[milliseconds(one, environ) for one in (COMMAND, under, FLOOR)] for _ in range(runs)]
         finally:
             service.terminate()
             service.wait()
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {runs} runs")
     for place, name in enumerate(("clock", "processor")):
-        bare = statistics.median(alone[place] for alone, _ in pairs)
-        added = statistics.median(under[place] - alone[place] for alone, under in pairs)
-        print(f"{name:10} bare {bare:4.0f} ms, added {added:4.0f} ms of {BUDGET_MS:.0f} ms ({runs} runs)")
+        bare, floor = (statistics.median(turn[which][place] for turn in turns) for which in (0, 2))
+        added = statistics.median(turn[1][place] - turn[0][place] for turn in turns)
+        print(
+            f"{name:10} bare {bare:4.0f} ms, added {added:4.0f} ms of {BUDGET_MS:.0f} ms, "
+            f"floor {floor:4.0f} ms, {added / floor:.1f} times the floor"
+        )
 
 
 if __name__ == "__main__":

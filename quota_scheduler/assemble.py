@@ -160,6 +160,7 @@ def _assembled(config: Config, store: Store) -> Service:
         targets=notifier.receivers,
         sources=sources,
         high_usage_run=config.high_usage_run,
+        price=prices.price,
         thresholds=config.rules,
     )
     recompute.outlooks.update(terms.outlooks)

@@ -5,7 +5,7 @@ that resolves after the commit; those that only look block for a moment and belo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
@@ -44,8 +44,12 @@ from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.queries.replay import recorded_runs
 from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
+from quota_scheduler.simulate.replay import Replay
+from quota_scheduler.simulate.what_if import WhatIf
+from quota_scheduler.simulated import ReplayJob, Simulations
 from quota_scheduler.store import Transaction, tickets
 
 if TYPE_CHECKING:
@@ -66,6 +70,7 @@ class Facade(Questions):
         super().__init__(service)
         self._priced: set[tuple[str, str, int]] = set()
         self.parked_for = service.waiters.parked_for
+        self.simulations = Simulations()
 
     # Runners
 
@@ -87,6 +92,20 @@ class Facade(Questions):
             self._priced.clear()
         self._priced |= names
         return result
+
+    async def simulate(
+        self, changes: Document, since: datetime, until: datetime, *, starts: bool
+    ) -> AsyncIterator[Document]:
+        """Replay the runs of a span: how far it is, and at last the answer or a problem.
+
+        ``starts``: the replay begins with the span, else after a week of history. What is awaited is the reading.
+        """
+        service, config = self._service, self.config
+        asked = WhatIf(**changes)
+        recording = await asyncio.to_thread(self._look, lambda tx: recorded_runs(tx, since, until))
+        begin, end = since if starts else None, min(until, self.now())
+        one = Replay(recording, service.writer.terms.limits, asked, begin, end, config.timezone)
+        return self.simulations.play(ReplayJob(one, config.prices))
 
     def price_report(self, ticket: int, usage_of: Callable[[str], ModelUsage | None]) -> ModelUsage | None:
         """A lease's report with its cost: whose prices apply the ticket's labels say. None for an unknown ticket.

@@ -140,7 +140,7 @@ class Questions:
         return self.usage_history(question(words, zone=self.config.timezone, now=self.now()))
 
     def line(self) -> list[Ticket]:
-        """Who waits, first to go first, of what the writer remembers; a long queue by the places last told."""
+        """Who waits, first to go first, of what the writer remembers; of a long queue the told places."""
         writer = self._service.writer
 
         def read(tx: Transaction) -> tuple[list[Ticket], dict[str, int], dict[int, int]]:

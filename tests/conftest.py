@@ -24,6 +24,11 @@ settings.register_profile("ours", deadline=None)
 settings.load_profile("ours")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two workers more than cores, eight at the most: many tests wait for scrapes, ticks and processes of their own."""
+    return min(8, (os.cpu_count() or 1) + 2)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home: tests neither read nor write the developer's transcripts, settings and databases."""

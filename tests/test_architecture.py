@@ -152,11 +152,15 @@ SHARED = {"instants", "units", "priority", "names", "labels", "usage", "pricing"
 
 ROOMS = [
     pytest.param("errors", "", "", id="errors imports nothing"),
+    pytest.param("explanations", "", "", id="explanations say what errors mean"),
     pytest.param("data_files", "errors", "", id="data_files finds the data folders"),
     pytest.param("logs", "", "", id="logs writes lines"),
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
     pytest.param("backtest", "backtest core", "numpy", id="backtest measures the core"),
     pytest.param("simulate", "core simulate", "numpy", id="simulate lets the core decide in a made-up world"),
+    pytest.param(
+        "simulated", "core price_catalog service simulate", "", id="simulated plays a replay in a process of its own"
+    ),
     pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
@@ -164,6 +168,7 @@ ROOMS = [
         "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
     ),
     pytest.param("client", "client", "", id="client needs nothing but the standard library"),
+    pytest.param("demo", "client demo", "", id="demo is a client of the service it starts, and nothing else"),
     pytest.param("tools", "client tools", "mcp mcp_types pydantic", id="tools let agents ask, through the client"),
     pytest.param("outbound", "errors", "urllib3", id="outbound asks other servers"),
     pytest.param(
@@ -172,9 +177,7 @@ ROOMS = [
     pytest.param("bills", "bills core outbound", "", id="bills read what providers counted and charged"),
     pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
     pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
-    pytest.param(
-        "wrapper", "aside client core sources wrapper", "", id="wrapper runs commands by the client, and imports little"
-    ),
+    pytest.param("wrapper", "aside client core shipping sources wrapper", "", id="wrapper runs commands by the client"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
@@ -200,7 +203,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors facade page service shipping",
+        "api auth config core errors explanations facade page service shipping",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
@@ -212,7 +215,7 @@ ROOMS = [
     ),
     pytest.param(
         "facade",
-        "auth config core questions runtime service sources store",
+        "auth config core questions runtime service simulate simulated sources store",
         "",
         id="facade is what the edge may ask, verb by verb",
     ),

@@ -24,6 +24,7 @@ from quota_scheduler.api import (
     page,
     problems,
     shipments,
+    simulate,
     tickets,
     usage,
 )
@@ -46,6 +47,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/v1/leases/{lease}/release", tickets.release),
     ("POST", "/v1/preflight", tickets.preflight),
     ("POST", "/v1/plans/estimate", tickets.estimate_plan),
+    ("POST", "/v1/simulate", simulate.simulate),
     ("GET", "/v1/queue", state.queue),
     ("GET", "/v1/decisions", state.decisions),
     ("POST", "/v1/hold", operate.hold_all),

@@ -2,9 +2,12 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
+
+from quota_scheduler.explanations import EXPLANATIONS, Explanation
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}"
@@ -29,7 +32,8 @@ def page(document: Mapping[str, Any]) -> str:
         f"<body><h1>{title} {escape(document['info']['version'])}</h1>"
         '<p>The same for programs: <a href="openapi.json">openapi.json</a>. Bodies are JSON and say so: '
         "<code>Content-Type: application/json</code>. With tokens: <code>Authorization: Bearer TOKEN</code>.</p>"
-        f"<h2>Requests</h2>{''.join(_operations(document))}<h2>Bodies</h2>{''.join(_schemas(document))}</body></html>"
+        f"<h2>Requests</h2>{''.join(_operations(document))}<h2>Bodies</h2>{''.join(_schemas(document))}"
+        f"<h2>Errors</h2>{''.join(_errors(EXPLANATIONS))}</body></html>"
     )
 
 
@@ -62,6 +66,22 @@ def _schemas(document: Mapping[str, Any]) -> Iterator[str]:
         ]
         text = escape(schema.get("description", ""))
         yield f'<h3 id="{escape(name)}">{escape(name)}</h3><p>{text}</p>{_table(("key", "", "value"), rows)}'
+
+
+def _errors(explanations: Mapping[str, Explanation]) -> Iterator[str]:
+    """Each error under the anchor that the ``type`` of its problem names."""
+    for code, entry in explanations.items():
+        status = f" <small>{entry.status}</small>" if entry.status else ""
+        yield (
+            f'<h3 id="{escape(code)}">{escape(code)}{status}</h3>'
+            f"<p>{_prose(entry.meaning)} <b>Do:</b> {_prose(entry.way_out)}</p>"
+        )
+
+
+def _prose(text: str) -> str:
+    """A sentence with its code as code, and the names of pages that are not served without their links."""
+    unlinked = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text)
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(unlinked))
 
 
 class _Html(str):

@@ -38,6 +38,8 @@ class LimitBody(Body):
     overrides: Any = None
     mode: Any = None
     policy: Any = None
+    warn_at: Any = None
+    at_limit: Any = None
     until: Instant | None = None
     dry_run: Annotated[bool, Field(strict=True)] = False
 

@@ -10,11 +10,12 @@ from quota_scheduler.api.limits import LimitBody
 from quota_scheduler.api.observations import ObservationBody
 from quota_scheduler.api.operate import HoldBody, TicketChangeBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, PreflightBody, ReportBody, TicketBody
+from quota_scheduler.api.simulate import SimulateBody
 
 REF = "#/components/schemas/{model}"
 MODELS = (
     *(TicketBody, PreflightBody, PlanBody, ReportBody, EventBody, ObservationBody),
-    *(HoldBody, TicketChangeBody, LimitBody, ConsequencesBody, SilenceBody, AckBody),
+    *(HoldBody, TicketChangeBody, LimitBody, ConsequencesBody, SilenceBody, AckBody, SimulateBody),
 )
 WITH_CSV = ("/v1/usage/summary", "/v1/usage/history")
 """What answers as CSV, too."""
@@ -46,6 +47,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/leases/{lease}/release", "Settle a lease", ReportBody, "runner"),
     ("post", "/v1/preflight", "The decision without the ticket", PreflightBody, "viewer"),
     ("post", "/v1/plans/estimate", "What a whole plan costs, and which items will fit", PlanBody, "viewer"),
+    ("post", "/v1/simulate", "Recorded runs replayed under other limits; nothing is changed", SimulateBody, "viewer"),
     ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
     ("get", "/v1/decisions", "Deferred, throttled, woken, rejected: ?days=7&by=day,limit,class", None, "viewer"),
     ("post", "/v1/hold", "The incident switch: hold everything, or let it go on", HoldBody, "operator"),

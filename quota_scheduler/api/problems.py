@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from quota_scheduler.errors import QuotaSchedulerError
+from quota_scheduler.explanations import EXPLANATIONS, SERVED
 
 log = logging.getLogger(__name__)
 STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
@@ -54,7 +55,7 @@ class Problem(Exception):
 def response(problem: Problem) -> Response:
     """A problem as a response."""
     body = {
-        "type": "about:blank",
+        "type": f"{SERVED}#{problem.code}" if problem.code in EXPLANATIONS else "about:blank",
         "title": problem.code,
         "status": problem.status,
         "detail": problem.detail,

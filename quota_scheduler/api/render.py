@@ -16,8 +16,9 @@ from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Reply
 from quota_scheduler.core.efficiency.optimization import ADVICE, Optimization
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.limit import Limit, parts_of
-from quota_scheduler.core.tickets.ticket import Estimate, Reason, State, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, Lease, Reason, State, Ticket
 from quota_scheduler.core.units import in_units
+from quota_scheduler.core.usage import KINDS
 from quota_scheduler.service.operate.holds import EverythingHeld
 
 REFUSED = {
@@ -155,7 +156,17 @@ def _lease(reply: Answer, limits: Mapping[str, Limit], *, fence: bool) -> dict[s
         "granted_at": iso(lease.granted_at),
         "expires_at": iso(lease.expires_at),
         "reserved": {name: in_units(amount, limits[parts_of(name)[0]].unit) for name, amount in reply.reserved},
+    } | _reported(lease)
+
+
+def _reported(lease: Lease) -> dict[str, Any]:
+    """What a runner before has told of this lease: who takes its work up again adds to it."""
+    by_model = {
+        model: {kind: tokens for kind, tokens in zip(KINDS, usage.kinds, strict=True) if tokens}
+        | {"requests": usage.requests, "cost_usd": usage.cost_usd}
+        for model, usage in lease.reported
     }
+    return {"reported": by_model} if by_model else {}
 
 
 def verdict_word(verdict: Verdict | None) -> str | None:

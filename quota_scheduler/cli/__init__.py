@@ -14,11 +14,13 @@ from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 
 VERBS = {
     "serve": "serve",
+    "demo": "demo",
     "status": "status",
     "watch": "watch",
     "limits": "limits",
     "forecast": "forecast",
     "backtest": "backtest",
+    "simulate": "simulate",
     "queue": "queue",
     "preflight": "preflight",
     "plan": "plan",
@@ -127,12 +129,19 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(f"quota-scheduler: {problem}", err=True)
+            click.echo(f"quota-scheduler: {problem}{_explained(error.code)}", err=True)
         sys.exit(2)
     except QuotaSchedulerError as error:
-        click.echo(f"quota-scheduler: {error}", err=True)
+        click.echo(f"quota-scheduler: {error}{_explained(error.code)}", err=True)
         sys.exit(NOTHING_THERE if error.code == "nothing_there" else 1)
     except BrokenPipeError:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _explained(code: str) -> str:
+    """Where an error is explained, behind its sentence; nothing where that is all there is to say."""
+    from quota_scheduler.explanations import EXPLANATIONS, PAGE
+
+    return f" ({PAGE}#{code})" if code in EXPLANATIONS and code != "error" else ""

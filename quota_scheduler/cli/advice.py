@@ -107,6 +107,8 @@ def runs(ctx: click.Context, days: int, most: int, as_json: bool) -> None:
 def efficiency(ctx: click.Context, by: str, days: int, as_json: bool) -> None:
     """Show runs added up by workflow, provider, model, task type or team: tokens a run, cache hits, success.
 
+    What a commit and a pull request cost is known of sessions of Claude Code that export metrics; else it is "-".
+
     \b
     Examples:
       quota-scheduler efficiency
@@ -123,11 +125,20 @@ def efficiency(ctx: click.Context, by: str, days: int, as_json: bool) -> None:
     if as_json:
         reach.print_json(answer)
         return
-    rows = [[by.replace("_", " ").upper(), "RUNS", "TOKENS", "OUTPUT", "HIT", "COST", "A RUN", "SUCCESS"]]
+    heads = ["RUNS", "TOKENS", "OUTPUT", "HIT", "COST", "A RUN", "SUCCESS", "A COMMIT", "A PR"]
+    rows = [[by.replace("_", " ").upper(), *heads]]
     for row in answer[f"{by}s"]:
         success = "-" if row["success_rate"] is None else f"{row['success_rate']:.0%}"
-        rows.append([row[by], str(row["runs"]), *_figures(row), format_number(row["tokens_per_run"]), success])
-    reach.say(reach.table(rows, right=frozenset(range(1, 8))) if len(rows) > 1 else f"No runs in the last {days} days.")
+        a_run = format_number(row["tokens_per_run"])
+        rows.append([row[by], str(row["runs"]), *_figures(row), a_run, success, *_each(row)])
+    right = frozenset(range(1, len(heads) + 1))
+    reach.say(reach.table(rows, right=right) if len(rows) > 1 else f"No runs in the last {days} days.")
+
+
+def _each(row: dict[str, Any]) -> list[str]:
+    """What a commit and a pull request cost; a dash where no source tells of any."""
+    costs = row.get("cost_per_commit_usd"), row.get("cost_per_pull_request_usd")
+    return ["-" if cost is None else f"${cost:,.2f}" for cost in costs]
 
 
 def _figures(row: dict[str, Any]) -> list[str]:

@@ -78,7 +78,9 @@ def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
         detail = content.get("detail", "") if isinstance(content, dict) else ""
         if status == 401:
             detail += "; the token is read from QUOTA_TOKEN"
-        raise QuotaSchedulerError(f"the service said {status}: {detail}")
+        refusal = QuotaSchedulerError(f"the service said {status}: {detail}")
+        refusal.code = str(content.get("title", refusal.code)) if isinstance(content, dict) else refusal.code
+        raise refusal
     return content
 
 

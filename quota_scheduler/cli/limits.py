@@ -9,9 +9,11 @@ from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.limit_ceilings import command as ceilings
 from quota_scheduler.cli.limit_windows import command as windows
 from quota_scheduler.config import Config
+from quota_scheduler.core.limits.limit import DEFAULT
 from quota_scheduler.errors import QuotaSchedulerError
 
-FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
+FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy", "warn_at", "at_limit")
+BY_VALUE = ("overrides", "warn_at", "at_limit")
 """What can be changed at run time; the service has the last word."""
 
 
@@ -85,7 +87,7 @@ def set_(
     Examples:
       quota-scheduler limits set team-daily amount=$25 --dry-run
       quota-scheduler limits set max-weekly amount=120 holdback=5% --until 2026-11-29T00:00:00Z
-      quota-scheduler limits set team-daily overrides.sales=40
+      quota-scheduler limits set team-daily overrides.sales=40 warn_at.sales=90% at_limit.sales=block
       quota-scheduler limits set max-weekly amount=
     """
     body: dict[str, Any] = {"dry_run": dry_run, **_changes(changes), **({"until": until} if until else {})}
@@ -109,16 +111,27 @@ def _changes(texts: tuple[str, ...]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         field, _, of = name.strip().partition(".")
-        if not equals or field not in FIELDS or bool(of) != (field == "overrides"):
+        if not equals or field not in FIELDS or (field == "overrides" and not of) or (of and field not in BY_VALUE):
             raise QuotaSchedulerError(
                 f"{text!r} is no change: write FIELD=VALUE, such as amount=20M; the fields are "
-                f"{', '.join(FIELDS[:4])}, overrides.VALUE, mode, policy"
+                f"{', '.join(FIELDS[:4])}, overrides.VALUE, mode, policy, warn_at, at_limit (or warn_at.VALUE)"
             )
         if of:
-            fields.setdefault(field, {})[of] = value.strip()
+            _of(fields, field)[of] = value.strip() or None
+        elif isinstance(fields.get(field), dict):
+            fields[field][DEFAULT] = value.strip() or None
         else:
             fields[field] = value.strip() or None
     return fields
+
+
+def _of(fields: dict[str, Any], field: str) -> dict[str, Any]:
+    """The values that a field is given; one for all others stands under the empty name."""
+    given = fields.get(field)
+    if not isinstance(given, dict):
+        given = {} if field not in fields else {DEFAULT: given}
+        fields[field] = given
+    return given
 
 
 def _held(config: Config, limit: str) -> dict[str, Any] | None:

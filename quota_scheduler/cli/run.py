@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -116,7 +115,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
     try:
         return Order(
             command=command_line,
-            key=given["key"] or f"run-{uuid.uuid4().hex}",
+            key=given["key"] or f"run-{os.urandom(16).hex()}",
             labels=labels,
             estimate={"tokens": given["estimate"]} if given["estimate"] else {},
             describe={} if given["estimate"] else describe,
@@ -145,7 +144,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
 def _provider_of(command_line: tuple[str, ...]) -> str:
     from quota_scheduler.wrapper.command import agent_of
 
-    return {"codex": "openai", "gemini": "google"}.get(agent_of(command_line), "anthropic")
+    return {"codex": "openai", "gemini": "google", "qwen": "qwen"}.get(agent_of(command_line), "anthropic")
 
 
 def _issue(text: str) -> tuple[str, int] | None:

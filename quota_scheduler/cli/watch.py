@@ -13,6 +13,7 @@ from quota_scheduler.cli.pictures import shows_blocks, terminal_width
 from quota_scheduler.cli.queue import queue_of
 from quota_scheduler.cli.status import state_of
 from quota_scheduler.config import Config
+from quota_scheduler.errors import QuotaSchedulerError
 
 EVERY_SECONDS = 2.0
 """How often the service is asked: as often as somebody looks."""
@@ -65,6 +66,8 @@ def _print_once(config: Config) -> None:
 
     source = f"Quota Scheduler at {config.listen}"
     facts = asked(lambda *asks: reach.ask(config, *asks), Facts(source), time.monotonic)
+    if facts.is_refused:
+        raise QuotaSchedulerError(facts.problem)
     if facts.problem:
         said = f"The file {config.database} (no service answers at {config.listen})"
         facts = Facts(said, state_of(config), queue_of(config), listed(config), heard_at=time.monotonic())

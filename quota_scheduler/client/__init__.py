@@ -25,7 +25,7 @@ from quota_scheduler.client.errors import (
     Unavailable,
 )
 from quota_scheduler.client.lease import Lease
-from quota_scheduler.client.track import track
+from quota_scheduler.client.track import crewai_listener, langchain_callback, track
 
 if TYPE_CHECKING:
     from quota_scheduler.client.aio import AsyncClient
@@ -45,6 +45,8 @@ __all__ = [
     "StillWaiting",
     "Unavailable",
     "UsageRow",
+    "crewai_listener",
+    "langchain_callback",
     "track",
 ]
 

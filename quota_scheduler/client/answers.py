@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 Verdict = Literal["admit", "defer", "reject"]
+AtLimit = Literal["fallback", "block", "go_on"]
 OptimizationLevel = Literal["minimal", "balanced", "aggressive", "emergency"]
 
 
@@ -36,7 +37,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Budget:
-    """One limit as it stands; amounts are in ``unit``. ``remaining`` may be negative, and then says by how much."""
+    """One limit as it stands; amounts are in ``unit``. ``remaining`` may be negative, and then says by how much.
+
+    ``warn_at`` (0-1) and ``at_limit`` are what the service is configured to have trackers do, None where it is not.
+    """
 
     limit: str
     unit: str
@@ -45,6 +49,8 @@ class Budget:
     reserved: float
     remaining: float
     resets_at: datetime | None
+    warn_at: float | None = None
+    at_limit: AtLimit | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,21 @@ def budget_in(row: Mapping[str, Any]) -> Budget:
         reserved=row["reserved"],
         remaining=row["headroom"],
         resets_at=instant_in(row.get("ends_at")),
+        warn_at=share_in(row.get("warn_at")),
+        at_limit=at_limit_in(row.get("at_limit")),
     )
+
+
+def share_in(value: Any) -> float | None:
+    """A share (0-1), as ``0.8`` or ``80%``; None for none."""
+    if isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
+    return float(value) if isinstance(value, int | float) else None
+
+
+def at_limit_in(value: Any) -> AtLimit | None:
+    """What trackers do when nothing fits any more; None where nothing is configured, or something newer is."""
+    return value if value in ("fallback", "block", "go_on") else None
 
 
 def usage_in(row: Mapping[str, Any], by: tuple[str, ...]) -> UsageRow:

@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from quota_scheduler.client.answers import Budget, Decision
+from quota_scheduler.client.answers import AtLimit, Budget, Decision
 from quota_scheduler.client.errors import BudgetExhausted, BudgetWarning, NotAdmitted, Unavailable
 from quota_scheduler.client.recorder import Recorder, Teller
 from quota_scheduler.client.used import Used
 
 LOG = logging.getLogger("quota_scheduler.client")
-AtLimit = Literal["fallback", "block", "go_on"]
 OnWarning = Callable[[Budget], None]
 REMEMBERED_SECONDS = 2.0
 """How long an answer holds that is far from any limit: as long as the service's own readings."""
@@ -28,6 +27,9 @@ AWAY_SECONDS = 5.0
 """After nothing answered, calls do not try again for so long."""
 ASK_PATIENCE = 0.5
 """A call waits so long for a service that is being restarted."""
+WARN_AT = 0.8
+"""The share of a budget from which its team is warned, where neither tracker nor service says (design, section 4)."""
+AT_LIMIT: AtLimit = "fallback"
 FLUSH_SECONDS = 2.0
 """Before it asks, a call waits so long for the usage of those before it to be told."""
 FIRST_GUESS = {"input": 3_000, "output": 1_000}
@@ -58,8 +60,8 @@ class Policy:
     team: str
     provider: str
     labels: dict[str, str]
-    warn_at: float
-    at_limit: AtLimit
+    warn_at: float | None
+    at_limit: AtLimit | None
     fallback: tuple[str, ...]
     fail: Literal["open", "closed"]
     priority: str
@@ -115,7 +117,7 @@ class Budgets:
     def _remembered(self, provider: str, model: str) -> str | None:
         with self._mutex:
             answer = self._answers.get((provider, model))
-            if answer is None or (self._is_near and self.policy.at_limit != "go_on"):
+            if answer is None or (self._is_near and self.at_limit != "go_on"):
                 return None
             if answer.calls < 1 or time.monotonic() >= answer.until:
                 return None
@@ -129,7 +131,7 @@ class Budgets:
                 raise Unavailable("the service did not answer a moment ago")
             if not self._recorder.flush(FLUSH_SECONDS):
                 raise Unavailable("what was used could not be told to the service")
-            self._look_at_budget(now)
+            self._look_at_budget(now, provider, model)
             chosen = self._chosen(provider, model)
         except Unavailable as away:
             if now >= self._away_until:
@@ -152,7 +154,7 @@ class Budgets:
         asked = self._decide(provider, model)
         if self._may_go(asked):
             return model
-        if self.policy.at_limit == "fallback" and asked.reason in SPENT:
+        if self.at_limit == "fallback" and asked.reason in SPENT:
             for other in self._chain(asked):
                 if other != model and self._decide(provider, other).fits:
                     LOG.warning("%s Calls of team %s use %s.", asked.message, self.policy.team, other)
@@ -162,7 +164,7 @@ class Budgets:
         raise NotAdmitted(asked)
 
     def _may_go(self, asked: Decision) -> bool:
-        return asked.fits or asked.reason in NO_BUDGET or self.policy.at_limit == "go_on"
+        return asked.fits or asked.reason in NO_BUDGET or self.at_limit == "go_on"
 
     def _chain(self, asked: Decision) -> Sequence[str]:
         """Models to try, in order: those of the tracker, else what the service knows to fit, or to cost less."""
@@ -187,7 +189,13 @@ class Budgets:
         named = {name: value for name, value in body.items() if value}
         return self._client.decide(named, patience=ASK_PATIENCE)
 
-    def _look_at_budget(self, now: float) -> None:
+    @property
+    def at_limit(self) -> AtLimit:
+        """What becomes of a call that fits no budget any more: as the tracker was told, else as the service says."""
+        by_service = self.team_budget.at_limit if self.team_budget else None
+        return self.policy.at_limit or by_service or AT_LIMIT
+
+    def _look_at_budget(self, now: float, provider: str, model: str) -> None:
         """The team's tightest budget, and a warning the first time in a window that it passes the threshold."""
         if not self.policy.team:
             return
@@ -195,24 +203,24 @@ class Budgets:
             if now - self._looked_at < REMEMBERED_SECONDS:
                 return
             try:
-                self._look()
+                self._look(provider, model)
             finally:
                 self._looked_at = now
 
-    def _look(self) -> None:
+    def _look(self, provider: str, model: str) -> None:
         budget = self._client.remaining_budget(self.policy.team, patience=ASK_PATIENCE)
         self.team_budget = budget
         if budget is None or not budget.amount:
             return
         share = (budget.used + budget.reserved) / budget.amount
-        self._is_near = share >= self.policy.warn_at
+        self._is_near = share >= (self.policy.warn_at or budget.warn_at or WARN_AT)
         window = budget.limit, str(budget.resets_at)
         if not self._is_near or window in self._warned:
             return
         self._warned.add(window)
         sentence = (
             f"team {self.policy.team} has used {share:.0%} of {budget.limit} "
-            f"({budget.used:g} of {budget.amount:g} {budget.unit}): {self._advice()}"
+            f"({budget.used:g} of {budget.amount:g} {budget.unit}): {self._advice(provider, model)}"
         )
         LOG.warning("%s", sentence)
         if self.policy.on_warning is not None:
@@ -220,7 +228,19 @@ class Budgets:
         else:
             warnings.warn(sentence, BudgetWarning, stacklevel=7)
 
-    def _advice(self) -> str:
-        if self.policy.at_limit == "block":
-            return "at 100 % its calls are refused"
-        return "a cheaper model makes it last" if self.policy.at_limit == "fallback" else "calls go on"
+    def _advice(self, provider: str, model: str) -> str:
+        """What to do about it: the cheaper model by its name, where one is known, and what comes at the end."""
+        try:
+            chain = self._chain(self._decide(provider, model))
+        except Unavailable:  # a warning without a name is better than none
+            chain = ()
+        cheaper = next((other for other in chain if other != model), "")
+        use = f"use {cheaper} in place of {model} to make it last; " if cheaper else ""
+        return (
+            use
+            + {
+                "block": "at 100 % its calls are refused",
+                "fallback": "at 100 % a cheaper model is called, or none",
+                "go_on": "at 100 % its calls go on",
+            }[self.at_limit]
+        )

@@ -2,24 +2,25 @@
 
 import contextlib
 import functools
-import inspect
 import os
+import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
-from quota_scheduler.client.answers import Budget, Decision, UsageRow, budget_in, decision_in, usage_in
-from quota_scheduler.client.budgets import AtLimit, OnWarning
-from quota_scheduler.client.errors import NotAdmitted, QuotaError, Refused, StillWaiting, Unavailable
+from quota_scheduler.client.answers import AtLimit, Budget, Decision, UsageRow, budget_in, decision_in, usage_in
+from quota_scheduler.client.errors import NotAdmitted, QuotaError, StillWaiting, Unavailable
 from quota_scheduler.client.lease import Lease
 from quota_scheduler.client.spool import Spool
-from quota_scheduler.client.ticket_body import LABELS, labels_of, ticket_body
-from quota_scheduler.client.tracking import tracker, watched
-from quota_scheduler.client.transport import Transport
+from quota_scheduler.client.team_budgets import tightest
+from quota_scheduler.client.ticket_body import labels_named, labels_of, ticket_body
+from quota_scheduler.client.transport import NOT_OURS, Transport
+
+if TYPE_CHECKING:
+    from quota_scheduler.client.budgets import OnWarning
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +65,10 @@ class Client:
             chosen, token if token is not None else os.environ.get("QUOTA_TOKEN", ""), patience=patience
         )
         self.fail: Fail = fail
-        self.spool = Spool(Path(spool) if spool is not None else state_folder() / "client-spool.jsonl")
+        self.spool = Spool(Path(spool) if spool is not None else state_folder() / _spool_of(self.transport.url))
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.transport.url}>"
 
     # Running
 
@@ -86,6 +90,7 @@ class Client:
         on_wait: Waiting | None = None,
         ttl: timedelta = TTL,
         stop: threading.Event | None = None,
+        issue: str = "",
         **labels: str,
     ) -> Lease:
         """Ask to run, wait for the turn, and return the lease; use it in a ``with`` block.
@@ -96,7 +101,8 @@ class Client:
         Labels are account, team, project, workflow, task_type, agent.
 
         ``wait`` is for how long it may wait, in seconds or as a timedelta; 0 not at all, None as long as it takes.
-        ``on_wait`` is called with each new decision meanwhile; setting ``stop`` gives the ticket up.
+        ``on_wait`` is called with each new decision meanwhile; setting ``stop`` gives the ticket up. ``issue`` is the
+        GitHub issue at which people are told, as OWNER/NAME#NUMBER.
 
         Raises NotAdmitted when it may never start, StillWaiting when it could not in time (the ticket is withdrawn),
         Unavailable when the service is away, Refused when it does not understand.
@@ -109,8 +115,8 @@ class Client:
         'never_fits'
         """
         ticket = ticket_body(
-            key or uuid.uuid4().hex, provider, tokens, estimate, describe, priority, model, run, session, flags,
-            deadline, ttl, labels,
+            key or os.urandom(16).hex(), provider, tokens, estimate, describe, priority, model, run, session, flags,
+            deadline, ttl, labels, issue,
         )  # fmt: skip
         ends = None if wait is None else time.monotonic() + _seconds(wait)
         return self.acquire(ticket, ends=ends, on_wait=on_wait, stop=stop)
@@ -131,7 +137,7 @@ class Client:
         ttl, names = float(str(ticket["ttl"]).removesuffix("s")), labels_of(ticket)
         try:
             self.spool.tell(lambda method, path, body: self.transport.ask(method, path, body, patience=0.0))
-            answer = self.transport.ask("POST", "/v1/tickets", ticket, stop=stop)
+            answer = self._sound(self.transport.ask("POST", "/v1/tickets", ticket, stop=stop))
         except QuotaError as refused:
             if self.fail == "closed" or not isinstance(refused, Unavailable):
                 raise
@@ -161,12 +167,25 @@ class Client:
                 raise StillWaiting(decision)
             # a service that is restarted meanwhile remembers the ticket: be patient for as long as we may wait
             patience = 3600.0 if ends is None else max(0.0, ends - time.monotonic())
-            answer = self.transport.ask(
-                "GET", f"/v1/tickets/{answer['id']}?wait={left:.1f}", wait=left, patience=patience, stop=stop
-            )
+            try:
+                answer = self._sound(self.transport.ask(
+                    "GET", f"/v1/tickets/{answer['id']}?wait={left:.1f}", wait=left, patience=patience, stop=stop
+                ))  # fmt: skip
+            except Unavailable:
+                if not stop.is_set():
+                    raise
+                raise StillWaiting(decision) from None
         if answer["state"] == "closed":
             raise NotAdmitted(decision_in(answer))
         return answer
+
+    def _sound(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """A ticket as this version knows it. Raises Unavailable where something else answers."""
+        lease = answer.get("lease")
+        has_lease = isinstance(lease, Mapping) and bool(lease.get("id")) and isinstance(lease.get("fence"), int)
+        if not (answer.get("id") and answer.get("state")) or (answer["state"] == "running" and not has_lease):
+            raise Unavailable(f"what answers at {self.transport.url} is {NOT_OURS}")
+        return dict(answer)
 
     def _withdraw_unanswered(self, ticket: Mapping[str, Any]) -> None:
         """Give a ticket up of which nobody knows whether it arrived: asked again with its key, it says."""
@@ -199,6 +218,8 @@ class Client:
         """
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            import inspect
+
             takes_lease = "lease" in inspect.signature(function).parameters
 
             @functools.wraps(function)
@@ -257,26 +278,7 @@ class Client:
         >>> budget.limit, budget.unit, budget.amount
         ('team-daily/growth', 'usd', 10.0)
         """
-        budgets = []
-        for row in self.transport.ask("GET", "/v1/limits", patience=patience)["limits"]:
-            is_about = row["limit"] == f"{row['rule']}/{team}" or f"team={team}" in str(row["scope"]).split(", ")
-            if is_about and limit in ("", row["rule"], row["limit"]):
-                budgets.append(budget_in(row))
-        if not budgets:
-            return self._untouched(team, limit or "team-daily", patience)
-        return min(budgets, key=lambda budget: budget.remaining / (budget.amount or 1))
-
-    def _untouched(self, team: str, limit: str, patience: float | None = None) -> Budget | None:
-        """The budget of a team that has used nothing yet: all of it."""
-        try:
-            path = f"/v1/limits/{limit.partition('/')[0]}"
-            holds = self.transport.ask("GET", path, patience=patience)["holds"]
-        except Refused:
-            return None
-        if not holds or holds.get("per") != "team":
-            return None
-        amount = holds.get("overrides", {}).get(team, holds["amount"])
-        return Budget(f"{holds['id']}/{team}", holds["unit"], amount, 0, 0, amount, None)
+        return tightest(self.transport, team, limit, patience)
 
     def set_team_budget(self, team: str, amount: float | str, *, limit: str = "team-daily", until: str = "") -> Any:
         """Give a team an amount of its own in a limit ``per: team``; needs the role operator. Returns the limit.
@@ -288,19 +290,18 @@ class Client:
         >>> changed["holds"]["overrides"]
         {'sales': 25.0}
         """
-        held = self.transport.ask("GET", f"/v1/limits/{limit}")["holds"]
-        overrides = {**held.get("overrides", {}), team: amount}
-        body: dict[str, Any] = {"overrides": overrides} | ({"until": until} if until else {})
+        body: dict[str, Any] = {"overrides": {team: amount}} | ({"until": until} if until else {})
         self.transport.ask("PATCH", f"/v1/limits/{limit}", body)
         return self.transport.ask("GET", f"/v1/limits/{limit}")
 
     def usage_report(self, days: int = 7, by: Sequence[str] = ("day", "team")) -> list[UsageRow]:
-        """Usage of the last days, by day and labels.
+        """Usage of the last days, by day and labels; of one, its name will do.
 
         >>> rows = Client().usage_report(days=7, by=["workflow"])
         >>> sum(row.tokens for row in rows) > 0
         True
         """
+        by = [by] if isinstance(by, str) else by
         found = self.transport.ask("GET", f"/v1/usage/summary?days={days}&by={','.join(by)}")
         return [usage_in(row, tuple(by)) for row in found["usage"]]
 
@@ -313,12 +314,12 @@ class Client:
         team: str = "",
         provider: str = "",
         model: str = "",
-        warn_at: float = 0.8,
-        at_limit: AtLimit = "fallback",
+        warn_at: float | None = None,
+        at_limit: AtLimit | None = None,
         fallback: Sequence[str] = (),
         fail: Fail | None = None,
         priority: PriorityName = "interactive",
-        on_warning: OnWarning | None = None,
+        on_warning: "OnWarning | None" = None,
         **labels: str,
     ) -> T:
         """An SDK's client, or a function that calls a model, watched by a team's budget; used like what was given.
@@ -331,7 +332,8 @@ class Client:
         Budget, else as a BudgetWarning; in the log either way. When the next call fits no budget any more, ``at_limit``
         decides: ``fallback`` calls the first of ``fallback`` (by default of the service's ``models.fallback``) that
         every limit lets through and raises BudgetExhausted where there is none, ``block`` raises it at once, ``go_on``
-        only warns. ``fail`` says what becomes of calls while the service is away; as the client's own by default.
+        only warns. Both are by default as the service has them for the team's budget, else 0.8 and ``fallback``.
+        ``fail`` says what becomes of calls while the service is away; as the client's own by default.
 
         >>> from types import SimpleNamespace
         >>> def call(model, prompt):
@@ -341,12 +343,11 @@ class Client:
         >>> ask(model="claude-haiku-4-5", prompt="short").text
         'SHORT'
         """
-        for name in labels:
-            if name not in LABELS:
-                raise ValueError(f"there is no label {name!r}: labels are {', '.join(LABELS)}")
+        from quota_scheduler.client.tracking import tracker, watched  # slow to load, and not everybody tracks
+
         watcher = tracker(
             self, team=team, provider=provider, warn_at=warn_at, at_limit=at_limit, fallback=tuple(fallback),
-            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels,
+            fail=fail or self.fail, priority=priority, on_warning=on_warning, labels=labels_named(labels),
         )  # fmt: skip
         return watched(llm, watcher, model=model)
 
@@ -365,6 +366,11 @@ class Client:
                 raise
             return {"accepted": 0, "updated": 0, "duplicate": 0, "rejected": [], "spooled": len(events)}
         return answer
+
+
+def _spool_of(url: str) -> str:
+    """A file for each service: what one was not told means nothing, or something else, to another."""
+    return f"client-spool-{re.sub('[^A-Za-z0-9.-]+', '_', url.partition('//')[2])}.jsonl"
 
 
 def _seconds(wait: float | timedelta) -> float:

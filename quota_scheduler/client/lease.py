@@ -10,7 +10,7 @@ from typing import Any, Self
 from quota_scheduler.client.answers import KINDS, Decision, decision_in, instant_in
 from quota_scheduler.client.errors import LeaseLost, Refused, Unavailable
 from quota_scheduler.client.spool import Spool
-from quota_scheduler.client.transport import Transport
+from quota_scheduler.client.transport import WHO, Transport
 
 SHARE_WORTH_TELLING = 0.05
 """Usage is told when it grew by this share of what was reserved."""
@@ -40,6 +40,7 @@ class Lease:
         self._reserved = max((amount for amount in (lease.get("reserved") or {}).values()), default=0.0)
         self._transport, self._spool, self._ttl, self._labels = transport, spool, ttl, dict(labels)
         self._usage: dict[str, dict[str, float]] = {}
+        self._before: dict[str, dict[str, float]] = lease.get("reported") or {}
         self._told = 0.0
         self._lost = ""
         self._stop_asked = False
@@ -47,6 +48,10 @@ class Lease:
         self._grew, self._over = threading.Event(), threading.Event()
         self._on_stop: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        state = f"until {self.expires_at:%Y-%m-%dT%H:%M:%SZ}" if self.expires_at else "without the service's word"
+        return f"<Lease {self.id or self.key} {state}, {self.tokens} tokens so far>"
 
     # What the run tells and asks
 
@@ -134,17 +139,21 @@ class Lease:
         except Unavailable:
             self._spool.put("POST", path, body)
         except Refused as refused:
+            if refused.status in WHO:
+                self._spool.put("POST", path, body)
             self._lost = self._lost or str(refused)  # it had ended; its total was recorded all the same
 
     def _tell_usage(self) -> None:
         """The usage of a run that nobody admitted: events, told now or later."""
-        for event in self.events():
-            try:
-                self._transport.ask("POST", "/v1/usage", event, patience=1.0)
-            except Unavailable:
-                self._spool.put("POST", "/v1/usage", event)
-            except Refused:
-                continue
+        if not (events := self.events()):
+            return
+        try:
+            self._transport.ask("POST", "/v1/usage", events, patience=1.0)
+        except Unavailable:
+            self._spool.put("POST", "/v1/usage", events)
+        except Refused as refused:
+            if refused.status in WHO:
+                self._spool.put("POST", "/v1/usage", events)
 
     def events(self) -> list[dict[str, Any]]:
         """The usage so far as usage events, one a model, under keys that count once."""
@@ -178,6 +187,8 @@ class Lease:
             except Unavailable:
                 continue  # it holds until it expires; the next beat comes sooner than that
             except Refused as refused:
+                if refused.status in WHO:
+                    continue  # a token that is being changed; the lease holds until it expires
                 self._lose(str(refused))
                 return
             self._told = self.tokens
@@ -197,6 +208,8 @@ class Lease:
     def _report(self) -> dict[str, Any]:
         with self._mutex:
             named = {model or self._labels.get("model", ""): _whole(sums) for model, sums in self._usage.items()}
+        for model, sums in self._before.items():  # a runner that died held this lease: what it told is a part of it
+            named[model] = _together(sums, named.get(model))
         report: dict[str, Any] = {"fence": self._fence, "ttl": f"{self._ttl:.0f}s"}
         if self.session:
             report["session"] = self.session
@@ -215,6 +228,14 @@ def _check(kinds: Mapping[str, int]) -> None:
 
 def _whole(sums: Mapping[str, float]) -> dict[str, Any]:
     return {name: value if name == "cost_usd" else int(value) for name, value in sums.items()}
+
+
+def _together(told: Mapping[str, float], more: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was told and what came since; a cost only where both have one, else the service prices it all."""
+    if not more:
+        return _whole(told)
+    both = {name: value for name, value in told.items() if name != "cost_usd" or name in more}
+    return _added({"told": _whole(both), "since": {"requests": 1} | dict(more)})
 
 
 def _added(named: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

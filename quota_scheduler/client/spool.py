@@ -10,9 +10,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from quota_scheduler.client.errors import Refused, Unavailable
+from quota_scheduler.client.transport import WHO
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 Tell = Callable[[str, str, Any], Any]
 MOST_BYTES = 64 * 1024 * 1024
@@ -25,44 +31,61 @@ class Spool:
     def __init__(self, path: Path | None) -> None:
         self.path = path
 
+    @property
+    def holds_something(self) -> bool:
+        """Whether something waits to be told."""
+        return self.path is not None and self.path.exists()
+
     def put(self, method: str, path: str, body: Any) -> bool:
         """Keep a request; whether it is on disk."""
         if self.path is None:
             return False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self.path.open("ab") as file:
-                if file.tell() > MOST_BYTES:
-                    return False
-                file.write(json.dumps([method, path, body]).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            return self._append(json.dumps([method, path, body]).encode() + b"\n")
         except OSError:
             return False
-        return True
 
     def tell(self, ask: Tell) -> int:
-        """Tell what is kept, in order, until the service is away again; returns how much of it was told."""
+        """Tell what is kept, in order, until the service is away again; returns how much of it was told.
+
+        What the service refuses because of the token goes back too: it may be told with another.
+        """
         if self.path is None:
             return 0
-        taken = [*self._left_behind(), *self._taken()]
         told = 0
-        for file in taken:
-            lines = file.read_bytes().splitlines(keepends=True)
-            for number, line in enumerate(lines):
-                try:
-                    _tell_line(line, ask)
-                except Unavailable:
-                    self._give_back(file, lines[number:])
-                    return told
-                told += 1
-            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for file in [*self._left_behind(), *self._taken()]:
+                lines = _whole(file)
+                for number, line in enumerate(lines):
+                    try:
+                        _tell_line(line, ask)
+                    except Unavailable:
+                        self._append(b"".join(lines[number:]))
+                        file.unlink(missing_ok=True)
+                        return told
+                    told += 1
+                file.unlink(missing_ok=True)
         return told
 
-    def _taken(self) -> list[Path]:
-        """The file as it is now, out of everybody else's way."""
+    def _append(self, lines: bytes) -> bool:
         assert self.path is not None
-        mine = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        while True:
+            with self.path.open("ab") as file:
+                _lock(file)
+                if not _is_at(self.path, file):
+                    continue  # somebody took it, to tell it, before we held it: a line written now would be lost
+                if file.tell() > MOST_BYTES:
+                    return False
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+                return True
+
+    def _taken(self) -> list[Path]:
+        """The file as it is now, out of everybody else's way: of other processes, and of other threads of this one."""
+        assert self.path is not None
+        mine = self.path.with_name(f"{self.path.name}.{os.urandom(6).hex()}.{os.getpid()}")
         try:
             self.path.rename(mine)
         except FileNotFoundError:
@@ -79,20 +102,44 @@ class Spool:
                 left.append(file)
         return left
 
-    def _give_back(self, file: Path, lines: list[bytes]) -> None:
-        assert self.path is not None
-        with self.path.open("ab") as back:
-            back.write(b"".join(lines))
-            back.flush()
-            os.fsync(back.fileno())
-        file.unlink(missing_ok=True)
+
+def _whole(file: Path) -> list[bytes]:
+    """The lines of a file that was taken, with that of who was just writing one; none where another was quicker."""
+    try:
+        with file.open("rb") as taken:
+            _lock(taken)
+            return taken.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Hold a file alone until it is closed; where the system has no such locks, hope."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """Whether a file that is open is still the one at its path."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    here = os.fstat(file.fileno())
+    return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
 
 def _tell_line(line: bytes, ask: Tell) -> None:
-    """Tell one line; what the service refuses, or is torn, is not told again."""
-    with contextlib.suppress(ValueError, Refused):
+    """Tell one line; what the service refuses, or is torn, is not told again. Raises Unavailable."""
+    try:
         method, path, body = json.loads(line)
+    except ValueError:
+        return
+    try:
         ask(method, path, body)
+    except Refused as refused:
+        if refused.status in WHO:
+            raise Unavailable(str(refused)) from None
 
 
 def _is_alive(process: int) -> bool:

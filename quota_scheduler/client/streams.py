@@ -50,6 +50,9 @@ class Reckoning:
             rough = guessed(self._text_in if not kinds.get("input") else 0, self._text_out)
             kinds["input"] = kinds.get("input", 0) or (0 if kinds.get("cache_read") else rough["input"])
             kinds["output"] = max(kinds.get("output", 0), rough["output"])
+        elif not any(count for name, count in kinds.items() if name != "output"):
+            # the server said what it took where the SDK does not look, as langchain-anthropic at the start of a stream
+            kinds["input"], whole = guessed(self._text_in, 0)["input"], False
         began = self.response or self._text_out or self._said_totals
         whole = whole and self._said_totals
         used = Used(self._model, self.response, self.request, kinds, whole) if began else None

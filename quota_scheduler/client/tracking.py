@@ -10,10 +10,11 @@ import inspect
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from quota_scheduler.client.budgets import AtLimit, Budgets, OnWarning, Policy, Service
+from quota_scheduler.client.answers import AtLimit
+from quota_scheduler.client.budgets import Budgets, OnWarning, Policy, Service
 from quota_scheduler.client.recorder import Recorder
 from quota_scheduler.client.streams import Reckoning, Watched, WatchedManager
 from quota_scheduler.client.used import Used, used_in
@@ -83,8 +84,8 @@ def tracker(
     *,
     team: str,
     provider: str,
-    warn_at: float,
-    at_limit: AtLimit,
+    warn_at: float | None,
+    at_limit: AtLimit | None,
     fallback: tuple[str, ...],
     fail: Any,
     priority: str,
@@ -92,9 +93,9 @@ def tracker(
     labels: dict[str, str],
 ) -> Tracker:
     """A tracker. Raises ValueError for a threshold that is none."""
-    if not 0 < warn_at <= 1:
+    if warn_at is not None and not 0 < warn_at <= 1:
         raise ValueError(f"warn_at={warn_at:g} is no share: write 0.8 for 80 %")
-    if at_limit not in ("fallback", "block", "go_on"):
+    if at_limit not in (None, "fallback", "block", "go_on"):
         raise ValueError(f"at_limit={at_limit!r} is none of fallback, block, go_on")
     named = {"team": team, **labels}
     return Tracker(
@@ -175,11 +176,14 @@ def _own_model(target: Any) -> str:
 class _Call:
     """One call: asked about before it begins, told when it is over."""
 
-    def __init__(self, tracker: Tracker, module: str, path: str, model: str, given: dict[str, Any]) -> None:
+    def __init__(
+        self, tracker: Tracker, module: str, path: str, model: str, args: tuple[Any, ...], given: dict[str, Any]
+    ) -> None:
         asked = given.get("model") or model
         self._tracker, self._path = tracker, path
         self.provider, self.model = tracker.begins(module, asked if isinstance(asked, str) else "")
         self.given = given | {"model": self.model} if self.model != asked or given.get("model") else given
+        self._text_in = length(args, given)
         self._hides = self._ask_for_usage()
 
     def _ask_for_usage(self) -> bool:
@@ -203,7 +207,7 @@ class _Call:
         if used is not None:
             self.tell(used)
             return answer
-        reckoning = Reckoning(self.tell, model=self.model, text_in=_length(self.given))
+        reckoning = Reckoning(self.tell, model=self.model, text_in=self._text_in)
         if hasattr(answer, "__next__") or hasattr(answer, "__anext__"):
             return Watched(answer, reckoning, hide_usage=self._hides)
         if self._path.endswith(".stream") and (hasattr(answer, "__enter__") or hasattr(answer, "__aenter__")):
@@ -213,13 +217,14 @@ class _Call:
 
 
 def _watched_call(function: Any, tracker: Tracker, module: str, model: str, path: str) -> Callable[..., Any]:
+    asks = _more(function, path)
     if inspect.iscoroutinefunction(function) or _is_async(function):
 
         @functools.wraps(function)
         async def later(*args: Any, **given: Any) -> Any:
             import asyncio
 
-            call = await asyncio.to_thread(_Call, tracker, module, path, model, given)
+            call = await asyncio.to_thread(_Call, tracker, module, path, model, args, asks | given)
             try:
                 answer = await function(*args, **call.given)
             except BaseException:
@@ -231,7 +236,7 @@ def _watched_call(function: Any, tracker: Tracker, module: str, model: str, path
 
     @functools.wraps(function)
     def now(*args: Any, **given: Any) -> Any:
-        call = _Call(tracker, module, path, model, given)
+        call = _Call(tracker, module, path, model, args, asks | given)
         try:
             answer = function(*args, **call.given)
         except BaseException:
@@ -247,13 +252,27 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(inspect.unwrap(function))
 
 
-def _length(given: dict[str, Any]) -> int:
-    """About how many characters a call asks with."""
+def length(args: Any, given: Mapping[str, Any]) -> int:
+    """About how many characters a call asks with: of what it names only what is asked, a message by its content."""
     said = [given.get(name) for name in ("messages", "input", "prompt", "system", "instructions", "tools")]
     try:
-        return len(json.dumps([part for part in said if part], default=str))
+        return len(json.dumps([part for part in (*args, *said) if part], default=_content))
     except (TypeError, ValueError):
         return 0
+
+
+def _content(value: Any) -> Any:
+    """What stands for something that JSON does not know: of a message of LangChain, what it says."""
+    return getattr(value, "content", None) or str(value)
+
+
+def _more(function: Any, path: str) -> dict[str, Any]:
+    """What a call is asked beside what its caller asks: a stream of LangChain, to end with its usage.
+
+    Its models for OpenAI leave it out at every other address (`stream_usage` None), and say it where told to.
+    """
+    said = getattr(getattr(function, "__self__", None), "stream_usage", False)
+    return {"stream_usage": True} if path in ("stream", "astream") and said is None else {}
 
 
 def _now() -> str:

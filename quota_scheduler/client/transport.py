@@ -3,6 +3,8 @@
 import http.client
 import json
 import random
+import selectors
+import socket
 import ssl
 import threading
 import time
@@ -15,8 +17,13 @@ from quota_scheduler.client.errors import Refused, Unavailable
 CONNECT_SECONDS = 5.0
 LONGEST_PAUSE = 15.0
 """Most seconds between two tries."""
-MORE_SECONDS = 15.0
-"""An answer may come this much later than the time it was asked to wait."""
+MORE_SECONDS, LEAST_SECONDS = 15.0, 5.0
+"""An answer may come this much later than the time it was asked to wait: as patience allows, within these."""
+NOT_OURS = "not this service, or one of another version: check QUOTA_URL"
+WHO = frozenset({401, 403})
+"""The token is refused: this says nothing about what was asked, which may be told with another."""
+LOOK_SECONDS = 0.1
+"""While the service takes its time, it is looked so often whether the caller has given up."""
 
 
 class Transport:
@@ -42,7 +49,9 @@ class Transport:
         patience: float | None = None,
         stop: threading.Event | None = None,
     ) -> Any:
-        """Ask until there is an answer; ``wait`` is how long the service may take its time. ``stop`` ends the tries.
+        """Ask until there is an answer; ``wait`` is how long the service may take its time.
+
+        ``stop`` ends the tries, and the wait for an answer that takes its time.
 
         Raises Unavailable after ``patience`` seconds of no answer, Refused for a 4xx.
         """
@@ -50,7 +59,8 @@ class Transport:
         pause, stop = 0.25, stop or threading.Event()
         while True:
             try:
-                return self._once(method, path, body, wait)
+                more = min(MORE_SECONDS, max(LEAST_SECONDS, ends - time.monotonic()))
+                return self._once(method, path, body, wait, more, stop)
             except _TryAgain as reason:
                 left = ends - time.monotonic()
                 # many runners that lost one service must not all come back at once
@@ -59,14 +69,16 @@ class Transport:
                     raise Unavailable(f"{reason}; tried at {self.url}") from None
                 pause *= 2
 
-    def _once(self, method: str, path: str, body: Any, wait: float) -> Any:
-        """One request. Raises _TryAgain where another may succeed."""
+    def _once(self, method: str, path: str, body: Any, wait: float, more: float, stop: threading.Event) -> Any:
+        """One request, answered ``more`` seconds after ``wait``. Raises _TryAgain where another may succeed."""
         connection = self._connection()
         try:
             connection.connect()
-            connection.sock.settimeout(wait + MORE_SECONDS)
+            connection.sock.settimeout(wait + more)
             content = None if body is None else json.dumps(body)
             connection.request(method, f"{self._prefix}{path}", content, self._headers())
+            if wait:
+                _until_readable(connection.sock, wait + more, stop)
             answer = connection.getresponse()
             return _content(answer.status, dict(answer.headers), answer.read())
         except (OSError, http.client.HTTPException) as error:
@@ -85,6 +97,18 @@ class Transport:
         return headers | {"Authorization": f"Bearer {self._token}"} if self._token else headers
 
 
+def _until_readable(sock: socket.socket, seconds: float, stop: threading.Event) -> None:
+    """Wait until an answer begins. Raises _TryAgain where the caller gives up, or it does not come in time."""
+    ends = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        while not selector.select(LOOK_SECONDS):
+            if stop.is_set():
+                raise _TryAgain("given up")
+            if time.monotonic() >= ends:
+                raise _TryAgain("nothing answers (timed out)")
+
+
 class _TryAgain(Exception):
     """No answer, or one that says to come again ``after`` so many seconds."""
 
@@ -100,11 +124,12 @@ def _content(status: int, headers: Mapping[str, str], raw: bytes) -> Any:
         content = None
     problem = content if isinstance(content, dict) else {}
     if status in (408, 425, 429) or status >= 500:
-        raise _TryAgain(f"the service answered {status}: {problem.get('detail', '')}", _seconds(headers))
-    if status >= 400:
+        detail = f": {problem['detail']}" if problem.get("detail") else ""
+        raise _TryAgain(f"the service answered {status}{detail}", _seconds(headers))
+    if status in WHO or (status >= 400 and problem.get("title")):
         raise Refused(status, str(problem.get("title", "")), str(problem.get("detail", "")))
-    if content is None:
-        raise _TryAgain("what answers is not this service")
+    if status >= 400 or not isinstance(content, dict):
+        raise _TryAgain(f"what answers ({status}) is {NOT_OURS}")
     return content
 
 

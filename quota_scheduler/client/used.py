@@ -101,7 +101,9 @@ def _langchain(message: Any) -> Used:
     """A message of LangChain: its input includes the cache, its id may be one of LangChain's own runs."""
     said, meta = _get(message, "usage_metadata"), _get(message, "response_metadata") or {}
     details = _get(said, "input_token_details")
-    read, written = _count(details, "cache_read"), _count(details, "cache_creation")
+    hour, read = _count(details, "ephemeral_1h_input_tokens"), _count(details, "cache_read")
+    # where the two kinds of writes are told apart, langchain-anthropic says 0 for both together
+    written = max(_count(details, "cache_creation"), hour + _count(details, "ephemeral_5m_input_tokens"))
     response = _text(_get(meta, "id")) or _text(_get(message, "id"))
     return Used(
         model=_text(_get(meta, "model_name")) or _text(_get(meta, "model")),
@@ -109,8 +111,8 @@ def _langchain(message: Any) -> Used:
         kinds={
             "input": max(0, _count(said, "input_tokens") - read - written),
             "cache_read": read,
-            "cache_write_5m": written,
-            "cache_write_1h": 0,
+            "cache_write_5m": written - hour,
+            "cache_write_1h": hour,
             "output": _count(said, "output_tokens"),
         },
     )

@@ -7,21 +7,33 @@ The spellings of the founding documents are accepted beside ours: ``quota_ceilin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import TypeVar
 
 from quota_scheduler.config.fields import Fields
-from quota_scheduler.config.nodes import Listing, Problems, Scalar
+from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar
 from quota_scheduler.config.observed import check_observed, observed_by, scoped
 from quota_scheduler.config.scalars import amount, not_among, one_of, one_of_names, slug, text, whole
 from quota_scheduler.config.schedules import read_schedule
 from quota_scheduler.core.labels import LABEL_NAMES, Match, match_of
-from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback, parse_share
+from quota_scheduler.core.limits.limit import (
+    DEFAULT,
+    AtLimit,
+    Holdback,
+    Limit,
+    Mode,
+    Policy,
+    parse_holdback,
+    parse_share,
+    warning_share,
+)
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun
 from quota_scheduler.core.units import Unit, format_amount, unit_named
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
 
+T = TypeVar("T")
 RUN = "run"
 PRESETS: Mapping[str, tuple[int, ...]] = {
     "all": EVEN_WEIGHTS,
@@ -144,6 +156,8 @@ def read_limit(fields: Fields, zone: str) -> Limit:
             borrow=fields.read("borrow", amount(unit), 0),
             lend=fields.read("lend", amount(unit), None),
             observed=observed,
+            warn_at=_by_value(fields, "warn_at", warning_share),
+            at_limit=_by_value(fields, "at_limit", one_of(AtLimit)),
         )
     if len(problems) == before:
         _check(fields, limit)
@@ -182,6 +196,17 @@ def _match(fields: Fields) -> Match:
 def _overrides(fields: Fields, unit: Unit) -> tuple[tuple[str, int], ...]:
     nodes = fields.entries("overrides").items()
     return tuple(sorted((value, fields.parsed(node, amount(unit), 0)) for value, node in nodes))
+
+
+def _by_value(fields: Fields, key: str, parse: Callable[[str], T]) -> tuple[tuple[str, T], ...]:
+    """One value for all instances, kept under the empty name, or one for each that is named and for ``default``."""
+    node = fields.node.entries.get(key)
+    if isinstance(node, Branch):
+        entries = fields.entries(key).items()
+        given = [("" if name == DEFAULT else name, fields.parsed(one, parse, None)) for name, one in entries]
+    else:
+        given = [("", fields.read(key, parse, None))]
+    return tuple(sorted((name, value) for name, value in given if value is not None))
 
 
 def _weights(fields: Fields) -> tuple[int, ...]:
@@ -233,6 +258,9 @@ def _check(fields: Fields, limit: Limit) -> None:
     for key in ("overrides", "values"):
         if fields.has(key) and limit.per in ("", RUN):
             fields.complain(key, "needs one instance per label: add `per: team` or another label, or remove it")
+    for key, by_value in (("warn_at", limit.warn_at), ("at_limit", limit.at_limit)):
+        if any(name for name, _ in by_value) and limit.per in ("", RUN):
+            fields.complain(key, "by value needs one instance per label: add `per: team`, or write one value")
     for value, _ in limit.overrides:
         if limit.values and value not in limit.values:
             fields.complain("overrides", f"{value!r} is not among the values: add it there or remove it")

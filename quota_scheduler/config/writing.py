@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from quota_scheduler.config.tree import AgentSource, Config, GitHub, Sources
 from quota_scheduler.core.labels import LabelRule
-from quota_scheduler.core.limits.limit import Holdback, Limit, Policy
+from quota_scheduler.core.limits.limit import DEFAULT, Holdback, Limit, Policy
 from quota_scheduler.core.limits.schedule import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
 from quota_scheduler.core.units import in_units
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
@@ -114,9 +114,20 @@ def written_limit(limit: Limit) -> dict[str, object]:
         spec |= {"parent": limit.parent, "borrow": in_units(limit.borrow, limit.unit)}
     if limit.lend is not None:
         spec["lend"] = in_units(limit.lend, limit.unit)
+    if limit.warn_at:
+        spec["warn_at"] = _by_value({name: f"{share / 10:g}%" for name, share in limit.warn_at})
+    if limit.at_limit:
+        spec["at_limit"] = _by_value({name: choice.value for name, choice in limit.at_limit})
     if limit.observed:
         spec["observed"] = limit.observed.written
     return spec
+
+
+def _by_value(values: dict[str, str]) -> object:
+    """One value where it is for all, else those by value and the default."""
+    if set(values) == {""}:
+        return values[""]
+    return {name or DEFAULT: value for name, value in values.items()}
 
 
 def _window(schedule: Schedule, zone: str) -> object:

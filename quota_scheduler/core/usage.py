@@ -49,7 +49,7 @@ class Usage(NamedTuple):
     @property
     def tokens(self) -> int:
         """All tokens, each kind counted once."""
-        return sum(self[:5])
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.output
 
     @property
     def input_side(self) -> int:

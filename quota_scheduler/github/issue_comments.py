@@ -30,6 +30,8 @@ ANSWER_SECONDS = 20.0
 PAGE = 100
 MOST_PAGES = 300
 """More comments than GitHub lets an issue have."""
+REMEMBERED_PAGES = 200
+"""Pages whose own comments are kept: asked for again with their tag, an unchanged one costs nothing of the limit."""
 HINTS = {
     401: "the token is refused: give github.token a valid one",
     403: "it may not write there: it needs the permission Issues: write, and the issue must not be locked",
@@ -37,7 +39,7 @@ HINTS = {
     410: "issues are turned off there, or the issue was deleted",
     422: "GitHub does not take the comment",
 }
-GONE = 404
+GONE, UNCHANGED = 404, 304
 
 
 class _Stopped(Exception):
@@ -54,6 +56,15 @@ class _OwnComment:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What a page of comments had of ours."""
+
+    tag: str
+    ours: tuple[_OwnComment, ...]
+    is_last: bool
+
+
 class GitHubComments:
     """Comments in the name of one account."""
 
@@ -62,6 +73,7 @@ class GitHubComments:
     ) -> None:
         self._server, self._identity, self._clock, self._pace = server, identity, clock, pace or Pace()
         self._limited = 0
+        self._pages: dict[str, _Page] = {}
 
     @property
     def is_free(self) -> bool:
@@ -120,27 +132,45 @@ class GitHubComments:
 
     def _ours(self, place: CommentPlace) -> Iterator[_OwnComment]:
         """Comments with the mark that are ours: anybody can paste a mark."""
-        login = self._identity.login().lower()
-        for page in range(1, MOST_PAGES + 1):
-            path = f"/repos/{place.repo}/issues/{place.issue}/comments?per_page={PAGE}&page={page}"
-            answer = self._ask("GET", path)
-            content = _json(answer)
-            if not isinstance(content, list):
-                raise _Stopped(Setback(Trouble.FAILED, f"{self._server.base} answers no list of comments"))
-            for author, written in filter(None, map(_comment_in, content)):
-                if author.lower() == login and place.marks(written.body):
-                    yield written
-            if 'rel="next"' not in answer.headers.get("link", ""):
+        for number in range(1, MOST_PAGES + 1):
+            page = self._page(f"/repos/{place.repo}/issues/{place.issue}/comments?per_page={PAGE}&page={number}")
+            yield from (comment for comment in page.ours if place.marks(comment.body))
+            if page.is_last:
                 return
 
+    def _page(self, path: str) -> _Page:
+        """Our comments of a page, as they are now."""
+        login, before = self._identity.login().lower(), self._pages.get(path)
+        answer = self._ask("GET", path, tag=before.tag if before else "", but=(UNCHANGED,) if before else ())
+        if before and answer.status == UNCHANGED:
+            return before
+        content = _json(answer)
+        if not isinstance(content, list):
+            raise _Stopped(Setback(Trouble.FAILED, f"{self._server.base} answers no list of comments"))
+        ours = tuple(one for author, one in filter(None, map(_comment_in, content)) if author.lower() == login)
+        page = _Page(answer.headers.get("etag", ""), ours, 'rel="next"' not in answer.headers.get("link", ""))
+        self._pages.pop(path, None)
+        if page.tag:
+            self._pages[path] = page
+        if len(self._pages) > REMEMBERED_PAGES:
+            del self._pages[next(iter(self._pages))]
+        return page
+
     def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, but: tuple[int, ...] = ()
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        tag: str = "",
+        but: tuple[int, ...] = (),
     ) -> HttpAnswer:
         """One answer that is as it should be, or has a status of ``but``. Raises _Stopped."""
         if method != "GET" and not self._pace.before_write():
             raise _Stopped(Setback(Trouble.FAILED, "the service is ending"))
         raw = None if body is None else json.dumps(body).encode()
-        answer = self._server.ask(method, path, raw, headers=self._identity.headers())
+        headers = {**self._identity.headers(), **({"If-None-Match": tag} if tag else {})}
+        answer = self._server.ask(method, path, raw, headers=headers)
         if (left := until_reset(answer.headers, now=self._clock())) is not None:
             self._pace.be_quiet(left)
         if 200 <= answer.status < 300 or answer.status in but:

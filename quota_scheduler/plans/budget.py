@@ -62,6 +62,19 @@ def fresh(rows: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]
     return [{**row, **{name: now[row["limit"]][name] for name in figures if row["limit"] in now}} for row in rows]
 
 
+def unread(rows: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Open windows of limits that no reading is of yet: they were used for the first time since the last tick."""
+    read = {row["limit"] for row in rows}
+    return [window for window in windows if window["open"] and window["limit"] not in read]
+
+
+def as_row(window: Mapping[str, Any], holds: Mapping[str, Any], provider: str) -> dict[str, Any]:
+    """A window as a reading of its limit, whose terms ``GET /v1/limits/{id}`` says, is for a plan of a provider."""
+    named = holds.get("match", {}).get("provider") or [""]
+    of = provider if provider in named else named[0]
+    return {**window, "rule": holds["id"], "period": "", "provider": of}
+
+
 def tightest_week(rows: Sequence[Mapping[str, Any]], provider: str, name: str) -> Week | None:
     """Of limits as ``GET /v1/limits`` has them, the weekly one of a provider that is used most; or the one named."""
     weeks = [

@@ -10,7 +10,17 @@ from urllib.parse import quote
 from quota_scheduler.client.answers import Decision, decision_in
 from quota_scheduler.client.errors import Refused
 from quota_scheduler.client.transport import Transport
-from quota_scheduler.plans.budget import Week, cycle_began, fresh, need_of, next_cycle, room, tightest_week
+from quota_scheduler.plans.budget import (
+    Week,
+    as_row,
+    cycle_began,
+    fresh,
+    need_of,
+    next_cycle,
+    room,
+    tightest_week,
+    unread,
+)
 from quota_scheduler.plans.plan import PlanBudget, TaskPlan, WorkItem
 
 
@@ -55,15 +65,19 @@ class Checks:
             asked = f"since={quote(began_at.isoformat())}&provider={quote(provider)}&by=provider"
             used = self._transport.ask("GET", f"/v1/usage/history?{asked}")["total"]["cost_usd"]
             return Week("", "usd", float(used), budget.quota_ceiling_usd, next_cycle(began_at))
-        rows = fresh(
-            self._transport.ask("GET", "/v1/limits")["limits"],
-            self._transport.ask("GET", "/v1/windows?last=1h")["windows"],
-        )
+        read = self._transport.ask("GET", "/v1/limits")["limits"]
+        windows = self._transport.ask("GET", "/v1/windows?last=1h")["windows"]
+        rows = fresh(read, windows) + [self._as_row(window) for window in unread(read, windows)]
         week = tightest_week(rows, provider, budget.limit)
         if week is None and budget.limit:
             names = ", ".join(row["limit"] for row in rows[:20]) or "none yet"
             raise Refused(404, "no_limit", f"meta.budget.limit names no limit {budget.limit!r}: there are {names}")
         return week
+
+    def _as_row(self, window: Mapping[str, Any]) -> dict[str, Any]:
+        rule = window["limit"].partition("/")[0]
+        holds = self._transport.ask("GET", f"/v1/limits/{quote(rule)}")["holds"]
+        return as_row(window, holds, self._plan.provider)
 
     def whole(self, items: Sequence[WorkItem], tasks: int, week: Week | None) -> WholeEstimate:
         """What these items are expected to take together."""

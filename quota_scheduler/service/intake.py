@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from quota_scheduler.core.ledger import produced
 from quota_scheduler.core.ledger.metered import settle
+from quota_scheduler.core.ledger.produced import Produced
 from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import ORDINARY, UsageEvent
@@ -26,6 +28,7 @@ from quota_scheduler.service.apply_prices import Pricer, priced_anew, priced_eve
 from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, counters, metric_series
+from quota_scheduler.store import produced as produced_rows
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 50_000
@@ -156,6 +159,7 @@ class Intake:
         parts = [
             *(Pushed(delivery.source, events=(event,)) for event in delivery.events),
             *(Pushed(delivery.source, metered=(point,)) for point in delivery.metered),
+            *(Pushed(delivery.source, produced=(one,)) for one in delivery.produced),
         ]
         pieces = [_Waiting(part, Future()) for part in parts]
         left, lock, sum_ = [len(pieces)], threading.Lock(), [Recorded()]
@@ -185,6 +189,7 @@ class Intake:
             settled = settle(points, known)
             metric_series.save(tx, settled.states)
             events += priced_events(settled.events, self._prices)
+        _record_produced(tx, [one for delivery in deliveries for one in delivery.produced])
         recorded = record_usage(tx, events, self._limits())
         observations = [report for delivery in deliveries for report in delivery.observations]
         throttles = [refusal for delivery in deliveries for refusal in delivery.throttles]
@@ -194,6 +199,15 @@ class Intake:
             counters.add(tx, "quota_source_errors_total", (delivery.source,), len(delivery.refused))
             _tell(delivery)
         return [recorded] if len(deliveries) == 1 else [Recorded() for _ in deliveries]
+
+
+def _record_produced(tx: Transaction, points: Sequence[Produced]) -> None:
+    """Keep what was made, each once."""
+    if points:
+        known = metric_series.load(tx, (point.series for point in points if point.is_cumulative))
+        added, states = produced.settle(points, known)
+        metric_series.save(tx, states)
+        produced_rows.add(tx, added)
 
 
 def _tell(delivery: Pushed) -> None:

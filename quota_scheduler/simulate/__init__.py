@@ -16,7 +16,8 @@ from pathlib import Path
 from quota_scheduler.simulate.demand import demand_of
 from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import PolicyRow, SimOutcome, row
-from quota_scheduler.simulate.policies import POLICIES, current_name, policy
+from quota_scheduler.simulate.policies import BEST, POLICIES, current_name, policy
+from quota_scheduler.simulate.state import scenario
 from quota_scheduler.simulate.windows import WindowKind
 from quota_scheduler.simulate.world import FLEET, DailyTrace, World, fleets, single
 
@@ -38,7 +39,6 @@ FACTORS = (0.7, 0.9, 1.1)
 """Quota as a share of the mean demand of a window."""
 FLEETS = 6
 """Fleets that are drawn."""
-BEST = "clairvoyant"
 
 
 def run(
@@ -67,13 +67,19 @@ def compare(
     policies: Sequence[str] = POLICIES,
     kinds: Sequence[WindowKind] = tuple(WindowKind),
     factors: Sequence[float] = FACTORS,
+    progress: Callable[[float], None] | None = None,
 ) -> list[PolicyRow]:
-    """Pool the outcomes of these worlds and return one row for each kind of window and policy."""
+    """Pool the outcomes of these worlds and return one row for each kind of window and policy.
+
+    ``progress`` hears which share of the worlds has been played.
+    """
     names = list(dict.fromkeys([*map(current_name, policies), BEST]))
     sums = {(kind, name): SimOutcome() for kind in kinds for name in names}
-    for world in worlds:
+    for number, world in enumerate(worlds, 1):
         for (kind, name), outcome in play(world, names, kinds, factors):
             sums[kind, name].add(outcome)
+        if progress:
+            progress(number / len(worlds))
     return [
         row(label, kind.value, name, sums[kind, name], sums[kind, BEST]) for kind in kinds for name in names if worlds
     ]
@@ -87,7 +93,7 @@ def play(
     for kind in kinds:
         for factor in factors:
             for name in policies:
-                yield (kind, name), Engine(world, kind, factor, policy(name, demand)).play()
+                yield (kind, name), Engine(scenario(world, kind, factor), policy(name, demand)).play()
 
 
 def read(folder: Path | str) -> list[DailyTrace]:

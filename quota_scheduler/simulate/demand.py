@@ -96,9 +96,9 @@ class Demand:
         """The forecast of the window, and those of the demand above each class but people."""
         key = (window.ends_at, now)
         if key not in self.projected:
-            series = (self.histories[-1], *self.histories)
-            spans = [window, *[demand_span(window, now=now)] * len(self.histories)]
-            asked = [Projectable(*pair, since=self.since) for pair in zip(series, spans, strict=True)]
+            widest, span = self.histories[-1], demand_span(window, now=now)
+            asked = [Projectable(widest, window, since=self.since)]
+            asked += [Projectable(history, span, since=self.since, like=widest) for history in self.histories]
             self.projected[key] = tuple(project_many(asked, now=now, step=STEP))
         return self.projected[key]
 

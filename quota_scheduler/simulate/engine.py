@@ -1,4 +1,4 @@
-"""The engine: one world, one quota, one policy, played event by event.
+"""The engine: the runs of a scenario under one policy, played event by event.
 
     reset │ session over │ run finished │ window empty │ run given up │ run arrives │ full hour
                                      └──► whoever may start now, starts
@@ -10,19 +10,17 @@ order above and then by arrival: the same world and policy always give the same 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from quota_scheduler.simulate.figures import SimOutcome
 from quota_scheduler.simulate.jobs import SimJob
-from quota_scheduler.simulate.state import AUTOMATION, CLASSES, NEVER, SLOTS, SimState
-from quota_scheduler.simulate.windows import EMPTY, WindowKind, whole_windows
-from quota_scheduler.simulate.world import HOUR, Run, World
+from quota_scheduler.simulate.state import AUTOMATION, CLASSES, NEVER, Scenario, SimState
+from quota_scheduler.simulate.windows import EMPTY
+from quota_scheduler.simulate.world import HOUR, Run
 
 REDONE = 0.3
 """Share of its work that a run redoes after it was cut off."""
-WINDOWS_OF_PATIENCE = 1.2
-"""Windows that a run without a patience of its own waits."""
 
 
 class StartPolicy(Protocol):
@@ -39,8 +37,11 @@ class StartPolicy(Protocol):
     def admits(self, job: SimJob, state: SimState) -> bool:
         """Tell whether a waiting run may start now."""
 
-    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
-        """Tell whether a run of this class that needs ``least`` could start: False spares looking at all of them."""
+    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+        """Tell whether any of a class and group could start: False spares looking at them all.
+
+        ``least`` is the least that one of them needs, by the meters that bind the group.
+        """
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Take note that a run has started: the next one in the pass finds less."""
@@ -49,25 +50,25 @@ class StartPolicy(Protocol):
 class Engine:
     """Plays one scenario."""
 
-    def __init__(self, world: World, kind: WindowKind, factor: float, policy: StartPolicy) -> None:
-        self.state, self.policy = SimState(world, kind, factor), policy
-        self.end = self.state.now + whole_windows(world, kind) * kind.length
+    def __init__(self, played: Scenario, policy: StartPolicy) -> None:
+        self.state, self.policy = SimState(played), policy
+        self.end, self._patience = played.end, played.patience
         self.outcome = SimOutcome()
-        self._arrivals = iter([run for run in world.runs if self.state.now <= run.at < self.end])
+        self._arrivals = iter([run for run in played.runs if played.start <= run.at < played.end])
         self._finishing: list[tuple[float, int, int]] = []
         self._giving_up: list[tuple[float, int, int]] = []
         self._jobs: dict[int, SimJob] = {}
-        self._least = [NEVER] * len(CLASSES)
+        self._least: dict[tuple[int, int], list[float]] = {}
 
     def play(self) -> SimOutcome:
-        """Play everything from the first window to the last reset."""
+        """Play everything from the start to the end."""
         state, coming = self.state, next(self._arrivals, None)
         if self.end <= state.now:
             return self.outcome
         tick = (state.now // HOUR + 1) * HOUR
         self.policy.update(state)
         while True:
-            times = (*self._ends(), coming.at if coming else NEVER, tick)
+            times = (*self._ends(), coming.at if coming else NEVER, tick, self.end)
             at = min(times)
             kind = times.index(at)
             state.pass_time(at)
@@ -87,16 +88,18 @@ class Engine:
                 self._arrive(coming)
                 coming = next(self._arrivals, None)
                 continue
-            else:
+            elif kind == 6:
                 tick += HOUR
                 self.policy.update(state)
+            else:
+                return self._closed()
             self._wake()
 
     def _ends(self) -> Iterator[float]:
-        """When the window, the session, the next run, what is left, and the next patience end."""
-        quota = self.state.meters[0]
-        yield quota.ends_at
-        yield next((m.ends_at for m in self.state.meters[1:] if m.is_open), NEVER)
+        """When the next window, session and run end, something is empty, and the next patience ends."""
+        meters = self.state.meters
+        yield min((meter.ends_at for meter in meters if not meter.session), default=NEVER)
+        yield min((meter.ends_at for meter in meters if meter.session and meter.is_open), default=NEVER)
         yield self._next(self._finishing)
         yield self.state.empty_at()
         yield self._next(self._giving_up)
@@ -108,7 +111,7 @@ class Engine:
         return heap[0][0] if heap else NEVER
 
     def _arrive(self, run: Run) -> None:
-        job = SimJob(run, run.size, self.state.now)
+        job = SimJob(run, run.size, self.state.now, self.state.pairs(run))
         self._jobs[run.number] = job
         self.outcome.asked(run)
         self._wait(job)
@@ -117,13 +120,14 @@ class Engine:
             self._give_up(job)
 
     def _wait(self, job: SimJob) -> None:
-        rank, patience = job.run.rank, job.run.patience
+        run, patience = job.run, job.run.patience
         self.state.queue(job)
-        self._least[rank] = min(self._least[rank], job.left, job.asked)
+        key = run.rank, run.group
+        _lower(self._least.setdefault(key, [NEVER] * len(job.pairs)), job)
         job.version += 1
         if patience != 0:
-            until = job.run.at + (WINDOWS_OF_PATIENCE * self.state.kind.length if patience is None else patience)
-            heapq.heappush(self._giving_up, (max(until, self.state.now), job.run.number, job.version))
+            until = run.at + (self._patience if patience is None else patience)
+            heapq.heappush(self._giving_up, (max(until, self.state.now), run.number, job.version))
 
     def _give_up(self, job: SimJob) -> None:
         self.state.unqueue(job)
@@ -133,52 +137,58 @@ class Engine:
     def _wake(self) -> None:
         """Start whoever may, most important first, or first come first served."""
         state, policy = self.state, self.policy
-        if not any(state.waiting) or any(meter.is_empty for meter in state.meters):
+        if not any(state.waiting):
+            return
+        open_groups = {group for group in range(len(state.bound)) if not state.is_shut(group)}
+        if not open_groups:
             return
         policy.begin(state)
         if policy.by_class:
             for rank in CLASSES:
-                self._wake_class(rank)
+                self._wake_class(rank, open_groups)
             return
         for job in sorted((job for row in state.waiting for job in row.values()), key=lambda job: job.run.number):
-            self._try(job)
+            if job.run.group in open_groups:
+                self._try(job)
 
-    def _wake_class(self, rank: int) -> None:
+    def _wake_class(self, rank: int, open_groups: set[int]) -> None:
         state, row = self.state, self.state.waiting[rank]
-        if not row or (rank >= AUTOMATION and min(state.slots) >= SLOTS):
+        if not row or (rank >= AUTOMATION and state.is_full):
             return
-        if not self.policy.may_admit(rank, self._least[rank], state):
+        groups = {
+            group
+            for group in open_groups
+            if (least := self._least.get((rank, group))) is not None
+            and NEVER not in least
+            and self.policy.may_admit(rank, group, least, state)
+        }
+        if not groups:
             return
+        tried = {group: [NEVER] * len(state.bound[group]) for group in groups}
         for job in list(row.values()):
-            self._try(job)
-        self._least[rank] = min((min(job.left, job.asked) for job in row.values()), default=NEVER)
+            if (group := job.run.group) in groups and not self._try(job):
+                _lower(tried[group], job)
+        self._least.update({(rank, group): needs for group, needs in tried.items()})
 
-    def _try(self, job: SimJob) -> None:
-        if self.state.has_slot(job) and self.policy.admits(job, self.state):
+    def _try(self, job: SimJob) -> bool:
+        """Start it, if it may."""
+        starts = self.state.has_slot(job) and self.policy.admits(job, self.state)
+        if starts:
             self._start(job)
             self.policy.started(job, self.state)
+        return starts
 
     def _start(self, job: SimJob) -> None:
         state, run = self.state, job.run
-        for meter in state.meters:
-            if not meter.is_open:
-                meter.begin(state.now)
         state.unqueue(job)
-        state.running[run.number] = job
-        state.rate += run.rate
-        if run.rank >= AUTOMATION:
-            state.slots[run.member] += 1
+        state.run(job)
         self.outcome.started(job, state.now)
         job.start(state.now)
         heapq.heappush(self._finishing, (state.now + job.left / run.rate, run.number, job.version))
 
     def _stop(self, job: SimJob) -> None:
-        state, run = self.state, job.run
-        job.stop(state.now)
-        del state.running[run.number]
-        state.rate = sum(other.run.rate for other in state.running.values())
-        if run.rank >= AUTOMATION:
-            state.slots[run.member] -= 1
+        job.stop(self.state.now)
+        self.state.halt(job)
 
     def _finish(self, job: SimJob) -> None:
         self._stop(job)
@@ -186,44 +196,45 @@ class Engine:
         self.outcome.finished(job)
 
     def _cut_off(self) -> None:
-        """A window is empty: everything that runs stops, people's work for good, the rest until the reset."""
+        """A window is empty: all it binds stops, people's work for good, the rest until the reset."""
         state = self.state
-        empty = min(state.meters, key=lambda meter: meter.left)
+        empty = state.next_empty()
         empty.used = empty.amount
         time_left = max(0.0, empty.ends_at - state.now)
-        for job in list(state.running.values()):
+        for job, charge in state.users(empty):
             self._stop(job)
             if job.left <= EMPTY:
                 self.outcome.finished(job)
                 continue
-            self.outcome.cut_off(job, min(job.left, job.run.rate * time_left))
+            more = min(job.left, job.run.rate * time_left)
+            empty.tally.over += more * charge
+            self.outcome.cut_off(job, more)
             if job.run.patience == 0:
                 self.outcome.broken_off(job)
                 continue
             redo = REDONE * (job.run.size - job.left)
-            self.outcome.lost += redo
-            self.outcome.redone += redo
+            self.outcome.redo(redo)
+            for meter, share in job.pairs:
+                meter.tally.redone += redo * share
             job.left += redo
             self._wait(job)
 
     def _reset(self) -> None:
         state = self.state
-        unused = max(0.0, state.quota.left)
-        waited = sum(job.could_have_used(state.now) for row in state.waiting for job in row.values())
-        self.outcome.lost += min(unused, waited)
-        self.outcome.quota += state.quota.amount
-        self.outcome.used += state.quota.used
-        state.quota.begin(state.now)
+        for meter in state.meters:
+            if not meter.session and meter.ends_at <= state.now:
+                meter.close(state.waited_for(meter))
+                meter.begin(state.now)
         if state.now < self.end:
             self.policy.update(state)
 
     def _session_over(self) -> None:
         """The next session opens at once only for work that runs on."""
-        session = self.state.meters[1]
-        if self.state.running:
-            session.begin(self.state.now)
-        else:
-            session.is_open, session.used = False, 0.0
+        for meter in self.state.meters:
+            if meter.session and meter.is_open and meter.ends_at <= self.state.now:
+                meter.close(self.state.waited_for(meter))
+                if meter.running:
+                    meter.begin(self.state.now)
         self.policy.update(self.state)
 
     def _closed(self) -> SimOutcome:
@@ -233,4 +244,16 @@ class Engine:
         for row in self.state.waiting:
             for job in row.values():
                 self.outcome.still_waits(job, self.state.now)
+        for meter in self.state.meters:
+            if meter.starts_at < self.end:
+                meter.close(0.0, whole=False)
+        self.outcome.closed([meter.tally for meter in self.state.meters])
         return self.outcome
+
+
+def _lower(least: list[float], job: SimJob) -> None:
+    """Let the least that one of many needs of each of its meters be no more than what this one does."""
+    need = min(job.left, job.asked)
+    for number, (_, charge) in enumerate(job.pairs):
+        if need * charge < least[number]:
+            least[number] = need * charge

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quota_scheduler.simulate.jobs import SimJob
+from quota_scheduler.simulate.windows import Tally
 from quota_scheduler.simulate.world import Run
 
 WEIGHTS = (8, 4, 2, 1)
@@ -30,7 +31,10 @@ def _rows() -> list[list[float]]:
 
 @dataclass(slots=True)
 class SimOutcome:
-    """What happened, by class where it is a list; tokens in mean days, waits in seconds."""
+    """What happened, by class where it is a list; tokens in mean days, waits in seconds.
+
+    ``quota``, ``used`` and ``lost`` are those of the first of the ``limits``.
+    """
 
     demand: list[float] = field(default_factory=_zeros)
     done: list[float] = field(default_factory=_zeros)
@@ -45,6 +49,7 @@ class SimOutcome:
     redone: float = 0.0
     lost: float = 0.0
     overshoot: float = 0.0
+    limits: list[Tally] = field(default_factory=list)
 
     def asked(self, run: Run) -> None:
         """Count a run that arrived."""
@@ -76,6 +81,10 @@ class SimOutcome:
         self.stalls[job.run.rank] += 1
         self.overshoot += more
 
+    def redo(self, amount: float) -> None:
+        """Count what a run that was cut off has to do again."""
+        self.redone += amount
+
     def runs_on(self, job: SimJob) -> None:
         """Count a run that was running when the last window ended."""
         self.done[job.run.rank] += job.run.size - job.left
@@ -101,12 +110,18 @@ class SimOutcome:
             mine[:] = [a + b for a, b in zip(mine, more, strict=True)]
         for waits, later in zip(self.waits, other.waits, strict=True):
             waits += later
-        self.scenarios.append([_hours(waits) for waits in other.waits])
+        self.scenarios.append([hours(waits) for waits in other.waits])
         self.quota += other.quota
         self.used += other.used
         self.redone += other.redone
         self.lost += other.lost
         self.overshoot += other.overshoot
+
+    def closed(self, limits: list[Tally]) -> None:
+        """Take over what became of the windows; the first limit is the quota that shares are given of."""
+        self.limits = limits
+        for first in limits[:1]:
+            self.quota, self.used, self.lost = first.amount, first.used, first.lost + first.redone
 
     @property
     def harm(self) -> float:
@@ -172,8 +187,9 @@ def _mean(rows: list[tuple[float, float, float]]) -> tuple[float, float, float]:
     return median, late, mean
 
 
-def _hours(waits: list[float]) -> tuple[float, float, float]:
+def hours(waits: list[float]) -> tuple[float, float, float]:
+    """Return median, 95th percentile and mean of waits in seconds, in hours; zeros for none."""
     if not waits:
         return 0.0, 0.0, 0.0
-    hours = np.array(waits) / 3600
-    return float(np.median(hours)), float(np.quantile(hours, 0.95)), float(hours.mean())
+    all_hours = np.array(waits) / 3600
+    return float(np.median(all_hours)), float(np.quantile(all_hours, 0.95)), float(all_hours.mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quota_scheduler.simulate.windows import Meter
 from quota_scheduler.simulate.world import Run
 
 LEAST_RESERVED = 0.25
@@ -14,12 +15,14 @@ LEAST_RESERVED = 0.25
 class SimJob:
     """A run as it stands: ``left`` to do at ``since``; ``asked`` is what a lease would hold while it waits.
 
-    ``version`` tells which entries of the calendar of finishes and patience still hold.
+    ``version`` tells which entries of the calendar of finishes and patience still hold; ``pairs`` are the meters that
+    bind it, each with what a unit of its size takes out of it.
     """
 
     run: Run
     left: float
     since: float
+    pairs: tuple[tuple[Meter, float], ...] = ()
     asked: float = 0.0
     is_running: bool = False
     has_started: bool = False

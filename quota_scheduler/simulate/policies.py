@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from quota_scheduler.core.forecast.baselines import weighted_mean
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.simulate.demand import Demand, instant
+from quota_scheduler.simulate.demand import instant
 from quota_scheduler.simulate.engine import StartPolicy
 from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.two_sided import TwoSided
-from quota_scheduler.simulate.windows import SOON
+from quota_scheduler.simulate.windows import EMPTY, SOON, Meter
 from quota_scheduler.simulate.world import DAY, HOUR
 
 STOP = 0.90
@@ -38,19 +40,20 @@ class Unruled:
 
     stop: float = 1.0
     by_class: bool = False
-    stopped: bool = False
+    stopped: frozenset[int] = frozenset()
 
     def update(self, state: SimState) -> None:
         """It learns nothing."""
 
     def begin(self, state: SimState) -> None:
-        self.stopped = any(m.is_open and m.used >= self.stop * m.amount for m in state.meters)
+        full = {n for n, m in enumerate(state.meters) if m.is_open and m.used >= self.stop * m.amount - EMPTY}
+        self.stopped = frozenset(group for group, places in enumerate(state.bound) if not full.isdisjoint(places))
 
-    def may_admit(self, _rank: int, _least: float, _state: SimState) -> bool:
+    def may_admit(self, _rank: int, _group: int, _least: Sequence[float], _state: SimState) -> bool:
         return True
 
     def admits(self, job: SimJob, _state: SimState) -> bool:
-        return job.run.rank == 0 or not self.stopped
+        return job.run.rank == 0 or job.run.group not in self.stopped
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Nothing is reserved."""
@@ -68,11 +71,17 @@ class Safe:
     def begin(self, state: SimState) -> None:
         """Everything is read when it is asked."""
 
-    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
-        return rank == 0 or all(least <= free for free in _free(state)) or _resets_soon(state)
+    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+        meters = [state.meters[place] for place in state.bound[group]]
+        if rank == 0:
+            return True
+        return all(
+            need <= _free(meter, state) or meter.reset_after(state.now) - state.now < SOON
+            for need, meter in zip(least, meters, strict=True)
+        )
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return job.run.rank == 0 or all(job.outstanding <= free for free in _free(state))
+        return job.run.rank == 0 or all(job.outstanding * charge <= _free(meter, state) for meter, charge in job.pairs)
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Everything is read when it is asked."""
@@ -84,10 +93,10 @@ class FixedThresholds:
 
     by_class: bool = True
     today: float = 0.0
-    usual: float = 0.0
-    is_risky: bool = False
+    usual: dict[int, float] = field(default_factory=dict)
+    risky: frozenset[int] = frozenset()
     stale: bool = True
-    used: float = 0.0
+    used: list[float] = field(default_factory=list)
 
     def update(self, state: SimState) -> None:
         if not state.waiting[Priority.LOW.rank] or state.now // HOUR % PROJECT_EVERY:
@@ -96,55 +105,61 @@ class FixedThresholds:
         self._project(state)
 
     def _project(self, state: SimState) -> None:
-        """Project the window and compare today with the usual day."""
+        """Project every window but sessions, and compare today with the usual day."""
         self.stale = False
-        now, quota, at = state.now, state.quota, instant(state.now)
-        hours = range(int(now // HOUR) - 7 * 24, int(now // HOUR))
-        week = [(instant(hour * HOUR), state.usage[hour]) for hour in hours if hour in state.usage]
-        projected = quota.used + weighted_mean(week, at, at, instant(quota.ends_at))
-        today = now // DAY * DAY
+        today = state.now // DAY * DAY
         if today != self.today:
-            self.today, self.usual = today, _between(state, today - USUAL_DAYS * DAY, today) / USUAL_DAYS
-        spikes = _between(state, today, now) > SPIKE * self.usual
-        self.is_risky = projected >= PROJECTED * quota.amount or spikes
+            self.today, self.usual = today, {}
+        self.risky = frozenset(
+            place for place, meter in enumerate(state.meters) if not meter.session and self._is_risky(place, state)
+        )
+
+    def _is_risky(self, place: int, state: SimState) -> bool:
+        now, meter, at = state.now, state.meters[place], instant(state.now)
+        hours = range(int(now // HOUR) - 7 * 24, int(now // HOUR))
+        week = [(instant(hour * HOUR), meter.usage[hour]) for hour in hours if hour in meter.usage]
+        projected = meter.used + weighted_mean(week, at, at, instant(meter.ends_at))
+        if place not in self.usual:
+            self.usual[place] = _between(meter, self.today - USUAL_DAYS * DAY, self.today) / USUAL_DAYS
+        return projected >= PROJECTED * meter.amount or _between(meter, self.today, now) > SPIKE * self.usual[place]
 
     def begin(self, state: SimState) -> None:
         if self.stale and state.waiting[Priority.LOW.rank]:
             self._project(state)
-        self.used = max(meter.used / meter.amount for meter in state.meters if meter.is_open)
+        self.used = [
+            (meter.used + EMPTY) / max(meter.amount, EMPTY) if meter.is_open else 0.0 for meter in state.meters
+        ]
 
-    def may_admit(self, rank: int, _least: float, _state: SimState) -> bool:
+    def may_admit(self, rank: int, group: int, _least: Sequence[float], state: SimState) -> bool:
         if rank == 0:
             return True
-        if self.used >= STOP or (rank >= Priority.NORMAL.rank and self.used >= NORMAL_STOP):
+        places = state.bound[group]
+        used = max((self.used[place] for place in places), default=0.0)
+        if used >= STOP or (rank >= Priority.NORMAL.rank and used >= NORMAL_STOP):
             return False
-        return rank < Priority.LOW.rank or not self.is_risky
+        return rank < Priority.LOW.rank or self.risky.isdisjoint(places)
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return self.may_admit(job.run.rank, 0.0, state)
+        return self.may_admit(job.run.rank, job.run.group, (), state)
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Nothing is reserved."""
 
 
-def _free(state: SimState) -> list[float]:
+def _free(meter: Meter, state: SimState) -> float:
     """What neither use nor reservations have taken."""
-    return [
-        (meter.left if meter.is_open else meter.amount)
-        - sum(job.reserved_at(state.now, meter.reset_after(state.now)) for job in state.running.values())
-        for meter in state.meters
-    ]
+    until = meter.reset_after(state.now)
+    reserved = sum(job.reserved_at(state.now, until) * charge for job, charge in state.users(meter))
+    return (meter.left if meter.is_open else meter.amount) - reserved
 
 
-def _resets_soon(state: SimState) -> bool:
-    return any(meter.reset_after(state.now) - state.now < SOON for meter in state.meters)
-
-
-def _between(state: SimState, start: float, end: float) -> float:
-    return sum(state.usage.get(hour, 0.0) for hour in range(int(start // HOUR), int(end // HOUR)))
+def _between(meter: Meter, start: float, end: float) -> float:
+    return sum(meter.usage.get(hour, 0.0) for hour in range(int(start // HOUR), int(end // HOUR)))
 
 
 POLICIES = ("none", "fixed90", "safe", "fixed-thresholds", "two-sided", "clairvoyant")
+BEST = "clairvoyant"
+"""The policy that the others are measured by."""
 OLD_NAMES = {"seed": "fixed-thresholds"}
 """What a policy was called at first, and is still understood."""
 
@@ -154,7 +169,17 @@ def current_name(policy: str) -> str:
     return OLD_NAMES.get(policy, policy)
 
 
-def policy(name: str, demand: Demand) -> StartPolicy:
+class LooksAhead(Protocol):
+    """Whoever knows, or forecasts, what will be asked of a meter."""
+
+    def truth(self, state: SimState, meter: Meter) -> Outlook:
+        """Tell what will really come."""
+
+    def forecast(self, state: SimState, meter: Meter) -> Outlook:
+        """Tell what is expected to come."""
+
+
+def policy(name: str, demand: LooksAhead) -> StartPolicy:
     """Make a fresh policy by name. Raises KeyError for an unknown one."""
     makers: dict[str, Callable[[], StartPolicy]] = {
         "none": Unruled,

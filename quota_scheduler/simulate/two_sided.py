@@ -7,7 +7,7 @@ looks ahead: the core's forecast, or the truth. So its figures are those of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.limit import Holdback, Limit, Policy
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Window
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.units import Unit
@@ -40,19 +40,27 @@ class TwoSided:
         self._outlooks: dict[int, tuple[float, Outlook]] = {}
         self._headrooms: list[Headroom] = []
         self._now = EPOCH
+        self._whole, self._refused = 0.0, dict[tuple[int, int], float]()
+        """Seconds in which no window ends, and by window and class the least that was refused in this pass.
+
+        Within a pass there is ever less room: a run that needs as much, and uses it before any reset, is refused too.
+        """
 
     def update(self, state: SimState) -> None:
         """It reads when it is asked."""
 
     def begin(self, state: SimState) -> None:
         if not self._instances:
-            self._instances = [_instance(meter) for meter in state.meters]
-        self._now = instant(state.now)
-        waiting = [int(TOKENS * amount) for amount in (state.work if self._exact else state.asked)]
+            self._instances = [_instance(meter, exact=self._exact) for meter in state.meters]
+        self._now, self._refused = instant(state.now), {}
+        self._whole = min(meter.reset_after(state.now) for meter in state.meters) - state.now if state.meters else 0.0
         self._headrooms = [
-            Headroom(instance, self._balance(state, meter, instance), None, waiting)
+            Headroom(instance, self._balance(state, meter, instance), None, self._waiting(meter))
             for instance, meter in zip(self._instances, state.meters, strict=True)
         ]
+
+    def _waiting(self, meter: Meter) -> list[int]:
+        return [int(TOKENS * amount) for amount in (meter.work if self._exact else meter.asked)]
 
     def _outlook(self, place: int, state: SimState) -> Outlook:
         """The outlook of a window; a new one only when somebody asks and the last is old, or of another window."""
@@ -66,48 +74,57 @@ class TwoSided:
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / OUTLOOKS))
 
-    def _fits(self, need: Callable[[Headroom], int], rank: int, state: SimState) -> bool:
-        for place, headroom in enumerate(self._headrooms):
-            if rank and headroom.outlook is None:
-                headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
-            if admits(headroom, need(headroom), CLASSES[rank], self._now) is not None:
-                return False
-        return True
+    def _admits(self, place: int, amount: int, rank: int, state: SimState) -> bool:
+        headroom = self._headrooms[place]
+        if rank and headroom.outlook is None:
+            headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
+        return admits(headroom, amount, CLASSES[rank], self._now) is None
 
     def _balance(self, state: SimState, meter: Meter, instance: LimitInstance) -> Balance:
         until = meter.reset_after(state.now)
         window = Window(instant(meter.starts_at), instant(meter.ends_at)) if meter.is_open else None
-        reserved = sum(self._held(job, state.now, until) for job in state.running.values())
+        reserved = sum(self._held(job, state.now, until) * charge for job, charge in state.users(meter))
         used = int(TOKENS * meter.used) if meter.is_open else 0
         return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
-    def may_admit(self, rank: int, least: float, state: SimState) -> bool:
-        row = state.waiting[rank].values()
-
-        def smallest(headroom: Headroom) -> int:
-            """The least that one of them needs, or could use before the reset."""
-            ends_at = headroom.ends_at(self._now)
-            left = ends_at.timestamp() - state.now if ends_at else math.inf
-            if left > SOON:
-                return int(TOKENS * least)
-            return int(TOKENS * min(min(self._need(job), job.run.rate * left) for job in row))
-
-        return self._fits(smallest, rank, state)
+    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+        for number, place in enumerate(state.bound[group]):
+            amount, left = least[number], state.meters[place].reset_after(state.now) - state.now
+            if left <= SOON:  # this close to a reset a run may use less of the window than it would reserve
+                row = [job for job in state.waiting[rank].values() if job.run.group == group]
+                if not row:
+                    return False
+                amount = min(min(self._need(job), job.run.rate * left) * job.pairs[number][1] for job in row)
+            if not self._admits(place, int(TOKENS * amount), rank, state):
+                return False
+        return True
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return self._fits(lambda headroom: self._usable(job, headroom), job.run.rank, state)
+        run, amount = job.run, self._need(job)
+        places, is_whole = state.bound[run.group], amount <= run.rate * self._whole
+        if is_whole and self._refused:
+            for place, (_, charge) in zip(places, job.pairs, strict=True):
+                if amount * charge >= self._refused.get((place, run.rank), math.inf):
+                    return False
+        for place, (_, charge) in zip(places, job.pairs, strict=True):
+            if not self._admits(place, self._usable(job, self._headrooms[place], charge), run.rank, state):
+                if is_whole:
+                    self._refused[place, run.rank] = amount * charge
+                return False
+        return True
 
-    def started(self, job: SimJob, _state: SimState) -> None:
-        for headroom in self._headrooms:
-            headroom.balance.reserved += self._usable(job, headroom)
-        self._headrooms[0].waiting[job.run.rank] -= int(TOKENS * self._need(job))
+    def started(self, job: SimJob, state: SimState) -> None:
+        for place, (_, charge) in zip(state.bound[job.run.group], job.pairs, strict=True):
+            headroom = self._headrooms[place]
+            headroom.balance.reserved += self._usable(job, headroom, charge)
+            headroom.waiting[job.run.rank] -= int(TOKENS * self._need(job) * charge)
 
     def _need(self, job: SimJob) -> float:
         return job.left if self._exact else job.asked
 
-    def _usable(self, job: SimJob, headroom: Headroom) -> int:
+    def _usable(self, job: SimJob, headroom: Headroom, charge: float) -> int:
         need = self._need(job)
-        return headroom.usable(int(TOKENS * need), timedelta(seconds=need / job.run.rate), self._now)
+        return headroom.usable(int(TOKENS * need * charge), timedelta(seconds=need / job.run.rate), self._now)
 
     def _held(self, job: SimJob, now: float, until: float) -> float:
         if self._exact:
@@ -115,8 +132,11 @@ class TwoSided:
         return job.reserved_at(now, until)
 
 
-def _instance(meter: Meter) -> LimitInstance:
-    length = timedelta(seconds=meter.length)
-    schedule = Session(length) if meter.session else Calendar(Every.MONTH)
-    limit = Limit("session" if meter.session else "quota", Unit.TOKENS, int(TOKENS * meter.amount), schedule)
-    return LimitInstance(limit, "")
+def _instance(meter: Meter, *, exact: bool) -> LimitInstance:
+    """The limit that the core is asked about; whoever knows what is to come holds nothing back for it."""
+    amount = int(TOKENS * meter.amount)
+    if meter.limit is not None:
+        limit = replace(meter.limit, amount=amount, overrides=(), parent="", borrow=0, policy=Policy.TWO_SIDED)
+        return LimitInstance(replace(limit, holdback=Holdback(per_mille=0)) if exact else limit, "")
+    schedule = Session(timedelta(seconds=meter.length)) if meter.session else Calendar(Every.MONTH)
+    return LimitInstance(Limit("session" if meter.session else "quota", Unit.TOKENS, amount, schedule), "")

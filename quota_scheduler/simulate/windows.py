@@ -6,11 +6,13 @@ each opened by its first use.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
+from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.simulate.world import DAY, HOUR, World
 
 HISTORY_DAYS = 7
@@ -51,9 +53,37 @@ def whole_windows(world: World, kind: WindowKind) -> int:
     return max(0, int((world.end - first_window(world, kind)) // kind.length))
 
 
+Span = Callable[[float], tuple[float, float]]
+"""When the window of an instant begins and ends, where that stands in a calendar."""
+
+
 @dataclass(slots=True)
+class Tally:
+    """What became of the windows of a limit: ``amount`` is ``used``, ``unused`` or, in the last, ``unfinished``.
+
+    ``lost`` is the part of what was unused that somebody waited for; ``redone`` that of what was used that was for
+    nothing, ``carried`` what had been used before the start; ``over`` what had been started and it could not give.
+    """
+
+    windows: int = 0
+    amount: float = 0.0
+    used: float = 0.0
+    unused: float = 0.0
+    unfinished: float = 0.0
+    lost: float = 0.0
+    redone: float = 0.0
+    carried: float = 0.0
+    over: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
 class Meter:
-    """One window as it fills; a ``session`` is closed until the first use opens it."""
+    """One window as it fills; a ``session`` is closed until the first use opens it.
+
+    ``rate`` is what running work takes out of it in a second, ``asked`` and ``work`` what the waiting of a class would
+    reserve in it, and really needs; ``running`` names the runs that use it, with what a unit of their size takes out of
+    it, and how fast they do. ``limit`` is what it stands for, None for a quota that is nobody's.
+    """
 
     amount: float
     length: float
@@ -62,6 +92,16 @@ class Meter:
     session: bool = False
     used: float = 0.0
     is_open: bool = True
+    name: str = ""
+    limit: Limit | None = None
+    span: Span | None = None
+    rate: float = 0.0
+    asked: list[float] = field(default_factory=lambda: [0.0] * 4)
+    work: list[float] = field(default_factory=lambda: [0.0] * 4)
+    running: dict[int, tuple[float, float]] = field(default_factory=dict)
+    waiting: list[int] = field(default_factory=lambda: [0] * 4)
+    usage: dict[int, float] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def left(self) -> float:
@@ -79,7 +119,39 @@ class Meter:
 
     def begin(self, now: float) -> None:
         """Open the next window."""
-        self.starts_at, self.ends_at, self.used, self.is_open = now, now + self.length, 0.0, True
+        self.starts_at, self.ends_at = self.span(now) if self.span else (now, now + self.length)
+        self.used, self.is_open = 0.0, True
+
+    def close(self, waited: float, *, whole: bool = True) -> None:
+        """Add up a window that has ended; ``waited`` is what those who wait for it could have used of it."""
+        if not self.is_open:
+            return
+        tally, unused = self.tally, max(0.0, self.left)
+        tally.windows += whole
+        tally.amount += self.amount
+        tally.used += self.amount - unused
+        if whole:
+            tally.unused += unused
+            tally.lost += min(unused, waited)
+        else:
+            tally.unfinished += unused
+        self.is_open, self.used = False, 0.0
+
+    def queue(self, rank: int, asked: float, work: float) -> None:
+        """Count a run that waits for it."""
+        self.asked[rank] += asked
+        self.work[rank] += work
+        self.waiting[rank] += 1
+
+    def unqueue(self, rank: int, asked: float, work: float) -> None:
+        """Count one that waits no more; sums of many leave crumbs, an empty queue none."""
+        self.waiting[rank] -= 1
+        self.asked[rank] = self.asked[rank] - asked if self.waiting[rank] else 0.0
+        self.work[rank] = self.work[rank] - work if self.waiting[rank] else 0.0
+
+    def count_rates(self) -> None:
+        """Add up what runs, anew each time: differences of many sums would leave crumbs."""
+        self.rate = sum(rate for _, rate in self.running.values())
 
 
 def meters(kind: WindowKind, amount: float, start: float) -> list[Meter]:

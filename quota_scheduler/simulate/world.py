@@ -72,7 +72,11 @@ class DailyTrace:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run that asks to start. ``patience`` None means 1.2 windows; ``member`` is the series it belongs to."""
+    """One run that asks to start. ``patience`` None means 1.2 windows; ``member`` is the series it belongs to.
+
+    Runs of one ``group`` are bound by the same meters; ``charges`` say what a unit of size takes out of each of them,
+    all of it where they are empty.
+    """
 
     number: int
     at: float
@@ -82,6 +86,8 @@ class Run:
     estimate: float
     patience: float | None
     member: int = 0
+    group: int = 0
+    charges: tuple[float, ...] = ()
 
     @property
     def reserve(self) -> float:

@@ -233,8 +233,8 @@ def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
     """Runs last active at or after an instant, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
-        f"r.last_at, r.status, {columns_of('r')} FROM runs r JOIN label_sets l ON l.id = r.label_set "
-        f"WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
+        f"r.last_at, r.status, l.account, l.project, l.agent, {columns_of('r')} "
+        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
         (to_micros(since),),
     )
     return [_run_summary(row) for row in rows]
@@ -247,20 +247,21 @@ def _flags(text: str) -> tuple[str, ...]:
 
 
 def _run_summary(row: Sequence[Any]) -> RunSummary:
-    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status, *sums = row
+    run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status = row[:11]
     return RunSummary(
-        run=run,
-        workflow=workflow,
-        task_type=task_type,
-        team=team,
-        provider=provider,
-        model=model,
-        flags=_flags(flags),
-        prompt_versions=(prompt_version,) if prompt_version else (),
-        usage=Usage(*sums),
-        started_at=from_micros(started),
-        last_at=from_micros(last),
-        status=status,
+        run,
+        workflow,
+        task_type,
+        team,
+        provider,
+        model,
+        _flags(flags),
+        (prompt_version,) if prompt_version else (),
+        Usage(*row[14:]),
+        from_micros(started),
+        from_micros(last),
+        status,
+        *row[11:14],
     )
 
 

@@ -38,5 +38,8 @@ def save(tx: Transaction, change: LimitChange) -> None:
 
 
 def take_back(tx: Transaction, rule: str, field: str) -> None:
-    """Let the file's value hold again."""
-    tx.execute("DELETE FROM limit_changes WHERE rule = ? AND field = ?", (rule, field))
+    """Let the file's value hold again; of a field by value, with all its values."""
+    tx.execute(
+        "DELETE FROM limit_changes WHERE rule = ? AND (field = ? OR substr(field, 1, ?) = ?)",
+        (rule, field, len(field) + 1, f"{field}."),
+    )

@@ -119,6 +119,11 @@ def open_tickets(tx: Transaction) -> list[Ticket]:
     return [ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.state != 'closed' ORDER BY t.id")]
 
 
+def submitted_since(tx: Transaction, since: datetime) -> list[Ticket]:
+    """Every ticket that is still known and was submitted at or after an instant, by id."""
+    return [ticket_in(row) for row in tx.rows(_SELECT + "WHERE t.created_at >= ? ORDER BY t.id", (to_micros(since),))]
+
+
 def with_turn(tx: Transaction) -> list[Ticket]:
     """Every ticket that runs or is offered, by id."""
     rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state IN ('offered', 'running') ORDER BY t.id")

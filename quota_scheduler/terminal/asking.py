@@ -11,6 +11,8 @@ from quota_scheduler.errors import QuotaSchedulerError
 from quota_scheduler.terminal.deeds import Deed
 from quota_scheduler.terminal.facts import Facts
 
+HUNG_SECONDS = 5.0
+"""A question without an answer for so long is said: a service that hangs takes half a minute to be given up."""
 Ask = Callable[[str, str, Any], Any]
 """Method, path, body → the answer. Raises QuotaSchedulerError."""
 MOST_TICKETS = 12
@@ -35,7 +37,9 @@ def asked(ask: Ask, before: Facts, tick: Callable[[], float], *, tickets: Sequen
         return Facts(before.source, limits, line, alerts, known, at)
     except (QuotaSchedulerError, KeyError, TypeError) as error:
         problem = str(error) if isinstance(error, QuotaSchedulerError) else "what answers is another version's service"
-        return replace(before, problem=problem, since=before.since if before.problem else tick())
+        is_refused = getattr(error, "code", "unreachable") != "unreachable"
+        since = before.since if before.problem else tick()
+        return replace(before, problem=problem, since=since, is_refused=is_refused)
 
 
 def _ticket(ask: Ask, name: str) -> dict[str, Any]:
@@ -61,7 +65,15 @@ class Asking:
         self._deeds: queue.SimpleQueue[Deed | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.facts = Facts(source)
+        self._asked_at: float | None = None
         self.notes: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def seen(self, tick: float) -> Facts:
+        """What is known at the monotonic second ``tick``; that a question has no answer yet is a problem too."""
+        facts, asked_at = self.facts, self._asked_at
+        if facts.problem or asked_at is None or tick - asked_at < HUNG_SECONDS:
+            return facts
+        return replace(facts, problem="the service takes questions and does not answer them", since=asked_at)
 
     def start(self) -> None:
         """Begin to ask."""
@@ -78,10 +90,12 @@ class Asking:
     def _run(self) -> None:
         rounds = 0
         while True:
+            self._asked_at = time.monotonic()
             head = [row["id"] for row in self.facts.of_queue("waiting")[:MOST_TICKETS]]
             self.facts = asked(
                 self._ask, self.facts, time.monotonic, tickets=head if rounds % TICKETS_EVERY == 0 and head else None
             )
+            self._asked_at = None
             rounds += 1
             self._heard()
             try:

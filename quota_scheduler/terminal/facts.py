@@ -18,7 +18,8 @@ class Facts:
     """The answers of ``/v1/limits``, ``/v1/queue`` and ``/v1/alerts``, and of single tickets by id.
 
     ``heard_at`` is the monotonic second at which they came, None before the first; ``problem`` is why the newest
-    question was not answered, and ``since`` the monotonic second of the first such question.
+    question was not answered, ``is_refused`` that the service did answer, and refused it (a token that is not valid any
+    more), and ``since`` the monotonic second of the first such question.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Facts:
     heard_at: float | None = None
     problem: str = ""
     since: float = 0.0
+    is_refused: bool = False
 
     def now(self, tick: float) -> datetime | None:
         """What o'clock it is for the service at the monotonic second ``tick``; None before it said so."""

@@ -65,7 +65,8 @@ def _alive(facts: Facts, tick: float, width: int) -> Block:
         figures = "! the service's clock was set back: figures are ahead of it"
     if facts.problem:
         lost = span(timedelta(seconds=max(0.0, tick - facts.since)))
-        lines = [Text(f"!! NO ANSWER for {lost}: what is shown are the last figures, {figures}", style="bold red")]
+        word = "REFUSED" if facts.is_refused else "NO ANSWER"
+        lines = [Text(f"!! {word} for {lost}: what is shown are the last figures, {figures}", style="bold red")]
         return [*lines, *(Text(line.plain, style="red") for line in _wrapped(shown(facts.problem), width))]
     is_old = age is not None and age > STALE_AFTER
     return [Text(shown(f"{facts.source}  {'!! ' if is_old else ''}{figures}"), style="bold red" if is_old else "bold")]

@@ -122,8 +122,9 @@ class Screen:
         if width < SMALLEST[0] or height < SMALLEST[1]:
             lines = [Text("too small"[:width]), *[Text()] * (height - 1)]
         else:
+            tick = time.monotonic()
             lines = picture(
-                self._asking.facts, self._view, time.monotonic(),
+                self._asking.seen(tick), self._view, tick,
                 width=width, height=height, zone=self._zone, blocks=self._blocks,
             )  # fmt: skip
         self._put([self._painted(line, width) for line in lines])

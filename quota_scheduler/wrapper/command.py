@@ -19,7 +19,10 @@ EVENTS = ("SessionStart", "UserPromptSubmit", "PostToolUse")
 """Hooks that may put words into a live session."""
 SETTINGS = "QUOTA_CLAUDE_SETTINGS"
 """The same settings for scripts that start ``claude`` themselves: ``claude --settings "$QUOTA_CLAUDE_SETTINGS"``."""
+AGENTS = ("claude", "codex", "gemini", "opencode", "qwen")
 MODEL_FLAGS = ("-m", "--model")
+PRINT_FLAGS = frozenset({"-p", "--print"})
+SESSION_FLAGS = frozenset({"-r", "--resume", "-c", "--continue", "--session-id", "--fork-session", "--from-pr"})
 MACHINE_READABLE = frozenset({"json", "stream-json", "--json", "--experimental-json"})
 """Words on a command line that ask an agent for output that programs read."""
 
@@ -46,9 +49,9 @@ def program_of(command: Sequence[str], search: str) -> str:
 
 
 def agent_of(command: Sequence[str]) -> str:
-    """Which agent a command is by its name: ``claude``, ``codex``, ``gemini``, ``opencode``, else empty."""
+    """Which agent a command is by its name: one of ``AGENTS``, else empty."""
     name = os.path.basename(command[0]).partition(".")[0]
-    return name if name in ("claude", "codex", "gemini", "opencode") else ""
+    return name if name in AGENTS else ""
 
 
 def model_of(command: Sequence[str]) -> str:
@@ -74,7 +77,7 @@ def resuming(command: Sequence[str], session: str) -> list[str]:
     match agent_of(command):
         case _ if not session or session in others:
             return list(command)
-        case "claude" | "gemini":
+        case "claude" | "gemini" | "qwen":
             return [first, "--resume", session, *others]
         case "codex" if "exec" in others:
             at = others.index("exec") + 1
@@ -88,11 +91,27 @@ def resumed_session(command: Sequence[str]) -> str:
     """The session that a command line goes on with; empty where it names none."""
     words = [*command[1:], ""]
     for word, following in itertools.pairwise(words):
-        if word in ("--resume", "-r", "resume", "fork", "--session", "-s") and not following.startswith("-"):
+        if word in ("--resume", "-r", "resume", "fork", "--session", "-s", "--session-id") and not following.startswith(
+            "-"
+        ):
             return following
-        if word.startswith(("--resume=", "--session=")):
+        if word.startswith(("--resume=", "--session=", "--session-id=")):
             return word.partition("=")[2]
     return ""
+
+
+def with_session(command: Sequence[str]) -> tuple[list[str], str]:
+    """The command of Claude Code with a session of a name that is known before it begins, and that name.
+
+    So its transcript is this run's also where its output tells nothing of it. A session that it names itself stays.
+    """
+    first, *others = command
+    names_one = any(word.partition("=")[0] in SESSION_FLAGS for word in others)
+    if agent_of(command) != "claude" or names_one or PRINT_FLAGS.isdisjoint(others):
+        return list(command), ""
+    one = os.urandom(16).hex()  # a random UUID; the library for that takes longer to load
+    session = f"{one[:8]}-{one[8:12]}-4{one[13:16]}-a{one[17:20]}-{one[20:]}"
+    return [first, "--session-id", session, *others], session
 
 
 def hook_settings() -> dict[str, Any]:

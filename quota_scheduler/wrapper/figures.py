@@ -9,6 +9,8 @@
 | Gemini CLI | ``stats.models`` of ``-o json`` | of this run; ``input`` is without the cache, output without thoughts |
 | | ``result``: ``stats.models`` of ``stream-json`` | of this run; ``input_tokens`` holds the cache |
 | opencode | ``step_finish``: ``part.tokens`` | of one answer; output is without reasoning |
+| qwen-code | ``result``: ``stats.models``, else ``usage`` | of the session since it began; input holds the cache |
+| | ``assistant``: ``message.usage`` | of one answer, in the words of Claude Code; input holds the cache all the same |
 """
 
 from collections.abc import Mapping
@@ -39,6 +41,10 @@ def claude_models(said: Any) -> ByModel:
 def claude_usage(said: Any) -> Kinds:
     """``usage`` of a message or of a result's main loop."""
     one = _object(said)
+    if is_of_qwen(one):
+        read = _whole(one.get("cache_read_input_tokens"))
+        fresh = max(0, _whole(one.get("input_tokens")) - read)
+        return {"input": fresh, "cache_read": read, "output": _whole(one.get("output_tokens"))}
     long = _whole(_object(one.get("cache_creation")).get("ephemeral_1h_input_tokens"))
     return {
         "input": _whole(one.get("input_tokens")),
@@ -79,6 +85,30 @@ def gemini_models(stats: Any) -> ByModel:
             )
         usage[str(model)] = {"input": fresh, "cache_read": cached, "output": output}
     return usage
+
+
+def is_of_qwen(usage: Any) -> bool:
+    """Whether ``usage`` in the words of Claude Code is qwen-code's: it has a total, and the cache is in the input."""
+    return "total_tokens" in _object(usage)
+
+
+def qwen_models(stats: Any) -> ByModel:
+    """``stats.models`` of qwen-code's result: as Gemini's document, but ``candidates`` holds the thoughts."""
+    usage: ByModel = {}
+    for model, figures in _object(_object(stats).get("models")).items():
+        one = _object(_object(figures).get("tokens"))
+        read = _whole(one.get("cached"))
+        fresh = max(0, _whole(one.get("prompt")) - read)
+        usage[str(model)] = {"input": fresh, "cache_read": read, "output": _whole(one.get("candidates"))}
+    return usage
+
+
+def qwen_answer(said: Any) -> Kinds:
+    """``qwen-code.api_response`` in a transcript: one answer."""
+    one = _object(said)
+    read = _whole(one.get("cached_content_token_count"))
+    fresh = max(0, _whole(one.get("input_token_count")) - read)
+    return {"input": fresh, "cache_read": read, "output": _whole(one.get("output_token_count"))}
 
 
 def opencode_step(tokens: Any) -> Kinds:

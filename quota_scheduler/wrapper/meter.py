@@ -104,7 +104,7 @@ class UsageMeter:
         """Take one record; of an agent that nobody knows it says nothing."""
         kind = record.get("type")
         self._name(record)
-        if isinstance(record.get("stats"), Mapping) and kind in ("result", None):
+        if isinstance(record.get("stats"), Mapping) and kind in ("result", None) and "usage" not in record:
             self._steps["gemini"] = figures.gemini_models(record.get("stats"))
         elif kind == "result":
             self._claude_result(record)
@@ -130,6 +130,11 @@ class UsageMeter:
             run = figures.added(run, more)
         return figures.used(run)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a response began of which no result has told: what it used stands in its transcript, if anywhere."""
+        return bool(self._under_way)
+
     def _name(self, record: Record) -> None:
         for key in ("session_id", "thread_id", "sessionID"):
             value = record.get(key)
@@ -142,10 +147,13 @@ class UsageMeter:
             return
         self._results.add(mark)
         self.ended_in_error = record.get("is_error") is True
-        self._under_way.clear()
         since = figures.claude_models(record.get("model_usage_since_last_result"))
-        total = figures.claude_models(record.get("modelUsage"))
         session = str(record.get("session_id") or "")
+        if figures.is_of_qwen(record.get("usage")):
+            self._qwen_result(session, record)
+            return
+        self._under_way.clear()
+        total = figures.claude_models(record.get("modelUsage"))
         if total:
             self.to_remember[session] = total
         if "model_usage_since_last_result" in record:
@@ -157,6 +165,15 @@ class UsageMeter:
             self._main_loop[session] = figures.added(self._main_loop.get(session, {}), main)
         else:
             self._since = figures.added(self._since, main)
+
+    def _qwen_result(self, session: str, record: Record) -> None:
+        """Its total is that of the session; what it answered in this run is the main loop's."""
+        for answer in self._under_way.values():
+            self._main_loop[session] = figures.added(self._main_loop.get(session, {}), answer)
+        model = next((model for answer in self._under_way.values() for model in answer), self._model)
+        self._under_way.clear()
+        total = figures.qwen_models(record.get("stats")) or {model: figures.claude_usage(record.get("usage"))}
+        self.to_remember[session] = self.totals[session] = total
 
     def _claude_message(self, message: Any) -> None:
         """A response under way: the truth of it comes with the result, or stands in the transcript."""

@@ -69,7 +69,7 @@ class Notices:
 
 
 def _sentence(decision: Decision) -> str:
-    parts = [f"waits ({decision.reason}): {decision.message}"]
+    parts = [f"waits ({decision.reason}): {decision.message.removesuffix('.')}"]
     if decision.position:
         parts.append(f"place {decision.position}")
     if decision.until:

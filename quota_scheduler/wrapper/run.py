@@ -27,11 +27,10 @@ from quota_scheduler.wrapper.notices import Notices
 from quota_scheduler.wrapper.order import Order
 from quota_scheduler.wrapper.outlook import STOP, RunFolder, WallWatch
 from quota_scheduler.wrapper.sessions import Beginnings, Sessions
+from quota_scheduler.wrapper.settlement import Settlement
 from quota_scheduler.wrapper.statuses import BY_SIGNAL, LIMIT_HIT, NEVER, NOT_EXECUTABLE, UNAVAILABLE, WAITS
 from quota_scheduler.wrapper.word import Said
 
-RELEASE_SECONDS = 5.0
-"""A release is tried for so long; then it is spooled: nobody waits at a prompt for a service that is away."""
 LAST_SECONDS = 30.0
 """A command that was sent SIGTERM has so long to end."""
 SECRETS = ("QUOTA_TOKEN", "QUOTA_OPERATOR_TOKEN")
@@ -56,7 +55,9 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
         notices.say(str(nothing))
         return nothing.status
     command = commands.resuming(order.command, order.resume)
-    session = order.resume or commands.resumed_session(command)
+    resumed = order.resume or commands.resumed_session(command)
+    command, named = ([*command], "") if resumed else commands.with_session(command)
+    session = resumed or named
     client = Client(order.url, environ.get("QUOTA_TOKEN", ""), fail="closed", patience=order.patience)
     try:
         with _interruptible():
@@ -66,7 +67,7 @@ def run(order: Order, environ: Mapping[str, str]) -> int:
         return BY_SIGNAL + signalled.number
     if isinstance(lease, int):
         return lease
-    return LeasedRun(order, lease, client, notices, program, command, session, environ).settled()
+    return LeasedRun(order, lease, client, notices, program, command, session, resumed, environ).settled()
 
 
 @contextlib.contextmanager
@@ -93,7 +94,7 @@ def _lease(client: Client, order: Order, ticket: Mapping[str, object], notices: 
     except StillWaiting as waits:
         decision = waits.decision
         until = f"; room is expected from {decision.until.astimezone():%a %d %b %H:%M}" if decision.until else ""
-        notices.say(f"not started ({decision.reason}): {decision.message}{until}")
+        notices.say(f"not started ({decision.reason}): {decision.message.removesuffix('.')}{until}")
         return WAITS
     except NotAdmitted as no:
         notices.say(f"not started ({no.reason or no.decision.state}): {no.decision.message or _ended(no)}")
@@ -134,17 +135,21 @@ class LeasedRun:
         program: str,
         command: list[str],
         session: str,
+        resumed: str,
         environ: Mapping[str, str],
     ) -> None:
         self._order, self._lease, self._client, self._notices = order, lease, client, notices
         self._program, self._command = program, command
         self._sessions = Sessions(state_folder() / "sessions", environ)
-        self._beginnings = Beginnings(self._sessions, command, session)
+        self._beginnings = Beginnings(self._sessions, command, resumed)
         self._meter = UsageMeter(commands.model_of(command), session=session)
         self._said = Said(str(order.labels.get("account", "")))
         self._lines = RecordReader(self._take)
         self._folder = RunFolder(_folder(environ))
-        self._environ = self._environment(environ, session)
+        self._environ = self._environment(environ, resumed)
+        self._settlement = Settlement(
+            order, lease, client, notices, self._sessions, self._meter, self._beginnings, self._said
+        )
         self._reads = order.read == "yes" or (
             order.read == "auto" and (not sys.stdout.isatty() or commands.is_for_programs(command))
         )
@@ -170,7 +175,8 @@ class LeasedRun:
             outcome = self._outcome(status)
         finally:
             outlook.end()
-            self._settle(outcome)
+            self._settlement.settle(outcome)
+            self._folder.delete()
         if outcome == "paused_quota":
             self._say_paused()
             return LIMIT_HIT
@@ -253,25 +259,6 @@ class LeasedRun:
         if self._said.limit_hit or self._child.stopped_by_us or was_told:
             return "paused_quota"
         return "completed" if status == 0 and not self._meter.ended_in_error else "failed"
-
-    def _settle(self, outcome: str) -> None:
-        """Tell the usage and what was said of limits; never raises, and hides no other error."""
-        lease = self._lease
-        usage = self._meter.usage(self._beginnings.of)
-        lease.session = lease.session or self._meter.session
-        if not lease.granted and usage and self._sessions.transcripts(lease.session):
-            usage = {}  # no lease binds both together: what stands in a transcript must not be told again
-        lease.used_in_all(usage)
-        lease.release(outcome, patience=RELEASE_SECONDS)
-        self._sessions.remember(self._meter.to_remember)
-        if self._said.reports:
-            try:
-                self._client.transport.ask("POST", "/v1/observations", self._said.reports, patience=RELEASE_SECONDS)
-            except Unavailable:
-                self._client.spool.put("POST", "/v1/observations", self._said.reports)
-            except Refused as refused:
-                self._notices.say(f"what the agent said of its limits is refused: {refused}")
-        self._folder.delete()
 
     def _say_paused(self) -> None:
         why = self._said.limit_hit or self._lease.lost or "the quota of this run has ended"

@@ -1,13 +1,14 @@
 """What sessions had used before a run: remembered from the last run here, else as their own files say.
 
-Claude Code writes its own total, ``cost-state``, at the end of a transcript; Codex its thread's with ``token_count``.
+Claude Code writes its own total, ``cost-state``, at the end of a transcript; Codex its thread's with ``token_count``;
+qwen-code writes each answer, those that a fork brought along too.
 """
 
 import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class Sessions:
 
     def had_used(self, session: str) -> ByModel | None:
         """What a session has used since it began; None where nothing here knows it."""
-        return self._of_claude(session) or self._of_codex(session) or self.had_used_here(session)
+        files = self.transcripts(session)
+        return _of_claude(files) or _of_codex(files) or _of_qwen(files) or self.had_used_here(session)
 
     def had_used_here(self, session: str) -> ByModel | None:
         """What it had used by the end of the last run that this wrapper saw; None for none."""
@@ -53,31 +55,30 @@ class Sessions:
 
     def transcripts(self, session: str) -> list[Path]:
         """The files in which agents here tell of a session."""
+        return [file for files in self.files(session).values() for file in files]
+
+    def files(self, session: str) -> dict[str, list[Path]]:
+        """The same by agent, as the service names it; agents without any are left out."""
         if not _NAME.fullmatch(session):
-            return []
+            return {}
         home = Path(self._environ.get("HOME", "/"))
-        claude = Path(self._environ.get("CLAUDE_CONFIG_DIR") or home / ".claude")
+        claude = Path(self._environ.get("CLAUDE_CONFIG_DIR") or home / ".claude") / "projects"
         codex = Path(self._environ.get("CODEX_HOME") or home / ".codex")
-        return [
-            *claude.glob(f"projects/*/{session}.jsonl"),
-            *codex.glob(f"sessions/*/*/*/*{session}.jsonl"),
-            *(home / ".gemini/tmp").glob(f"*/chats/session-*{session[:8]}.json*"),
-            *(self._opencode(home) if session.startswith("ses_") else ()),
-        ]
+        gemini = home / ".gemini/tmp"
+        places = {
+            "claude_code": [*claude.glob(f"*/{session}.jsonl"), *claude.glob(f"*/{session}/subagents/*.jsonl")],
+            "codex": list(codex.glob(f"sessions/*/*/*/*{session}.jsonl")),
+            "qwen": list(home.glob(f".qwen/projects/*/chats/{session}.jsonl")),
+            "gemini": [
+                *gemini.glob(f"*/chats/session-*{session[:8]}.json*"), *gemini.glob(f"*/chats/{session}/*.jsonl"),
+            ],
+            "opencode": list(self._opencode(home) if session.startswith("ses_") else ()),
+        }  # fmt: skip
+        return {agent: files for agent, files in places.items() if files}
 
     def _opencode(self, home: Path) -> list[Path]:
         data = Path(self._environ.get("XDG_DATA_HOME") or home / ".local/share")
         return list(data.glob("opencode/opencode.db"))
-
-    def _of_claude(self, session: str) -> ByModel | None:
-        last = _last_with(self.transcripts(session), b'"cost-state"')
-        return figures.claude_models(last.get("modelUsage")) if last and last.get("type") == "cost-state" else None
-
-    def _of_codex(self, session: str) -> ByModel | None:
-        last = _last_with(self.transcripts(session), b'"total_token_usage"')
-        payload = (last or {}).get("payload") or {}
-        total = (payload.get("info") or {}).get("total_token_usage") if isinstance(payload, dict) else None
-        return {"": figures.codex_usage(total)} if total else None
 
     def _forget_old(self) -> None:
         ends = time.time() - KEPT_SECONDS
@@ -110,6 +111,31 @@ class Beginnings:
         return began
 
 
+def _of_claude(files: Sequence[Path]) -> ByModel | None:
+    last = _last_with(files, b'"cost-state"')
+    return figures.claude_models(last.get("modelUsage")) if last and last.get("type") == "cost-state" else None
+
+
+def _of_codex(files: Sequence[Path]) -> ByModel | None:
+    payload = (_last_with(files, b'"total_token_usage"') or {}).get("payload") or {}
+    total = (payload.get("info") or {}).get("total_token_usage") if isinstance(payload, dict) else None
+    return {"": figures.codex_usage(total)} if total else None
+
+
+def _of_qwen(files: Sequence[Path]) -> ByModel | None:
+    answers: dict[str, ByModel] = {}
+    for record in _with(files, b'"qwen-code.api_response"'):
+        payload = record.get("systemPayload")
+        answer = payload.get("uiEvent") if isinstance(payload, dict) else None
+        if isinstance(answer, dict):
+            model = str(answer.get("model") or "")
+            answers[str(answer.get("response_id"))] = {model: figures.qwen_answer(answer)}
+    total: ByModel = {}
+    for answered in answers.values():
+        total = figures.added(total, answered)
+    return total or None
+
+
 def _json(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -121,6 +147,13 @@ def _json(path: Path) -> dict[str, Any] | None:
 def _last_with(paths: Sequence[Path], mark: bytes) -> dict[str, Any] | None:
     """The last object in files that holds a mark."""
     last = None
+    for record in _with(paths, mark):
+        last = record
+    return last
+
+
+def _with(paths: Sequence[Path], mark: bytes) -> Iterator[dict[str, Any]]:
+    """The objects in files whose lines hold a mark; what cannot be read is stepped over."""
     for path in paths:
         try:
             with path.open("rb") as file:
@@ -132,5 +165,5 @@ def _last_with(paths: Sequence[Path], mark: bytes) -> dict[str, Any] | None:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            last = record if isinstance(record, dict) else last
-    return last
+            if isinstance(record, dict):
+                yield record

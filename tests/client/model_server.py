@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+SAYS_INPUT_FIRST = "claude-3-haiku-20240307"
+"""A model whose stream says the input at its start only, as gateways do; Anthropic's own says all at the end."""
 WORDS = ("All ", "is ", "well.")
 
 
@@ -60,7 +62,7 @@ def model_server() -> Iterator[ModelServer]:
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.port = http.server_address[1]
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server
@@ -78,6 +80,7 @@ def _sse(events: list[dict[str, Any]], kind: str) -> bytes:
 
 
 def _messages(number: int, body: dict[str, Any], port: int) -> Iterator[dict[str, Any]]:
+    says_all = body["model"] != SAYS_INPUT_FIRST
     told = {"input_tokens": 100, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 10}
     whole = {"id": f"msg_{port}_{number}", "type": "message", "role": "assistant", "model": body["model"],
              "content": [], "stop_reason": None, "stop_sequence": None}  # fmt: skip
@@ -87,7 +90,7 @@ def _messages(number: int, body: dict[str, Any], port: int) -> Iterator[dict[str
         yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}
     yield {"type": "content_block_stop", "index": 0}
     ended = {"stop_reason": "end_turn", "stop_sequence": None}
-    yield {"type": "message_delta", "delta": ended, "usage": {"output_tokens": 7}}
+    yield {"type": "message_delta", "delta": ended, "usage": {"output_tokens": 7} | (told if says_all else {})}
     yield {"type": "message_stop"}
     yield {**whole, **ended, "content": [{"type": "text", "text": "".join(WORDS)}],
            "usage": {**told, "output_tokens": 7}}  # fmt: skip

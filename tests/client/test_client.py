@@ -5,6 +5,7 @@ import contextlib
 import doctest
 import importlib
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -34,8 +35,10 @@ def place(tmp_path: Path) -> Place:
     return place
 
 
-@pytest.fixture
-def service(place: Place) -> Iterator[ServiceProcess]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    place = Place(tmp_path_factory.mktemp("client"))
+    place.config(CONFIG)
     with ServiceProcess(place) as service:
         yield service.ready()
 
@@ -73,9 +76,10 @@ def test_a_lease_tells_what_was_used_on_every_way_out(service):
     ):
         lease.used("claude-sonnet-5", output=1_000)
         raise ZeroDivisionError
-    rows = client.usage_report(by=["workflow", "model"])
+    rows = [row for row in client.usage_report(by=["workflow", "model"]) if row.by["workflow"] == "w"]
     assert {row.by["model"]: row.tokens for row in rows} == {"claude-sonnet-5": 1_123, "claude-haiku-4-5": 7}
-    assert {row["status"] for row in service.get("/v1/runs")["runs"]} == {"completed", "failed"}
+    runs = service.get("/v1/runs")["runs"]
+    assert {row["status"] for row in runs if row["workflow"] == "w"} == {"completed", "failed"}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,15 @@ def test_usage_that_cannot_be(service, kinds, sentence):
         client_of(service).lease(provider="anthropic", tokens=10) as lease,
     ):
         lease.used("claude-sonnet-5", **kinds)
+
+
+def test_a_notebook_shows_what_it_has(service):
+    client = client_of(service)
+    with client.lease("shown", provider="anthropic", team="shown", tokens=100) as lease:
+        lease.used("claude-sonnet-5", output=5)
+        assert re.fullmatch(r"<Lease \S+ until 20\S+Z, 5 tokens so far>", repr(lease))
+    assert repr(client) == f"<Client of http://127.0.0.1:{service.port}>"
+    assert {row.by["team"]: row.tokens for row in client.usage_report(by="team")}["shown"] == 5
 
 
 def test_who_does_not_want_to_wait_is_told_why_and_leaves_the_line(service):
@@ -142,15 +155,14 @@ def test_a_service_that_is_killed_meanwhile_forgets_nobody(place):
                 assert sum(row.tokens for row in client.usage_report(by=["model"])) == 57
 
 
-def test_a_release_that_nobody_hears_is_told_with_the_next_chance(place, monkeypatch):
-    monkeypatch.setattr("quota_scheduler.client.lease.RELEASE_PATIENCE", 0.5)
+def test_a_release_that_nobody_hears_is_told_with_the_next_chance(place):
     port = free_port()
     with ServiceProcess(place, port=port) as service:
         client = client_of(service.ready())
         lease = client.lease("a", **NARROW)
         lease.used("claude-sonnet-5", output=50)
         service.kill()
-    lease.release()
+    lease.release(patience=0.2)
     assert (place.home / "spool.jsonl").read_text().count("/release") == 1
     with ServiceProcess(place, port=port) as service:
         service.ready()
@@ -206,11 +218,11 @@ def test_a_token_that_is_refused_is_no_absence(place):
         assert (told.value.status, told.value.code) == (401, "no_token")
 
 
-def test_thirty_coroutines_share_two_places_and_one_that_is_cancelled_leaves_the_line(service):
+def test_thirty_coroutines_share_two_places(service):
     running, most = 0, 0
     client = AsyncClient(f"http://127.0.0.1:{service.port}", spool=service.place.home / "spool.jsonl")
 
-    @client.leased(**NARROW)
+    @client.leased(**NARROW, team="thirty")
     async def work(lease=None):
         nonlocal running, most
         running, most = running + 1, max(most, running + 1)
@@ -219,22 +231,38 @@ def test_thirty_coroutines_share_two_places_and_one_that_is_cancelled_leaves_the
         running -= 1
 
     async def main():
-        given_up = asyncio.create_task(work())
-        await asyncio.gather(*(work() for _ in range(15)))
-        given_up.cancel()
-        await asyncio.gather(given_up, return_exceptions=True)
+        await asyncio.gather(*(work() for _ in range(30)))
+        return await client.usage_report(by=["team"])
+
+    rows = asyncio.run(main())
+    assert most == 2
+    assert {row.by["team"]: row.tokens for row in rows}["thirty"] == 300
+
+
+def test_a_coroutine_that_is_cancelled_leaves_the_line_at_once(service):
+    client = AsyncClient(f"http://127.0.0.1:{service.port}", spool=service.place.home / "spool.jsonl")
+
+    async def main():
         async with client.lease(**NARROW), client.lease(**NARROW):
-            waiting = asyncio.create_task(work())
+            waiting = asyncio.create_task(client.lease(**NARROW).__aenter__())
             while not service.get("/v1/queue")["waiting"]:
                 await asyncio.sleep(0.02)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-            until(lambda: service.get("/v1/queue")["waiting"] == [], what="the line without it")
-        return await client.usage_report(by=["model"])
+            until(lambda: service.get("/v1/queue")["waiting"] == [], seconds=5, what="the line without it")
 
-    (row,) = asyncio.run(main())
-    assert most <= 2
-    assert row.tokens == 160
+    asyncio.run(main())
+
+
+def test_a_wait_that_is_given_up_by_an_event_leaves_the_line_at_once(service):
+    client, stop = client_of(service), threading.Event()
+    with client.lease(**NARROW), client.lease(**NARROW), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.lease, **NARROW, stop=stop)
+        until(lambda: service.get("/v1/queue")["waiting"], what="the ticket in line")
+        stop.set()
+        with pytest.raises(StillWaiting):
+            waiting.result(5)
+        assert service.get("/v1/queue")["waiting"] == []
 
 
 def test_the_client_needs_nothing_but_the_standard_library():
@@ -256,6 +284,14 @@ def test_the_client_needs_nothing_but_the_standard_library():
         pytest.param(
             lambda: Client("http://127.0.0.1:9").lease(colour="red", tokens=1), "there is no label 'colour'",
             id="a label nobody knows",
+        ),
+        pytest.param(
+            lambda: Client("http://127.0.0.1:9").lease(workflow="docs"), "say how much it may take: tokens=",
+            id="nobody says how much it takes",
+        ),
+        pytest.param(
+            lambda: Client("http://127.0.0.1:9").lease(tokens=1, issue="web#12"), "write OWNER/NAME#NUMBER",
+            id="an issue without its owner",
         ),
         pytest.param(
             lambda: Client("http://127.0.0.1:9").lease(tokens=1, deadline=datetime(2030, 1, 1)),

@@ -1,6 +1,7 @@
 """What could not be told: kept whole, told once, given back when nobody hears it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,3 +67,34 @@ def test_a_folder_that_cannot_be_written_is_no_error_of_the_run(tmp_path):
     (tmp_path / "file").write_text("")
     assert Spool(tmp_path / "file" / "spool.jsonl").put("POST", "/", {}) is False
     assert Spool(None).put("POST", "/", {}) is False
+
+
+def test_what_a_changed_token_keeps_from_being_told_is_told_with_the_next(spool):
+    spool.put("POST", "/1", {})
+    spool.put("POST", "/2", {})
+
+    def refuses_the_token(_method, _path, _body):
+        raise Refused(401, "unauthorized", "no such token")
+
+    hearer = Hearer()
+    assert (spool.tell(refuses_the_token), spool.tell(hearer), hearer.heard) == (0, 2, ["/1", "/2"])
+
+
+def test_many_who_put_and_tell_at_once_lose_nothing_and_tell_nothing_twice(spool):
+    hearer = Hearer(most=10_000)
+
+    def put(writer):
+        return all(Spool(spool.path).put("POST", f"/{writer}/{n}", {}) for n in range(40))
+
+    with ThreadPoolExecutor(8) as pool:
+        puts = [pool.submit(put, writer) for writer in range(4)]
+        tellers = [pool.submit(tell_until, puts, spool, hearer) for _ in range(4)]
+        assert all(future.result() for future in (*puts, *tellers))
+    spool.tell(hearer)
+    assert sorted(hearer.heard) == sorted(f"/{writer}/{n}" for writer in range(4) for n in range(40))
+
+
+def tell_until(puts, spool, hearer):
+    while not all(future.done() for future in puts):
+        Spool(spool.path).tell(hearer)
+    return True

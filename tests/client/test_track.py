@@ -13,22 +13,14 @@ from types import SimpleNamespace
 import anthropic
 import openai
 import pytest
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
 
 from quota_scheduler.client import BudgetExhausted, BudgetWarning, Client, NotAdmitted, Unavailable
+from tests.client.budgeted import CONFIG, HAIKU, OPUS, SONNET, seen, spend, used_by
 from tests.client.model_server import ModelServer, model_server
 from tests.system.service_process import Place, ServiceProcess, free_port
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:The model .* is deprecated:DeprecationWarning")]
-CONFIG = """
-limits:
-  - {id: team-daily, per: team, unit: usd, amount: 10, window: day, holdback: 0}
-models:
-  fallback: [claude-opus-4-5, claude-sonnet-4-5, claude-haiku-4-5]
-"""
 ASK = [{"role": "user", "content": "Is all well?"}]
-OPUS, SONNET, HAIKU = "claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +40,6 @@ def model() -> Iterator[ModelServer]:
 @pytest.fixture
 def client(service, tmp_path) -> Client:
     return Client(f"http://127.0.0.1:{service.port}", spool=tmp_path / "spool.jsonl")
-
-
-def used_by(client: Client, team: str) -> dict[str, int] | None:
-    """What the ledger has of a team, by kind."""
-    rows = [row for row in client.usage_report(by=["team"]) if row.by["team"] == team]
-    if not rows:
-        return None
-    (row,) = rows
-    return {"input": row.input, "read": row.cache_read, "write": row.cache_write_5m, "output": row.output,
-            "calls": row.requests}  # fmt: skip
 
 
 def claude(model: ModelServer, kind: type = anthropic.Anthropic):
@@ -237,22 +219,6 @@ def test_a_call_counts_once_whoever_else_tells_of_it(client, model):
     assert used_by(client, "once") == {"input": 100, "read": 40, "write": 10, "output": 7, "calls": 1}
 
 
-def spend(client: Client, team: str, dollars: float) -> None:
-    """Let a team have used so much today."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    event = {"provider": "anthropic", "key": f"{team}-{dollars}", "at": now, "model": HAIKU, "input": 1,
-             "cost_usd": dollars, "labels": {"team": team}}  # fmt: skip
-    assert client.record(event)["accepted"] == 1
-
-
-def seen(client: Client, team: str, share: float) -> None:
-    """Wait until the readings have it."""
-    deadline = time.monotonic() + 20
-    while (budget := client.remaining_budget(team)) is None or budget.used / budget.amount < share:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(
     ("warn_at", "spent", "warned"),
     [
@@ -271,12 +237,49 @@ def test_a_team_is_warned_once_from_its_threshold_on(client, model, request, war
     assert [(budget.limit, round(budget.used, 1)) for budget in budgets] == [(f"team-daily/{team}", spent)] * warned
 
 
+@pytest.mark.parametrize(
+    ("options", "warned", "called"),
+    [
+        pytest.param({}, 1, None, id="as-the-service-says"),
+        pytest.param({"warn_at": 1.0}, 0, None, id="own-threshold-first"),
+        pytest.param({"at_limit": "go_on"}, 1, HAIKU, id="own-way-first"),
+    ],
+)
+def test_thresholds_are_those_of_the_service_unless_the_tracker_has_its_own(
+    client, model, service, request, options, warned, called
+):
+    team, budgets = f"by-{request.node.callspec.id}", []
+    change = {"warn_at": {team: "99.5%"}, "at_limit": {team: "block"}}
+    assert service.ask("PATCH", "/v1/limits/team-daily", change).status == 200
+    spend(client, team, 9.9999)
+    seen(client, team, 0.999)
+    llm = client.track(claude(model), team=team, on_warning=budgets.append, fallback=(SONNET,), **options)
+    llm.quota_tracker.budgets._typical[""] = {"input": 1_000, "output": 1_000}
+    if called:
+        create(llm)
+    else:
+        with pytest.raises(BudgetExhausted):
+            create(llm)
+    assert model.models == [called] * bool(called)
+    assert [(budget.warn_at, budget.at_limit) for budget in budgets] == [(0.995, "block")] * warned
+
+
+def test_a_team_that_used_nothing_yet_has_its_thresholds(client, service):
+    service.ask("PATCH", "/v1/limits/team-daily", {"warn_at": {"early": "60%"}, "at_limit": {"early": "go_on"}})
+    budget = client.remaining_budget("early")
+    assert (budget.used, budget.warn_at, budget.at_limit) == (0, 0.6, "go_on")
+
+
 def test_a_warning_is_pythons_own_where_nobody_takes_it(client, model):
     spend(client, "said", 9)
     seen(client, "said", 0.9)
     llm = client.track(claude(model), team="said")
-    with pytest.warns(BudgetWarning, match=r"team said has used 90% of team-daily/said \(9 of 10 usd\)"):
-        create(llm)
+    sentence = (
+        rf"team said has used 90% of team-daily/said \(9 of 10 usd\): use {SONNET} in place of {OPUS} to make it last; "
+        "at 100 % a cheaper model is called, or none"
+    )
+    with pytest.warns(BudgetWarning, match=sentence):
+        ask_large(llm)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         create(llm)
@@ -356,41 +359,6 @@ def test_a_burst_far_from_the_limit_does_not_run_past_what_was_asked_about(clien
     with pytest.raises(BudgetExhausted):
         ask_on()
     assert next(calls) <= 30
-
-
-class Plain(GenericFakeChatModel):
-    """A chat model of LangChain that says what it used, as those of vendors do."""
-
-    model_name: str = HAIKU
-
-
-def said_by_langchain(way: str) -> AIMessage:
-    told = {"input_tokens": 150, "output_tokens": 7, "total_tokens": 157,
-            "input_token_details": {"cache_read": 40, "cache_creation": 10}}  # fmt: skip
-    return AIMessage(
-        "All is well.", usage_metadata=told, response_metadata={"id": f"msg_lc_{way}", "model_name": HAIKU}
-    )
-
-
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
-def test_a_chat_model_of_langchain_is_tracked_like_a_client(client, way):
-    llm = client.track(Plain(messages=iter([said_by_langchain(way)])), team=f"lc-{way}", provider="anthropic")
-
-    async def astream() -> str:
-        return "".join([str(piece.content) async for piece in llm.astream("Is all well?")])
-
-    match way:
-        case "invoke":
-            text = llm.invoke("Is all well?").content
-        case "ainvoke":
-            text = asyncio.run(llm.ainvoke("Is all well?")).content
-        case "stream":
-            text = "".join(str(piece.content) for piece in llm.stream("Is all well?"))
-        case _:
-            text = asyncio.run(astream())
-    llm.quota_tracker.flush()
-    assert text == "All is well."
-    assert used_by(client, f"lc-{way}") is not None
 
 
 @pytest.mark.parametrize("fail", ["open", "closed"])

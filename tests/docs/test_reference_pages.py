@@ -41,7 +41,7 @@ def test_every_problem_of_the_api_is_described() -> None:
     refused = {"key_reused", "stale_fence", "not_owner"}
     assert codes() - {"internal_error"} | refused <= described
     # what the page names beside codes are field names
-    assert described - codes() - refused == {"title", "detail", "errors"}
+    assert described - codes() - refused == {"title", "type", "detail", "errors"}
 
 
 def verbs(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[str]:

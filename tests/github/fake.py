@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +38,7 @@ class GitHub:
     before_post: Callable[[], None] = lambda: None
     apps: dict[str, str] = field(default_factory=dict)
     next_number: int = 100
+    unchanged: int = 0
     mutex: threading.RLock = field(default_factory=threading.RLock)
 
     def write(self, body: str, *, login: str = "ann", issue: int = 12) -> int:
@@ -131,6 +133,11 @@ class Server:
                 github.agents.add(f"{self.headers['User-Agent']} {self.headers['X-GitHub-Api-Version']}")
                 status, headers, content = github.reply(self.command, self.path, token, body)
                 raw = b"" if content is None else json.dumps(content).encode()
+                if self.command == "GET" and status == 200:
+                    headers = {**headers, "ETag": f'W/"{zlib.crc32(raw + str(headers).encode())}"'}
+                    if self.headers["If-None-Match"] == headers["ETag"]:
+                        github.unchanged += 1
+                        status, headers, raw = 304, {"ETag": headers["ETag"]}, b""
                 self.send_response(status)
                 for name, value in {**github.headers, **headers, "Content-Length": str(len(raw))}.items():
                     self.send_header(name, value)

@@ -79,6 +79,50 @@ def test_a_comment_that_was_stored_though_its_answer_was_lost_is_not_written_aga
     assert (github.texts(), [*github.comments]) == ([TEXT], [number])
 
 
+def test_pages_that_have_not_changed_are_asked_for_again_at_no_cost(github, base):
+    for number in range(200):
+        github.write(f"comment {number}")
+    comments = comments_of(base)
+    places = [CommentPlace("acme/web", 12, name) for name in ("nightly", "docs", "review")]
+    numbers = [comments.put(place, f"{place.mark}\nIt waits.", comment=0) for place in places]
+    # one search before each comment is written and one after: all but the last page stand as they were
+    searches, full_pages, first_time = 6, 2, 2
+    assert github.unchanged >= searches * full_pages - first_time
+    assert [comments.put(place, f"{place.mark}\nIt runs.", comment=0) for place in places] == numbers
+    assert github.texts() == [f"{place.mark}\nIt runs." for place in places]
+
+
+def test_a_page_that_changed_meanwhile_is_read_anew(github, base):
+    comments, other = comments_of(base), comments_of(base, "other")
+    number = comments.put(PLACE, TEXT, comment=0)
+    del github.comments[number]
+    again = other.put(PLACE, TEXT, comment=0)
+    assert comments.put(PLACE, f"{PLACE.mark}\nIt runs.", comment=number) == again
+    assert github.texts() == [f"{PLACE.mark}\nIt runs."]
+
+
+@pytest.mark.parametrize("which", ["PATCH", "DELETE"])
+def test_an_edit_or_a_deletion_whose_answer_was_lost_is_done_again(github, base, which):
+    comments = comments_of(base)
+    first, *_ = [github.write(TEXT, login="quota-bot") for _ in range(1 if which == "PATCH" else 2)]
+    github.lost = [(502, {}, {"message": "Server Error"})]
+    assert comments.put(PLACE, f"{PLACE.mark}\nIt runs.", comment=0).trouble is Trouble.FAILED
+    assert comments.put(PLACE, f"{PLACE.mark}\nIt runs.", comment=0) == first
+    assert github.texts() == [f"{PLACE.mark}\nIt runs."]
+
+
+def test_a_secondary_limit_in_the_middle_leaves_one_comment(github, base):
+    ticks = [0.0]
+    comments = comments_of(base, clock=lambda: ticks[0])
+    limited = (403, {"Retry-After": "30"}, {"message": "You have exceeded a secondary rate limit"})
+    github.lost = [limited]
+    assert comments.put(PLACE, TEXT, comment=0).trouble is Trouble.LIMITED
+    assert not comments.is_free
+    ticks[0] = 31.0
+    number = comments.put(PLACE, TEXT, comment=0)
+    assert (github.texts(), [*github.comments]) == ([TEXT], [number])
+
+
 def test_one_that_was_deleted_is_written_anew(github, base):
     comments = comments_of(base)
     number = comments.put(PLACE, TEXT, comment=0)

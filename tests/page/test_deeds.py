@@ -30,19 +30,31 @@ def open_ticket(page, number: str) -> None:
 @pytest.mark.parametrize(
     ("number", "button", "says", "confirm", "said", "audit"),
     [
-        pytest.param("t2", "Start now", "whatever its", "Start it", "t2 may start.", "ticket.forced", id="start"),
+        pytest.param(
+            "t2", "Start now", "whatever its limits say", "Start it", "t2 may start.", "ticket.forced", id="start"
+        ),
         pytest.param("t2", "Hold", "keeps its place", "Hold it", "t2 is held.", "ticket.held", id="hold"),
         pytest.param("t3", "Cancel", "leaves the queue for good", "Cancel it", "t3 was cancelled.", None, id="cancel"),
         pytest.param(
-            "t1", "Take its lease away", "1 ticket would start: 1 normal.", "Take it away", "was taken away",
-            "lease.revoked", id="take a lease away",
+            "t1",
+            "Take its lease away",
+            "1 ticket would start: 1 normal.",
+            "Take it away",
+            "was taken away",
+            "lease.revoked",
+            id="take a lease away",
         ),
         pytest.param(
-            "t4", "Change class", "its place would be 1, it is 3", "Move it to interactive", "t4 is interactive now.",
-            "ticket.reclassed", id="change a class",
+            "t4",
+            "Change class",
+            "its place would be 1, it is 3",
+            "Move it to interactive",
+            "t4 is interactive now.",
+            "ticket.reclassed",
+            id="change a class",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_deed_says_what_it_will_do_then_does_it(service, look, number, button, says, confirm, said, audit):
     page = look(service)
     open_ticket(page, number)

@@ -1,4 +1,4 @@
-"""For everybody: nothing serious by axe-core in light and dark, a phone that scrolls down only, a page that prints."""
+"""For everybody: axe-core finds nothing serious in light and dark, a phone scrolls one way only, the page prints."""
 
 import pytest
 

@@ -6,12 +6,14 @@ import pytest
 
 from quota_scheduler.plans.budget import (
     Week,
+    as_row,
     chosen,
     cycle_began,
     fresh,
     next_cycle,
     room,
     tightest_week,
+    unread,
     why_stop,
 )
 from quota_scheduler.plans.plan import PlanBudget
@@ -127,3 +129,20 @@ def test_open_windows_are_newer_than_readings():
     window = row("weekly", 70) | {"open": True}
     closed, percent = row("team/docs", 1) | {"open": False}, row("codex", 1, unit="percent") | {"open": True}
     assert [limit["used"] for limit in fresh(ROWS[:3], [window, closed, percent])] == [70, 60, 99]
+
+
+@pytest.mark.parametrize(
+    ("match", "provider", "of"),
+    [
+        pytest.param({"provider": ["openai", "anthropic"]}, "anthropic", "anthropic", id="one of its providers"),
+        pytest.param({"provider": ["openai"]}, "anthropic", "openai", id="another's"),
+        pytest.param({"team": ["docs"]}, "anthropic", "", id="of any provider"),
+    ],
+)
+def test_a_limit_that_was_first_used_since_the_last_tick_counts(match, provider, of):
+    new = {name: value for name, value in row("team/new", 95).items() if name not in ("rule", "period", "provider")}
+    (window,) = unread(ROWS, [new | {"open": True}, new | {"open": False}, row("weekly", 1) | {"open": True}])
+    made = as_row(window, {"id": "team", "match": match}, provider)
+    assert (made["provider"], made["rule"]) == (of, "team")
+    week = tightest_week([*ROWS, made], provider, "")
+    assert (week.name if week else None) == ("team/docs" if of == "openai" else "team/new")

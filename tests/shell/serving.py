@@ -27,6 +27,7 @@ class Serving:
 
     service: Service
     port: int
+    facade: Facade
     at_end: list[Callable[[], Any]] = field(default_factory=list)
 
     @property
@@ -65,10 +66,11 @@ def serving_in(folder: Path, config: str = "") -> Iterator[Serving]:
     service = assemble(load(folder / "quota.yaml", {"HOME": str(folder)}))
     service.writer.start()
     where = server.listen(Listen("127.0.0.1", 0))
-    running = server.server(service, Facade(service), reload=lambda: None)
+    facade = Facade(service)
+    running = server.server(service, facade, reload=lambda: None)
     thread = threading.Thread(target=running.run, kwargs={"sockets": [where]})
     thread.start()
-    serving = Serving(service, where.getsockname()[1])
+    serving = Serving(service, where.getsockname()[1], facade)
     try:
         yield serving
     finally:

@@ -455,7 +455,13 @@ def test_limits_are_listed_from_the_configuration(run: Run, folder: Path) -> Non
     assert [spec["amount"] for spec in run("limits", "list", "--json").json] == [1000, 5]
 
 
-@pytest.mark.parametrize("change", ["amount", "size=5", "overrides=5", "amount.x=5"])
+@pytest.mark.parametrize("change", ["amount", "size=5", "overrides=5", "amount.x=5", "mode.a=warn"])
 def test_a_change_of_a_limit_is_a_field_and_a_value(run: Run, change: str) -> None:
     said = run("limits", "set", "daily", change)
     assert (said.code, "is no change: write FIELD=VALUE" in said.err) == (1, True)
+
+
+def test_an_error_leads_to_where_it_is_explained(run: Run, folder: Path) -> None:
+    assert run("status").err.rstrip().endswith("(docs/reference/errors.md#nothing_there)")
+    (folder / "quota.yaml").write_text("listne: 1\n")
+    assert run("status").err.rstrip().endswith("(docs/reference/errors.md#config)")

@@ -9,7 +9,7 @@ import yaml
 from quota_scheduler.config import Config, load
 from quota_scheduler.config.writing import written_limit
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy
+from quota_scheduler.core.limits.limit import AtLimit, Holdback, Limit, Mode, Policy
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, Unwindowed
 from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.observations.report_key import ReportKey
@@ -128,6 +128,16 @@ def percent(amount, account, window, *, provider="anthropic", scope="", length=t
             "unit: usd, amount: 10, per: team, overrides: {sales: 25, growth: $5.50}, window: week",
             usd(10, per="team", overrides=(("growth", 5_500_000), ("sales", 25_000_000))),
             id="overrides in the unit of the limit",
+        ),
+        pytest.param(
+            "amount: 5, window: day, warn_at: 75%, at_limit: go_on",
+            tokens(5, warn_at=(("", 750),), at_limit=(("", AtLimit.GO_ON),)),
+            id="thresholds of trackers",
+        ),
+        pytest.param(
+            "amount: 5, window: day, per: team, warn_at: {default: 80%, sales: 90%}, at_limit: {sales: block}",
+            tokens(5, per="team", warn_at=(("", 800), ("sales", 900)), at_limit=(("sales", AtLimit.BLOCK),)),
+            id="thresholds of trackers by team",
         ),
         pytest.param("amount: 5, window: day, mode: off", tokens(5, mode=Mode.OFF), id="off is a word"),
         pytest.param(

@@ -11,6 +11,7 @@ from quota_scheduler.simulate.demand import demand_of
 from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import row
 from quota_scheduler.simulate.policies import policy
+from quota_scheduler.simulate.state import scenario
 from quota_scheduler.simulate.windows import first_window, whole_windows
 from quota_scheduler.simulate.world import DAY, HOUR, LARGEST, SHARES, Run, World, fleets, single
 
@@ -129,7 +130,7 @@ def test_patience_counts_from_the_arrival(patience, denied):
     reset = first_window(empty, WindowKind.MONTH) + WindowKind.MONTH.length
     run = Run(0, reset - 2.5 * HOUR, 1, 40.0, 30 / (2 * HOUR), 40.0, patience * HOUR)
     world = replace(empty, runs=(run,))
-    outcome = Engine(world, WindowKind.MONTH, 1.0, policy("none", demand_of(world))).play()
+    outcome = Engine(scenario(world, WindowKind.MONTH, 1.0), policy("none", demand_of(world))).play()
     assert outcome.denied[1] == pytest.approx(denied)
 
 

@@ -1,5 +1,6 @@
 """Alerts as a process: a first import tells nobody, a crossing is told once, also over restarts, and its end once."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from tests.system.service_process import HttpReceiver, Place, ServiceProcess, until
@@ -9,6 +10,10 @@ DAY = timedelta(days=1)
 AT_ONCE = "{for: 0s, keep_firing_for: 0s}"
 BEGUN = datetime.now(UTC) - timedelta(hours=12)
 """When the day of the limits began: taken once, since another minute would be another limit and end its windows."""
+WEEKLY = f"""  - {{id: weekly, match: {{provider: anthropic}}, unit: usd, amount: 100, mode: warn,
+     window: {{every: week, starts: "{BEGUN - 3 * DAY:%A %H:%M}"}}}}
+""".lower()
+"""A week in dollars, in its fourth day: what a cache that breaks costs in time."""
 
 
 def config(receivers: list[tuple[str, str]], *, amount: str = "100k") -> str:
@@ -90,7 +95,8 @@ def test_a_cache_that_breaks_and_a_run_that_grows_large_are_told_once_each(place
     for age in range(2, 14):
         Agent(place.home, f"day-{age}").spend(ago=age * DAY, cache_read=1_900_000, cache_write_5m=100_000, output=500)
     with HttpReceiver() as ops:
-        place.config(config([("ops", ops.url)], amount="100M").replace("amount: 2k", "amount: 100M"))
+        text = config([("ops", ops.url)], amount="100M").replace("amount: 2k", "amount: 100M")
+        place.config(text.replace("receivers:", f"{WEEKLY}receivers:"))
         with ServiceProcess(place) as service:
             service.caught_up()
             ticked(service)
@@ -105,6 +111,9 @@ def test_a_cache_that_breaks_and_a_run_that_grows_large_are_told_once_each(place
             told = "\n".join(each["title"] + each["message"] for each in ops.got)
             assert told.count("cache hit rate fell to 30.8 % from 95.0 %") == 1
             assert told.count("Run today of nightly used 1.3M tokens") >= 1
+            assert re.search(
+                r"\nIt cost \$\d\.\d\d of weekly \(\d\.\d %\): \d+ (min|h|days) of the week at its pace\.\n", told
+            )
             before = len(ops.got)
             assert service.terminate() == 0
         with ServiceProcess(place) as service:

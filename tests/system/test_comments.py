@@ -36,7 +36,7 @@ def test_people_read_what_becomes_of_their_tickets(tmp_path: Path, github):
     with ServiceProcess(place) as service:
         service.ready()
         client = Client(f"http://127.0.0.1:{service.port}", spool=tmp_path / "spool")
-        lease = client.acquire(a_ticket("first") | {"ttl": "600s"})
+        lease = client.lease("first", workflow="first", tokens=800_000, issue="acme/web#12")
         until(lambda: hub.texts(), what="the first comment")
         client.transport.ask("POST", "/v1/tickets", a_ticket("second"))
         until(lambda: len(hub.texts()) == 2, what="the second comment")

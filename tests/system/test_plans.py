@@ -1,16 +1,21 @@
 """Plans against the service as a process: it is killed in the middle, the plan is, the week is used up."""
 
 import json
+import os
+import re
+import shlex
 import signal
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.service_process import Place, ServiceProcess, until
+from tests.system.service_process import REPOSITORY, Place, ServiceProcess, until
 
+AGENT = [sys.executable, str(Path(__file__).parent / "printing_agent.py")]
 LIMITS = """
 limits:
   - {id: weekly, match: {provider: anthropic}, unit: usd, amount: 10, window: week, holdback: 0}
@@ -167,6 +172,19 @@ def test_a_used_week_pauses_the_plan_and_it_goes_on_when_there_is_more(place: Pl
     assert lines() == ["one info", "two debug", "three info"]
 
 
+def test_a_limit_that_was_first_used_since_the_last_tick_stops_a_plan(place: Place, lines: Any) -> None:
+    file = place.config(PLAN, "nightly.yaml")
+    place.config(LIMITS.replace("match:", "per: team, match:"))
+    place.environ["QUOTA_TICK_SECONDS"] = "60"
+    with serving(place) as service:
+        service.ready()
+        spend(service, 9.5)
+        assert service.get("/v1/limits")["limits"] == []
+        ran = plan(place, service, "run", str(file), "--once")
+    assert (ran.returncode, lines()) == (75, [])
+    assert "Stopping: weekly quota usage at 95 % (configured max: 90 %)" in ran.stderr
+
+
 def test_without_once_a_plan_waits_until_there_is_room(place: Place, lines: Any) -> None:
     file = place.config(PLAN, "nightly.yaml")
     with serving(place) as service:
@@ -211,6 +229,32 @@ def test_a_service_that_is_away_is_no_failure(place: Place, lines: Any) -> None:
     assert checked.returncode == 69
     assert "the service is away" in checked.stderr
     assert lines() == []
+
+
+def test_the_page_about_plans_does_what_it_says(place: Place, lines: Any) -> None:
+    """Its plan, its commands and what it prints, with an agent that prints what agents print."""
+    page = (REPOSITORY / "docs/how-to/run-a-plan.md").read_text()
+    blocks = re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL)
+    text = next(block for kind, block in blocks if kind == "yaml")
+    commands = next(block for kind, block in blocks if kind == "sh").splitlines()
+    agent = place.home / "claude"
+    says = 'while [ "$1" != -p ]; do shift; done; echo $2 >> done.txt'
+    agent.write_text(f"#!/bin/sh\n{says}\nexec {shlex.join(AGENT)} s-$$ 900 100 --end json\n")
+    agent.chmod(0o755)
+    place.environ["PATH"] = f"{place.home}:{os.environ['PATH']}"
+    (place.home / "Makefile").write_text("test:\n\techo make $$LEVEL >> done.txt\n")
+    place.config(text, "nightly.yaml")
+    with serving(place) as service:
+        service.ready()
+        answers = [plan(place, service, *shlex.split(command)[2:]) for command in commands]
+        told = plan(place, service, "report", "nightly.yaml", "--json")
+    assert [command.split()[:3] for command in commands] == [
+        ["quota-scheduler", "plan", verb] for verb in ("check", "run")
+    ]
+    assert [answer.returncode for answer in answers] == [0, 0], answers[-1].stderr
+    assert re.match(r"2 tasks \(3 work items\), estimated \$[\d.]+ ± [\d.]+, remaining \$[\d.]+\n", answers[0].stdout)
+    assert set(states(report_of(told)).values()) == {"done"}
+    assert lines() == ["Design the parser", "Write the parser", "Test the parser", "make debug"]
 
 
 def test_a_wrong_plan_starts_nothing(place: Place, lines: Any) -> None:

@@ -1,8 +1,10 @@
 """``watch`` on a real terminal against a real service: what stands there, what keys do, and bad days."""
 
+import hashlib
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -128,6 +130,31 @@ def test_it_leaves_the_terminal_as_it_was(service: ServiceProcess, leave: object
         assert terminal.process.wait(20) == 0
         until(lambda: terminal.raw.endswith("\x1b[?25h\x1b[?1049l"), what="the first screen to be back")
         assert terminal.modes() == terminal.before
+
+
+def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(service: ServiceProcess) -> None:
+    with watching(service) as terminal:
+        terminal.shows("LIMITS 2")
+        terminal.press("\x1a")
+        stat = Path(f"/proc/{terminal.process.pid}/stat")
+        until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", what="that it has stopped")
+        assert terminal.modes() == terminal.before
+        until(lambda: terminal.raw.endswith("\x1b[?25h\x1b[?1049l"), what="the first screen to be back")
+        terminal.process.send_signal(signal.SIGCONT)
+        until(lambda: "LIMITS" in terminal.raw.rpartition("\x1b[?1049l")[2], what="the picture to be back")
+        assert terminal.modes() != terminal.before
+
+
+@pytest.mark.parametrize("args", [["watch"], ["watch", "--once"]])
+def test_a_token_that_is_refused_is_no_absence(place: Place, args: list[str]) -> None:
+    hashed = hashlib.sha256(b"a-token-of-nobody-here").hexdigest()
+    place.config(f"{LIMITS}tokens:\n  - {{name: ops, role: operator, sha256: {hashed}}}\n")
+    with ServiceProcess(place) as service:
+        service.ready()
+        done = place.run("--listen", f"127.0.0.1:{service.port}", *args)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "401" in done.stderr
+    assert "QUOTA_TOKEN" in done.stderr
 
 
 def test_without_colour_nothing_is_lost(service: ServiceProcess) -> None:

@@ -116,6 +116,11 @@ def test_limits_come_in_the_order_in_which_they_end() -> None:
             id="a service that is away",
         ),
         pytest.param(
+            replace(facts([limit("a")]), problem="the service said 401", since=TICK - 60, is_refused=True),
+            "!! REFUSED for 60 s: what is shown are the last figures, figures 2 s old",
+            id="a token that is not valid any more",
+        ),
+        pytest.param(
             facts([limit("a")], at="2026-11-24T11:00:00Z"),
             "Here  ! the service's clock was set back: figures are ahead of it", id="a clock that was set back",
         ),

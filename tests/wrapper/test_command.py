@@ -42,6 +42,24 @@ def test_what_a_command_line_says(command, said):
 
 
 @pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        pytest.param(["claude", "-p", "go"], True, id="a new one of its own"),
+        pytest.param(["/opt/claude", "--print", "--model", "opus", "go"], True, id="by its path"),
+        pytest.param(["claude", "-p", "--resume", "S", "go"], False, id="it goes on with one"),
+        pytest.param(["claude", "-p", "--session-id=S", "go"], False, id="it names one"),
+        pytest.param(["claude", "-c", "-p", "go"], False, id="it goes on with the last"),
+        pytest.param(["claude", "mcp", "list"], False, id="no prompt"),
+        pytest.param(["codex", "exec", "-p", "work"], False, id="another agent"),
+    ],
+)
+def test_a_session_has_its_name_before_it_begins(command, names):
+    line, session = commands.with_session(command)
+    assert line == ([command[0], "--session-id", session, *command[1:]] if names else command)
+    assert bool(session) == names
+
+
+@pytest.mark.parametrize(
     ("command", "merged", "problem"),
     [
         pytest.param(["claude", "-p"], OURS, "", id="none of its own"),

@@ -24,6 +24,15 @@ STREAMED = {"models": {"gemini-3.8-flash": {
 STEP = {"input": 10, "output": 5, "reasoning": 3, "cache": {"read": 100, "write": 2}}
 
 
+QWEN = {
+    "type": "result", "session_id": "q", "uuid": "r1", "is_error": False,
+    "usage": {"input_tokens": 1_000, "output_tokens": 60, "cache_read_input_tokens": 700, "total_tokens": 1_060},
+    "stats": {"models": {"qwen3.8-coder": {"tokens": {
+        "prompt": 1_000, "candidates": 60, "total": 1_060, "cached": 700, "thoughts": 40}}}},
+}  # fmt: skip
+ANSWERED = {"input_tokens": 400, "output_tokens": 30, "cache_read_input_tokens": 300, "total_tokens": 430}
+
+
 def lines(*records: object) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
@@ -31,6 +40,10 @@ def lines(*records: object) -> bytes:
 def message(number: str, given: int) -> dict[str, object]:
     usage = {"input_tokens": given, "output_tokens": 1}
     return {"type": "assistant", "session_id": "s", "message": {"id": number, "model": OPUS, "usage": usage}}
+
+
+def answer(number: str, usage: dict[str, int]) -> dict[str, object]:
+    return {"type": "assistant", "session_id": "q", "message": {"id": number, "model": "qwen3.8-coder", "usage": usage}}
 
 
 WHOLE = {OPUS: {"input": 100, "cache_read": 1_000, "cache_write_5m": 10, "cache_write_1h": 40, "output": 20}}
@@ -102,6 +115,36 @@ MAIN = {"input_tokens": 9, "output_tokens": 2}
             {},
             {"gpt": {"input": 20, "cache_read": 200, "cache_write_5m": 4, "output": 16}},
             id="opencode: each step once",
+        ),
+        pytest.param(
+            json.dumps([answer("a", ANSWERED), QWEN]).encode(),
+            {},
+            {"qwen3.8-coder": {"input": 300, "cache_read": 700, "output": 60}},
+            id="qwen-code: input holds the cache, output the thoughts",
+        ),
+        pytest.param(
+            lines(answer("a", ANSWERED), QWEN),
+            {"qwen3.8-coder": {"input": 250, "cache_read": 600, "output": 10}},
+            {"qwen3.8-coder": {"input": 50, "cache_read": 100, "output": 50}},
+            id="qwen-code: a resumed session, less its beginning",
+        ),
+        pytest.param(
+            lines(answer("a", {"input_tokens": 0, "output_tokens": 0}), answer("b", ANSWERED), QWEN),
+            None,
+            {"qwen3.8-coder": {"input": 100, "cache_read": 300, "output": 30}},
+            id="qwen-code: a session nobody knows counts what it answered",
+        ),
+        pytest.param(
+            lines(answer("a", ANSWERED), {name: value for name, value in QWEN.items() if name != "stats"}),
+            {"qwen3.8-coder": {"input": 250, "cache_read": 600, "output": 10}},
+            {"qwen3.8-coder": {"input": 50, "cache_read": 100, "output": 50}},
+            id="qwen-code: stream-json says the session's total in its usage alone",
+        ),
+        pytest.param(
+            lines(answer("a", ANSWERED)),
+            {},
+            {"qwen3.8-coder": {"input": 100, "cache_read": 300, "output": 30}},
+            id="qwen-code: killed before its result",
         ),
         pytest.param(b"", {}, {}, id="nothing"),
         pytest.param(

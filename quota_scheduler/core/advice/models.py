@@ -7,6 +7,7 @@ to a small model make no saving of large ones.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from quota_scheduler.core.advice.suggestion import LEAST_RUNS, Suggestion, cost, dollars, largest, sure
 from quota_scheduler.core.efficiency.runs import RunSummary, success_rate
@@ -17,6 +18,21 @@ WORTH_SAVING = 10_000
 """Micro-dollars below which nothing is said: a cent."""
 
 
+class _Model(NamedTuple):
+    """The runs of one workflow with one model, added up once: every model is compared with every other."""
+
+    name: str
+    runs: Sequence[RunSummary]
+    tokens: Sequence[int]
+    spent: int
+    success: float
+
+    def would_cost(self, other: "_Model") -> int:
+        """What these runs would have cost with another model."""
+        a_run, a_token = other.spent / len(other.runs), other.spent / sum(other.tokens)
+        return round(sum(max(a_run, tokens * a_token) for tokens in self.tokens))
+
+
 def cheaper_models(runs: Iterable[RunSummary]) -> Iterator[Suggestion]:
     """Suggest, for each workflow and model, the model that would have saved most and succeeds as often."""
     groups: dict[tuple[str, str], dict[str, list[RunSummary]]] = defaultdict(lambda: defaultdict(list))
@@ -24,39 +40,31 @@ def cheaper_models(runs: Iterable[RunSummary]) -> Iterator[Suggestion]:
         if run.workflow and run.status and run.model and run.usage.tokens > 0 and not run.usage.unpriced_tokens:
             groups[run.provider, run.workflow][run.model].append(run)
     for (_, workflow), by_model in sorted(groups.items()):
-        for model, own in sorted(by_model.items()):
-            if len(own) >= LEAST_RUNS and (best := _best(workflow, model, own, by_model)):
+        models = [_added_up(name, group) for name, group in sorted(by_model.items()) if len(group) >= LEAST_RUNS]
+        for model in models:
+            if best := _best(workflow, model, models):
                 yield best
 
 
-def _best(
-    workflow: str, model: str, own: Sequence[RunSummary], by_model: dict[str, list[RunSummary]]
-) -> Suggestion | None:
+def _added_up(name: str, runs: Sequence[RunSummary]) -> _Model:
+    tokens = [run.usage.tokens for run in runs]
+    return _Model(name, runs, tokens, sum(map(cost, runs)), success_rate(runs) or 0.0)
+
+
+def _best(workflow: str, own: _Model, models: Sequence[_Model]) -> Suggestion | None:
     offers = [
-        (saving, other)
-        for other, runs in by_model.items()
-        if other != model and len(runs) >= LEAST_RUNS and _does_as_well(runs, own)
-        if (saving := sum(map(cost, own)) - _would_cost(own, runs)) >= WORTH_SAVING
+        (saving, other.name, other)
+        for other in models
+        if other.name != own.name and other.success >= own.success - AS_WELL
+        if (saving := own.spent - own.would_cost(other)) >= WORTH_SAVING
     ]
     if not offers:
         return None
-    saving, other = max(offers)
-    runs = by_model[other]
+    saving, _, other = max(offers, key=lambda offer: offer[:2])
     text = (
-        f"{workflow}: {other} in place of {model} would have saved about {dollars(saving)} over {len(own)} runs; its "
-        f"{len(runs)} runs of the same workflow succeeded {success_rate(runs):.0%} of the time, those of {model} "
-        f"{success_rate(own):.0%}."
+        f"{workflow}: {other.name} in place of {own.name} would have saved about {dollars(saving)} over "
+        f"{len(own.runs)} runs; its {len(other.runs)} runs of the same workflow succeeded {other.success:.0%} of the "
+        f"time, those of {own.name} {own.success:.0%}."
     )
-    few = min(len(own), len(runs))
-    return Suggestion("cheaper_model", workflow, text, len(own), largest(own), 0, saving, sure(few))
-
-
-def _does_as_well(runs: Sequence[RunSummary], own: Sequence[RunSummary]) -> bool:
-    return (success_rate(runs) or 0.0) >= (success_rate(own) or 0.0) - AS_WELL
-
-
-def _would_cost(own: Sequence[RunSummary], runs: Sequence[RunSummary]) -> int:
-    """What one's own runs would have cost with the model of the others."""
-    spent, tokens = sum(map(cost, runs)), sum(run.usage.tokens for run in runs)
-    a_run = spent / len(runs)
-    return round(sum(max(a_run, run.usage.tokens * spent / tokens) for run in own))
+    few = min(len(own.runs), len(other.runs))
+    return Suggestion("cheaper_model", workflow, text, len(own.runs), largest(own.runs), 0, saving, sure(few))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.units import MICRO
@@ -57,8 +58,8 @@ def sure(runs: int) -> float:
 
 def largest(runs: Iterable[RunSummary]) -> tuple[str, ...]:
     """The names of the largest runs."""
-    ordered = sorted(runs, key=lambda run: (-run.usage.tokens, run.run))
-    return tuple(run.run for run in ordered[:MOST_EVIDENCE])
+    first = nsmallest(MOST_EVIDENCE, ((-run.usage.tokens, run.run) for run in runs))
+    return tuple(name for _, name in first)
 
 
 def dollars(microusd: float) -> str:

@@ -26,11 +26,12 @@ from quota_scheduler.core.admission.breaker import Breaker, BreakerPhase
 from quota_scheduler.core.alerts.observed_samples import observed_samples
 from quota_scheduler.core.alerts.rule import Fact, Facts
 from quota_scheduler.core.alerts.state import Sample
-from quota_scheduler.core.efficiency.cache import CacheReading
+from quota_scheduler.core.alerts.work_samples import cache_sample, run_samples
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.readings.burn import LOOKBACKS, burn_class, cumulative_burn
-from quota_scheduler.core.readings.readings import Burn, LimitReading, Readings, RunReading, SourceReading
+from quota_scheduler.core.readings.in_time import by_name, pace
+from quota_scheduler.core.readings.readings import Burn, LimitReading, Readings, SourceReading
 from quota_scheduler.core.units import Unit
 
 BURN_FLOOR = 0.2
@@ -40,11 +41,10 @@ LAST_PART = 0.2
 """Last part of a window in which quota may be said to expire unused: before it, there is time to use it."""
 SHORTEST_UNUSED = timedelta(days=1)
 """Windows from which on quota that expires unused is worth a message; a session's comes back within hours."""
+LATEST = 366 * 86_400.0
+"""Seconds beyond which it does not matter when a limit would run out: a year, longer than any window."""
 HOLDING = ("throttled", "paused")
 """Levels at which a limit makes tickets wait though something of it is left."""
-
-NO_WORKFLOW = "no workflow"
-"""What work that names no workflow is told as; a line of a message with nothing in this place would be left out."""
 
 
 def samples(readings: Readings) -> tuple[Sample, ...]:
@@ -65,10 +65,11 @@ def _samples(readings: Readings) -> Iterator[Sample]:
             yield from _limit(limit, facts)
             yield from _waits(limit, facts, readings.at, nothing_holds=nothing_holds)
             yield from observed_samples(limit, facts, readings.at)
+    limits = by_name(readings.limits)
     for cache in readings.caches:
-        yield _cache(cache)
+        yield cache_sample(cache, limits, readings.at)
     for run in readings.runs:
-        yield from _run(run)
+        yield from run_samples(run, limits, readings.at)
     for source in readings.sources:
         yield _source(source)
     for model, tokens in sorted(readings.facts.get("unpriced_models", {}).items()):
@@ -200,6 +201,7 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
         )
         facts["unused"] = _unused(limit, now)
         facts |= _at_this_rate(limit, limit.balance.ends_at, now)
+        facts["out_pace"] = _at_this_pace(limit, now)
     if limit.projection.forecast is not None and limit.projection.forecast.sufficient:
         facts |= _outlook(limit)
     return facts
@@ -222,6 +224,12 @@ def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict
     return facts
 
 
+def _at_this_pace(limit: LimitReading, now: datetime) -> str | None:
+    """When it runs out at its own pace, also where that is after the reset; None without a pace or anything left."""
+    left, rate = limit.balance.amount - limit.balance.used, pace(limit, now)
+    return iso(now + timedelta(seconds=min(left / rate, LATEST))) if rate and left > 0 else None
+
+
 def _outlook(limit: LimitReading) -> dict[str, Fact]:
     """Where the window ends, and when it runs out if it does; nothing is searched for a limit that lasts."""
     forecast = limit.projection.forecast
@@ -234,40 +242,6 @@ def _outlook(limit: LimitReading) -> dict[str, Fact]:
         for name, at in (("out_early", early), ("out_at", middle), ("out_late", late)):
             facts[name] = iso(at) if at else None
     return facts
-
-
-def _cache(cache: CacheReading) -> Sample:
-    facts: dict[str, Fact] = {
-        "workflow": cache.workflow or NO_WORKFLOW,
-        "provider": cache.provider,
-        "hit_rate": cache.hit_rate,
-        "baseline": cache.baseline,
-        "input_tokens": cache.input_tokens,
-        "changed": ", ".join(cache.changed),
-    }
-    reading = "cache_hit_rate_alone" if cache.baseline is None else "cache_hit_rate"
-    size = float(cache.input_tokens)
-    return Sample(reading, cache.workflow or NO_WORKFLOW, "", cache.hit_rate, size, "tokens", cache.baseline, facts)
-
-
-def _run(run: RunReading) -> Iterator[Sample]:
-    facts: dict[str, Fact] = {
-        "run": run.run,
-        "workflow": run.workflow or NO_WORKFLOW,
-        "task_type": run.task_type,
-        "team": run.team,
-        "provider": run.provider,
-        "tokens": run.tokens,
-        "cost": run.cost_microusd,
-        "hit_rate": run.cache_hit_rate,
-        "started_at": iso(run.started_at),
-        "last_at": iso(run.last_at),
-        "finished": int(run.finished),
-    }
-    size = float(run.tokens)
-    over = float(run.over_cap and not run.finished)
-    yield Sample("run_tokens", run.run, run.run, size, size, "tokens", facts=facts)
-    yield Sample("run_over_cap", run.run, run.run, over, size, "tokens", facts=facts)
 
 
 def _source(source: SourceReading) -> Sample:

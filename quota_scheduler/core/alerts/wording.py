@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from quota_scheduler.core.alerts.lasting import dry_spell, in_time, instant, number, runway, span, what_of
 from quota_scheduler.core.alerts.rule import AlertRule, Facts
 from quota_scheduler.core.alerts.state import AlertState, Cause, NoticeKind
-from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit, format_amount, format_number
 
@@ -23,15 +23,28 @@ LONGEST_SUBJECT = 160
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ABOUT_WORDS = frozenset({"scope", "threshold", "fired_for"})
 LIMIT_WORDS = ABOUT_WORDS | {
-    *("limit", "provider", "used", "amount", "reserved", "left", "percent", "pace", "cause", "waiting", "runway"),
+    *(
+        "limit",
+        "provider",
+        "used",
+        "amount",
+        "reserved",
+        "left",
+        "percent",
+        "pace",
+        "cause",
+        "waiting",
+        "runway",
+        "dry_spell",
+    ),
     *("forecast", "expected", "reset", "next_reset", "mode_note", "figure_note", "rate_fast", "rate_slow"),
 }
 UNUSED_WORDS = LIMIT_WORDS | {"unused", "unused_percent", "held_back"}
 WAIT_WORDS = LIMIT_WORDS | {"waited"}
 OBSERVED_WORDS = LIMIT_WORDS | {"elsewhere", "changes", "unreported", "why"}
-CACHE_WORDS = ABOUT_WORDS | {"workflow", "provider", "hit_rate", "baseline", "input_tokens", "changed"}
+CACHE_WORDS = ABOUT_WORDS | {"workflow", "provider", "hit_rate", "baseline", "input_tokens", "changed", "in_time"}
 RUN_WORDS = ABOUT_WORDS | {
-    *("run", "workflow", "task_type", "team", "provider", "tokens", "cost", "hit_rate", "run_state"),
+    *("run", "workflow", "task_type", "team", "provider", "tokens", "cost", "hit_rate", "run_state", "in_time"),
 }
 WORDS = {
     "usage_ratio": LIMIT_WORDS,
@@ -53,9 +66,6 @@ WORDS = {
     "refused_seconds": ABOUT_WORDS | {"provider", "account", "refusals", "refused"},
 }
 """The names that the templates of a rule on each reading may use."""
-PERIODS = {"day": "The day", "week": "The week", "month": "The month"}
-"""What runs out, by the period of a limit; a session is any other length."""
-
 NEW_WINDOW = (
     "The window of {limit} ended at {percent} of {amount}; a new one has begun.",
     "The new one resets on {next_reset}.",
@@ -101,33 +111,27 @@ def phrases(facts: Facts, now: datetime) -> dict[str, str]:
     words = {name: value for name, value in facts.items() if isinstance(value, str) and value}
     if "limit" in facts:
         words |= _limit_words(facts, now)
+    if "of_limit" in facts:
+        words["in_time"] = in_time(facts)
     if "hit_rate" in facts:
         words |= {"hit_rate": _percent(facts, "hit_rate"), "baseline": _percent(facts, "baseline")}
     for name in ("tokens", "input_tokens"):
         if name in facts:
-            words[name] = format_amount(_number(facts, name), Unit.TOKENS)
+            words[name] = format_amount(number(facts, name), Unit.TOKENS)
     if "cost" in facts:
-        words["cost"] = format_amount(_number(facts, "cost"), Unit.USD)
+        words["cost"] = format_amount(number(facts, "cost"), Unit.USD)
     if "run" in facts:
         words["run_state"] = "It has ended." if facts.get("finished") else "It is still running."
     if "lag_seconds" in facts:
-        words["lag"] = span(timedelta(seconds=_number(facts, "lag_seconds")))
-        words["errors"] = format_number(_number(facts, "errors")) if facts.get("errors") else ""
+        words["lag"] = span(timedelta(seconds=number(facts, "lag_seconds")))
+        words["errors"] = format_number(number(facts, "errors")) if facts.get("errors") else ""
     if "elsewhere_points" in facts:
-        words["elsewhere"] = f"{_number(facts, 'elsewhere_points'):.3g} points"
-        words["unreported"] = span(timedelta(seconds=_number(facts, "unreported_seconds")))
+        words["elsewhere"] = f"{number(facts, 'elsewhere_points'):.3g} points"
+        words["unreported"] = span(timedelta(seconds=number(facts, "unreported_seconds")))
     if "refused_seconds" in facts:
-        words["refused"] = span(timedelta(seconds=_number(facts, "refused_seconds")))
-        words["refusals"] = format_number(_number(facts, "refusals"))
+        words["refused"] = span(timedelta(seconds=number(facts, "refused_seconds")))
+        words["refusals"] = format_number(number(facts, "refusals"))
     return {name: text for name, text in words.items() if text}
-
-
-def span(length: timedelta) -> str:
-    """Return a length of time for people: ``40 min``, ``5 h``, ``3 days``."""
-    minutes = max(0.0, length.total_seconds() / 60)
-    if minutes < 90:
-        return f"{minutes:.0f} min"
-    return f"{minutes / 60:.0f} h" if minutes < 48 * 60 else f"{minutes / 1440:.0f} days"
 
 
 def _about(rule: AlertRule, state: AlertState) -> dict[str, str]:
@@ -152,47 +156,41 @@ def _lasted(state: AlertState) -> str:
 
 def _limit_words(facts: Facts, now: datetime) -> dict[str, str]:
     unit, zone = Unit(str(facts["unit"])), str(facts["zone"])
-    used, amount = _number(facts, "used"), _number(facts, "amount")
-    words = {name: format_amount(_number(facts, name), unit) for name in ("used", "amount", "reserved")}
+    used, amount = number(facts, "used"), number(facts, "amount")
+    words = {name: format_amount(number(facts, name), unit) for name in ("used", "amount", "reserved")}
     words["left"] = format_amount(max(0.0, amount - used), unit)
     words["percent"] = f"{math.floor(used / amount * 100 + 1e-9)} %" if amount else ""
     words["mode_note"] = "The limit only warns: nobody is held back." if facts.get("mode") == "warn" else ""
     words["figure_note"] = "The figure is estimated." if facts.get("estimated") else ""
-    if waiting := int(_number(facts, "waiting")):
+    if waiting := int(number(facts, "waiting")):
         words["waiting"] = f"{waiting} {'ticket waits' if waiting == 1 else 'tickets wait'} for it."
     else:
         words["waiting"] = ""
-    pace = _number(facts, "pace")
+    pace = number(facts, "pace")
     words["pace"] = f"Spent at {pace:.1f} times the pace that lasts to the reset." if pace > 1 else ""
     for name, word in (("ends_at", "reset"), ("next_ends_at", "next_reset")):
-        at = _instant(facts, name)
+        at = instant(facts, name)
         words[word] = f"{local_time(at, zone)} (in {span(at - now)})" if at else ""
-    words |= {"runway": _runway(facts, zone), "rate_fast": _rate(facts, "fast"), "rate_slow": _rate(facts, "slow")}
+    words |= {"runway": runway(facts, zone), "dry_spell": dry_spell(facts)}
+    words |= {"rate_fast": _rate(facts, "fast"), "rate_slow": _rate(facts, "slow")}
     return words | _forecast_words(facts, unit, amount) | _unused_words(facts, unit, amount)
 
 
 def _unused_words(facts: Facts, unit: Unit, amount: float) -> dict[str, str]:
     """What will expire, how much automation may not touch, and how long tickets have waited."""
-    unused, held = _number(facts, "unused"), amount - _number(facts, "allowance")
+    unused, held = number(facts, "unused"), amount - number(facts, "allowance")
     return {
         "unused": format_amount(round(unused * amount), unit) if unused else "",
         "unused_percent": f"{unused:.0%}".replace("%", " %") if unused else "",
         "held_back": f"{format_amount(round(held), unit)} are held back for people." if held > 0 else "",
-        "waited": span(timedelta(seconds=_number(facts, "waited_seconds"))) if facts.get("waited_seconds") else "",
+        "waited": span(timedelta(seconds=number(facts, "waited_seconds"))) if facts.get("waited_seconds") else "",
     }
 
 
 def _rate(facts: Facts, speed: str) -> str:
     """When it runs out at the rate of the lookback that alarms."""
-    at, over = _instant(facts, f"out_{speed}"), span(timedelta(seconds=_number(facts, f"lookback_{speed}")))
-    return f"At the rate of the last {over} {_what(facts, 'it')} runs out on {_local(facts, at)}." if at else ""
-
-
-def _what(facts: Facts, other: str) -> str:
-    """What runs out: the day, the week, the month, the session."""
-    period = str(facts.get("period") or "")
-    word = PERIODS.get(period, "The session" if period.startswith("session") else "")
-    return (word if other.istitle() else word.lower()) or other
+    at, over = instant(facts, f"out_{speed}"), span(timedelta(seconds=number(facts, f"lookback_{speed}")))
+    return f"At the rate of the last {over} {what_of(facts, 'it')} runs out on {_local(facts, at)}." if at else ""
 
 
 def _local(facts: Facts, at: datetime) -> str:
@@ -202,25 +200,10 @@ def _local(facts: Facts, at: datetime) -> str:
 def _forecast_words(facts: Facts, unit: Unit, amount: float) -> dict[str, str]:
     if facts.get("expected") is None or not amount:
         return {}
-    expected, low, high = (_number(facts, name) for name in ("expected", "low", "high"))
+    expected, low, high = (number(facts, name) for name in ("expected", "low", "high"))
     said = f"Expected at the reset: {format_amount(expected, unit)} ({expected / amount:.0%})".replace("%", " %")
     interval = f"80 % interval {format_amount(low, unit)} to {format_amount(high, unit)}"
     return {"forecast": f"{said}, {interval}.", "expected": format_amount(expected, unit)}
-
-
-def _runway(facts: Facts, zone: str) -> str:
-    """When it runs out, as well as that is known."""
-    if _number(facts, "used") >= _number(facts, "amount"):
-        return "Nothing is left until the reset."
-    middle, early, late = (_instant(facts, name) for name in ("out_at", "out_early", "out_late"))
-    what = _what(facts, "It")
-    if middle and early and late:
-        return f"{what} runs out on {local_time(middle, zone)} ± {span((late - early) / 2)}."
-    if middle and early:
-        return f"{what} runs out on {local_time(middle, zone)}, at the earliest on {local_time(early, zone)}."
-    if early:
-        return f"{what} should last to the reset, but may run out from {local_time(early, zone)} on."
-    return f"{what} should last to the reset." if facts.get("expected") is not None else ""
 
 
 def _resolved_lines(rule: AlertRule, state: AlertState) -> Sequence[str]:
@@ -250,15 +233,5 @@ def _fill(template: str, words: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda match: words[match[1]], template)
 
 
-def _number(facts: Facts, name: str) -> float:
-    value = facts.get(name)
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
 def _percent(facts: Facts, name: str) -> str:
-    return f"{_number(facts, name) * 100:.1f} %" if facts.get(name) is not None else ""
-
-
-def _instant(facts: Facts, name: str) -> datetime | None:
-    value = facts.get(name)
-    return parse_instant(value) if isinstance(value, str) else None
+    return f"{number(facts, name) * 100:.1f} %" if facts.get(name) is not None else ""

@@ -24,6 +24,7 @@ def _reset_windows(work: Work) -> Mapping[int, Balance]:
         if ramp := work.policy.ramp_for(work.queue.count(balance.name)):
             following = work.balances.open_for_offer(LimitInstance(balance.limit, balance.value))
             following.ramp, following.dirty = ramp, True
+            work.queue.ramps.reset(following, work.now)
     return {balance.id: balance for balance in ended}
 
 

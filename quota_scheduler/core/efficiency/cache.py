@@ -22,7 +22,8 @@ class CacheReading:
     """Cache hit rate of one workflow over the lookback, against its own past.
 
     ``baseline`` is None until seven days of it are known. ``input_tokens`` are the input-side tokens of the lookback;
-    ``changed`` names what is new since the baseline: models, prompt versions, flags.
+    ``changed`` names what is new since the baseline: models, prompt versions, flags. ``lost`` is by limit instance
+    what the lookback took more than at the baseline, in the base of the limit's unit; empty where that is not known.
     """
 
     workflow: str
@@ -31,6 +32,7 @@ class CacheReading:
     baseline: float | None
     input_tokens: int
     changed: tuple[str, ...] = ()
+    lost: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

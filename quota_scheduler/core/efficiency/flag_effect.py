@@ -114,7 +114,11 @@ def _matched(flag: str, runs: Iterable[RunSummary]) -> dict[str, Sides]:
     for run in runs:
         if run.status:
             sides[run.workflow][flag not in run.flags].append(run)
-    return {workflow: pair for workflow, pair in sides.items() if _logs(pair[0]) and _logs(pair[1])}
+    return {workflow: pair for workflow, pair in sides.items() if all(map(_any_completed, pair))}
+
+
+def _any_completed(runs: Iterable[RunSummary]) -> bool:
+    return any(run.status == COMPLETED and run.usage.tokens > 0 for run in runs)
 
 
 def _logs(runs: Iterable[RunSummary]) -> list[float]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from quota_scheduler.core.usage import Usage, total
 
@@ -16,8 +17,7 @@ PAUSED = "paused_quota"
 """The status of a run whose quota ended: neither done nor failed, and gone on with later."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
+class RunSummary(NamedTuple):
     """One run: what it was, what was in force, and the sum of its usage. An empty ``status`` is still running."""
 
     run: str
@@ -32,6 +32,9 @@ class RunSummary:
     started_at: datetime
     last_at: datetime
     status: str = ""
+    account: str = ""
+    project: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,12 @@ def by_workflow(runs: Iterable[RunSummary]) -> tuple[EfficiencyRow, ...]:
 
 def by_label(runs: Iterable[RunSummary], label: str) -> tuple[EfficiencyRow, ...]:
     """Return one row for each value of a label that runs carry, the largest first; without one it is ``none``."""
-    return _rows(runs, lambda run: str(getattr(run, label)) or "none")
+    return _rows(runs, lambda run: label_of(run, label))
+
+
+def label_of(run: RunSummary, label: str) -> str:
+    """The value of a label that a run carries, ``none`` without one."""
+    return str(getattr(run, label)) or "none"
 
 
 def _rows(runs: Iterable[RunSummary], name_of: Callable[[RunSummary], str]) -> tuple[EfficiencyRow, ...]:

@@ -56,10 +56,14 @@ WILD = 1.8
 """Largest volatility: beyond it the band says no more."""
 UNSEEN = 1.8
 """Volatility of a series under seven days old: the widest band there is."""
+FADE = 14.0
+"""Days after which a replayed forecast counts half as much: how wild a series is comes in spells of weeks."""
 DAYS_KEPT = ORIGINS + REPLAY + LONG + 1
 """Days that the replay reads: the oldest forecast's own two months too."""
 PAST = np.arange(REPLAY, REPLAY + ORIGINS)
 """How many days ago each replayed forecast was made."""
+WEIGHT = 0.5 ** (np.arange(ORIGINS) / FADE)
+"""Weight of each replayed forecast in the mean error."""
 AHEAD = np.array(
     [[np.isin((past - np.arange(1, REPLAY + 1)) % WEEK, day).sum() for past in PAST] for day in range(WEEK)]
 )
@@ -67,33 +71,38 @@ AHEAD = AHEAD / REPLAY
 """For each weekday and past forecast, the part of the three days ahead of it that falls on that weekday."""
 HORIZONS = tuple(math.log(days) for days in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
 """Logarithms of the usual days ahead at which the band is tabled."""
-LOW = (-4.00, -2.60, -1.65, -1.52, -1.22, -1.02, -0.86, -0.76)
+LOW = (-4.00, -2.60, -1.80, -1.68, -1.26, -1.05, -1.00, -0.90)
 """The 10 % quantile of the error at these horizons, in logarithms at volatility 1."""
 HIGH = (1.40, 1.32, 1.24, 1.34, 1.26, 1.31, 1.43, 2.10)
 """The 90 % quantile of the error at these horizons, in logarithms at volatility 1."""
 LOW_POWER = 0.75
 """The lower half follows the volatility less: usage cannot fall below nothing, however wild it is."""
-MOST = 2.1
-"""Largest upper half, in logarithms: eight times the mean."""
+MOST = 1.7
+"""Largest upper half, in logarithms: five and a half times the mean."""
 
 
 def to_come(
-    level: UsageLevel, ahead: Sequence[float], volatility: float, spread: tuple[float, float]
+    level: UsageLevel,
+    ahead: Sequence[float],
+    volatility: float,
+    spread: tuple[float, float],
+    times: Sequence[float],
 ) -> list[Quantiles]:
     """Return the 10, 50 and 90 % quantiles of usage over each of ``ahead`` days of the usual size.
 
-    ``spread`` are calibration factors on the lower and the upper half.
+    ``spread`` are calibration factors on the lower and the upper half; ``times`` says for each of ``ahead`` how many
+    times the usual is expected, after the last hours (``burst.times_usual``).
     """
     quantiles = []
     skew = SKEW * (volatility - CALM) / (1.0 - CALM) / SKEW_DAYS
     wide, deep = volatility * spread[1], volatility**LOW_POWER * spread[0]
-    for days in ahead:
+    for days, more in zip(ahead, times, strict=True):
         if days <= 0:
             quantiles.append((0.0, 0.0, 0.0))
             continue
         log_days = math.log(days)
         share = min(LONG_SHARE + LONG_GROWTH * max(log_days, 0.0), LONG_MOST)
-        mean, slack = level.over(share) * days, SLACK * level.memory * days
+        mean, slack = level.over(share) * days * more, SLACK * level.memory * days
         low, high = _table(log_days)
         median = mean * (1.0 - skew * min(max(SKEW_DAYS - log_days, 0.0), SKEW_DAYS))
         below = max((mean + slack) * math.exp(low * deep) - slack, 0.0)
@@ -102,7 +111,7 @@ def to_come(
 
 
 def volatility(whole: Array, observed: Array, factors: Array) -> Array:
-    """Return how far simple three-day forecasts of the last 60 days were off, relative to the usual error.
+    """Return how far simple three-day forecasts were off lately, relative to the usual error.
 
     ``whole`` (limits, days) are whole days, newest first, ``observed`` how many of them have been seen, ``factors``
     (limits, 7) those of their weekdays, all for many limits at once. Each past level reads only days older than itself.
@@ -116,9 +125,10 @@ def volatility(whole: Array, observed: Array, factors: Array) -> Array:
     long = (sums[:, REPLAY + LONG : REPLAY + LONG + ORIGINS] - base) / np.minimum(np.maximum(seen, 1.0), LONG)
     came = (base - sums[:, :ORIGINS]) * (1.0 / REPLAY) + SLACK * long + least
     expected = (week + (1.0 - REPLAY_WEEK) * long) * (factors @ AHEAD) + SLACK * long + least
-    error = np.abs(np.log(came / expected)) * (seen >= YOUNGEST)
+    weight = WEIGHT * (seen >= YOUNGEST)
+    error = (np.abs(np.log(came / expected)) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1.0)
     verified = np.minimum(np.maximum(observed - (REPLAY + YOUNGEST - 1), 0.0), ORIGINS)
-    ratio = (error.sum(axis=1) * (1.0 / USUAL_ERROR) + PRIOR) / (verified + PRIOR)
+    ratio = (verified * error * (1.0 / USUAL_ERROR) + PRIOR) / (verified + PRIOR)
     return np.asarray(np.minimum(np.maximum(ratio, CALM), WILD))
 
 

@@ -18,14 +18,18 @@ from typing import Protocol
 import numpy as np
 
 from quota_scheduler.core.forecast import day_model, session_model
+from quota_scheduler.core.forecast.burst import times_usual
 from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import SUFFICIENT_DAYS, Forecast, PastAccuracy
+from quota_scheduler.core.forecast.level import UsageLevel
 from quota_scheduler.core.forecast.level import level as level_of
 from quota_scheduler.core.forecast.series import DAY, History, Series, series
 from quota_scheduler.core.forecast.shape import bounded, confidence, mixed
 
 KNOTS = (0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0)
 """Where the fan is computed, as parts of what is left of the window."""
+NO_BURST = (1.0,) * len(KNOTS)
+"""Usage ahead over the usual one, where no hours are known."""
 CHUNK = 200
 """Series whose volatility is computed at once: as many as stay in the processor's cache (bench_forecast.py)."""
 
@@ -47,7 +51,8 @@ class Projectable:
     usage sure to come in the rest of the window (waiting tickets, running leases). ``used`` is the exact usage so far,
     if the caller knows it better than the buckets; ``rate_cap`` the most that can be used per second; ``since`` the
     instant from which the history is complete (default: its first bucket). The history's scatter sets the width of
-    the band; a ``calibration`` corrects it by how past forecasts fared.
+    the band; a ``calibration`` corrects it by how past forecasts fared. ``like`` is a wider history, itself forecast in
+    the same call, whose bursts are this one's too: a class has few runs a day, and its busy hours show sooner in all.
     """
 
     history: History
@@ -57,6 +62,7 @@ class Projectable:
     used: float | None = None
     rate_cap: float | None = None
     since: datetime | None = None
+    like: History | None = None
 
 
 def project(
@@ -92,10 +98,23 @@ def project_many(windows: Sequence[Projectable], *, now: datetime, step: timedel
     rows = [series(window.history, now, step, window.since) for window in windows]
     factors = [day_model.weekdays(row.whole.tolist(), row.complete) for row in rows]
     volatilities = _volatility(rows, factors)
-    return [
-        _forecast(row, window, now, week, volatility)
-        for row, window, week, volatility in zip(rows, windows, factors, volatilities, strict=True)
+    levels = [
+        level_of(row.days.tolist(), row.head, row.observed, week, row.begun)
+        for row, week in zip(rows, factors, strict=True)
     ]
+    bursts = _bursts(rows, windows, levels)
+    described = zip(windows, rows, factors, levels, bursts, volatilities, strict=True)
+    return [
+        _forecast(window, now, row, week, level, burst, volatility)
+        for window, row, week, level, burst, volatility in described
+    ]
+
+
+def _bursts(rows: Sequence[Series], windows: Sequence[Projectable], levels: Sequence[UsageLevel]) -> list[float]:
+    """Return how many times the usual the last hours of each history used, or of the one that it is like."""
+    ratios = [row.burst.ratio(level.tomorrow) if row.burst else 1.0 for row, level in zip(rows, levels, strict=True)]
+    places = {id(window.history): i for i, window in enumerate(windows)}
+    return [ratios[i if window.like is None else places.get(id(window.like), i)] for i, window in enumerate(windows)]
 
 
 def _volatility(rows: Sequence[Series], factors: Sequence[Sequence[float]]) -> list[float]:
@@ -112,7 +131,15 @@ def _volatility(rows: Sequence[Series], factors: Sequence[Sequence[float]]) -> l
     ]
 
 
-def _forecast(row: Series, asked: Projectable, now: datetime, factors: Sequence[float], volatility: float) -> Forecast:
+def _forecast(
+    asked: Projectable,
+    now: datetime,
+    row: Series,
+    factors: Sequence[float],
+    level: UsageLevel,
+    burst: float,
+    volatility: float,
+) -> Forecast:
     """Put together what one window's forecast says."""
     window, calibration = asked.window, asked.calibration
     start, moment = window.starts_at.timestamp(), now.timestamp()
@@ -122,9 +149,9 @@ def _forecast(row: Series, asked: Projectable, now: datetime, factors: Sequence[
     spread = calibration.spread if calibration else (1.0, 1.0)
     used = row.between(start, moment) if asked.used is None else float(asked.used)
     days = row.days.tolist()
-    level = level_of(days, row.head, row.observed, factors, row.begun)
     ahead = day_model.effective([at / DAY for at in seconds], factors, row.begun, row.ahead)
-    fan, method = day_model.to_come(level, ahead, volatility, spread), "days"
+    times = times_usual(burst, row.burst.fading, row.ahead, seconds) if row.burst and row.ahead else NO_BURST
+    fan, method = day_model.to_come(level, ahead, volatility, spread, times), "days"
     if session_model.applies(length, row.step):
         sessions = session_model.to_come(row, start, moment, used, seconds, length, spread)
         if sessions is not None:

@@ -17,6 +17,8 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast.burst import Burst, burst_of
+
 Array = NDArray[np.float64]
 
 DAY = 86_400.0
@@ -58,7 +60,8 @@ class Series:
 
     ``begun``: the passed part of a calendar day of a daily history, 0 when day 0 is whole or ends
     now. ``observed``: days since the first record. ``ahead``: the usual share of a day that falls
-    before each hour ahead (25 values from 0 to 1), None when the history is daily. ``starts``,
+    before each hour ahead (25 values from 0 to 1), None when the history is daily. ``burst``: the
+    state of the last hours, None where ``ahead`` is. ``starts``,
     ``values``, ``sums``: the buckets and their running sum; each is ``step`` seconds long, the last
     at most until now (``newest``).
     """
@@ -68,6 +71,7 @@ class Series:
     begun: float
     observed: float
     ahead: list[float] | None
+    burst: Burst | None
     starts: Array
     values: Array
     sums: Array
@@ -126,13 +130,15 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
     daily = width >= 0.8 * DAY
     back = np.rint((ages - newest) / DAY) if daily else np.ceil(ages / DAY - 1e-9) - 1.0
     places = np.minimum(back, KEEP_DAYS).astype(np.int64)
+    ahead, burst = (None, None) if width > 3_600 else _shape(ages, values, newest / width)
     days = np.bincount(places, weights=values, minlength=KEEP_DAYS + 1)[:KEEP_DAYS]
     return Series(
         days=days.astype(np.float64, copy=False),
         head=newest / width if daily else 1.0 - (width - newest) / DAY,
         begun=newest / width if daily and newest < 0.999 * width else 0.0,
         observed=max(0.0, (moment - begun) / DAY),
-        ahead=None if width > 3_600 else _shape(ages, values),
+        ahead=ahead,
+        burst=burst,
         starts=starts,
         values=values,
         sums=np.concatenate((_ZERO, values.cumsum()[:-1])) if values.size else values,
@@ -144,12 +150,16 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
 _ZERO = np.zeros(1)
 
 
-def _shape(ages: Array, values: Array) -> list[float]:
-    """Return the usual cumulative share of a day by hours ahead of now, shrunk towards an even day."""
+def _shape(ages: Array, values: Array, part: float) -> tuple[list[float], Burst]:
+    """Return the usual cumulative share of a day by hours ahead of now, shrunk towards an even day, and the last hours.
+
+    ``part`` is how much of the newest hour has passed.
+    """
     hours = np.ceil(ages / 3_600.0 - 1e-9) - 1
-    inside = hours < 24 * SHAPE_DAYS
-    back = np.maximum(hours[inside], 0).astype(np.int64)
-    day = np.bincount(back // 24, weights=values[inside], minlength=SHAPE_DAYS)
-    share = values[inside] / np.maximum(day[back // 24], 1e-300)
+    first = int((-hours).searchsorted(-24 * SHAPE_DAYS, side="right"))
+    back, usage = np.maximum(hours[first:], 0).astype(np.int64), values[first:]
+    day = np.bincount(back // 24, weights=usage, minlength=SHAPE_DAYS)
+    share = usage / np.maximum(day[back // 24], 1e-300)
     profile = np.bincount(23 - back % 24, weights=share, minlength=24) + SHAPE_WEIGHT / 24
-    return [0.0, *(np.cumsum(profile) / profile.sum()).tolist()]
+    shares = profile / profile.sum()
+    return [0.0, *np.cumsum(shares).tolist()], burst_of(back, usage, part, shares)

@@ -91,6 +91,15 @@ def _added(point: Metered, before: SeriesState | None) -> tuple[int, int | None]
     return point.value - before.value, made
 
 
+def grown(state: SeriesState, before: SeriesState | None) -> int | None:
+    """What a cumulative series has grown by since its last report; None where it was overtaken by a later one."""
+    if before is None or state.start > before.start:
+        return state.value
+    if state.start < before.start or state.at <= before.at:
+        return None
+    return state.value - before.value if state.value >= before.value else state.value
+
+
 def _event(draft: UsageEvent, slot: tuple[str, int, int], sums: list[int], calls: int) -> UsageEvent:
     group, at, since = slot
     fresh, read, write_5m, write_1h, output = (max(0, number) for number in sums)

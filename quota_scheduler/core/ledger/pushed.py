@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from quota_scheduler.core.ledger.metered import Metered
+from quota_scheduler.core.ledger.produced import Produced
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 
@@ -12,7 +13,7 @@ class Pushed:
     """What one body tells. ``source`` is the door; ``refused`` says what could not be understood, each with its place.
 
     ``costs`` are what programs say that events cost, by key, in pico-dollars: where that is what fast answers cost, the
-    event was one. ``skipped`` counts records that carry no usage.
+    event was one. ``produced`` are commits and pull requests. ``skipped`` counts records that carry no usage.
     """
 
     source: str
@@ -23,8 +24,10 @@ class Pushed:
     costs: tuple[tuple[str, int], ...] = ()
     refused: tuple[str, ...] = ()
     skipped: int = 0
+    produced: tuple[Produced, ...] = ()
 
     @property
     def size(self) -> int:
         """How much there is to write."""
-        return len(self.events) + len(self.metered) + len(self.observations) + len(self.throttles)
+        told = (self.events, self.metered, self.observations, self.throttles, self.produced)
+        return sum(map(len, told))

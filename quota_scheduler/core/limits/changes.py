@@ -1,20 +1,33 @@
 """Run-time changes of limits: the file is the base, stored changes lie on top until they expire or are taken back.
 
-Only what takes effect at once can be changed: amount, holdback, borrow, lend, overrides, mode, policy. What is counted,
-and when it resets, is the file's.
+Only what takes effect at once can be changed: amounts, modes, and what trackers do at their thresholds. What is
+counted, and when it resets, is the file's. Of a field with a value for each team, each is a change of its own,
+``overrides.sales``: one of another team leaves it alone, and each may have its own end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from quota_scheduler.core.limits.limit import Holdback, Limit, Mode, Policy, parse_holdback
+from quota_scheduler.core.limits.limit import (
+    DEFAULT,
+    AtLimit,
+    Holdback,
+    Limit,
+    Mode,
+    Policy,
+    parse_holdback,
+    warning_share,
+)
 from quota_scheduler.core.observations.points import WHOLE
 from quota_scheduler.core.units import Unit, amount_in, format_amount
 
-FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy")
+T = TypeVar("T")
+FIELDS = ("amount", "holdback", "borrow", "lend", "overrides", "mode", "policy", "warn_at", "at_limit")
 """What may be changed at run time."""
+BY_VALUE = ("overrides", "warn_at", "at_limit")
+"""Those that may have a value for each instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +42,25 @@ class LimitChange:
     expires_at: datetime | None = None
 
 
+def one_by_one(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as changes of their own: those by value one for each, as ``overrides.sales``."""
+    changes: dict[str, Any] = {}
+    for field, value in fields.items():
+        if field in BY_VALUE and isinstance(value, Mapping):
+            changes |= {f"{field}.{name}": one for name, one in value.items()}
+        else:
+            changes[field] = value
+    return changes
+
+
 def changed(limit: Limit, field: str, value: Any) -> Limit:
-    """Return a limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit."""
+    """Return a limit with one field changed. Raises ValueError, in one sentence, for a value that does not fit.
+
+    ``overrides.sales`` is the field ``overrides`` for one value.
+    """
+    field, dot, name = field.partition(".")
+    if dot and field in BY_VALUE:
+        value = {name: value}
     match field:
         case "amount":
             return _checked(replace(limit, amount=amount_in(value, limit.unit)))
@@ -47,6 +77,10 @@ def changed(limit: Limit, field: str, value: Any) -> Limit:
             return replace(limit, mode=_one_of(Mode, value))
         case "policy":
             return replace(limit, policy=_one_of(Policy, value))
+        case "warn_at":
+            return replace(limit, warn_at=_by_value(limit, limit.warn_at, value, field, _warning_share))
+        case "at_limit":
+            return replace(limit, at_limit=_by_value(limit, limit.at_limit, value, field, _at_limit))
         case _:
             raise ValueError(f"{field!r} cannot be changed at run time, only {', '.join(FIELDS)}: change the file")
 
@@ -71,7 +105,27 @@ def _overrides(limit: Limit, value: Any) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(merged.items()))
 
 
-def _one_of(kind: type[Mode] | type[Policy], value: Any) -> Any:
+def _by_value(
+    limit: Limit, before: tuple[tuple[str, T], ...], value: Any, field: str, parse: Callable[[Any], T]
+) -> tuple[tuple[str, T], ...]:
+    """One value for all (``""``), or one for each that is named; the others as before."""
+    if not isinstance(value, Mapping):
+        value = {"": value}
+    elif not limit.per or limit.is_per_run:
+        raise ValueError(f"{field} by value is for a limit with one instance per label; {limit.id} has none")
+    named = {"" if name == DEFAULT else str(name): parse(one) for name, one in value.items()}
+    return tuple(sorted((dict(before) | named).items()))
+
+
+def _warning_share(value: Any) -> int:
+    return warning_share(str(value))
+
+
+def _at_limit(value: Any) -> AtLimit:
+    return AtLimit(_one_of(AtLimit, value))
+
+
+def _one_of(kind: type[Mode] | type[Policy] | type[AtLimit], value: Any) -> Any:
     try:
         return kind(value)
     except ValueError:

@@ -16,6 +16,8 @@ from quota_scheduler.core.usage import EVEN_WEIGHTS, PER_MILLE, Usage, fineness
 
 NO_VALUE = "none"
 """Instance of a ``per`` limit for what carries no value of that label."""
+DEFAULT = "default"
+"""What a setting by value calls the one of all values that it does not name."""
 OTHER = "other"
 """Instance that all values past ``max_instances`` share."""
 HOLDBACK_FADE = 0.1
@@ -43,6 +45,14 @@ class Policy(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> "Policy | None":
         return cls.FIXED_THRESHOLDS if value == "seed" else None  # how files and stored changes spelled it at first
+
+
+class AtLimit(StrEnum):
+    """What ``track`` does when a call fits no budget any more: another model, none, or this one all the same."""
+
+    FALLBACK = "fallback"
+    BLOCK = "block"
+    GO_ON = "go_on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,14 @@ def parse_share(value: str) -> int:
     return found
 
 
+def warning_share(value: str) -> int:
+    """Read the share of a budget to warn from, per mille: more than nothing. Raises ValueError."""
+    share = parse_share(value)
+    if not share:
+        raise ValueError(f"{value!r} would warn before anything is used: write more than 0%, such as 80%")
+    return share
+
+
 def instance_name(rule: str, value: str) -> str:
     """The name of a limit instance as people, metrics and the database have it: ``team-daily/growth``."""
     return f"{rule}/{value}" if value else rule
@@ -92,7 +110,8 @@ class Limit:
     the default: a tenth while there are fewer than seven days of history. A member of the pool ``parent`` may borrow up
     to ``borrow`` of what the others do not need, and lends up to ``lend`` of its own (None: all of it). ``observed`` is
     the provider's window whose reports rule it, and ``rate`` what usage takes out of a limit in percent, None while
-    nobody knows.
+    nobody knows. ``warn_at`` (per mille) and ``at_limit`` are for who tracks calls, by value of ``per``; that of ``""``
+    holds for all others.
     """
 
     id: str
@@ -114,6 +133,8 @@ class Limit:
     lend: int | None = None
     observed: ReportKey | None = None
     rate: Rate | None = None
+    warn_at: tuple[tuple[str, int], ...] = ()
+    at_limit: tuple[tuple[str, AtLimit], ...] = ()
     _amounts: Mapping[str, int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +172,17 @@ class Limit:
     def amount_of(self, value: str) -> int:
         """The amount of one instance, overrides considered."""
         return self._amounts.get(value, self.amount)
+
+    def warn_at_of(self, value: str) -> float | None:
+        """The share of its amount (0-1) from which who tracks calls of one instance is warned; None for their own."""
+        by_value = {self._named(name) if name else "": share for name, share in self.warn_at}
+        share = by_value.get(value, by_value.get(""))
+        return None if share is None else share / PER_MILLE
+
+    def at_limit_of(self, value: str) -> AtLimit | None:
+        """What becomes of tracked calls of one instance when nothing fits any more; None for their own choice."""
+        by_value = {self._named(name) if name else "": choice for name, choice in self.at_limit}
+        return by_value.get(value, by_value.get(""))
 
     def charge(self, usage: Usage) -> int:
         """What this usage takes out of the limit, in its unit's base; of percent as best known, 0 while unlearned."""

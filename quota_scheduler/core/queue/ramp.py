@@ -25,22 +25,30 @@ class Ramps:
 
     def __init__(self) -> None:
         self._next: dict[str, tuple[datetime, datetime]] = {}
+        self._resets: dict[str, datetime] = {}
+
+    def reset(self, balance: Balance, now: datetime) -> None:
+        """What waited may go on from now; of a session that nobody has used yet nothing else says since when."""
+        self._resets[balance.name] = now
+
+    def _begins(self, balance: Balance) -> datetime | None:
+        return balance.window.starts_at if balance.window else self._resets.get(balance.name)
 
     def holds(self, ticket: Ticket, balance: Balance, now: datetime) -> datetime | None:
         """When a window lets the next one start of those who waited for it; None when the ticket is not one of them."""
-        window = balance.window
-        if not balance.ramp or window is None or ticket.waiting_since >= window.starts_at:
+        begins = self._begins(balance)
+        if not balance.ramp or begins is None or ticket.waiting_since >= begins:
             return None
-        if now >= window.starts_at + balance.ramp:
+        if now >= begins + balance.ramp:
             return None
-        begun, at = self._next.get(balance.name, (window.starts_at, window.starts_at))
-        return at if begun == window.starts_at else window.starts_at
+        begun, at = self._next.get(balance.name, (begins, begins))
+        return at if begun == begins else begins
 
     def started(self, ticket: Ticket, balance: Balance, now: datetime, *, left: int) -> None:
         """One of them has started; ``left`` still wait for the limit."""
-        at = self.holds(ticket, balance, now)
-        if at is None or balance.window is None:
+        at, begins = self.holds(ticket, balance, now), self._begins(balance)
+        if at is None or begins is None:
             return
-        ends_at = balance.window.starts_at + balance.ramp
+        ends_at = begins + balance.ramp
         step = max(timedelta(0), ends_at - at) / max(1, left) * jitter(ticket.id)
-        self._next[balance.name] = balance.window.starts_at, at + step
+        self._next[balance.name] = begins, at + step

@@ -61,6 +61,8 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "forecast": forecast_document(reading),
         "quality": quality_document(reading.quality),
         "observed": reading.observed.document() if reading.observed else None,
+        "warn_at": reading.warn_at,
+        "at_limit": reading.at_limit or None,
     }
 
 

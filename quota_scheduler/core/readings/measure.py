@@ -138,6 +138,8 @@ def read_limit(
         labels=fixed_labels(limit, headroom.balance.value),
         quality=facts.quality,
         observed=observed,
+        warn_at=limit.warn_at_of(headroom.balance.value),
+        at_limit=limit.at_limit_of(headroom.balance.value) or "",
     )
 
 

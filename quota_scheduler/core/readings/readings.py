@@ -152,7 +152,7 @@ class LimitReading:
     ``level`` is the throttle level (open, throttled, paused, exhausted), in force since ``level_since`` and with a
     cause seen last at ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal,
     balanced, aggressive, emergency). ``quality`` is None until a window has closed, ``observed`` where no provider
-    reports on it.
+    reports on it. ``warn_at`` (0-1) and ``at_limit`` are what who tracks its calls goes by, where that is configured.
     """
 
     limit: str
@@ -176,6 +176,8 @@ class LimitReading:
     labels: tuple[tuple[str, str], ...] = ()
     quality: QualityReading | None = None
     observed: ObservedReading | None = None
+    warn_at: float | None = None
+    at_limit: str = ""
 
     @property
     def usage_ratio(self) -> float:
@@ -202,7 +204,7 @@ class LimitReading:
 
 @dataclass(frozen=True, slots=True)
 class RunReading:
-    """One run that is large enough to be looked at."""
+    """One run that is large enough to be looked at; ``charges`` are what it took out of each limit instance."""
 
     run: str
     workflow: str
@@ -216,6 +218,7 @@ class RunReading:
     last_at: datetime
     finished: bool
     over_cap: bool = False
+    charges: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,10 @@ IDLE = timedelta(minutes=30)
 """A run without a status counts as ended when nothing came from it for so long."""
 
 
-def run_reading(run: RunSummary, *, over_cap: bool, now: datetime) -> RunReading:
-    """One run as alerts and dashboards see it at ``now``."""
+def run_reading(
+    run: RunSummary, *, over_cap: bool, now: datetime, charges: tuple[tuple[str, int], ...] = ()
+) -> RunReading:
+    """One run as alerts and dashboards see it at ``now``; ``charges`` are what it took out of limit instances."""
     return RunReading(
         run=run.run,
         workflow=run.workflow,
@@ -30,12 +32,13 @@ def run_reading(run: RunSummary, *, over_cap: bool, now: datetime) -> RunReading
         last_at=run.last_at,
         finished=bool(run.status) or now - run.last_at > IDLE,
         over_cap=over_cap,
+        charges=charges,
     )
 
 
 def labels_of(run: RunSummary) -> Labels:
     """What is known of a run's labels."""
-    return Labels(run.provider, model=run.model, team=run.team, workflow=run.workflow, task_type=run.task_type)
+    return Labels(run.provider, run.account, run.model, run.team, run.project, run.workflow, run.task_type, run.agent)
 
 
 def mean_tokens(runs: Iterable[RunSummary], *, since: datetime) -> dict[str, float]:

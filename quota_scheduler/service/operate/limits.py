@@ -17,7 +17,7 @@ from typing import Any
 
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.ledger.settlement import LeasesOf, hold_anew
-from quota_scheduler.core.limits.changes import LimitChange, LimitsHold, changed, effective, holding
+from quota_scheduler.core.limits.changes import LimitChange, LimitsHold, changed, effective, holding, one_by_one
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.usage import UsageEvent
@@ -53,16 +53,17 @@ def change_limit(
     limit = next((limit for limit in limits_now(tx, base) if limit.id == rule), None)
     if limit is None:
         return f"there is no limit {rule!r} any more: the configuration was read again; nothing was changed"
+    changes = one_by_one(fields)
     try:
-        for field, value in fields.items():
+        for field, value in changes.items():
             limit = limit if value is None else changed(limit, field, value)
     except ValueError as error:
         return f"{error}; nothing was changed"
     if dry_run:
-        others = [change for change in limit_changes.load(tx) if change.rule != rule or change.field not in fields]
-        asked = [LimitChange(rule, name, value, who, tx.now) for name, value in fields.items() if value is not None]
+        others = [change for change in limit_changes.load(tx) if change.rule != rule or not _replaces(changes, change)]
+        asked = [LimitChange(rule, name, value, who, tx.now) for name, value in changes.items() if value is not None]
         return LimitsHold(with_rates(tx, effective(base, [*others, *asked], now=tx.now)))
-    for field, value in fields.items():
+    for field, value in changes.items():
         if value is None:
             limit_changes.take_back(tx, rule, field)
         else:
@@ -70,6 +71,12 @@ def change_limit(
     detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
     audit.write(tx, who, "limit.changed", detail)
     return apply_limits(tx, base)
+
+
+def _replaces(changes: Mapping[str, Any], before: LimitChange) -> bool:
+    """Whether these changes stand in place of one: of the same field, or of all values of it taken back."""
+    field = before.field.partition(".")[0]
+    return before.field in changes or (field in changes and changes[field] is None)
 
 
 def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = False) -> LimitsHold:

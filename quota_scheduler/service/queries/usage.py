@@ -1,20 +1,26 @@
 """Usage, runs and efficiency over days, as documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_label, by_run
+from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_label, by_run, label_of
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.produced import Product, by_group
 from quota_scheduler.core.usage import KINDS, Extent, Usage
-from quota_scheduler.store import Transaction, apart, ledger
+from quota_scheduler.store import Transaction, apart, ledger, produced
 
 
 def efficiency_document(tx: Transaction, days: int, by: str = "workflow") -> dict[str, Any]:
     """Tokens by kind and cache hit rate of runs over the last ``days``, by a label that runs carry."""
-    runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
-    rows = [{by: row["workflow"], **row} for row in map(_efficiency_row, by_label(runs, by))]
+    since = tx.now - timedelta(days=days)
+    runs = ledger.runs_since(tx, since)
+    made = by_group(produced.by_run(tx, since), {run.run: label_of(run, by) for run in runs})
+    rows = [
+        {by: row["workflow"], **row, **_made(made.get(row["workflow"], {}), row["cost_usd"])}
+        for row in map(_efficiency_row, by_label(runs, by))
+    ]
     if by != "workflow":
         for row in rows:
             del row["workflow"]
@@ -72,13 +78,25 @@ def _columns(by: Sequence[str], slot: tuple[str, ...], usage: Usage) -> dict[str
 
 def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:
     """The largest runs of the last ``days``, with what they used by kind."""
-    runs = ledger.runs_since(tx, tx.now - timedelta(days=days))
+    since = tx.now - timedelta(days=days)
+    runs, made = ledger.runs_since(tx, since), produced.by_run(tx, since)
     facts = {run.run: run for run in runs}
     rows = by_run(runs)[:most]
-    return {"days": days, "runs": [_run_row(row, facts[row.name]) for row in rows]}
+    return {"days": days, "runs": [_run_row(row, facts[row.name], made.get(row.name, {})) for row in rows]}
 
 
-def _run_row(row: EfficiencyRow, run: RunSummary) -> dict[str, Any]:
+def _made(made: Mapping[Product, int], cost_usd: float) -> dict[str, Any]:
+    """What was made, and what each cost; null where no source tells of any, which is not the same as none."""
+    commits, pulls = made.get(Product.COMMITS), made.get(Product.PULL_REQUESTS)
+    return {
+        "commits": commits,
+        "pull_requests": pulls,
+        "cost_per_commit_usd": round(cost_usd / commits, 6) if commits else None,
+        "cost_per_pull_request_usd": round(cost_usd / pulls, 6) if pulls else None,
+    }
+
+
+def _run_row(row: EfficiencyRow, run: RunSummary, made: Mapping[Product, int]) -> dict[str, Any]:
     figures = _efficiency_row(row)
     del figures["workflow"], figures["runs"], figures["success_rate"], figures["tokens_per_run"]
     return {
@@ -90,6 +108,7 @@ def _run_row(row: EfficiencyRow, run: RunSummary) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "last_at": iso(run.last_at),
         **figures,
+        **_made(made, row.usage.cost_usd),
     }
 
 

@@ -11,8 +11,9 @@ from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
+from quota_scheduler.core.readings.cache_loss import PriceOf, with_losses
 from quota_scheduler.core.readings.readings import RunReading, Spending
-from quota_scheduler.core.readings.runs import day_usage, mean_tokens, run_reading
+from quota_scheduler.core.readings.runs import day_usage, labels_of, mean_tokens, run_reading
 from quota_scheduler.core.readings.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.units import Unit
 from quota_scheduler.store import Transaction, forecasts, ledger, windows
@@ -43,10 +44,12 @@ def analyse(
     book: Histories,
     *,
     large: Callable[[RunSummary], bool | None],
+    price: PriceOf,
 ) -> Analysis:
     """Look at the last sixteen days.
 
-    ``large`` says of a run None when nobody need look at it, else whether it is over its cap.
+    ``large`` says of a run None when nobody need look at it, else whether it is over its cap; ``price`` tells what a
+    cache that fell costs.
     """
     now, sets = tx.now, ledger.label_sets(tx)
 
@@ -57,12 +60,24 @@ def analyse(
     recent_runs = ledger.runs_since(tx, now - BASELINE - LOOKBACK)
     past = list(book.between(now - BASELINE - LOOKBACK, since))
     before = day_usage(past, sets)
-    lately = day_usage(book.between(since, now), sets)
+    recent = list(book.between(since, now))
+    lately = day_usage(recent, sets)
     looked_at = [(run, large(run)) for run in recent_runs]
     return Analysis(
         now,
-        cache_readings(before, recent_runs, lookback=lately, since=since),
-        tuple(run_reading(run, over_cap=over, now=now) for run, over in looked_at if over is not None),
+        with_losses(
+            cache_readings(before, recent_runs, lookback=lately, since=since),
+            ((number, usage) for _, number, usage in recent),
+            sets,
+            bind,
+            price,
+            now,
+        ),
+        tuple(
+            run_reading(run, over_cap=over, now=now, charges=_charges(run, bind))
+            for run, over in looked_at
+            if over is not None
+        ),
         mean_tokens(recent_runs, since=now - RUN_DAYS),
         spending(
             _causes(tx, balances, instances, sets, bind),
@@ -76,6 +91,11 @@ def analyse(
         ),
         flag_readings(recent_runs, since=now - RUN_DAYS),
     )
+
+
+def _charges(run: RunSummary, bind: Bind) -> tuple[tuple[str, int], ...]:
+    """What a run took out of every limit instance that it falls to."""
+    return tuple((instance.name, instance.limit.charge(run.usage)) for instance in bind(labels_of(run)))
 
 
 def _apart(tx: Transaction, balances: Balances) -> dict[str, tuple[int, int]]:

@@ -188,7 +188,10 @@ class Forecasting:
                 Projectable(row.history.all, row.window, certain, calibration, row.balance.spent, since=since)
             )
             span = demand_span(row.window, now=now)
-            windows += [Projectable(above, span, since=since) for above in row.history.above if above.starts.size]
+            widest = row.history.above[-1]
+            windows += [
+                Projectable(above, span, since=since, like=widest) for above in row.history.above if above.starts.size
+            ]
         return project_many(windows, now=now, step=measure.HOUR)
 
     def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:

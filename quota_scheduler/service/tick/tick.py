@@ -31,6 +31,7 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
+from quota_scheduler.core.readings.cache_loss import PriceOf
 from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
@@ -78,11 +79,12 @@ class Recompute:
         targets: Sequence[Target],
         sources: Callable[[datetime], tuple[SourceReading, ...]],
         high_usage_run: int,
+        price: PriceOf,
         thresholds: Thresholds = DEFAULT,
     ) -> None:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
-        self._high_usage_run = high_usage_run
+        self._high_usage_run, self._price = high_usage_run, price
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
@@ -211,7 +213,7 @@ class Recompute:
                 return None
             return is_over(run.usage, labels_of(run), caps)
 
-        self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large)
+        self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large, price=self._price)
 
     def _readings(
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]

@@ -11,6 +11,7 @@ from quota_scheduler.store import (
     decision_counts,
     ledger,
     observations,
+    produced,
     pruned,
     run_history,
     tickets,
@@ -39,6 +40,7 @@ def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
     comments.forget(tx, tx.now - raw)
     run_history.prune(tx)
     decision_counts.prune(tx)
+    produced.prune(tx)
     observations.prune(tx)
     bills.prune(tx, tx.now - keys)
     return pruned.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)

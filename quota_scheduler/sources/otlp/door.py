@@ -8,6 +8,7 @@ from typing import Any
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.metered import Metered
+from quota_scheduler.core.ledger.produced import Produced
 from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage, UsageEvent
@@ -15,6 +16,7 @@ from quota_scheduler.sources.otlp import claude_code, codex, gemini, genai, json
 from quota_scheduler.sources.otlp.calls import CLAUDE_CODE, CODEX, GEMINI, QWEN, OtlpCall, one_each, program_of
 from quota_scheduler.sources.otlp.metrics import part_of
 from quota_scheduler.sources.otlp.records import (
+    PRODUCT_METRICS,
     Attributes,
     CallSpan,
     Decoded,
@@ -60,6 +62,8 @@ NAMES = frozenset(
 _CODECS: Mapping[bool, Any] = {True: json_body, False: protobuf}
 """By whether a body is JSON: a function for each of SIGNALS, and one for the answer."""
 LONGEST_HOST = 100
+MOST_PRODUCED = 100_000
+"""More commits of one session than this are garbled."""
 MOST_REMEMBERED = 4096
 
 
@@ -78,8 +82,14 @@ class OtlpDoor:
         refused = list(decoded.refused)
         if signal == "points":
             points = (record for record in decoded.records if isinstance(record, Point))
-            metered = [one for point in points if (one := self._metered(point, now, refused))]
-            return Pushed(SOURCE, metered=tuple(metered), refused=tuple(refused))
+            metered: list[Metered] = []
+            produced: list[Produced] = []
+            for point in points:
+                if point.metric in PRODUCT_METRICS:
+                    produced += self._produced(point, now, refused)
+                elif one := self._metered(point, now, refused):
+                    metered.append(one)
+            return Pushed(SOURCE, metered=tuple(metered), refused=tuple(refused), produced=tuple(produced))
         told = (record for record in decoded.records if not isinstance(record, Point))
         calls = one_each(call for record in told if (call := self._call(record, now, refused)))
         events = [self._event(call, SIGNALS[signal]) for call in calls]
@@ -153,6 +163,30 @@ class OtlpDoor:
             weights=part.weights,
             draft=draft,
         )
+
+    def _produced(self, point: Point, now: datetime, refused: list[str]) -> Iterable[Produced]:
+        """What a point says was made; nothing of a session that is not named."""
+        facts = {**point.resource, **point.attributes}
+        session = plain(text(facts, *genai.SESSION))
+        try:
+            at = instant_of(point.time) or now
+            if not 0 <= point.value <= MOST_PRODUCED:
+                raise BadLine(f"{point.metric} is {point.value:g}, no number of things that a session makes")
+        except BadLine as error:
+            refused.append(f"{place_text(point.place)}: {error}")
+            return
+        if session:
+            yield Produced(
+                series=point.group,
+                product=PRODUCT_METRICS[point.metric],
+                session=session,
+                run=self._labels.value("run", _finder(facts)) or session,
+                at=at,
+                start=min(point.start, _MOST),
+                until=min(point.time, _MOST) or to_micros(now) * 1000,
+                value=round(point.value),
+                is_cumulative=point.is_cumulative,
+            )
 
     def _labels_for(self, facts: Attributes, provider: str, model: str, program: str) -> Labels:
         return self._labelled(tuple(map(facts.get, self._names)), provider, model, program)

@@ -12,8 +12,8 @@ import msgspec
 
 from quota_scheduler.sources.otlp.protobuf import CUMULATIVE, DELTA, EVENT_NAME, NOT_RECORDED, digest
 from quota_scheduler.sources.otlp.records import (
+    COUNTED_METRICS,
     LONGEST_NAME,
-    TOKEN_METRICS,
     TYPE_NAMES,
     Attributes,
     CallSpan,
@@ -75,11 +75,11 @@ def spans(body: bytes, wanted: frozenset[str]) -> Decoded:
 
 
 def points(body: bytes, wanted: frozenset[str]) -> Decoded:
-    """The data points of a body that count tokens. Raises BadLine for one that is no such document."""
+    """The data points of a body that are looked at. Raises BadLine for one that is no such document."""
     records: list[Point] = []
     refused: list[str] = []
     for place, resource, metric, origin in _parts(body, "points", wanted, refused):
-        if _get(metric, "name") in TOKEN_METRICS:
+        if _get(metric, "name") in COUNTED_METRICS:
             _points_of(place, resource, metric, digest([origin, str(metric["name"])]), wanted, records, refused)
     return Decoded(records, refused)
 

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from quota_scheduler.sources.otlp.records import (
+    COUNTED_METRICS,
     LONGEST_NAME,
-    TOKEN_METRICS,
     TYPE_NAMES,
     Attributes,
     CallSpan,
@@ -66,13 +66,13 @@ def spans(body: bytes, wanted: frozenset[str]) -> Decoded:
 
 
 def points(body: bytes, wanted: frozenset[str]) -> Decoded:
-    """The data points of a body that count tokens. Raises BadLine for one that is no such message."""
+    """The data points of a body that are looked at. Raises BadLine for one that is no such message."""
     records: list[Point] = []
     for i, outer in enumerate(_parsed(ExportMetricsServiceRequest, body).resource_metrics):
         resource, number = _some(outer.resource.attributes, wanted), 0
         for j, scope in enumerate(outer.scope_metrics):
             for metric in scope.metrics:
-                if metric.name not in TOKEN_METRICS:
+                if metric.name not in COUNTED_METRICS:
                     continue
                 origin = digest([*_pairs(outer.resource.attributes), scope.scope.name, metric.name])
                 for point in _data_points(metric, ("points", i, j, number), resource, origin, wanted):

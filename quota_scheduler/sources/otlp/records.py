@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 from quota_scheduler.core.instants import EPOCH, is_plausible, parse_instant
+from quota_scheduler.core.ledger.produced import Product
 from quota_scheduler.sources.records import BadLine
 
 R = TypeVar("R")
@@ -31,7 +32,14 @@ TOKEN_METRICS = frozenset(
         "gen_ai.client.token.usage",
     }
 )
-"""Metrics that count tokens; no other is looked at."""
+"""Metrics that count tokens."""
+PRODUCT_METRICS = {
+    "claude_code.commit.count": Product.COMMITS,
+    "claude_code.pull_request.count": Product.PULL_REQUESTS,
+}
+"""Metrics that count what was made (seen with 2.1.332: deltas by session, a commit that fails is none)."""
+COUNTED_METRICS = TOKEN_METRICS | PRODUCT_METRICS.keys()
+"""Metrics that are looked at; no other is."""
 
 
 class LogRecord(NamedTuple):

@@ -50,7 +50,7 @@ def test_days_of_the_usual_size(ahead, factors, begun, shape, days):
 
 def test_the_band_is_the_level_over_the_days_left_with_a_floor_and_a_bound():
     level, ahead = UsageLevel(100, 100, 0), [0, 1, 8, 30]
-    fan = to_come(level, ahead, 1.0, (1.0, 1.0))
+    fan = to_come(level, ahead, 1.0, (1.0, 1.0), [1.0] * len(ahead))
     assert fan[0] == (0, 0, 0)
     assert [median for _, median, _ in fan[2:]] == [800, 3000], "from eight days on the median is the mean"
     assert fan[1][1] == pytest.approx(80), "of one bursty day it lies a fifth lower"
@@ -60,7 +60,7 @@ def test_the_band_is_the_level_over_the_days_left_with_a_floor_and_a_bound():
 
 def test_a_wider_spread_and_more_volatility_widen_the_band_and_leave_the_median_of_many_days():
     level = UsageLevel(100, 100, 20)
-    (calm,), (wild,), (wide,) = (to_come(level, [10], v, s) for v, s in
+    (calm,), (wild,), (wide,) = (to_come(level, [10], v, s, [1.0]) for v, s in
                                  ((0.3, (1.0, 1.0)), (1.0, (1.0, 1.0)), (0.3, (2.0, 2.0))))  # fmt: skip
     assert calm[1] == wild[1] == wide[1] == 1000
     assert max(wild[0], wide[0]) < calm[0] < calm[2] < min(wild[2], wide[2])
@@ -72,6 +72,12 @@ def test_a_wider_spread_and_more_volatility_widen_the_band_and_leave_the_median_
         pytest.param(np.full(DAYS_KEPT, 100.0), 124, CALM, id="steady for months: as calm as it gets"),
         pytest.param(np.full(DAYS_KEPT, 100.0), 0, 1.0, id="nothing seen: the usual"),
         pytest.param(np.where(np.arange(DAYS_KEPT) % 9 == 0, 5000.0, 0.0), 124, WILD, id="a burst every nine days"),
+        pytest.param(
+            np.where((np.arange(DAYS_KEPT) < 42) | (np.arange(DAYS_KEPT) % 9 > 0), 100.0, 5000.0),
+            124,
+            0.76,
+            id="wild until six weeks ago: half forgotten",
+        ),
     ],
 )
 def test_volatility(days, observed, expected):

@@ -2,13 +2,15 @@
 
 import pytest
 
-from quota_scheduler.core.limits.changes import LimitChange, changed, effective, holding
-from quota_scheduler.core.limits.limit import Holdback, Mode, Policy
+from quota_scheduler.core.limits.changes import LimitChange, changed, effective, holding, one_by_one
+from quota_scheduler.core.limits.limit import AtLimit, Holdback, Mode, Policy
 from tests.builders import HOUR, MONDAY, a_concurrency_limit, a_limit
 
 LIMIT = a_limit(100)
 MEMBER = a_limit(100, parent="pool")
 PER_TEAM = a_limit(100, per="team", overrides=(("sales", 20),))
+
+WARNS = a_limit(100, per="team", warn_at=(("", 800),))
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,13 @@ PER_TEAM = a_limit(100, per="team", overrides=(("sales", 20),))
         pytest.param(MEMBER, "lend", 5, {"lend": 5}, id="and lend"),
         pytest.param(PER_TEAM, "overrides", {"growth": 30}, {"overrides": (("growth", 30), ("sales", 20))},
                      id="overrides are added to"),
+        pytest.param(PER_TEAM, "overrides.growth", 30, {"overrides": (("growth", 30), ("sales", 20))},
+                     id="one of them by its name"),
+        pytest.param(LIMIT, "warn_at", "70%", {"warn_at": (("", 700),)}, id="a threshold for all"),
+        pytest.param(WARNS, "warn_at.growth", "90%", {"warn_at": (("", 800), ("growth", 900))},
+                     id="one for a team, the others as before"),
+        pytest.param(WARNS, "warn_at", {"default": "50%"}, {"warn_at": (("", 500),)}, id="the others by name"),
+        pytest.param(LIMIT, "at_limit", "block", {"at_limit": (("", AtLimit.BLOCK),)}, id="what becomes of calls"),
         pytest.param(LIMIT, "mode", "warn", {"mode": Mode.WARN}, id="a mode"),
         pytest.param(LIMIT, "policy", "seed", {"policy": Policy.FIXED_THRESHOLDS}, id="a policy by its first name"),
     ],
@@ -36,6 +45,10 @@ def test_changed(limit, field, value, after):
     [
         pytest.param(LIMIT, "window", "day", "only amount, holdback", id="what is counted is the file's"),
         pytest.param(LIMIT, "borrow", 1, "no member of a pool", id="nothing to borrow from"),
+        pytest.param(LIMIT, "warn_at.sales", "80%", "day has none", id="no instances to warn apart"),
+        pytest.param(LIMIT, "warn_at", "0%", "before anything is used", id="a warning about nothing"),
+        pytest.param(LIMIT, "warn_at", "eighty", "not a share", id="a threshold that is none"),
+        pytest.param(LIMIT, "at_limit", "stop", "none of fallback, block, go_on", id="an unknown way"),
         pytest.param(LIMIT, "mode", "loud", "none of enforce, warn, off", id="an unknown mode"),
         pytest.param(LIMIT, "overrides", {"a": 1}, "day has none", id="no instances to override"),
         pytest.param(a_limit(100, holdback=Holdback(amount=50)), "amount", 40, "more than the amount",
@@ -81,3 +94,9 @@ def test_how_long_limits_hold(ends, over):
     changes = [LimitChange("day", "amount", 5, "ada", MONDAY, MONDAY + end * HOUR) for end in ends]
     hold = holding((a_limit(),), [*changes, LimitChange("day", "mode", "warn", "ada", MONDAY)], now=MONDAY)
     assert {hours: hold.is_over(MONDAY + hours * HOUR) for hours in over} == over
+
+
+def test_values_of_a_field_are_changes_of_their_own():
+    assert one_by_one({"amount": 5, "overrides": {"sales": 25, "growth": None}, "warn_at": "80%"}) == {
+        "amount": 5, "overrides.sales": 25, "overrides.growth": None, "warn_at": "80%",
+    }  # fmt: skip

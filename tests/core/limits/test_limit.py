@@ -6,7 +6,7 @@ from time import process_time
 import pytest
 
 from quota_scheduler.core.labels import match_of
-from quota_scheduler.core.limits.limit import Holdback, Mode
+from quota_scheduler.core.limits.limit import AtLimit, Holdback, Mode
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from tests.builders import (
@@ -158,3 +158,18 @@ def test_R6_thousands_of_overrides_are_not_gone_through_for_each_amount():
     begun = process_time()
     assert [limit.amount_of(name) for name in names] == list(range(3_000))
     assert process_time() - begun < 3  # a millisecond; one by one they are nine million names
+
+
+@pytest.mark.parametrize(
+    ("warn_at", "value", "share"),
+    [
+        pytest.param((), "sales", None, id="the tracker's own"),
+        pytest.param((("", 800),), "sales", 0.8, id="one for all"),
+        pytest.param((("", 800), ("sales", 900)), "sales", 0.9, id="a team's own"),
+        pytest.param((("", 800), ("sales", 900)), "growth", 0.8, id="the others"),
+        pytest.param((("sales", 900),), "growth", None, id="the others have none"),
+    ],
+)
+def test_from_which_share_a_team_is_warned(warn_at, value, share):
+    limit = a_limit(100, per="team", warn_at=warn_at, at_limit=tuple((name, AtLimit.BLOCK) for name, _ in warn_at))
+    assert (limit.warn_at_of(value), limit.at_limit_of(value)) == (share, AtLimit.BLOCK if share else None)

@@ -33,3 +33,17 @@ def test_starts_on_a_ramp_come_one_after_another_and_all_of_them_on_it(numbers):
     assert starts[-1] <= TODAY.starts_at + 1.5 * balance.ramp
     assert ramps.holds(waiting(1, minutes=60 * 24), balance, TODAY.starts_at + balance.ramp) is None
     assert ramps.holds(waiting(1, minutes=0), balance, TODAY.starts_at) is None
+
+
+def test_a_session_that_nobody_has_used_yet_lets_them_go_one_after_another_too():
+    reset = TODAY.starts_at
+    balance = Balance(0, a_limit(), "", None, ramp=timedelta(seconds=1))
+    ramps, first, second = Ramps(), waiting(1, minutes=60 * 24), waiting(2, minutes=60 * 24)
+    assert ramps.holds(first, balance, reset) is None  # nothing says that it was reset
+    ramps.reset(balance, reset)
+    assert ramps.holds(first, balance, reset) == reset
+    ramps.started(first, balance, reset, left=1)
+    at = ramps.holds(second, balance, reset)
+    assert at is not None
+    assert timedelta(seconds=0.5) <= at - reset <= timedelta(seconds=1.5)
+    assert ramps.holds(second, balance, reset + timedelta(seconds=1)) is None

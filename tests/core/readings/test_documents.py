@@ -54,6 +54,7 @@ def test_a_limit_is_told_in_units_as_people_write_them():
         "risk": "medium", "optimization_level": "minimal", "estimated": False, "leases": 1,
         "waiting": [{"class": "low", "waiting": 2, "oldest_at": "2026-11-22T12:00:07Z"}], "spent_by": "by docs",
         "run_tokens_mean": 1234.0, "runs_remaining": 4.0, "forecast": "below", "quality": None, "observed": None,
+        "warn_at": None, "at_limit": None,
     }  # fmt: skip
     assert json.loads(json.dumps(document)) == document, "JSON types alone"
 

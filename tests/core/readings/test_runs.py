@@ -1,6 +1,5 @@
 """Runs as a tick shows them."""
 
-from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -21,7 +20,7 @@ RUN = RunSummary(
     [
         pytest.param(RUN, MONDAY + IDLE, False, id="half an hour is a pause"),
         pytest.param(RUN, MONDAY + IDLE + MICRO, True, id="more is the end"),
-        pytest.param(replace(RUN, status="failed"), MONDAY, True, id="it said so"),
+        pytest.param(RUN._replace(status="failed"), MONDAY, True, id="it said so"),
     ],
 )
 def test_when_a_run_counts_as_finished(run, now, finished):
@@ -30,7 +29,7 @@ def test_when_a_run_counts_as_finished(run, now, finished):
 
 
 def test_means_and_days():
-    older = replace(RUN, usage=some_usage(10), last_at=MONDAY - DAY)
+    older = RUN._replace(usage=some_usage(10), last_at=MONDAY - DAY)
     assert mean_tokens([RUN, older], since=MONDAY - DAY) == {"anthropic": 20.0}
     assert mean_tokens([RUN, older], since=MONDAY) == {"anthropic": 30.0}
     labels = some_labels(workflow="nightly")

@@ -12,6 +12,7 @@ from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory
 from quota_scheduler.service.operate.limits import redefine
@@ -29,6 +30,7 @@ class House:
     path: Path
     limits: Sequence[Limit]
     clock: FixedClock = field(default_factory=lambda: FixedClock(MONDAY))
+    high_usage_run: int = 10**12
     _keys: Any = field(default_factory=count)
 
     def __post_init__(self) -> None:
@@ -40,7 +42,13 @@ class House:
             redefine(tx, self.limits)
         self.terms, self.memory = Terms(tuple(self.limits)), Memory()
         self.recompute = Recompute(
-            self.store, self.limits, rules=(), targets=(), sources=lambda _: (), high_usage_run=10**12
+            self.store,
+            self.limits,
+            rules=(),
+            targets=(),
+            sources=lambda _: (),
+            high_usage_run=self.high_usage_run,
+            price=Prices().price,
         )
 
     def restart(self, limits: Sequence[Limit] | None = None) -> None:
