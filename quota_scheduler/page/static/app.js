@@ -13,6 +13,7 @@ import { clock, span } from "./words.js";
 
 const MORE_SECONDS = 60;
 const GAP_SECONDS = 1;
+const RETRY_SECONDS = 3;
 
 const view = {
   state: null, queue: null, more: null, problem: "", problemAt: 0, mode: "polling", asksToken: false,
@@ -26,7 +27,7 @@ const view = {
   failed: (failure) => { if (failure.status === 401 || failure.status === 403 && !view.state) needToken(failure); },
 };
 
-let asking = null, again = false, fresh = "", lastAsked = 0, lastMore = 0;
+let asking = null, again = false, fresh = "", retry = 0, lastAsked = 0, lastMore = 0;
 
 /** What was asked for before this module was there, once. */
 function early(path) {
@@ -56,6 +57,8 @@ async function round() {
     if (failure.status === 401 || failure.status === 403) return needToken(failure);
     if (!view.problem) view.problemAt = Date.now();
     view.problem = failure.status ? `The service answers with an error (${failure.message})` : capital(failure.message);
+    clearTimeout(retry);
+    retry = setTimeout(() => refresh(), RETRY_SECONDS * 1000); // the stream may live on and have nothing to tell
   }
   draw();
   if (!view.problem && Date.now() - lastMore > MORE_SECONDS * 1000) {
