@@ -199,14 +199,14 @@ export async function openLimit(view, name) {
   const chart = h("div", { class: "chart" }), explained = h("div");
   const content = show(row.limit, chart,
     facts([
-      ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${amount(row.amount, row.unit)} ${unit}, ${percent(row.usage_ratio)}`],
+      ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
       ["Reserved", row.unit === "leases" ? "" : amount(row.reserved, row.unit)],
-      ["Still free", amount(row.headroom, row.unit)],
+      ["Still free", row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
       ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],
       ["Runs out", h("span", null, join(runsOut(row, now)))],
       ["Resets", h("span", null, join(resets(row, now)))],
       ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${clock(row.level_since, row.timezone, now)}` : "")],
-      ["Pace of what is left", row.burn === null ? "" : `${row.burn} times the pace that lasts to the reset`],
+      ["Pace of what is left", row.burn === null || row.headroom <= 0 ? "" : `${row.burn} times the pace that lasts to the reset`],
       ["Used today", row.unit === "leases" ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
       ["Runs that still fit", row.runs_remaining === null ? "" : `about ${Math.floor(row.runs_remaining)}`],
       ["Spent most by", row.spent_by],
