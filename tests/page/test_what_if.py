@@ -75,7 +75,7 @@ def test_a_smaller_week_is_asked_by_keyboard_alone_and_shows_what_the_api_says(f
     assert by_class["as it is"]["two-sided"] != by_class["what if"]["two-sided"]
     limits = rows(form, "By limit, under two-sided")
     assert [(row[0], row[3]) for row in limits] == [
-        (row["limit"], f"{short(row['amount'])} tokens" if row["unit"] == "tokens" else f"${row['amount']:.2f} ")
+        (row["limit"], f"{short(row['amount'])} tokens" if row["unit"] == "tokens" else f"${row['amount']:.2f}")
         for policies in by_class.values()
         for row in policies["two-sided"]["limits"]
     ]

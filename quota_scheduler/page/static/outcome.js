@@ -58,7 +58,7 @@ function byClass(cases, policy) {
 
 function byLimit(cases, policy) {
   const rows = cases.flatMap((what) => under(what, policy).limits.map((row) => h("tr", null,
-    h("th", { scope: "row" }, row.limit || "no limit"), h("td", null, what.case), h("td", null, [row.windows.toLocaleString("en-US"), row.window].filter(Boolean).join(" × ")), number(`${amount(row.amount, row.unit)} ${unitWord(row.unit)}`), number(amount(row.used, row.unit)),
+    h("th", { scope: "row" }, row.limit || "no limit"), h("td", null, what.case), h("td", null, [row.windows.toLocaleString("en-US"), row.window].filter(Boolean).join(" × ")), number(`${amount(row.amount, row.unit)} ${unitWord(row.unit)}`.trim()), number(amount(row.used, row.unit)),
     number(amount(row.unused, row.unit)), number(amount(row.lost, row.unit)), number(amount(row.redone, row.unit)))));
   return table(`By limit, under ${policy}`, ["Limit", "Case", "Windows", "Amount in all", "Used", "Unused", "of it while somebody waited", "Used for nothing"], 3, rows);
 }

@@ -110,7 +110,7 @@ async function play(view, form, go, status) {
   if (!form.isConnected) return undefined;
   put(status, refused && h("p", { class: "bad", role: "alert" }, `This was not played: ${refused}`), control.signal.aborted && h("p", { role: "status" }, "Cancelled; nothing was changed."), answer && outcome(answer, view.state.zone));
   const first = status.querySelector("h3") || go;
-  first.focus();
-  first.scrollIntoView({ block: "nearest" });
+  first.focus({ preventScroll: true });
+  first.scrollIntoView({ block: answer ? "start" : "nearest" });
   return undefined;
 }
