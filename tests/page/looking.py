@@ -15,6 +15,7 @@ FLAGS = [
 PATIENCE_MS = 15_000
 """How long anything may take on a busy machine."""
 EXPECTED = (
+    "ERR_INTERNET_DISCONNECTED",
     "401",
     "403",
     "ERR_CONNECTION_REFUSED",
