@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from quota_scheduler.core.advice.models import cheaper_models
+from quota_scheduler.core.advice.models import cheaper_models, cheaper_providers
 from quota_scheduler.core.advice.suggestion import Price, Suggestion, dollars, largest, sure
 from quota_scheduler.core.advice.waste import by_workflow, wasted
 from quota_scheduler.core.efficiency.flag_effect import CONFIDENCE, flag_effects
@@ -23,6 +23,7 @@ def suggestions(
     """
     advice = [
         *cheaper_models(runs),
+        *cheaper_providers(runs),
         *(one for workflow, some in by_workflow(runs).items() for one in wasted(workflow, some, price, cap=cap)),
         *_flags(runs),
         *_exhausted(exhaustions),

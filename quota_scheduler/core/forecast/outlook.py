@@ -6,7 +6,6 @@ that a decision costs a look-up and no forecast.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,16 +21,16 @@ from quota_scheduler.core.priority import Priority
 if TYPE_CHECKING:  # what reads an outlook from the database need not load numpy
     from quota_scheduler.core.forecast.histories import UsageHistory
 
-QUANTILES: Mapping[Priority, tuple[float, float, float]] = {
-    Priority.HIGH: (0.7, 0.55, 336.0),
-    Priority.NORMAL: (0.9, 0.75, 336.0),
-    Priority.LOW: (0.75, 0.92, 48.0),
+QUANTILES: Mapping[Priority, tuple[tuple[float, float], ...]] = {
+    Priority.HIGH: ((0.0, 0.7), (168.0, 0.64), (720.0, 0.57)),
+    Priority.NORMAL: ((0.0, 0.88), (24.0, 0.93), (168.0, 0.89), (720.0, 0.76)),
+    Priority.LOW: ((0.0, 0.75), (24.0, 0.86), (168.0, 0.95), (720.0, 0.92)),
 }
-"""(at the reset, far from it, hours in which it fades from one to the other), by class.
+"""(hours to the reset, quantile), by class; straight lines between, flat beyond.
 
-Who asks for less important work leaves more room to the classes above; low gives way in a window's last hours, and in
-sessions, because what it leaves there expires. Chosen by simulation on development traces
-(docs/explanation/admission.md, "What was tried").
+Who asks for less important work leaves more room to the classes above, most of all some days before the reset: there
+an early mistake cannot be repaired, while in a month it can. In a window's last hours, and in sessions, what is left
+free expires. Chosen by simulation on tuning owners (docs/explanation/admission.md, "What was tried").
 """
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""
@@ -72,8 +71,12 @@ def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:
     """Tell which quantile of the demand above it a class leaves room for, this long before the reset."""
-    near, far, fade = QUANTILES[priority]
-    return near + (far - near) * (1 - math.exp(-horizon.total_seconds() / 3600 / fade))
+    hours, points = horizon.total_seconds() / 3600, QUANTILES[priority]
+    i = bisect_left(points, (hours,))
+    if i == 0 or i == len(points):
+        return points[0 if i == 0 else -1][1]
+    (before, low), (after, high) = points[i - 1], points[i]
+    return low + (high - low) * (hours - before) / (after - before)
 
 
 @dataclass(frozen=True, slots=True)

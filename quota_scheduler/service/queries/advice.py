@@ -59,12 +59,14 @@ def _peaks(tx: Transaction, since: datetime, zone: str) -> dict[str, Any] | None
 
 
 def _row(one: Suggestion) -> dict[str, Any]:
-    row = asdict(one)
+    row, interval = asdict(one), one.interval
+    del row["interval"]
     return {
         "kind": row.pop("kind"),
         "subject": row.pop("subject"),
         "text": row.pop("text"),
         "saving_usd": round(row.pop("microusd") / MICRO, 6),
+        "saving_usd_interval": [round(end / MICRO, 6) for end in interval] if interval else None,
         "saving_tokens": row.pop("tokens"),
         **row,
         "evidence": list(one.evidence),

@@ -22,13 +22,16 @@ def an_outlook(**changes):
     ("priority", "horizon", "quantile"),
     [
         pytest.param(Priority.HIGH, timedelta(0), 0.7, id="high at the reset"),
-        pytest.param(Priority.NORMAL, timedelta(0), 0.9, id="normal at the reset"),
+        pytest.param(Priority.NORMAL, timedelta(0), 0.88, id="normal at the reset"),
         pytest.param(Priority.LOW, timedelta(0), 0.75, id="low at the reset"),
-        pytest.param(Priority.HIGH, timedelta(days=365), 0.55, id="high far from it"),
-        pytest.param(Priority.NORMAL, timedelta(days=365), 0.75, id="normal far from it"),
+        pytest.param(Priority.NORMAL, -HOUR, 0.88, id="normal when the reset has passed"),
+        pytest.param(Priority.HIGH, timedelta(days=365), 0.57, id="high far from it"),
+        pytest.param(Priority.NORMAL, timedelta(days=365), 0.76, id="normal far from it"),
         pytest.param(Priority.LOW, timedelta(days=365), 0.92, id="low far from it"),
-        pytest.param(Priority.NORMAL, 336 * HOUR, 0.75 + 0.15 / 2.718281828459045, id="two weeks away the fade is 1/e"),
-        pytest.param(Priority.LOW, 48 * HOUR, 0.92 - 0.17 / 2.718281828459045, id="for low after two days"),
+        pytest.param(Priority.NORMAL, 12 * HOUR, 0.905, id="normal half a day before: half-way to a day"),
+        pytest.param(Priority.NORMAL, 24 * HOUR, 0.93, id="normal a day before: the most careful"),
+        pytest.param(Priority.LOW, 96 * HOUR, 0.905, id="low four days before: half-way to a week"),
+        pytest.param(Priority.HIGH, 84 * HOUR, 0.67, id="high half a week before"),
     ],
 )
 def test_quantile_for(priority, horizon, quantile):
@@ -38,8 +41,8 @@ def test_quantile_for(priority, horizon, quantile):
 @pytest.mark.parametrize(
     ("outlook", "priority", "hours_gone", "headroom"),
     [
-        pytest.param(an_outlook(), Priority.LOW, 0, 81, id="low leaves room for four days out of five"),
-        pytest.param(an_outlook(), Priority.LOW, 12, 39, id="half the window later for half of it"),
+        pytest.param(an_outlook(), Priority.LOW, 0, 86, id="low leaves room for six days out of seven"),
+        pytest.param(an_outlook(), Priority.LOW, 12, 40, id="half the window later for half of it"),
         pytest.param(an_outlook(), Priority.LOW, 24, 0, id="at the reset for none"),
         pytest.param(an_outlook(), Priority.LOW, 30, 0, id="nor after it"),
         pytest.param(an_outlook(), Priority.INTERACTIVE, 0, 0, id="nobody is above people"),
@@ -60,12 +63,12 @@ def test_between_the_knots_it_is_linear_and_beyond_them_flat():
         skewed.demand(priority, now=MONDAY, ends_at=MONDAY + horizon)
         for priority in (Priority.HIGH, Priority.NORMAL, Priority.LOW)
     ]
-    assert found == pytest.approx([1, 35, 92], abs=1)
+    assert found == pytest.approx([1, 36, 92], abs=1)
 
 
 def test_after_an_early_look_at_the_next_window_only_the_rate_is_known():
     old = an_outlook(ends_at=MONDAY + HOUR)
-    assert old.demand(Priority.LOW, now=MONDAY + 2 * HOUR, ends_at=MONDAY + DAY) == pytest.approx(81, abs=1)
+    assert old.demand(Priority.LOW, now=MONDAY + 2 * HOUR, ends_at=MONDAY + DAY) == pytest.approx(85, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,9 @@ def test_an_outlook_keeps_the_quantiles_of_demand_at_the_reset():
 @pytest.mark.parametrize(
     ("after", "hours_into_it", "headroom"),
     [
-        pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 0, 163, id="what was forecast of it, whole"),
-        pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 12, 79, id="and in proportion to what is left"),
-        pytest.param(((), (), (), ()), 0, 81, id="or at the rate that was expected before the reset"),
+        pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 0, 172, id="what was forecast of it, whole"),
+        pytest.param(((), (), (), tuple(2 * knot for knot in KNOTS)), 12, 80, id="and in proportion to what is left"),
+        pytest.param(((), (), (), ()), 0, 86, id="or at the rate that was expected before the reset"),
     ],
 )
 def test_at_a_reset_the_outlook_of_the_window_before_still_holds_work_back(after, hours_into_it, headroom):
