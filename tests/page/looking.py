@@ -21,6 +21,8 @@ EXPECTED = (
     "ERR_INCOMPLETE_CHUNKED_ENCODING",
     "ERR_CONNECTION_RESET",
     "422",
+    "ERR_FAILED",
+    "ERR_INTERNET_DISCONNECTED",
     "503",
 )
 """What a browser logs by itself of answers that the page has a sentence for."""
