@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-VIEW = {"width": 1180, "height": 800}
+VIEW = {"width": 1180, "height": 1500}
+"""So high that nothing has to be scrolled: what is outside may not have been drawn yet."""
 SECONDS = 180
 """How long the demo may play: three times what its story takes."""
 FRESH_SECONDS = 1.0
@@ -36,7 +37,7 @@ class Moment:
     name: str
     fits: Callable[[dict[str, Any]], bool]
     part: str
-    ready: Callable[[Page], None] = lambda page: None
+    ready: Callable[[Page], None] = lambda _page: None
 
 
 def look_closer(page: Page) -> None:
@@ -46,11 +47,11 @@ def look_closer(page: Page) -> None:
 
 
 MOMENTS = (
-    Moment("1-usage", lambda told: told["kind"] == "usage" and told["used"] >= told["amount"] / 2, "#answers, #limits"),
+    Moment("1-usage", lambda told: told["kind"] == "usage" and told["used"] >= told["amount"] / 2, "#limits"),
     Moment("2-fan", lambda told: told["kind"] == "fan", "dialog", look_closer),
-    Moment("3-waits", lambda told: told["kind"] == "deferred", "#queue"),
-    Moment("4-alert", lambda told: told["kind"] == "alert_fired", "#alerts, #running"),
-    Moment("5-reset", lambda told: told["kind"] == "woken", "#answers, #limits"),
+    Moment("3-waits", lambda told: told["kind"] == "usage" and told["used"] >= told["amount"] * 0.75, "#queue"),
+    Moment("4-alert", lambda told: told["kind"] == "alert_fired", "#answers"),
+    Moment("5-reset", lambda told: told["kind"] == "woken", "#alerts, #running"),
     Moment("6-loan", lambda told: told["kind"] == "loan", "#limits"),
 )
 
@@ -73,16 +74,25 @@ def address(demo: subprocess.Popen[str]) -> str:
 
 
 def photograph(page: Page, part: str, target: Path) -> None:
-    """Save what stands between the first and the last of some parts."""
-    boxes = [box for box in (one.bounding_box() for one in page.locator(part).all()) if box]
-    left, top = min(box["x"] for box in boxes), min(box["y"] for box in boxes)
-    right, bottom = max(box["x"] + box["width"] for box in boxes), max(box["y"] + box["height"] for box in boxes)
-    clip = {"x": max(0, left - 8), "y": max(0, top - 8), "width": right - left + 16, "height": bottom - top + 16}
-    page.screenshot(path=target, full_page=part != "dialog", clip=clip)
+    """Save what stands between the first and the last of some parts; again where it moved meanwhile."""
+    page.evaluate("document.activeElement.blur()")
+    clip = _place(page, part)
+    for _ in range(5):
+        page.screenshot(path=target, clip=clip)
+        before, clip = clip, _place(page, part)
+        if clip == before:
+            break
     if target.stat().st_size > MOST_BYTES:
         raise SystemExit(
             f"{target.name} has {target.stat().st_size:,} bytes, more than {MOST_BYTES:,}: show less of it"
         )
+
+
+def _place(page: Page, part: str) -> FloatRect:
+    boxes = [box for box in (one.bounding_box() for one in page.locator(part).all()) if box]
+    left, top = min(box["x"] for box in boxes), min(box["y"] for box in boxes)
+    right, bottom = max(box["x"] + box["width"] for box in boxes), max(box["y"] + box["height"] for box in boxes)
+    return {"x": max(0, left - 8), "y": max(0, top - 8), "width": right - left + 16, "height": bottom - top + 16}
 
 
 def main() -> None:

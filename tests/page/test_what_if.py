@@ -162,8 +162,11 @@ def test_two_amounts_for_a_limit_are_asked_about(form):
 def test_who_leaves_ends_the_work(form, service, leave):
     page = form.page
     page.evaluate(
-        """() => { const ask = window.fetch; window.fetch = (path, options) => ask(path, path !== 'v1/simulate' ? options :
-        {...options, body: JSON.stringify({quotas: Array.from({length: 199}, (_, n) => `${n + 1}k/day`)})}); }"""
+        """() => {
+          const ask = window.fetch, quotas = Array.from({length: 199}, (_, n) => `${n + 1}k/day`);
+          window.fetch = (path, options) =>
+            ask(path, path === 'v1/simulate' ? {...options, body: JSON.stringify({quotas})} : options);
+        }"""
     )
     form.press("Play it", "dialog")
     page.locator("progress").wait_for()
