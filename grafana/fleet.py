@@ -359,4 +359,17 @@ def _left() -> list[Any]:
             "{{limit}}{{none}}",
             look("none", LEAST_RUNS, decimals=0, min_val=0, words={NONE: ("no runs in 7 days", "text")}),
         ),
+        series(
+            "Owed within pools",
+            "Who uses or holds more than its own amount, and whose that is, as a share of the pool that is chosen. A "
+            "line that ends was paid back, or its window has ended; quota-scheduler teams loans says which. The "
+            f"{TOP} largest.",
+            24,
+            [
+                target(
+                    biggest("quota_owed_ratio", "limit, lender, borrower"), "{{borrower}} owes {{lender}} of {{limit}}"
+                )
+            ],
+            look("percentunit", PLAIN, min_val=0, empty="nobody owes anything"),
+        ),
     ]

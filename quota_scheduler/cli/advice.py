@@ -38,10 +38,11 @@ def suggestions(ctx: click.Context, days: int, as_json: bool) -> None:
         shown = ", ".join(one["evidence"])
         facts = [
             f"saves {saving}" if saving else "",
-            f"confidence {one['confidence']:.0%}",
+            f"confidence {one['confidence']:.0%}" * bool(one["confidence"]),
             f"runs: {shown}" * bool(shown),
         ]
-        click.echo(click.wrap_text(reach.shown("; ".join(filter(None, facts))), terminal_width(), "    ", "    "))
+        if any(facts):
+            click.echo(click.wrap_text(reach.shown("; ".join(filter(None, facts))), terminal_width(), "    ", "    "))
     if not answer["suggestions"]:
         reach.say(f"Nothing to suggest: {answer['runs']} runs of {days} days show nothing that would cost less.")
     if peaks := answer["peaks"]:

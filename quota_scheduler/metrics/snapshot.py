@@ -29,6 +29,8 @@ WORKFLOWS = 50
 """Workflows with a cache gauge of their own: those with the most input; the others are one."""
 FLAGS = 20
 """Optimization flags that are shown: those in force in the most workflows."""
+LOANS = 100
+"""Loans that are shown with who owes whom: the largest; what others owe is one sum for each pool."""
 MODELS = 100
 """Values of each of provider, model and task_type that counters keep apart."""
 KINDS_OF_UNIT = (Unit.TOKENS, Unit.USD, Unit.REQUESTS)
@@ -79,6 +81,7 @@ class MetricsSnapshot:
         _caches(out, readings.caches)
         if readings.queue is not None:
             _queue(out, readings.queue, [limit.limit for limit in readings.limits])
+        _loans(out, readings)
         for flag in sorted(readings.flags, key=lambda flag: (-flag.workflows, flag.flag))[:FLAGS]:
             _flag(out, flag)
         self._counters(out, readings)
@@ -283,6 +286,21 @@ def _spending(out: Filling, limit: LimitReading) -> None:
         out.add("quota_cache_hit_ratio", (limit.limit, lookback), rate)
     if limit.spending.cache_baseline is not None:
         out.add("quota_cache_hit_baseline_ratio", (limit.limit,), limit.spending.cache_baseline)
+
+
+def _loans(out: Filling, readings: Readings) -> None:
+    """Who owes whom, of the largest loans; pools past ``FULL`` show nothing of theirs."""
+    amounts = {limit.limit: limit.balance.amount for limit in readings.limits[:FULL]}
+    shares: dict[Labels, float] = {
+        (loan.pool, loan.lender, loan.borrower): loan.amount / amounts[loan.pool]
+        for loan in readings.loans
+        if amounts.get(loan.pool, 0) > 0
+    }
+    pooled: dict[Labels, float] = defaultdict(float)
+    for index, (labels, share) in enumerate(sorted(shares.items(), key=lambda item: (-item[1], item[0]))):
+        pooled[labels if index < LOANS else (labels[0], OTHER, OTHER)] += share
+    for labels, share in pooled.items():
+        out.add("quota_owed_ratio", labels, share)
 
 
 def _flag(out: Filling, flag: FlagReading) -> None:

@@ -101,6 +101,7 @@ FAMILIES = (
         quota_concurrency_limit | provider | Most leases of a provider at once; absent without a limit on all of them
         quota_leases_active | limit | Running leases
         quota_leases_limit | limit | Most leases that may run at once
+        quota_owed_ratio | limit lender borrower | Owed within a pool / the pool's limit; absent when repaid
         quota_overshoot_bound_tokens | limit | Bound on overshoot: what running leases used beyond their reservations
         quota_runs_remaining | limit | Runs of the mean size of 7 days that the headroom is good for
         quota_run_tokens_mean | limit | Mean tokens per run over 7 days

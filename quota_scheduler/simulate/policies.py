@@ -76,12 +76,14 @@ class Safe:
         if rank == 0:
             return True
         return all(
-            need <= _free(meter, state) or meter.reset_after(state.now) - state.now < SOON
+            need <= _free(meter, state) + EMPTY or meter.reset_after(state.now) - state.now < SOON
             for need, meter in zip(least, meters, strict=True)
         )
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return job.run.rank == 0 or all(job.outstanding * charge <= _free(meter, state) for meter, charge in job.pairs)
+        return job.run.rank == 0 or all(
+            job.outstanding * charge <= _free(meter, state) + EMPTY for meter, charge in job.pairs
+        )
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Everything is read when it is asked."""

@@ -15,12 +15,15 @@ FLAGS = [
 PATIENCE_MS = 15_000
 """How long anything may take on a busy machine."""
 EXPECTED = (
+    "ERR_INTERNET_DISCONNECTED",
     "401",
     "403",
     "ERR_CONNECTION_REFUSED",
     "ERR_INCOMPLETE_CHUNKED_ENCODING",
     "ERR_CONNECTION_RESET",
     "422",
+    "ERR_FAILED",
+    "ERR_INTERNET_DISCONNECTED",
     "503",
 )
 """What a browser logs by itself of answers that the page has a sentence for."""

@@ -46,4 +46,5 @@ def seen_in(folder: Path, config: str) -> Iterator[Seen]:
     with serving_in(folder, config) as serving:
         serving.service.read()
         serving.service.tick()
+        serving.at_end.append(serving.service.drain)  # whoever listens is told, and nobody waits for them
         yield Seen(serving)

@@ -89,6 +89,17 @@ def test_a_lost_connection_is_said_and_heals_by_itself(service, look):
     assert not page.page.evaluate("document.body.classList.contains('stale')")
 
 
+def test_a_question_that_failed_is_asked_again_though_there_is_no_news(service, look):
+    page = look(service)
+    page.sees("live", "#status")
+    page.page.route("**/v1/page?*", lambda route: route.abort())
+    page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.sees("The service does not answer, since", "#banner")
+    page.page.unroute("**/v1/page?*")
+    page.misses("The service does not answer", "#banner")
+    page.sees("live", "#status")  # the stream has been open all the time, and said nothing
+
+
 def test_without_a_stream_it_is_asked_every_few_seconds(service, browser):
     looked = None
     context = browser.new_context()

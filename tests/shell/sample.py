@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from quota_scheduler.core.admission.breaker import Breaker
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
@@ -197,5 +198,9 @@ def some_readings(now: datetime = NOW, factor: float = 1.0) -> Readings:
         breakers=(
             Breaker("anthropic", "max-1", now, now, now + timedelta(seconds=5)),
             Breaker("anthropic", "max-2", now, now, now, closed_at=now),
+        ),
+        loans=(
+            Loan(1, "budget", "team-daily/content", "team-daily/growth", 2_500_000, 3 * MICRO, now, None),
+            Loan(2, "gone", "team-daily/content", "team-daily/growth", MICRO, MICRO, now, None),
         ),
     )

@@ -103,3 +103,16 @@ def test_the_verbs_read_the_file_where_no_service_answers(
         cli.main()
     out = " ".join(capsys.readouterr().out.split())
     assert [text for text in expected if " ".join(text.split()) not in out] == [], out
+
+
+def test_a_limit_at_risk_is_told_by_its_band_with_figures(edge: Edge) -> None:
+    days = [f"2026-11-{day:02}" for day in range(6, 23)]
+    usage = [run_of(1, "x", key=day, run=day, at=f"{day}T08:00:00Z", output=120_000_000, labels={}) for day in days]
+    edge.post("/v1/usage", usage)
+    assert "quota_at_risk" not in {one["kind"] for one in edge.get("/v1/suggestions")["suggestions"]}
+    edge.service.tick()
+    (one,) = [one for one in edge.get("/v1/suggestions")["suggestions"] if one["kind"] == "quota_at_risk"]
+    assert one["subject"] == "daily"
+    assert one["text"].startswith("daily: its risk is critical. Four of five forecasts end below 12")
+    assert " of 100M tokens (1" in one["text"]
+    assert "at the reset, 2026-11-22T23:00:00Z, " in one["text"]

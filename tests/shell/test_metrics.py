@@ -17,12 +17,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import ClassReading, Counter, HeldReading, QueueReading, Readings
 from quota_scheduler.metrics import EARLY, Metrics
 from quota_scheduler.metrics.caps import Cap, closed
-from quota_scheduler.metrics.snapshot import FULL, MODELS, WORKFLOWS
+from quota_scheduler.metrics.snapshot import FULL, LOANS, MODELS, WORKFLOWS
 from quota_scheduler.metrics.table import BUCKETS, FAMILIES, Family
 from tests.shell.sample import NOW, a_limit, some_queue, some_readings
 
@@ -359,6 +360,16 @@ def test_small_workflows_share_one_gauge() -> None:
     assert len(rates) == WORKFLOWS + 1
     assert found['quota_workflow_cache_hit_ratio{workflow="other"}'] == pytest.approx((0.01 * 1 + 0.02 * 2) / 3)
     assert 'quota_workflow_cache_baseline_ratio{workflow="other"}' not in found
+
+
+def test_small_loans_share_one_gauge() -> None:
+    amounts = range(1, LOANS + 3)
+    loans = tuple(Loan(n, "pool", f"team/{n}", "team/a", n * 1_000, n * 1_000, NOW, None) for n in amounts)
+    metrics, _ = metrics_of(Readings(NOW, limits=(a_limit("pool"),), loans=loans))
+    owed = {name: share for name, share in samples(body(metrics)).items() if name.startswith("quota_owed_ratio")}
+    assert len(owed) == LOANS + 1
+    assert owed['quota_owed_ratio{borrower="other",lender="other",limit="pool"}'] == pytest.approx(0.003)
+    assert sum(owed.values()) == pytest.approx(sum(amounts) / 1_000)
 
 
 def test_limits_past_the_full_set_show_the_essentials() -> None:

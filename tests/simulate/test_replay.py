@@ -143,6 +143,28 @@ def test_a_session_opens_with_its_first_use():
     assert by_class(document, "safe", "normal", "wait_mean_hours") == (1.333,)
 
 
+@pytest.mark.parametrize(
+    ("policy", "waits", "used", "redone", "over"),
+    [
+        # 9:00: 550 are used, 9:06: empty, with 120 and 180 to go; both redo 30 %, 54 and 6, in the session from 13:00
+        pytest.param("none", (0, 0), 960, 60, 300, id="none cuts both off"),
+        # 9:00: 550 of 600 is past 90 %, so normal work waits; 9:10: empty, low work has 100 to go and 60 to redo
+        pytest.param("fixed90", (4, 0), 960, 60, 100, id="fixed90 keeps one back and cuts one off"),
+        # 8:30: 200 are free for 300; 9:00: for exactly 200, whatever rounding the used 400 went through
+        pytest.param("safe", (0, 4.5), 900, 0, 0, id="safe starts what fits exactly"),
+    ],
+)
+def test_a_day_and_its_sessions(policy, waits, used, redone, over):
+    runs = (run(8, 400, "interactive"), run(8.5, 300, "low", patience=9), run(9, 200, patience=9))
+    document = play(*runs, under=(DAILY, Limit("session", Unit.TOKENS, 600, Session(5 * HOUR))), policies=(policy,))
+    classes = ("normal", "low")
+    assert tuple(by_class(document, policy, name, "wait_mean_hours")[0] for name in classes) == waits
+    assert tuple(by_class(document, policy, name, "done")[0] for name in classes) == (200, 300)
+    daily, session = figures(document, policy)["limits"]
+    assert (daily["used"], daily["redone"], daily["lost"]) == (used, redone, 0)
+    assert (session["windows"], session["used"], session["over"]) == (2, used, over)
+
+
 TEAMS = Limit("team", Unit.TOKENS, 500, Calendar(Every.DAY), per="team")
 GROWTH = Limit("growth", Unit.TOKENS, 500, Calendar(Every.DAY), match=match_of({"team": "growth"}))
 

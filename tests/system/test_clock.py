@@ -96,12 +96,12 @@ def test_every_job_goes_on_within_seconds_after_the_clock_was_set(place: Place, 
             service.caught_up()
             spend(service, clock, "before", 1_000)
             until(lambda: used(service) == 1_000, what="the first gauge")
-            for step in steps:
-                until(lambda: min(runs(service)[task] for task in TASKS) > 0, what="every job")
+            for step in steps:  # patiently: the library reads its file at every look at the clock
+                until(lambda: min(runs(service)[task] for task in TASKS) > 0, seconds=60, what="every job")
                 before = runs(service)
                 clock.ahead(step)
-                until(partial(all_ran_since, service, before), what="every job")
+                until(partial(all_ran_since, service, before), seconds=60, what="every job")
             spend(service, clock, "after", 90_000)
             agent.spend(ago=timedelta(minutes=35), input=4_900, output=100)
-            until(lambda: used(service) == 96_000, what="a gauge that shows all")
+            until(lambda: used(service) == 96_000, seconds=60, what="a gauge that shows all")
             until(lambda: ops.got, what="a message")

@@ -78,7 +78,7 @@ def test_a_port_that_is_taken(place: Place) -> None:
         assert fails(place, "--listen", f"127.0.0.1:{port}") == (
             1,
             f"quota-scheduler: cannot listen on 127.0.0.1:{port}: Address already in use; "
-            "stop what listens there, or choose another with --listen",
+            "stop what listens there, or choose another with --listen (docs/reference/errors.md#start)",
         )
     assert not place.database.exists()
 
@@ -89,7 +89,7 @@ def test_a_database_that_another_service_holds(place: Place) -> None:
         assert fails(place, "--listen", f"127.0.0.1:{free_port()}") == (
             1,
             f"quota-scheduler: {place.database} is in use by process {service.process.pid}: "
-            "stop it, or use another --database",
+            "stop it, or use another --database (docs/reference/errors.md#busy)",
         )
         assert service.ready().get("/healthz") == {"status": "ok"}
 
@@ -108,7 +108,7 @@ def test_a_database_of_a_newer_version(place: Place) -> None:
     assert (code, line) == (
         1,
         f"quota-scheduler: {place.database} was written by a newer version (schema 9999_from_the_future): "
-        "update this program",
+        "update this program (docs/reference/errors.md#not_ours)",
     )
 
 
@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_written(place: Place) -> None:
     code, line = fails(place, "--database", "sqlite:///file/quota.db", "--listen", f"127.0.0.1:{free_port()}")
     assert code == 1
     assert line.startswith(f"quota-scheduler: cannot create {place.home}/file/quota.db")
-    assert line.endswith("choose another place with --database")
+    assert line.endswith("choose another place with --database (docs/reference/errors.md#store)")
 
 
 def test_it_does_not_listen_to_the_world_without_a_token(place: Place) -> None:

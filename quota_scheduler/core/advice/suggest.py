@@ -1,8 +1,9 @@
 """All advice together: what saves most comes first; nothing where there is nothing to say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from quota_scheduler.core.advice.models import cheaper_models
+from quota_scheduler.core.advice.models import cheaper_models, cheaper_providers
+from quota_scheduler.core.advice.risks import AtRisk, at_risk
 from quota_scheduler.core.advice.suggestion import Price, Suggestion, dollars, largest, sure
 from quota_scheduler.core.advice.waste import by_workflow, wasted
 from quota_scheduler.core.efficiency.flag_effect import CONFIDENCE, flag_effects
@@ -14,20 +15,27 @@ FREQUENT = 5
 
 
 def suggestions(
-    runs: Sequence[RunSummary], price: Price, *, exhaustions: Mapping[str, tuple[int, int]], cap: int | None
+    runs: Sequence[RunSummary],
+    price: Price,
+    *,
+    exhaustions: Mapping[str, tuple[int, int]],
+    cap: int | None,
+    risks: Iterable[AtRisk] = (),
 ) -> tuple[Suggestion, ...]:
     """Return what the recorded runs suggest, what saves most first.
 
     ``exhaustions`` are by limit the windows of the period that were used up, and all of them; ``cap`` is the tokens
-    that a run may use, None without a cap.
+    that a run may use, None without a cap; ``risks`` are the open windows with their forecasts.
     """
     advice = [
         *cheaper_models(runs),
+        *cheaper_providers(runs),
         *(one for workflow, some in by_workflow(runs).items() for one in wasted(workflow, some, price, cap=cap)),
         *_flags(runs),
         *_exhausted(exhaustions),
+        *at_risk(risks),
     ]
-    return tuple(sorted(advice, key=lambda one: (-one.microusd, -one.tokens, one.kind, one.subject)))
+    return tuple(sorted(advice, key=lambda one: (-one.microusd, -one.tokens, one.kind)))
 
 
 def _flags(runs: Sequence[RunSummary]) -> Iterator[Suggestion]:

@@ -25,7 +25,8 @@ class Suggestion:
     """``kind`` is a stable word, ``subject`` what it is about (a workflow, a limit), ``text`` one or two sentences.
 
     ``tokens`` and ``microusd`` are what it would have saved over the period, 0 where that is not known; ``confidence``
-    is 0-1 and grows with the ``runs`` that show it, of which ``evidence`` names the largest.
+    is 0-1 and grows with the ``runs`` that show it, of which ``evidence`` names the largest. ``interval`` are the ends
+    of what it saves, in micro-dollars (95 %), None where that is not known.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Suggestion:
     tokens: int = 0
     microusd: int = 0
     confidence: float = 0.0
+    interval: tuple[int, int] | None = None
 
 
 def price_of(parts: Iterable[tuple[RunSummary, Usage]], price: Price) -> int:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from quota_scheduler.core.admission.breaker import Breaker
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.efficiency.flag_effect import FlagReading
 from quota_scheduler.core.forecast.forecast import Forecast
@@ -249,7 +250,7 @@ class Readings:
 
     ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).
     ``queue`` is None while nobody has looked at the line yet, which is not the same as nobody waiting.
-    ``breakers`` are of accounts whose provider refuses for a moment, or did so lately.
+    ``breakers`` are of accounts whose provider refuses for a moment, or did so lately; ``loans`` are those that stand.
     """
 
     at: datetime
@@ -265,4 +266,5 @@ class Readings:
     outbox_oldest_at: datetime | None = None
     queue: QueueReading | None = None
     breakers: tuple[Breaker, ...] = ()
+    loans: tuple[Loan, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)

@@ -8,11 +8,13 @@ import { answers, banner, status } from "./head.js";
 import { limits } from "./limits.js";
 import { listen } from "./live.js";
 import { more } from "./more.js";
+import { whatIf } from "./whatif.js";
 import { PAGE, alerts, queue, running } from "./work.js";
 import { clock, span } from "./words.js";
 
 const MORE_SECONDS = 60;
 const GAP_SECONDS = 1;
+const AGAIN_SECONDS = 5;
 
 const view = {
   state: null, queue: null, more: null, problem: "", problemAt: 0, mode: "polling", asksToken: false,
@@ -20,13 +22,14 @@ const view = {
   /** What o'clock it is for the service. */
   now: () => Date.now() + view.apart,
   open: (kind, name) => (kind === "limit" ? openLimit(view, name) : openTicket(view, name)),
+  whatIf: (rule) => whatIf(view, rule),
   deed: (name, row, more_) => deed(view, name, row, more_),
-  page: (from) => { view.from = from; askQueue().then(draw); },
+  page: (from) => { view.from = from; askQueue().then(draw, () => refresh(true)); },
   refresh: () => refresh(true),
   failed: (failure) => { if (failure.status === 401 || failure.status === 403 && !view.state) needToken(failure); },
 };
 
-let asking = null, again = false, fresh = "", lastAsked = 0, lastMore = 0;
+let asking = null, again = false, fresh = "", lastAsked = 0, lastMore = 0, later = 0;
 
 /** What was asked for before this module was there, once. */
 function early(path) {
@@ -58,6 +61,9 @@ async function round() {
     view.problem = failure.status ? `The service answers with an error (${failure.message})` : capital(failure.message);
   }
   draw();
+  clearTimeout(later);
+  // A service that comes back unchanged has no news to send: what failed is asked again by itself.
+  if (view.problem) later = setTimeout(refresh, AGAIN_SECONDS * 1000);
   if (!view.problem && Date.now() - lastMore > MORE_SECONDS * 1000) {
     lastMore = Date.now();
     try {
@@ -119,6 +125,7 @@ function tools() {
   holder.dataset.sign = sign;
   put(holder, h("span", { class: "note" }, state.you.name === "local" ? "this machine" : `${state.you.name} (${state.you.role})`),
     state.you.operator && h("button", { id: "hold-all", class: state.hold ? "danger" : "", onclick: () => deed(view, "hold_all") }, state.hold ? "Let everything go on" : "Hold everything"),
+    h("button", { id: "what-if", onclick: () => whatIf(view) }, "What if…"),
     token.get() && h("button", { onclick: () => { token.forget(); location.reload(); } }, "Forget the token"),
     h("button", { onclick: help, "aria-label": "Keys" }, "?"));
   put(byId("footer"), `Quota Scheduler ${state.version} · `, h("a", { href: "docs" }, "API"), " · ", h("a", { href: "metrics" }, "metrics"));
@@ -154,7 +161,7 @@ const SECTIONS = { 1: "limits", 2: "queue", 3: "alerts", 4: "running", 5: "costs
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("dialog").open || event.target.closest("input, select, textarea")) return;
   const act = {
-    "/": () => byId("limits-find").focus(), w: () => byId("queue-find").focus(), "?": help,
+    "/": () => byId("limits-find").focus(), w: () => byId("queue-find").focus(), "?": help, i: () => view.state && whatIf(view),
     H: () => view.state && view.state.you.operator && deed(view, "hold_all"),
   }[event.key] || (SECTIONS[event.key] && (() => { const section = byId(SECTIONS[event.key]); if (section) { section.focus(); section.scrollIntoView({ block: "start" }); } }));
   if (act) { event.preventDefault(); act(); }
@@ -164,14 +171,15 @@ byId("limits-find").addEventListener("input", () => limits(view));
 let typing;
 byId("queue-find").addEventListener("input", (event) => {
   clearTimeout(typing);
-  typing = setTimeout(() => { view.find = event.target.value.trim(); view.from = 0; askQueue().then(draw, () => {}); }, 250);
+  typing = setTimeout(() => { view.find = event.target.value.trim(); view.from = 0; askQueue().then(draw, () => refresh(true)); }, 250);
 });
 byId("dialog").addEventListener("cancel", (event) => { if (view.asksToken) event.preventDefault(); else close(); });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(true); });
+addEventListener("online", () => refresh(true));
 
 refresh(true);
 listen({
-  news: (revision) => { if (!revision || !view.state || revision !== view.state.revision) refresh(); },
+  news: (revision) => { if (!revision || !view.state || view.problem || revision !== view.state.revision) refresh(); },
   how: (mode) => { view.mode = mode; status(view); },
   mayAsk: () => !view.asksToken && Boolean(view.state) && !document.hidden,
 });

@@ -44,3 +44,31 @@ export async function ask(method, path, body, { seconds = 20 } = {}) {
   if (!reply.ok) throw new Failure(reply.status, content.title || "", content.detail || `it answered ${reply.status}`);
   return content;
 }
+
+/** What a question is answered with line by line, each JSON; whoever aborts the signal ends it. Throws Failure. */
+export async function* stream(path, body, signal) {
+  const options = { method: "POST", headers: headers({ "Content-Type": "application/json", Accept: "application/x-ndjson" }), body: JSON.stringify(body), signal, cache: "no-store", credentials: "omit" };
+  let reply, text = "";
+  try {
+    reply = await fetch(path, options);
+  } catch {
+    throw new Failure(0, "unreachable", "the service does not answer");
+  }
+  if (!reply.ok) {
+    const content = await reply.json().catch(() => ({}));
+    throw new Failure(reply.status, content.title || "", content.detail || `it answered ${reply.status}`);
+  }
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    let part;
+    try {
+      part = await reader.read();
+    } catch {
+      throw new Failure(0, "unreachable", "the connection to the service was lost");
+    }
+    if (part.done) return;
+    const lines = (text + part.value).split("\n");
+    text = lines.pop();
+    for (const line of lines.filter(Boolean)) yield JSON.parse(line);
+  }
+}

@@ -100,7 +100,7 @@ function axes(row, now, { x, y, room, right, bottom, from, to }) {
   }
   const here = x(now);
   if (here > room.left + 90 && here < right - 90) marks.push(svg("text", { class: "tick", x: here, y: bottom + 16, "text-anchor": "middle" }, "now"));
-  marks.push(svg("text", { class: "tick", x: right, y: round(y(row.amount) - 5), "text-anchor": "end" }, "limit"));
+  marks.push(svg("text", { class: "tick", x: room.left + 4, y: round(y(row.amount) - 5) }, "limit"));
   return marks;
 }
 

@@ -12,7 +12,7 @@ const CLASSES = ["interactive", "high", "normal", "low"];
 let opener = null;
 
 /** Show a dialog; the focus goes back to where it came from. */
-function show(title, ...content) {
+export function show(title, ...content) {
   const dialog = byId("dialog");
   if (!dialog.open) opener = document.activeElement;
   put(dialog, h("div", { class: "title" }, h("h2", { id: "dialog-title" }, title), h("button", { class: "close", onclick: close, "aria-label": "Close" }, "✕")), h("div", { class: "content" }, ...content));
@@ -199,14 +199,14 @@ export async function openLimit(view, name) {
   const chart = h("div", { class: "chart" }), explained = h("div");
   const content = show(row.limit, chart,
     facts([
-      ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${amount(row.amount, row.unit)} ${unit}, ${percent(row.usage_ratio)}`],
+      ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
       ["Reserved", row.unit === "leases" ? "" : amount(row.reserved, row.unit)],
-      ["Still free", amount(row.headroom, row.unit)],
+      ["Still free", row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
       ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],
       ["Runs out", h("span", null, join(runsOut(row, now)))],
       ["Resets", h("span", null, join(resets(row, now)))],
       ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${clock(row.level_since, row.timezone, now)}` : "")],
-      ["Pace of what is left", row.burn === null ? "" : `${row.burn} times the pace that lasts to the reset`],
+      ["Pace of what is left", row.burn === null || row.headroom <= 0 ? "" : `${row.burn} times the pace that lasts to the reset`],
       ["Used today", row.unit === "leases" ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
       ["Runs that still fit", row.runs_remaining === null ? "" : `about ${Math.floor(row.runs_remaining)}`],
       ["Spent most by", row.spent_by],
@@ -214,6 +214,7 @@ export async function openLimit(view, name) {
       ["Counts", [row.scope, row.parent ? `part of the pool ${row.parent}` : "", row.mode === "enforce" ? "" : `mode ${row.mode}: holds nobody`].filter(Boolean).join("; ")],
       ["Provider's word", word(row) && h("span", null, join(word(row)))],
     ]), explained);
+  if (row.ends_at) content.append(h("div", { class: "deeds" }, h("button", { "data-deed": "what-if", onclick: () => view.whatIf(row.rule) }, "What if it were different?")));
   if (view.state.you.operator) content.append(amountForm(view, row));
   const drawn = () => row.starts_at && row.ends_at && row.amount;
   if (drawn()) put(chart, largeFan(row, now, row.fan));
@@ -262,7 +263,7 @@ export function askToken(why, taken) {
 
 export function help() {
   const key = (sign, text) => h("div", null, h("dt", null, h("kbd", null, sign)), h("dd", null, text));
-  show("Keys", h("dl", { class: "facts keys" }, key("1 – 5", "limits, waiting, alerts, running, costs"), key("/", "find a limit"), key("w", "find who waits"), key("H", "hold everything, or let it go on"), key("Tab", "go on"), key("Enter", "open what is chosen"), key("Esc", "close"), key("?", "these keys")));
+  show("Keys", h("dl", { class: "facts keys" }, key("1 – 5", "limits, waiting, alerts, running, costs"), key("/", "find a limit"), key("w", "find who waits"), key("i", "ask what if"), key("H", "hold everything, or let it go on"), key("Tab", "go on"), key("Enter", "open what is chosen"), key("Esc", "close"), key("?", "these keys")));
 }
 
 export { few };

@@ -19,8 +19,8 @@ export function status(view) {
   if (!state) return put(line, problem ? mark("bad", "✕", problem) : "asking…");
   const how = view.mode === "live" ? "live" : "asked every 5 s";
   const words = problem
-    ? [mark("bad", "✕", "not answering"), ` figures are `, since(state.at, "ago"), " old"]
-    : [mark(age > staleAfter(state) ? "warn" : "ok", age > staleAfter(state) ? "!" : "●", how), " figures ", since(state.at, "ago"), " old"];
+    ? [mark("bad", "✕", "not answering"), " · figures are ", since(state.at, "ago"), " old"]
+    : [mark(age > staleAfter(state) ? "warn" : "ok", age > staleAfter(state) ? "!" : "●", how), " · figures ", since(state.at, "ago"), " old"];
   return put(line, words, h("span", { class: "zone" }, ` · times in ${state.zone}`));
 }
 
@@ -99,6 +99,8 @@ function runsOut(view, state) {
   const young = enforced(state).filter((row) => row.forecast && !row.forecast.sufficient).length;
   const judged = enforced(state).filter((row) => row.forecast && row.forecast.sufficient).length;
   if (!judged) return answer("Runs out next", "", UNKNOWN, young ? `${count(young, "limit")} too new for a forecast` : "no limit has a forecast");
+  const risky = enforced(state).filter((row) => row.forecast && row.forecast.sufficient && ["critical", "high"].includes(row.risk)).sort((a, b) => b.forecast.p_exceed - a.forecast.p_exceed)[0];
+  if (risky) return answer("Runs out next", "warn", "nothing expected", h("span", null, "but ", h("strong", null, risky.limit), ` may: ${percent(risky.forecast.p_exceed)} likely`), young ? `${young} too new to say` : "");
   return answer("Runs out next", "ok", "nothing", `${count(judged, "limit lasts", "limits last")} to the reset`, young ? `${young} too new to say` : "");
 }
 
@@ -115,7 +117,7 @@ function waiting(view, state) {
   const people = state.queue && state.queue.classes.find((one) => one.class === "interactive" && one.waiting);
   return answer("Waiting", people ? "warn" : "", total.toLocaleString("en-US"),
     why ? `most: ${why.words} (${why.waiting.toLocaleString("en-US")})` : "",
-    oldest ? h("span", null, "longest ", since(oldest.oldest_at, "for"), people ? `; ${people.waiting} interactive` : "") : "");
+    oldest ? h("span", null, "longest ", since(oldest.oldest_at, "for"), people ? `; ${people.waiting.toLocaleString("en-US")} interactive` : "") : "");
 }
 
 function running(state) {

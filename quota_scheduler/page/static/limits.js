@@ -81,7 +81,7 @@ function rowOf(row, view) {
   return h("div", { class: `limit row ${stateKind(row)}`, role: "row" },
     h("div", { class: "cell name", role: "rowheader" },
       h("button", { class: "open", "data-deed": "open", onclick: () => view.open("limit", row.limit) }, row.limit),
-      h("span", { class: "sub" }, [periodWord(row.period), row.scope].filter(Boolean).join(" · "), waiting ? ` · ${waiting} wait` : "")),
+      h("span", { class: "sub" }, [periodWord(row.period), row.scope.replace(/^provider=/, "")].filter(Boolean).join(" · "), waiting ? ` · ${waiting.toLocaleString("en-US")} wait` : "")),
     h("div", { class: "cell pictures", role: "cell" }, bar(row, now), fan(row, now) || h("span", { class: "fan none" })),
     cell("figures", "used", figures(row)),
     cell("out", "runs out", runsOut(row, now)),

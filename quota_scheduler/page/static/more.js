@@ -19,8 +19,8 @@ function section(id, title, note, ...content) {
   return h("section", { id, "aria-labelledby": `${id}-title`, tabindex: "-1" }, h("div", { class: "title" }, h("h2", { id: `${id}-title` }, title), h("p", { class: "note" }, note)), ...content);
 }
 
-function table(head, rows, label) {
-  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": label }, h("table", null, h("thead", null, h("tr", null, head.map((name, place) => h("th", { class: place ? "number" : "", scope: "col" }, name)))), h("tbody", null, rows)));
+function table(head, rows, label, numbers) {
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": label }, h("table", null, h("thead", null, h("tr", null, head.map((name, place) => h("th", { class: numbers.includes(place) ? "number" : "", scope: "col" }, name)))), h("tbody", null, rows)));
 }
 
 const number = (...children) => h("td", { class: "number" }, ...children);
@@ -49,7 +49,7 @@ function efficiency(document_) {
     number(short(row.tokens_per_run), trend(row.tokens_per_run, row.before && row.before.tokens_per_run, "less")),
     number(percent(row.cache_hit_rate), trend(row.cache_hit_rate, row.before && row.before.cache_hit_rate, "more")),
     number(row.success_rate === null ? UNKNOWN : percent(row.success_rate)), number(money(row.cost_usd))));
-  return section("efficiency", "Efficiency by workflow", "7 days against the 7 before", table(["Workflow", "Runs", "Tokens a run", "From cache", "Success", "Cost"], body, "Efficiency by workflow"));
+  return section("efficiency", "Efficiency by workflow", "7 days against the 7 before", table(["Workflow", "Runs", "Tokens a run", "From cache", "Success", "Cost"], body, "Efficiency by workflow", [1, 2, 3, 4, 5]));
 }
 
 function loans(document_, state, view) {
@@ -74,7 +74,7 @@ function sources(document_) {
     h("th", { scope: "row" }, source.origin, h("span", { class: "sub" }, source.door)), h("td", null, lag(source)),
     h("td", null, source.last_at ? since(source.last_at, "ago", { class: "old" }) : "never"),
     number(source.errors ? mark("warn", "!", count(source.errors, "error")) : source.errors === null ? UNKNOWN : "none")));
-  return section("sources", "Sources", "", table(["Source", "Reading", "Last usage", "Errors"], rows, "Sources of usage"));
+  return section("sources", "Sources", "", table(["Source", "Reading", "Last usage", "Errors"], rows, "Sources of usage", [3]));
 }
 
 const DONE = {

@@ -65,10 +65,9 @@ export function short(value) {
 
 export function money(value) {
   if (value === null || value === undefined) return UNKNOWN;
-  const size = Math.abs(value);
+  const size = Math.abs(value), sign = value < 0 ? "-" : "";
   if (size > 0 && size < 0.005) return "< $0.01";
-  if (size >= 1000) return `$${Math.round(value).toLocaleString("en-US")}`;
-  return `$${value.toFixed(2)}`;
+  return `${sign}$${size >= 1000 ? Math.round(size).toLocaleString("en-US") : size.toFixed(2)}`;
 }
 
 /** An amount in the unit of its limit. */

@@ -7,16 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.advice.peaks import peaks
+from quota_scheduler.core.advice.risks import AtRisk
 from quota_scheduler.core.advice.suggest import suggestions
 from quota_scheduler.core.advice.suggestion import Suggestion
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.instants import iso
+from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.units import MICRO, PICO, Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, history, ledger, spans
+from quota_scheduler.store import Transaction, documents, history, ledger, spans
 
 PriceOf = Callable[[Labels, Usage, datetime], Priced]
 MOST_WINDOWS = 100_000
@@ -34,7 +35,8 @@ def suggestions_document(
     def priced(run: RunSummary, usage: Usage) -> int:
         return price(Labels(provider=run.provider, model=run.model), usage, run.last_at).pico // PICO
 
-    advice = suggestions(runs, priced, exhaustions=_exhaustions(tx, limits, since), cap=min(caps, default=None))
+    used_up, cap = _exhaustions(tx, limits, since), min(caps, default=None)
+    advice = suggestions(runs, priced, exhaustions=used_up, cap=cap, risks=_risks(tx))
     return {
         "at": iso(tx.now),
         "days": days,
@@ -59,16 +61,32 @@ def _peaks(tx: Transaction, since: datetime, zone: str) -> dict[str, Any] | None
 
 
 def _row(one: Suggestion) -> dict[str, Any]:
-    row = asdict(one)
+    row, interval = asdict(one), one.interval
+    del row["interval"]
     return {
         "kind": row.pop("kind"),
         "subject": row.pop("subject"),
         "text": row.pop("text"),
         "saving_usd": round(row.pop("microusd") / MICRO, 6),
+        "saving_usd_interval": [round(end / MICRO, 6) for end in interval] if interval else None,
         "saving_tokens": row.pop("tokens"),
         **row,
         "evidence": list(one.evidence),
     }
+
+
+def _risks(tx: Transaction) -> list[AtRisk]:
+    """The limits as last published, whose window is still open."""
+    risks = []
+    for name, body in documents.load_bodies(tx, "readings").items():
+        forecast, ends_at, unit = body.get("forecast"), body.get("ends_at"), Unit(body.get("unit", Unit.TOKENS))
+        if forecast and ends_at and parse_instant(ends_at) > tx.now:
+            amount, expected, p80 = (
+                round(value * unit.base) for value in (body["amount"], forecast["expected"], forecast["p80"])
+            )
+            confidence = forecast.get("confidence") or 0.0
+            risks.append(AtRisk(name, body["risk"], unit, amount, expected, p80, parse_instant(ends_at), confidence))
+    return risks
 
 
 def _exhaustions(tx: Transaction, limits: Sequence[Limit], since: datetime) -> dict[str, tuple[int, int]]:

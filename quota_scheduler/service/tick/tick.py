@@ -53,6 +53,7 @@ from quota_scheduler.store import (
     documents,
     facts,
     ledger,
+    loans,
     outbox,
     tickets,
     windows,
@@ -236,6 +237,7 @@ class Recompute:
             counters=(*consumed(totals, ledger.backfilled(tx), bind, _apart(tx)), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
+            loans=tuple(loans.standing(tx)),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.advice.models import cheaper_models
+from quota_scheduler.core.advice.models import cheaper_models, cheaper_providers
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.usage import Usage
 from tests.core.efficiency.runs import run
@@ -54,3 +54,42 @@ def test_the_sentence_says_what_is_compared_and_names_the_runs() -> None:
     assert (one.kind, one.subject, one.runs, one.evidence) == (
         "cheaper_model", "nightly", 10, ("big0", "big1", "big2", "big3", "big4"),
     )  # fmt: skip
+
+
+def spread(provider: str, *microusd: int, **more: object) -> list[RunSummary]:
+    return [
+        one
+        for number, cost in enumerate(microusd)
+        for one in runs(f"{provider}{number}", 1, 1_000_000, cost, provider=provider, **more)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        pytest.param(
+            spread("openai", *[1_000_000] * 5), [(20_000_000, (20_000_000, 20_000_000))], id="a third, always"
+        ),
+        pytest.param(
+            spread("openai", 800_000, 900_000, 1_000_000, 1_100_000, 1_200_000),
+            [(20_000_000, (18_036_000, 21_964_000))],
+            id="a third in the mean: t of 4 degrees 2.776 x 158,114 / sqrt(5), ten times",
+        ),
+        pytest.param(
+            spread("openai", 1, 1, 1, 1, 9_000_000), [], id="its mean is that of one run: not known to be less"
+        ),
+        pytest.param(spread("openai", *[1_000_000] * 4), [], id="four runs show nothing"),
+        pytest.param(spread("openai", *[1_000_000] * 5, workflow="other"), [], id="other work shows nothing"),
+        pytest.param(runs("small", 5, 1_000_000, 1_000_000), [], id="the same provider is no switch"),
+        pytest.param(spread("", *[1_000_000] * 5), [], id="no provider is none to switch to"),
+        pytest.param(spread("openai", *[0] * 5), [(30_000_000, (30_000_000, 30_000_000))], id="what costs nothing"),
+    ],
+)
+def test_what_another_provider_would_have_saved(
+    others: list[RunSummary], expected: list[tuple[int, tuple[int, int]]]
+) -> None:
+    advice = list(cheaper_providers([*BIG, *others]))
+    assert [one.kind for one in advice] == ["provider_switch"] * len(expected)
+    assert [one.microusd for one in advice] == [saving for saving, _ in expected]
+    for one, (_, interval) in zip(advice, expected, strict=True):
+        assert one.interval == pytest.approx(interval, rel=0.005)
