@@ -99,7 +99,7 @@ def loans(ctx: click.Context, days: int, as_json: bool) -> None:
       quota-scheduler teams loans
       quota-scheduler teams loans --days 1 --json
     """
-    rows = reach.ask(reach.config_of(ctx), "GET", f"/v1/loans?days={days}")["loans"]
+    rows = reach.ask(reach.asking(ctx), "GET", f"/v1/loans?days={days}")["loans"]
     if as_json:
         reach.print_json(rows)
         return

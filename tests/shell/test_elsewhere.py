@@ -43,6 +43,7 @@ ASKING = [
     pytest.param(["audit"], id="audit"),
     pytest.param(["teams"], id="teams"),
     pytest.param(["teams", "report"], id="teams report"),
+    pytest.param(["teams", "loans"], id="teams loans"),
     pytest.param(["preflight", "--estimate", "1"], id="preflight"),
 ]
 AWAY = "http://127.0.0.1:9"
