@@ -10,6 +10,7 @@ import sys
 import click
 
 import quota_scheduler
+from quota_scheduler.cli.elsewhere import HERE
 from quota_scheduler.errors import ConfigError, QuotaSchedulerError
 
 VERBS = {
@@ -64,7 +65,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"quota_scheduler.cli.{VERBS[cmd_name]}")
         command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
-        return anywhere(command)
+        return anywhere(command, frozenset({"url"}) if cmd_name in HERE else frozenset())
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -82,20 +83,21 @@ COMMON = {
     "config": ("FILE", "Configuration file (QUOTA_CONFIG)."),
     "database": ("URL", "Database, as sqlite:///file.db (QUOTA_DATABASE)."),
     "listen": ("HOST:PORT", "Where the service listens (QUOTA_LISTEN)."),
+    "url": ("URL", "A service elsewhere, asked in place of all of this machine (QUOTA_URL)."),
 }
-"""Options that every verb takes, before it or after it."""
+"""Options that every verb takes, before it or after it; --url those that ask a service."""
 
 
-def anywhere(command: click.Command) -> click.Command:
+def anywhere(command: click.Command, without: frozenset[str] = frozenset()) -> click.Command:
     """Let a verb, and the verbs below it, take the common options too; there they win."""
-    names = {name for option in command.params for name in option.opts}
+    names = {name for option in command.params for name in option.opts} | {f"--{name}" for name in without}
     for name, (metavar, text) in COMMON.items():
         if f"--{name}" not in names:
             command.params.append(
                 click.Option([f"--{name}", f"_{name}"], metavar=metavar, help=text, expose_value=False, callback=keep)
             )
     for below in command.commands.values() if isinstance(command, click.Group) else ():
-        anywhere(below)
+        anywhere(below, without)
     return command
 
 

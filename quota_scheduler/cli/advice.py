@@ -28,7 +28,7 @@ def suggestions(ctx: click.Context, days: int, as_json: bool) -> None:
       quota-scheduler suggestions
       quota-scheduler suggestions --days 90 --json
     """
-    answer = _suggested(reach.config_of(ctx), days)
+    answer = _suggested(reach.asking(ctx), days)
     if as_json:
         reach.print_json(answer)
         return
@@ -80,7 +80,7 @@ def runs(ctx: click.Context, days: int, most: int, as_json: bool) -> None:
       quota-scheduler runs
       quota-scheduler runs --days 30 --limit 5
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         answer = reach.ask(config, "GET", f"/v1/runs?days={days}&limit={most}")
     except reach.Unreachable:
@@ -115,7 +115,7 @@ def efficiency(ctx: click.Context, by: str, days: int, as_json: bool) -> None:
       quota-scheduler efficiency
       quota-scheduler efficiency --by model --days 30
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         answer = reach.ask(config, "GET", f"/v1/efficiency?days={days}&by={by}")
     except reach.Unreachable:

@@ -26,14 +26,22 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler alerts list
       quota-scheduler alerts list --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     answer = listed(config)
     if as_json:
         reach.print_json(answer)
         return
     rows = [["ID", "PHASE", "SEVERITY", "RULE", "SCOPE", "SINCE", "QUIET BECAUSE"]]
     rows += [
-        [str(a["id"]), a["phase"], a["severity"], a["rule"], a["scope"], a["since"], _quiet(a)]
+        [
+            str(a["id"]),
+            a["phase"],
+            a["severity"],
+            a["rule"],
+            a["scope"],
+            reach.when(a["since"], config.timezone),
+            _quiet(a),
+        ]
         for a in answer["alerts"]
     ]
     reach.say(reach.table(rows) if len(rows) > 1 else "No alerts.")
@@ -75,7 +83,7 @@ def ack(ctx: click.Context, alert: int, author: str, comment: str, dry_run: bool
     if dry_run:
         reach.say(f"would acknowledge alert {alert}")
         return
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     body = {"author": author or reach.local_author(config), "comment": comment}
     answer = reach.ask(config, "POST", f"/v1/alerts/{alert}/ack", body)
     if as_json:
@@ -96,7 +104,7 @@ def test(ctx: click.Context, receiver: str | None, as_json: bool) -> None:
       quota-scheduler alerts test
       quota-scheduler alerts test ops --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     from quota_scheduler.core.alerts.message import DeliveryOutcome, Message
     from quota_scheduler.core.alerts.rule import Severity
     from quota_scheduler.notify.addresses import AppriseReceiver

@@ -19,7 +19,7 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
       quota-scheduler audit
       quota-scheduler audit --limit 10 --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         entries = reach.ask(config, "GET", f"/v1/audit?limit={limit}")["audit"]
     except reach.Unreachable:
@@ -31,9 +31,19 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
         reach.print_json(entries)
         return
     rows = [["AT", "WHO", "WHAT", "DETAIL"]]
-    rows += [[entry["at"], entry["who"], entry["what"], _detail(entry["detail"])] for entry in entries]
+    rows += [
+        [
+            reach.when(entry["at"], config.timezone),
+            entry["who"],
+            entry["what"],
+            _detail(entry["detail"], config.timezone),
+        ]
+        for entry in entries
+    ]
     reach.say(reach.table(rows) if entries else "Nothing was done by hand.")
 
 
-def _detail(detail: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in detail.items() if value not in (None, "", [], {}))
+def _detail(detail: dict[str, Any], zone: str) -> str:
+    """What was done, as it would be typed."""
+    texts = {name: reach.value_text(value, zone) for name, value in detail.items()}
+    return ", ".join(f"{name}={text}" for name, text in texts.items() if text)

@@ -7,20 +7,26 @@ import getpass
 import http.client
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
-from quota_scheduler.config import Config, load
+from quota_scheduler.cli.elsewhere import named_url
+from quota_scheduler.config import Config, Listen, load
+from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import is_control
 from quota_scheduler.errors import QuotaSchedulerError
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class Unreachable(QuotaSchedulerError):
@@ -43,28 +49,68 @@ def config_of(ctx: click.Context) -> Config:
     return load(path, os.environ, overrides)
 
 
+@dataclass(frozen=True)
+class Elsewhere(Listen):
+    """A service that was named by its URL. What stands in a file of this machine is not its answer."""
+
+    url: str = ""
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def asking(ctx: click.Context) -> Config:
+    """The configuration of a verb that asks a service; where a URL names one, that one is asked and no other."""
+    config = config_of(ctx)
+    if not (url := named_url(ctx)):
+        return config
+    parts = urlsplit(url if "//" in url else f"http://{url}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return replace(config, listen=Elsewhere(parts.hostname or "", port, url.rstrip("/")))
+
+
+def is_elsewhere(config: Config) -> bool:
+    """Whether a URL names the service, so that this machine's file and configuration say nothing of it."""
+    return isinstance(config.listen, Elsewhere)
+
+
 def ask(config: Config, method: str, path: str, body: Any = None, *, refused: str = "") -> Any:
     """Ask the running service. Raises Unreachable when nothing answers, QuotaSchedulerError for a refusal.
 
     A refusal that has the key ``refused`` is an answer too.
     """
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.listen.host, config.listen.host)
-    connection = http.client.HTTPConnection(host, config.listen.port, timeout=CONNECT_SECONDS)
+    connection, prefix = _connection(config.listen)
     try:
         connection.connect()
         connection.sock.settimeout(ANSWER_SECONDS)
         headers = {"Content-Type": "application/json"}
         if token := os.environ.get("QUOTA_TOKEN"):
             headers["Authorization"] = f"Bearer {token}"
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        connection.request(method, f"{prefix}{path}", None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         return _content(answer.status, answer.read(), config, refused)
     except (OSError, http.client.HTTPException, socket.gaierror) as error:
-        raise Unreachable(
-            f"nothing answers at {config.listen} ({error}): start it with `quota-scheduler serve`"
-        ) from None
+        raise Unreachable(f"nothing answers at {config.listen} ({error}): {_way_out(config)}") from None
     finally:
         connection.close()
+
+
+def _connection(listen: Listen) -> tuple[http.client.HTTPConnection, str]:
+    """A connection that is not open yet, and what stands before every path."""
+    if isinstance(listen, Elsewhere):
+        parts = urlsplit(listen.url if "//" in listen.url else f"http://{listen.url}")
+        if parts.scheme == "https":
+            secure = http.client.HTTPSConnection(listen.host, listen.port, timeout=CONNECT_SECONDS)
+            return secure, parts.path.rstrip("/")
+        return http.client.HTTPConnection(listen.host, listen.port, timeout=CONNECT_SECONDS), parts.path.rstrip("/")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
+    return http.client.HTTPConnection(host, listen.port, timeout=CONNECT_SECONDS), ""
+
+
+def _way_out(config: Config) -> str:
+    if is_elsewhere(config):
+        return "start the service there, or name another with --url or QUOTA_URL"
+    return "start it with `quota-scheduler serve`"
 
 
 def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
@@ -72,7 +118,8 @@ def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
         content = json.loads(raw)
     except ValueError:
         raise Unreachable(
-            f"what answers at {config.listen} is not this service: choose another with --listen"
+            f"what answers at {config.listen} is not this service: choose another with "
+            f"{'--url or QUOTA_URL' if is_elsewhere(config) else '--listen'}"
         ) from None
     if status >= 400 and not (isinstance(content, dict) and refused in content):
         detail = content.get("detail", "") if isinstance(content, dict) else ""
@@ -88,10 +135,16 @@ def _content(status: int, raw: bytes, config: Config, refused: str = "") -> Any:
 def look(config: Config) -> Iterator[Any]:
     """A read-only view of the database file, also while a service holds it.
 
-    Raises NothingThere without a file, QuotaSchedulerError when it cannot be read: an older or newer schema, too.
+    Raises NothingThere without a file or where a URL names the service, QuotaSchedulerError when the file cannot be
+    read: an older or newer schema, too.
     """
     from quota_scheduler.store import read_only
 
+    if is_elsewhere(config):
+        raise NothingThere(
+            f"this service does not answer at {config.listen}, and this machine's file tells of another: "
+            f"{_way_out(config)}; without a URL the file is read"
+        )
     if not config.database.exists():
         raise NothingThere(
             f"nothing answers at {config.listen} and there is no database at {config.database}: "
@@ -123,11 +176,31 @@ def _shown(sign: str) -> str:
     return sign.encode("unicode_escape").decode() if is_control(sign) else sign
 
 
-def say_hold(state: dict[str, Any]) -> None:
+def when(instant: str | None, zone: str) -> str:
+    """An instant of a document for people, in the zone that it names; a dash for none, and a word as it is."""
+    from quota_scheduler.core.limits.schedule import local_time
+
+    try:
+        return local_time(parse_instant(instant), zone) if instant else "-"
+    except ValueError:  # "never"
+        return str(instant)
+
+
+def value_text(value: Any, zone: str) -> str:
+    """A value of a document for people: instants in the zone, in sentences too; lists in words."""
+    if isinstance(value, dict):
+        texts = {name: value_text(part, zone) for name, part in value.items()}
+        return ", ".join(f"{name or 'others'} {text}" for name, text in texts.items() if text)
+    if isinstance(value, list):
+        return ", ".join(value_text(part, zone) for part in value)
+    return "" if value is None else _INSTANT.sub(lambda instant: when(instant[0], zone), str(value))
+
+
+def say_hold(state: dict[str, Any], zone: str) -> None:
     """Say that everything is held, by whom and why, where it is."""
     if hold := state.get("hold"):
         by = f" by {hold['who']}" if hold["who"] else ""
-        since = f" since {hold['since']}" if hold["since"] else ""
+        since = f" since {when(hold['since'], zone)}" if hold["since"] else ""
         say(f"Everything is held{by}{since}: {hold['reason']}")
 
 
@@ -158,7 +231,7 @@ def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> str:
 
 def local_author(config: Config) -> str:
     """Who sits at the terminal, where no token says who asks."""
-    if config.tokens:
+    if config.tokens or os.environ.get("QUOTA_TOKEN"):
         return ""
     try:
         return getpass.getuser()

@@ -25,7 +25,7 @@ def command(ctx: click.Context, limit: str | None, explain: bool, as_json: bool)
       quota-scheduler forecast
       quota-scheduler forecast anthropic-monthly --explain
     """
-    limits = state_of(reach.config_of(ctx))["limits"]
+    limits = state_of(reach.asking(ctx))["limits"]
     with_windows = [row for row in limits if row["forecast"]]
     chosen = [row for row in with_windows if limit in (None, row["limit"])]
     if limit and not chosen:

@@ -58,7 +58,7 @@ def command(
       quota-scheduler history session --last 12h
       quota-scheduler history day model --csv > usage.csv
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     by_labels = not set(by) & set(PERIODS) and bool(by)
     most = top if top is not None else ROWS_IN_TABLE if by_labels and not (as_json or as_csv) else 0
     matched: dict[str, str | list[str]] = {name: list(values) for name, values in labels.items() if values}

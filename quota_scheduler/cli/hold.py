@@ -26,5 +26,5 @@ def command(ctx: click.Context, ticket: str | None, release: bool, reason: str, 
         reach.say(f"would {'release' if release else 'hold'} {what}")
         return
     path = f"/v1/tickets/{ticket}/hold" if ticket else "/v1/hold"
-    answer = reach.ask(reach.config_of(ctx), "POST", path, {"on": not release, "reason": reason})
+    answer = reach.ask(reach.asking(ctx), "POST", path, {"on": not release, "reason": reason})
     reach.print_json(answer) if as_json else reach.say(f"{'Released' if release else 'Held'}: {what}")

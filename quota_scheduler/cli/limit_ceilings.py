@@ -19,7 +19,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler limits ceilings
       quota-scheduler limits ceilings --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         document = reach.ask(config, "GET", "/v1/ceilings")
     except reach.Unreachable:

@@ -33,7 +33,7 @@ def command(ctx: click.Context, limit: str, last: str, as_json: bool) -> None:
       quota-scheduler limits windows
       quota-scheduler limits windows max-session --last 30d
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         back = parse_span(last)
     except ValueError as error:

@@ -8,6 +8,7 @@ import click
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.limit_ceilings import command as ceilings
 from quota_scheduler.cli.limit_windows import command as windows
+from quota_scheduler.cli.spoken import typed_instant
 from quota_scheduler.config import Config
 from quota_scheduler.core.limits.limit import DEFAULT
 from quota_scheduler.errors import QuotaSchedulerError
@@ -33,10 +34,8 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler limits list
       quota-scheduler limits list --json
     """
-    from quota_scheduler.config.writing import written_limit
-
-    config = reach.config_of(ctx)
-    specs = [dict(_held(config, limit.id) or written_limit(limit)) for limit in config.limits]
+    config = reach.asking(ctx)
+    specs = _of_service(config) if reach.is_elsewhere(config) else _as_configured(config)
     if as_json:
         reach.print_json(specs)
         return
@@ -59,22 +58,25 @@ def show(ctx: click.Context, limit: str, as_json: bool) -> None:
       quota-scheduler limits show team-daily
       quota-scheduler limits show team-daily --json
     """
-    state = reach.ask(reach.config_of(ctx), "GET", f"/v1/limits/{quote(limit, safe='')}")
+    config = reach.asking(ctx)
+    state = reach.ask(config, "GET", f"/v1/limits/{quote(limit, safe='')}")
     if as_json:
         reach.print_json(state)
         return
     for name, value in state["holds"].items():
         was = state["file"].get(name)
-        reach.say(f"{name:<12} {value}" + (f"  (in the file: {was})" if was != value else ""))
+        in_file = f"  (in the file: {_plain(was, config)})" if was != value else ""
+        reach.say(f"{name:<12} {_plain(value, config)}{in_file}")
     for change in state["changes"]:
-        until = f", until {change['until']}" if change["until"] else ""
-        reach.say(f"changed: {change['field']} to {change['value']} by {change['who']} at {change['at']}{until}")
+        until = f", until {reach.when(change['until'], config.timezone)}" if change["until"] else ""
+        at = reach.when(change["at"], config.timezone)
+        reach.say(f"changed: {change['field']} to {_plain(change['value'], config)} by {change['who']} at {at}{until}")
 
 
 @command.command("set")
 @click.argument("limit")
 @click.argument("changes", nargs=-1, required=True, metavar="FIELD=VALUE...")
-@click.option("--until", metavar="INSTANT", help="When the file's values hold again, as 2026-11-22T18:00:00Z.")
+@click.option("--until", metavar="TIME", help="When the file's values hold again: 18:00, 'mon 09:00', 'in 2h'.")
 @click.option("--dry-run", is_flag=True, help="Say what would hold, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -90,14 +92,17 @@ def set_(
       quota-scheduler limits set team-daily overrides.sales=40 warn_at.sales=90% at_limit.sales=block
       quota-scheduler limits set max-weekly amount=
     """
-    body: dict[str, Any] = {"dry_run": dry_run, **_changes(changes), **({"until": until} if until else {})}
-    answer = reach.ask(reach.config_of(ctx), "PATCH", f"/v1/limits/{quote(limit, safe='')}", body)
+    config = reach.asking(ctx)
+    body: dict[str, Any] = {"dry_run": dry_run, **_changes(changes)}
+    if until:
+        body["until"] = typed_instant(until, config.timezone, "--until")
+    answer = reach.ask(config, "PATCH", f"/v1/limits/{quote(limit, safe='')}", body)
     if as_json:
         reach.print_json(answer)
         return
     for name in answer["changed"]:
         word = "would be" if dry_run else "is"
-        before, after = (_plain(answer[side][name]) for side in ("before", "after"))
+        before, after = (_plain(answer[side][name], config) for side in ("before", "after"))
         reach.say(f"{limit}: {name} {word} {after} (was {before})")
 
 
@@ -134,6 +139,20 @@ def _of(fields: dict[str, Any], field: str) -> dict[str, Any]:
     return given
 
 
+def _as_configured(config: Config) -> list[dict[str, Any]]:
+    """Every limit of this machine's configuration, as it holds where the service answers."""
+    from quota_scheduler.config.writing import written_limit
+
+    return [dict(_held(config, limit.id) or written_limit(limit)) for limit in config.limits]
+
+
+def _of_service(config: Config) -> list[dict[str, Any]]:
+    """Every limit that a service elsewhere tells of: this machine's configuration is not its own."""
+    state = reach.ask(config, "GET", "/v1/limits")
+    names = dict.fromkeys([*(row["rule"] for row in state["limits"]), *(cap["id"] for cap in state["run_caps"])])
+    return [reach.ask(config, "GET", f"/v1/limits/{quote(name, safe='')}")["holds"] for name in names]
+
+
 def _held(config: Config, limit: str) -> dict[str, Any] | None:
     """The limit as it holds in the running service; None where none answers or knows it."""
     try:
@@ -143,8 +162,8 @@ def _held(config: Config, limit: str) -> dict[str, Any] | None:
         return None
 
 
-def _plain(value: Any) -> str:
-    return "as usual" if value is None else str(value)
+def _plain(value: Any, config: Config) -> str:
+    return reach.value_text(value, config.timezone) or "as usual"
 
 
 def _window(spec: dict[str, Any]) -> str:

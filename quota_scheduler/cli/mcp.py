@@ -1,11 +1,11 @@
 """``mcp``: let an agent ask by itself."""
 
 import importlib.util
-import os
 
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.errors import QuotaSchedulerError
 
 PATIENCE_SECONDS = 3.0
@@ -19,12 +19,11 @@ class NoLibrary(QuotaSchedulerError):
 
 
 @click.command("mcp")
-@click.option("--url", default="", metavar="URL", help="The service (QUOTA_URL); by default the configured address.")
 @click.option(
     "--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of all that is asked, such as team=growth."
 )
 @click.pass_context
-def command(ctx: click.Context, url: str, labels: tuple[str, ...]) -> None:
+def command(ctx: click.Context, labels: tuple[str, ...]) -> None:
     """Serve status, forecast, preflight, lease, renew and release to an agent, over standard input and output.
 
     Agents start it themselves, from their MCP configuration. Leases taken through it are released when the agent
@@ -48,5 +47,5 @@ def command(ctx: click.Context, url: str, labels: tuple[str, ...]) -> None:
         if not sign or name not in LABELS:
             raise click.UsageError(f"--label {label!r}: write NAME=VALUE, where NAME is one of {', '.join(LABELS)}")
         given[name] = value
-    service = url or os.environ.get("QUOTA_URL") or f"http://{reach.config_of(ctx).listen}"
+    service = named_url(ctx) or f"http://{reach.config_of(ctx).listen}"
     serve(ToolDesk(Client(service, patience=PATIENCE_SECONDS), given))

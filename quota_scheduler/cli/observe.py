@@ -4,12 +4,13 @@ import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.spoken import percent_of, reset_of, window_of
-from quota_scheduler.core.instants import iso, parse_instant
+from quota_scheduler.core.instants import iso
 from quota_scheduler.errors import QuotaSchedulerError
 
 STREAM = "-"
@@ -45,24 +46,24 @@ def command(
 
         listen = str(ctx.find_root().ensure_object(dict).get("listen", ""))
         sys.exit(hear(0, 1, account=account, listen=listen, environ=os.environ))
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     if window and not used and not resets:
         raise click.UsageError("say how much is used, as in: observe claude/five_hour 43%")
     if window:
-        said = reach.ask(config, "POST", "/v1/observations", _report(window, used, resets, account))
+        said = reach.ask(config, "POST", "/v1/observations", _report(window, used, resets, account, config.timezone))
         if as_json:
             reach.print_json(said)
             return
-    _show(reach.ask(config, "GET", "/v1/observations"), window, as_json=as_json)
+    _show(reach.ask(config, "GET", "/v1/observations"), window, config.timezone, as_json=as_json)
 
 
-def _report(window: str, used: str, resets: str, account: str) -> dict[str, Any]:
+def _report(window: str, used: str, resets: str, account: str, zone: str) -> dict[str, Any]:
     """What somebody said, as the service takes it. Raises UsageError with the way out."""
     now = datetime.now(UTC)
     try:
         about = window_of(window)
         percent = percent_of(used) if used else None
-        at = reset_of(resets, now) if resets else None
+        at = reset_of(resets, now, ZoneInfo(zone)) if resets else None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     body = {
@@ -77,7 +78,7 @@ def _report(window: str, used: str, resets: str, account: str) -> dict[str, Any]
     return {name: value for name, value in body.items() if value not in ("", None)}
 
 
-def _show(state: dict[str, Any], window: str, *, as_json: bool) -> None:
+def _show(state: dict[str, Any], window: str, zone: str, *, as_json: bool) -> None:
     """What was reported last, of the window that was just told about or of all."""
     rows = state["observations"]
     if window:
@@ -94,14 +95,14 @@ def _show(state: dict[str, Any], window: str, *, as_json: bool) -> None:
         reach.say("Nothing was reported yet: see docs/how-to/see-what-is-left.md for who can.")
         return
     head = ["PROVIDER", "ACCOUNT", "WINDOW", "USED", "RESETS", "SAID", "BY", "IS", "WHY NOT NEWER"]
-    reach.say(reach.table([head, *(_row(row) for row in rows)], right=frozenset({3})))
+    reach.say(reach.table([head, *(_row(row, zone) for row in rows)], right=frozenset({3})))
 
 
-def _row(row: dict[str, Any]) -> list[str]:
+def _row(row: dict[str, Any], zone: str) -> list[str]:
     window = f"{row['window']}/{row['scope']}" if row["scope"] else row["window"]
     used = "?" if row["used_ratio"] is None else f"{row['used_ratio']:.0%}"
     used = f"{used} {row['status']}".strip() if row["status"] == "rejected" else used
-    resets = _clock(row["resets_at"]) if row["resets_at"] else "?"
+    resets = reach.when(row["resets_at"], zone) if row["resets_at"] else "?"
     said = f"{_span(row['age_seconds'])} ago" if row["age_seconds"] else "now"
     return [
         row["provider"],
@@ -114,11 +115,6 @@ def _row(row: dict[str, Any]) -> list[str]:
         row["state"],
         row["why_not_newer"],
     ]
-
-
-def _clock(instant: str) -> str:
-    """An instant by this machine's clock."""
-    return f"{parse_instant(instant).astimezone():%a %d %b %H:%M %Z}"
 
 
 def _span(seconds: int) -> str:

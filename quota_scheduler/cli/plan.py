@@ -253,11 +253,12 @@ def _checks(ctx: click.Context, plan: "TaskPlan", budget: "PlanBudget", patience
 
 
 def _url(ctx: click.Context) -> str:
+    from quota_scheduler.cli.elsewhere import named_url
     from quota_scheduler.wrapper.run import default_url
 
     named = ctx.find_root().ensure_object(dict)
     where = dict(os.environ) | ({"QUOTA_CONFIG": named["config"]} if "config" in named else {})
-    return default_url(named.get("listen", ""), where)
+    return named_url(ctx) or default_url(named.get("listen", ""), where)
 
 
 def _asked(call: Any) -> Any:
@@ -279,7 +280,7 @@ def _asked(call: Any) -> Any:
 
 
 def _check_list(ctx: click.Context, items: list[Any], as_json: bool) -> None:
-    answer = reach.ask(reach.config_of(ctx), "POST", "/v1/plans/estimate", {"items": items})
+    answer = reach.ask(reach.asking(ctx), "POST", "/v1/plans/estimate", {"items": items})
     if as_json:
         reach.print_json(answer)
     else:

@@ -1,8 +1,6 @@
 """``preflight``: would it start now, and if not, why."""
 
-import os
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -19,11 +17,10 @@ from quota_scheduler.wrapper.statuses import NEVER, UNAVAILABLE, WAITS
 )
 @click.option("--class", "priority", default="normal", show_default=True, help="Priority class.")
 @click.option("--estimate", required=True, metavar="TOKENS", help="Expected tokens, such as 2M.")
-@click.option("--url", default="", metavar="URL", help="The service (QUOTA_URL); by default the configured address.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, provider: str, labels: tuple[str, ...], priority: str, estimate: str, url: str, as_json: bool
+    ctx: click.Context, provider: str, labels: tuple[str, ...], priority: str, estimate: str, as_json: bool
 ) -> None:
     """Check quota, forecast and run budget for work like this, without asking for it.
 
@@ -43,7 +40,7 @@ def command(
         given[name] = value
     body = {"labels": given, "class": priority, "estimate": {"tokens": estimate}}
     try:
-        answer = _asked(ctx, url, body)
+        answer = reach.ask(reach.asking(ctx), "POST", "/v1/preflight", body)
     except reach.Unreachable as away:
         click.echo(f"quota-scheduler: {away}", err=True)
         sys.exit(UNAVAILABLE)
@@ -58,26 +55,6 @@ def command(
         reach.say(answer["message"])
     if answer["verdict"] != "admit":
         sys.exit(NEVER if answer["verdict"] == "reject" else WAITS)
-
-
-def _asked(ctx: click.Context, url: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What the service says: that of an address, as `run` knows it, else where the configuration listens."""
-    is_told = "listen" in ctx.find_root().ensure_object(dict)
-    if not (url := url or ("" if is_told else os.environ.get("QUOTA_URL", ""))):
-        answer: dict[str, Any] = reach.ask(reach.config_of(ctx), "POST", "/v1/preflight", body)
-        return answer
-    from quota_scheduler.client.errors import Refused, Unavailable
-    from quota_scheduler.client.transport import Transport
-
-    try:
-        said: dict[str, Any] = Transport(url, os.environ.get("QUOTA_TOKEN", "")).ask(
-            "POST", "/v1/preflight", body, patience=reach.CONNECT_SECONDS
-        )
-    except Unavailable as away:
-        raise reach.Unreachable(str(away)) from None
-    except (Refused, ValueError) as refused:
-        raise click.UsageError(str(refused)) from None
-    return said
 
 
 def _estimated(estimate: dict[str, Any]) -> str:

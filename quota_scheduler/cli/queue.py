@@ -30,15 +30,16 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    state = queue_of(reach.config_of(ctx))
+    config = reach.asking(ctx)
+    state = queue_of(config)
     if as_json:
         reach.print_json(state)
         return
-    reach.say_hold(state)
+    reach.say_hold(state, config.timezone)
     reach.say_breakers(state)
     rows = [["#", "TICKET", "STATE", "CLASS", "TOKENS", "SINCE", "WHY", "KEY"]]
     for name in ("waiting", "offered", "running"):
-        rows += [_row(ticket, name) for ticket in state[name]]
+        rows += [_row(ticket, name, config.timezone) for ticket in state[name]]
     reach.say(reach.table(rows, right=frozenset({0, 4})) if len(rows) > 1 else "Nothing waits and nothing runs.")
 
 
@@ -55,9 +56,10 @@ def queue_of(config: Config) -> dict[str, Any]:
             return queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
 
 
-def _row(ticket: dict[str, Any], state: str) -> list[str]:
+def _row(ticket: dict[str, Any], state: str, zone: str) -> list[str]:
     place, tokens = str(ticket["position"] or ""), format_number(ticket["tokens"])
-    return [place, ticket["id"], state, ticket["class"], tokens, ticket["since"], ticket["reason"], ticket["key"]]
+    since = reach.when(ticket["since"], zone)
+    return [place, ticket["id"], state, ticket["class"], tokens, since, ticket["reason"], ticket["key"]]
 
 
 @command.command("explain")
@@ -72,18 +74,20 @@ def explain(ctx: click.Context, ticket: str, as_json: bool) -> None:
       quota-scheduler queue explain t42
       quota-scheduler queue explain nightly-42 --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     answer = reach.ask(config, "GET", f"/v1/tickets/{_id_of(config, ticket)}?claim=no")
     if as_json:
         reach.print_json(answer)
         return
-    reach.say(f"{answer['id']} ({answer['key']}), class {answer['class']}: {answer['message']}")
+    message = reach.value_text(answer["message"], config.timezone)
+    reach.say(f"{answer['id']} ({answer['key']}), class {answer['class']}: {message}")
     if answer["position"]:
         reach.say(f"  place {answer['position']} in the queue")
     for blocker in answer["binding"]:
-        reach.say(f"  {blocker['limit']}: {blocker['reason']}, until {blocker['until']}")
+        reach.say(f"  {blocker['limit']}: {blocker['reason']}, until {reach.when(blocker['until'], config.timezone)}")
     if start := answer["expected_start"]:
-        reach.say(f"  expected start {start['expected']} (between {start['low']} and {start['high']})")
+        expected, low, high = (reach.when(start[name], config.timezone) for name in ("expected", "low", "high"))
+        reach.say(f"  expected start {expected} (between {low} and {high})")
     for change in answer["counterfactuals"]:
         other = (
             f"model {change['model']}" if change["change"] == "model" else f"an estimate of {change['tokens']} tokens"
@@ -105,7 +109,7 @@ def counts(ctx: click.Context, days: int, by: str, as_json: bool) -> None:
       quota-scheduler queue counts --days 30 --by day,reason --json
     """
     names = _names_in(by)
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         answer = reach.ask(config, "GET", f"/v1/decisions?days={days}&by={','.join(names)}")
     except reach.Unreachable:

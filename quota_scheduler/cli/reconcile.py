@@ -28,7 +28,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler reconcile
       quota-scheduler reconcile --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         document = reach.ask(config, "GET", "/v1/reconciliation")
     except reach.Unreachable:

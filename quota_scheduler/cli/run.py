@@ -1,5 +1,6 @@
 """``run``: a command under a lease."""
 
+import contextlib
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 
+from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.wrapper.order import GRACE_SECONDS, TTL_SECONDS, Order
 from quota_scheduler.wrapper.outlook import WarnAt
 
@@ -67,7 +69,6 @@ SPAN = TimeSpan()
 @click.option("--warn-before", default=600.0, type=SPAN, metavar="SPAN", help="Warn so long before the wall.")
 @click.option("--warn-at", default=95.0, type=click.FloatRange(1, 100), metavar="PERCENT", help="Warn at this share.")
 @click.option("--issue", default="", metavar="OWNER/NAME#NUMBER", help="The GitHub issue at which people are told.")
-@click.option("--url", default="", metavar="URL", help="The service (QUOTA_URL).")
 @click.option("--quiet", is_flag=True, help="Say nothing of waits.")
 @click.argument("command_line", nargs=-1, metavar="-- COMMAND…", type=click.UNPROCESSED)
 @click.pass_context
@@ -89,11 +90,11 @@ def command(ctx: click.Context, /, command_line: tuple[str, ...], **given: Any) 
     environ = dict(os.environ)
     named = ctx.find_root().ensure_object(dict)
     where = environ | ({"QUOTA_CONFIG": named["config"]} if "config" in named else {})
-    url = given["url"] or default_url(named.get("listen", ""), where)
-    sys.exit(run(_order(command_line, given, url), environ))
+    url = named_url(ctx) or default_url(named.get("listen", ""), where)
+    sys.exit(run(_order(ctx, command_line, given, url), environ))
 
 
-def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Order:
+def _order(ctx: click.Context, command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Order:
     labels = {"provider": given["provider"] or _provider_of(command_line)}
     for label in given["labels"]:
         name, sign, value = label.partition("=")
@@ -123,7 +124,7 @@ def _order(command_line: tuple[str, ...], given: dict[str, Any], url: str) -> Or
             model=given["model"],
             run=given["run_name"],
             flags=given["flags"],
-            deadline=_deadline(given["deadline"]),
+            deadline=_deadline(given["deadline"], ctx),
             wait=wait,
             resume=given["resume"],
             fail=given["fail"],
@@ -154,15 +155,15 @@ def _issue(text: str) -> tuple[str, int] | None:
     return (repo, int(number)) if text else None
 
 
-def _deadline(text: str) -> datetime | None:
+def _deadline(text: str, ctx: click.Context) -> datetime | None:
     if not text:
         return None
     if match := _SPAN.fullmatch(text):
         return datetime.now(UTC) + timedelta(seconds=float(match[1]) * _UNITS[match[2] or ""])
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(f"--deadline {text!r}: write an instant such as 2026-11-28T06:00:00Z, or 4h") from None
-    if at.tzinfo is None:
-        raise click.UsageError(f"--deadline {text} has no time zone: an hour guessed is an hour wrong")
-    return at
+    with contextlib.suppress(ValueError):
+        if (at := datetime.fromisoformat(text)).tzinfo:
+            return at
+    from quota_scheduler.cli.connection import config_of
+    from quota_scheduler.cli.spoken import typed_instant
+
+    return datetime.fromisoformat(typed_instant(text, config_of(ctx).timezone, "--deadline"))

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from quota_scheduler.cli import connection as reach
+from quota_scheduler.cli.spoken import typed_instant
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.errors import QuotaSchedulerError
@@ -18,7 +19,7 @@ def command() -> None:
 @command.command("add")
 @click.argument("matchers", nargs=-1, required=True)
 @click.option("--for", "length", metavar="LENGTH", help="How long, as 2h.")
-@click.option("--until", metavar="INSTANT", help="Until when, as 2026-11-22T18:00:00Z; instead of --for.")
+@click.option("--until", metavar="TIME", help="Until when: 18:00, 'mon 09:00'; instead of --for.")
 @click.option("--comment", required=True, help="Why; shown to whoever looks.")
 @click.option("--author", default="", help="Who; by default the token's name or, without tokens, the local user.")
 @click.option("--dry-run", is_flag=True, help="Say which alerts that fire would be silenced, and change nothing.")
@@ -33,11 +34,12 @@ def add(ctx: click.Context, /, matchers: tuple[str, ...], dry_run: bool, as_json
       quota-scheduler silence add rule=burn_* severity=warning --until 2026-11-23T08:00:00Z --comment "over night"
     """
     wanted = dict(_matcher(matcher) for matcher in matchers)
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     if dry_run:
         _would(config, wanted, as_json=as_json)
         return
-    when = {"for": asked["length"], "until": asked["until"]}
+    until = typed_instant(asked["until"], config.timezone, "--until") if asked["until"] else None
+    when = {"for": asked["length"], "until": until}
     body = {"matchers": wanted, "comment": asked["comment"], "author": asked["author"] or reach.local_author(config)}
     made = reach.ask(config, "POST", "/v1/silences", {**body, **{k: v for k, v in when.items() if v}})
     if as_json:
@@ -73,7 +75,7 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler silence list
       quota-scheduler silence list --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         state = reach.ask(config, "GET", "/v1/silences")
     except reach.Unreachable:
@@ -110,7 +112,7 @@ def end(ctx: click.Context, silence: int, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         reach.say(f"would end silence {silence}")
         return
-    state = reach.ask(reach.config_of(ctx), "DELETE", f"/v1/silences/{silence}")
+    state = reach.ask(reach.asking(ctx), "DELETE", f"/v1/silences/{silence}")
     reach.print_json(state) if as_json else reach.say(f"Ended: silence {silence}")
 
 

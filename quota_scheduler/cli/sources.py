@@ -28,7 +28,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler sources
       quota-scheduler sources --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     try:
         document = reach.ask(config, "GET", "/v1/sources")
     except reach.Unreachable:

@@ -8,7 +8,9 @@ import difflib
 import re
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
+from quota_scheduler.core.instants import iso
 from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.observations.report_key import PROVIDERS
@@ -66,7 +68,19 @@ def percent_of(text: str) -> float:
     return number
 
 
-def reset_of(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+def typed_instant(text: str, zone: str, option: str) -> str:
+    """An instant that somebody typed, in the configuration's zone unless it names its own. Raises UsageError."""
+    import click
+
+    try:
+        return iso(reset_of(text, datetime.now(UTC), ZoneInfo(zone), what="it is to be later than now"))
+    except ValueError as error:
+        raise click.UsageError(f"{option} {error}") from None
+
+
+def reset_of(
+    text: str, now: datetime, zone: tzinfo | None = None, what: str = "a window resets later than now"
+) -> datetime:
     """When a window resets: the next such clock after ``now``; in ``zone``, by default this machine's."""
     text = " ".join(text.split())
     instant = _instant(text, zone)
@@ -75,7 +89,7 @@ def reset_of(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     if instant is None:
         raise ValueError(f"{text!r} is no time: {TIMES}")
     if instant <= now:
-        raise ValueError(f"{text!r} has passed: a window resets later than now; {TIMES}")
+        raise ValueError(f"{text!r} has passed: {what}; {TIMES}")
     return instant.astimezone(UTC)
 
 

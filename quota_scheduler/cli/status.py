@@ -35,15 +35,15 @@ def command(ctx: click.Context, as_json: bool, check: bool) -> None:
       quota-scheduler status
       quota-scheduler --database sqlite:////var/lib/quota-scheduler/quota.db status --json
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     if check:
         sys.exit(_checked(config))
     state = state_of(config)
     if as_json:
         reach.print_json(state)
         return
-    reach.say(f"{state['from']}, as of {state['at']}")
-    reach.say_hold(state)
+    reach.say(f"{state['from']}, as of {reach.when(state['at'], config.timezone)}")
+    reach.say_hold(state, config.timezone)
     reach.say_breakers(state)
     for source in state.get("sources", []):
         if source["catching_up"]:
@@ -58,7 +58,7 @@ def command(ctx: click.Context, as_json: bool, check: bool) -> None:
         reach.say(f"{cap['id']}{mode}: at most {format_amount(round(cap['amount'] * unit.base), unit)} a run")
     if muted := state.get("alerts_muted"):
         reach.say(_muted(muted))
-    if not config.receivers:
+    if not config.receivers and not reach.is_elsewhere(config):
         reach.say("No receiver is configured: alerts reach nobody (see `receivers` in docs/reference/config.md).")
 
 

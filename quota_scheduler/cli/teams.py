@@ -36,7 +36,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand:
         return
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     limits = [row for row in reach.ask(config, "GET", "/v1/limits")["limits"] if row["limit"] != row["rule"]]
     rules = {row["rule"] for row in limits}
     by_team = {rule for rule in rules if reach.ask(config, "GET", f"/v1/limits/{rule}")["holds"].get("per") == "team"}
@@ -64,7 +64,7 @@ def report(ctx: click.Context, days: int, as_json: bool, as_csv: bool) -> None:
       quota-scheduler teams report
       quota-scheduler teams report --days 31 --csv > bill.csv
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     by = ["day", "team", "model"] if as_csv or as_json else ["team"]
     rows = reach.ask(config, "GET", f"/v1/usage/summary?days={days}&by={','.join(by)}")["usage"]
     if as_json:
@@ -99,7 +99,7 @@ def loans(ctx: click.Context, days: int, as_json: bool) -> None:
       quota-scheduler teams loans
       quota-scheduler teams loans --days 1 --json
     """
-    rows = reach.ask(reach.config_of(ctx), "GET", f"/v1/loans?days={days}")["loans"]
+    rows = reach.ask(reach.asking(ctx), "GET", f"/v1/loans?days={days}")["loans"]
     if as_json:
         reach.print_json(rows)
         return

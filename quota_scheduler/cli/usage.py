@@ -37,7 +37,7 @@ def import_(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> Non
       quota-scheduler usage import events.jsonl
       zcat old.jsonl.gz | quota-scheduler usage import - --dry-run
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     counts = {"accepted": 0, "updated": 0, "duplicate": 0, "rejected": []}
     record = _checker() if dry_run else _recorder(config)
     for batch, garbled in _batches(file):
@@ -72,7 +72,7 @@ def export(ctx: click.Context, since: str, rollups: bool, as_csv: bool, _as_json
     from quota_scheduler.service.queries.export import csv_lines, json_lines
 
     written = csv_lines if as_csv else json_lines
-    for lines in written(_pages(reach.config_of(ctx), "rollups" if rollups else "events", since)):
+    for lines in written(_pages(reach.asking(ctx), "rollups" if rollups else "events", since)):
         click.echo(lines, nl=False)
 
 
@@ -147,6 +147,8 @@ def _recorder(config: Config) -> Any:
         reach.ask(config, "GET", "/healthz")
         return lambda items: reach.ask(config, "POST", "/v1/usage", items, refused="rejected")
     except reach.Unreachable as unreachable:
+        if reach.is_elsewhere(config):
+            raise
         from quota_scheduler.api.usage import valid_events
         from quota_scheduler.price_catalog import Prices
         from quota_scheduler.service.apply_prices import priced_events

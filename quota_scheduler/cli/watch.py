@@ -36,7 +36,7 @@ def command(ctx: click.Context, once: bool, every: float, as_json: bool) -> None
       quota-scheduler watch
       quota-scheduler watch --once | head -40
     """
-    config = reach.config_of(ctx)
+    config = reach.asking(ctx)
     if as_json:
         reach.print_json({"limits": state_of(config), "queue": queue_of(config), "alerts": listed(config)})
     elif once or not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":

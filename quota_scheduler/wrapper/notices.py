@@ -80,7 +80,7 @@ def _sentence(decision: Decision) -> str:
 
 
 def _clock(at: datetime) -> str:
-    return f"{at.astimezone():%a %d %b %H:%M:%S}"
+    return f"{at.astimezone():%a %d %b %H:%M:%S %Z}"
 
 
 def _left(until: datetime) -> str:

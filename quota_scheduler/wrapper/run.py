@@ -93,7 +93,7 @@ def _lease(client: Client, order: Order, ticket: Mapping[str, object], notices: 
         lease = client.acquire(ticket, ends=ends, on_wait=notices.waits)
     except StillWaiting as waits:
         decision = waits.decision
-        until = f"; room is expected from {decision.until.astimezone():%a %d %b %H:%M}" if decision.until else ""
+        until = f"; room is expected from {decision.until.astimezone():%a %d %b %H:%M %Z}" if decision.until else ""
         notices.say(f"not started ({decision.reason}): {decision.message.removesuffix('.')}{until}")
         return WAITS
     except NotAdmitted as no:

@@ -77,7 +77,7 @@ def queue(service: ServiceProcess) -> tuple[int, int]:
         pytest.param(["--bogus"], ["true"], 2, "No such option '--bogus'", id="an option that nobody knows"),
         pytest.param(["--label", "tam=x"], ["true"], 2, "NAME is one of", id="a label that nobody knows"),
         pytest.param([], [], 2, "there is no command: write it after --", id="no command"),
-        pytest.param(["--deadline", "2026-01-01T00:00"], ["true"], 2, "has no time zone", id="a deadline of no zone"),
+        pytest.param(["--deadline", "2026-01-01T00:00"], ["true"], 2, "has passed", id="a deadline before now"),
         pytest.param(["--class", "urgent"], ["true"], 2, "the service refuses this (422)", id="a class of no service"),
     ],
 )
