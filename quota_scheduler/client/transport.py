@@ -34,9 +34,9 @@ class Transport:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no address: write http://host:port or https://host")
-        self.url = f"{parts.scheme}://{parts.netloc}"
         self._secure, self._host = parts.scheme == "https", parts.hostname
         self._port, self._prefix = parts.port, parts.path.rstrip("/")
+        self.url = f"{parts.scheme}://{parts.netloc}{self._prefix}"
         self._token, self.patience = token, patience
 
     def ask(

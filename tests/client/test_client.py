@@ -302,3 +302,15 @@ def test_the_client_needs_nothing_but_the_standard_library():
 def test_what_cannot_be_meant(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        pytest.param("127.0.0.1:8484", "http://127.0.0.1:8484", id="without a scheme"),
+        pytest.param("https://quota.example/team/", "https://quota.example/team", id="a path of a proxy"),
+    ],
+)
+def test_an_address_is_handed_on_whole(given, url):
+    """To the child of a ``run``, which asks the same service."""
+    assert Client(given).transport.url == url
