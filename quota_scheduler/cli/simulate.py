@@ -174,7 +174,8 @@ def _say(answer: dict[str, Any]) -> None:
     from quota_scheduler.simulate.table import LEGEND, limit_table, policy_table
 
     tokens = format_number(answer["tokens"])
-    reach.say(f"{answer['runs']:,} runs of {tokens} tokens from {answer['since']} to {answer['until']}")
+    runs = f"{answer['runs']:,} run{'' if answer['runs'] == 1 else 's'}"
+    reach.say(f"{runs} of {tokens} tokens from {answer['since']} to {answer['until']}")
     for case in answer["cases"]:
         reach.say(f"\n{case['case'].capitalize()}\n")
         for rows, names in ((policy_table(case), 1), (limit_table(case), 2)):

@@ -48,6 +48,7 @@ def _amount(value: float, unit: str) -> str:
 
 LEGEND = (
     "harm: % of interactive and high tokens that were denied; avoidable: points more than the clairvoyant's; lost: "
-    "% of a limit that expired while somebody waited, or was redone; value: 8, 4, 2, 1 x finished tokens by class, % "
-    "of the clairvoyant's; cut off: of 1,000 interactive and high runs; then by class what was done, and the mean wait"
+    "% of the worst limit that expired while somebody waited, or was redone; value: 8, 4, 2, 1 x finished tokens by "
+    "class, % of the clairvoyant's; cut off: of 1,000 interactive and high runs; then by class what was done, and "
+    "the mean wait"
 )
