@@ -50,7 +50,7 @@ def config_of(ctx: click.Context) -> Config:
 
 
 @dataclass(frozen=True)
-class Elsewhere(Listen):
+class NamedService(Listen):
     """A service that was named by its URL. What stands in a file of this machine is not its answer."""
 
     url: str = ""
@@ -66,12 +66,12 @@ def asking(ctx: click.Context) -> Config:
         return config
     parts = urlsplit(url if "//" in url else f"http://{url}")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return replace(config, listen=Elsewhere(parts.hostname or "", port, url.rstrip("/")))
+    return replace(config, listen=NamedService(parts.hostname or "", port, url.rstrip("/")))
 
 
 def is_elsewhere(config: Config) -> bool:
     """Whether a URL names the service, so that this machine's file and configuration say nothing of it."""
-    return isinstance(config.listen, Elsewhere)
+    return isinstance(config.listen, NamedService)
 
 
 def ask(config: Config, method: str, path: str, body: Any = None, *, refused: str = "") -> Any:
@@ -97,7 +97,7 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, refused: st
 
 def _connection(listen: Listen) -> tuple[http.client.HTTPConnection, str]:
     """A connection that is not open yet, and what stands before every path."""
-    if isinstance(listen, Elsewhere):
+    if isinstance(listen, NamedService):
         parts = urlsplit(listen.url if "//" in listen.url else f"http://{listen.url}")
         if parts.scheme == "https":
             secure = http.client.HTTPSConnection(listen.host, listen.port, timeout=CONNECT_SECONDS)
