@@ -56,15 +56,14 @@ def suggestions(ctx: click.Context, days: int, as_json: bool) -> None:
 
 def _suggested(config: Config, days: int) -> dict[str, Any]:
     """What the service, else the database file, suggests."""
-    try:
-        answer: dict[str, Any] = reach.ask(config, "GET", f"/v1/suggestions?days={days}")
-        return answer
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.price_catalog import Prices
         from quota_scheduler.service.queries.advice import suggestions_document
 
-        with reach.look(config) as tx:
-            return suggestions_document(tx, config.limits, Prices(config.prices).price, days, zone=config.timezone)
+        return suggestions_document(tx, config.limits, Prices(config.prices).price, days, zone=config.timezone)
+
+    return reach.asked(config, f"/v1/suggestions?days={days}", of_file)
 
 
 @click.command("runs")
@@ -81,13 +80,13 @@ def runs(ctx: click.Context, days: int, most: int, as_json: bool) -> None:
       quota-scheduler runs --days 30 --limit 5
     """
     config = reach.asking(ctx)
-    try:
-        answer = reach.ask(config, "GET", f"/v1/runs?days={days}&limit={most}")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.usage import runs_document
 
-        with reach.look(config) as tx:
-            answer = runs_document(tx, days, most)
+        return runs_document(tx, days, most)
+
+    answer = reach.asked(config, f"/v1/runs?days={days}&limit={most}", of_file)
     if as_json:
         reach.print_json(answer)
         return
@@ -116,13 +115,13 @@ def efficiency(ctx: click.Context, by: str, days: int, as_json: bool) -> None:
       quota-scheduler efficiency --by model --days 30
     """
     config = reach.asking(ctx)
-    try:
-        answer = reach.ask(config, "GET", f"/v1/efficiency?days={days}&by={by}")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.usage import efficiency_document
 
-        with reach.look(config) as tx:
-            answer = efficiency_document(tx, days, by)
+        return efficiency_document(tx, days, by)
+
+    answer = reach.asked(config, f"/v1/efficiency?days={days}&by={by}", of_file)
     if as_json:
         reach.print_json(answer)
         return

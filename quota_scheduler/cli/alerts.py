@@ -49,14 +49,13 @@ def list_(ctx: click.Context, as_json: bool) -> None:
 
 def listed(config: Config) -> dict[str, Any]:
     """The alerts as the service, else the database file, has them."""
-    try:
-        answer: dict[str, Any] = reach.ask(config, "GET", "/v1/alerts")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.alerts import alerts_document
 
-        with reach.look(config) as tx:
-            answer = alerts_document(tx)
-    return answer
+        return alerts_document(tx)
+
+    return reach.asked(config, "/v1/alerts", of_file)
 
 
 def _quiet(alert: dict[str, Any]) -> str:

@@ -20,13 +20,13 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
       quota-scheduler audit --limit 10 --json
     """
     config = reach.asking(ctx)
-    try:
-        entries = reach.ask(config, "GET", f"/v1/audit?limit={limit}")["audit"]
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.operate.holds import audit_document
 
-        with reach.look(config) as tx:
-            entries = audit_document(tx, limit)["audit"]
+        return audit_document(tx, limit)
+
+    entries = reach.asked(config, f"/v1/audit?limit={limit}", of_file)["audit"]
     if as_json:
         reach.print_json(entries)
         return

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,6 +160,19 @@ def look(config: Config) -> Iterator[Any]:
             f"cannot read {config.database}: {error}; start the service once so that it brings the file up to date, "
             "or name another file with --database"
         ) from error
+
+
+def asked(config: Config, path: str, of_file: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """The document that the service answers to a GET, else what ``of_file`` makes of the database; raises as ``look``.
+
+    ``of_file`` is handed a transaction, and loads what only a verb without a service needs.
+    """
+    try:
+        document: dict[str, Any] = ask(config, "GET", path)
+        return document
+    except Unreachable:
+        with look(config) as tx:
+            return of_file(tx)
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -96,14 +96,13 @@ def history_of(config: Config, words: Words) -> dict[str, Any]:
     fields = [(name, value) for name, value in {**given, "timezone": words.zone}.items() if value]
     fields += [(name, value) for name, values in words.labels.items() for value in values]
     fields += [("top", str(words.top))] if words.top else []
-    try:
-        answer: dict[str, Any] = reach.ask(config, "GET", f"/v1/usage/history?{urlencode(fields)}")
-        return answer
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.usage_history import history_document
 
-        with reach.look(config) as tx:
-            return history_document(tx, _asked(words, config, tx.now))
+        return history_document(tx, _asked(words, config, tx.now))
+
+    return reach.asked(config, f"/v1/usage/history?{urlencode(fields)}", of_file)
 
 
 def _asked(words: Words, config: Config, now: Any) -> Any:

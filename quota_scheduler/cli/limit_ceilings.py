@@ -1,5 +1,7 @@
 """``limits ceilings``: what providers allow in a minute."""
 
+from typing import Any
+
 import click
 
 from quota_scheduler.cli import connection as reach
@@ -20,13 +22,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler limits ceilings --json
     """
     config = reach.asking(ctx)
-    try:
-        document = reach.ask(config, "GET", "/v1/ceilings")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.keep_bills import ceilings_document
 
-        with reach.look(config) as tx:
-            document = ceilings_document(tx)
+        return ceilings_document(tx)
+
+    document = reach.asked(config, "/v1/ceilings", of_file)
     if as_json:
         reach.print_json(document)
         return

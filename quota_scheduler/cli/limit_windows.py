@@ -38,14 +38,14 @@ def command(ctx: click.Context, limit: str, last: str, as_json: bool) -> None:
         back = parse_span(last)
     except ValueError as error:
         raise QuotaSchedulerError(str(error)) from None
-    try:
-        query = urlencode({"limit": limit, "last": last})
-        document = reach.ask(config, "GET", f"/v1/windows?{query}")
-    except reach.Unreachable:
+    query = urlencode({"limit": limit, "last": last})
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.windows import windows_document
 
-        with reach.look(config) as tx:
-            document = windows_document(tx, config.limits, name=limit, back=min(back, LONGEST))
+        return windows_document(tx, config.limits, name=limit, back=min(back, LONGEST))
+
+    document = reach.asked(config, f"/v1/windows?{query}", of_file)
     if as_json:
         reach.print_json(document)
         return

@@ -45,15 +45,14 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 def queue_of(config: Config) -> dict[str, Any]:
     """The throttle queue as the service, else the database file, has it."""
-    try:
-        answer: dict[str, Any] = reach.ask(config, "GET", "/v1/queue")
-        return answer
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.core.queue.policy import QueuePolicy
         from quota_scheduler.service.queries.queue import queue_document
 
-        with reach.look(config) as tx:
-            return queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
+        return queue_document(tx, QueuePolicy(config.aging_step, config.fair_share, config.claim_within))
+
+    return reach.asked(config, "/v1/queue", of_file)
 
 
 def _row(ticket: dict[str, Any], state: str, zone: str) -> list[str]:
@@ -110,13 +109,13 @@ def counts(ctx: click.Context, days: int, by: str, as_json: bool) -> None:
     """
     names = _names_in(by)
     config = reach.asking(ctx)
-    try:
-        answer = reach.ask(config, "GET", f"/v1/decisions?days={days}&by={','.join(names)}")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.decisions import decisions_document
 
-        with reach.look(config) as tx:
-            answer = decisions_document(tx, days, names, zone=config.timezone)
+        return decisions_document(tx, days, names, zone=config.timezone)
+
+    answer = reach.asked(config, f"/v1/decisions?days={days}&by={','.join(names)}", of_file)
     if as_json:
         reach.print_json(answer)
         return

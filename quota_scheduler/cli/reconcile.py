@@ -29,13 +29,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler reconcile --json
     """
     config = reach.asking(ctx)
-    try:
-        document = reach.ask(config, "GET", "/v1/reconciliation")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.reconcile import reconciliation_document
 
-        with reach.look(config) as tx:
-            document = reconciliation_document(tx, config.limits)
+        return reconciliation_document(tx, config.limits)
+
+    document = reach.asked(config, "/v1/reconciliation", of_file)
     if as_json:
         reach.print_json(document)
         return

@@ -76,13 +76,13 @@ def list_(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler silence list --json
     """
     config = reach.asking(ctx)
-    try:
-        state = reach.ask(config, "GET", "/v1/silences")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.alerts import silences_document
 
-        with reach.look(config) as tx:
-            state = silences_document(tx)
+        return silences_document(tx)
+
+    state = reach.asked(config, "/v1/silences", of_file)
     if as_json:
         reach.print_json(state)
         return

@@ -29,13 +29,13 @@ def command(ctx: click.Context, as_json: bool) -> None:
       quota-scheduler sources --json
     """
     config = reach.asking(ctx)
-    try:
-        document = reach.ask(config, "GET", "/v1/sources")
-    except reach.Unreachable:
+
+    def of_file(tx: Any) -> dict[str, Any]:
         from quota_scheduler.service.queries.sources import sources_document
 
-        with reach.look(config) as tx:
-            document = sources_document(tx)
+        return sources_document(tx)
+
+    document = reach.asked(config, "/v1/sources", of_file)
     if as_json:
         reach.print_json(document)
         return
