@@ -18,12 +18,13 @@ from quota_scheduler.api.queries import number
 from quota_scheduler.auth import allows
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Answer, Read
+from quota_scheduler.core.efficiency.trend import with_trend
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.readings.refusing import breaker_documents
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.page.assets import INDEX, POLICY, Asset, load_assets
 from quota_scheduler.page.kept import KeptForAll
-from quota_scheduler.page.state import page_document, waiting_row, with_trend
+from quota_scheduler.page.state import page_document, waiting_row
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade

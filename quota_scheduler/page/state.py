@@ -131,25 +131,3 @@ def waiting_row(row: Document, answer: Mapping[str, Any]) -> Document:
         "expected_start": answer.get("expected_start"),
         "counterfactuals": answer.get("counterfactuals", []),
     }
-
-
-def with_trend(recent: Sequence[Document], longer: Sequence[Document]) -> list[Document]:
-    """Rows of efficiency with what the days before came to: ``longer`` is of both spans, ``recent`` of the newer."""
-    both = {row["workflow"]: row for row in longer}
-    return [{**row, "before": _before(row, both.get(row["workflow"]))} for row in recent]
-
-
-def _before(recent: Document, both: Document | None) -> Document | None:
-    """What the earlier span came to; None where nothing ran in it."""
-    runs = both["runs"] - recent["runs"] if both else 0
-    if both is None or runs <= 0:
-        return None
-    fresh, read = (both[kind] - recent[kind] for kind in ("input", "cache_read"))
-    written = sum(both[kind] - recent[kind] for kind in ("cache_write_5m", "cache_write_1h"))
-    whole = fresh + read + written
-    return {
-        "runs": runs,
-        "tokens_per_run": round((both["tokens"] - recent["tokens"]) / runs),
-        "cost_usd": round(both["cost_usd"] - recent["cost_usd"], 6),
-        "cache_hit_rate": round(read / whole, 4) if whole else None,
-    }
