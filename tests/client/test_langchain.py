@@ -1,7 +1,6 @@
 """The real chat models of LangChain, tracked and by a callback: every call counted once, in streams and chains too."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from langchain_anthropic import ChatAnthropic
@@ -9,32 +8,12 @@ from langchain_core.messages import AIMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_openai import ChatOpenAI
 
-from quota_scheduler.client import BudgetExhausted, Client, langchain_callback
+from quota_scheduler.client import BudgetExhausted, langchain_callback
 from quota_scheduler.client.used import used_in
-from tests.client.budgeted import CONFIG, HAIKU, seen, spend, used_by
-from tests.client.model_server import SAYS_INPUT_FIRST, ModelServer, model_server
-from tests.system.service_process import Place, ServiceProcess
+from tests.client.budgeted import HAIKU, seen, spend, used_by
+from tests.client.model_server import SAYS_INPUT_FIRST, ModelServer
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:The model .* is deprecated:DeprecationWarning")]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory) -> Iterator[ServiceProcess]:
-    place = Place(tmp_path_factory.mktemp("service"))
-    place.config(CONFIG)
-    with ServiceProcess(place) as service:
-        yield service.ready()
-
-
-@pytest.fixture
-def model() -> Iterator[ModelServer]:
-    with model_server() as server:
-        yield server
-
-
-@pytest.fixture
-def client(service, tmp_path) -> Client:
-    return Client(f"http://127.0.0.1:{service.port}", spool=tmp_path / "spool.jsonl")
 
 
 def langchain_claude(model: ModelServer, name: str = HAIKU, **options) -> ChatAnthropic:

@@ -5,7 +5,6 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,30 +15,11 @@ import pytest
 
 from quota_scheduler.client import BudgetExhausted, BudgetWarning, Client, NotAdmitted, Unavailable
 from tests.client.budgeted import CONFIG, HAIKU, OPUS, SONNET, seen, spend, used_by
-from tests.client.model_server import ModelServer, model_server
+from tests.client.model_server import ModelServer
 from tests.system.service_process import Place, ServiceProcess, free_port
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:The model .* is deprecated:DeprecationWarning")]
 ASK = [{"role": "user", "content": "Is all well?"}]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory) -> Iterator[ServiceProcess]:
-    place = Place(tmp_path_factory.mktemp("service"))
-    place.config(CONFIG)
-    with ServiceProcess(place) as service:
-        yield service.ready()
-
-
-@pytest.fixture
-def model() -> Iterator[ModelServer]:
-    with model_server() as server:
-        yield server
-
-
-@pytest.fixture
-def client(service, tmp_path) -> Client:
-    return Client(f"http://127.0.0.1:{service.port}", spool=tmp_path / "spool.jsonl")
 
 
 def claude(model: ModelServer, kind: type = anthropic.Anthropic):
