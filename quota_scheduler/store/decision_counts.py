@@ -45,7 +45,7 @@ def add(tx: Transaction, decided: Sequence[Tallied]) -> None:
     hour = to_micros(tx.now) // HOUR_MICROS * HOUR_MICROS
     tx.many(
         "INSERT INTO decision_counts (hour, instance, class, decision, reason, value) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (hour, instance, class, decision, reason) DO UPDATE SET value = value + excluded.value",
+        "ON CONFLICT (hour, instance, class, decision, reason) DO UPDATE SET value = decision_counts.value + excluded.value",
         [(hour, *row, value) for row, value in sorted(Counter(tuple(map(str, row[1:])) for row in named).items())],
     )
     _raise_metrics(tx, named)
@@ -57,7 +57,7 @@ def _woken(tx: Transaction, decided: Sequence[Tallied]) -> list[Tallied]:
     if not woken:
         return []
     numbers = json.dumps([row.ticket for row in woken])
-    among = "FROM deferred_under WHERE ticket IN (SELECT value FROM json_each(?))"
+    among = "FROM deferred_under WHERE ticket IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
     under: dict[int, str] = dict(tx.rows(f"SELECT ticket, instance {among}", (numbers,)))
     return [row._replace(instance=under.get(row.ticket, "")) for row in woken]
 

@@ -10,7 +10,7 @@ from quota_scheduler.store import Transaction
 
 KEPT = timedelta(days=35)
 """A program that lives reports every series with each export; what has been silent for so long has ended."""
-_LOAD = "SELECT series, start, at, value, count FROM metric_series WHERE series IN (SELECT value FROM json_each(?))"
+_LOAD = "SELECT series, start, at, value, count FROM metric_series WHERE series IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
 _SAVE = (
     "INSERT INTO metric_series (series, start, at, value, count, seen_at) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (series) DO UPDATE SET start = excluded.start, at = excluded.at, value = excluded.value, "

@@ -17,10 +17,10 @@ from quota_scheduler.store.usage_columns import NAMES
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
-_CHOSEN = "label_set IN (SELECT value FROM json_each(?))"
+_CHOSEN = "label_set IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
 
 _WINDOWS = (
-    "SELECT rule, value, starts_at, ends_at, used, CASE WHEN closed THEN amount END, end_reason FROM windows "
+    "SELECT rule, value, starts_at, ends_at, used, CASE WHEN closed = 1 THEN amount END, end_reason FROM windows "
     "WHERE starts_at IS NOT NULL AND ends_at > ? AND starts_at <= ? ORDER BY starts_at DESC, rule, value LIMIT ?"
 )
 

@@ -23,11 +23,11 @@ _SELECT = (
 _BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
 _OF_SESSIONS = (
     _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
-    + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?))"
+    + "WHERE l.session != '' AND l.session IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
 )
 _OF_RUNS = (
     _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
-    + "WHERE t.run != '' AND t.run IN (SELECT value FROM json_each(?))"
+    + "WHERE t.run != '' AND t.run IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
 )
 # ``state != 'closed'`` stands beside ``state = …`` everywhere: only then the index of open tickets is used.
 # A CROSS JOIN keeps the order of the tables: few leases have run out, many tickets run
@@ -69,14 +69,14 @@ def for_cycle(
     """
     rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'")
     if ids := list(ids):
-        rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))", (json.dumps(ids),))
     if keys := list(keys):
-        rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
+        rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT CAST(value AS TEXT) FROM json_each(?))", (json.dumps(keys),))
     rows += tx.rows(_EXPIRED, (to_micros(due),))
     if ended:
         rows += tx.rows(
             _SELECT + "WHERE t.state != 'closed' AND t.state = 'running' AND t.id IN "
-            "(SELECT ticket FROM reservations WHERE open = 1 AND window IN (SELECT value FROM json_each(?)))",
+            "(SELECT ticket FROM reservations WHERE open = 1 AND window IN (SELECT CAST(value AS BIGINT) FROM json_each(?)))",
             (json.dumps(list(ended)),),
         )
     return {row[0]: ticket_in(row) for row in rows}
@@ -93,7 +93,7 @@ def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
     """Every ticket of these named runs that is not closed."""
     rows = tx.rows(
         _SELECT
-        + "WHERE t.state != 'closed' AND t.run != '' AND t.run IN (SELECT value FROM json_each(?)) ORDER BY t.id",
+        + "WHERE t.state != 'closed' AND t.run != '' AND t.run IN (SELECT CAST(value AS TEXT) FROM json_each(?)) ORDER BY t.id",
         (json.dumps(sorted(runs)),),
     )
     return [ticket_in(row) for row in rows]

@@ -22,10 +22,9 @@ def columns_of(table: str) -> str:
     return ", ".join(f"{table}.{name}" for name in NAMES)
 
 
-def added(table: str = "") -> str:
-    """The assignments of an upsert that add what comes to what is there; a sum stays at its bound."""
-    mine = f"{table}." if table else ""
-    return ", ".join(f"{name} = min({LARGEST_SUM}, {mine}{name} + excluded.{name})" for name in NAMES)
+def added(table: str) -> str:
+    """The assignments of an upsert into a table that add what comes to what is there; a sum stays at its bound."""
+    return ", ".join(f"{name} = min({LARGEST_SUM}, {table}.{name} + excluded.{name})" for name in NAMES)
 
 
 def summed(table: str = "") -> str:
