@@ -53,3 +53,38 @@ def program() -> Callable[[str], str]:
         pytest.skip(missing)
 
     return find
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--database postgres`` lets every store of the tests be a database on a server."""
+    parser.addoption("--database", choices=("sqlite", "postgres"), default="sqlite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database_kind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where stores of the tests are kept."""
+    if request.config.getoption("--database") == "sqlite":
+        yield
+        return
+    from quota_scheduler.store import engine
+
+    from tests.on_postgres import Databases
+
+    databases = Databases(os.environ["TEST_PG_DSN"])
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open_engine", "open_view"):
+            open_one = getattr(engine, name)
+            patch.setattr(
+                engine, name, lambda address, clock, open_one=open_one: open_one(databases.url(address), clock)
+            )
+        yield
+    databases.close()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about files says nothing of a server."""
+    if config.getoption("--database") != "sqlite":
+        skip = pytest.mark.skip(reason="about the files of SQLite")
+        for item in items:
+            if item.get_closest_marker("sqlite_only"):
+                item.add_marker(skip)

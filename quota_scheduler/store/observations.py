@@ -22,7 +22,10 @@ _LAST_TWO = (
     f"SELECT id, observed_at, ratio, resets_at, standing, overage FROM observations WHERE {_OF_KEY} AND source = ? "
     "ORDER BY observed_at DESC LIMIT 2"
 )
-_PUT = f"INSERT INTO observations ({_COLUMNS}, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_PUT = (
+    f"INSERT INTO observations ({_COLUMNS}, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
+)
 
 
 def record(tx: Transaction, observation: Observation) -> bool:

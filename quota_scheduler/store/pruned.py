@@ -7,6 +7,7 @@ from datetime import datetime
 
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.store import Transaction, doors, session_totals
+from quota_scheduler.store.lists import TEXTS
 
 
 def key_hash(identity: tuple[str, str]) -> str:
@@ -25,7 +26,7 @@ def counted(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tupl
         return {}
     hashes = {key_hash(identity): identity for identity in identities}
     rows = tx.rows(
-        "SELECT hash, tokens FROM pruned_keys WHERE hash IN (SELECT CAST(value AS TEXT) FROM json_each(?))",
+        f"SELECT hash, tokens FROM pruned_keys WHERE hash IN {TEXTS}",
         (json.dumps(list(hashes)),),
     )
     return {hashes[digest]: tokens for digest, tokens in rows}

@@ -50,7 +50,8 @@ def follow(tx: Transaction, old: str, new: str) -> None:
             (old, len(below), below, new, len(old) + 1),
         )
         _rename_instances(tx, table, column, old, new)
-    _rename_instances(tx, *FREELY.split("."), old, new)
+    table, column = FREELY.split(".")
+    _rename_instances(tx, table, column, old, new)
 
 
 def _same(table: str, columns: tuple[str, ...]) -> str:

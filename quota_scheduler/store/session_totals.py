@@ -10,6 +10,7 @@ from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, ListedUse
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store.lists import NUMBERS
 
 _SAVE = (
     "INSERT INTO session_totals (session, place, at, until, origin, stated) VALUES (?, ?, ?, ?, ?, ?) "
@@ -26,7 +27,9 @@ _TOUCHED = (
     "SELECT DISTINCT t.session FROM json_each(?) j JOIN session_totals t ON t.session = j.key "
     "WHERE t.until IS NULL OR t.until > CAST(j.value AS BIGINT) ON CONFLICT DO NOTHING"
 )
-_CHILDREN = "SELECT i.session FROM inheritances i JOIN json_each(?) j ON i.ancestor = j.key WHERE true ON CONFLICT DO NOTHING"
+_CHILDREN = (
+    "SELECT i.session FROM inheritances i JOIN json_each(?) j ON i.ancestor = j.key WHERE true ON CONFLICT DO NOTHING"
+)
 _BESIDE = (
     "CASE WHEN e.sidechain = 1 OR e.extent = 'unlisted' OR (e.origin != '' AND e.origin NOT LIKE coalesce("
     "(SELECT t.origin FROM session_totals t WHERE t.session = e.session LIMIT 1), '') || '%') THEN 1 ELSE 0 END"
@@ -44,7 +47,7 @@ _KEEP = (
     "INSERT INTO pruned_uses (session, model, at, beside, input, cache_read, cache_write_5m, cache_write_1h, output) "
     f"SELECT e.session, l.model, e.at, {_BESIDE}, sum(e.input), sum(e.cache_read), sum(e.cache_write_5m), "
     "sum(e.cache_write_1h), sum(e.output) FROM events e JOIN label_sets l ON l.id = e.label_set "
-    "WHERE e.id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) "
+    f"WHERE e.id IN {NUMBERS} "
     "AND e.session IN (SELECT session FROM session_totals) GROUP BY 1, 2, 3, 4 "
     "ON CONFLICT (session, model, at, beside) DO UPDATE SET input = pruned_uses.input + excluded.input, "
     "cache_read = pruned_uses.cache_read + excluded.cache_read, "

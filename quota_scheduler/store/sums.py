@@ -22,7 +22,8 @@ HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"sum({name})" for name in NAMES)
 _OF_HOURS = (
-    f"SELECT at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END, label_set, max(at), {_SUMS} FROM events WHERE id > ? GROUP BY 1, 2"
+    f"SELECT at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END, label_set, max(at), {_SUMS} "
+    "FROM events WHERE id > ? GROUP BY 1, 2"
 )
 _OF_BACKFILLS = f"SELECT label_set, {_SUMS} FROM events WHERE id > ? AND at < ? GROUP BY 1"
 _OF_RUNS = f"SELECT run, {_SUMS} FROM events WHERE id > ? AND run != '' GROUP BY 1"

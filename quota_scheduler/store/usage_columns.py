@@ -34,5 +34,5 @@ def summed(table: str = "") -> str:
     """
     columns = [f"{table}.{name}" if table else name for name in NAMES]
     return ", ".join(
-        f"CASE WHEN count({name}) THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in columns
+        f"CASE WHEN count({name}) > 0 THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in columns
     )
