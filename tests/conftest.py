@@ -11,6 +11,7 @@ from hypothesis import settings
 DEBIAN_PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
+    "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
@@ -19,6 +20,8 @@ DEBIAN_PACKAGES = {
 
 OURS = ("QUOTA_", "CLAUDE_", "CODEX_", "ANTHROPIC_", "MAX_TOKENS_PER_WORKFLOW", "XDG_")
 """Beginnings of the variables that the product reads: none of the developer's own reach a test."""
+
+pytest_plugins = ["tests.postgres"]
 
 settings.register_profile("ours", deadline=None)
 settings.load_profile("ours")
