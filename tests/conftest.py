@@ -4,9 +4,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from quota_scheduler.store import engine
+
+if TYPE_CHECKING:
+    from tests.on_postgres import Databases
 
 DEBIAN_PACKAGES = {
     "amtool": "prometheus-alertmanager",
@@ -64,24 +70,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def database_kind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Where stores of the tests are kept."""
+def databases(request: pytest.FixtureRequest) -> Iterator["Databases | None"]:
+    """Where the stores of the tests are kept, if not in files."""
     if request.config.getoption("--database") == "sqlite":
-        yield
+        yield None
         return
-    from quota_scheduler.store import engine
-
     from tests.on_postgres import Databases
 
-    databases = Databases(os.environ["TEST_PG_DSN"])
+    databases = Databases(request.getfixturevalue("postgres"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("open_engine", "open_view"):
             open_one = getattr(engine, name)
-            patch.setattr(
-                engine, name, lambda address, clock, open_one=open_one: open_one(databases.url(address), clock)
-            )
+            patch.setattr(engine, name, lambda path, clock, open_one=open_one: open_one(databases.url(path), clock))
+        yield databases
+
+
+@pytest.fixture(autouse=True)
+def databases_of_the_test(databases: "Databases | None", request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test's databases are the next one's."""
+    if databases is None:
         yield
-    databases.close()
+        return
+    folder = request.getfixturevalue("tmp_path")
+    yield
+    databases.give_back(folder)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
