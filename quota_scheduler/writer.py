@@ -255,7 +255,6 @@ class Writer:
             self.terms = replace(self.terms, expire_leases=expire_leases)
 
     def _do(self, job: _Job) -> None:
-        self._memory.windows_moved()
         try:
             with self.store.transaction() as tx:
                 result = job.work(tx)
