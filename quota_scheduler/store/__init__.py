@@ -75,6 +75,7 @@ class Store:
         """
         self.path = path
         self.clock = clock
+        self.shared = False
         self.timed: Timed = lambda *_: None
         self.wrote: Callable[[Exception | None], None] = lambda _: None
         self._lock = engine.Lock(path)
