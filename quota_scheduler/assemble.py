@@ -60,7 +60,7 @@ from quota_scheduler.sources.pushed import PushedLabels
 from quota_scheduler.sources.watch import FolderWatch
 from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
-from quota_scheduler.store.turns import Turn
+from quota_scheduler.store.turns import Marks
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
@@ -139,7 +139,7 @@ def _assembled(config: Config, store: Store) -> Service:
     health = Health(refused=metrics.write_refused)
     store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
     prices, waiters = Prices(config.prices), Waiters()
-    terms, limits_hold, held, turn = _terms(config, store, derived.policy, prices)
+    terms, limits_hold, held, marks = _terms(config, store, derived.policy, prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
@@ -149,7 +149,7 @@ def _assembled(config: Config, store: Store) -> Service:
         observer.closed(result.closed)
 
     following = Following(
-        lambda tx, terms: service.reread_terms(tx, terms), lambda now: service.limits_are_over(now), as_of=turn
+        lambda tx, terms: service.reread_terms(tx, terms), lambda now: service.limits_are_over(now), as_of=marks
     )
     writer = Writer(store, terms, tell=on_commit, following=following)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
@@ -207,8 +207,8 @@ def _assembled(config: Config, store: Store) -> Service:
 
 def _terms(
     config: Config, store: Store, policy: QueuePolicy, prices: Prices
-) -> tuple[Terms, LimitsHold, EverythingHeld | None, Turn]:
-    """What rules the first cycle, the limits that hold now, who holds everything, and as of which turn that is."""
+) -> tuple[Terms, LimitsHold, EverythingHeld | None, Marks]:
+    """What rules the first cycle, the limits that hold now, who holds everything, and as of which write."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
@@ -218,7 +218,7 @@ def _terms(
     with store.transaction() as tx:
         hold = operate.apply_limits(tx, config.limits, starting=True)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
-        held, turn = everything_held(tx), turns.look(tx)
+        held, marks = everything_held(tx), turns.look(tx)
     terms = Terms(
         hold.limits,
         policy,
@@ -228,7 +228,7 @@ def _terms(
         reprice=with_model,
         thresholds=config.rules,
     )
-    return terms, hold, held, turn
+    return terms, hold, held, marks
 
 
 def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:

@@ -4,7 +4,7 @@
     others have written since        ─► catch up    only the rows of later revisions
     nobody has                       ─► go on
 
-Whoever's turn it is has the store alone, so that what it remembers then is what is there (``store.turns``). It is read
+Whoever writes has the store alone, so that what it remembers then is what is there (``store.turns``). It is read
 whole at the start, after a transaction failed half-way, when other rules bind, and when too much was missed.
 """
 
@@ -95,7 +95,7 @@ class Remembered:
 
     # what others have written
 
-    def catch_up(self, tx: Transaction, turn: turns.Turn, written: Iterable[Ticket]) -> None:
+    def catch_up(self, tx: Transaction, marks: turns.Marks, written: Iterable[Ticket]) -> None:
         """Take over what was written since: these tickets, the windows that moved, ramps and numbers."""
         for ticket in written:
             self._count(ticket)
@@ -103,13 +103,13 @@ class Remembered:
                 self.queue.add(ticket)
             else:
                 self.queue.remove(ticket.id)
-        if turn.open_windows > self.revision:
+        if marks.open_windows > self.revision:
             windows.reload(tx, self.balances)
         else:
             windows.catch_up(tx, self.balances, since=self.revision)
         self.queue.ramps.take(ramps.load(tx, since=self.revision))
         self.numbers = _numbers(tx)
-        self.revision = turn.revision
+        self.revision = marks.revision
 
     def take_pass(self, text: str) -> None:
         """Go on with the pass as another replica has left it."""
@@ -144,25 +144,25 @@ class Memory:
         if self.remembered and tx.now < self.remembered.balances.now - JITTER:
             self.forget()
             rebuild(tx, terms.limits)
-        turn = turns.look(tx)
+        marks = turns.look(tx)
         if self.remembered is None:
             self.remembered = self._read(tx, terms)
-        elif self.remembered.revision != turn.revision:
-            self.remembered = self._caught_up(tx, terms, turn, self.remembered)
+        elif self.remembered.revision != marks.revision:
+            self.remembered = self._caught_up(tx, terms, marks, self.remembered)
         self.seen, self._read_at = self.remembered.revision, tx.now
         return self.remembered
 
-    def _caught_up(self, tx: Transaction, terms: Terms, turn: turns.Turn, kept: Remembered) -> Remembered:
+    def _caught_up(self, tx: Transaction, terms: Terms, marks: turns.Marks, kept: Remembered) -> Remembered:
         """What is remembered with what was written since, or all of it read anew where that is no dearer."""
         was_away = self._read_at is None or tx.now - self._read_at > LONG_AWAY
         written = tickets.changed_since(tx, kept.revision, MOST_MISSED)
-        if turn.anew > kept.revision or was_away or len(written) == MOST_MISSED:
+        if marks.anew > kept.revision or was_away or len(written) == MOST_MISSED:
             kept = self._read(tx, terms)
         else:
-            kept.catch_up(tx, turn, written)
+            kept.catch_up(tx, marks, written)
             self._elsewhere.update(ticket.id for ticket in written)
         if self.shared:
-            kept.take_pass(turn.passed)
+            kept.take_pass(marks.passed)
         return kept
 
     def _read(self, tx: Transaction, terms: Terms) -> Remembered:
@@ -182,7 +182,7 @@ class Memory:
         self.remembered.go_on(onward, changed, now=tx.now, seen_all=seen_all)
         if self.shared:
             self.remembered.keep_pass(tx)
-        self.remembered.revision = max(self.remembered.revision, tx.turn)
+        self.remembered.revision = max(self.remembered.revision, tx.revision)
 
     def written_elsewhere(self) -> set[int]:
         """The tickets that others have written since this was last asked."""

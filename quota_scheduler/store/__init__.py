@@ -32,7 +32,7 @@ class Transaction:
     def __init__(self, database: peewee.Database, now: datetime) -> None:
         self.database = database
         self.now = now
-        self.turn = 0
+        self.revision = 0
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""

@@ -22,9 +22,8 @@ def save_bodies(tx: Transaction, table: str, bodies: Mapping[str, Any]) -> None:
         )
     elif gone or changed:
         turns.outlooks_moved(tx)
-        tx.many(
-            "INSERT INTO outlooks (instance, body, revision) VALUES (?, ?, ?)", [(n, b, tx.turn) for n, b in changed]
-        )
+        rows = [(instance, body, tx.revision) for instance, body in changed]
+        tx.many("INSERT INTO outlooks (instance, body, revision) VALUES (?, ?, ?)", rows)
 
 
 def outlooks_since(tx: Transaction, revision: int) -> tuple[set[str], dict[str, Any]]:

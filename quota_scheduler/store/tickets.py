@@ -186,10 +186,10 @@ def lease_of(tx: Transaction, ticket: int, fence: int) -> Lease | None:
 def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[int, Lease]], *, new: int) -> None:
     """Write changed tickets with their leases, and past leases that reported once more; from ``new`` on ids are new."""
     changed = list(changed)
-    turn = turns.take(tx) if changed else 0
-    tx.many(_INSERT, [(*row_of(ticket), turn) for ticket in changed if ticket.id >= new])
+    revision = turns.take(tx) if changed else 0
+    tx.many(_INSERT, [(*row_of(ticket), revision) for ticket in changed if ticket.id >= new])
     known = [ticket for ticket in changed if ticket.id < new]
-    tx.many(_UPDATE, [(*changing(t), *_seldom(t), turn, t.id) for t in known])
+    tx.many(_UPDATE, [(*changing(t), *_seldom(t), revision, t.id) for t in known])
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
     tx.many(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
 

@@ -12,7 +12,7 @@ NOTHING = -1
 """Older than every revision."""
 
 
-class Turn(NamedTuple):
+class Marks(NamedTuple):
     """The revision of the last write, and of the last one that asks for more than its own rows to be read.
 
     ``anew``: everything; ``open_windows``: all of those; ``terms``: the limits, or whether everything is held;
@@ -27,19 +27,19 @@ class Turn(NamedTuple):
     passed: str
 
 
-def look(tx: Transaction) -> Turn:
+def look(tx: Transaction) -> Marks:
     """Where the order of writes stands, this transaction's own included."""
     row = tx.row("SELECT revision, anew, open_windows, terms, outlooks, pass FROM turns")
     assert row is not None
-    return Turn(*row)
+    return Marks(*row)
 
 
 def take(tx: Transaction) -> int:
     """This transaction's revision, taken when it is first asked for: one that changes nothing has none."""
-    if not tx.turn:
+    if not tx.revision:
         tx.execute("UPDATE turns SET revision = revision + 1")
-        tx.turn = int(tx.scalar("SELECT revision FROM turns"))
-    return tx.turn
+        tx.revision = int(tx.scalar("SELECT revision FROM turns"))
+    return tx.revision
 
 
 def everything_moved(tx: Transaction) -> None:
