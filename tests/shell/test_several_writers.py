@@ -12,7 +12,7 @@ from quota_scheduler import assemble
 from quota_scheduler.config import load
 from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Submit
 from quota_scheduler.core.forecast.outlook import Outlook
-from quota_scheduler.core.readings.documents import outlook_document, read_outlook
+from quota_scheduler.core.readings.documents import outlook_document
 from quota_scheduler.service.lookout import LOOK_SECONDS, Lookout
 from quota_scheduler.store import Store, documents
 from tests.fakes import FixedClock
@@ -145,7 +145,7 @@ def test_a_ticket_held_there_does_not_start_here(pair: Pair) -> None:
 
 
 def test_outlooks_that_another_replica_has_worked_out_are_taken_over(pair: Pair) -> None:
-    known = {"daily": read_outlook(OUTLOOK), "gone": read_outlook(OUTLOOK)}
+    known = {"daily": Outlook(START, risk="high"), "gone": Outlook(START)}
 
     def save(outlooks: dict[str, Outlook]) -> None:
         with pair.store.transaction() as tx:
@@ -158,12 +158,6 @@ def test_outlooks_that_another_replica_has_worked_out_are_taken_over(pair: Pair)
     del known["gone"]
     save(known)
     assert pair.here.service.writer.terms.outlooks == known
-
-
-OUTLOOK: dict[str, object] = {
-    "at": "2026-11-22T09:00:00Z", "ends_at": None, "history_seconds": 3600.0, "above": [], "risk": 0.5,
-    "projected_ratio": 0.75, "spike": False, "length_seconds": 86400.0, "after": [],
-}  # fmt: skip
 
 
 # who is parked
