@@ -32,6 +32,7 @@ class Following:
         self._settled = self._terms_at, self._outlooks_at
         marks = turns.look(tx)
         if marks.terms > self._terms_at or self._are_over(tx.now):
+            self._settled = turns.NOTHING, self._outlooks_at  # who reads also writes: lost, it is done once more
             terms, self._terms_at = self._reread(tx, terms), marks.terms
         if marks.outlooks > self._outlooks_at:
             terms, self._outlooks_at = self._with_outlooks(tx, terms, marks), marks.outlooks
