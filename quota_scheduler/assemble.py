@@ -40,6 +40,7 @@ from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.comments import CommentContext, CommentDesk
 from quota_scheduler.service.deliver import Deliverer
+from quota_scheduler.service.follow import Following
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.keep_bills import KeptBills
@@ -57,8 +58,9 @@ from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
 from quota_scheduler.sources.watch import FolderWatch
-from quota_scheduler.store import Store, documents, utc_now
+from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
+from quota_scheduler.store.turns import Marks
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
@@ -137,7 +139,7 @@ def _assembled(config: Config, store: Store) -> Service:
     health = Health(refused=metrics.write_refused)
     store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
     prices, waiters = Prices(config.prices), Waiters()
-    terms, limits_hold, held = _terms(config, store, derived.policy, prices)
+    terms, limits_hold, held, marks = _terms(config, store, derived.policy, prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
@@ -146,7 +148,10 @@ def _assembled(config: Config, store: Store) -> Service:
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
 
-    writer = Writer(store, terms, tell=on_commit)
+    following = Following(
+        lambda tx, terms: service.reread_terms(tx, terms), lambda now: service.limits_are_over(now), as_of=marks
+    )
+    writer = Writer(store, terms, tell=on_commit, following=following)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     ingests = tuple(_ingests(config, store, writer, prices))
     bills = tuple(_bill(bill, store, writer) for bill in config.bills)
@@ -202,8 +207,8 @@ def _assembled(config: Config, store: Store) -> Service:
 
 def _terms(
     config: Config, store: Store, policy: QueuePolicy, prices: Prices
-) -> tuple[Terms, LimitsHold, EverythingHeld | None]:
-    """What rules the first cycle, the limits that hold now, and who holds everything."""
+) -> tuple[Terms, LimitsHold, EverythingHeld | None, Marks]:
+    """What rules the first cycle, the limits that hold now, who holds everything, and as of which write."""
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
@@ -213,7 +218,7 @@ def _terms(
     with store.transaction() as tx:
         hold = operate.apply_limits(tx, config.limits, starting=True)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
-        held = everything_held(tx)
+        held, marks = everything_held(tx), turns.look(tx)
     terms = Terms(
         hold.limits,
         policy,
@@ -223,7 +228,7 @@ def _terms(
         reprice=with_model,
         thresholds=config.rules,
     )
-    return terms, hold, held
+    return terms, hold, held, marks
 
 
 def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:

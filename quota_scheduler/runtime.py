@@ -32,8 +32,9 @@ from quota_scheduler.service.comments import CommentDesk, Commenter
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.intake import Intake
+from quota_scheduler.service.lookout import Lookout
 from quota_scheduler.service.operate import limits as operate
-from quota_scheduler.service.operate.holds import EverythingHeld
+from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
@@ -127,6 +128,7 @@ class Service:
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
         self.health = parts.health
+        self.lookout = Lookout(self.store, self.waiters, lambda: self.writer.seen)
         self.draining = False
         self.held: EverythingHeld | None = None
         self.moved = 0
@@ -156,6 +158,8 @@ class Service:
         for ingest in self.parts.ingests:
             self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
+        if self.store.shared:
+            self.lookout.start()
         self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(True)
@@ -178,6 +182,7 @@ class Service:
         self._jobs.stop()
         self.parts.metrics.leads(False)
         self.parts.deliverer.close(STOP_SECONDS)
+        self.lookout.stop()
         self.writer.stop()
         self.store.close()
         for ingest in self.parts.ingests:
@@ -200,6 +205,15 @@ class Service:
             return terms
         self._limits_hold, self.parts.recompute.limits = hold, hold.limits
         return replace(terms, limits=hold.limits)
+
+    def reread_terms(self, tx: Transaction, terms: Terms) -> Terms:
+        """The terms after somebody else changed limits, learned a rate, or held everything or let it go on."""
+        terms = self.limits_in_force(terms, operate.apply_limits(tx, self.config.limits))
+        return self.hold_in_force(terms, everything_held(tx))
+
+    def limits_are_over(self, now: datetime) -> bool:
+        """Whether the limits that hold were to hold until an instant that has come."""
+        return self._limits_hold.is_over(now)
 
     def limits_changed(self, terms: Terms, hold: LimitsHold | str) -> Terms:
         """The same after an operator changed one: whoever looks sees it at once, not with the next tick."""

@@ -161,7 +161,9 @@ ROOMS = [
     pytest.param(
         "simulated", "core price_catalog service simulate", "", id="simulated plays a replay in a process of its own"
     ),
-    pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
+    pytest.param(
+        "store", "core errors store", "peewee playhouse psycopg psycopg_pool", id="store turns rows into core values"
+    ),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
     pytest.param(
@@ -310,7 +312,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine sources/opencode",
+            "store/engine store/sqlite sources/opencode",
             id="only the engine knows SQLite, beside the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
@@ -327,10 +329,15 @@ def test_each_library_has_one_owner(library, owner):
 
 @pytest.mark.parametrize(
     "driver",
-    [pytest.param("psycopg", id="psycopg"), pytest.param("psycopg2", id="psycopg2"), pytest.param("apsw", id="apsw")],
+    [
+        pytest.param("psycopg", id="psycopg"),
+        pytest.param("psycopg_pool", id="its pool"),
+        pytest.param("psycopg2", id="psycopg2"),
+        pytest.param("apsw", id="apsw"),
+    ],
 )
-def test_no_file_but_the_engine_names_another_driver(driver):
-    assert importers(driver) <= {"store/engine.py"}
+def test_no_file_but_that_of_its_database_names_another_driver(driver):
+    assert importers(driver) <= {"store/postgres.py", "store/postgres_schema.py"}
 
 
 def test_only_what_people_start_reads_the_environment():

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from quota_scheduler.store import engine
-from quota_scheduler.store.engine import About, Address, Clock, Connection
-from quota_scheduler.store.engine import utc_now as utc_now
+from quota_scheduler.store.database import About, Address, Clock, Connection
+from quota_scheduler.store.database import utc_now as utc_now
 
 Row = tuple[Any, ...]
 Timed = Callable[[str, float], None]
@@ -22,6 +22,7 @@ class Transaction:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
+        self.revision = 0
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
@@ -71,7 +72,7 @@ class Store:
         self.wrote: Callable[[Exception | None], None] = lambda _: None
         self._mutex = threading.RLock()
         self._engine = engine.open_engine(address, clock)
-        self.clock = self._engine.clock
+        self.clock, self.shared = self._engine.clock, self._engine.shared
         try:
             self._engine.migrate()
         except BaseException:

@@ -7,7 +7,7 @@ from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store import Transaction, ledger, turns
 from quota_scheduler.store.ticket_rows import estimate_text
 
 _MAY_CHANGE = "e.id > ? AND (e.unpriced > 0 OR e.estimated = 1 OR (e.at >= ? AND e.terms != '')) ORDER BY e.id LIMIT ?"
@@ -48,4 +48,5 @@ def call_priced(tx: Transaction, numbers: Iterable[int]) -> None:
 
 def reestimate(tx: Transaction, waiting: Iterable[Ticket]) -> None:
     """Store the estimates of tickets that wait."""
-    tx.many("UPDATE tickets SET estimate = ? WHERE id = ?", [(estimate_text(t.estimate), t.id) for t in waiting])
+    rows = [(estimate_text(t.estimate), turns.take(tx), t.id) for t in waiting]
+    tx.many("UPDATE tickets SET estimate = ?, revision = ? WHERE id = ?", rows)

@@ -13,7 +13,7 @@ from quota_scheduler.core.names import ANY, canonical_provider
 from quota_scheduler.core.units import LARGEST_SUM, Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
 from quota_scheduler.store import Transaction, comments, forecasts, ledger, windows
-from quota_scheduler.store.engine import About
+from quota_scheduler.store.database import About
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
