@@ -77,7 +77,7 @@ class Questions:
     @property
     def held(self) -> EverythingHeld | None:
         """Who holds everything, and why; None when nothing is held."""
-        return self._service.held
+        return self._service.ruling.held
 
     @property
     def rules(self) -> list[str]:
@@ -165,7 +165,9 @@ class Questions:
         terms = self._service.writer.terms
 
         def look(tx: Transaction) -> tuple[Limit, Consequences] | str:
-            hold = operate.change_limit(tx, self.config.limits, rule, fields, who="", until=None, dry_run=True)
+            hold = operate.change_limit(
+                tx, self._service.ruling.rules.limits, rule, fields, who="", until=None, dry_run=True
+            )
             if isinstance(hold, str):
                 return hold
             after = next(limit for limit in hold.limits if limit.id == rule)
@@ -217,7 +219,7 @@ class Questions:
 
     def sources(self) -> Document:
         """Every door that usage and providers' words come through."""
-        passes = self._service.parts.sources(self.now())
+        passes = self._service.source_passes()
         return self._look(lambda tx: sources_document(tx, passes))
 
     def reconciliation(self) -> Document:
@@ -274,6 +276,7 @@ class Questions:
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts
         problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+        problems += [parts.following.problem] if parts.following.problem else []
         problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
         return problems + self._service.health.problems()
 

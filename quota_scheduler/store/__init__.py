@@ -67,6 +67,9 @@ class Transaction:
 class Store:
     """One database. ``transaction()`` is the only way to write, ``reading()`` never waits for it."""
 
+    is_shared = False
+    """Whether other processes may write it too; a SQLite file is locked by the one that does."""
+
     def __init__(self, path: Path, *, clock: Clock = utc_now) -> None:
         """Take the right to write ``path``, open it and bring its schema up to date.
 

@@ -86,6 +86,10 @@ class Recompute:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run, self._price = high_usage_run, price
+        self.begin_anew(thresholds)
+
+    def begin_anew(self, thresholds: Thresholds) -> None:
+        """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
@@ -240,7 +244,6 @@ class Recompute:
             loans=tuple(loans.standing(tx)),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
-                "run_means": self._analysis.run_means,
                 "unpriced_models": unpriced_models(totals, self.limits),
                 "causes": {
                     name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause
