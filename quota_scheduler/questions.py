@@ -90,6 +90,11 @@ class Questions:
         return self._service.readings
 
     @property
+    def replicas(self) -> Document | None:
+        """Who serves from this database, and who of them leads; None where this process is alone on it."""
+        return self._service.leading.document()
+
+    @property
     def estimate_basis(self) -> EstimateBasis:
         """What finished runs say about the next one."""
         return self._service.estimate_basis

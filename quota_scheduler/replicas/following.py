@@ -5,7 +5,7 @@ A document of another version is passed over, and said so once: what could be re
 
 import logging
 
-from quota_scheduler.core.replicas.replica import SILENT
+from quota_scheduler.core.replicas.replica import there
 from quota_scheduler.core.replicas.rules import Rules, differences, differences_sentence
 from quota_scheduler.replicas.documents import PublishedReadings, decode_readings, decode_rules
 from quota_scheduler.replicas.leading import Leading
@@ -84,7 +84,6 @@ class Following:
     def counts(self) -> tuple[int, int]:
         """How many replicas are there whose own rules are those in force, and how many whose are not."""
         leading = self._leading
-        newest = max((one.seen_at for one in leading.replicas), default=leading.me.seen_at)
-        alive = [one for one in leading.replicas if newest - one.seen_at <= SILENT * leading.ttl]
+        alive = there(leading.replicas, leading.ttl)
         agreeing = sum(one.rules == (leading.standing.rules or leading.me.rules) for one in alive)
         return agreeing, len(alive) - agreeing

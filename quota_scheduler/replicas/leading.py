@@ -21,8 +21,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from quota_scheduler.core.instants import iso
 from quota_scheduler.core.replicas.leadership import Leadership
-from quota_scheduler.core.replicas.replica import Replica
+from quota_scheduler.core.replicas.replica import Replica, there
 from quota_scheduler.core.replicas.rules import Rules
 from quota_scheduler.errors import NotLeading
 from quota_scheduler.replicas.documents import encode_rules, rules_shape
@@ -118,6 +119,27 @@ class Leading:
         self._epoch, self._certain_until = 0, 0.0
         with self.store.transaction() as tx:
             lead.resign(tx, self.me.name)
+
+    def document(self) -> dict[str, Any] | None:
+        """Who serves from this database and who leads, as JSON types; None where this process is alone on it."""
+        if self.is_alone:
+            return None
+        return {
+            "name": self.me.name,
+            "leader": self.standing.address or None,
+            "epoch": self.standing.epoch,
+            "replicas": [
+                {
+                    "name": one.name,
+                    "address": one.address,
+                    "version": one.version,
+                    "leads": one.name == self.standing.holder,
+                    "problem": one.problem or None,
+                    "seen_at": iso(one.seen_at),
+                }
+                for one in there(self.replicas, self.ttl)
+            ],
+        }
 
     # what a leader writes
 

@@ -20,6 +20,7 @@ from quota_scheduler.service.record import record_usage
 from quota_scheduler.store import Store
 from tests.fakes import FixedClock, RecordingNotifier
 from tests.service.world import empty_database
+from tests.shell.edge import Edge
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 TTL = timedelta(seconds=6)
@@ -92,6 +93,10 @@ class OneOfSeveral:
     def not_ready(self) -> list[str]:
         """Why it is not ready, as ``/readyz`` has it."""
         return Facade(self.service).not_ready()
+
+    def get(self, path: str) -> Any:
+        """What it answers when it is asked over HTTP."""
+        return Edge(self.service, self.service.store.clock).get(path)  # type: ignore[arg-type]
 
     def samples(self) -> dict[str, float]:
         """Everything it exposes, by name and labels."""

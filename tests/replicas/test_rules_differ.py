@@ -2,6 +2,9 @@
 
 from datetime import timedelta
 
+import pytest
+
+from quota_scheduler.cli.status import replicas_line
 from tests.replicas.several import LIMITS, RENEWAL, TTL, Several
 
 OTHER = LIMITS.replace("1000", "2000")
@@ -23,6 +26,19 @@ def test_who_differs_is_not_ready_says_what_and_decides_as_the_leader_does(sever
     assert (amount(first), amount(second)) == (1000, 1000)
     assert [one.samples()["quota_scheduler_rules_differ"] for one in (first, second)] == [0, 1]
     assert first.samples()['quota_scheduler_replicas{rules="differs"}'] == 1
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param("/readyz", id="the probe"), pytest.param("/v1/limits", id="whoever asks for limits")]
+)
+def test_who_is_there_and_who_leads_is_told(several: Several, path):
+    first, second = several.join(), several.join(OTHER)
+    several.pass_by(2 * TTL, first, second)
+    told = first.get(path)["replica"]
+    rows = [(one["address"], one["leads"], one["problem"]) for one in told["replicas"]]
+    assert (told["leader"], told["epoch"]) == ("127.0.0.1:9001", 1)
+    assert rows == [("127.0.0.1:9001", True, None), ("127.0.0.1:9002", False, DIFFERS)]
+    assert replicas_line(told) == ("2 replicas, 127.0.0.1:9001 leads; not ready, configured otherwise: 127.0.0.1:9002")
 
 
 def test_a_reading_of_the_same_configuration_heals_it(several: Several):

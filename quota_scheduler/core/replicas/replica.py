@@ -1,6 +1,6 @@
 """Replicas: processes that serve from one database, each as it said last of itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -33,6 +33,12 @@ class Replica:
     def is_alive(self, now: datetime, ttl: timedelta) -> bool:
         """Whether it has said something lately."""
         return now - self.seen_at <= SILENT * ttl
+
+
+def there(replicas: Sequence[Replica], ttl: timedelta) -> list[Replica]:
+    """Return those that are there, as of when the last of them was seen."""
+    newest = max((one.seen_at for one in replicas), default=None)
+    return [one for one in replicas if newest and one.is_alive(newest, ttl)]
 
 
 def sources_elsewhere(replicas: Iterable[Replica], me: str, now: datetime) -> list[SourceReading]:

@@ -244,6 +244,7 @@ class Recompute:
             loans=tuple(loans.standing(tx)),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
+                "run_means": self._analysis.run_means,
                 "unpriced_models": unpriced_models(totals, self.limits),
                 "causes": {
                     name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.readings.readings import SourceReading
-from quota_scheduler.core.replicas.replica import Replica, sources_elsewhere
+from quota_scheduler.core.replicas.replica import Replica, sources_elsewhere, there
 from tests.builders import MONDAY
 
 READ = SourceReading("claude_code", False, 1.0, 0, files=3, done_bytes=9, total_bytes=9)
@@ -38,3 +38,10 @@ SHOWN = replace(READ, source="claude_code@one")
 )
 def test_sources_elsewhere(replicas, shown):
     assert sources_elsewhere(replicas, "me", MONDAY) == shown
+
+
+def test_who_has_been_silent_for_two_ttl_is_not_there():
+    gone = replace(B, seen_at=MONDAY - timedelta(seconds=11))
+    late = replace(OTHER_HOST, seen_at=MONDAY - timedelta(seconds=10))
+    assert there([A, gone, late], timedelta(seconds=5)) == [A, late]
+    assert there([], timedelta(seconds=5)) == []
