@@ -5,7 +5,7 @@ jobs ────do()─────────────┤ queue ─► dra
 everybody ─change_terms()─┤
 the clock ────────────────┘       (waits no longer than to the next instant at which something falls due)
 
-Others may write the same database: each transaction begins by keeping up with what they wrote (``service.follow``,
+Others may write the same database: each transaction begins by keeping up with what they wrote (``service.reread``,
 ``service.memory``).
 
 The terms are one frozen value: whoever changes them hands in how, and between two cycles the writer's thread replaces
@@ -30,8 +30,8 @@ from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
-from quota_scheduler.service.follow import Following
 from quota_scheduler.service.memory import Memory, Remembered
+from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Store, Transaction, engine, tickets
 
 log = logging.getLogger(__name__)
@@ -95,14 +95,14 @@ class Writer:
         terms: Terms,
         *,
         tell: Callable[[cycle.CycleResult, float], None],
-        following: Following | None = None,
+        rereading: Rereading | None = None,
     ) -> None:
         """``tell`` is called after each cycle's commit, with what it did and the seconds it took.
 
-        Without ``following`` nobody but ``change_terms`` changes the terms.
+        Without ``rereading`` nobody but ``change_terms`` changes the terms.
         """
         self.store, self.terms, self._tell = store, terms, tell
-        self._memory, self._following = Memory(shared=store.shared), following
+        self._memory, self._rereading = Memory(shared=store.is_shared), rereading
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._due: float = 0.0
@@ -250,8 +250,8 @@ class Writer:
                 wait = self._seconds_to_next(tx)
         except BaseException:
             self._memory.forget()
-            if self._following:
-                self._following.lost()
+            if self._rereading:
+                self._rereading.lost()
             raise
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
@@ -283,15 +283,15 @@ class Writer:
             with self.store.transaction() as tx:
                 self._follow(tx)
                 result = job.work(tx)
-                if self._following:
-                    self._following.wrote(tx, in_force=job.then is not None)
+                if self._rereading:
+                    self._rereading.wrote(tx, in_force=job.then is not None)
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
             if (self._memory.remembered, self._memory.seen) != before:
                 self._memory.forget()  # what the job looked at was taken back
-            if self._following:
-                self._following.lost()
+            if self._rereading:
+                self._rereading.lost()
             job.future.set_exception(reason(error))
         else:
             job.future.set_result(result)
@@ -310,8 +310,8 @@ class Writer:
 
     def _follow(self, tx: Transaction) -> None:
         """Let terms rule this transaction that somebody else has changed."""
-        if self._following:
-            self._put_in_force(self._following.follow(tx, self.terms))
+        if self._rereading:
+            self._put_in_force(self._rereading.follow(tx, self.terms))
 
     def _put_in_force(self, terms: Terms) -> None:
         if terms.begin_anew_after(self.terms):

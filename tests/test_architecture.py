@@ -119,6 +119,7 @@ CORE_ROOMS = [
     "readings",
     "comments",
     "alerts",
+    "replicas",
 ]
 """The packages of the core from the ground up: each may import the shared files and what stands before it."""
 
@@ -209,6 +210,13 @@ ROOMS = [
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
+    pytest.param(
+        "replicas",
+        "core errors replicas service store",
+        "msgspec",
+        id="replicas agree on who leads, and hand on what the leader computed",
+    ),
+    pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
@@ -230,7 +238,7 @@ ROOMS = [
 ]
 """What each room may import: rooms of the house, and libraries beside the standard one."""
 
-ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "runtime"}
+ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "parts", "ruling", "runtime"}
 """What puts the house together, and may know every room."""
 
 

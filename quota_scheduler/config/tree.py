@@ -205,6 +205,7 @@ class Config:
     models: Models
     rules: Thresholds
     tick_seconds: float
+    leader_ttl: float
     claim_within: timedelta
     aging_step: timedelta
     fair_share: str

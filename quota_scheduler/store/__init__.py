@@ -72,7 +72,7 @@ class Store:
         self.wrote: Callable[[Exception | None], None] = lambda _: None
         self._mutex = threading.RLock()
         self._engine = engine.open_engine(address, clock)
-        self.clock, self.shared = self._engine.clock, self._engine.shared
+        self.clock = self._engine.clock
         try:
             self._engine.migrate()
         except BaseException:
@@ -102,6 +102,11 @@ class Store:
         with self._engine.reading() as (connection, now):
             yield Transaction(connection, now)
         self.timed("read", time.perf_counter() - began)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write it too; a SQLite file is locked by the one that does."""
+        return self._engine.is_shared
 
     def is_replaced(self) -> bool:
         """Whether the file was removed or replaced under us: what is written now is lost."""

@@ -57,7 +57,7 @@ class Database(Protocol):
     """One database, open."""
 
     clock: Clock
-    shared: bool
+    is_shared: bool
     """Whether others may write it too."""
 
     def migrate(self) -> None:

@@ -102,7 +102,7 @@ class PostgresConnection:
 class Postgres:
     """A database on a server. ``read_only`` leaves its schema as it is."""
 
-    shared = True
+    is_shared = True
 
     def __init__(self, url: str, clock: Clock, *, read_only: bool = False) -> None:
         self._url, self._conninfo = url, conninfo(url)

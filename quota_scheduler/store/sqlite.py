@@ -148,7 +148,7 @@ class SqliteConnection:
 class Sqlite:
     """A file that this process alone writes."""
 
-    shared = False
+    is_shared = False
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.clock, self._path = clock, path
@@ -196,7 +196,7 @@ class Sqlite:
 class SqliteView:
     """A file that another process may be writing."""
 
-    shared = True
+    is_shared = True
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.clock, self._database = clock, open_reader(path)

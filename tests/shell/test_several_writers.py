@@ -14,8 +14,9 @@ from quota_scheduler.core.cycle.requests import Answer, Refusal, Refused, Submit
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.readings.documents import outlook_document
 from quota_scheduler.service.lookout import LOOK_SECONDS, Lookout
-from quota_scheduler.store import Store, documents
+from quota_scheduler.store import documents
 from tests.fakes import FixedClock
+from tests.replicas.several import SharedStore
 from tests.shell.edge import LIMITS, START, Edge
 from tests.shell.test_writer import submit
 
@@ -30,9 +31,8 @@ class Pair:
         self.clock = FixedClock(START)
         (folder / "quota.yaml").write_text(f"database: sqlite:///quota.db\n{LIMITS}")
         config = load(folder / "quota.yaml", {"HOME": str(folder)})
-        self.store = Store(config.database, clock=self.clock)
-        self.store.shared = True
-        self.here, self.there = (Edge(assemble._assembled(config, self.store), self.clock) for _ in range(2))
+        self.store = SharedStore(config.database, clock=self.clock)
+        self.here, self.there = (Edge(assemble.assembled(config, self.store), self.clock) for _ in range(2))
         for edge in (self.here, self.there):
             edge.service.writer.start()
             edge.service.change_terms(catching_up=frozenset())
@@ -41,7 +41,7 @@ class Pair:
         for edge in (self.here, self.there):
             edge.service.lookout.stop()
             edge.service.writer.stop()
-        self.store.close()
+        self.store.close_for_all()
 
 
 @pytest.fixture
@@ -130,7 +130,10 @@ def test_what_holds_until_an_instant_holds_no_longer_anywhere(pair: Pair) -> Non
 def test_everything_held_there_is_held_here_and_goes_on_here(pair: Pair) -> None:
     assert pair.there.ask("POST", "/v1/hold", {"reason": "incident"}).status == 200
     waits = pair.here.submit("a")
-    assert (waits["verdict"], pair.here.service.held and pair.here.service.held.reason) == ("defer", "incident")
+    assert (waits["verdict"], pair.here.service.ruling.held and pair.here.service.ruling.held.reason) == (
+        "defer",
+        "incident",
+    )
     pair.there.post("/v1/hold", {"on": False})
     assert pair.here.get(f"/v1/tickets/{waits['id']}")["state"] == "running"
 

@@ -108,6 +108,11 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     return holding(limits, limit_changes.load(tx), now=tx.now)
 
 
+def limits_hold(tx: Transaction, base: Sequence[Limit]) -> LimitsHold:
+    """The limits that hold by what is stored, and how long; changes nothing."""
+    return holding(limits_now(tx, base), limit_changes.load(tx), now=tx.now)
+
+
 def note(tx: Transaction, what: str, ticket: int, *, who: str, **more: Any) -> None:
     """Write down what was done to a ticket by hand, with what ``more`` there is to say."""
     audit.write(tx, who, what, {"ticket": ticket, **more})

@@ -86,6 +86,10 @@ class Recompute:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run, self._price = high_usage_run, price
+        self.begin_anew(thresholds)
+
+    def begin_anew(self, thresholds: Thresholds) -> None:
+        """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}

@@ -18,7 +18,7 @@ Reread = Callable[[Transaction, Terms], Terms]
 """The terms with the limits and the hold as the store has them now."""
 
 
-class Following:
+class Rereading:
     """Keeps the terms of one process up with the store. ``as_of`` is where the order stood when the first were read."""
 
     def __init__(self, reread: Reread, are_over: Callable[[datetime], bool], *, as_of: Marks) -> None:

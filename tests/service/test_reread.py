@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.service.follow import Following
+from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import turns
 from tests.builders import a_limit
 
@@ -30,7 +30,7 @@ def test_terms_are_read_again_as_often_as_need_be(world, moved, is_over, lost, r
         return replace(terms, hold=True)
 
     with here.store.transaction() as tx:
-        following = Following(reread, lambda _: over[0], as_of=turns.look(tx))
+        following = Rereading(reread, lambda _: over[0], as_of=turns.look(tx))
         if moved:
             turns.terms_moved(tx)
     counts = []
@@ -53,7 +53,7 @@ def test_what_a_process_has_changed_itself_is_read_again_only_where_it_did_not_p
         return terms
 
     with here.store.transaction() as tx:
-        following = Following(reread, lambda _: False, as_of=turns.look(tx))
+        following = Rereading(reread, lambda _: False, as_of=turns.look(tx))
         turns.terms_moved(tx)
         following.wrote(tx, in_force=in_force)
     with here.store.transaction() as tx:
