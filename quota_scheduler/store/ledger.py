@@ -231,11 +231,16 @@ def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
 
 def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
     """Runs last active at or after an instant, oldest first."""
+    return runs_where(tx, "r.last_at >= ?", (to_micros(since),))
+
+
+def runs_where(tx: Transaction, condition: str, params: Sequence[Any]) -> list[RunSummary]:
+    """Runs that fulfil a condition on ``runs r``, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
         f"r.last_at, r.status, l.account, l.project, l.agent, {columns_of('r')} "
-        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
-        (to_micros(since),),
+        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE {condition} ORDER BY r.last_at, r.run",
+        params,
     )
     return [_run_summary(row) for row in rows]
 

@@ -15,6 +15,7 @@ from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.usage import FRESH, Usage, UsageEvent
 from quota_scheduler.store import Transaction, apart
+from quota_scheduler.store import rollups as rollup_store
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added
 
@@ -77,6 +78,7 @@ def _move_rollups(tx: Transaction, gone: Iterable[UsageEvent], labels: LabelSets
         slot = (to_micros(event.at) // HOUR, labels.rollup(event))
         rollups[slot] = rollups.get(slot, Usage()).minus(event.usage)
     tx.many(_ROLLUP, [(*slot, *usage) for slot, usage in rollups.items() if any(usage)])
+    rollup_store.moved(tx, {slot: usage for slot, usage in rollups.items() if any(usage)})
     totals: dict[int, Usage] = {}
     for (hour, number), usage in rollups.items():
         _add(totals, number, usage)

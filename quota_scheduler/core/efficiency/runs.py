@@ -37,6 +37,23 @@ class RunSummary(NamedTuple):
     agent: str = ""
 
 
+class RunKind(NamedTuple):
+    """Runs that were alike, by label set, flags and prompt version, added up.
+
+    ``oldest`` and ``newest`` are when the first and the last of them was last active, ``most_tokens`` is the largest;
+    ``runs`` and ``usage`` are of those that were active lately.
+    """
+
+    label_set: int
+    flags: tuple[str, ...]
+    prompt_versions: tuple[str, ...]
+    oldest: datetime
+    newest: datetime
+    most_tokens: int
+    runs: int
+    usage: Usage
+
+
 @dataclass(frozen=True, slots=True)
 class EfficiencyRow:
     """Runs added up under one name: a run's, a workflow's, or whatever they were grouped by.

@@ -1,16 +1,20 @@
 """Runs as a tick shows them: the large ones, their mean, and what workflows used day by day."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from quota_scheduler.core.efficiency.cache import DayUsage
-from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
-from quota_scheduler.core.forecast.histories import Hour
+from quota_scheduler.core.efficiency.runs import RunKind, RunSummary, cache_hit_rate
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import RunReading
 from quota_scheduler.core.units import Unit
+from quota_scheduler.core.usage import Usage
 
+Sets = Mapping[int, tuple[Labels, Priority]]
+CachedDay = tuple[int, int, int, int]
+"""Days since 1970, the number of a label set, its cache reads on that UTC day, and all that went in."""
+EPOCH, DAY = date(1970, 1, 1), timedelta(days=1)
 IDLE = timedelta(minutes=30)
 """A run without a status counts as ended when nothing came from it for so long."""
 
@@ -41,16 +45,45 @@ def labels_of(run: RunSummary) -> Labels:
     return Labels(run.provider, run.account, run.model, run.team, run.project, run.workflow, run.task_type, run.agent)
 
 
-def mean_tokens(runs: Iterable[RunSummary], *, since: datetime) -> dict[str, float]:
-    """Mean tokens per run last active since then, by provider."""
-    sums: dict[str, list[int]] = {}
-    for run in runs:
-        if run.last_at >= since:
-            sums.setdefault(run.provider, []).append(run.usage.tokens)
-    return {provider: sum(tokens) / len(tokens) for provider, tokens in sorted(sums.items())}
+def mean_tokens(kinds: Iterable[RunKind], sets: Sets) -> dict[str, float]:
+    """Mean tokens per run active lately, by provider."""
+    sums: dict[str, tuple[int, int]] = {}
+    for kind in kinds:
+        provider = sets[kind.label_set][0].provider
+        runs, tokens = sums.get(provider, (0, 0))
+        sums[provider] = runs + kind.runs, tokens + kind.usage.tokens
+    return {provider: tokens / runs for provider, (runs, tokens) in sorted(sums.items()) if runs}
 
 
-def day_usage(rows: Iterable[Hour], sets: Mapping[int, tuple[Labels, Priority]]) -> list[DayUsage]:
-    """Rollups as what a workflow used on a UTC day."""
-    labelled = ((hour, sets[number][0], usage) for hour, number, usage in rows)
-    return [DayUsage(labels.workflow, hour.date(), usage, labels.provider) for hour, labels, usage in labelled]
+def ends(kinds: Iterable[RunKind], sets: Sets) -> list[RunSummary]:
+    """Of every kind of run its oldest and its newest: enough to say which traits were there when."""
+    return [
+        RunSummary(
+            "", labels.workflow, labels.task_type, labels.team, labels.provider, labels.model, kind.flags,
+            kind.prompt_versions, Usage(), at, at,
+        )
+        for kind in kinds
+        for labels in [sets[kind.label_set][0]]
+        for at in (kind.oldest, kind.newest)
+    ]  # fmt: skip
+
+
+def flagged(kinds: Iterable[RunKind], sets: Sets) -> set[int]:
+    """The label sets of the workflows that any run had a flag in: those that effects are compared in."""
+    kinds = list(kinds)
+    workflows = {sets[kind.label_set][0].workflow for kind in kinds if kind.flags}
+    return {kind.label_set for kind in kinds if sets[kind.label_set][0].workflow in workflows}
+
+
+def day_usage(rows: Iterable[CachedDay], sets: Sets) -> list[DayUsage]:
+    """What went into each workflow on each UTC day, and how much of it was read from the cache."""
+    sums: dict[tuple[str, str, int], tuple[int, int]] = {}
+    for day, number, read, all_input in rows:
+        labels = sets[number][0]
+        slot = labels.provider, labels.workflow, day
+        before = sums.get(slot, (0, 0))
+        sums[slot] = before[0] + read, before[1] + all_input
+    return [
+        DayUsage(workflow, EPOCH + day * DAY, Usage(all_input - read, read), provider)
+        for (provider, workflow, day), (read, all_input) in sums.items()
+    ]

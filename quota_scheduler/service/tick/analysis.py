@@ -4,23 +4,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.efficiency.cache import CacheReading, cache_readings
+from quota_scheduler.core.efficiency.cache import BASELINE_DAYS, CacheReading, DayUsage, cache_readings
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
-from quota_scheduler.core.efficiency.runs import RunSummary
+from quota_scheduler.core.efficiency.runs import RunKind, RunSummary
 from quota_scheduler.core.forecast.histories import Histories
+from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.readings.cache_loss import PriceOf, with_losses
 from quota_scheduler.core.readings.readings import RunReading, Spending
-from quota_scheduler.core.readings.runs import day_usage, labels_of, mean_tokens, run_reading
+from quota_scheduler.core.readings.runs import day_usage, ends, flagged, labels_of, mean_tokens, run_reading
 from quota_scheduler.core.readings.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.units import Unit
-from quota_scheduler.store import Transaction, forecasts, ledger, windows
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.store import Transaction, ledger, rollups, run_kinds, windows
+from quota_scheduler.store.rollups import HOUR
 
 LOOKBACK = timedelta(hours=24)
 BASELINE = timedelta(days=15)
 RUN_DAYS = timedelta(days=7)
+DAY = 24 * HOUR
+"""Microseconds."""
 CACHE_LOOKBACKS = {"1d": LOOKBACK, "7d": timedelta(days=7)}
 """Lookbacks of the cache hit rate by limit, as their label values name them."""
 
@@ -37,60 +42,77 @@ class Analysis:
     flags: tuple[FlagReading, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Large:
+    """Which runs are worth a look: active ``since`` an instant (None: no run is) with at least so many tokens."""
+
+    since: datetime | None
+    least: int
+    is_over: Callable[[RunSummary], bool]
+    """Whether a run is over its cap."""
+
+
 def analyse(
     tx: Transaction,
     balances: Balances,
     instances: Sequence[LimitInstance],
     book: Histories,
     *,
-    large: Callable[[RunSummary], bool | None],
+    large: Large,
     price: PriceOf,
 ) -> Analysis:
     """Look at the last sixteen days.
 
-    ``large`` says of a run None when nobody need look at it, else whether it is over its cap; ``price`` tells what a
-    cache that fell costs.
+    ``large`` says which runs are worth a look and whether they are over their cap; ``price`` tells what a cache that
+    fell costs. Runs and rollups are added up where they lie: what is read is a row for each kind of them.
     """
     now, sets = tx.now, ledger.label_sets(tx)
 
     def bind(labels: Labels) -> tuple[LimitInstance, ...]:
         return book.bind(labels, balances)
 
-    since = now - LOOKBACK
-    recent_runs = ledger.runs_since(tx, now - BASELINE - LOOKBACK)
-    past = list(book.between(now - BASELINE - LOOKBACK, since))
-    before = day_usage(past, sets)
-    recent = list(book.between(since, now))
-    lately = day_usage(recent, sets)
-    looked_at = [(run, large(run)) for run in recent_runs]
+    since, since_runs = now - LOOKBACK, now - BASELINE - LOOKBACK
+    kinds = run_kinds.kinds(tx, since_runs, lately=now - RUN_DAYS)
+    today = to_micros(since) // DAY
+    past = rollups.cached_by_day(tx, today - BASELINE_DAYS, today)
+    recent = rollups.used_between(tx, since, now)
+    flag_runs = run_kinds.of_workflows(tx, since_runs, flagged(kinds, sets))
+    caches = cache_readings(
+        day_usage(past, sets), ends(kinds, sets), lookback=_lookback(recent, sets, now), since=since
+    )
     return Analysis(
         now,
-        with_losses(
-            cache_readings(before, recent_runs, lookback=lately, since=since),
-            ((number, usage) for _, number, usage in recent),
-            sets,
-            bind,
-            price,
-            now,
-        ),
+        with_losses(caches, recent, sets, bind, price, now),
         tuple(
-            run_reading(run, over_cap=over, now=now, charges=_charges(run, bind))
-            for run, over in looked_at
-            if over is not None
+            run_reading(run, over_cap=large.is_over(run), now=now, charges=_charges(run, bind))
+            for run in _large_runs(tx, kinds, large, since_runs)
         ),
-        mean_tokens(recent_runs, since=now - RUN_DAYS),
+        mean_tokens(kinds, sets),
         spending(
             _causes(tx, balances, instances, sets, bind),
-            run_means(forecasts.runs_since(tx, now - RUN_DAYS), sets, bind),
+            run_means(((kind.label_set, kind.runs, kind.usage) for kind in kinds if kind.runs), sets, bind),
             {
-                name: cache_hits(forecasts.usage_since(tx, now - span), sets, bind)
+                name: cache_hits(rollups.used_since(tx, now - span), sets, bind)
                 for name, span in CACHE_LOOKBACKS.items()
             },
             cache_baselines(past, sets, bind, before=since),
             _apart(tx, balances),
         ),
-        flag_readings(recent_runs, since=now - RUN_DAYS),
+        flag_readings(flag_runs, since=now - RUN_DAYS),
     )
+
+
+def _lookback(recent: Iterable[tuple[int, Usage]], sets: Sets, now: datetime) -> list[DayUsage]:
+    labelled = ((sets[number][0], usage) for number, usage in recent)
+    return [DayUsage(labels.workflow, now.date(), usage, labels.provider) for labels, usage in labelled]
+
+
+def _large_runs(tx: Transaction, kinds: Iterable[RunKind], large: Large, since: datetime) -> list[RunSummary]:
+    """The runs worth a look, read only of those kinds that have any."""
+    if large.since is None:
+        return []
+    label_sets = {kind.label_set for kind in kinds if kind.most_tokens >= large.least}
+    return run_kinds.large(tx, max(since, large.since), label_sets, least=large.least)
 
 
 def _charges(run: RunSummary, bind: Bind) -> tuple[tuple[str, int], ...]:
@@ -117,5 +139,5 @@ def _causes(
     return {
         instance: sentence
         for start, names in together.items()
-        for instance, sentence in causes(forecasts.usage_since(tx, start), sets, bind, names).items()
+        for instance, sentence in causes(rollups.used_since(tx, start), sets, bind, names).items()
     }

@@ -5,9 +5,10 @@ from datetime import date
 import pytest
 
 from quota_scheduler.core.efficiency.cache import DayUsage
-from quota_scheduler.core.efficiency.runs import RunSummary
+from quota_scheduler.core.efficiency.runs import RunKind, RunSummary
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings.runs import IDLE, day_usage, labels_of, mean_tokens, run_reading
+from quota_scheduler.core.readings.runs import IDLE, day_usage, ends, flagged, labels_of, mean_tokens, run_reading
+from quota_scheduler.core.usage import Usage
 from tests.builders import DAY, MICRO, MONDAY, some_labels, some_usage
 
 RUN = RunSummary(
@@ -28,12 +29,36 @@ def test_when_a_run_counts_as_finished(run, now, finished):
     assert (reading.finished, reading.tokens, reading.over_cap) == (finished, 30, True)
 
 
-def test_means_and_days():
-    older = RUN._replace(usage=some_usage(10), last_at=MONDAY - DAY)
-    assert mean_tokens([RUN, older], since=MONDAY - DAY) == {"anthropic": 20.0}
-    assert mean_tokens([RUN, older], since=MONDAY) == {"anthropic": 30.0}
-    labels = some_labels(workflow="nightly")
-    sets = {1: (labels, Priority.NORMAL)}
-    days = [DayUsage("nightly", date(2026, 11, 23), some_usage(5), "anthropic")]
-    assert day_usage([(MONDAY, 1, some_usage(5))], sets) == days
+GROWTH, OPS = some_labels(workflow="nightly", team="growth"), some_labels(provider="openai", workflow="docs")
+SETS = {1: (GROWTH, Priority.NORMAL), 2: (GROWTH, Priority.LOW), 3: (OPS, Priority.LOW)}
+
+
+def a_kind(label_set: int, runs: int, tokens: int, *flags: str) -> RunKind:
+    return RunKind(label_set, flags, (), MONDAY - DAY, MONDAY, tokens, runs, some_usage(tokens))
+
+
+def test_means_are_over_runs_not_over_kinds() -> None:
+    kinds = [a_kind(1, 1, 30), a_kind(2, 3, 10), a_kind(3, 0, 0)]
+    assert mean_tokens(kinds, SETS) == {"anthropic": 10.0}, "openai had none lately"
+
+
+def test_days_are_of_workflows_whatever_the_class() -> None:
+    rows = [(20_780, 1, 60, 100), (20_780, 2, 20, 100), (20_781, 3, 0, 5)]
+    assert day_usage(rows, SETS) == [
+        DayUsage("nightly", date(2026, 11, 23), Usage(input=120, cache_read=80), "anthropic"),
+        DayUsage("docs", date(2026, 11, 24), Usage(input=5), "openai"),
+    ]
+
+
+def test_effects_are_compared_in_workflows_that_have_had_a_flag() -> None:
+    kinds = [a_kind(1, 1, 30), a_kind(2, 1, 30, "batching"), a_kind(3, 1, 30)]
+    assert flagged(kinds, SETS) == {1, 2}
+
+
+def test_the_ends_of_a_kind_say_which_traits_were_there_when() -> None:
+    oldest, newest = ends([a_kind(1, 2, 30, "batching")], SETS)
+    assert (oldest.last_at, newest.last_at) == (MONDAY - DAY, MONDAY)
+    assert {(run.workflow, run.provider, run.model, run.flags) for run in (oldest, newest)} == {
+        ("nightly", "anthropic", GROWTH.model, ("batching",))
+    }
     assert labels_of(RUN) == some_labels(model="opus", team="growth", workflow="nightly", task_type="testing")
