@@ -115,7 +115,7 @@ def claim(service: Service, count: int) -> list[float]:
         status, text = service.ask("POST", "/v1/tickets", body)
         taken.append((time.perf_counter() - began) * 1e3)
         answer = json.loads(text)
-        assert status == 200 and answer["verdict"] == "admit", text
+        assert (status, answer["verdict"]) == (200, "admit"), text
         release = {"fence": answer["lease"]["fence"], "usage": {"output": 900}, "status": "completed"}
         status, text = service.ask("POST", f"/v1/leases/{answer['lease']['id']}/release", release)
         assert status == 200, text

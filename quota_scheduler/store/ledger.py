@@ -151,6 +151,18 @@ def between(
     return [event_in(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
 
 
+def used_between(
+    tx: Transaction, start: datetime, end: datetime, label_sets: Collection[int]
+) -> list[tuple[int, Usage]]:
+    """What stored events of a span of time used under these label sets, added up by each."""
+    rows = tx.rows(
+        f"SELECT label_set, {summed()} FROM events WHERE at >= ? AND at < ? "
+        "AND label_set IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) GROUP BY label_set ORDER BY label_set",
+        (to_micros(start), to_micros(end), json.dumps(sorted(label_sets))),
+    )
+    return [(row[0], Usage(*row[1:])) for row in rows]
+
+
 def break_before(
     tx: Transaction, label_sets: Collection[int], since: datetime, before: datetime, length: timedelta
 ) -> datetime:

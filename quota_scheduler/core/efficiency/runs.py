@@ -38,20 +38,18 @@ class RunSummary(NamedTuple):
 
 
 class RunKind(NamedTuple):
-    """Runs that were alike, by label set, flags and prompt version, added up.
+    """Runs that were alike, by label set, flags and prompt version.
 
-    ``oldest`` and ``newest`` are when the first and the last of them was last active, ``most_tokens`` is the largest;
-    ``runs`` and ``usage`` are of those that were active lately.
+    Whether any was last active ``earlier`` than the lookback, and ``lately``, in it. None used more than
+    ``most_tokens``.
     """
 
     label_set: int
     flags: tuple[str, ...]
     prompt_versions: tuple[str, ...]
-    oldest: datetime
-    newest: datetime
+    earlier: bool
+    lately: bool
     most_tokens: int
-    runs: int
-    usage: Usage
 
 
 @dataclass(frozen=True, slots=True)

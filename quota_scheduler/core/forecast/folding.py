@@ -34,7 +34,7 @@ HOURS = 2**24
 
 
 @dataclass(slots=True)
-class Counted:
+class HourlyCharges:
     """What one limit instance counted: for each class, by rank, its hours since 1970 in order, and the charges."""
 
     hours: list[Integers] = field(default_factory=lambda: [np.empty(0, np.int64)] * RANKS)
@@ -103,7 +103,7 @@ class Folding:
         self._keys.append(keys)
         self._sums.append(charge)
 
-    def counted(self) -> dict[str, Counted]:
+    def counted(self) -> dict[str, HourlyCharges]:
         """What every instance counted that counted anything; hours whose charges come to nothing are left out."""
         if not self._keys:
             return {}
@@ -111,12 +111,12 @@ class Folding:
         keys, sums = keys[sums != 0], sums[sums != 0]
         names = {number: name for name, (number, _) in self._instances.items()}
         slots, hours = keys // HOURS, keys % HOURS - HOURS // 2
-        found: dict[str, Counted] = {}
+        found: dict[str, HourlyCharges] = {}
         bounds = [0, *(np.flatnonzero(np.diff(slots)) + 1).tolist(), slots.size]
         for begin, end in itertools.pairwise(bounds):
             if begin < end:
                 number, rank = divmod(int(slots[begin]), RANKS)
-                one = found.setdefault(names[number], Counted())
+                one = found.setdefault(names[number], HourlyCharges())
                 one.hours[rank], one.charges[rank] = hours[begin:end], sums[begin:end]
         return found
 

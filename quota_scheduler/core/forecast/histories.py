@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from quota_scheduler.core.forecast.folding import Counted, Folding, Integers, RollupRow
+from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, Integers, RollupRow
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -41,7 +41,7 @@ class UsageHistory:
 
     all: Buckets = field(default_factory=no_buckets)
     above: list[Buckets] = field(default_factory=lambda: [no_buckets() for _ in CLASSES])
-    unmet: dict[float, list[float]] = field(default_factory=dict)
+    unmet: dict[float, list[int]] = field(default_factory=dict)
     _lately: Pairs | None = None
 
     @property
@@ -72,9 +72,9 @@ class UsageHistory:
         self.all, self._lately = moved(self.all, hour, amount), None
         self._add_above(hour, rank, amount)
 
-    def add_demand(self, hour: datetime, rank: int, amount: float) -> None:
+    def add_demand(self, hour: datetime, rank: int, amount: int) -> None:
         """Count demand of a class for the classes below it, beside what is used."""
-        unmet = self.unmet.setdefault(hour.timestamp(), [0.0] * len(CLASSES))
+        unmet = self.unmet.setdefault(hour.timestamp(), [0] * len(CLASSES))
         unmet[rank] += amount
         self._add_above(hour, rank, amount)
 
@@ -87,7 +87,7 @@ class UsageHistory:
 
         What could not run in them stays demand.
         """
-        nothing = [0.0] * len(CLASSES)
+        nothing = [0] * len(CLASSES)
         demand = {
             at: list(accumulate((u + v for u, v in zip(used, self.unmet.get(at, nothing), strict=True)), initial=0))
             for at, used in usage.items()
@@ -214,7 +214,7 @@ def _instant(hour: int | None) -> datetime | None:
     return None if hour is None else datetime.fromtimestamp(hour * HOUR_SECONDS, UTC)
 
 
-def _history(counted: Counted) -> UsageHistory:
+def _history(counted: HourlyCharges) -> UsageHistory:
     """The histories of one instance; classes above which the same was used share one."""
     above, sums = [no_buckets()], no_buckets()
     for rank in range(len(CLASSES)):

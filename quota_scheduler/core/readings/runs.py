@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from quota_scheduler.core.efficiency.cache import DayUsage
 from quota_scheduler.core.efficiency.runs import RunKind, RunSummary, cache_hit_rate
+from quota_scheduler.core.instants import MICROSECOND
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import RunReading
@@ -45,18 +46,18 @@ def labels_of(run: RunSummary) -> Labels:
     return Labels(run.provider, run.account, run.model, run.team, run.project, run.workflow, run.task_type, run.agent)
 
 
-def mean_tokens(kinds: Iterable[RunKind], sets: Sets) -> dict[str, float]:
-    """Mean tokens per run active lately, by provider."""
-    sums: dict[str, tuple[int, int]] = {}
-    for kind in kinds:
-        provider = sets[kind.label_set][0].provider
-        runs, tokens = sums.get(provider, (0, 0))
-        sums[provider] = runs + kind.runs, tokens + kind.usage.tokens
-    return {provider: tokens / runs for provider, (runs, tokens) in sorted(sums.items()) if runs}
+def mean_tokens(sums: Iterable[tuple[int, int, Usage]], sets: Sets) -> dict[str, float]:
+    """Mean tokens per run by provider, of runs added up by label set: how many, and what they used together."""
+    by_provider: dict[str, tuple[int, int]] = {}
+    for number, count, usage in sums:
+        provider = sets[number][0].provider
+        runs, tokens = by_provider.get(provider, (0, 0))
+        by_provider[provider] = runs + count, tokens + usage.tokens
+    return {provider: tokens / runs for provider, (runs, tokens) in sorted(by_provider.items())}
 
 
-def ends(kinds: Iterable[RunKind], sets: Sets) -> list[RunSummary]:
-    """Of every kind of run its oldest and its newest: enough to say which traits were there when."""
+def ends(kinds: Iterable[RunKind], sets: Sets, *, since: datetime) -> list[RunSummary]:
+    """Of every kind of run one of before ``since``, and one of then: enough to say which traits were there when."""
     return [
         RunSummary(
             "", labels.workflow, labels.task_type, labels.team, labels.provider, labels.model, kind.flags,
@@ -64,7 +65,8 @@ def ends(kinds: Iterable[RunKind], sets: Sets) -> list[RunSummary]:
         )
         for kind in kinds
         for labels in [sets[kind.label_set][0]]
-        for at in (kind.oldest, kind.newest)
+        for at, is_there in ((since - MICROSECOND, kind.earlier), (since, kind.lately))
+        if is_there
     ]  # fmt: skip
 
 

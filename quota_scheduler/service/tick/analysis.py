@@ -1,7 +1,7 @@
 """What a tick computes once a minute: caches, large runs, and who spends each limit."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.efficiency.cache import BASELINE_DAYS, CacheReading, DayUsage, cache_readings
@@ -18,16 +18,30 @@ from quota_scheduler.core.readings.runs import day_usage, ends, flagged, labels_
 from quota_scheduler.core.readings.spending import Bind, Sets, cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, ledger, rollups, run_kinds, windows
+from quota_scheduler.store import Transaction, ledger, rollups, run_kinds, runs_of_sets, windows
 from quota_scheduler.store.rollups import HOUR
 
 LOOKBACK = timedelta(hours=24)
 BASELINE = timedelta(days=15)
 RUN_DAYS = timedelta(days=7)
-DAY = 24 * HOUR
+OVERLAP = timedelta(seconds=10)
+"""Transactions that were under way when we looked last may carry an instant that much earlier."""
+HOURS_A_DAY = 24
+DAY = HOURS_A_DAY * HOUR
 """Microseconds."""
 CACHE_LOOKBACKS = {"1d": LOOKBACK, "7d": timedelta(days=7)}
 """Lookbacks of the cache hit rate by limit, as their label values name them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastCaches:
+    """How the caches of whole days before ``until`` (UTC days since 1970) fared, read ``at``: it seldom changes."""
+
+    at: datetime
+    until: int
+    book: Histories
+    by_workflow: tuple[DayUsage, ...]
+    by_instance: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,7 @@ class Analysis:
     run_means: dict[str, float] = field(default_factory=dict)
     spending: dict[str, Spending] = field(default_factory=dict)
     flags: tuple[FlagReading, ...] = ()
+    past: PastCaches | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,7 @@ def analyse(
     *,
     large: Large,
     price: PriceOf,
+    before: PastCaches | None = None,
 ) -> Analysis:
     """Look at the last sixteen days.
 
@@ -72,13 +88,13 @@ def analyse(
         return book.bind(labels, balances)
 
     since, since_runs = now - LOOKBACK, now - BASELINE - LOOKBACK
-    kinds = run_kinds.kinds(tx, since_runs, lately=now - RUN_DAYS)
-    today = to_micros(since) // DAY
-    past = rollups.cached_by_day(tx, today - BASELINE_DAYS, today)
+    kinds = run_kinds.kinds_since(tx, since_runs, lately=since)
+    run_sums = run_kinds.sums_since(tx, now - RUN_DAYS)
+    past = _past_caches(tx, before, book, sets, bind, since)
     recent = rollups.used_between(tx, since, now)
-    flag_runs = run_kinds.of_workflows(tx, since_runs, flagged(kinds, sets))
+    flag_runs = runs_of_sets.of_label_sets(tx, since_runs, flagged(kinds, sets))
     caches = cache_readings(
-        day_usage(past, sets), ends(kinds, sets), lookback=_lookback(recent, sets, now), since=since
+        past.by_workflow, ends(kinds, sets, since=since), lookback=_lookback(recent, sets, now), since=since
     )
     return Analysis(
         now,
@@ -87,19 +103,35 @@ def analyse(
             run_reading(run, over_cap=large.is_over(run), now=now, charges=_charges(run, bind))
             for run in _large_runs(tx, kinds, large, since_runs)
         ),
-        mean_tokens(kinds, sets),
+        mean_tokens(run_sums, sets),
         spending(
             _causes(tx, balances, instances, sets, bind),
-            run_means(((kind.label_set, kind.runs, kind.usage) for kind in kinds if kind.runs), sets, bind),
+            run_means(run_sums, sets, bind),
             {
                 name: cache_hits(rollups.used_since(tx, now - span), sets, bind)
                 for name, span in CACHE_LOOKBACKS.items()
             },
-            cache_baselines(past, sets, bind, before=since),
+            past.by_instance,
             _apart(tx, balances),
         ),
         flag_readings(flag_runs, since=now - RUN_DAYS),
+        past,
     )
+
+
+def _past_caches(
+    tx: Transaction, before: PastCaches | None, book: Histories, sets: Sets, bind: Bind, since: datetime
+) -> PastCaches:
+    """The days before that of ``since``; as they were read ``before``, unless one of their hours has changed."""
+    until = to_micros(since) // DAY
+    begins = since - timedelta(days=BASELINE_DAYS + 1)
+    if before and before.until == until and before.book is book and before.at <= tx.now:
+        changed = rollups.changed_hours(tx, since=begins, changed_since=before.at - OVERLAP)
+        if not changed or changed[0] >= until * HOURS_A_DAY:
+            return replace(before, at=tx.now)
+    rows = rollups.cached_by_day(tx, until - BASELINE_DAYS, until)
+    baselines = cache_baselines(rows, sets, bind, before=since)
+    return PastCaches(tx.now, until, book, tuple(day_usage(rows, sets)), baselines)
 
 
 def _lookback(recent: Iterable[tuple[int, Usage]], sets: Sets, now: datetime) -> list[DayUsage]:
@@ -112,7 +144,7 @@ def _large_runs(tx: Transaction, kinds: Iterable[RunKind], large: Large, since: 
     if large.since is None:
         return []
     label_sets = {kind.label_set for kind in kinds if kind.most_tokens >= large.least}
-    return run_kinds.large(tx, max(since, large.since), label_sets, least=large.least)
+    return runs_of_sets.large(tx, max(since, large.since), label_sets, least=large.least)
 
 
 def _charges(run: RunSummary, bind: Bind) -> tuple[tuple[str, int], ...]:

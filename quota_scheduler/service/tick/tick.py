@@ -209,7 +209,8 @@ class Recompute:
         least = min([self._high_usage_run, *(limit.amount for limit in caps if limit.unit.value == "tokens")])
 
         large = Large(since, least, lambda run: is_over(run.usage, labels_of(run), caps))
-        self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large, price=self._price)
+        book, before = self.forecasting.book, self._analysis.past
+        self._analysis = analyse(tx, balances, instances, book, large=large, price=self._price, before=before)
 
     def _readings(
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]

@@ -9,13 +9,13 @@ from quota_scheduler.store import (
     bills,
     comments,
     decision_counts,
-    forecasts,
     ledger,
     observations,
     produced,
     pruned,
     rollups,
     run_history,
+    run_kinds,
     tickets,
 )
 from quota_scheduler.store import alerts as alert_store
@@ -31,7 +31,7 @@ def learned(tx: Transaction) -> EstimateBasis:
     """What finished runs took, and by workflow, task type and provider how work splits over the token kinds."""
     sums: dict[str, Usage] = {}
     sets = ledger.label_sets(tx)
-    for number, _, usage in forecasts.runs_since(tx, tx.now - MIX_DAYS):
+    for number, _, usage in run_kinds.sums_since(tx, tx.now - MIX_DAYS):
         labels = sets[number][0]
         for name in (f"workflow:{labels.workflow}", f"task_type:{labels.task_type}", f"provider:{labels.provider}"):
             if not name.endswith(":"):

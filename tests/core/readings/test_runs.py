@@ -33,13 +33,13 @@ GROWTH, OPS = some_labels(workflow="nightly", team="growth"), some_labels(provid
 SETS = {1: (GROWTH, Priority.NORMAL), 2: (GROWTH, Priority.LOW), 3: (OPS, Priority.LOW)}
 
 
-def a_kind(label_set: int, runs: int, tokens: int, *flags: str) -> RunKind:
-    return RunKind(label_set, flags, (), MONDAY - DAY, MONDAY, tokens, runs, some_usage(tokens))
+def a_kind(label_set: int, *flags: str, earlier: bool = True, lately: bool = True) -> RunKind:
+    return RunKind(label_set, flags, (), earlier, lately, 30)
 
 
-def test_means_are_over_runs_not_over_kinds() -> None:
-    kinds = [a_kind(1, 1, 30), a_kind(2, 3, 10), a_kind(3, 0, 0)]
-    assert mean_tokens(kinds, SETS) == {"anthropic": 10.0}, "openai had none lately"
+def test_means_are_over_runs_not_over_labels() -> None:
+    sums = [(1, 1, some_usage(30)), (2, 3, some_usage(10)), (3, 2, some_usage(7))]
+    assert mean_tokens(sums, SETS) == {"anthropic": 10.0, "openai": 3.5}
 
 
 def test_days_are_of_workflows_whatever_the_class() -> None:
@@ -51,14 +51,16 @@ def test_days_are_of_workflows_whatever_the_class() -> None:
 
 
 def test_effects_are_compared_in_workflows_that_have_had_a_flag() -> None:
-    kinds = [a_kind(1, 1, 30), a_kind(2, 1, 30, "batching"), a_kind(3, 1, 30)]
+    kinds = [a_kind(1), a_kind(2, "batching"), a_kind(3)]
     assert flagged(kinds, SETS) == {1, 2}
 
 
 def test_the_ends_of_a_kind_say_which_traits_were_there_when() -> None:
-    oldest, newest = ends([a_kind(1, 2, 30, "batching")], SETS)
-    assert (oldest.last_at, newest.last_at) == (MONDAY - DAY, MONDAY)
-    assert {(run.workflow, run.provider, run.model, run.flags) for run in (oldest, newest)} == {
-        ("nightly", "anthropic", GROWTH.model, ("batching",))
-    }
+    kinds = [a_kind(1, "batching", lately=False), a_kind(1), a_kind(3, earlier=False)]
+    assert [(run.workflow, run.flags, run.last_at) for run in ends(kinds, SETS, since=MONDAY)] == [
+        ("nightly", ("batching",), MONDAY - MICRO),
+        ("nightly", (), MONDAY - MICRO),
+        ("nightly", (), MONDAY),
+        ("docs", (), MONDAY),
+    ]
     assert labels_of(RUN) == some_labels(model="opus", team="growth", workflow="nightly", task_type="testing")
