@@ -71,7 +71,21 @@ def build(folder: Path, *, events: int, tickets: int, now: datetime) -> Path:
             _fill_ledger(tx, events, to_micros(now))
         if tickets:
             _fill_tickets(tx, tickets, to_micros(now))
+        _add_up(tx)
     return database
+
+
+def _add_up(tx: Transaction) -> None:
+    """Sums by day, and of runs by hour."""
+    tx.execute(
+        f"INSERT INTO rollup_days (day, label_set, {COLUMNS}) SELECT hour / 24, label_set, {_SUMS} "
+        "FROM rollups GROUP BY 1, 2"
+    )
+    kind = "label_set, flags, prompt_version"
+    tx.execute(
+        f"INSERT INTO run_hours (hour, {kind}, runs, most, {COLUMNS}) SELECT last_at / {HOUR}, {kind}, count(*), "
+        f"max(input + cache_read + cache_write_5m + cache_write_1h + output), {_SUMS} FROM runs GROUP BY 1, {kind}"
+    )
 
 
 def _label_sets(tx: Transaction) -> None:

@@ -50,8 +50,8 @@ _LINKED = (
 _SINCE_GRANT = "(at >= ? OR recorded_at > ?)"
 """What the ledger knew before a lease was granted is no usage of it, whatever the clocks say."""
 _OTHERS = (
-    f"SELECT {LEASE_COLUMNS} FROM leases l JOIN tickets t ON t.id = l.ticket "
-    "WHERE l.session = ? AND ? != '' OR t.run = ? AND ? != ''"
+    f"SELECT {LEASE_COLUMNS} FROM leases l WHERE l.session = ? AND l.session != '' UNION "
+    f"SELECT {LEASE_COLUMNS} FROM tickets t JOIN leases l ON l.ticket = t.id WHERE t.run = ? AND t.run != ''"
 )
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
@@ -127,7 +127,7 @@ def transcript(tx: Transaction, lease: Lease, run: str = "") -> Usage | None:
     """
     if not lease.session and not run:
         return None
-    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, lease.session, run, run))]
+    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, run))]
     start, until = reach(lease, (other for other in others if other.fence != lease.fence))
     granted = to_micros(lease.granted_at)
     span = to_micros(start), to_micros(until or tx.now + SKEW)

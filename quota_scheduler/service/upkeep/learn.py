@@ -40,9 +40,9 @@ def learned(tx: Transaction) -> EstimateBasis:
 
 
 def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
-    """Drop a little of what is older than it is kept; returns how many events, 0 when nothing is left to do."""
+    """Drop a little of what is older than it is kept; returns how many events and tickets, 0 for no more."""
     alert_store.prune(tx, tx.now - raw)
-    tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
+    forgotten = tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
     comments.forget(tx, tx.now - raw)
     run_history.prune(tx)
     decision_counts.prune(tx)
@@ -50,4 +50,4 @@ def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
     observations.prune(tx)
     bills.prune(tx, tx.now - keys)
     rollups.forget_changes(tx, tx.now - CHANGES_KEPT)
-    return pruned.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)
+    return forgotten + pruned.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)

@@ -1,4 +1,7 @@
-"""Sums by day beside those by hour, of runs by hour, and which hours moved when: a long past costs little."""
+"""Sums by day beside those by hour, of runs by hour, and which hours moved when: a long past costs little.
+
+Leases are found by their ticket and by their end: closed ones lie among them for a day.
+"""
 
 from typing import Any
 
@@ -33,3 +36,5 @@ def up(_migrator: Any, db: Any) -> None:
         f"SELECT (last_at - (last_at % {HOUR} + {HOUR}) % {HOUR}) / {HOUR}, {kind}, count(*), max({TOKENS}), {sums} "
         f"FROM runs GROUP BY 1, {kind}"
     )
+    db.execute_sql("CREATE INDEX leases_ticket ON leases (ticket)")
+    db.execute_sql("CREATE INDEX leases_ended_at ON leases (ended_at) WHERE ended_at IS NOT NULL")
