@@ -42,7 +42,7 @@ def unpriced_sets(tx: Transaction) -> list[tuple[int, Labels]]:
 def call_priced(tx: Transaction, numbers: Iterable[int]) -> None:
     """Count nothing of these label sets as unpriced: their price is known, and what was charged before stands."""
     sets = [(number,) for number in numbers]
-    for table in ("rollups", "label_totals"):
+    for table in ("rollups", "rollup_days", "label_totals"):
         tx.many(f"UPDATE {table} SET unpriced = 0 WHERE label_set = ?", sets)
 
 

@@ -240,10 +240,18 @@ def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
     tx.execute("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
 
 
-def forget_closed(tx: Transaction, before: datetime) -> int:
-    """Drop tickets closed before an instant, with their leases and reservations; returns how many."""
-    mark = to_micros(before)
-    old = "SELECT id FROM tickets WHERE state = 'closed' AND closed_at < ?"
-    tx.execute(f"DELETE FROM reservations WHERE ticket IN ({old})", (mark,))
-    tx.execute(f"DELETE FROM leases WHERE ticket IN ({old})", (mark,))
-    return tx.execute("DELETE FROM tickets WHERE state = 'closed' AND closed_at < ?", (mark,))
+def forget_closed(tx: Transaction, before: datetime, *, most: int = 5_000) -> int:
+    """Drop tickets closed before an instant, with their leases and reservations; returns how many.
+
+    At most ``most`` at a time, so that no writer waits long; call again while it returns that many.
+    """
+    rows = tx.rows(
+        "SELECT id FROM tickets WHERE state = 'closed' AND closed_at < ? ORDER BY closed_at LIMIT ?",
+        (to_micros(before), most),
+    )
+    old = json.dumps([row[0] for row in rows])
+    if rows:
+        tx.execute(f"DELETE FROM reservations WHERE ticket IN {NUMBERS}", (old,))
+        tx.execute(f"DELETE FROM leases WHERE ticket IN {NUMBERS}", (old,))
+        tx.execute(f"DELETE FROM tickets WHERE id IN {NUMBERS}", (old,))
+    return len(rows)

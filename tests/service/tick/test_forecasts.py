@@ -18,7 +18,7 @@ from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
-from quota_scheduler.store import forecasts, ledger, turns, windows
+from quota_scheduler.store import forecasts, ledger, rollups, turns, windows
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_limit, a_session_limit, a_ticket, a_usage_event
 from tests.service.tick.ticking import House
 
@@ -374,7 +374,7 @@ def folded(house: House) -> dict[str, list[list[tuple[float, float]]]]:
     with house.store.reading() as tx:
         book = Histories(house.limits)
         balances = windows.load(tx, house.limits)
-        book.fold(ledger.hours(tx, tx.now - 120 * DAY), ledger.label_sets(tx), balances, {})
+        book.fold(rollups.slices(tx, tx.now - 120 * DAY), ledger.label_sets(tx), balances)
         book.demand(forecasts.unmet(tx, since=tx.now - 120 * DAY, changed_since=None))
         return plain(book)
 
