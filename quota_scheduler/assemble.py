@@ -64,7 +64,7 @@ from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
-TASKS = ("tick", "read", "bills", "deliver", "comments", "learn", "ends", "prune")
+TASKS = ("tick", "read", "bills", "deliver", "comments", "learn", "ends", "prune", "tokens")
 VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}
 BILL_ANSWER_SECONDS = 60.0
 """A report over a month of a large organisation takes its time."""
@@ -109,6 +109,20 @@ def reload(service: Service, reread: Callable[[], Config]) -> None:
     if not problems:
         service.apply_config(config, derived)
         log.info("config.reloaded limits=%d tokens=%d", len(config.limits), len(config.tokens))
+
+
+def reload_tokens(service: Service, reread: Callable[[], Config]) -> None:
+    """Read the configuration again and let its tokens alone rule; what is invalid changes nothing and says so."""
+    try:
+        config = reread()
+        problems = unfit_successor(service.config, config)
+    except ConfigError as error:
+        problems = error.problems
+    for problem in problems:
+        log.error("tokens.rejected problem=%s", problem)
+    if not problems:
+        service.use_tokens(config, Tokens(config.tokens))
+        log.info("tokens.reloaded tokens=%d", len(config.tokens))
 
 
 def unfit_successor(old: Config, new: Config) -> list[str]:

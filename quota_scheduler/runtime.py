@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from quota_scheduler.auth import Tokens
+from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -60,9 +61,12 @@ RESTART = (
     "metrics_auth",
     "tick_seconds",
     "log_format",
+    "trusted_proxies",
 )
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
+THE_FILE = "configuration"
+"""Who the audit log names where a file was changed and read again."""
 DELIVER_SECONDS = 1.0
 COMMENT_SECONDS = 1.0
 ENDS_SECONDS = 10.0
@@ -72,6 +76,8 @@ RATES_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
 BILL_SECONDS = 15.0
 """How often is looked whether a provider's report is due."""
+TOKENS_SECONDS = 2.0
+"""How often is looked whether the tokens file has changed: a token that was taken away ends that soon."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
 
@@ -127,6 +133,9 @@ class Service:
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
         self.health = parts.health
+        self.rates = RateLimits(config.rate_limit)
+        self.tokens_changed: Callable[[], None] | None = None
+        self._tokens_file = _stamp(config.tokens_file)
         self.draining = False
         self.held: EverythingHeld | None = None
         self.moved = 0
@@ -147,6 +156,7 @@ class Service:
             Job("ends", ENDS_SECONDS, self.learn_ends),
             Job("rates", RATES_SECONDS, self.learn_rates),
             Job("prune", PRUNE_SECONDS, self.prune, steady=True),
+            *([Job("tokens", TOKENS_SECONDS, self.look_at_tokens)] if self.config.tokens_file else []),
         ]
 
     def start(self) -> None:
@@ -211,6 +221,23 @@ class Service:
         self.parts.shipped.take(sources, now)
         return terms
 
+    def look_at_tokens(self) -> None:
+        """Read the tokens again where their file has changed."""
+        stamp = _stamp(self.config.tokens_file)
+        if stamp != self._tokens_file and self.tokens_changed is not None:
+            self._tokens_file = stamp
+            self.tokens_changed()
+
+    def use_tokens(self, config: Config, tokens: Tokens) -> None:
+        """Let other tokens open the door from now on; who came and who went is written down."""
+        before, after = self.tokens.names, tokens.names
+        if tokens == self.tokens:
+            return
+        self.tokens, self.config = tokens, replace(self.config, tokens=config.tokens)
+        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        detail = {"names": names, "tokens": sum(after.values())}
+        self.writer.do(lambda tx: operate.write_down(tx, "tokens.changed", detail, who=THE_FILE)).result()
+
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
         fixed = [name for name in RESTART if getattr(config, name) != getattr(self.config, name)]
@@ -222,14 +249,22 @@ class Service:
             self.config = config
             return replace(self.limits_in_force(terms, hold), policy=derived.policy, thresholds=config.rules)
 
-        self.tokens = derived.tokens
+        self.use_tokens(config, derived.tokens)
+        if config.rate_limit != self.config.rate_limit:
+            self.rates = RateLimits(config.rate_limit)
         if config.github != self.config.github:
             self.parts.comments.use(self.parts.commenter_of(config))
         recompute = self.parts.recompute
         recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
         self.parts.prices.state(config.prices)
         self.parts.repricing.begin()
-        self.writer.do(lambda tx: operate.apply_limits(tx, config.limits), then=in_force).result()
+        detail = {"limits": len(config.limits), "tokens": len(config.tokens)}
+
+        def apply(tx: Transaction) -> LimitsHold:
+            operate.write_down(tx, "config.reloaded", detail, who=THE_FILE)
+            return operate.apply_limits(tx, config.limits)
+
+        self.writer.do(apply, then=in_force).result()
 
     def _refresh_limits(self) -> None:
         """Let the limits of the file with the stored changes hold."""
@@ -323,6 +358,15 @@ class Service:
         while self.writer.do(some).result():
             pass
         self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """What changes with a file: which it is, when it was written, how long it is; None where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        found = None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
 
 
 def _reading(ingest: Ingest) -> str:

@@ -20,6 +20,7 @@ from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.observations.judging import longest
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
 from quota_scheduler.core.observations.report_key import LENGTHS, PROVIDERS
+from quota_scheduler.core.scope import Scope
 from quota_scheduler.service.observe import OLDEST
 
 MOST_RATIO = 2.0
@@ -136,13 +137,12 @@ OBSERVATION: TypeAdapter[ObservationBody] = TypeAdapter(ObservationBody)
 
 async def observe(request: Request) -> Response:
     """Take one report or an array; what is wrong with one does not keep the others out."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
     raw = await body(request)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(422, "too_many", f"{len(items)} reports: send at most {MOST_IN_ARRAY} at a time")
-    said, rejected = await asyncio.to_thread(_valid, items, service.account_of, service.now())
+    said, rejected = await asyncio.to_thread(_valid, items, service.account_of, service.now(), asker.scope)
     observations = [one for one in said if isinstance(one, Observation)]
     throttles = [one for one in said if isinstance(one, Throttle)]
     done = await written(service.observe(observations, throttles))
@@ -160,14 +160,14 @@ async def observe(request: Request) -> Response:
 
 
 def _valid(
-    items: list[Any], account: Callable[[str, str], str], now: datetime
+    items: list[Any], account: Callable[[str, str], str], now: datetime, scope: Scope
 ) -> tuple[list[Observation | Throttle], list[dict[str, Any]]]:
     """The reports among ``items``, and for each of the others its index and what is wrong with it."""
     said: list[Observation | Throttle] = []
     rejected = []
     for index, item in enumerate(items):
         try:
-            said.append(OBSERVATION.validate_python(item).said(account, now))
+            said.append(_of_scope(OBSERVATION.validate_python(item), scope).said(account, now))
         except ValidationError as error:
             rejected.append({"index": index, "reason": "; ".join(pointers(error, item))})
         except ValueError as error:
@@ -175,7 +175,17 @@ def _valid(
     return said, rejected
 
 
+def _of_scope(report: ObservationBody, scope: Scope) -> ObservationBody:
+    """A report about an account of the scope's own, by default that. Raises ValueError for one about another's."""
+    own = dict(scope.bound).get("account")
+    if own is None:
+        return report
+    if report.account not in ("", own):
+        raise ValueError(f"account: this token is bound to account {own!r}: leave it out")
+    return report.model_copy(update={"account": own})
+
+
 async def observations(request: Request) -> Response:
     """What each provider said last about each window, how old that is, and why it is not newer."""
-    require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(facade_of(request).observations))
+    asker = require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).observations, asker.scope))

@@ -40,6 +40,7 @@ def command(ctx: click.Context, verbose: bool) -> None:
     try:
         service.start()
         _say(service, where.getsockname()[1])
+        service.tokens_changed = lambda: assemble.reload_tokens(service, lambda: config_of(ctx))
         server.serve(service, Facade(service), where, reload=lambda: assemble.reload(service, lambda: config_of(ctx)))
     finally:
         service.stop()
