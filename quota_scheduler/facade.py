@@ -267,6 +267,15 @@ class Facade(Questions):
 
         return self._service.writer.ask_from(asyncio.get_running_loop(), Reclass(number, priority), note)
 
+    def withdraw(self, request: Withdraw, *, owner: str, who: str) -> "asyncio.Future[Reply]":
+        """Give a ticket up; an operator's deed where it is another's than ``owner``."""
+
+        def note(tx: Transaction, reply: Reply) -> None:
+            if request.by is None and isinstance(reply, Answer) and reply.ticket.owner != owner:
+                operate.note(tx, "ticket.withdrawn", reply.ticket.id, who=who)
+
+        return self._service.writer.ask_from(asyncio.get_running_loop(), request, note)
+
     def revoke(self, number: int, *, who: str) -> "asyncio.Future[Reply]":
         """Take a lease away; what was reported counts."""
         return self._deed(Revoke(number), "lease.revoked", who)

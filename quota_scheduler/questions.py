@@ -44,6 +44,7 @@ from quota_scheduler.service.queries.usage_history import history_document
 from quota_scheduler.service.queries.windows import windows_document
 from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import limit_changes as stored_changes
+from quota_scheduler.store.audit import Wanted
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -216,9 +217,9 @@ class Questions:
         document, sight = self._look(observations_document), self.sight(scope)
         return {**document, **{name: own_accounts(document[name], sight) for name in ("observations", "breakers")}}
 
-    def audit(self, most: int) -> Document:
-        """What was done by hand, newest first."""
-        return self._look(lambda tx: audit_document(tx, most))
+    def audit(self, most: int, **wanted: Any) -> Document:
+        """What was done by hand, newest first; ``wanted`` are the other fields of ``Wanted``."""
+        return self._look(lambda tx: audit_document(tx, Wanted(most, **wanted)))
 
     def alerts(self, scope: Scope = EVERYBODY) -> Document:
         """Alerts that are pending, firing or resolved lately."""

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import io
+from datetime import datetime
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +15,7 @@ from quota_scheduler.api.quota_forecast import quota_forecast_document
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.history.asking import LONGEST
-from quota_scheduler.core.instants import iso
+from quota_scheduler.core.instants import is_plausible, iso, parse_instant
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.readings.documents import forecast_document, limit_document
@@ -99,7 +101,24 @@ async def audit(request: Request) -> Response:
     """What was done by hand, newest first."""
     require(request, Role.OPERATOR)
     most = number(request, "limit", 100, least=1, most=10_000)
-    return json_response(await asyncio.to_thread(facade_of(request).audit, most))
+    given = request.query_params
+    wanted = {name: _instant(request, name) for name in ("since", "until") if given.get(name)}
+    named = {name: given[name][:200] for name in ("who", "what") if given.get(name)}
+    ask = partial(facade_of(request).audit, most, **wanted, **named)
+    return json_response(await asyncio.to_thread(ask))
+
+
+def _instant(request: Request, name: str) -> datetime:
+    """An instant of a query. Raises Problem."""
+    text = request.query_params[name]
+    try:
+        at = parse_instant(text)
+        if not is_plausible(at):
+            raise ValueError(text)
+    except (ValueError, OverflowError):
+        way_out = "write one such as 2026-11-28T09:00:00Z"
+        raise Problem(422, "invalid_query", f"{name}={text[:40]!r} is no instant: {way_out}") from None
+    return at
 
 
 async def queue(request: Request) -> Response:

@@ -137,7 +137,9 @@ async def _parked(service: "Facade", asker: Asker, changed: "asyncio.Future[None
 async def withdraw(request: Request) -> Response:
     """Give a ticket up; a running one settles."""
     asker, service = require(request, Role.RUNNER), facade_of(request)
-    answer = await _ask(service, Withdraw(render.read_id(request.path_params["ticket"]), asker.by, asker.scope))
+    asked = Withdraw(render.read_id(request.path_params["ticket"]), asker.by, asker.scope)
+    (reply,) = await decided([service.withdraw(asked, owner=asker.owner, who=asker.name)])
+    answer = _sound(reply)
     return render.json_response(_rendered(service, asker, answer))
 
 

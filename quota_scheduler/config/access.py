@@ -103,16 +103,24 @@ def _lines(path: Path, top: Fields) -> list[tuple[ApiToken, int]]:
 
 
 def _token(row: str, number: int, *, path: Path, problems: Problems) -> ApiToken | None:
-    first, *words = row.split()
-    parts = [part.strip() for part in first.split(":")]
     try:
-        if len(parts) != 3:
-            raise ValueError(f"*** is not a token: {LINE}")
-        labels, expires = _words(words)
-        return ApiToken(slug(parts[1]), one_of(Role)(parts[0]), token_hash(parts[2]), labels, expires)
+        return token_in(row)
     except ValueError as error:
         problems.say(f"{path}:{number}: {error}")
         return None
+
+
+def token_in(row: str) -> ApiToken:
+    """A token from its line. Raises ValueError with a sentence that does not repeat it."""
+    first, *words = row.split()
+    parts = [part.strip() for part in first.split(":")]
+    if len(parts) != 3:
+        raise ValueError(f"*** is not a token: {LINE}")
+    labels, expires = _words(words)
+    token = ApiToken(slug(parts[1]), one_of(Role)(parts[0]), token_hash(parts[2]), labels, expires)
+    if problem := _problem(token, []):
+        raise ValueError(problem)
+    return token
 
 
 def _words(words: list[str]) -> tuple[tuple[tuple[str, str], ...], datetime | None]:
