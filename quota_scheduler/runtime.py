@@ -62,6 +62,7 @@ RESTART = (
     "tick_seconds",
     "log_format",
     "trusted_proxies",
+    "tls",
 )
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"

@@ -28,6 +28,7 @@ from quota_scheduler.config.tree import (
     Receiver,
     Role,
     Sources,
+    Tls,
 )
 from quota_scheduler.errors import ConfigError
 
@@ -42,6 +43,7 @@ __all__ = [
     "Receiver",
     "Role",
     "Sources",
+    "Tls",
     "default_config",
     "is_blank",
     "load",
