@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,11 +40,17 @@ def _moment(value: Any) -> Any:
 
 
 Moment = Annotated[Instant, BeforeValidator(_moment), Field(json_schema_extra=_EPOCH)]
+_PAUSE = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 86_400}, {"type": "null"}]}
+"""Described without an example: alone it does not fit beside a window."""
 _ONE_WAY: JsonDict = {
     "oneOf": [
         {
             "required": ["window"],
-            "properties": {"throttled": {"enum": [False, None]}},
+            "properties": {
+                "window": {"type": "string"},
+                "throttled": {"enum": [False, None]},
+                "retry_after": {"type": "null"},
+            },
             "anyOf": [
                 {"required": [name]} for name in ("used_ratio", "used_percent", "resets_at", "status", "overage")
             ],
@@ -74,7 +80,7 @@ class ObservationBody(Body):
     overage: Annotated[bool, Field(strict=True)] = False
     source: Name = "api"
     throttled: Annotated[bool, Field(strict=True)] = False
-    retry_after: Wait | Literal[0] | None = None
+    retry_after: Annotated[Wait | Literal[0] | None, WithJsonSchema(_PAUSE)] = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
