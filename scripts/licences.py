@@ -1,4 +1,4 @@
-"""Licences of everything that is installed for `requirements.lock`: listed, and refused where nobody has agreed to them."""
+"""Licences of all that is installed for `requirements.lock`: listed, and refused where nobody has agreed to them."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ def licence_of(name: str) -> str:
 
 def strange(licence: str) -> list[str]:
     """The parts of a licence that nobody has agreed to; of an OR one part is enough."""
-    choices = [re.split(r" AND |; ", choice.strip("()")) for choice in licence.split(" OR ")]
+    choices = [re.split(r" AND |; ", choice) for choice in licence.split(" OR ")]
     wrong = [[part for part in parts if part.strip() not in AGREED] for parts in choices]
     return min(wrong, key=len)
 
