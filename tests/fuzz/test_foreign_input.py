@@ -348,7 +348,7 @@ def negatives(value: Any, depth: int = 0) -> list[str]:
 PLACES = frozenset({"place"})
 """Where a total stands: those of no file stand below those of files."""
 SIGNED = frozenset({"OTLP metrics, protobuf", "bills"})
-"""Where a number may stand below zero: the weight of a point that another's sum includes is -1; a bill holds credits."""
+"""Where a number may stand below zero: a point that another's sum includes weighs -1, and a bill holds credits."""
 COUNTS = [
     pytest.param(160, id="a few hundred of each"),
     pytest.param(15_500, id="a million in all", marks=pytest.mark.torture),
