@@ -347,8 +347,8 @@ def negatives(value: Any, depth: int = 0) -> list[str]:
 
 PLACES = frozenset({"place"})
 """Where a total stands: those of no file stand below those of files."""
-SIGNED = frozenset({"OTLP metrics, protobuf", "bills"})
-"""Where a number may stand below zero: a point that another's sum includes weighs -1, and a bill holds credits."""
+SIGNED = frozenset({"OTLP metrics, protobuf", "bills", "transcripts of Claude Code"})
+"""Where a number may stand below zero: a point's weight, a credit, a record that its reader refuses afterwards."""
 COUNTS = [
     pytest.param(160, id="a few hundred of each"),
     pytest.param(15_500, id="a million in all", marks=pytest.mark.torture),
