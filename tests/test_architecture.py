@@ -238,7 +238,7 @@ ROOMS = [
 ]
 """What each room may import: rooms of the house, and libraries beside the standard one."""
 
-ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "parts", "ruling", "runtime"}
+ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "parts", "ruling", "runtime", "source_passes"}
 """What puts the house together, and may know every room."""
 
 
