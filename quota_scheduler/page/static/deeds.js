@@ -4,7 +4,7 @@ import { ask } from "./ask.js";
 import { largeFan } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { few, mark } from "./head.js";
-import { resets, runsOut, stateOf, word } from "./limits.js";
+import { loanWords, resets, runsOut, stateOf, word } from "./limits.js";
 import { UNKNOWN, amount, clock, count, percent, short, unitWord, whose } from "./words.js";
 import { start } from "./work.js";
 
@@ -200,6 +200,7 @@ export async function openLimit(view, name) {
   const content = show(row.limit, chart,
     facts([
       ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
+      ["Loans", loanWords(row)],
       ["Reserved", row.unit === "leases" ? "" : amount(row.reserved, row.unit)],
       ["Still free", row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
       ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],

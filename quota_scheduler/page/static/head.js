@@ -1,9 +1,10 @@
 // The first glance: what runs out when, what waits and why, what runs, what it costs, what alarms, is the service well.
 
 import { byId, h, put, since } from "./dom.js";
+import { hasRunOut } from "./limits.js";
 import { UNKNOWN, clock, count, money, percent, span } from "./words.js";
 
-const STOPPED = ["exhausted", "paused"];
+export const STOPPED = ["exhausted", "paused"];
 
 /** Figures older than this are marked: one and a half of the slowest tick, or three of the configured one. */
 export function staleAfter(state) {
@@ -83,10 +84,10 @@ function enforced(state) {
 }
 
 function runsOut(view, state) {
-  const stopped = enforced(state).filter((row) => STOPPED.includes(row.level) || (row.unit !== "leases" && row.usage_ratio >= 1));
+  const stopped = enforced(state).filter((row) => STOPPED.includes(row.level) || hasRunOut(row));
   const names = stopped.length ? `used up or paused: ${few(stopped.map((row) => row.limit))}` : "";
   const next = enforced(state)
-    .filter((row) => !stopped.includes(row) && row.forecast && row.forecast.sufficient && row.forecast.exhaustion_at)
+    .filter((row) => !stopped.includes(row) && row.usage_ratio < 1 && row.forecast && row.forecast.sufficient && row.forecast.exhaustion_at)
     .sort((a, b) => a.forecast.exhaustion_at.localeCompare(b.forecast.exhaustion_at))[0];
   if (!state.limits.length) return answer("Runs out next", "", UNKNOWN, "no limit has figures yet");
   if (next) {
