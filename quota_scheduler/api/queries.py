@@ -32,7 +32,7 @@ SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 
 
 async def limit_forecast(request: Request) -> Response:
-    """One limit's forecast, with the fan for charts."""
+    """One limit's forecast, with the fan and the use of its window so far for charts."""
     require(request, Role.VIEWER)
     reading = _reading(request, request.path_params["limit"])
     document = forecast_document(reading)
@@ -43,6 +43,7 @@ async def limit_forecast(request: Request) -> Response:
         {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
         for at, values in reading.projection.forecast.fan()
     ]
+    document["course"] = [{"at": iso(at), "used": round(used, 6)} for at, used in facade_of(request).course(reading)]
     return json_response({**limit_document(reading), "forecast": document})
 
 

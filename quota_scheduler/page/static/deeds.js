@@ -5,7 +5,7 @@ import { largeFan } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { few, mark } from "./head.js";
 import { loanWords, resets, runsOut, stateOf, word } from "./limits.js";
-import { UNKNOWN, amount, clock, count, percent, short, unitWord, whose } from "./words.js";
+import { UNKNOWN, amount, count, dated, percent, short, unitWord, whose } from "./words.js";
 import { start } from "./work.js";
 
 const CLASSES = ["interactive", "high", "normal", "low"];
@@ -206,7 +206,7 @@ export async function openLimit(view, name) {
       ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],
       ["Runs out", h("span", null, join(runsOut(row, now)))],
       ["Resets", h("span", null, join(resets(row, now)))],
-      ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${clock(row.level_since, row.timezone, now)}` : "")],
+      ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${dated(row.level_since, row.timezone, now)}` : "")],
       ["Pace of what is left", row.burn === null || row.headroom <= 0 ? "" : `${row.burn} times the pace that lasts to the reset`],
       ["Used today", row.unit === "leases" ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
       ["Runs that still fit", row.runs_remaining === null ? "" : `about ${Math.floor(row.runs_remaining)}`],
@@ -224,7 +224,7 @@ export async function openLimit(view, name) {
     const full = await ask("GET", `v1/limits/${row.limit.split("/").map(encodeURIComponent).join("/")}/forecast`);
     if (!content.isConnected) return undefined;
     const points = full.forecast.sufficient ? full.forecast.fan.map((point) => [point.at, ...point.quantiles]) : null;
-    if (drawn()) put(chart, largeFan(row, now, points));
+    if (drawn()) put(chart, largeFan(row, now, points, full.forecast.course.map((point) => [point.at, point.used])));
     put(explained, h("ul", { class: "explained" }, full.forecast.explained.map((line) => h("li", null, line)), (row.observed ? [row.observed.why, ...row.observed.noticed] : []).filter(Boolean).map((line) => h("li", null, line))));
   } catch (failure) {
     if (failure.status === 401) view.failed(failure);

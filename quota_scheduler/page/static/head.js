@@ -2,7 +2,7 @@
 
 import { byId, h, put, since } from "./dom.js";
 import { hasRunOut } from "./limits.js";
-import { UNKNOWN, clock, count, money, percent, span } from "./words.js";
+import { UNKNOWN, clock, count, dated, money, percent, span } from "./words.js";
 
 export const STOPPED = ["exhausted", "paused"];
 
@@ -43,7 +43,7 @@ export function banner(view) {
   const lines = [];
   if (problem) {
     lines.push(["bad", "✕", h("span", null, `${problem}, since `, since(new Date(view.problemAt).toISOString(), "local"),
-      state ? [`. What is shown is of ${clock(state.at, state.zone, view.now())} ${state.zone}; it is asked again every few seconds.`] : "."
+      state ? [`. What is shown is of ${dated(state.at, state.zone, view.now())} ${state.zone}; it is asked again every few seconds.`] : "."
     )]);
   }
   if (state && !problem) {
@@ -53,7 +53,7 @@ export function banner(view) {
     for (const source of state.sources.filter((one) => one.catching_up)) lines.push(["warn", "…", catchingUp(source)]);
   }
   document.body.classList.toggle("stale", Boolean(problem));
-  if (!isNew(byId("banner"), [problem, state && !problem && [state.hold, state.problems, state.breakers, state.sources.filter((one) => one.catching_up)]])) return;
+  if (!isNew(byId("banner"), [problem, state && !problem && [state.hold && held(view), state.problems, state.breakers, state.sources.filter((one) => one.catching_up)]])) return;
   put(byId("banner"), lines.map(([kind, sign, text]) => h("p", { class: kind }, h("span", { class: "sign", "aria-hidden": "true" }, sign), " ", text)));
 }
 
@@ -64,7 +64,7 @@ function catchingUp(source) {
 
 function held(view) {
   const { hold, zone } = view.state;
-  const when = hold.since ? ` since ${clock(hold.since, zone, view.now())} ${zone}` : "";
+  const when = hold.since ? ` since ${dated(hold.since, zone, view.now())} ${zone}` : "";
   return `Everything is held${hold.who ? ` by ${hold.who}` : ""}${when}: ${hold.reason}. Nothing new starts; what runs goes on.`;
 }
 
