@@ -74,7 +74,7 @@ def _checked(config: Config) -> int:
 
 
 def words_of(limits: list[dict[str, Any]]) -> list[str]:
-    """What is to be said of limits beside their figures: loans, and of providers' words their age, changes, use elsewhere."""
+    """What is to be said beside the figures: loans, and what providers say, its age, changes, use elsewhere."""
     lines = []
     for row in limits:
         if row.get("borrowed") or row.get("lent"):

@@ -3,7 +3,7 @@
 import { costs } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { byDay, mark } from "./head.js";
-import { UNKNOWN, amount, count, dated, money, percent, short, unitWord } from "./words.js";
+import { UNKNOWN, amount, count, dated, day, money, percent, short, unitWord } from "./words.js";
 
 export function more(view) {
   const { more: document_, state } = view, holder = byId("more-left");
@@ -29,7 +29,7 @@ function costSection(document_) {
   const rows = byDay(document_.costs), total = document_.costs.total;
   if (!document_.costs.usage.length) return section("costs", "Costs", "", h("p", { class: "empty" }, "Nothing was recorded in 14 days."));
   const unpriced = total.unpriced_tokens ? `; ${short(total.unpriced_tokens)} tokens have no price and are charged as the dearest` : "";
-  return section("costs", "Costs", `${money(total.cost_usd)} in 14 days, ${document_.costs.timezone}${unpriced}`, costs(rows));
+  return section("costs", "Costs", `${money(total.cost_usd)} since ${day(rows[0].day)}, ${document_.costs.timezone}${unpriced}`, costs(rows));
 }
 
 /** How a figure moved against the seven days before: shape, word and amount. */
@@ -88,6 +88,7 @@ function deedOf(entry) {
   if (detail.ticket) words.push(`t${detail.ticket}`);
   if (detail.into) words.push(`to ${detail.into}`);
   if (detail.limit) words.push(detail.limit, Object.entries(detail.fields || {}).map(([name, value]) => `${name} ${value === null ? "back to the file's" : value}`).join(", "));
+  if (detail.matchers) words.push(Object.entries(detail.matchers).map(([name, pattern]) => `${name} ${pattern}`).join(", "), detail.comment && `(${detail.comment})`);
   if (detail.reason) words.push(`(${detail.reason})`);
   if (detail.rule || detail.scope) words.push([detail.rule, detail.scope].filter(Boolean).join(" of "));
   return words.filter(Boolean).join(" ");
