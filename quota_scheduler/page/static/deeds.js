@@ -8,6 +8,7 @@ import { loanWords, resets, runsOut, stateOf, word } from "./limits.js";
 import { UNKNOWN, amount, count, dated, percent, short, unitWord, whose } from "./words.js";
 import { start } from "./work.js";
 
+const GONE = "This limit is gone: it was removed from the configuration, or counts nothing any more.";
 const CLASSES = ["interactive", "high", "normal", "low"];
 let opener = null;
 
@@ -194,7 +195,7 @@ function ticketDeeds(view, row, waits) {
 
 export async function openLimit(view, name) {
   const row = view.state.limits.find((one) => one.limit === name);
-  if (!row) return show(name, h("p", null, "This limit is gone: it was removed from the configuration, or counts nothing any more."));
+  if (!row) return show(name, h("p", null, GONE));
   const now = view.now(), unit = unitWord(row.unit), forecast = row.forecast || {};
   const chart = h("div", { class: "chart" }), explained = h("div");
   const content = show(row.limit, chart,
@@ -215,6 +216,7 @@ export async function openLimit(view, name) {
       ["Counts", [row.scope, row.parent ? `part of the pool ${row.parent}` : "", row.mode === "enforce" ? "" : `mode ${row.mode}: holds nobody`].filter(Boolean).join("; ")],
       ["Provider's word", word(row) && h("span", null, join(word(row)))],
     ]), explained);
+  content.dataset.limit = name;
   if (row.ends_at) content.append(h("div", { class: "deeds" }, h("button", { "data-deed": "what-if", onclick: () => view.whatIf(row.rule) }, "What if it were different?")));
   if (view.state.you.operator) content.append(amountForm(view, row));
   const drawn = () => row.starts_at && row.ends_at && row.amount;
@@ -230,6 +232,15 @@ export async function openLimit(view, name) {
     if (failure.status === 401) view.failed(failure);
   }
   return undefined;
+}
+
+/** Say of a limit that is being looked at when it is there no more; what was seen last stays. */
+export function looking(view) {
+  const content = byId("dialog").querySelector("[data-limit]");
+  if (!content || !view.state || view.state.limits.some((one) => one.limit === content.dataset.limit)) return;
+  delete content.dataset.limit;
+  content.querySelectorAll("form, .deeds").forEach((one) => one.remove());
+  content.prepend(h("p", { class: "bad", role: "alert" }, GONE));
 }
 
 function join(lines) {
