@@ -66,7 +66,7 @@ def _say(service: "Service", port: int) -> None:
 
     config = service.config
     host = f"[{config.listen.host}]" if ":" in config.listen.host else config.listen.host
-    lines = [f"Quota Scheduler listens on http://{host}:{port}  (metrics at /metrics, API at /docs)"]
+    lines = [f"Quota Scheduler listens on http://{host}:{port}  (the page at /, metrics at /metrics, API at /docs)"]
     lines.append(f"  configuration  {config.origin}")
     lines.append(f"  database       {config.database}")
     for ingest in service.parts.ingests:
