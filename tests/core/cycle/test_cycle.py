@@ -179,8 +179,8 @@ def test_requests_and_what_comes_of_them(snapshot, requests, answers, changed):
 @pytest.mark.parametrize(
     ("requests", "after"),
     [
-        pytest.param([Revoke(3)], {1: "offered", 3: "closed"}, id="the older one starts"),
-        pytest.param([Reclass(2, HIGH), Revoke(3)], {2: "offered", 3: "closed"}, id="the one that was lifted starts"),
+        pytest.param([Revoke(3)], {1: "offered", 2: "waiting", 3: "revoked"}, id="the older one starts"),
+        pytest.param([Reclass(2, HIGH), Revoke(3)], {2: "offered", 3: "revoked"}, id="the one that was lifted starts"),
     ],
 )
 def test_a_class_by_hand_changes_who_starts(requests, after):
