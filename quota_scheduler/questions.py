@@ -102,6 +102,15 @@ class Questions:
         """What the last tick saw."""
         return self._service.readings
 
+    def course(self, reading: LimitReading) -> list[tuple[datetime, float]]:
+        """How use of a limit grew in its window, hour by hour, in its unit; empty where it has no window."""
+        starts_at = reading.balance.starts_at
+        if starts_at is None:
+            return []
+        history = self._service.parts.recompute.forecasting.book.of(reading.limit)
+        scale = reading.unit.base
+        return [(at, used / scale) for at, used in history.course(starts_at, self._service.readings.at)]
+
     @property
     def replicas(self) -> Document | None:
         """Who serves from this database, and who of them leads; None where this process is alone on it."""

@@ -34,7 +34,7 @@ SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 
 
 async def limit_forecast(request: Request) -> Response:
-    """One limit's forecast, with the fan for charts."""
+    """One limit's forecast, with the fan and the use of its window so far for charts."""
     asker = require(request, Role.VIEWER)
     reading = await _reading(request, asker, request.path_params["limit"])
     document = forecast_document(reading)
@@ -45,6 +45,7 @@ async def limit_forecast(request: Request) -> Response:
         {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
         for at, values in reading.projection.forecast.fan()
     ]
+    document["course"] = [{"at": iso(at), "used": round(used, 6)} for at, used in facade_of(request).course(reading)]
     return json_response({**limit_document(reading), "forecast": document})
 
 

@@ -68,7 +68,8 @@ def _say(service: "Service", port: int) -> None:
     config = service.config
     host = f"[{config.listen.host}]" if ":" in config.listen.host else config.listen.host
     scheme = "https" if config.tls else "http"
-    lines = [f"Quota Scheduler listens on {scheme}://{host}:{port}  (metrics at /metrics, API at /docs)"]
+    doors = "the page at /, metrics at /metrics, API at /docs"
+    lines = [f"Quota Scheduler listens on {scheme}://{host}:{port}  ({doors})"]
     lines.append(f"  configuration  {config.origin}")
     lines.append(f"  database       {config.database_shown}")
     for ingest in service.parts.ingests:
