@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quota_scheduler.simulate.windows import Meter
@@ -56,3 +58,32 @@ class SimJob:
         """Finish, or be cut off."""
         self.left, self.since, self.is_running = self.left_at(now), now, False
         self.version += 1
+
+
+@dataclass(slots=True)
+class Least:
+    """What the smallest of many jobs needs of each of their meters, and what the slowest takes in a second.
+
+    Bounds, good for telling that none of them fits.
+    """
+
+    needs: list[float]
+    rates: list[float]
+    is_any: bool = False
+
+    @classmethod
+    def of(cls, jobs: Iterable[SimJob], meters: int) -> Least:
+        """Of jobs that so many meters bind."""
+        least = cls([math.inf] * meters, [math.inf] * meters)
+        for job in jobs:
+            least.lower(job)
+        return least
+
+    def lower(self, job: SimJob) -> None:
+        """Let one more job be among them."""
+        need, rate, self.is_any = min(job.left, job.asked), job.run.rate, True
+        for place, (_, charge) in enumerate(job.pairs):
+            if need * charge < self.needs[place]:
+                self.needs[place] = need * charge
+            if rate * charge < self.rates[place]:
+                self.rates[place] = rate * charge
