@@ -27,6 +27,8 @@ class StartPolicy(Protocol):
     """Who may start. The engine asks; a policy only reads."""
 
     by_class: bool
+    by_size: bool = False
+    """Whether it knows how much a run will use, and need not go by what it asks for."""
 
     def update(self, state: SimState) -> None:
         """Learn what there is to know now: called at every full hour and every reset."""
@@ -45,6 +47,10 @@ class StartPolicy(Protocol):
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Take note that a run has started: the next one in the pass finds less."""
+
+    def too_much(self, _rank: int, _group: int) -> tuple[float, float]:
+        """Tell what has been refused in this pass: a run that needs as much, within so many seconds, need not ask."""
+        return NEVER, 0.0
 
 
 class Engine:
@@ -122,6 +128,7 @@ class Engine:
     def _wait(self, job: SimJob) -> None:
         run, patience = job.run, job.run.patience
         self.state.queue(job)
+        job.need = job.left if self.policy.by_size else job.asked
         if least := self._least.get((run.rank, run.group)):
             least.lower(job)
         job.version += 1
@@ -160,10 +167,13 @@ class Engine:
             for group in open_groups
             if (least := self._least_of(rank, group)).is_any and self.policy.may_admit(rank, group, least, state)
         }
-        if groups:
-            for job in list(row.values()):
-                if job.run.group in groups:
-                    self._try(job)
+        refused = {group: (NEVER, 0.0) for group in groups}
+        for job in list(row.values()) if groups else ():
+            if (group := job.run.group) in refused:
+                size, seconds = refused[group]
+                need = job.need
+                if (need < size or need > job.run.rate * seconds) and not self._try(job):
+                    refused[group] = self.policy.too_much(rank, group)
 
     def _least_of(self, rank: int, group: int) -> Least:
         """What those of a class and group that wait need at least; looked at again once any of them has left."""

@@ -15,7 +15,9 @@ LEAST_RESERVED = 0.25
 
 @dataclass(slots=True, eq=False)
 class SimJob:
-    """A run as it stands: ``left`` to do at ``since``; ``asked`` is what a lease would hold while it waits.
+    """A run as it stands: ``left`` to do at ``since``.
+
+    ``asked`` is what a lease would hold while it waits, ``need`` what the policy goes by.
 
     ``version`` tells which entries of the calendar of finishes and patience still hold; ``pairs`` are the meters that
     bind it, each with what a unit of its size takes out of it.
@@ -26,6 +28,7 @@ class SimJob:
     since: float
     pairs: tuple[tuple[Meter, float], ...] = ()
     asked: float = 0.0
+    need: float = 0.0
     is_running: bool = False
     has_started: bool = False
     version: int = 0

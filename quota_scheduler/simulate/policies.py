@@ -35,7 +35,7 @@ PROJECT_EVERY = 3
 
 
 @dataclass(slots=True)
-class Unruled:
+class Unruled(StartPolicy):
     """First come first served until the window is empty; automation stops at ``stop``."""
 
     stop: float = 1.0
@@ -60,7 +60,7 @@ class Unruled:
 
 
 @dataclass(slots=True)
-class Safe:
+class Safe(StartPolicy):
     """Class order; automation starts if used + reserved + its P80 fits, as Slurm's ``safe`` limits do."""
 
     by_class: bool = True
@@ -90,7 +90,7 @@ class Safe:
 
 
 @dataclass(slots=True)
-class FixedThresholds:
+class FixedThresholds(StartPolicy):
     """The founding documents' thresholds: by projection, spike, and usage of 80 and 90 %."""
 
     by_class: bool = True

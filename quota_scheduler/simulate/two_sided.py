@@ -20,6 +20,7 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Windo
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.units import Unit
 from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
+from quota_scheduler.simulate.engine import StartPolicy
 from quota_scheduler.simulate.jobs import Least, SimJob
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.windows import Meter
@@ -29,13 +30,13 @@ OUTLOOKS = 90
 """Outlooks of a window; one an hour at most."""
 
 
-class TwoSided:
+class TwoSided(StartPolicy):
     """The core's inequality, with an outlook for every window from somebody who looks ahead."""
 
     by_class = True
 
     def __init__(self, ahead: Callable[[SimState, Meter], Outlook], *, exact: bool = False) -> None:
-        self._ahead, self._exact = ahead, exact
+        self._ahead, self._exact, self.by_size = ahead, exact, exact
         self._instances: list[LimitInstance] = []
         self._outlooks: dict[int, tuple[float, Outlook]] = {}
         self._headrooms: dict[int, Headroom] = {}
@@ -47,6 +48,8 @@ class TwoSided:
 
         Within a pass there is ever less room: a run that needs as much, and uses it before any reset, is refused too.
         """
+        self._too_much: dict[tuple[int, int], float] = {}
+        """The same by class and group, for runs that take all they use out of every window."""
 
     def update(self, state: SimState) -> None:
         """It reads when it is asked."""
@@ -54,7 +57,7 @@ class TwoSided:
     def begin(self, state: SimState) -> None:
         if not self._instances:
             self._instances = [_instance(meter, exact=self._exact) for meter in state.meters]
-        self._now, self._refused = instant(state.now), {}
+        self._now, self._refused, self._too_much = instant(state.now), {}, {}
         self._whole = min(meter.reset_after(state.now) for meter in state.meters) - state.now if state.meters else 0.0
         self._headrooms = {}
 
@@ -110,32 +113,33 @@ class TwoSided:
         return self._admits(place, int(TOKENS * usable), rank, state)
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        run, amount = job.run, self._need(job)
+        run, amount = job.run, job.need
         places, is_whole = state.bound[run.group], amount <= run.rate * self._whole
         if is_whole and self._refused:
             for place, (_, charge) in zip(places, job.pairs, strict=True):
                 if amount * charge >= self._refused.get((place, run.rank), math.inf):
                     return False
         for place, (_, charge) in zip(places, job.pairs, strict=True):
-            if not self._admits(
-                place, self._usable(job, self._headroom(place, job.run.rank, state), charge), run.rank, state
-            ):
+            usable = self._usable(job, self._headroom(place, run.rank, state), charge)
+            if not self._admits(place, usable, run.rank, state):
                 if is_whole:
                     self._refused[place, run.rank] = amount * charge
+                    if not run.charges:
+                        self._too_much[run.rank, run.group] = amount
                 return False
         return True
+
+    def too_much(self, rank: int, group: int) -> tuple[float, float]:
+        return self._too_much.get((rank, group), math.inf), self._whole
 
     def started(self, job: SimJob, state: SimState) -> None:
         for place, (_, charge) in zip(state.bound[job.run.group], job.pairs, strict=True):
             headroom = self._headroom(place, job.run.rank, state)
             headroom.balance.reserved += self._usable(job, headroom, charge)
-            headroom.waiting[job.run.rank] -= int(TOKENS * self._need(job) * charge)
-
-    def _need(self, job: SimJob) -> float:
-        return job.left if self._exact else job.asked
+            headroom.waiting[job.run.rank] -= int(TOKENS * job.need * charge)
 
     def _usable(self, job: SimJob, headroom: Headroom, charge: float) -> int:
-        need = self._need(job)
+        need = job.need
         return headroom.usable(int(TOKENS * need * charge), timedelta(seconds=need / job.run.rate), self._now)
 
     def _held(self, job: SimJob, now: float, until: float) -> float:
