@@ -167,7 +167,7 @@ class Engine:
             for group in open_groups
             if (least := self._least_of(rank, group)).is_any and self.policy.may_admit(rank, group, least, state)
         }
-        refused = {group: (NEVER, 0.0) for group in groups}
+        refused = dict.fromkeys(groups, (NEVER, 0.0))
         for job in list(row.values()) if groups else ():
             if (group := job.run.group) in refused:
                 size, seconds = refused[group]
