@@ -11,7 +11,7 @@ AGREED = {
     *("Apache-2.0", "Apache Software License", "PSF-2.0", "CC0-1.0", "Mozilla Public License 2.0 (MPL 2.0)"),
     "LGPL-3.0-only",
 }
-"""Licences that let the program be used, changed and handed on under its own; MPL and LGPL bind changes to their own."""
+"""Licences that let the program be used, changed and handed on under its own; MPL and LGPL bind their own files."""
 BY_FILE = {"peewee": "MIT"}
 """Packages that say it in a file alone, which somebody has read."""
 

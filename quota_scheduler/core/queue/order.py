@@ -109,7 +109,7 @@ def place(
     ticket = queue.get(number)
     if ticket is None:
         return None
-    if queue.places is None or (not queue.is_long and queue.places[0] != now):
+    if not queue.has_places_of(now):
         queue.know_places(order(queue, running, policy, now=now), at=now)
     assert queue.places is not None
     return queue.places[1].get(number) or queue.ahead_of(ticket.priority)

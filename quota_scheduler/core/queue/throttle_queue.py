@@ -85,6 +85,7 @@ class ThrottleQueue:
         self._due: list[tuple[datetime, int]] = []
         self.ramps = Ramps()
         self.places: tuple[datetime, dict[int, int]] | None = None
+        self._moved_since_places = False
         for ticket in tickets:
             self.add(ticket)
 
@@ -104,6 +105,7 @@ class ThrottleQueue:
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
         self.remove(ticket.id)
+        self._moved_since_places = True
         instances = self._bind(ticket.labels.asking)
         key = self._key(ticket, instances)
         group = self._groups.get(key)
@@ -125,6 +127,7 @@ class ThrottleQueue:
         ticket = self._tickets.pop(number, None)
         if ticket is None:
             return
+        self._moved_since_places = True
         key, needs = self._standing.pop(number)
         group = self._groups[key]
         group.remove(ticket, needs)
@@ -217,7 +220,14 @@ class ThrottleQueue:
 
     def know_places(self, ordered: Iterable[Ticket], *, at: datetime) -> None:
         """Take the order of the whole queue as it was at an instant; from any thread."""
+        self._moved_since_places = False
         self.places = at, {ticket.id: place for place, ticket in enumerate(ordered, 1)}
+
+    def has_places_of(self, now: datetime) -> bool:
+        """Whether places were told that are those of now: of a long queue any will do."""
+        if self.places is None:
+            return False
+        return self.is_long or (self.places[0] == now and not self._moved_since_places)
 
     def due(self, now: datetime) -> list[Ticket]:
         """Tickets whose deadline or longest wait has come."""
