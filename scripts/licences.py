@@ -9,8 +9,9 @@ LOCK = Path(__file__).parent.parent / "requirements.lock"
 AGREED = {
     *("MIT", "MIT License", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "3-Clause BSD License", "Zlib"),
     *("Apache-2.0", "Apache Software License", "PSF-2.0", "CC0-1.0", "Mozilla Public License 2.0 (MPL 2.0)"),
+    "LGPL-3.0-only",
 }
-"""Licences that let the program be used, changed and handed on under its own; MPL binds changes to its own files."""
+"""Licences that let the program be used, changed and handed on under its own; MPL and LGPL bind changes to their own."""
 BY_FILE = {"peewee": "MIT"}
 """Packages that say it in a file alone, which somebody has read."""
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import quota_scheduler
 from quota_scheduler.core.cycle.requests import (
+    Answer,
     Hold,
     Read,
     Reclass,
@@ -169,6 +170,11 @@ def step(world: Replicas, number: int, what: str, about: Any) -> Sequence[Reply]
     return world.cycle()
 
 
+def placeless(answers: Sequence[Reply]) -> list[Reply]:
+    """Answers without places in line: those are estimates, by what of the queue was looked at lately."""
+    return [replace(each, position=None) if isinstance(each, Answer) else each for each in answers]
+
+
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(2, 3), st.lists(st.tuples(st.integers(0, 2), STEPS), min_size=5, max_size=40))
 def test_replicas_that_take_turns_answer_and_store_what_one_alone_would(count, steps):
@@ -177,7 +183,7 @@ def test_replicas_that_take_turns_answer_and_store_what_one_alone_would(count, s
         try:
             for number, (turn, (what, about)) in enumerate(steps):
                 together.turn = turn
-                assert step(together, number, what, about) == step(alone, number, what, about)
+                assert placeless(step(together, number, what, about)) == placeless(step(alone, number, what, about))
                 assert together.stored() == alone.stored()
         finally:
             alone.store.close()
