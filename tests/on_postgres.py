@@ -16,7 +16,7 @@ from psycopg import sql
 from quota_scheduler.store import Store
 from tests.postgres import Postgres
 
-KEPT = "migratehistory"
+KEPT = "schema_migration"
 _TABLES = f"SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> '{KEPT}'"
 _OTHERS = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "

@@ -41,6 +41,7 @@ VERBS = {
     "mcp": "mcp",
     "config": "configure",
     "doctor": "doctor",
+    "migrate-data": "migrate_data",
     "alerts": "alerts",
     "silence": "silence",
     "audit": "audit",

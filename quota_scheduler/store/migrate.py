@@ -27,3 +27,8 @@ def bring_up_to_date(database: peewee.Database, name: str) -> None:
 def steps(runner: Runner) -> list[str]:
     """The names of all steps that this version knows, in order."""
     return [migration.name for migration in runner.migrations()]
+
+
+def newest_step() -> str:
+    """The name of the last step that this version knows, as databases note it."""
+    return max(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))

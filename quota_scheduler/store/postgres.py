@@ -141,12 +141,10 @@ class Postgres:
         if time.monotonic() - self._tried_at < RETRY_SECONDS:
             raise away(self._url, "it could not be reached a moment ago")
         try:
-            connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
-        except psycopg.Error as error:
+            return reachable(self._url)
+        except StoreError:
             self._tried_at = time.monotonic()
-            raise away(self._url, _first_line(error)) from None
-        _configure(connection)
-        return connection
+            raise
 
     def migrate(self) -> None:
         """Bring the schema up to date; of several replicas that start at once, one does."""
@@ -174,7 +172,7 @@ class Postgres:
             return self._writer, _last_value(self._writer.execute(_BEGIN))
         except psycopg.OperationalError as error:
             self._let_go()
-            raise away(self._url, _first_line(error)) from None
+            raise away(self._url, first_line(error)) from None
 
     def _roll_back(self, connection: "psycopg.Connection[Any]") -> None:
         try:
@@ -229,6 +227,16 @@ class Postgres:
             self._views.close(timeout=1.0)
 
 
+def reachable(url: str) -> "psycopg.Connection[Any]":
+    """A connection to a server. Raises StoreError where there is none."""
+    try:
+        connection = psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise away(url, first_line(error)) from None
+    _configure(connection)
+    return connection
+
+
 def _configure(connection: "psycopg.Connection[Any]") -> None:
     adapters = connection.adapters
     adapters.register_dumper(bool, _BoolDumper)
@@ -270,5 +278,6 @@ def away(url: str, why: str) -> StoreError:
     return StoreError(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a driver says, without the lines of detail below it."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

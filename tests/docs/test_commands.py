@@ -27,6 +27,7 @@ NOT_RUN = {
     "run-a-plan.md": 1,
     "run-in-a-container.md": 3,
     "ship-from-another-host.md": 1,
+    "use-postgresql.md": 3,
     "watch-the-demo.md": 2,
     "watch.md": 1,
 }

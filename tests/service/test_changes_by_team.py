@@ -23,7 +23,7 @@ def after(tmp_path: Any, *changes: tuple[dict[str, Any], Any], at: Any = MONDAY)
         house.clock.advance(at - MONDAY)
         with house.store.reading() as tx:
             (limit,) = limits_now(tx, FILE)
-            return limit, [entry.detail["fields"] for entry in audit.entries(tx, 10)]
+            return limit, [entry.detail["fields"] for entry in audit.entries(tx, audit.Wanted(10))]
 
 
 SALES, GROWTH = {"overrides": {"sales": 25}}, {"overrides": {"growth": 30}}

@@ -264,7 +264,8 @@ class Service(RuleBasedStateMachine):
             twice = tx.rows(
                 "SELECT l.fence FROM leases l JOIN events e ON e.session = l.session AND l.session != '' "
                 "AND e.at >= l.granted_at AND e.at <= l.ended_at AND e.key NOT LIKE 'lease:%' "
-                "JOIN tickets t ON t.id = l.ticket AND e.run = iif(t.run = '', 'ticket:' || t.id, t.run) "
+                "JOIN tickets t ON t.id = l.ticket "
+                "AND e.run = CASE t.run WHEN '' THEN 'ticket:' || t.id ELSE t.run END "
                 "JOIN events o ON o.key LIKE 'lease:' || l.ticket || ':' || l.fence || ':%' "
                 "WHERE NOT EXISTS (SELECT 1 FROM leases n WHERE n.session = l.session AND n.fence > l.fence "
                 "AND e.at >= n.granted_at)"  # of several leases in one session a transcript is the newest's

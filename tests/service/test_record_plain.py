@@ -10,6 +10,7 @@ from quota_scheduler.service.apply_prices import priced_events, priced_plain
 from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import record_usage
 from quota_scheduler.store import pruned
+from tests import schema_names
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, MONTHLY, a_limit, a_session_limit, a_usage_event
 from tests.service.world import World
 
@@ -51,10 +52,10 @@ def everything(here: World) -> dict[str, list]:
     """All rows of all tables, with labels in place of their numbers, in no order."""
     with here.store.reading() as tx:
         sets = {row[0]: row[1:] for row in tx.rows("SELECT * FROM label_sets")}
-        tables = [row[0] for row in tx.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = schema_names.tables(tx)
         shown = {}
         for table in sorted(set(tables) - LEFT_OUT):
-            columns = [row[1] for row in tx.rows(f"PRAGMA table_info({table})")]
+            columns = schema_names.columns(tx, table)
             rows = tx.rows(f"SELECT * FROM {table}")
             shown[table] = sorted(
                 repr([

@@ -35,6 +35,7 @@ from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.rebuild import rebuild_sessions
 from quota_scheduler.service.record import record_usage
 from quota_scheduler.store import tickets, turns
+from tests import schema_names
 from tests.builders import (
     HOUR,
     MICRO,
@@ -85,7 +86,7 @@ class Replicas(World):
         orders = {"tickets": "id", "leases": "fence", "windows": "id", "reservations": "ticket, window", "ramps": "1"}
         with self.store.transaction() as tx:
             rows = {table: tx.rows(f"SELECT * FROM {table} ORDER BY {order}") for table, order in orders.items()}
-            names = {table: [row[1] for row in tx.rows(f"PRAGMA table_info({table})")] for table in orders}
+            names = {table: schema_names.columns(tx, table) for table in orders}
         documents = {table: [dict(zip(names[table], row, strict=True)) for row in rows[table]] for table in orders}
         spans = {each["id"]: (each["rule"], each["value"], str(each["starts_at"])) for each in documents["windows"]}
         for each in documents["windows"]:
