@@ -1,4 +1,4 @@
-"""What happens to databases in real life, done to a real PostgreSQL: failover, slow and full disks, a pooler between."""
+"""What happens to databases in real life, done to a real PostgreSQL: failover, slow and full disks, a pooler."""
 
 import os
 import pwd
