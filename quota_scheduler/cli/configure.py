@@ -47,7 +47,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
         f"{len(entries)} {word}{'' if len(entries) == 1 else 's'}"
         for word, entries in (("limit", config.limits), ("receiver", config.receivers), ("token", config.tokens))
     )
-    click.echo(f"{counts}; database {config.database}")
+    click.echo(f"{counts}; database {config.database_shown}")
     if config.github:
         app = config.github.app
         click.echo(

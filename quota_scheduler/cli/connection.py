@@ -145,9 +145,9 @@ def look(config: Config) -> Iterator[Any]:
             f"this service does not answer at {config.listen}, and this machine's file tells of another: "
             f"{_way_out(config)}; without a URL the file is read"
         )
-    if not config.database.exists():
+    if isinstance(config.database, Path) and not config.database.exists():
         raise NothingThere(
-            f"nothing answers at {config.listen} and there is no database at {config.database}: "
+            f"nothing answers at {config.listen} and there is no database at {config.database_shown}: "
             "start the service once, or name the file with --database"
         )
     try:
@@ -157,8 +157,8 @@ def look(config: Config) -> Iterator[Any]:
         raise
     except Exception as error:
         raise QuotaSchedulerError(
-            f"cannot read {config.database}: {error}; start the service once so that it brings the file up to date, "
-            "or name another file with --database"
+            f"cannot read {config.database_shown}: {error}; start the service once so that it brings the file up to "
+            "date, or name another file with --database"
         ) from error
 
 

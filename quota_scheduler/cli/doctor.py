@@ -52,7 +52,7 @@ def _providers(config: Config, *, as_json: bool) -> None:
         for one in unknown_fields(_places(config))
     ]
     named = {(field["source"], field["field"]) for field in fields}
-    if config.database.exists():
+    if isinstance(config.database, str) or config.database.exists():
         with reach.look(config) as tx:
             seen = [one for one in seen_fields(tx) if (one.door, one.field) not in named]
         fields += [

@@ -68,7 +68,7 @@ def _say(service: "Service", port: int) -> None:
     host = f"[{config.listen.host}]" if ":" in config.listen.host else config.listen.host
     lines = [f"Quota Scheduler listens on http://{host}:{port}  (metrics at /metrics, API at /docs)"]
     lines.append(f"  configuration  {config.origin}")
-    lines.append(f"  database       {config.database}")
+    lines.append(f"  database       {config.database_shown}")
     for ingest in service.parts.ingests:
         there = ", ".join(str(place) for place in ingest.places if place.exists())
         nothing = f"no transcripts yet; looking in {', '.join(map(str, ingest.places))}"

@@ -105,7 +105,7 @@ def state_of(config: Config) -> dict[str, Any]:
 
         when = iso(from_micros(at)) if at else "never"
         return {
-            "from": f"The file {config.database} (no service answers)",
+            "from": f"{config.database_named} (no service answers)",
             "at": when,
             "limits": [bodies[n] for n in sorted(bodies)],
             "hold": held.document() if held else None,

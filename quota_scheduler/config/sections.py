@@ -59,7 +59,7 @@ class Surroundings:
     """What the configuration is read in: the user's folders, and variables that are not ours but matter."""
 
     home: Path
-    database: Path
+    database: Path | str
     variables: Mapping[str, str]
     chosen: Mapping[str, Scalar]
 

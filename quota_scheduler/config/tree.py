@@ -9,6 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
+from quota_scheduler.config import places
 from quota_scheduler.core.alerts.routing import Matchers
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.labels import LabelRule
@@ -179,16 +180,16 @@ class Config:
     """Everything that can be configured.
 
     ``origin`` says for people where the values come from, ``file`` is the file among them. ``database`` is an absolute
-    path. ``alerts`` holds what is changed about the built-in alert rules, by rule, under the names of the file;
-    ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are not keys: the user's folder, and what
-    other programs' variables say about where they keep their files.
+    path, or the URL of a server. ``alerts`` holds what is changed about the built-in alert rules, by rule, under the
+    names of the file; ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are not keys: the user's
+    folder, and what other programs' variables say about where they keep their files.
     """
 
     origin: str
     file: Path | None
     listen: Listen
     timezone: str
-    database: Path
+    database: Path | str
     sources: Sources
     otlp: PushedSource
     litellm: PushedSource
@@ -214,6 +215,21 @@ class Config:
     log_format: LogFormat
     home: Path
     variables: Mapping[str, str]
+
+    @property
+    def database_shown(self) -> str:
+        """The database as people may see it, without a password."""
+        return places.shown(self.database)
+
+    @property
+    def database_named(self) -> str:
+        """The same as the beginning of a sentence."""
+        return f"The {'database' if self.is_on_server else 'file'} {self.database_shown}"
+
+    @property
+    def is_on_server(self) -> bool:
+        """Whether the database is on a server, where others may write it too."""
+        return isinstance(self.database, str)
 
     @property
     def needs_tokens(self) -> bool:

@@ -34,7 +34,7 @@ def redacted(config: Config) -> dict[str, object]:
     return {
         "listen": str(config.listen),
         "timezone": config.timezone,
-        "database": f"sqlite:///{quote(str(config.database))}",
+        "database": config.database_shown if config.is_on_server else f"sqlite:///{quote(str(config.database))}",
         "sources": _sources(config.sources),
         "limits": [written_limit(limit) for limit in config.limits],
         "bills": [

@@ -15,9 +15,9 @@ _OWE = (
     "attempts, problem) VALUES (?, ?, ?, ?, ?, ?, 1, 0, '', ?, 0, '') "
     "ON CONFLICT (repo, issue, workflow) DO UPDATE SET "
     "ticket = excluded.ticket, changed_at = excluded.changed_at, due_at = max(excluded.due_at, coalesce("
-    "CASE WHEN attempts > 0 THEN due_at END, 0)), version = version + 1, "
-    "barred = CASE WHEN excluded.barred != '[]' OR excluded.ticket != ticket THEN excluded.barred ELSE barred END "
-    "WHERE excluded.ticket >= ticket"
+    "CASE WHEN comments.attempts > 0 THEN comments.due_at END, 0)), version = comments.version + 1, "
+    "barred = CASE WHEN excluded.barred != '[]' OR excluded.ticket != comments.ticket THEN excluded.barred "
+    "ELSE comments.barred END WHERE excluded.ticket >= comments.ticket"
 )
 _AT = "WHERE repo = ? AND issue = ? AND workflow = ?"
 

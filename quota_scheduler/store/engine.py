@@ -1,174 +1,116 @@
-"""Which database this is, and every difference between databases.
+"""Which database this is: the only file that knows that there are two.
 
-SQLite: one read-write connection per file, in one process, held by a lock file beside it; write-ahead log with
-``synchronous=FULL``, so that what was answered survives a power cut; readers open the file read-only. Versions before
-3.51.3 can corrupt a write-ahead log when two connections write or checkpoint at once: the single writer is the remedy.
+SQLite (``store.sqlite``) is a file, written by one process; PostgreSQL (``store.postgres``) is a server, written by any
+number of replicas in turn. Both offer the same: a connection that takes our statements, a way to begin a write, and
+what they call their troubles.
 """
 
-import contextlib
-import fcntl
-import os
 import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import Any, NamedTuple, Protocol
 
-import peewee
-
-from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-
-APPLICATION_ID = 0x51534348
-"""SQLite's ``application_id`` of our files ("QSCH"): tells them from other people's databases."""
-BUSY_TIMEOUT_SECONDS = 5.0
-FIXED_IN = (3, 51, 3)
-"""First SQLite without the write-ahead-log reset bug."""
+Address = Path | str
+"""The file of a SQLite database, or the URL of a PostgreSQL database."""
+Clock = Callable[[], datetime]
 
 
-OWNER_ONLY = 0o600
-"""Who may read and write what we create: labels and keys are nobody else's business."""
+def utc_now() -> datetime:
+    """The wall clock, the only one in the product; tests pass their own."""
+    return datetime.now(UTC)
 
 
-class Lock:
-    """The right to write one database file; released when the process ends, however it ends.
+class About(NamedTuple):
+    """What a database says of itself; ``trouble`` is empty where its pages and indexes hold together."""
 
-    The file itself is locked, so that a link to it or another name for it is the same database. A second file beside it
-    says which process holds it. ``flock`` and SQLite's own locks do not touch each other.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path.with_name(path.name + ".lock")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._holder: IO[str] = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, OWNER_ONLY), "r+")
-        except OSError as error:
-            raise StoreError(
-                f"cannot create {self.path}: {error.strerror}; choose another place with --database"
-            ) from None
-        try:
-            self._file: IO[bytes] = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY), "rb+", buffering=0)
-        except OSError as error:
-            self._holder.close()
-            raise StoreError(f"cannot open {path}: {error.strerror}; choose another file with --database") from None
-        try:
-            fcntl.flock(self._holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = self._holder.read().strip() or "of another name or lock file"
-            self.release()
-            raise DatabaseBusy(f"{path} is in use by process {holder}: stop it, or use another --database") from None
-        self._holder.truncate(0)
-        self._holder.write(f"{os.getpid()}\n")
-        self._holder.flush()
-
-    def is_of(self, path: Path) -> bool:
-        """Whether the file that lies at ``path`` now is still the one that is locked."""
-        try:
-            there, ours = path.stat(), os.fstat(self._file.fileno())
-        except (OSError, ValueError):  # gone, or closed
-            return False
-        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
-
-    def release(self) -> None:
-        """Give the right back. The database must be closed: closing a file lets go of SQLite's locks on it too."""
-        self._file.close()
-        self._holder.close()
+    name: str
+    version: str
+    note: str
+    trouble: str
 
 
-def open_writer(path: Path) -> peewee.SqliteDatabase:
-    """Open the one read-write connection, creating the file if there is none.
+class Cursor(Protocol):
+    """What a statement brought."""
 
-    Raises NotOurDatabase for a file that something else made, StoreError when it cannot be opened.
-    """
-    check_ours(path)
-    database = peewee.SqliteDatabase(
-        str(path),
-        pragmas=(
-            ("journal_mode", "wal"),
-            ("synchronous", "full"),
-            ("foreign_keys", 1),
-            ("cache_size", -32_000),
-            ("application_id", APPLICATION_ID),
-        ),
-        timeout=BUSY_TIMEOUT_SECONDS,
-        thread_safe=False,
-        check_same_thread=False,
-        autoconnect=False,
-    )
-    return _connect(database, path)
+    rowcount: int
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows."""
 
 
-def open_reader(path: Path) -> peewee.SqliteDatabase:
-    """Open the file read-only; works beside a running writer. Raises StoreError when there is no such file."""
-    if not path.exists():
-        raise StoreError(f"no database at {path}: start the service once, or name the file with --database")
-    check_ours(path)
-    database = peewee.SqliteDatabase(
-        _read_only(path),
-        uri=True,
-        timeout=BUSY_TIMEOUT_SECONDS,
-        thread_safe=False,
-        check_same_thread=False,
-        autoconnect=False,
-    )
-    return _connect(database, path)
+class Connection(Protocol):
+    """Takes statements as SQLite reads them."""
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
+        """Run one statement."""
+
+    def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run one INSERT into a table with an ``id``; returns that of the new row."""
+
+    def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each set of parameters."""
+
+    def about(self) -> About:
+        """What the database says of itself; looks through all of it."""
 
 
-def _read_only(path: Path) -> str:
-    """The address of a file to look into; ``#``, ``?`` and ``%`` of its name are quoted."""
-    return f"{path.absolute().as_uri()}?mode=ro"
+class Engine(Protocol):
+    """One database, open."""
+
+    clock: Clock
+
+    def migrate(self) -> None:
+        """Bring the schema up to date. Raises NotOurDatabase or StoreError."""
+
+    def writing(self) -> AbstractContextManager[tuple[Connection, datetime]]:
+        """A write transaction that no other runs beside, and its instant; commits, or rolls back on any exception."""
+
+    def reading(self) -> AbstractContextManager[tuple[Connection, datetime]]:
+        """One consistent view that cannot write, and its instant."""
+
+    def is_replaced(self) -> bool:
+        """Whether what is written now is lost, since the file lies there no more."""
+
+    def close(self) -> None:
+        """Let everything go."""
 
 
-def _connect(database: peewee.SqliteDatabase, path: Path) -> peewee.SqliteDatabase:
-    try:
-        database.connect()
-        database.execute_sql("SELECT count(*) FROM sqlite_master")
-    except (peewee.DatabaseError, sqlite3.Error) as error:
-        raise StoreError(f"cannot open {path}: {error}; see that its folder exists and is writable") from None
-    return database
+def open_engine(address: Address, clock: Clock) -> Engine:
+    """Open a database to write it. Raises DatabaseBusy, NotOurDatabase or StoreError."""
+    if isinstance(address, str):
+        from quota_scheduler.store.postgres import Postgres
+
+        return Postgres(address, clock)
+    from quota_scheduler.store.sqlite import Sqlite
+
+    return Sqlite(address, clock)
 
 
-def check_ours(path: Path) -> None:
-    """Refuse a file that another program made; an absent or empty file is fine."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
-    if not header:
-        return
-    mark = int.from_bytes(header[68:72])
-    if not header.startswith(b"SQLite format 3\0") or not (
-        mark == APPLICATION_ID or (mark == 0 and _is_unmarked(path))
-    ):
-        raise NotOurDatabase(f"{path} is not a Quota Scheduler database; name another file with --database")
+def open_view(address: Address, clock: Clock) -> Engine:
+    """Open a database only to look into it. Raises NotOurDatabase or StoreError."""
+    if isinstance(address, str):
+        from quota_scheduler.store.postgres import Postgres
 
+        return Postgres(address, clock, read_only=True)
+    from quota_scheduler.store.sqlite import SqliteView
 
-def _is_unmarked(path: Path) -> bool:
-    """Whether a database whose header lacks our mark is ours all the same.
-
-    The mark may still stand in the write-ahead log, or the creation was cut short and there is nothing in it yet.
-    """
-    try:
-        with contextlib.closing(sqlite3.connect(_read_only(path), uri=True)) as database:
-            (mark,) = database.execute("PRAGMA application_id").fetchone()
-            return bool(mark == APPLICATION_ID) or database.execute(
-                "SELECT count(*) FROM sqlite_master"
-            ).fetchone() == (0,)
-    except sqlite3.Error:
-        return False
+    return SqliteView(address, clock)
 
 
 def is_disk_full(error: Exception) -> bool:
     """Whether a database error says that the disk is full or cannot be written."""
-    return any(text in str(error).lower() for text in ("disk is full", "disk i/o error", "readonly database"))
+    texts = ("disk is full", "disk i/o error", "readonly database", "no space left on device")
+    return any(text in str(error).lower() for text in texts)
 
 
 def is_refusal(error: BaseException) -> bool:
     """Whether the database itself refused what was asked: locked, damaged, or out of reach."""
-    return isinstance(error, sqlite3.OperationalError)
-
-
-def version() -> tuple[str, bool]:
-    """Which SQLite this is, and whether it is free of the write-ahead-log reset bug."""
-    return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= FIXED_IN
+    psycopg = sys.modules.get("psycopg")
+    kinds = (sqlite3.OperationalError, psycopg.OperationalError) if psycopg else (sqlite3.OperationalError,)
+    return isinstance(error, kinds)

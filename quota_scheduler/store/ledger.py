@@ -18,13 +18,14 @@ from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction, sums
 from quota_scheduler.store.event_rows import EVENT_COLUMNS, PLAIN_COLUMNS, event_in, event_row, plain_rows
 from quota_scheduler.store.label_sets import LabelSets
+from quota_scheduler.store.lists import NUMBERS, TEXTS
 from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import COLUMNS, columns_of, summed
 
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
-_BY_KEY = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
-_BY_MESSAGE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
+_BY_KEY = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key IN {TEXTS}"
+_BY_MESSAGE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.message IN {TEXTS} AND e.message != ''"
 _BY_SESSION = (
     f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.session = ? AND e.session != '' AND (e.at >= ? OR e.recorded_at > ?)"
 )
@@ -34,13 +35,11 @@ _BY_RUN = (
 )
 _OF_LEASE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
 _BETWEEN = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
-_BETWEEN_OF = (
-    f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN (SELECT value FROM json_each(?)) "
-    "ORDER BY e.at"
-)
+_BETWEEN_OF = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN {NUMBERS} ORDER BY e.at"
 _BREAK = (
     "SELECT max(at), max(CASE WHEN at - previous >= ?4 THEN at END) FROM (SELECT at, lag(at) OVER (ORDER BY at) "
-    "AS previous FROM events WHERE at >= ?1 AND at < ?2 AND label_set IN (SELECT value FROM json_each(?3)))"
+    "AS previous FROM events WHERE at >= ?1 AND at < ?2 AND label_set IN "
+    "(SELECT CAST(value AS BIGINT) FROM json_each(?3))) AS uses"
 )
 _LINKED = (
     "(session = ? AND session != '' OR run = ? AND run != '' AND run != session AND (session = '' OR ? = '' "
@@ -58,8 +57,8 @@ _INSERT = (
     f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
 )
 _INSERT_PLAIN = f"INSERT INTO events ({PLAIN_COLUMNS}) VALUES ({', '.join('?' * 25)})"
-_KEYS_KNOWN = "SELECT key FROM events WHERE provider = ? AND key IN (SELECT value FROM json_each(?))"
-_MESSAGES_KNOWN = "SELECT message FROM events WHERE message IN (SELECT value FROM json_each(?)) AND message != ''"
+_KEYS_KNOWN = f"SELECT key FROM events WHERE provider = ? AND key IN {TEXTS}"
+_MESSAGES_KNOWN = f"SELECT message FROM events WHERE message IN {TEXTS} AND message != ''"
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
 
 
@@ -273,6 +272,7 @@ def finish_run(tx: Transaction, run: str, status: str) -> None:
 def run_usage(tx: Transaction, runs: Iterable[str]) -> Mapping[str, Usage]:
     """What these runs have used so far."""
     rows = tx.rows(
-        f"SELECT run, {COLUMNS} FROM runs WHERE run IN (SELECT value FROM json_each(?))", (json.dumps(list(runs)),)
+        f"SELECT run, {COLUMNS} FROM runs WHERE run IN {TEXTS}",
+        (json.dumps(list(runs)),),
     )
     return {row[0]: Usage(*row[1:]) for row in rows}

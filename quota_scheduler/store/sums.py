@@ -22,22 +22,23 @@ HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"sum({name})" for name in NAMES)
 _OF_HOURS = (
-    f"SELECT at / {HOUR} - (at % {HOUR} < 0), label_set, max(at), {_SUMS} FROM events WHERE id > ? GROUP BY 1, 2"
+    f"SELECT at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END, label_set, max(at), {_SUMS} "
+    "FROM events WHERE id > ? GROUP BY 1, 2"
 )
 _OF_BACKFILLS = f"SELECT label_set, {_SUMS} FROM events WHERE id > ? AND at < ? GROUP BY 1"
 _OF_RUNS = f"SELECT run, {_SUMS} FROM events WHERE id > ? AND run != '' GROUP BY 1"
 _DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"
 _ROLLUP = (
     f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (hour, label_set) DO UPDATE SET {added()}"
+    f"ON CONFLICT (hour, label_set) DO UPDATE SET {added('rollups')}"
 )
 _TOTAL = (
     f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
+    f"ON CONFLICT (label_set) DO UPDATE SET {added('label_totals')}, newest = max(label_totals.newest, excluded.newest)"
 )
 _BACKFILL = (
     f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
+    f"ON CONFLICT (label_set) DO UPDATE SET {added('backfilled')}"
 )
 _RUN = (
     f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "

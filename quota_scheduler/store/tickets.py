@@ -9,6 +9,7 @@ from quota_scheduler.core.instants import MICROSECOND, from_micros, micros_or_no
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.lists import NUMBERS, TEXTS
 from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, row_of, ticket_in
 
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
@@ -21,14 +22,8 @@ _SELECT = (
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
 _BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
-_OF_SESSIONS = (
-    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
-    + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?))"
-)
-_OF_RUNS = (
-    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
-    + "WHERE t.run != '' AND t.run IN (SELECT value FROM json_each(?))"
-)
+_OF_SESSIONS = _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1) + f"WHERE l.session != '' AND l.session IN {TEXTS}"
+_OF_RUNS = _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1) + f"WHERE t.run != '' AND t.run IN {TEXTS}"
 # ``state != 'closed'`` stands beside ``state = …`` everywhere: only then the index of open tickets is used.
 # A CROSS JOIN keeps the order of the tables: few leases have run out, many tickets run
 _EXPIRED = (
@@ -69,14 +64,14 @@ def for_cycle(
     """
     rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'")
     if ids := list(ids):
-        rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        rows += tx.rows(_SELECT + f"WHERE t.id IN {NUMBERS}", (json.dumps(ids),))
     if keys := list(keys):
-        rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
+        rows += tx.rows(_SELECT + f"WHERE t.key IN {TEXTS}", (json.dumps(keys),))
     rows += tx.rows(_EXPIRED, (to_micros(due),))
     if ended:
         rows += tx.rows(
             _SELECT + "WHERE t.state != 'closed' AND t.state = 'running' AND t.id IN "
-            "(SELECT ticket FROM reservations WHERE open = 1 AND window IN (SELECT value FROM json_each(?)))",
+            f"(SELECT ticket FROM reservations WHERE open = 1 AND window IN {NUMBERS})",
             (json.dumps(list(ended)),),
         )
     return {row[0]: ticket_in(row) for row in rows}
@@ -92,8 +87,7 @@ def waiting(tx: Transaction) -> list[Ticket]:
 def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
     """Every ticket of these named runs that is not closed."""
     rows = tx.rows(
-        _SELECT
-        + "WHERE t.state != 'closed' AND t.run != '' AND t.run IN (SELECT value FROM json_each(?)) ORDER BY t.id",
+        _SELECT + f"WHERE t.state != 'closed' AND t.run != '' AND t.run IN {TEXTS} ORDER BY t.id",
         (json.dumps(sorted(runs)),),
     )
     return [ticket_in(row) for row in rows]

@@ -13,6 +13,7 @@ from quota_scheduler.core.limits.renaming import renamed_among, shape_of
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.store import Row, Transaction
+from quota_scheduler.store.lists import NUMBERS
 
 EXHAUSTED, OVERAGE = "exhausted", "overage"
 """What a provider does with requests in a window, where it is not simply to allow them."""
@@ -24,14 +25,14 @@ _HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, 
 _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
 _SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
 _RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
-_OF_TICKETS = f"{_RESERVED} AND r.ticket IN (SELECT value FROM json_each(?))"
+_OF_TICKETS = f"{_RESERVED} AND r.ticket IN {NUMBERS}"
 _ENDED = f"{_RESERVED} AND r.window IN (SELECT id FROM windows WHERE closed = 0 AND ends_at <= ?)"
 _AHEAD = (
     "SELECT DISTINCT r.ticket FROM reservations r JOIN windows w ON w.id = r.window "
     "WHERE r.open = 1 AND w.closed = 0 AND w.starts_at > ?"
 )
 _CLOSED_TOO_SOON = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
-_CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
+_CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN {NUMBERS}"
 _INSERT = (
     "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
     "estimated, closed, amount, ramp, anchored_at, standing, drift) "
@@ -164,7 +165,7 @@ def last_end(tx: Transaction, instance: LimitInstance, *, before: datetime) -> d
 
 def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:
     """Those of some windows in which any lease or offer ever held an amount."""
-    sql = "SELECT DISTINCT window FROM reservations WHERE window IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT DISTINCT window FROM reservations WHERE window IN {NUMBERS}"
     return frozenset(row[0] for row in tx.rows(sql, (json.dumps(sorted(ids)),)))
 
 

@@ -39,7 +39,7 @@ def empty_database() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "quota.db"
         Store(path).close()
-        return path.read_bytes()
+        return path.read_bytes() if path.exists() else b""
 
 
 class World:
