@@ -201,7 +201,7 @@ class Facade(Questions):
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
 
         def change(tx: Transaction) -> LimitsHold | str:
-            base = self.config.limits  # of the file that holds when it runs: a reload may come first
+            base = self._service.ruling.rules.limits  # of the file that holds when it runs: a reload may come first
             return operate.change_limit(tx, base=base, rule=rule, fields=fields, who=who, until=until, dry_run=dry_run)
 
         return self._do(change, then=None if dry_run else self._service.limits_changed)
@@ -213,7 +213,7 @@ class Facade(Questions):
             operate.hold_all(tx, reason, who=who)
             return everything_held(tx)
 
-        return self._do(deed, then=self._service.hold_in_force)
+        return self._do(deed, then=self._service.ruling.hold_in_force)
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""

@@ -77,7 +77,7 @@ class Questions:
     @property
     def held(self) -> EverythingHeld | None:
         """Who holds everything, and why; None when nothing is held."""
-        return self._service.held
+        return self._service.ruling.held
 
     @property
     def rules(self) -> list[str]:
@@ -88,6 +88,11 @@ class Questions:
     def readings(self) -> Readings:
         """What the last tick saw."""
         return self._service.readings
+
+    @property
+    def replicas(self) -> Document | None:
+        """Who serves from this database, and who of them leads; None where this process is alone on it."""
+        return self._service.leading.document()
 
     @property
     def estimate_basis(self) -> EstimateBasis:
@@ -165,7 +170,9 @@ class Questions:
         terms = self._service.writer.terms
 
         def look(tx: Transaction) -> tuple[Limit, Consequences] | str:
-            hold = operate.change_limit(tx, self.config.limits, rule, fields, who="", until=None, dry_run=True)
+            hold = operate.change_limit(
+                tx, self._service.ruling.rules.limits, rule, fields, who="", until=None, dry_run=True
+            )
             if isinstance(hold, str):
                 return hold
             after = next(limit for limit in hold.limits if limit.id == rule)
@@ -217,7 +224,7 @@ class Questions:
 
     def sources(self) -> Document:
         """Every door that usage and providers' words come through."""
-        passes = self._service.parts.sources(self.now())
+        passes = self._service.source_passes()
         return self._look(lambda tx: sources_document(tx, passes))
 
     def reconciliation(self) -> Document:
@@ -274,6 +281,7 @@ class Questions:
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts
         problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+        problems += [parts.following.problem] if parts.following.problem else []
         problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
         return problems + self._service.health.problems()
 

@@ -69,6 +69,7 @@ async def limits(request: Request) -> Response:
                 {"source": source.source, "catching_up": source.catching_up, "errors": source.errors}
                 for source in readings.sources
             ],
+            **({"replica": replicas} if (replicas := service.replicas) else {}),
         }
     )
 

@@ -143,6 +143,7 @@ def _state(service: "Facade", revision: str) -> dict[str, Any]:
         "notes": service.notes(),
         "hold": service.held.document() if service.held else None,
         "breakers": breaker_documents(readings.breakers, now),
+        "replica": service.replicas,
     }
     return page_document(
         readings, alerts=service.alerts(), silences=service.silences(), turns=service.turns(), more=more

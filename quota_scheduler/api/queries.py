@@ -217,6 +217,7 @@ async def readyz(request: Request) -> Response:
     """Whether work is taken: the database answers, nothing is draining, every receiver is usable."""
     service = facade_of(request)
     problems = await asyncio.to_thread(service.not_ready)
+    several = {"replica": replicas} if (replicas := service.replicas) else {}
     return json_response(
-        {"ready": not problems, "problems": problems, "notes": service.notes()}, 503 if problems else 200
+        {"ready": not problems, "problems": problems, "notes": service.notes(), **several}, 503 if problems else 200
     )

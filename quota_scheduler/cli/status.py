@@ -45,6 +45,8 @@ def command(ctx: click.Context, as_json: bool, check: bool) -> None:
     reach.say(f"{state['from']}, as of {reach.when(state['at'], config.timezone)}")
     reach.say_hold(state, config.timezone)
     reach.say_breakers(state)
+    if replica := state.get("replica"):
+        reach.say(replicas_line(replica))
     for source in state.get("sources", []):
         if source["catching_up"]:
             reach.say(f"{source['source']} is still being read: the figures below grow")
@@ -70,6 +72,15 @@ def _checked(config: Config) -> int:
         return UNAVAILABLE
     spent = [row for row in limits if row["mode"] == "enforce" and row["unit"] != "leases" and row["headroom"] <= 0]
     return LIMIT_HIT if spent else 0
+
+
+def replicas_line(replica: dict[str, Any]) -> str:
+    """Who leads, how many there are, and who is not ready for deciding otherwise."""
+    there = replica["replicas"]
+    leader = f"{replica['leader']} leads" if replica["leader"] else "nobody leads"
+    differing = [one["address"] for one in there if one["problem"]]
+    but = f"; not ready, configured otherwise: {', '.join(differing)}" if differing else ""
+    return f"{len(there)} replica{'s' if len(there) != 1 else ''}, {leader}{but}"
 
 
 def words_of(limits: list[dict[str, Any]]) -> list[str]:

@@ -93,6 +93,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             models=_models(top),
             rules=_rules(top),
             tick_seconds=top.read("tick_seconds", seconds(0.1, 60), 2.0),
+            leader_ttl=top.read("leader_ttl", seconds(1, 60), 5.0),
             claim_within=top.read("claim_within", span, timedelta(minutes=2)),
             aging_step=top.read("aging_step", span, timedelta(minutes=30)),
             fair_share=top.read("fair_share", one_of_names(LABEL_NAMES), "team"),

@@ -181,7 +181,7 @@ class Config:
 
     ``origin`` says for people where the values come from, ``file`` is the file among them. ``database`` is an absolute
     path, or the URL of a server. ``alerts`` holds what is changed about the built-in alert rules, by rule, under the
-    names of the file; ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are not keys: the user's
+    names of the file; ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are no keys: the user's
     folder, and what other programs' variables say about where they keep their files.
     """
 
@@ -205,6 +205,7 @@ class Config:
     models: Models
     rules: Thresholds
     tick_seconds: float
+    leader_ttl: float
     claim_within: timedelta
     aging_step: timedelta
     fair_share: str

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from quota_scheduler.store import engine
-from quota_scheduler.store.engine import About, Address, Clock, Connection
-from quota_scheduler.store.engine import utc_now as utc_now
+from quota_scheduler.store.database import About, Address, Clock, Connection
+from quota_scheduler.store.database import utc_now as utc_now
 
 Row = tuple[Any, ...]
 Timed = Callable[[str, float], None]
@@ -22,6 +22,7 @@ class Transaction:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
+        self.revision = 0
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
@@ -101,6 +102,11 @@ class Store:
         with self._engine.reading() as (connection, now):
             yield Transaction(connection, now)
         self.timed("read", time.perf_counter() - began)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write it too; a SQLite file is locked by the one that does."""
+        return self._engine.is_shared
 
     def is_replaced(self) -> bool:
         """Whether the file was removed or replaced under us: what is written now is lost."""

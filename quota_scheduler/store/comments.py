@@ -75,7 +75,7 @@ def put_off(tx: Transaction, owed: OwedComment, *, why: str, by: timedelta | Non
     due = None if by is None else to_micros(tx.now + by)
     tx.execute(
         "UPDATE comments SET attempts = attempts + 1, problem = ?, "
-        f"due_at = CASE WHEN version = ? OR ? IS NOT NULL THEN ? ELSE due_at END {_AT}",
+        f"due_at = CASE WHEN version = ? OR CAST(? AS BIGINT) IS NOT NULL THEN ? ELSE due_at END {_AT}",
         (why, owed.version, due, due, *owed.place),
     )
 

@@ -49,8 +49,8 @@ _LINKED = (
 _SINCE_GRANT = "(at >= ? OR recorded_at > ?)"
 """What the ledger knew before a lease was granted is no usage of it, whatever the clocks say."""
 _OTHERS = (
-    f"SELECT {LEASE_COLUMNS} FROM leases l JOIN tickets t ON t.id = l.ticket "
-    "WHERE l.session = ? AND ? != '' OR t.run = ? AND ? != ''"
+    f"SELECT {LEASE_COLUMNS} FROM leases l WHERE l.session = ? AND l.session != '' UNION "
+    f"SELECT {LEASE_COLUMNS} FROM tickets t JOIN leases l ON l.ticket = t.id WHERE t.run = ? AND t.run != ''"
 )
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
@@ -126,7 +126,7 @@ def transcript(tx: Transaction, lease: Lease, run: str = "") -> Usage | None:
     """
     if not lease.session and not run:
         return None
-    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, lease.session, run, run))]
+    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, run))]
     start, until = reach(lease, (other for other in others if other.fence != lease.fence))
     granted = to_micros(lease.granted_at)
     span = to_micros(start), to_micros(until or tx.now + SKEW)
@@ -148,6 +148,18 @@ def between(
         return []
     numbers = json.dumps(sorted(label_sets))
     return [event_in(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
+
+
+def used_between(
+    tx: Transaction, start: datetime, end: datetime, label_sets: Collection[int]
+) -> list[tuple[int, Usage]]:
+    """What stored events of a span of time used under these label sets, added up by each."""
+    rows = tx.rows(
+        f"SELECT label_set, {summed()} FROM events WHERE at >= ? AND at < ? "
+        "AND label_set IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) GROUP BY label_set ORDER BY label_set",
+        (to_micros(start), to_micros(end), json.dumps(sorted(label_sets))),
+    )
+    return [(row[0], Usage(*row[1:])) for row in rows]
 
 
 def break_before(
@@ -230,11 +242,16 @@ def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
 
 def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
     """Runs last active at or after an instant, oldest first."""
+    return runs_where(tx, "r.last_at >= ?", (to_micros(since),))
+
+
+def runs_where(tx: Transaction, condition: str, params: Sequence[Any]) -> list[RunSummary]:
+    """Runs that fulfil a condition on ``runs r``, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
         f"r.last_at, r.status, l.account, l.project, l.agent, {columns_of('r')} "
-        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
-        (to_micros(since),),
+        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE {condition} ORDER BY r.last_at, r.run",
+        params,
     )
     return [_run_summary(row) for row in rows]
 

@@ -23,8 +23,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.errors import StoreError
 from quota_scheduler.store import postgres_schema
+from quota_scheduler.store.database import About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
-from quota_scheduler.store.engine import About, Clock, Connection, Cursor, utc_now
 
 IDLE_SECONDS = 5
 """How long a write may pause between two statements: longer than any of ours, shorter than runners' patience."""
@@ -46,7 +46,7 @@ DEFAULTS = {
 """What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
 _BEGIN = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-    "SELECT next FROM sequences WHERE name = 'ticket' FOR UPDATE; SELECT clock_timestamp()"
+    "SELECT revision FROM turns FOR UPDATE; SELECT clock_timestamp()"
 )
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
 
@@ -101,6 +101,8 @@ class PostgresConnection:
 
 class Postgres:
     """A database on a server. ``read_only`` leaves its schema as it is."""
+
+    is_shared = True
 
     def __init__(self, url: str, clock: Clock, *, read_only: bool = False) -> None:
         self._url, self._conninfo = url, conninfo(url)

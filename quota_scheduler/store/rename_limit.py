@@ -12,6 +12,7 @@ BY_RULE = {
 """Columns that hold the id of a limit, and what else must not stand twice beside it."""
 BY_INSTANCE = {
     "tracks.instance": (),
+    "ramps.instance": (),
     "predictions.instance": ("starts_at", "part"),
     "unmet.instance": ("hour", "rank"),
     "outlooks.instance": (),

@@ -18,7 +18,7 @@ from typing import IO, Any
 import peewee
 
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store.engine import About, Clock, Connection, Cursor
+from quota_scheduler.store.database import About, Clock, Connection, Cursor
 from quota_scheduler.store.migrate import bring_up_to_date
 
 APPLICATION_ID = 0x51534348
@@ -148,6 +148,8 @@ class SqliteConnection:
 class Sqlite:
     """A file that this process alone writes."""
 
+    is_shared = False
+
     def __init__(self, path: Path, clock: Clock) -> None:
         self.clock, self._path = clock, path
         self._lock = Lock(path)
@@ -193,6 +195,8 @@ class Sqlite:
 
 class SqliteView:
     """A file that another process may be writing."""
+
+    is_shared = True
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.clock, self._database = clock, open_reader(path)

@@ -14,7 +14,8 @@ from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.usage import FRESH, Usage, UsageEvent
-from quota_scheduler.store import Transaction, apart
+from quota_scheduler.store import Transaction, apart, run_kinds
+from quota_scheduler.store import rollups as rollup_store
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added
 
@@ -78,6 +79,7 @@ def _move_rollups(tx: Transaction, gone: Iterable[UsageEvent], labels: LabelSets
         slot = (to_micros(event.at) // HOUR, labels.rollup(event))
         rollups[slot] = rollups.get(slot, Usage()).minus(event.usage)
     tx.many(_ROLLUP, [(*slot, *usage) for slot, usage in rollups.items() if any(usage)])
+    rollup_store.moved(tx, {slot: usage for slot, usage in rollups.items() if any(usage)})
     totals: dict[int, Usage] = {}
     for (hour, number), usage in rollups.items():
         _add(totals, number, usage)
@@ -105,7 +107,8 @@ def _move_runs(
         if event.run:
             sums[event.run] = sums.get(event.run, Usage()).minus(event.usage)
     first, newest = _ends(changes)
-    now = to_micros(tx.now)
+    now, names = to_micros(tx.now), newest.keys() | {old.run for old in gone if old.run}
+    before = run_kinds.as_they_are(tx, names)
     tx.many(
         _RUN,
         [
@@ -115,6 +118,7 @@ def _move_runs(
         ],
     )  # fmt: skip
     tx.many(_DELETE_RUN, [(old.run,) for old in gone if old.run])
+    run_kinds.moved(tx, before, run_kinds.as_they_are(tx, names))
 
 
 def _ends(changes: Iterable[Change]) -> tuple[Mapping[str, datetime], Mapping[str, UsageEvent]]:

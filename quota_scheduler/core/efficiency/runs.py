@@ -37,6 +37,21 @@ class RunSummary(NamedTuple):
     agent: str = ""
 
 
+class RunKind(NamedTuple):
+    """Runs that were alike, by label set, flags and prompt version.
+
+    Whether any was last active ``earlier`` than the lookback, and ``lately``, in it. None used more than
+    ``most_tokens``.
+    """
+
+    label_set: int
+    flags: tuple[str, ...]
+    prompt_versions: tuple[str, ...]
+    earlier: bool
+    lately: bool
+    most_tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class EfficiencyRow:
     """Runs added up under one name: a run's, a workflow's, or whatever they were grouped by.

@@ -153,6 +153,11 @@ function alarms(state) {
     firing.length > open.length && open.length ? `${firing.length - open.length} taken care of or silenced` : "");
 }
 
+/** Who answers, where several serve from one database. */
+function several(replica) {
+  return replica ? `, ${count(replica.replicas.length, "replica")}, ${replica.leader || "nobody"} leads` : "";
+}
+
 function well(view, state) {
   const age = (view.now() - Date.parse(state.at)) / 1000;
   if (view.problem) return answer("Service", "bad", "not answering", "nothing here is of now");
@@ -160,5 +165,5 @@ function well(view, state) {
   if (age > staleAfter(state)) return answer("Service", "warn", "figures are late", `the last are ${span(age)} old`);
   const busy = state.sources.filter((one) => one.catching_up).length;
   if (busy) return answer("Service", "warn", "catching up", `${count(busy, "source")} still being read`);
-  return answer("Service", "ok", "well", state.notes.length ? state.notes[0] : `version ${state.version}`);
+  return answer("Service", "ok", "well", state.notes.length ? state.notes[0] : `version ${state.version}${several(state.replica)}`);
 }

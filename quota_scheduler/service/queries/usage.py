@@ -9,7 +9,7 @@ from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.produced import Product, by_group
 from quota_scheduler.core.usage import KINDS, Extent, Usage
-from quota_scheduler.store import Transaction, apart, ledger, produced
+from quota_scheduler.store import Transaction, apart, ledger, produced, rollups
 
 
 def efficiency_document(tx: Transaction, days: int, by: str = "workflow") -> dict[str, Any]:
@@ -37,9 +37,8 @@ def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, A
     sums: dict[tuple[str, ...], Usage] = {}
     unlisted: dict[tuple[str, ...], Usage] = {}
     partial: dict[tuple[str, ...], int] = {}
-    for day, labels, usage in ledger.by_day(tx, since):
-        slot = _slot(day, labels, by)
-        sums[slot] = sums.get(slot, Usage()).plus(usage)
+    for day, labels, usage in rollups.by_labels(tx, since, by):
+        sums[_slot(day, labels, by)] = usage
     for day, labels, extent, answers, usage in apart.by_day(tx, since):
         slot = _slot(day, labels, by)
         if extent is Extent.UNLISTED:

@@ -20,7 +20,6 @@ from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -40,7 +39,7 @@ from quota_scheduler.core.readings.readings import LimitReading, Readings, Sourc
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
-from quota_scheduler.service.tick.analysis import Analysis, analyse
+from quota_scheduler.service.tick.analysis import Analysis, Large, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.observed import Observing
 from quota_scheduler.service.tick.quality import Quality
@@ -86,6 +85,10 @@ class Recompute:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run, self._price = high_usage_run, price
+        self.begin_anew(thresholds)
+
+    def begin_anew(self, thresholds: Thresholds) -> None:
+        """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
@@ -209,12 +212,9 @@ class Recompute:
         caps = [limit for limit in self.limits if limit.is_per_run]
         least = min([self._high_usage_run, *(limit.amount for limit in caps if limit.unit.value == "tokens")])
 
-        def large(run: RunSummary) -> bool | None:
-            if since is None or run.last_at < since or run.usage.tokens < least:
-                return None
-            return is_over(run.usage, labels_of(run), caps)
-
-        self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large, price=self._price)
+        large = Large(since, least, lambda run: is_over(run.usage, labels_of(run), caps))
+        book, before = self.forecasting.book, self._analysis.past
+        self._analysis = analyse(tx, balances, instances, book, large=large, price=self._price, before=before)
 
     def _readings(
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]

@@ -12,8 +12,8 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import ANY, canonical_provider
 from quota_scheduler.core.units import LARGEST_SUM, Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
-from quota_scheduler.store import Transaction, comments, forecasts, ledger, windows
-from quota_scheduler.store.engine import About
+from quota_scheduler.store import Transaction, comments, ledger, rollups, windows
+from quota_scheduler.store.database import About
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
@@ -136,7 +136,7 @@ def _recent(tx: Transaction) -> list[Labels]:
 def _unasked(tx: Transaction, balances: Balances) -> Finding:
     """How much of the last seven days has no team, and so counts in no limit per team."""
     sets = ledger.label_sets(tx)
-    rows = forecasts.usage_since(tx, tx.now - UNBOUND_DAYS)
+    rows = rollups.used_since(tx, tx.now - UNBOUND_DAYS)
     tokens = sum(usage.tokens for number, usage in rows if sets[number][0].team == UNASKED)
     limits = ", ".join(limit.id for limit in balances.limits if limit.per == "team")
     text = (
