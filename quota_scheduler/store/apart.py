@@ -47,7 +47,7 @@ def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Extent, 
     names = ", ".join(f"l.{name}" for name in Labels._fields)
     rows = tx.rows(
         f"SELECT a.hour / 24, {names}, a.extent, sum(a.answers), {summed('a')} FROM rollups_apart a "
-        "JOIN label_sets l ON l.id = a.label_set WHERE a.hour >= ? GROUP BY a.hour / 24, a.label_set, a.extent "
+        "JOIN label_sets l ON l.id = a.label_set WHERE a.hour >= ? GROUP BY a.hour / 24, a.label_set, l.id, a.extent "
         "ORDER BY 1, a.label_set, a.extent",
         (to_micros(since) // HOUR // 24 * 24,),
     )

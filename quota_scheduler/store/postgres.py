@@ -21,7 +21,7 @@ import psycopg
 from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quota_scheduler.errors import StoreError
+from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
@@ -111,6 +111,7 @@ class Postgres:
         self._seen = (utc_now(), time.monotonic())
         self._writer: psycopg.Connection[Any] | None = None
         self._tried_at = -RETRY_SECONDS
+        self._is_away = False
         self._closed = False
         self._mutex = threading.Lock()
         with contextlib.closing(self._connect()) as connection:
@@ -122,7 +123,7 @@ class Postgres:
             max_size=MOST_VIEWS,
             timeout=POOL_SECONDS,
             configure=_configure,
-            reconnect_timeout=10.0,
+            reconnect_timeout=RETRY_SECONDS,
             name="views",
             open=True,
         )
@@ -138,15 +139,23 @@ class Postgres:
         return self._given_clock() if self._given_clock else now
 
     def _connect(self) -> "psycopg.Connection[Any]":
-        if time.monotonic() - self._tried_at < RETRY_SECONDS:
-            raise away(self._url, "it could not be reached a moment ago")
+        self._refuse_at_once()
         try:
             connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
-            self._tried_at = time.monotonic()
-            raise away(self._url, _first_line(error)) from None
+            raise self._missed(_first_line(error)) from None
         _configure(connection)
         return connection
+
+    def _refuse_at_once(self) -> None:
+        """Raise while the server was away a moment ago, so that a crowd does not wait for it one after another."""
+        if time.monotonic() - self._tried_at < RETRY_SECONDS:
+            raise away(self._url, "it could not be reached a moment ago")
+
+    def _missed(self, why: str) -> DatabaseAway:
+        """What to raise when the server could not be reached; whoever asks within a moment is told at once."""
+        self._tried_at, self._is_away = time.monotonic(), True
+        return away(self._url, why)
 
     def migrate(self) -> None:
         """Bring the schema up to date; of several replicas that start at once, one does."""
@@ -171,10 +180,12 @@ class Postgres:
             self._let_go()
         self._writer = self._connect()
         try:
-            return self._writer, _last_value(self._writer.execute(_BEGIN))
+            said = _last_value(self._writer.execute(_BEGIN))
         except psycopg.OperationalError as error:
             self._let_go()
-            raise away(self._url, _first_line(error)) from None
+            raise self._missed(_first_line(error)) from None
+        self._is_away = False
+        return self._writer, said
 
     def _roll_back(self, connection: "psycopg.Connection[Any]") -> None:
         try:
@@ -201,22 +212,26 @@ class Postgres:
     @contextlib.contextmanager
     def _view(self) -> Iterator[tuple["psycopg.Connection[Any]", datetime]]:
         """A connection of the pool with a view begun; those that have broken while they lay there are passed over."""
+        self._refuse_at_once()
         for _ in range(MOST_VIEWS + 1):
+            seconds = RETRY_SECONDS if self._is_away else POOL_SECONDS
             try:
-                connection = self._views.getconn()
+                connection = self._views.getconn(seconds)
             except PoolTimeout:
-                raise away(self._url, f"no connection within {POOL_SECONDS:.0f} s") from None
+                raise self._missed(f"no connection within {seconds:g} s") from None
             try:
                 said = _last_value(connection.execute(_VIEW))
             except psycopg.OperationalError:
+                self._is_away = True  # until another answers: the next is waited for no longer than it takes to connect
                 self._views.putconn(connection)
                 continue
+            self._is_away = False
             try:
                 yield connection, said
             finally:
                 self._views.putconn(connection)
             return
-        raise away(self._url, "every connection has broken")
+        raise self._missed("every connection has broken")
 
     def is_replaced(self) -> bool:
         """A server keeps what it has."""
@@ -265,9 +280,9 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{name}{at}{place}", query=query))
 
 
-def away(url: str, why: str) -> StoreError:
+def away(url: str, why: str) -> DatabaseAway:
     """What is said while the server cannot be reached."""
-    return StoreError(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
+    return DatabaseAway(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
 
 
 def _first_line(error: BaseException) -> str:
