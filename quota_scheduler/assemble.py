@@ -3,12 +3,10 @@
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -18,7 +16,7 @@ from quota_scheduler.auth import Tokens
 from quota_scheduler.bills import anthropic, openai
 from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config, is_blank
-from quota_scheduler.config.tree import AgentSource, Bill, BillProvider, Without
+from quota_scheduler.config.tree import Bill, BillProvider, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.limits.changes import LimitsHold
@@ -45,7 +43,6 @@ from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.comments import CommentContext, CommentDesk
 from quota_scheduler.service.deliver import Deliverer
-from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
@@ -55,14 +52,12 @@ from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import agent_files, claude_code, usage_poll
-from quota_scheduler.sources.agents import AGENTS, Agent, Scan
-from quota_scheduler.sources.calls import labeller
+from quota_scheduler.source_passes import ingests_of
+from quota_scheduler.sources import claude_code
 from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
-from quota_scheduler.sources.watch import FolderWatch
 from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.store.turns import Marks
@@ -119,6 +114,20 @@ def reload(service: Service, reread: Callable[[], Config]) -> None:
         log.info("config.reloaded limits=%d tokens=%d", len(config.limits), len(config.tokens))
 
 
+def reload_tokens(service: Service, reread: Callable[[], Config]) -> None:
+    """Read the configuration again and let its tokens alone rule; what is invalid changes nothing and says so."""
+    try:
+        config = reread()
+        problems = unfit_successor(service.config, config)
+    except ConfigError as error:
+        problems = error.problems
+    for problem in problems:
+        log.error("tokens.rejected problem=%s", problem)
+    if not problems:
+        service.use_tokens(config, Tokens(config.tokens))
+        log.info("tokens.reloaded tokens=%d", len(config.tokens))
+
+
 def unfit_successor(old: Config, new: Config) -> list[str]:
     """Why a configuration that is valid by itself must not follow another while the service runs.
 
@@ -165,7 +174,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
     writer = Writer(store, terms, tell=on_commit, rereading=rereading)
     do_as_leader = leading.door(writer.do)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
-    ingests = tuple(_ingests(config, store, writer, prices))
+    ingests = tuple(ingests_of(config, store, writer, prices))
     bills = tuple(_bill(bill, store, writer, do_as_leader) for bill in config.bills)
     with store.reading() as tx:
         shipped = ShippedSources(shipped_store.load(tx))
@@ -308,86 +317,3 @@ def _doors(config: Config) -> Doors:
     team = UNASKED if claude.without is Without.IGNORE else ""
     runs = claude_code.labeller(claude.labels, account=claude.account, home=config.home, team=team)
     return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm), HeadlessDoor(runs))
-
-
-def _nothing_to_let_go() -> None:
-    """What holds nothing of the system's lets nothing go."""
-
-
-class Reading(NamedTuple):
-    """Whose models an agent calls as a rule, what makes one pass over its files, where that looks, and what ends it."""
-
-    provider: str
-    scan: Scan
-    places: Sequence[Path]
-    close: Callable[[], None] = _nothing_to_let_go
-
-
-def readings_of(config: Config) -> dict[str, Reading]:
-    """Every agent whose files are read, by name; those that are not there yet cost a look at a pass."""
-    read: dict[str, Reading] = {}
-    for name, source in config.sources.by_name().items():
-        if source.enabled:
-            team = UNASKED if source.without is Without.IGNORE else ""
-            agent = AGENTS.get(name)
-            read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config)
-    return read
-
-
-def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
-    """One for each agent whose files are read."""
-    read = readings_of(config)
-    if config.sources.usage_endpoint:
-        read[usage_poll.NAME] = _usage_endpoint(config, store)
-    per_team = [limit.id for limit in config.limits if limit.per == "team"]
-    if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
-        log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
-    return [
-        Ingest(
-            name,
-            one.provider,
-            one.scan,
-            store=store,
-            do=writer.do,
-            prices=prices,
-            limits=lambda: writer.terms.limits,
-            places=one.places,
-            close=one.close,
-            kept_under=f"{name}@{socket.gethostname()}" if store.is_shared else name,
-        )
-        for name, one in read.items()
-    ]
-
-
-def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
-    """Claude Code's: whose models it calls, the function that makes one pass, and where it looks."""
-    roots = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
-    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
-    labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
-    watch = FolderWatch(roots, claude_code.SUFFIX)
-    scan = partial(claude_code.scan_ahead, roots, labeller=labels, look=watch.changed_files)
-    return Reading(claude_code.PROVIDER, scan, roots, watch.close)
-
-
-def _usage_endpoint(config: Config, store: Store) -> Reading:
-    """What claude.ai says is left; it feeds no limit with usage, so none waits for its first pass."""
-    source = config.sources.claude_code
-    folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
-    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
-    homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
-    return Reading("", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes])
-
-
-def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:
-    """Another agent's: whose models it calls as a rule, the function that makes one pass, and where it looks."""
-    bases = agent.bases(config.variables, config.home, source.roots)
-    label = labeller(
-        source.labels,
-        agent=agent.name,
-        account=source.account,
-        accounts=dict(source.accounts),
-        home=config.home,
-        team=team,
-    )
-    watch = FolderWatch(agent.places(bases), agent_files.SUFFIX)
-    return Reading(agent.provider, agent.scan(bases, label, watch.changed_files), bases, watch.close)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.changes import LimitsHold
@@ -28,6 +30,7 @@ from quota_scheduler.replicas.leading import LeadStep
 from quota_scheduler.ruling import Ruling
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.lookout import Lookout
+from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.queries.queue import expected_ends
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.service.upkeep.learn_rates import learn_rates
@@ -48,9 +51,13 @@ RESTART = (
     "tick_seconds",
     "leader_ttl",
     "log_format",
+    "trusted_proxies",
+    "tls",
 )
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
+THE_FILE = "configuration"
+"""Who the audit log names where a file was changed and read again."""
 DELIVER_SECONDS = 1.0
 COMMENT_SECONDS = 1.0
 ENDS_SECONDS = 10.0
@@ -62,6 +69,8 @@ BILL_SECONDS = 15.0
 """How often is looked whether a provider's report is due."""
 FOLLOW_SECONDS = 1.0
 """How old what a follower shows is, beside the leader's tick; and how soon it sees that a leader has resigned."""
+TOKENS_SECONDS = 2.0
+"""How often is looked whether the tokens file has changed: a token that was taken away ends that soon."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
 
@@ -75,6 +84,9 @@ class Service:
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
         self.health = parts.health
         self.lookout = Lookout(self.store, self.waiters, lambda: self.writer.seen)
+        self.rates = RateLimits(config.rate_limit)
+        self.tokens_changed: Callable[[], None] | None = None
+        self._tokens_file = _stamp(config.tokens_file)
         self.draining = False
         self.moved = 0
         self.estimate_basis = EstimateBasis()
@@ -99,6 +111,8 @@ class Service:
             timed["read"] = self.config.sources.claude_code.poll_seconds, self.read
         if self.parts.bills:
             timed["bills"] = BILL_SECONDS, self.read_bills
+        if self.config.tokens_file:
+            timed["tokens"] = TOKENS_SECONDS, self.look_at_tokens
         if not self.leading.is_alone:
             timed |= {
                 "lead": (self.config.leader_ttl / RENEWALS, self.lead),
@@ -174,6 +188,23 @@ class Service:
         self.parts.shipped.take(sources, now)
         return terms
 
+    def look_at_tokens(self) -> None:
+        """Read the tokens again where their file has changed."""
+        stamp = _stamp(self.config.tokens_file)
+        if stamp != self._tokens_file and self.tokens_changed is not None:
+            self._tokens_file = stamp
+            self.tokens_changed()
+
+    def use_tokens(self, config: Config, tokens: Tokens) -> None:
+        """Let other tokens open the door from now on; who came and who went is written down."""
+        before, after = self.tokens.names, tokens.names
+        if tokens == self.tokens:
+            return
+        self.tokens, self.config = tokens, replace(self.config, tokens=config.tokens)
+        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        detail = {"names": names, "tokens": sum(after.values())}
+        self.writer.do(lambda tx: operate.write_down(tx, "tokens.changed", detail, who=THE_FILE)).result()
+
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
         fixed = [name for name in RESTART if getattr(config, name) != getattr(self.config, name)]
@@ -181,11 +212,15 @@ class Service:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
         config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
 
-        self.tokens = derived.tokens
+        self.use_tokens(config, derived.tokens)
+        if config.rate_limit != self.config.rate_limit:
+            self.rates = RateLimits(config.rate_limit)
         if config.github != self.config.github:
             self.parts.comments.use(self.parts.commenter_of(config))
         self.parts.recompute.rules = derived.rules
         self.leading.has_own_rules(derived.decides)
+        detail = {"limits": len(config.limits), "tokens": len(config.tokens)}
+        self.writer.do(lambda tx: operate.write_down(tx, "config.reloaded", detail, who=THE_FILE)).result()
         if self.leads:
             self.ruling.rule()
         self.config = config
@@ -345,6 +380,15 @@ class Service:
         while self.do_as_leader(some).result():
             pass
         self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """What changes with a file: which it is, when it was written, how long it is; None where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        found = None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
 
 
 def _reading(ingest: Ingest) -> str:

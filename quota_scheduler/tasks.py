@@ -15,6 +15,7 @@ from quota_scheduler.jobs import Where
 
 READ, BILLS, TICK, DELIVER, COMMENTS = "read", "bills", "tick", "deliver", "comments"
 LEARN, ENDS, RATES, PRUNE, LEAD, FOLLOW = "learn", "ends", "rates", "prune", "lead", "follow"
+TOKENS = "tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ TASKS = {
         TimedTask(ENDS, Where.EVERY, "expected ends serve explanations of this process; only looks"),
         TimedTask(RATES, Where.LEADER, "what a percent point costs is learned once, and read by all"),
         TimedTask(PRUNE, Where.LEADER, "what is too old is deleted once"),
+        TimedTask(TOKENS, Where.EVERY, "each has a tokens file of its own, and reads it again when it changes"),
         TimedTask(LEAD, Where.EVERY, "who leads renews, who does not takes over; each says that it is there"),
         TimedTask(FOLLOW, Where.FOLLOWERS, "the leader's readings and rules are taken over"),
     )

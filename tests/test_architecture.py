@@ -157,8 +157,9 @@ ROOMS = [
     pytest.param("data_files", "errors", "", id="data_files finds the data folders"),
     pytest.param("logs", "", "", id="logs writes lines"),
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
-    pytest.param("backtest", "backtest core", "numpy", id="backtest measures the core"),
-    pytest.param("simulate", "core simulate", "numpy", id="simulate lets the core decide in a made-up world"),
+    pytest.param("recorded", "core recorded", "", id="recorded reads files of what was used"),
+    pytest.param("backtest", "backtest core recorded", "numpy", id="backtest measures the core"),
+    pytest.param("simulate", "core recorded simulate", "numpy", id="simulate lets the core decide in a made-up world"),
     pytest.param(
         "simulated", "core price_catalog service simulate", "", id="simulated plays a replay in a process of its own"
     ),
@@ -238,7 +239,7 @@ ROOMS = [
 ]
 """What each room may import: rooms of the house, and libraries beside the standard one."""
 
-ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "parts", "ruling", "runtime"}
+ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "parts", "ruling", "runtime", "source_passes"}
 """What puts the house together, and may know every room."""
 
 

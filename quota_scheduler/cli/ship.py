@@ -107,8 +107,8 @@ def _store(path: Path) -> "Store":
 
 def _shipper(config: "Config", store: "Store", server: "OtherServer", host: str, *, patient: bool) -> "Shipper":
     import quota_scheduler
-    from quota_scheduler.assemble import readings_of
     from quota_scheduler.shipping.shipper import Shipped, Shipper
+    from quota_scheduler.source_passes import readings_of
     from quota_scheduler.store import utc_now
 
     sources = [Shipped(name, reading.scan) for name, reading in readings_of(config).items()]

@@ -9,6 +9,7 @@ from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
+from quota_scheduler.core.readings.glance import loan_words
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.wrapper.statuses import LIMIT_HIT, UNAVAILABLE
 
@@ -84,9 +85,11 @@ def replicas_line(replica: dict[str, Any]) -> str:
 
 
 def words_of(limits: list[dict[str, Any]]) -> list[str]:
-    """What providers say of limits, where that is more than a figure: its age, changes, use elsewhere."""
+    """What is to be said beside the figures: loans, and what providers say, its age, changes, use elsewhere."""
     lines = []
     for row in limits:
+        if row.get("borrowed") or row.get("lent"):
+            lines.append(_lent(row, Unit(row["unit"])))
         observed = row.get("observed") or {}
         parts = [observed.get("why", ""), *observed.get("noticed", ())]
         if observed.get("elsewhere_points"):
@@ -94,6 +97,11 @@ def words_of(limits: list[dict[str, Any]]) -> list[str]:
         if said := " ".join(part for part in parts if part):
             lines.append(f"{row['limit']} ({observed['freshness']}): {said}")
     return lines
+
+
+def _lent(row: dict[str, Any], unit: Unit) -> str:
+    said = loan_words(row, lambda value: written(value, unit))
+    return f"{row['limit']}: {written(row['used'], unit)} of {written(row['amount'], unit)} used; {said}"
 
 
 def state_of(config: Config) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quota_scheduler.config import places, tree
-from quota_scheduler.config.access import read_tokens
+from quota_scheduler.config.access import read_metrics_auth, read_proxies, read_rate_limit, read_tls, read_tokens
 from quota_scheduler.config.alerting import read_alert_rules, read_receivers
 from quota_scheduler.config.billing import read_bills
 from quota_scheduler.config.doors import LITELLM_NAMES, OTLP_NAMES, read_door
@@ -88,7 +88,10 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
             tokens=tokens,
             tokens_file=tokens_file,
-            metrics_auth=top.read("metrics_auth", yes_or_no, False),
+            metrics_auth=read_metrics_auth(top, tokens, top.read("metrics_auth", yes_or_no, False)),
+            rate_limit=read_rate_limit(top),
+            tls=read_tls(top, around.home),
+            trusted_proxies=read_proxies(top),
             prices=_prices(top),
             models=_models(top),
             rules=_rules(top),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -161,11 +161,32 @@ class GitHub:
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """Who may use the service; ``sha256`` of the token in lower-case hexadecimal."""
+    """Who may use the service; ``sha256`` of the token in lower-case hexadecimal.
+
+    ``labels`` are those that it is bound to, in order of name; ``expires`` is from when on it is none any more.
+    """
 
     name: str
     role: Role
     sha256: str = field(repr=False)
+    labels: tuple[tuple[str, str], ...] = ()
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How often one token may ask: ``per_second`` over time, ``burst`` at once. 0 a second: as often as it likes."""
+
+    per_second: float = 0.0
+    burst: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of a certificate, with those that vouch for it, and of its private key."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +222,9 @@ class Config:
     tokens: tuple[ApiToken, ...]
     tokens_file: Path | None
     metrics_auth: bool
+    rate_limit: RateLimit
+    tls: Tls | None
+    trusted_proxies: tuple[str, ...]
     prices: Mapping[str, OwnPrice]
     models: Models
     rules: Thresholds

@@ -115,6 +115,7 @@ class Metrics:
         self._held = self._gauge("quota_scheduler_held")
         self._writes_refused = self._counter("quota_scheduler_writes_refused_total")
         self._failed_answers = self._counter("quota_scheduler_failed_answers_total")
+        self._slowed = self._counter("quota_scheduler_slowed_requests_total")
         self._leader = self._gauge("quota_scheduler_leader")
         self._takeovers = self._counter("quota_scheduler_takeovers_total")
         self._replicas = self._gauge("quota_scheduler_replicas")
@@ -283,6 +284,10 @@ class Metrics:
     def answer_failed(self) -> None:
         """An answer over HTTP had a status of 5xx."""
         self._failed_answers.inc()
+
+    def request_slowed(self) -> None:
+        """A token asked too often."""
+        self._slowed.inc()
 
     def everything_held(self, *, on: bool) -> None:
         """An operator holds everything, or lets it go on."""

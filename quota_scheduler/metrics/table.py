@@ -159,6 +159,7 @@ FAMILIES = (
         quota_scheduler_writes_refused_total | | Transactions that the database did not take
         quota_scheduler_failed_answers_total | | Answers over HTTP with a status of 5xx, the probes aside
         quota_scheduler_takeovers_total | | Times that this process began to lead where another had led
+        quota_scheduler_slowed_requests_total | | Requests of tokens that asked too often (429)
         """,
     ),
     *_live(

@@ -137,7 +137,7 @@ class Leading:
                     "problem": one.problem or None,
                     "seen_at": iso(one.seen_at),
                 }
-                for one in there(self.replicas, self.ttl)
+                for one in sorted(there(self.replicas, self.ttl), key=lambda one: (one.address, one.name))
             ],
         }
 

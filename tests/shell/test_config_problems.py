@@ -302,7 +302,8 @@ def test_lines_of_a_tokens_file(here):
     assert problems("tokens_file: tokens") == [
         f"{here}/tokens:1: *** is not a SHA-256: write the 64 digits of `printf %s TOKEN | sha256sum`, never the token",
         f"{here}/tokens:2: 'root' is not known: it can be viewer, runner or operator",
-        f"{here}/tokens:3: *** is not a token: write role:name:sha256",
+        f"{here}/tokens:3: *** is not a token: write role:name:sha256, and behind it label=value and "
+        "expires=INSTANT where you need them",
         f"{here}/tokens:5: 'd' is the same token as 'c': give each its own",
     ]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage, total
 
 COMPLETED = "completed"
@@ -35,6 +36,13 @@ class RunSummary(NamedTuple):
     account: str = ""
     project: str = ""
     agent: str = ""
+
+    @property
+    def labels(self) -> Labels:
+        """Who and what it was of."""
+        return Labels(
+            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+        )
 
 
 class RunKind(NamedTuple):

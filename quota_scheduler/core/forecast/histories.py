@@ -67,6 +67,18 @@ class UsageHistory:
         i, j = self.all.starts.searchsorted((start.timestamp(), end.timestamp()))
         return float(self.all.values[i:j].sum())
 
+    def course(self, start: datetime, now: datetime) -> Pairs:
+        """How use grew since ``start``: what was used by the end of each hour with any; the hour of now ends now.
+
+        Of the hour in which ``start`` lies all counts that was used in it.
+        """
+        hour = start.replace(minute=0, second=0, microsecond=0)
+        total, course = 0.0, []
+        for at, amount in pairs(self.all, hour.timestamp()):
+            total += amount
+            course.append((min(now, at + timedelta(hours=1)), total))
+        return course
+
     def add_usage(self, hour: datetime, rank: int, amount: float) -> None:
         """Count usage of a class, or take it back."""
         self.all, self._lately = moved(self.all, hour, amount), None

@@ -113,6 +113,11 @@ def limits_hold(tx: Transaction, base: Sequence[Limit]) -> LimitsHold:
     return holding(limits_now(tx, base), limit_changes.load(tx), now=tx.now)
 
 
+def write_down(tx: Transaction, what: str, detail: Mapping[str, Any], *, who: str) -> None:
+    """Write down a deed that is no ticket's."""
+    audit.write(tx, who, what, detail)
+
+
 def note(tx: Transaction, what: str, ticket: int, *, who: str, **more: Any) -> None:
     """Write down what was done to a ticket by hand, with what ``more`` there is to say."""
     audit.write(tx, who, what, {"ticket": ticket, **more})

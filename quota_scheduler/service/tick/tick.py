@@ -169,6 +169,10 @@ class Recompute:
         changed = self._changed_limits()
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
         words = self._observing.words(tx, self.limits)
+        headrooms = Headrooms(
+            balances, self.outlooks, queue=WaitingSums(waiting_totals), thresholds=self.forecasting.thresholds
+        )
+        standing = loans.standing(tx)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -178,10 +182,14 @@ class Recompute:
             queue_facts = measure.queue_facts(
                 waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now, overshoot=overshoot.get(name, 0)
             )
-            level_facts = measure.level_facts(headroom, queue_facts, now=tx.now)
+            level_facts = measure.level_facts(headrooms.with_loan(headroom), queue_facts, now=tx.now)
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
-            limit_facts = replace(self._limit_facts(balances, instance), word=words.get(instance.limit.id, NO_WORD))
+            limit_facts = replace(
+                self._limit_facts(balances, instance),
+                word=words.get(instance.limit.id, NO_WORD),
+                loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)),
+            )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(readings)
 

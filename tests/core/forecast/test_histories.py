@@ -110,6 +110,22 @@ def test_an_hour_left_without_any_usage_disappears():
     assert moved(no_buckets(), NINE, 0).starts.size == 0
 
 
+@pytest.mark.parametrize(
+    ("start", "now", "course"),
+    [
+        pytest.param(
+            NINE, TEN + HOUR * 3, [(TEN, 10), (TEN + HOUR, 15), (TEN + HOUR * 3, 22)], id="hours with any use"
+        ),
+        pytest.param(TEN + HOUR / 2, TEN + HOUR * 3, [(TEN + HOUR, 5), (TEN + HOUR * 3, 12)], id="from within an hour"),
+        pytest.param(NINE, TEN + HOUR * 5 / 2, [(TEN, 10), (TEN + HOUR, 15), (TEN + HOUR * 5 / 2, 22)], id="to now"),
+        pytest.param(TEN + HOUR * 3, TEN + HOUR * 4, [], id="nothing since"),
+    ],
+)
+def test_the_course_of_a_window(start, now, course):
+    rows = [(NINE, 1, some_usage(10)), (TEN, 1, some_usage(5)), (TEN + HOUR * 2, 2, some_usage(7))]
+    assert folded(*rows).of("day").course(start, now) == course
+
+
 def test_since_shows_how_old_a_history_is():
     history = folded((NINE - 99 * HOUR, 1, some_usage(1)), *ROWS).of("day")
     assert history.since(TEN) == [(NINE - 99 * HOUR, 1), (TEN, 20)]
