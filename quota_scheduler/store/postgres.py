@@ -23,8 +23,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.database import About, Clock, Connection, Cursor, utc_now
+from quota_scheduler.store.database import TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.whole_sets import document, whole
 
 IDLE_SECONDS = 5
 """How long a write may pause between two statements: longer than any of ours, shorter than runners' patience."""
@@ -46,7 +47,7 @@ DEFAULTS = {
 """What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
 _BEGIN = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-    "SELECT revision FROM turns FOR UPDATE; SELECT clock_timestamp()"
+    f"SELECT {TURN} FROM turns FOR UPDATE; SELECT clock_timestamp()"
 )
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
 
@@ -76,8 +77,8 @@ class _NumberLoader(psycopg.adapt.Loader):
 class PostgresConnection:
     """Statements to one connection, translated."""
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self.connection = connection
+    def __init__(self, connection: "psycopg.Connection[Any]", turn: tuple[Any, ...] | None = None) -> None:
+        self.connection, self.turn = connection, turn
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
@@ -92,6 +93,11 @@ class PostgresConnection:
         """Run one statement for each set of parameters, without waiting for each."""
         with self.connection.cursor() as cursor:
             cursor.executemany(_sql(sql), [parameters(sql, row) for row in params])
+
+    def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for a set of rows, no key twice."""
+        statement, names = whole(sql)
+        self.execute(statement, (document(names, rows),))
 
     def about(self) -> About:
         """The version; the server looks after its own pages."""
@@ -164,28 +170,28 @@ class Postgres:
     @contextlib.contextmanager
     def writing(self) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction in its turn among all replicas."""
-        connection, said = self._begin()
+        connection, turn, said = self._begin()
         try:
-            yield PostgresConnection(connection), self._now(said)
+            yield PostgresConnection(connection, turn), self._now(said)
             connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
             raise
 
-    def _begin(self) -> tuple["psycopg.Connection[Any]", datetime]:
+    def _begin(self) -> tuple["psycopg.Connection[Any]", tuple[Any, ...], datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""
         if self._writer is not None:
             with contextlib.suppress(psycopg.OperationalError):
-                return self._writer, _last_value(self._writer.execute(_BEGIN))
+                return self._writer, *_turn_and_time(self._writer.execute(_BEGIN))
             self._let_go()
         self._writer = self._connect()
         try:
-            said = _last_value(self._writer.execute(_BEGIN))
+            turn, said = _turn_and_time(self._writer.execute(_BEGIN))
         except psycopg.OperationalError as error:
             self._let_go()
             raise self._missed(_first_line(error)) from None
         self._is_away = False
-        return self._writer, said
+        return self._writer, turn, said
 
     def _roll_back(self, connection: "psycopg.Connection[Any]") -> None:
         try:
@@ -262,6 +268,15 @@ def _last_value(cursor: "psycopg.Cursor[Any]") -> datetime:
     (value,) = cursor.fetchone() or (None,)
     assert isinstance(value, datetime)
     return value
+
+
+def _turn_and_time(cursor: "psycopg.Cursor[Any]") -> tuple[tuple[Any, ...], datetime]:
+    """What the lock has read, and the time."""
+    cursor.nextset()
+    cursor.nextset()
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    assert row is not None
+    return row, _last_value(cursor)
 
 
 def conninfo(url: str) -> str:
