@@ -7,7 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from quota_scheduler.core.instants import to_micros
-from quota_scheduler.store import Store, Transaction
+from quota_scheduler.price_catalog import Prices
+from quota_scheduler.service.reprice import PRICES
+from quota_scheduler.store import Store, Transaction, facts
 from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES
 
@@ -72,6 +74,7 @@ def build(folder: Path, *, events: int, tickets: int, now: datetime) -> Path:
         if tickets:
             _fill_tickets(tx, tickets, to_micros(now))
         _add_up(tx)
+        facts.remember(tx, PRICES, Prices().fingerprint)  # long since charged: no sweep is due
     return database
 
 

@@ -4,7 +4,8 @@
     ├── ConfigError             config        the file or environment is wrong; ``problems`` lists each with its path
     ├── StoreError              store         the database is not usable
     │   ├── NotOurDatabase      not_ours      the file is something else, or from a newer version
-    │   └── DatabaseBusy        busy          another process holds it
+    │   ├── DatabaseBusy        busy          another process holds it
+    │   └── DatabaseAway        store         its server cannot be reached; it may be back in a moment
     ├── StartError              start         the service cannot listen as asked
     └── NotLeading                            another replica leads, and does this job: nobody is told
 
@@ -44,6 +45,10 @@ class DatabaseBusy(StoreError):
     """Another process holds the database; talk to it instead, or stop it."""
 
     code = "busy"
+
+
+class DatabaseAway(StoreError):
+    """The server of the database cannot be reached: whatever else is asked of it now would wait in vain."""
 
 
 class StartError(QuotaSchedulerError):

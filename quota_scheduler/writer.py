@@ -11,7 +11,7 @@ Others may write the same database: each transaction begins by keeping up with w
 The terms are one frozen value: whoever changes them hands in how, and between two cycles the writer's thread replaces
 them. A cycle reads them once; any other thread may read ``terms``, and sees a change whole or not at all. What cycles
 remember is this thread's own. After the machine slept no lease expires for a while; after a failed transaction what is
-remembered is read anew.
+remembered is read anew. While the server of the database is away, whoever asks is told so at once.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from typing import Any
 
 from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.errors import StoreError
+from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
@@ -39,6 +39,8 @@ MOST_AT_ONCE = 512
 """Requests that one transaction takes in; a longer line is served in several."""
 LOOK_SECONDS = 2.0
 """The guarantee behind the timer: due work is looked for at least this often."""
+AWAY_SECONDS = 0.5
+"""While the database is away it is asked again no sooner; a runner that is refused comes again in seconds anyway."""
 SLEPT = timedelta(seconds=5)
 """Wall and monotonic clocks further apart than this since the last cycle: the machine was asleep or its clock moved."""
 GRACE = timedelta(seconds=200)
@@ -109,6 +111,8 @@ class Writer:
         self._clocks = (store.clock(), time.monotonic())
         self._grace_ends = time.monotonic()
         self._stopping = False
+        self._away: DatabaseAway | None = None
+        self._look_again = 0.0
 
     def start(self) -> None:
         """Begin to serve."""
@@ -206,13 +210,23 @@ class Writer:
         return batch
 
     def _serve(self, asked: Sequence[_Asked]) -> None:
-        """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others."""
+        """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others.
+
+        Not while the database is away: each would wait for it in turn.
+        """
         started = time.monotonic()
+        if self._away and started < self._look_again:
+            self._answer(asked, [self._away] * len(asked))
+            self._due = self._look_again
+            return
         try:
             done = self._cycle(asked)
         except Exception as error:
             self._due = time.monotonic() + LOOK_SECONDS
-            if len(asked) > 1:
+            if isinstance(error, DatabaseAway):
+                self._is_away(error)
+                self._answer(asked, [error] * len(asked))
+            elif len(asked) > 1:
                 for item in asked:
                     self._serve([item])
             elif asked:
@@ -220,8 +234,14 @@ class Writer:
             else:
                 log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return
+        self._away = None
         self._tell(done, time.monotonic() - started)
         self._answer(asked, done.answers)
+
+    def _is_away(self, error: DatabaseAway) -> None:
+        """Note that the database is away; the log has been told by whoever counts refusals (``store.wrote``)."""
+        self._away, self._look_again = error, time.monotonic() + AWAY_SECONDS
+        self._due = self._look_again
 
     @staticmethod
     def _answer(asked: Sequence[_Asked], answers: Sequence[Reply | Exception]) -> None:
@@ -279,6 +299,9 @@ class Writer:
 
     def _do(self, job: _Job) -> None:
         before = self._memory.remembered, self._memory.seen
+        if self._away and time.monotonic() < self._look_again:
+            job.future.set_exception(self._away)
+            return
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
@@ -288,12 +311,15 @@ class Writer:
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
+            if isinstance(error, DatabaseAway):
+                self._is_away(error)
             if (self._memory.remembered, self._memory.seen) != before:
                 self._memory.forget()  # what the job looked at was taken back
             if self._rereading:
                 self._rereading.lost()
             job.future.set_exception(reason(error))
         else:
+            self._away = None
             job.future.set_result(result)
             self._due = 0.0 if not self._stopping else self._due
 

@@ -160,8 +160,7 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
 
 
 def _save_what_closed(tx: Transaction, changes: Changes) -> None:
-    for run in changes.finished:
-        ledger.finish_run(tx, run.run, run.status)
+    ledger.finish_runs(tx, ((run.run, run.status) for run in changes.finished))
     forecasts.record_unmet(tx, changes.unmet)
     quality.turn_away(tx, changes.turned_away)
     run_history.remember(tx, changes.finished)

@@ -92,6 +92,7 @@ class Ingest:
         self._garbled: set[str] = set()
         self._unknown: set[str] = set()
         self._stopping = threading.Event()
+        self._has_recorded = False
 
     def poll(self) -> Recorded:
         """Make one pass; returns what it recorded. A pass that is stopped goes on from there the next time.
@@ -143,7 +144,8 @@ class Ingest:
             if self._stopping.is_set() and not batch.last:
                 return sum_
         self._tell_unreadable(frozenset(unreadable))
-        self._unlisted.settle(history=self.progress.catching_up)
+        settled = self._unlisted.settle(history=self.progress.catching_up)
+        self._has_recorded |= settled > 0
         self._complete()
         return sum_
 
@@ -159,6 +161,7 @@ class Ingest:
             or batch.observations
             or batch.throttles
         ):
+            self._has_recorded = True
             try:
                 recorded = self._do(partial(self._save, batch=self._priced(batch))).result()
             except StoreError:
@@ -267,6 +270,7 @@ class Ingest:
         progress.completed = time.monotonic()
 
     def _caught_up(self, tx: Transaction) -> None:
-        rebuild_sessions(tx, self._limits())
+        if self._has_recorded:  # else sessions stand as the start of the service has put them
+            rebuild_sessions(tx, self._limits())
         if facts.fact(tx, FIRST_PASS) is None:
             facts.remember(tx, FIRST_PASS, tx.now.isoformat())

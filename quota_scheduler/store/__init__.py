@@ -53,6 +53,11 @@ class Transaction:
         if params := list(params):
             self.connection.executemany(sql, params)
 
+    def many_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Like ``many``, at once where the database can: an INSERT of rows, or an UPDATE by key, no key twice."""
+        if rows:
+            self.connection.execute_whole(sql, rows)
+
     def about(self) -> About:
         """What the database says of itself; looks through all of it."""
         return self.connection.about()

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol
 Address = Path | str
 """The file of a SQLite database, or the URL of a PostgreSQL database."""
 Clock = Callable[[], datetime]
+TURN = "revision, anew, open_windows, terms, outlooks, pass"
+"""The columns of the one row that puts writes in order."""
 
 
 def utc_now() -> datetime:
@@ -40,6 +42,9 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """Takes statements as SQLite reads them."""
 
+    turn: Any
+    """The row of ``turns`` as this write found it, in its columns' order (``TURN``); None where none was read."""
+
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
 
@@ -48,6 +53,9 @@ class Connection(Protocol):
 
     def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters."""
+
+    def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one INSERT or UPDATE by key for a set of rows of which no two have the same key."""
 
     def about(self) -> About:
         """What the database says of itself; looks through all of it."""

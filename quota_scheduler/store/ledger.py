@@ -281,9 +281,9 @@ def _run_summary(row: Sequence[Any]) -> RunSummary:
     )
 
 
-def finish_run(tx: Transaction, run: str, status: str) -> None:
-    """Note how a run ended."""
-    tx.execute("UPDATE runs SET status = ? WHERE run = ?", (status, run))
+def finish_runs(tx: Transaction, ended: Iterable[tuple[str, str]]) -> None:
+    """Note how runs ended: each with its status."""
+    tx.many_whole("UPDATE runs SET status = ? WHERE run = ?", [(status, run) for run, status in dict(ended).items()])
 
 
 def run_usage(tx: Transaction, runs: Iterable[str]) -> Mapping[str, Usage]:

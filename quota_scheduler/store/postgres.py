@@ -21,10 +21,11 @@ import psycopg
 from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quota_scheduler.errors import StoreError
+from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.database import About, Clock, Connection, Cursor, utc_now
+from quota_scheduler.store.database import TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.whole_sets import document, whole
 
 IDLE_SECONDS = 5
 """How long a write may pause between two statements: longer than any of ours, shorter than runners' patience."""
@@ -46,7 +47,7 @@ DEFAULTS = {
 """What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
 _BEGIN = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-    "SELECT revision FROM turns FOR UPDATE; SELECT clock_timestamp()"
+    f"SELECT {TURN} FROM turns FOR UPDATE; SELECT clock_timestamp()"
 )
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
 
@@ -76,8 +77,8 @@ class _NumberLoader(psycopg.adapt.Loader):
 class PostgresConnection:
     """Statements to one connection, translated."""
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        self.connection = connection
+    def __init__(self, connection: "psycopg.Connection[Any]", turn: tuple[Any, ...] | None = None) -> None:
+        self.connection, self.turn = connection, turn
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
@@ -92,6 +93,11 @@ class PostgresConnection:
         """Run one statement for each set of parameters, without waiting for each."""
         with self.connection.cursor() as cursor:
             cursor.executemany(_sql(sql), [parameters(sql, row) for row in params])
+
+    def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for a set of rows, no key twice."""
+        statement, names = whole(sql)
+        self.execute(statement, (document(names, rows),))
 
     def about(self) -> About:
         """The version; the server looks after its own pages."""
@@ -111,6 +117,7 @@ class Postgres:
         self._seen = (utc_now(), time.monotonic())
         self._writer: psycopg.Connection[Any] | None = None
         self._tried_at = -RETRY_SECONDS
+        self._is_away = False
         self._closed = False
         self._mutex = threading.Lock()
         with contextlib.closing(self._connect()) as connection:
@@ -122,7 +129,7 @@ class Postgres:
             max_size=MOST_VIEWS,
             timeout=POOL_SECONDS,
             configure=_configure,
-            reconnect_timeout=10.0,
+            reconnect_timeout=RETRY_SECONDS,
             name="views",
             open=True,
         )
@@ -138,13 +145,22 @@ class Postgres:
         return self._given_clock() if self._given_clock else now
 
     def _connect(self) -> "psycopg.Connection[Any]":
-        if time.monotonic() - self._tried_at < RETRY_SECONDS:
-            raise away(self._url, "it could not be reached a moment ago")
+        self._refuse_at_once()
         try:
             return reachable(self._url)
-        except StoreError:
-            self._tried_at = time.monotonic()
+        except DatabaseAway:
+            self._tried_at, self._is_away = time.monotonic(), True
             raise
+
+    def _refuse_at_once(self) -> None:
+        """Raise while the server was away a moment ago, so that a crowd does not wait for it one after another."""
+        if time.monotonic() - self._tried_at < RETRY_SECONDS:
+            raise away(self._url, "it could not be reached a moment ago")
+
+    def _missed(self, why: str) -> DatabaseAway:
+        """What to raise when the server could not be reached; whoever asks within a moment is told at once."""
+        self._tried_at, self._is_away = time.monotonic(), True
+        return away(self._url, why)
 
     def migrate(self) -> None:
         """Bring the schema up to date; of several replicas that start at once, one does."""
@@ -153,26 +169,28 @@ class Postgres:
     @contextlib.contextmanager
     def writing(self) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction in its turn among all replicas."""
-        connection, said = self._begin()
+        connection, turn, said = self._begin()
         try:
-            yield PostgresConnection(connection), self._now(said)
+            yield PostgresConnection(connection, turn), self._now(said)
             connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
             raise
 
-    def _begin(self) -> tuple["psycopg.Connection[Any]", datetime]:
+    def _begin(self) -> tuple["psycopg.Connection[Any]", tuple[Any, ...], datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""
         if self._writer is not None:
             with contextlib.suppress(psycopg.OperationalError):
-                return self._writer, _last_value(self._writer.execute(_BEGIN))
+                return self._writer, *_turn_and_time(self._writer.execute(_BEGIN))
             self._let_go()
         self._writer = self._connect()
         try:
-            return self._writer, _last_value(self._writer.execute(_BEGIN))
+            turn, said = _turn_and_time(self._writer.execute(_BEGIN))
         except psycopg.OperationalError as error:
             self._let_go()
-            raise away(self._url, first_line(error)) from None
+            raise self._missed(first_line(error)) from None
+        self._is_away = False
+        return self._writer, turn, said
 
     def _roll_back(self, connection: "psycopg.Connection[Any]") -> None:
         try:
@@ -199,22 +217,26 @@ class Postgres:
     @contextlib.contextmanager
     def _view(self) -> Iterator[tuple["psycopg.Connection[Any]", datetime]]:
         """A connection of the pool with a view begun; those that have broken while they lay there are passed over."""
+        self._refuse_at_once()
         for _ in range(MOST_VIEWS + 1):
+            seconds = RETRY_SECONDS if self._is_away else POOL_SECONDS
             try:
-                connection = self._views.getconn()
+                connection = self._views.getconn(seconds)
             except PoolTimeout:
-                raise away(self._url, f"no connection within {POOL_SECONDS:.0f} s") from None
+                raise self._missed(f"no connection within {seconds:g} s") from None
             try:
                 said = _last_value(connection.execute(_VIEW))
             except psycopg.OperationalError:
+                self._is_away = True  # until another answers: the next is waited for no longer than it takes to connect
                 self._views.putconn(connection)
                 continue
+            self._is_away = False
             try:
                 yield connection, said
             finally:
                 self._views.putconn(connection)
             return
-        raise away(self._url, "every connection has broken")
+        raise self._missed("every connection has broken")
 
     def is_replaced(self) -> bool:
         """A server keeps what it has."""
@@ -257,6 +279,15 @@ def _last_value(cursor: "psycopg.Cursor[Any]") -> datetime:
     return value
 
 
+def _turn_and_time(cursor: "psycopg.Cursor[Any]") -> tuple[tuple[Any, ...], datetime]:
+    """What the lock has read, and the time."""
+    cursor.nextset()
+    cursor.nextset()
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    assert row is not None
+    return row, _last_value(cursor)
+
+
 def conninfo(url: str) -> str:
     """The URL with what we ask of a connection where it says nothing else."""
     parts = urlsplit(url)
@@ -273,9 +304,9 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{name}{at}{place}", query=query))
 
 
-def away(url: str, why: str) -> StoreError:
+def away(url: str, why: str) -> DatabaseAway:
     """What is said while the server cannot be reached."""
-    return StoreError(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
+    return DatabaseAway(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
 
 
 def first_line(error: BaseException) -> str:

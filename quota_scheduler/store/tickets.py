@@ -62,12 +62,15 @@ def for_cycle(
 
     Running tickets in windows that have just ``ended`` are among them, so that they remember what they had reported.
     """
-    rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'")
+    asked: list[tuple[str, tuple[Any, ...]]] = [
+        (_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'", ()),
+        (_EXPIRED, (to_micros(due),)),
+    ]
     if ids := list(ids):
-        rows += tx.rows(_SELECT + f"WHERE t.id IN {NUMBERS}", (json.dumps(ids),))
+        asked.append((_SELECT + f"WHERE t.id IN {NUMBERS}", (json.dumps(ids),)))
     if keys := list(keys):
-        rows += tx.rows(_SELECT + f"WHERE t.key IN {TEXTS}", (json.dumps(keys),))
-    rows += tx.rows(_EXPIRED, (to_micros(due),))
+        asked.append((_SELECT + f"WHERE t.key IN {TEXTS}", (json.dumps(keys),)))
+    rows = tx.rows(" UNION ALL ".join(sql for sql, _ in asked), [value for _, params in asked for value in params])
     if ended:
         rows += tx.rows(
             _SELECT + "WHERE t.state != 'closed' AND t.state = 'running' AND t.id IN "
@@ -181,11 +184,11 @@ def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[in
     """Write changed tickets with their leases, and past leases that reported once more; from ``new`` on ids are new."""
     changed = list(changed)
     revision = turns.take(tx) if changed else 0
-    tx.many(_INSERT, [(*row_of(ticket), revision) for ticket in changed if ticket.id >= new])
+    tx.many_whole(_INSERT, [(*row_of(ticket), revision) for ticket in changed if ticket.id >= new])
     known = [ticket for ticket in changed if ticket.id < new]
-    tx.many(_UPDATE, [(*changing(t), *_seldom(t), revision, t.id) for t in known])
+    tx.many_whole(_UPDATE, [(*changing(t), *_seldom(t), revision, t.id) for t in known])
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
-    tx.many(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
+    tx.many_whole(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
 
 
 def _seldom(ticket: Ticket) -> tuple[Any, ...]:

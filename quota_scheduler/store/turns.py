@@ -7,6 +7,7 @@ since rows are gone or other rules bind, is told by a mark: whoever remembers so
 from typing import NamedTuple
 
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.database import TURN
 
 NOTHING = -1
 """Older than every revision."""
@@ -29,7 +30,8 @@ class Marks(NamedTuple):
 
 def look(tx: Transaction) -> Marks:
     """Where the order of writes stands, this transaction's own included."""
-    row = tx.row("SELECT revision, anew, open_windows, terms, outlooks, pass FROM turns")
+    row = None if tx.revision else tx.connection.turn  # the lock it began with has read it
+    row = row or tx.row(f"SELECT {TURN} FROM turns")
     assert row is not None
     return Marks(*row)
 
@@ -37,8 +39,9 @@ def look(tx: Transaction) -> Marks:
 def take(tx: Transaction) -> int:
     """This transaction's revision, taken when it is first asked for: one that changes nothing has none."""
     if not tx.revision:
+        before = look(tx).revision
         tx.execute("UPDATE turns SET revision = revision + 1")
-        tx.revision = int(tx.scalar("SELECT revision FROM turns"))
+        tx.revision = before + 1
     return tx.revision
 
 

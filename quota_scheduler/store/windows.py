@@ -193,12 +193,12 @@ def save(tx: Transaction, balances: Balances) -> None:
             ids[balance.id] = tx.insert(_INSERT, begun)
             balance.id = ids[balance.id]
         balance.dirty = False
-    tx.many(_UPDATE, moved)
+    tx.many_whole(_UPDATE, moved)
     for row in balances.reservations.values():
         for held in row:
             held.window = ids.get(held.window, held.window)
     dirty = [held for row in balances.reservations.values() for held in row if held.dirty]
-    tx.many(
+    tx.many_whole(
         _PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open), h.whole) for h in dirty]
     )
 

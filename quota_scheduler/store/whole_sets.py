@@ -1,0 +1,53 @@
+"""Many rows in one statement, for PostgreSQL: the rows come as one JSON document, typed by the table itself.
+
+One statement for each row is parsed and planned for each, which cost more than deciding about it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)", re.DOTALL)
+_UPDATE = re.compile(r"UPDATE (\w+) SET ((?:\w+ = \?(?:, )?)+) WHERE (\w+) = \?")
+
+
+@lru_cache(256)
+def whole(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A statement for one row as one for a whole set (in our spelling, one parameter), and the names of its columns.
+
+    It is an INSERT with plain VALUES, or an UPDATE that sets columns WHERE one column is something. Raises ValueError
+    for any other.
+    """
+    if insert := _INSERT.fullmatch(sql):
+        table, columns, conflict = insert.groups()
+        # a condition, since without one the ON of a conflict would be read as that of a join
+        return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {_rows(table)} WHERE true{conflict}", _names(
+            columns
+        )
+    if update := _UPDATE.fullmatch(sql):
+        table, settings, key = update.groups()
+        columns = _names(settings.replace(" = ?", ""))
+        moved = ", ".join(f"{name} = j.{name}" for name in columns)
+        return f"UPDATE {table} SET {moved} FROM {_rows(table)} WHERE {table}.{key} = j.{key}", (*columns, key)
+    raise ValueError(f"not a statement for a set of rows: {sql}")
+
+
+def _rows(table: str) -> str:
+    return f"json_populate_recordset(CAST(NULL AS {table}), CAST(? AS json)) AS j"
+
+
+def _names(columns: str) -> tuple[str, ...]:
+    return tuple(columns.split(", "))
+
+
+def document(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as the JSON that the statement takes; truth values are numbers, and the one sign no text may hold is not."""
+    return json.dumps([dict(zip(names, map(_plain, row), strict=True)) for row in rows], separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    return int(value) if isinstance(value, bool) else value
