@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test check format docs torture bench lock audit sbom licences image clean
+.PHONY: help run demo test check format docs torture contract bench lock audit sbom licences image clean
 export PYTHON
 
 BIN := .venv/bin
@@ -34,6 +34,9 @@ docs: .venv/.dev ## build the docs into site/, broken links are errors (ARGS=ser
 
 torture: .venv/.dev ## kills, floods, full disks: minutes, not seconds (ARGS="-k kill")
 	$(BIN)/python -m pytest -m torture --timeout 1800 $(ARGS)
+
+contract: .venv/.dev ## schemathesis, all checks and stateful links, against a service of its own (ARGS="--workers 2", EXAMPLES=100)
+	scripts/schemathesis.sh $(ARGS)
 
 bench: .venv/.dev ## print every figure of benchmarks/
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,6 +32,8 @@ class LimitBody(Body):
 
     With ``dry_run`` the answer says what would hold, and nothing is changed.
     """
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [name]} for name in FIELDS]})
 
     amount: Any = None
     holdback: Any = None

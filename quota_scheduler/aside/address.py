@@ -16,6 +16,8 @@ from typing import Any
 DEFAULT = "127.0.0.1:8484"
 ANSWER_SECONDS = 2.0
 _LISTEN = re.compile(rb"^listen:[ \t]*[\"']?([A-Za-z0-9.:\[\]-]+)[\"']?[ \t]*(?:#.*)?\r?$", re.MULTILINE)
+_TLS = re.compile(rb"^tls:", re.MULTILINE)
+"""At the top of the file: the service speaks HTTPS."""
 LONGEST_FILE = 1 << 20
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses that stand for every one of this machine."""
@@ -26,6 +28,7 @@ class ServiceAddress:
 
     def __init__(self, listen: str, environ: Mapping[str, str]) -> None:
         self.host, self.port = _parts(listen or environ.get("QUOTA_LISTEN", "") or _of_file(environ) or DEFAULT)
+        self.secure = _TLS.search(_file(environ)) is not None
         self._token = environ.get("QUOTA_TOKEN", "")
 
     def post(self, path: str, body: Any) -> dict[str, Any] | None:
@@ -57,11 +60,16 @@ def _parts(listen: str) -> tuple[str, int]:
 
 def _of_file(environ: Mapping[str, str]) -> str:
     """What ``listen`` says at the top of the user's own file; empty where it says nothing that simple."""
+    found = _LISTEN.search(_file(environ))
+    return found[1].decode() if found else ""
+
+
+def _file(environ: Mapping[str, str]) -> bytes:
+    """The beginning of the user's own file; empty where there is none."""
     base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", "/"), ".config")
     path = environ.get("QUOTA_CONFIG") or os.path.join(base, "quota-scheduler", "quota.yaml")
     try:
         with open(path, "rb") as file:
-            found = _LISTEN.search(file.read(LONGEST_FILE))
+            return file.read(LONGEST_FILE)
     except OSError:
-        return ""
-    return found[1].decode() if found else ""
+        return b""

@@ -101,12 +101,16 @@ def count_of(row: Mapping[str, Any], name: str) -> int:
 
 
 def cost_of(value: Any, *, per_dollar: int) -> Usage:
-    """A charge that is given in dollars (``per_dollar`` 1) or cents (100), as text or number. Raises ValueError."""
+    """A charge that is given in dollars (``per_dollar`` 1) or cents (100), as text or number. Raises ValueError.
+
+    One below zero is refused: neither provider's published shapes know a credit line, and a sum that falls for an
+    unknown reason would hide a drift.
+    """
     try:
         dollars = Decimal(str(value)) / per_dollar
     except InvalidOperation:
         raise ValueError(f"{value!r} is no amount") from None
-    if not dollars.is_finite() or abs(dollars) > LARGEST_COST:
+    if not dollars.is_finite() or not 0 <= dollars <= LARGEST_COST:
         raise ValueError(f"{value!r} is no amount")
     return Usage().costing(int(dollars * MICRO * PICO))
 

@@ -47,5 +47,8 @@ def command(ctx: click.Context, labels: tuple[str, ...]) -> None:
         if not sign or name not in LABELS:
             raise click.UsageError(f"--label {label!r}: write NAME=VALUE, where NAME is one of {', '.join(LABELS)}")
         given[name] = value
-    service = named_url(ctx) or f"http://{reach.config_of(ctx).listen}"
+    service = named_url(ctx)
+    if not service:
+        config = reach.config_of(ctx)
+        service = f"{'https' if config.tls else 'http'}://{config.listen}"
     serve(ToolDesk(Client(service, patience=PATIENCE_SECONDS), given))

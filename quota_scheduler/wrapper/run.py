@@ -282,4 +282,4 @@ def default_url(listen: str, environ: Mapping[str, str]) -> str:
 
     there = ServiceAddress(listen, environ)
     host = f"[{there.host}]" if ":" in there.host else there.host
-    return f"http://{host}:{there.port}"
+    return f"{'https' if there.secure else 'http'}://{host}:{there.port}"

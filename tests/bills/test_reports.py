@@ -104,6 +104,13 @@ def dollars(amount):
             [], 2,
             id="euros and what is no number",
         ),
+        pytest.param(
+            "analytics", "cost",
+            [A_DAY | {"group": GROUP, "cost": {"amount": "-0.5", "currency": "USD"}},
+             A_DAY | {"group": GROUP, "cost": {"amount": "100", "currency": "USD"}}],
+            [line(Report.COST, dollars(1))], 1,
+            id="a charge below zero is counted and keeps the good one not out",
+        ),
     ],
 )  # fmt: skip
 def test_anthropic_reports(api, name, rows, lines, garbled):
@@ -193,6 +200,10 @@ def bucket(*results, start=TEN, length=HOUR):
             [line(Report.COST, dollars(0.06), provider="openai", model="", group="line_item=gpt-5.5, input")],
             0,
             id="dollars as a number",
+        ),
+        pytest.param(
+            "cost", [bucket({"amount": {"value": -1, "currency": "usd"}}, start=MIDNIGHT, length=DAY)], [], 1,
+            id="a charge below zero",
         ),
         pytest.param(
             "usage",

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from quota_scheduler.wrapper import command as commands
+from quota_scheduler.wrapper.run import default_url
 
 OURS = {"autoContinueAtUsageLimit": False, "hooks": {"PostToolUse": ["ours"]}}
 
@@ -84,3 +85,17 @@ def test_settings_of_one_run(command, merged, problem):
     else:
         assert line.count("--settings") == 1
         assert json.loads(line[line.index("--settings") + 1]) == merged
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        pytest.param("listen: 127.0.0.1:9000\n", "http://127.0.0.1:9000", id="without a certificate"),
+        pytest.param("listen: 127.0.0.1:9000\ntls: {certificate: c.pem, key: k.pem}\n", "https://127.0.0.1:9000",
+                     id="with one"),
+        pytest.param("# tls: none yet\n", "http://127.0.0.1:8484", id="one that is only spoken of"),
+    ],
+)  # fmt: skip
+def test_the_service_is_asked_the_way_its_file_says(written, url, tmp_path):
+    (tmp_path / "quota.yaml").write_text(written)
+    assert default_url("", {"QUOTA_CONFIG": str(tmp_path / "quota.yaml")}) == url

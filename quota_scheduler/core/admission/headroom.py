@@ -3,8 +3,10 @@
 A headroom knows how far a class may go in its limit (the *ceiling*): the amount for people, the allowance for
 automation, and for a member of a pool what it may borrow on top:
 
-    ceiling(member) = amount + min(borrow, parent headroom - sum over others of max(0, amount - lend - committed))
+    free(member)    = parent headroom - sum over others of max(0, amount - lend - committed)
+    ceiling(member) = amount + min(borrow, borrowed + free)
 
+What is borrowed already stands in the sum because the parent's headroom lacks it: a loan must not be counted twice.
 There is no new borrowing while another member has a waiting ticket that would fit into its own amount.
 """
 
@@ -217,12 +219,12 @@ class Headrooms:
     def _with_loan(self, view: Headroom, priority: Priority) -> Headroom:
         """A member of a pool with what a class may borrow now."""
         pool = self._pools.get(view.instance.limit.parent)
-        loan = self._loan(view.instance, pool, priority) if pool else 0
+        loan = self._loan(view, pool, priority) if pool else 0
         return replace(view, loan=loan) if loan else view
 
-    def _loan(self, member: LimitInstance, pool: Limit, priority: Priority) -> int:
-        """What a member of a pool may borrow now."""
-        now = self.balances.now
+    def _loan(self, view: Headroom, pool: Limit, priority: Priority) -> int:
+        """What a member of a pool may have borrowed now, what it has borrowed already included."""
+        now, member = self.balances.now, view.instance
         if not member.limit.borrow or not in_pool(member, pool):
             return 0
         parent = self.headroom(LimitInstance(pool, ""))
@@ -236,7 +238,8 @@ class Headrooms:
                 return 0
             lent = lender.balance.amount if other.limit.lend is None else other.limit.lend
             protected += max(0, free - lent)
-        return max(0, min(member.limit.borrow, left - protected))
+        borrowed = max(0, view.committed(priority) - view.ceiling(priority, now))
+        return max(0, min(member.limit.borrow, borrowed + left - protected))
 
     def _others(self, instance: LimitInstance, pool: Limit) -> Iterable[LimitInstance]:
         """The other members of a pool: every single limit, and every instance that has been seen."""

@@ -74,12 +74,23 @@ def test_a_loan_is_that_of_the_moment_and_of_the_class():
     [
         pytest.param({"a": 10}, 0, id="who has room of its own is asked for no loan"),
         pytest.param({"a": 50}, 30, id="who has spent its own may borrow"),
-        pytest.param({"a": 50, "pool": 20}, 10, id="no more than the pool has left and the others keep"),
+        pytest.param(
+            {"a": 50, "pool": 20}, 20, id="no more than it owes, and the pool has left and the others do not keep"
+        ),
     ],
 )
 def test_a_level_counts_what_may_be_borrowed(spent, loan):
     headrooms = headrooms_of(POOL, A, B, **spent)
     assert headrooms.with_loan(headrooms.headroom(LimitInstance(A, ""))).loan == loan
+
+
+def test_a_member_that_borrows_bit_by_bit_gets_all_that_is_free():
+    borrower = a_limit(40, id="a", match=match_of({"team": "a"}), parent="pool", borrow=60)
+    lender = a_limit(60, id="b", match=match_of({"team": "b"}), parent="pool")
+    used = {n: headrooms_of(POOL, borrower, lender, a=n, pool=n) for n in (40, 70, 90, 100)}
+    assert {n: ceilings(headrooms.of(a_ticket(team="a")))["a"] for n, headrooms in used.items()} == dict.fromkeys(
+        used, 100
+    )
 
 
 def test_nobody_can_change_a_view():
