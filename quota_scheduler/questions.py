@@ -3,6 +3,7 @@
 Questions to the database block for a moment: they belong into a thread.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readi
 from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate import limits as operate
@@ -51,6 +53,7 @@ class Questions:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._muted: list[dict[str, str]] = []
 
     # What holds now
 
@@ -202,8 +205,10 @@ class Questions:
         return self._look(alerts_document)
 
     def alerts_muted(self) -> list[dict[str, str]]:
-        """Alerts that fire and reach nobody, with why."""
-        return self._look(muted_document)
+        """Alerts that fire and reach nobody, with why; those of the last look while the database is away."""
+        with contextlib.suppress(DatabaseAway):
+            self._muted = self._look(muted_document)
+        return self._muted
 
     def silences(self) -> Document:
         """Silences that have not ended."""
