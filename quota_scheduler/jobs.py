@@ -20,7 +20,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from quota_scheduler.errors import NotLeading, QuotaSchedulerError
+from quota_scheduler.errors import DatabaseAway, NotLeading, QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ STEADY_SHARE = 0.9
 """Of its distance, that the clock must have been steady for: a run comes a moment early or late."""
 
 
+AWAY = "the database is away"
 NOT_LEADER = "not_leader"
 """Why a run did not happen that is the leader's."""
 
@@ -168,8 +169,9 @@ class Jobs:
     def _failed(self, job: Job, error: Exception) -> None:
         """Say what fails when that begins or changes, and not with each run; a defect with its traceback."""
         said = str(error) if isinstance(error, QuotaSchedulerError) else repr(error)
-        if self._failing.get(job.name) != said:
-            self._failing[job.name] = said
+        reason = AWAY if isinstance(error, DatabaseAway) else said  # it is away in ever other words
+        if self._failing.get(job.name) != reason:
+            self._failing[job.name] = reason
             log.error("task.failed task=%s error=%s", job.name, said,
                       exc_info=None if isinstance(error, QuotaSchedulerError) else error)  # fmt: skip
 

@@ -3,6 +3,7 @@
 Questions to the database block for a moment: they belong into a thread.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from quota_scheduler.core.readings.sighted import own_accounts, own_alerts, own_
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate import limits as operate
@@ -55,6 +57,7 @@ class Questions:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._muted: list[dict[str, str]] = []
 
     # What holds now
 
@@ -243,9 +246,11 @@ class Questions:
         return {"alerts": own_alerts(document["alerts"], sight, self._sees(sight))}
 
     def alerts_muted(self, scope: Scope = EVERYBODY) -> list[dict[str, str]]:
-        """Alerts that fire and reach nobody, with why."""
-        muted, seen = self._look(muted_document), self._sees(self.sight(scope))
-        return [one for one in muted if not scope.is_bound or seen(one["scope"])]
+        """Alerts that fire and reach nobody, with why; those of the last look while the database is away."""
+        with contextlib.suppress(DatabaseAway):
+            self._muted = self._look(muted_document)
+        seen = self._sees(self.sight(scope))
+        return [one for one in self._muted if not scope.is_bound or seen(one["scope"])]
 
     def silences(self, scope: Scope = EVERYBODY) -> Document:
         """Silences that have not ended; who is bound sees those that cover an alert of theirs, without their words."""

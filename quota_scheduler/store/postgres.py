@@ -10,6 +10,7 @@ A replica that is stopped while it holds the row would hold up all others: the s
 """
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -120,6 +121,7 @@ class Postgres:
         self._is_away = False
         self._closed = False
         self._mutex = threading.Lock()
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
             postgres_schema.check(connection, shown(url), read_only=read_only)
         self._views = ConnectionPool(
@@ -210,6 +212,10 @@ class Postgres:
         with self._view() as (connection, said):
             try:
                 yield PostgresConnection(connection), self._now(said)
+            except psycopg.OperationalError as error:
+                if connection.broken:
+                    raise self._missed(_first_line(error)) from None
+                raise
             finally:
                 with contextlib.suppress(psycopg.Error):
                     connection.execute("ROLLBACK")

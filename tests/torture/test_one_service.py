@@ -55,7 +55,7 @@ def assert_judged(groups: Sequence[Group], service: ServiceProcess) -> None:
 def shown(service: ServiceProcess, expected: dict[str, int]) -> bool:
     """Whether the limits show what was used, and nothing reserved any more."""
     seen = {each["limit"]: (each["used"], each["reserved"]) for each in service.get("/v1/limits")["limits"]}
-    return all(seen[name] == (total, 0) for name, total in expected.items())
+    return all(seen.get(name) == (total, 0) for name, total in expected.items())
 
 
 def stored(database: Path) -> dict[str, tuple[int, int]]:
