@@ -214,7 +214,7 @@ class Postgres:
                 yield PostgresConnection(connection), self._now(said)
             except psycopg.OperationalError as error:
                 if connection.broken:
-                    raise self._missed(_first_line(error)) from None
+                    raise self._missed(first_line(error)) from None
                 raise
             finally:
                 with contextlib.suppress(psycopg.Error):

@@ -219,8 +219,9 @@ class SqliteView:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, datetime]]:
-        """What is there now."""
-        yield SqliteConnection(self._database), self.clock()
+        """One consistent view."""
+        with self._database.atomic():
+            yield SqliteConnection(self._database), self.clock()
 
     def is_replaced(self) -> bool:
         """Nothing is written here."""
