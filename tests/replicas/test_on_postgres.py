@@ -151,7 +151,7 @@ def test_both_export_the_same_of_what_they_share(pair: Pair) -> None:
             (sample.name, sample.labels, sample.value)
             for family in text_string_to_metric_families(service.get("/metrics"))
             for sample in family.samples
-            if family.type == "gauge" and not family.name.startswith(("quota_scheduler_", "quota_source_"))
+            if family.type == "gauge" and not family.name.startswith(("process_", "quota_scheduler_", "quota_source_"))
         ]
 
     until(lambda: shared(pair.here) == shared(pair.there), what="the same figures")
