@@ -41,6 +41,8 @@ VERBS = {
     "mcp": "mcp",
     "config": "configure",
     "doctor": "doctor",
+    "backup": "backup",
+    "restore": "backup",
     "alerts": "alerts",
     "silence": "silence",
     "audit": "audit",

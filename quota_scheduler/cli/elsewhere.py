@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import click
 
-HERE = frozenset({"serve", "demo", "config", "doctor", "backtest", "simulate", "ship", "statusline", "hook"})
+HERE = frozenset(
+    {"serve", "demo", "config", "doctor", "backup", "restore", "backtest", "simulate", "ship", "statusline", "hook"}
+)
 """Verbs that work on this machine's files, or find the service by a rule of their own: no ``--url`` names another."""
 
 

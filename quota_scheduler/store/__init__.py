@@ -89,11 +89,7 @@ class Store:
 
     def _migrate(self) -> None:
         runner = Runner(self._writer, str(MIGRATIONS))
-        ours = {migration.name for migration in runner.migrations()}
-        if newer := sorted(set(runner.applied()) - ours):
-            raise NotOurDatabase(
-                f"{self.path} was written by a newer version (schema {newer[-1]}): update this program"
-            )
+        refuse_newer(self._writer, self.path)
         try:
             runner.up()
         except (MigrationError, peewee.DatabaseError) as error:
@@ -145,6 +141,14 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def refuse_newer(database: peewee.Database, path: Path) -> None:
+    """Raise NotOurDatabase for a schema that a newer version has made."""
+    runner = Runner(database, str(MIGRATIONS))
+    ours = {migration.name for migration in runner.migrations()}
+    if newer := sorted(set(runner.applied()) - ours):
+        raise NotOurDatabase(f"{path} was written by a newer version (schema {newer[-1]}): update this program")
 
 
 @contextmanager

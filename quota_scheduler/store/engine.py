@@ -169,6 +169,11 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError)
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether the database says that its file is damaged, or lacks what each of ours has."""
+    return isinstance(error, (sqlite3.DatabaseError, peewee.DatabaseError))
+
+
 def version() -> tuple[str, bool]:
     """Which SQLite this is, and whether it is free of the write-ahead-log reset bug."""
     return sqlite3.sqlite_version, sqlite3.sqlite_version_info >= FIXED_IN
