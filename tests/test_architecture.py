@@ -188,6 +188,7 @@ ROOMS = [
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
+    pytest.param("supervisor", "", "", id="supervisor tells systemd how the service is"),
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
     pytest.param("price_corrections", "", "", id="price_corrections know where the table is behind"),
     pytest.param(
@@ -221,7 +222,7 @@ ROOMS = [
     ),
     pytest.param(
         "server",
-        "api config errors facade half_requests runtime",
+        "api config errors facade half_requests runtime supervisor",
         "uvicorn",
         id="server owns the socket and the signals",
     ),

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,10 @@ class Transaction:
     def __init__(self, database: peewee.Database, now: datetime) -> None:
         self.database = database
         self.now = now
+
+    def at_once(self) -> AbstractContextManager[object]:
+        """Let everything that is read inside be of one instant, beside a writer too."""
+        return self.database.atomic()
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""

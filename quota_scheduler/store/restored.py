@@ -64,7 +64,7 @@ def extend_leases(tx: Transaction) -> int:
 
 def told(tx: Transaction) -> dict[str, tuple[Sequence[str], list[Row]]]:
     """The rows of what people have been told, with the names of their columns."""
-    tables = {}
+    tables: dict[str, tuple[Sequence[str], list[Row]]] = {}
     for table in CARRIED:
         columns = [row[0] for row in tx.rows("SELECT name FROM pragma_table_info(?)", (table,))]
         tables[table] = columns, tx.rows(f"SELECT {', '.join(columns)} FROM {table} ORDER BY id")
@@ -72,7 +72,7 @@ def told(tx: Transaction) -> dict[str, tuple[Sequence[str], list[Row]]]:
 
 
 def carry(tx: Transaction, tables: Mapping[str, tuple[Sequence[str], list[Row]]]) -> None:
-    """Put what people have been told in the place of what the backup knows of it; columns that it lacks are left out."""
+    """Put what people have been told in the place of what the backup knows; columns that it lacks are left out."""
     for table, (columns, rows) in tables.items():
         known = {row[0] for row in tx.rows("SELECT name FROM pragma_table_info(?)", (table,))}
         kept = [number for number, name in enumerate(columns) if name in known]

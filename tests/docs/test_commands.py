@@ -27,6 +27,8 @@ NOT_RUN = {
     "receive-usage.md": 1,
     "run-a-plan.md": 1,
     "run-in-a-container.md": 3,
+    "run-on-kubernetes.md": 1,
+    "run-under-systemd.md": 1,
     "ship-from-another-host.md": 1,
     "watch-the-demo.md": 2,
     "watch.md": 1,

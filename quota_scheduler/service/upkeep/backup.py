@@ -9,8 +9,20 @@ from pathlib import Path
 
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.errors import StoreError
-from quota_scheduler.store import Clock, Row, Store, Transaction, audit, engine, facts, read_only, refuse_newer, utc_now
-from quota_scheduler.store import copies, restored
+from quota_scheduler.store import (
+    Clock,
+    Row,
+    Store,
+    Transaction,
+    audit,
+    copies,
+    engine,
+    facts,
+    read_only,
+    refuse_newer,
+    restored,
+    utc_now,
+)
 from quota_scheduler.store.copies import Further
 
 TAKEN_AT = "backup.taken_at"
