@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test check format docs torture bench lock image clean
+.PHONY: help run demo test check format docs torture bench lock audit sbom licences image clean
 export PYTHON
 
 BIN := .venv/bin
@@ -40,6 +40,15 @@ bench: .venv/.dev ## print every figure of benchmarks/
 
 lock: .venv/.dev ## resolve pyproject.toml into the two lock files (ARGS=--upgrade moves the pins)
 	scripts/lock.sh $(ARGS)
+
+audit: ## ask a service about holes in what is locked; ends with 77 where there is no network
+	scripts/supply_chain.sh audit
+
+sbom: ## what is locked as CycloneDX, validated: dist/sbom.cdx.json
+	scripts/supply_chain.sh sbom
+
+licences: .venv/.dev ## list the licences of what ships; fails for one that nobody has agreed to
+	$(BIN)/python scripts/licences.py
 
 image: ## build the container image (ARGS="-t my/name:tag")
 	DOCKER_BUILDKIT=1 docker build -t quota-scheduler $(ARGS) .

@@ -195,7 +195,6 @@ class Play:
         with self.store.transaction() as tx:
             record_usage(tx, self.late, self.limits)
         self.late = fresh
-        self.memory.windows_moved()
         for job in ended:
             self._cycle(Release(job.ticket.id, job.ticket.lease.fence if job.ticket.lease else 0))
             del self.running[job.ticket.id]
@@ -226,7 +225,6 @@ class Play:
                 self.limits = with_rates(tx, self.limits)
                 self.terms = replace(self.terms, limits=self.limits)
                 self.memory.forget()
-        self.memory.windows_moved()
 
     def _shown(self) -> float:
         with self.store.reading() as tx:

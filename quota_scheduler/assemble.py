@@ -2,12 +2,11 @@
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -17,12 +16,13 @@ from quota_scheduler.auth import Tokens
 from quota_scheduler.bills import anthropic, openai
 from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config, is_blank
-from quota_scheduler.config.tree import AgentSource, Bill, BillProvider, Without
+from quota_scheduler.config.tree import Bill, BillProvider, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
+from quota_scheduler.core.replicas.rules import Rules
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
 from quota_scheduler.github import issue_comments
@@ -34,37 +34,39 @@ from quota_scheduler.metrics.observer import Observer
 from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.outbound import OtherServer
+from quota_scheduler.parts import Derived, Doors, Parts, source_readings
 from quota_scheduler.price_catalog import Prices
-from quota_scheduler.runtime import Derived, Doors, Parts, Service, source_readings
+from quota_scheduler.replicas.following import Following
+from quota_scheduler.replicas.leading import Do, Leading, this_process
+from quota_scheduler.runtime import Service
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
 from quota_scheduler.service.comments import CommentContext, CommentDesk
 from quota_scheduler.service.deliver import Deliverer
-from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.intake import Intake
 from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import ShippedSources
 from quota_scheduler.service.reprice import Repricing
+from quota_scheduler.service.reread import Rereading
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
 from quota_scheduler.service.tick.tick import Recompute
-from quota_scheduler.sources import agent_files, claude_code, usage_poll
-from quota_scheduler.sources.agents import AGENTS, Agent, Scan
-from quota_scheduler.sources.calls import labeller
+from quota_scheduler.source_passes import ingests_of
+from quota_scheduler.sources import claude_code
 from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
-from quota_scheduler.sources.watch import FolderWatch
-from quota_scheduler.store import Store, documents, utc_now
+from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
+from quota_scheduler.store.turns import Marks
+from quota_scheduler.tasks import NAMES as TASKS
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
-TASKS = ("tick", "read", "bills", "deliver", "comments", "learn", "ends", "prune")
 VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}
 BILL_ANSWER_SECONDS = 60.0
 """A report over a month of a large organisation takes its time."""
@@ -75,7 +77,7 @@ def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Serv
     refuse_open_door(config)
     store = Store(config.database, clock=clock)
     try:
-        return _assembled(config, store)
+        return assembled(config, store)
     except BaseException:
         store.close()
         raise
@@ -93,7 +95,8 @@ def derive(config: Config) -> Derived:
     large_run = {"threshold": config.high_usage_run, **config.alerts.get("high_usage_run", {})}
     changes = {**config.alerts, "high_usage_run": large_run}
     rules = load_rules(changes, receivers=[receiver.id for receiver in config.receivers])
-    return Derived(Tokens(config.tokens), policy, rules)
+    decides = Rules(config.limits, policy, config.rules, config.models.fallback, config.prices)
+    return Derived(Tokens(config.tokens), rules, decides)
 
 
 def reload(service: Service, reread: Callable[[], Config]) -> None:
@@ -109,6 +112,20 @@ def reload(service: Service, reread: Callable[[], Config]) -> None:
     if not problems:
         service.apply_config(config, derived)
         log.info("config.reloaded limits=%d tokens=%d", len(config.limits), len(config.tokens))
+
+
+def reload_tokens(service: Service, reread: Callable[[], Config]) -> None:
+    """Read the configuration again and let its tokens alone rule; what is invalid changes nothing and says so."""
+    try:
+        config = reread()
+        problems = unfit_successor(service.config, config)
+    except ConfigError as error:
+        problems = error.problems
+    for problem in problems:
+        log.error("tokens.rejected problem=%s", problem)
+    if not problems:
+        service.use_tokens(config, Tokens(config.tokens))
+        log.info("tokens.reloaded tokens=%d", len(config.tokens))
 
 
 def unfit_successor(old: Config, new: Config) -> list[str]:
@@ -130,14 +147,17 @@ def unfit_successor(old: Config, new: Config) -> list[str]:
     return []
 
 
-def _assembled(config: Config, store: Store) -> Service:
+def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = time.monotonic) -> Service:
+    """The same on a database that is open. Raises ConfigError."""
     derived = derive(config)
+    leading = _leading(config, store, derived.decides, monotonic)
+    following = Following(leading)
     notifier = AppriseNotifier([AppriseReceiver(r.id, r.url, r.min_severity, r.match) for r in config.receivers])
     metrics = Metrics(CollectorRegistry(), version=quota_scheduler.__version__, tasks=TASKS, targets=notifier.targets)
     health = Health(refused=metrics.write_refused)
     store.timed, store.wrote = metrics.queried, lambda error: health.wrote(error and refusal(error))
-    prices, waiters = Prices(config.prices), Waiters()
-    terms, limits_hold, held = _terms(config, store, derived.policy, prices)
+    prices, waiters = Prices(following.rules().prices), Waiters()
+    terms, limits_hold, held, marks = _terms(leading, following.rules(), prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
         """After a cycle's commit: wake who is parked, count what happened."""
@@ -146,13 +166,19 @@ def _assembled(config: Config, store: Store) -> Service:
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
 
-    writer = Writer(store, terms, tell=on_commit)
+    rereading = Rereading(
+        lambda tx, terms: service.ruling.reread(tx, terms),
+        lambda now: service.ruling.limits_hold.is_over(now),
+        as_of=marks,
+    )
+    writer = Writer(store, terms, tell=on_commit, rereading=rereading)
+    do_as_leader = leading.door(writer.do)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
-    ingests = tuple(_ingests(config, store, writer, prices))
-    bills = tuple(_bill(bill, store, writer) for bill in config.bills)
+    ingests = tuple(ingests_of(config, store, writer, prices))
+    bills = tuple(_bill(bill, store, writer, do_as_leader) for bill in config.bills)
     with store.reading() as tx:
         shipped = ShippedSources(shipped_store.load(tx))
-    sources = partial(source_readings, ingests, shipped, bills)
+    sources = partial(source_readings, ingests, shipped, bills, leading)
     recompute = Recompute(
         store,
         terms.limits,
@@ -161,12 +187,19 @@ def _assembled(config: Config, store: Store) -> Service:
         sources=sources,
         high_usage_run=config.high_usage_run,
         price=prices.price,
-        thresholds=config.rules,
+        thresholds=terms.thresholds,
     )
     recompute.outlooks.update(terms.outlooks)
-    deliverer = Deliverer(store, notifier, notifier.targets, observe=observer.attempted)
-    repricing = Repricing(store, writer.do, prices, lambda: writer.terms.limits, forget=writer.forget)
-    unlisted = UnlistedUsage(store, writer.do, prices, lambda: writer.terms.limits)
+    deliverer = Deliverer(
+        store,
+        notifier,
+        notifier.targets,
+        observe=observer.attempted,
+        transaction=leading.transaction,
+        must_lead=leading.must_lead,
+    )
+    repricing = Repricing(store, do_as_leader, prices, lambda: writer.terms.limits, forget=writer.forget)
+    unlisted = UnlistedUsage(store, do_as_leader, prices, lambda: writer.terms.limits)
     context = CommentContext(
         limits=lambda: writer.terms.limits,
         readings=lambda: service.readings.limits,
@@ -191,42 +224,57 @@ def _assembled(config: Config, store: Store) -> Service:
         sources=sources,
         doors=_doors(config),
         intake=Intake(writer.do, prices, lambda: writer.terms.limits),
-        comments=CommentDesk(store, writer.do, writer.ask, context, commenter_of(config)),
+        comments=CommentDesk(store, do_as_leader, writer.ask, context, commenter_of(config)),
         commenter_of=commenter_of,
+        leading=leading,
+        do_as_leader=do_as_leader,
+        following=following,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
-    service.hold_in_force(terms, held)
+    service.ruling.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
 
 
-def _terms(
-    config: Config, store: Store, policy: QueuePolicy, prices: Prices
-) -> tuple[Terms, LimitsHold, EverythingHeld | None]:
-    """What rules the first cycle, the limits that hold now, and who holds everything."""
+def _leading(config: Config, store: Store, rules: Rules, monotonic: Callable[[], float]) -> Leading:
+    """Who leads, after a first look: this process, if nobody else does."""
+    me = this_process(str(config.listen), quota_scheduler.__version__, now=store.clock())
+    ttl = timedelta(seconds=config.leader_ttl)
+    leading = Leading(store, me, rules, ttl=ttl, is_alone=not store.is_shared, monotonic=monotonic)
+    leading.look()
+    return leading
+
+
+def _terms(leading: Leading, rules: Rules, prices: Prices) -> tuple[Terms, LimitsHold, EverythingHeld | None, Marks]:
+    """What rules the first cycle, the limits that hold now, who holds everything, and as of which write."""
+    store = leading.store
 
     def with_model(ticket: Ticket, model: str) -> Ticket:
         """The ticket as it would be with another model."""
         other = ticket._replace(labels=ticket.labels._replace(model=model), estimate=unpriced(ticket.estimate))
         return priced_ticket(other, store.clock(), prices)
 
-    with store.transaction() as tx:
-        hold = operate.apply_limits(tx, config.limits, starting=True)
+    if leading.leads:
+        with leading.transaction() as tx:
+            leading.let_rule(tx)
+            operate.apply_limits(tx, rules.limits, starting=True)
+    with store.reading() as tx:
+        hold, held = operate.limits_hold(tx, rules.limits), everything_held(tx)
         outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
-        held = everything_held(tx)
+        marks = turns.look(tx)
     terms = Terms(
         hold.limits,
-        policy,
+        rules.policy,
         outlooks,
         hold=held is not None,
-        models=config.models.fallback,
+        models=rules.models,
         reprice=with_model,
-        thresholds=config.rules,
+        thresholds=rules.thresholds,
     )
-    return terms, hold, held
+    return terms, hold, held, marks
 
 
-def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
+def _bill(bill: Bill, store: Store, writer: Writer, do: Do) -> BillReader:
     """The reports of one organisation."""
     vendor = VENDORS[bill.provider]
     return BillReader(
@@ -234,9 +282,7 @@ def _bill(bill: Bill, store: Store, writer: Writer) -> BillReader:
         account=bill.account,
         server=OtherServer(bill.url or vendor.BASE, headers=vendor.headers(bill.key), seconds=BILL_ANSWER_SECONDS),
         readers=vendor.readers(bill.api.value),
-        keeper=KeptBills(
-            bill.provider.value, bill.account, store=store, do=writer.do, limits=lambda: writer.terms.limits
-        ),
+        keeper=KeptBills(bill.provider.value, bill.account, store=store, do=do, limits=lambda: writer.terms.limits),
         clock=store.clock,
         every=bill.every,
     )
@@ -271,85 +317,3 @@ def _doors(config: Config) -> Doors:
     team = UNASKED if claude.without is Without.IGNORE else ""
     runs = claude_code.labeller(claude.labels, account=claude.account, home=config.home, team=team)
     return Doors(OtlpDoor(otlp, here=socket.gethostname()), LitellmDoor(litellm), HeadlessDoor(runs))
-
-
-def _nothing_to_let_go() -> None:
-    """What holds nothing of the system's lets nothing go."""
-
-
-class Reading(NamedTuple):
-    """Whose models an agent calls as a rule, what makes one pass over its files, where that looks, and what ends it."""
-
-    provider: str
-    scan: Scan
-    places: Sequence[Path]
-    close: Callable[[], None] = _nothing_to_let_go
-
-
-def readings_of(config: Config) -> dict[str, Reading]:
-    """Every agent whose files are read, by name; those that are not there yet cost a look at a pass."""
-    read: dict[str, Reading] = {}
-    for name, source in config.sources.by_name().items():
-        if source.enabled:
-            team = UNASKED if source.without is Without.IGNORE else ""
-            agent = AGENTS.get(name)
-            read[name] = _scan_of(agent, source, team, config) if agent else _transcripts(source, team, config)
-    return read
-
-
-def _ingests(config: Config, store: Store, writer: Writer, prices: Prices) -> list[Ingest]:
-    """One for each agent whose files are read."""
-    read = readings_of(config)
-    if config.sources.usage_endpoint:
-        read[usage_poll.NAME] = _usage_endpoint(config, store)
-    per_team = [limit.id for limit in config.limits if limit.per == "team"]
-    if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
-        log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
-    return [
-        Ingest(
-            name,
-            one.provider,
-            one.scan,
-            store=store,
-            do=writer.do,
-            prices=prices,
-            limits=lambda: writer.terms.limits,
-            places=one.places,
-            close=one.close,
-        )
-        for name, one in read.items()
-    ]
-
-
-def _transcripts(source: AgentSource, team: str, config: Config) -> Reading:
-    """Claude Code's: whose models it calls, the function that makes one pass, and where it looks."""
-    roots = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
-    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
-    labels = claude_code.labeller(source.labels, account=source.account, accounts=accounts, home=config.home, team=team)
-    watch = FolderWatch(roots, claude_code.SUFFIX)
-    scan = partial(claude_code.scan_ahead, roots, labeller=labels, look=watch.changed_files)
-    return Reading(claude_code.PROVIDER, scan, roots, watch.close)
-
-
-def _usage_endpoint(config: Config, store: Store) -> Reading:
-    """What claude.ai says is left; it feeds no limit with usage, so none waits for its first pass."""
-    source = config.sources.claude_code
-    folders = claude_code.find_roots(config.variables, config.home, [str(root) for root in source.roots])
-    accounts = {claude_code.find_roots({}, config.home, [str(path)])[0]: name for path, name in source.accounts}
-    homes = [(folder.parent, accounts.get(folder, source.account)) for folder in folders]
-    return Reading("", usage_poll.UsagePoll(homes, clock=store.clock).scan, [folder for folder, _ in homes])
-
-
-def _scan_of(agent: Agent, source: AgentSource, team: str, config: Config) -> Reading:
-    """Another agent's: whose models it calls as a rule, the function that makes one pass, and where it looks."""
-    bases = agent.bases(config.variables, config.home, source.roots)
-    label = labeller(
-        source.labels,
-        agent=agent.name,
-        account=source.account,
-        accounts=dict(source.accounts),
-        home=config.home,
-        team=team,
-    )
-    watch = FolderWatch(agent.places(bases), agent_files.SUFFIX)
-    return Reading(agent.provider, agent.scan(bases, label, watch.changed_files), bases, watch.close)

@@ -5,7 +5,8 @@
     ├── StoreError              store         the database is not usable
     │   ├── NotOurDatabase      not_ours      the file is something else, or from a newer version
     │   └── DatabaseBusy        busy          another process holds it
-    └── StartError              start         the service cannot listen as asked
+    ├── StartError              start         the service cannot listen as asked
+    └── NotLeading                            another replica leads, and does this job: nobody is told
 
 An expected outcome (a deferred ticket, a stale fence, a duplicate event) is a value with a reason, never one of these.
 """
@@ -49,3 +50,7 @@ class StartError(QuotaSchedulerError):
     """The service cannot start as configured."""
 
     code = "start"
+
+
+class NotLeading(QuotaSchedulerError):
+    """Another replica leads by now: nothing was written, and it does this work. Jobs take it for a run left out."""

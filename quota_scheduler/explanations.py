@@ -39,6 +39,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         "The token is known, and its role may not do this.",
         "Use a token of the role that the sentence names, or ask an operator.",
     ),
+    "bound": Explanation(
+        403,
+        "The path tells of everybody at once, and the token is bound to labels.",
+        "Ask with a token without labels, or for what is told of one team: `/v1/limits`, `/v1/usage/history`.",
+    ),
     "not_owner": Explanation(
         403,
         "The ticket belongs to another token.",
@@ -111,6 +116,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         422, "A parameter of the query does not fit.", "The sentence names the parameter and what it takes."
     ),
     "too_many": Explanation(422, "The array has more entries than one request may have.", "Send it in parts."),
+    "too_many_requests": Explanation(
+        429,
+        "The token asks more often than `rate_limit` allows.",
+        "Come again when `Retry-After` says; the Python client and `run` do by themselves.",
+    ),
     "internal_error": Explanation(
         500,
         "Something broke inside the service, and nothing of the request holds.",

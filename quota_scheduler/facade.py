@@ -34,6 +34,7 @@ from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.other_hosts import ShippedSource
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
@@ -44,6 +45,15 @@ from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
+from quota_scheduler.service.own_work import (
+    claimed,
+    claimed_total,
+    of_scope,
+    own_batch,
+    own_events,
+    own_totals,
+    own_word,
+)
 from quota_scheduler.service.queries.replay import recorded_runs
 from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
@@ -130,13 +140,28 @@ class Facade(Questions):
         """Put what a runner asks into the next cycle."""
         return self._service.writer.ask_from(asyncio.get_running_loop(), request)
 
-    async def record(self, events: Sequence[UsageEvent]) -> "Future[Recorded]":
-        """Record usage, each event once; what is awaited is the pricing, the future is the writing."""
+    async def record(self, events: Sequence[UsageEvent], scope: Scope = EVERYBODY) -> "Future[Recorded]":
+        """Record usage, each event once; what is awaited is the pricing, the future is the writing.
+
+        What is recorded as another scope's already counts as told before.
+        """
         prices = self._service.parts.prices
         priced = await self._beside((event.labels for event in events), lambda: priced_events(events, prices))
-        return self._do(lambda tx: record_usage(tx, priced, self._service.writer.terms.limits))
 
-    async def receive(self, origin: str, batch: Batch, sources: Sequence[ShippedSource]) -> "Future[Received]":
+        def write(tx: Transaction) -> Recorded:
+            own = own_events(tx, priced, scope)
+            recorded = record_usage(tx, own, self._service.writer.terms.limits)
+            return recorded.plus(Recorded(duplicate=len(priced) - len(own)))
+
+        return self._do(write)
+
+    def claimed_batch(self, batch: Batch, scope: Scope) -> tuple[Batch, list[str]]:
+        """A shipment with the labels of who sent it, and the sentences about what claims to be of others."""
+        return claimed(batch, scope)
+
+    async def receive(
+        self, origin: str, batch: Batch, sources: Sequence[ShippedSource], scope: Scope = EVERYBODY
+    ) -> "Future[Received]":
         """Record what another host has read, and how its sources are doing; what is awaited is the pricing."""
         service = self._service
         events = await self._beside(
@@ -144,7 +169,7 @@ class Facade(Questions):
         )
         priced = replace(batch, events=tuple(events))
         return service.writer.do(
-            lambda tx: receive(tx, origin, priced, sources, service.writer.terms.limits),
+            lambda tx: receive(tx, origin, own_batch(tx, priced, scope), sources, service.writer.terms.limits),
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
 
@@ -159,10 +184,10 @@ class Facade(Questions):
         """Whether so much that was pushed is not written yet that more should come later."""
         return self._service.parts.intake.is_full
 
-    def read_export(self, signal: str, body: bytes, *, is_json: bool) -> Pushed | str:
+    def read_export(self, signal: str, body: bytes, *, is_json: bool, scope: Scope = EVERYBODY) -> Pushed | str:
         """What an OTLP export tells; a sentence where it is none."""
         try:
-            return self._service.parts.doors.otlp.read(signal, body, is_json=is_json, now=self.now())
+            return of_scope(self._service.parts.doors.otlp.read(signal, body, is_json=is_json, now=self.now()), scope)
         except ValueError as error:
             return str(error)
 
@@ -174,18 +199,28 @@ class Facade(Questions):
         """What cuts the body of a LiteLLM callback into its items."""
         return self._service.parts.doors.litellm.items()
 
-    def read_litellm(self, items: Sequence[tuple[int, bytes]], cut: Sequence[str]) -> Pushed:
+    def read_litellm(self, items: Sequence[tuple[int, bytes]], cut: Sequence[str], scope: Scope = EVERYBODY) -> Pushed:
         """What items of a LiteLLM callback tell; ``cut`` says what could not even be cut out of its body."""
-        return self._service.parts.doors.litellm.read(items, now=self.now(), cut=cut)
+        return of_scope(self._service.parts.doors.litellm.read(items, now=self.now(), cut=cut), scope)
 
     def read_headless(self, output: bytes, *, at: datetime, account: str, forked: bool) -> "HeadlessRun":
         """What a headless run that ended ``at`` an instant printed."""
         return self._service.parts.doors.headless.read(output, at=at, account=account, forked=forked)
 
-    def take_headless(self, run: "HeadlessRun") -> "Future[WordRecorded]":
+    def claimed_run(self, run: "HeadlessRun", scope: Scope) -> "HeadlessRun":
+        """A headless run with the labels of who sent it; what claims to be of others is among the refused."""
+        told = [claimed_total(total, scope) for total in run.totals]
+        refused = (*run.refused, *(one for one in told if isinstance(one, str)))
+        observations, throttles = own_word(run.word.observations, run.word.throttles, scope)
+        word = replace(run.word, observations=list(observations), throttles=list(throttles))
+        return replace(run, word=word, totals=tuple(one for one in told if not isinstance(one, str)), refused=refused)
+
+    def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
         """Record what a headless run used and was told."""
         limits, word = self._service.writer.terms.limits, run.word
-        return self._do(lambda tx: record_run(tx, run.totals, word.observations, word.throttles, limits))
+        return self._do(
+            lambda tx: record_run(tx, own_totals(tx, run.totals, scope), word.observations, word.throttles, limits)
+        )
 
     async def take(self, delivery: Pushed) -> "Future[Recorded]":
         """Record what was pushed; what is awaited is the pricing, the future is the writing."""
@@ -201,7 +236,7 @@ class Facade(Questions):
         """Change a limit from the next cycle on; a sentence says why nothing was changed."""
 
         def change(tx: Transaction) -> LimitsHold | str:
-            base = self.config.limits  # of the file that holds when it runs: a reload may come first
+            base = self._service.ruling.rules.limits  # of the file that holds when it runs: a reload may come first
             return operate.change_limit(tx, base=base, rule=rule, fields=fields, who=who, until=until, dry_run=dry_run)
 
         return self._do(change, then=None if dry_run else self._service.limits_changed)
@@ -213,7 +248,7 @@ class Facade(Questions):
             operate.hold_all(tx, reason, who=who)
             return everything_held(tx)
 
-        return self._do(deed, then=self._service.hold_in_force)
+        return self._do(deed, then=self._service.ruling.hold_in_force)
 
     def hold_ticket(self, number: int, *, on: bool, who: str) -> "asyncio.Future[Reply]":
         """Keep one ticket from starting, or let it go on."""
@@ -231,6 +266,15 @@ class Facade(Questions):
                 operate.note(tx, "ticket.reclassed", number, who=who, into=priority.value)
 
         return self._service.writer.ask_from(asyncio.get_running_loop(), Reclass(number, priority), note)
+
+    def withdraw(self, request: Withdraw, *, owner: str, who: str) -> "asyncio.Future[Reply]":
+        """Give a ticket up; an operator's deed where it is another's than ``owner``."""
+
+        def note(tx: Transaction, reply: Reply) -> None:
+            if request.by is None and isinstance(reply, Answer) and reply.ticket.owner != owner:
+                operate.note(tx, "ticket.withdrawn", reply.ticket.id, who=who)
+
+        return self._service.writer.ask_from(asyncio.get_running_loop(), request, note)
 
     def revoke(self, number: int, *, who: str) -> "asyncio.Future[Reply]":
         """Take a lease away; what was reported counts."""

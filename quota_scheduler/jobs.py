@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from quota_scheduler.errors import QuotaSchedulerError
+from quota_scheduler.errors import NotLeading, QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,21 @@ STEADY_SHARE = 0.9
 """Of its distance, that the clock must have been steady for: a run comes a moment early or late."""
 
 
+NOT_LEADER = "not_leader"
+"""Why a run did not happen that is the leader's."""
+
+
+class Where(StrEnum):
+    """On which of several replicas a job does its work."""
+
+    LEADER = "leader"
+    FOLLOWERS = "followers"
+    EVERY = "every replica"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A task by name, run at the start and then every ``seconds``.
+    """A task by name, run at the start and then every ``seconds``, on the replicas that ``where`` names.
 
     One that is ``steady`` does its work only after the clock has gone on without a step for so long: what it deletes by
     age is gone for good, and a clock that is ahead once makes everything old.
@@ -46,6 +59,7 @@ class Job:
     seconds: float
     work: Callable[[], object]
     steady: bool = False
+    where: Where = Where.EVERY
 
 
 class EverySeconds(BaseTrigger):  # type: ignore[misc]  # the library has no types
@@ -66,9 +80,16 @@ class EverySeconds(BaseTrigger):  # type: ignore[misc]  # the library has no typ
 class Jobs:
     """The schedule of one process."""
 
-    def __init__(self, jobs: list[Job], metrics: Metrics, *, wall: Callable[[], float] = time.time) -> None:
-        """``wall`` is the wall clock in seconds that is watched for steps."""
-        self._metrics, self._wall = metrics, wall
+    def __init__(
+        self,
+        jobs: list[Job],
+        metrics: Metrics,
+        *,
+        wall: Callable[[], float] = time.time,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """``wall`` is the wall clock in seconds that is watched for steps; ``leads``: whether this process does."""
+        self._metrics, self._wall, self._leads = metrics, wall, leads
         self._names = tuple(job.name for job in jobs)
         self._failing: dict[str, str] = {}
         self._running: set[str] = set()
@@ -123,8 +144,14 @@ class Jobs:
         started = time.monotonic()
         self._running.add(job.name)
         try:
+            if not self._is_here(job):
+                if job.where is Where.LEADER:
+                    self._metrics.task_skipped(job.name, NOT_LEADER)
+                return
             if not job.steady or started - self._steady_since >= STEADY_SHARE * job.seconds:
                 job.work()
+        except NotLeading:  # another took over meanwhile: nothing was written, and it does the work
+            self._metrics.task_skipped(job.name, NOT_LEADER)
         except Exception as error:
             self._failed(job, error)
             self._metrics.task_failed(job.name, time.monotonic() - started)
@@ -134,6 +161,9 @@ class Jobs:
             self._metrics.task_ran(job.name, time.monotonic() - started)
         finally:
             self._running.discard(job.name)
+
+    def _is_here(self, job: Job) -> bool:
+        return job.where is Where.EVERY or (job.where is Where.LEADER) is self._leads()
 
     def _failed(self, job: Job, error: Exception) -> None:
         """Say what fails when that begins or changes, and not with each run; a defect with its traceback."""

@@ -9,16 +9,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from quota_scheduler.auth import Tokens
+from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.cycle.requests import Request
 from quota_scheduler.core.history.asking import Question, Words, question
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.sight import EVERYTHING, ScopeView
 from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
 from quota_scheduler.core.readings.refusing import refusing, sentence
+from quota_scheduler.core.readings.sighted import own_accounts, own_alerts, own_rows, own_silences, sees, sighted
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.runtime import Service
@@ -39,8 +42,9 @@ from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
 from quota_scheduler.service.queries.usage_history import history_document
 from quota_scheduler.service.queries.windows import windows_document
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import limit_changes as stored_changes
+from quota_scheduler.store.audit import Wanted
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -65,6 +69,15 @@ class Questions:
         return self._service.tokens
 
     @property
+    def rates(self) -> RateLimits:
+        """How often each of them may."""
+        return self._service.rates
+
+    def slowed(self) -> None:
+        """A token asked too often: counted."""
+        self._service.parts.metrics.request_slowed()
+
+    @property
     def config(self) -> Config:
         """The configuration that rules."""
         return self._service.config
@@ -77,7 +90,7 @@ class Questions:
     @property
     def held(self) -> EverythingHeld | None:
         """Who holds everything, and why; None when nothing is held."""
-        return self._service.held
+        return self._service.ruling.held
 
     @property
     def rules(self) -> list[str]:
@@ -88,6 +101,20 @@ class Questions:
     def readings(self) -> Readings:
         """What the last tick saw."""
         return self._service.readings
+
+    def course(self, reading: LimitReading) -> list[tuple[datetime, float]]:
+        """How use of a limit grew in its window, hour by hour, in its unit; empty where it has no window."""
+        starts_at = reading.balance.starts_at
+        if starts_at is None:
+            return []
+        history = self._service.parts.recompute.forecasting.book.of(reading.limit)
+        scale = reading.unit.base
+        return [(at, used / scale) for at, used in history.course(starts_at, self._service.readings.at)]
+
+    @property
+    def replicas(self) -> Document | None:
+        """Who serves from this database, and who of them leads; None where this process is alone on it."""
+        return self._service.leading.document()
 
     @property
     def estimate_basis(self) -> EstimateBasis:
@@ -122,22 +149,38 @@ class Questions:
             ]
         )
 
-    def queue(self) -> Document:
-        """The throttle queue in order."""
-        return self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+    def sight(self, scope: Scope) -> ScopeView:
+        """What a scope may see of limits and accounts."""
+        if not scope.is_bound:
+            return EVERYTHING
+        return self._look(lambda tx: ScopeView.among(scope, (labels for labels, _ in ledger.label_sets(tx).values())))
 
-    def turns(self) -> Document:
+    def seen(self, sight: ScopeView) -> Readings:
+        """What the last tick saw, as far as a sight goes."""
+        return sighted(self.readings, sight, self.limits)
+
+    def _sees(self, sight: ScopeView) -> Callable[[str], bool]:
+        limits = self.limits
+        return lambda instance: sees(sight, limits, instance)
+
+    def queue(self, scope: Scope = EVERYBODY) -> Document:
+        """The throttle queue in order; places are told among all, rows of a scope's own."""
+        document = self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
+        sight = self.sight(scope)
+        return {**own_rows(document, scope), "breakers": own_accounts(document["breakers"], sight)}
+
+    def turns(self, scope: Scope = EVERYBODY) -> Document:
         """What is offered and what runs."""
-        return self._look(turns_document)
+        return own_rows(self._look(turns_document), scope)
 
     def ticket_row(self, ticket: Ticket, place: int | None = None) -> Document:
         """A ticket as the queue shows it."""
         return ticket_row(ticket, place)
 
-    def costs(self, days: int) -> Document:
+    def costs(self, days: int, scope: Scope = EVERYBODY) -> Document:
         """What every civil day cost, in the zone of the configuration, the days without use too."""
         words = Words(by=["day"], last=f"{days}d")
-        return self.usage_history(question(words, zone=self.config.timezone, now=self.now()))
+        return self.usage_history(question(words, zone=self.config.timezone, now=self.now()), scope)
 
     def line(self) -> list[Ticket]:
         """Who waits, first to go first, of what the writer remembers; of a long queue the told places."""
@@ -165,7 +208,9 @@ class Questions:
         terms = self._service.writer.terms
 
         def look(tx: Transaction) -> tuple[Limit, Consequences] | str:
-            hold = operate.change_limit(tx, self.config.limits, rule, fields, who="", until=None, dry_run=True)
+            hold = operate.change_limit(
+                tx, self._service.ruling.rules.limits, rule, fields, who="", until=None, dry_run=True
+            )
             if isinstance(hold, str):
                 return hold
             after = next(limit for limit in hold.limits if limit.id == rule)
@@ -178,46 +223,54 @@ class Questions:
         """Rises with every cycle that has changed a ticket."""
         return self._service.moved
 
-    def decisions(self, days: int, by: Sequence[str]) -> Document:
+    def decisions(self, days: int, by: Sequence[str], scope: Scope = EVERYBODY) -> Document:
         """How often work was admitted, deferred, woken and rejected."""
-        return self._look(lambda tx: decisions_document(tx, days, by, zone=self.config.timezone))
+        seen = self._sees(self.sight(scope))
+        return self._look(lambda tx: decisions_document(tx, days, by, zone=self.config.timezone, sees=seen))
 
-    def observations(self) -> Document:
+    def observations(self, scope: Scope = EVERYBODY) -> Document:
         """What providers said last about their windows."""
-        return self._look(observations_document)
+        document, sight = self._look(observations_document), self.sight(scope)
+        return {**document, **{name: own_accounts(document[name], sight) for name in ("observations", "breakers")}}
 
-    def audit(self, most: int) -> Document:
-        """What was done by hand, newest first."""
-        return self._look(lambda tx: audit_document(tx, most))
+    def audit(self, most: int, **wanted: Any) -> Document:
+        """What was done by hand, newest first; ``wanted`` are the other fields of ``Wanted``."""
+        return self._look(lambda tx: audit_document(tx, Wanted(most, **wanted)))
 
-    def alerts(self) -> Document:
+    def alerts(self, scope: Scope = EVERYBODY) -> Document:
         """Alerts that are pending, firing or resolved lately."""
-        return self._look(alerts_document)
+        document, sight = self._look(alerts_document), self.sight(scope)
+        return {"alerts": own_alerts(document["alerts"], sight, self._sees(sight))}
 
-    def alerts_muted(self) -> list[dict[str, str]]:
+    def alerts_muted(self, scope: Scope = EVERYBODY) -> list[dict[str, str]]:
         """Alerts that fire and reach nobody, with why."""
-        return self._look(muted_document)
+        muted, seen = self._look(muted_document), self._sees(self.sight(scope))
+        return [one for one in muted if not scope.is_bound or seen(one["scope"])]
 
-    def silences(self) -> Document:
-        """Silences that have not ended."""
-        return self._look(silences_document)
+    def silences(self, scope: Scope = EVERYBODY) -> Document:
+        """Silences that have not ended; who is bound sees those that cover an alert of theirs, without their words."""
+        document = self._look(silences_document)
+        if not scope.is_bound:
+            return document
+        return {"silences": own_silences(document["silences"], {one["id"] for one in self.alerts(scope)["alerts"]})}
 
-    def efficiency(self, days: int, by: str) -> Document:
+    def efficiency(self, days: int, by: str, scope: Scope = EVERYBODY) -> Document:
         """Tokens by kind and cache hit rate by a label of runs."""
-        return self._look(lambda tx: efficiency_document(tx, days, by))
+        return self._look(lambda tx: efficiency_document(tx, days, by, scope))
 
-    def suggestions(self, days: int) -> Document:
+    def suggestions(self, days: int, scope: Scope = EVERYBODY) -> Document:
         """What would make the same work cost less."""
-        limits, price = self._service.writer.terms.limits, self._service.parts.prices.price
-        return self._look(lambda tx: suggestions_document(tx, limits, price, days, zone=self.config.timezone))
+        limits, price, sight = self._service.writer.terms.limits, self._service.parts.prices.price, self.sight(scope)
+        zone = self.config.timezone
+        return self._look(lambda tx: suggestions_document(tx, limits, price, days, zone=zone, sight=sight))
 
-    def usage(self, days: int, by: Sequence[str]) -> Document:
+    def usage(self, days: int, by: Sequence[str], scope: Scope = EVERYBODY) -> Document:
         """Usage added up by day and labels."""
-        return self._look(lambda tx: usage_document(tx, days, by))
+        return self._look(lambda tx: usage_document(tx, days, by, scope))
 
     def sources(self) -> Document:
         """Every door that usage and providers' words come through."""
-        passes = self._service.parts.sources(self.now())
+        passes = self._service.source_passes()
         return self._look(lambda tx: sources_document(tx, passes))
 
     def reconciliation(self) -> Document:
@@ -225,31 +278,34 @@ class Questions:
         limits = self._service.writer.terms.limits
         return self._look(lambda tx: reconciliation_document(tx, limits))
 
-    def ceilings(self) -> Document:
+    def ceilings(self, scope: Scope = EVERYBODY) -> Document:
         """What providers allow in a moment."""
-        return self._look(ceilings_document)
+        document = self._look(ceilings_document)
+        return {**document, "ceilings": own_accounts(document["ceilings"], self.sight(scope))}
 
-    def windows(self, name: str, back: timedelta) -> Document:
+    def windows(self, name: str, back: timedelta, scope: Scope = EVERYBODY) -> Document:
         """Windows of limits that ended lately, and those that are open."""
-        limits = self._service.writer.terms.limits
-        return self._look(lambda tx: windows_document(tx, limits, name=name, back=back))
+        limits, seen = self._service.writer.terms.limits, self._sees(self.sight(scope))
+        return self._look(lambda tx: windows_document(tx, limits, name=name, back=back, sees=seen))
 
-    def loans(self, days: int) -> Document:
+    def loans(self, days: int, scope: Scope = EVERYBODY) -> Document:
         """Who owes whom within pools."""
-        limits = self._service.writer.terms.limits
-        return self._look(lambda tx: loans_document(tx, limits, days))
+        limits, seen = self._service.writer.terms.limits, self._sees(self.sight(scope))
+        return self._look(lambda tx: loans_document(tx, limits, days, seen))
 
-    def usage_history(self, asked: Question) -> Document:
+    def usage_history(self, asked: Question, scope: Scope = EVERYBODY) -> Document:
         """Usage by period and labels, with totals."""
-        return self._look(lambda tx: history_document(tx, asked))
+        return self._look(lambda tx: history_document(tx, asked, scope))
 
-    def usage_events(self, kind: str, *, after: int, since: datetime | None, most: int) -> Document:
+    def usage_events(
+        self, kind: str, *, after: int, since: datetime | None, most: int, scope: Scope = EVERYBODY
+    ) -> Document:
         """Recorded events as they are imported again, a page at a time."""
-        return self._look(lambda tx: export_page(tx, kind, after=after, since=since, most=most))
+        return self._look(lambda tx: export_page(tx, kind, after=after, since=since, most=most, scope=scope))
 
-    def runs(self, days: int, most: int) -> Document:
+    def runs(self, days: int, most: int, scope: Scope = EVERYBODY) -> Document:
         """The largest runs."""
-        return self._look(lambda tx: runs_document(tx, days, most))
+        return self._look(lambda tx: runs_document(tx, days, most, scope))
 
     def recent_days(self, reading: LimitReading) -> list[DayOfUse]:
         """The last days of a limit, newest first."""
@@ -274,6 +330,7 @@ class Questions:
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts
         problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+        problems += [parts.following.problem] if parts.following.problem else []
         problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
         return problems + self._service.health.problems()
 
@@ -281,10 +338,12 @@ class Questions:
         """An answer was one of ours to blame (5xx): counted."""
         self._service.parts.metrics.answer_failed()
 
-    def notes(self) -> list[str]:
-        """What an operator should know although work is taken."""
+    def notes(self, scope: Scope = EVERYBODY) -> list[str]:
+        """What an operator should know although work is taken; who is bound hears that everything is held."""
         parts = self._service.parts
         notes = [self.held.sentence()] if self.held else []
+        if scope.is_bound:
+            return notes
         notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
         now = self.now()
         notes += [sentence(breaker, now) for breaker in refusing(self.readings.breakers, now)]

@@ -3,50 +3,40 @@
 import gc
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from quota_scheduler.auth import Tokens
-from quota_scheduler.bills.reader import BillReader
+from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
-from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.order import order
-from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
-from quota_scheduler.core.readings.other_hosts import ShippedSource, shipped_readings
+from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.readings.readings import Readings, SourceReading
+from quota_scheduler.core.replicas.leadership import RENEWALS
+from quota_scheduler.core.replicas.shown import Shown
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.units import Unit
-from quota_scheduler.health import Health
 from quota_scheduler.jobs import Job, Jobs
-from quota_scheduler.metrics import Metrics
-from quota_scheduler.notify.notifier import AppriseNotifier
-from quota_scheduler.price_catalog import Prices
-from quota_scheduler.service.comments import CommentDesk, Commenter
-from quota_scheduler.service.deliver import Deliverer
+from quota_scheduler.parts import Derived, Parts
+from quota_scheduler.replicas.documents import PublishedReadings, encode_readings, readings_shape
+from quota_scheduler.replicas.leading import LeadStep
+from quota_scheduler.ruling import Ruling
 from quota_scheduler.service.ingest import Ingest
-from quota_scheduler.service.intake import Intake
+from quota_scheduler.service.lookout import Lookout
 from quota_scheduler.service.operate import limits as operate
-from quota_scheduler.service.operate.holds import EverythingHeld
 from quota_scheduler.service.queries.queue import expected_ends
-from quota_scheduler.service.receive import ShippedSources
-from quota_scheduler.service.reprice import Repricing
-from quota_scheduler.service.settle_unlisted import UnlistedUsage
-from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.service.upkeep import learn
 from quota_scheduler.service.upkeep.learn_rates import learn_rates
-from quota_scheduler.sources.headless_runs import HeadlessDoor
-from quota_scheduler.sources.litellm import LitellmDoor
-from quota_scheduler.sources.otlp.door import OtlpDoor
-from quota_scheduler.store import Store, Transaction
-from quota_scheduler.waiters import Waiters
-from quota_scheduler.writer import Writer
+from quota_scheduler.store import Transaction, leadership
+from quota_scheduler.store import shipped as shipped_store
+from quota_scheduler.tasks import TASKS
 
 log = logging.getLogger(__name__)
 RESTART = (
@@ -59,10 +49,15 @@ RESTART = (
     "receivers",
     "metrics_auth",
     "tick_seconds",
+    "leader_ttl",
     "log_format",
+    "trusted_proxies",
+    "tls",
 )
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
+THE_FILE = "configuration"
+"""Who the audit log names where a file was changed and read again."""
 DELIVER_SECONDS = 1.0
 COMMENT_SECONDS = 1.0
 ENDS_SECONDS = 10.0
@@ -72,51 +67,12 @@ RATES_SECONDS = 5.0
 PRUNE_SECONDS = 3600.0
 BILL_SECONDS = 15.0
 """How often is looked whether a provider's report is due."""
+FOLLOW_SECONDS = 1.0
+"""How old what a follower shows is, beside the leader's tick; and how soon it sees that a leader has resigned."""
+TOKENS_SECONDS = 2.0
+"""How often is looked whether the tokens file has changed: a token that was taken away ends that soon."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What reads the bodies that others push."""
-
-    otlp: OtlpDoor
-    litellm: LitellmDoor
-    headless: HeadlessDoor
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a service is made of, each built once."""
-
-    store: Store
-    writer: Writer
-    waiters: Waiters
-    metrics: Metrics
-    health: Health
-    prices: Prices
-    notifier: AppriseNotifier
-    deliverer: Deliverer
-    ingests: tuple[Ingest, ...]
-    recompute: Recompute
-    repricing: Repricing
-    shipped: ShippedSources
-    bills: tuple[BillReader, ...]
-    sources: Callable[[datetime], tuple[SourceReading, ...]]
-    unlisted: UnlistedUsage
-    doors: Doors
-    intake: Intake
-    comments: CommentDesk
-    commenter_of: Callable[[Config], Commenter | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """What follows from a configuration alone, and is worked out anew when it is read again."""
-
-    tokens: Tokens
-    policy: QueuePolicy
-    rules: tuple[AlertRule, ...]
 
 
 class Service:
@@ -127,27 +83,50 @@ class Service:
         self.config, self.parts, self.tokens = config, parts, derived.tokens
         self.store, self.writer, self.waiters = parts.store, parts.writer, parts.waiters
         self.health = parts.health
+        self.lookout = Lookout(self.store, self.waiters, lambda: self.writer.seen)
+        self.rates = RateLimits(config.rate_limit)
+        self.tokens_changed: Callable[[], None] | None = None
+        self._tokens_file = _stamp(config.tokens_file)
         self.draining = False
-        self.held: EverythingHeld | None = None
         self.moved = 0
         self.estimate_basis = EstimateBasis()
         self.readings = Readings(self.store.clock())
-        self._limits_hold = limits_hold
-        self._jobs = Jobs(self._tasks(), parts.metrics)
+        self.ruling = Ruling(parts, limits_hold)
+        self.leading, self.do_as_leader = parts.leading, parts.do_as_leader
+        self._office = self.leading.epoch
+        self._jobs = Jobs(self._tasks(), parts.metrics, leads=lambda: self.leads)
 
     def _tasks(self) -> list[Job]:
-        read = Job("read", self.config.sources.claude_code.poll_seconds, self.read)
+        """What runs by itself, and how often; where, and why there, stands in ``tasks``."""
+        timed: dict[str, tuple[float, Callable[[], object]]] = {
+            "tick": (self.config.tick_seconds, self.tick),
+            "deliver": (DELIVER_SECONDS, self.parts.deliverer.deliver),
+            "comments": (COMMENT_SECONDS, self.parts.comments.deliver),
+            "learn": (LEARN_SECONDS, self.learn),
+            "ends": (ENDS_SECONDS, self.learn_ends),
+            "rates": (RATES_SECONDS, self.learn_rates),
+            "prune": (PRUNE_SECONDS, self.prune),
+        }
+        if self.parts.ingests:
+            timed["read"] = self.config.sources.claude_code.poll_seconds, self.read
+        if self.parts.bills:
+            timed["bills"] = BILL_SECONDS, self.read_bills
+        if self.config.tokens_file:
+            timed["tokens"] = TOKENS_SECONDS, self.look_at_tokens
+        if not self.leading.is_alone:
+            timed |= {
+                "lead": (self.config.leader_ttl / RENEWALS, self.lead),
+                "follow": (FOLLOW_SECONDS, self.follow),
+            }
         return [
-            *([read] if self.parts.ingests else []),
-            *([Job("bills", BILL_SECONDS, self.read_bills)] if self.parts.bills else []),
-            Job("tick", self.config.tick_seconds, self.tick),
-            Job("deliver", DELIVER_SECONDS, self.parts.deliverer.deliver),
-            Job("comments", COMMENT_SECONDS, self.parts.comments.deliver),
-            Job("learn", LEARN_SECONDS, self.learn),
-            Job("ends", ENDS_SECONDS, self.learn_ends),
-            Job("rates", RATES_SECONDS, self.learn_rates),
-            Job("prune", PRUNE_SECONDS, self.prune, steady=True),
+            Job(name, seconds, work, steady=name == "prune", where=TASKS[name].where)
+            for name, (seconds, work) in timed.items()
         ]
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process does what must happen once, and has taken that over whole."""
+        return self.leading.leads and self._office == self.leading.epoch
 
     def start(self) -> None:
         """Begin to work: the writer first, then everything that writes."""
@@ -156,9 +135,11 @@ class Service:
         for ingest in self.parts.ingests:
             self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
+        if self.store.is_shared:
+            self.lookout.start()
         self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
-        self.parts.metrics.leads(True)
+        self.parts.metrics.leads(self.leads)
         self._jobs.start()
         self.parts.notifier.warm()
 
@@ -178,38 +159,51 @@ class Service:
         self._jobs.stop()
         self.parts.metrics.leads(False)
         self.parts.deliverer.close(STOP_SECONDS)
+        self.lookout.stop()
+        self._resign()
         self.writer.stop()
         self.store.close()
         for ingest in self.parts.ingests:
             ingest.close()
         gc.unfreeze()
 
+    def _resign(self) -> None:
+        """Let another lead at once; a database that is away lets it do so a little later."""
+        try:
+            self.leading.resign()
+        except Exception as error:
+            log.warning("leader.not_resigned error=%s", error)
+
     def change_terms(self, **changes: Any) -> None:
         """Let other terms rule the cycles from the next one on."""
         self.writer.change_terms(lambda terms: replace(terms, **changes))
 
-    def hold_in_force(self, terms: Terms, held: EverythingHeld | None) -> Terms:
-        """The terms after everything was held, or let go on."""
-        self.held = held
-        self.parts.metrics.everything_held(on=held is not None)
-        return replace(terms, hold=held is not None)
-
-    def limits_in_force(self, terms: Terms, hold: LimitsHold | str) -> Terms:
-        """The terms after limits were changed, also for what waits; a sentence that says why not changes nothing."""
-        if isinstance(hold, str):
-            return terms
-        self._limits_hold, self.parts.recompute.limits = hold, hold.limits
-        return replace(terms, limits=hold.limits)
-
     def limits_changed(self, terms: Terms, hold: LimitsHold | str) -> Terms:
         """The same after an operator changed one: whoever looks sees it at once, not with the next tick."""
         self._jobs.run_soon("tick")
-        return self.limits_in_force(terms, hold)
+        return self.ruling.limits_in_force(terms, hold)
 
     def other_hosts(self, terms: Terms, sources: Sequence[ShippedSource], now: datetime) -> Terms:
         """The same terms; what shippers said of their sources is shown from now on."""
         self.parts.shipped.take(sources, now)
         return terms
+
+    def look_at_tokens(self) -> None:
+        """Read the tokens again where their file has changed."""
+        stamp = _stamp(self.config.tokens_file)
+        if stamp != self._tokens_file and self.tokens_changed is not None:
+            self._tokens_file = stamp
+            self.tokens_changed()
+
+    def use_tokens(self, config: Config, tokens: Tokens) -> None:
+        """Let other tokens open the door from now on; who came and who went is written down."""
+        before, after = self.tokens.names, tokens.names
+        if tokens == self.tokens:
+            return
+        self.tokens, self.config = tokens, replace(self.config, tokens=config.tokens)
+        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        detail = {"names": names, "tokens": sum(after.values())}
+        self.writer.do(lambda tx: operate.write_down(tx, "tokens.changed", detail, who=THE_FILE)).result()
 
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
@@ -218,22 +212,62 @@ class Service:
             log.warning("config.needs_restart keys=%s", ",".join(fixed))
         config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
 
-        def in_force(terms: Terms, hold: LimitsHold) -> Terms:
-            self.config = config
-            return replace(self.limits_in_force(terms, hold), policy=derived.policy, thresholds=config.rules)
-
-        self.tokens = derived.tokens
+        self.use_tokens(config, derived.tokens)
+        if config.rate_limit != self.config.rate_limit:
+            self.rates = RateLimits(config.rate_limit)
         if config.github != self.config.github:
             self.parts.comments.use(self.parts.commenter_of(config))
-        recompute = self.parts.recompute
-        recompute.rules, recompute.forecasting.thresholds = derived.rules, config.rules
-        self.parts.prices.state(config.prices)
-        self.parts.repricing.begin()
-        self.writer.do(lambda tx: operate.apply_limits(tx, config.limits), then=in_force).result()
+        self.parts.recompute.rules = derived.rules
+        self.leading.has_own_rules(derived.decides)
+        detail = {"limits": len(config.limits), "tokens": len(config.tokens)}
+        self.writer.do(lambda tx: operate.write_down(tx, "config.reloaded", detail, who=THE_FILE)).result()
+        if self.leads:
+            self.ruling.rule()
+        self.config = config
+        self.ruling.keep_to_rules()
 
-    def _refresh_limits(self) -> None:
-        """Let the limits of the file with the stored changes hold."""
-        self.writer.do(lambda tx: operate.apply_limits(tx, self.config.limits), then=self.limits_in_force).result()
+    # several replicas
+
+    def lead(self) -> None:
+        """Go on leading, take over where nobody leads, and say that this one is there."""
+        now = self.store.clock()
+        sources = tuple(one.source_reading(now) for one in self.parts.ingests if one.is_there)
+        me = replace(self.leading.me, problem=self.parts.following.problem, sources=sources)
+        turn = self.leading.look(me)
+        if turn is LeadStep.ENDED:
+            log.warning("leader.ended now=%s epoch=%d", self.leading.standing.address, self.leading.standing.epoch)
+        if self.leading.leads and not self.leads:
+            self._take_over()
+        self.ruling.keep_to_rules()
+        metrics, (agreeing, differing) = self.parts.metrics, self.parts.following.counts()
+        metrics.leads(self.leads)
+        metrics.replicas(agreeing=agreeing, differing=differing, differs=bool(self.parts.following.problem))
+
+    def _take_over(self) -> None:
+        """Begin to lead: what another did meanwhile is read anew, and the rules of this configuration hold."""
+        epoch = self.leading.epoch
+        self.parts.recompute.begin_anew(self.leading.rules.thresholds)
+        self.ruling.rule(starting=True)
+        self.parts.deliverer.begin_anew()
+        self._office = epoch
+        self.parts.metrics.took_over()
+        log.warning("leader.took_over epoch=%d", epoch)
+        self._jobs.run_soon("tick")
+
+    def follow(self) -> None:
+        """Show what the leader has computed since, and decide by its rules."""
+        published = self.parts.following.news()
+        if published is not None:
+            self.change_terms(outlooks=published.outlooks)
+            self._publish(published.readings, published.shown)
+        self.ruling.keep_to_rules()
+        self._read_queue()
+        with self.store.reading() as tx:
+            is_over = leadership.standing(tx).is_over(tx.now, self.leading.ttl)
+        if is_over:
+            self._jobs.run_soon("lead")
+        else:
+            self.health.done(TICK)
 
     def read(self) -> None:
         """One pass over every source; what is new is shown at once."""
@@ -263,15 +297,32 @@ class Service:
             now = self.store.clock()
             self._publish(Readings(now, sources=self.parts.sources(now)))
             return
-        if self._limits_hold.is_over(self.store.clock()):
-            self._refresh_limits()
+        if self.ruling.limits_hold.is_over(self.store.clock()):
+            self.ruling.refresh_limits()
+        self._hear_others()
         self.parts.unlisted.settle()
         self.parts.repricing.go_on()
         recompute = self.parts.recompute
         readings = recompute.update(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
-        self._publish(self.writer.do(lambda tx: recompute.step(tx, readings)).result())
+        self._publish(self.do_as_leader(partial(self._step, readings=readings)).result())
         self.health.done(TICK)
+
+    def _step(self, tx: Transaction, *, readings: Readings) -> Readings:
+        """Move the alerts and save everything; where there may be followers, for them too."""
+        recompute = self.parts.recompute
+        stepped = recompute.step(tx, readings)
+        if not self.leading.is_alone:
+            body = encode_readings(PublishedReadings(stepped, dict(recompute.outlooks), self.parts.metrics.shown()))
+            leadership.publish(tx, leadership.READINGS, self.leading.epoch, shape=readings_shape(), body=body)
+        return stepped
+
+    def _hear_others(self) -> None:
+        """Take in what other replicas have stored: changed limits, and what shippers said to them."""
+        if not self.leading.is_alone:
+            self.ruling.keep_to_rules()
+            with self.store.reading() as tx:
+                self.parts.shipped.begin_anew(shipped_store.load(tx))
 
     def _note_progress(self) -> None:
         """A first pass takes its time: it works as long as it gets further."""
@@ -295,9 +346,15 @@ class Service:
             queue.know_places(order(waiting, running, terms.policy, now=now), at=now)
         return snapshot
 
-    def _publish(self, readings: Readings) -> None:
+    def _publish(self, readings: Readings, shown: Shown | None = None) -> None:
         self.readings = readings
-        self.parts.metrics.publish(readings)
+        self.parts.metrics.publish(readings, shown)
+
+    def source_passes(self) -> tuple[SourceReading, ...]:
+        """How far every source is: as of now, or as the leader saw it last."""
+        if self.leading.is_alone or self.leads:
+            return self.parts.sources(self.store.clock())
+        return self.readings.sources
 
     def learn(self) -> None:
         """Learn from finished work what the next may use."""
@@ -314,25 +371,26 @@ class Service:
         limits = self.writer.terms.limits
         if not any(limit.unit is Unit.PERCENT for limit in limits):
             return
-        if self.writer.do(lambda tx: learn_rates(tx, limits)).result():
-            self._refresh_limits()
+        if self.do_as_leader(lambda tx: learn_rates(tx, limits)).result():
+            self.ruling.refresh_limits()
 
     def prune(self) -> None:
         """Drop what is older than it is kept, a little at a time."""
         some = partial(learn.prune, raw=self.config.raw_retention, keys=self.config.key_retention)
-        while self.writer.do(some).result():
+        while self.do_as_leader(some).result():
             pass
         self.parts.repricing.begin()  # reports of leases may have been settled at what was estimated when they came
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """What changes with a file: which it is, when it was written, how long it is; None where there is none."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        found = None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
 
 
 def _reading(ingest: Ingest) -> str:
     """What the pass over a source is called where it does not work."""
     return f"reading {ingest.name}"
-
-
-def source_readings(
-    ingests: Sequence[Ingest], shipped: ShippedSources, bills: Sequence[BillReader], now: datetime
-) -> tuple[SourceReading, ...]:
-    """How far every source is of which anything was found: here, on hosts that ship, and at providers."""
-    here = [ingest.source_reading(now) for ingest in ingests if ingest.is_there]
-    return (*here, *shipped_readings(shipped.all(), now), *(bill.source_reading(now) for bill in bills))

@@ -6,6 +6,7 @@ import logging
 import resource
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from quota_scheduler import api
-from quota_scheduler.config import Listen
+from quota_scheduler.config import Listen, Tls
 from quota_scheduler.errors import StartError
 from quota_scheduler.half_requests import HalfRequests, Patience, protocol_of
 from quota_scheduler.supervisor import Supervisor
@@ -83,8 +84,22 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _reload(self) -> None:
-        """Read the configuration again, beside the requests under way."""
-        threading.Thread(target=self._read_again, name="reload", daemon=True).start()
+        """Read the configuration again, and the certificate, beside the requests under way."""
+        threading.Thread(target=self._read_all_again, name="reload", daemon=True).start()
+
+    def _read_all_again(self) -> None:
+        self._read_again()
+        context = self.config.ssl
+        if context is None:
+            return
+        tls = self._service.config.tls
+        try:
+            read_certificate(tls)  # a pair that does not fit is noticed before the one that serves is touched
+            read_certificate(tls, context)
+        except StartError as error:
+            log.error("tls.rejected problem=%s", error)
+        else:
+            log.info("tls.reloaded")
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """First signal: drain, then close. Second: close at once.
@@ -113,8 +128,13 @@ def server(
 ) -> Server:
     """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own."""
     half_requests = HalfRequests(patience)
+    proxies, tls = service.config.trusted_proxies, service.config.tls
     config = uvicorn.Config(
         api.build(facade),
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        ssl_certfile=tls.certificate if tls else None,
+        ssl_keyfile=tls.key if tls else None,
         http=protocol_of(half_requests),
         log_config=None,
         access_log=False,
@@ -123,7 +143,26 @@ def server(
         timeout_keep_alive=75,
         server_header=False,
     )
+    read_certificate(service.config.tls)  # said in a sentence, before anything listens
     return Server(config, service, reload, half_requests)
+
+
+def read_certificate(tls: Tls | None, into: ssl.SSLContext | None = None) -> None:
+    """Read a certificate and its key, ``into`` what serves with them from the next connection on. Raises StartError."""
+    if tls is None:
+        return
+    try:
+        (into or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)).load_cert_chain(tls.certificate, tls.key, _no_passphrase)
+    except (OSError, ValueError) as error:
+        raise StartError(
+            f"tls: {tls.certificate} with {tls.key} cannot be served: {getattr(error, 'strerror', '') or error}; "
+            "name the files of a certificate and its own key, without a passphrase (PEM)"
+        ) from None
+
+
+def _no_passphrase() -> str:
+    """Asked for by a key that has one: nobody is there to type it."""
+    raise ValueError("the key has a passphrase")
 
 
 def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload: Callable[[], None]) -> None:

@@ -1,4 +1,7 @@
-"""Long polls: requests parked until their ticket changes. One future each, nothing running meanwhile."""
+"""Long polls: requests parked until their ticket changes. One future each, nothing running meanwhile.
+
+A ticket that another replica changes wakes them too: ``service.lookout`` looks for those.
+"""
 
 import asyncio
 import contextlib
@@ -20,6 +23,11 @@ class Waiters:
     def parked(self) -> int:
         """How many requests wait."""
         return sum(len(futures) for futures in self._parked.values())
+
+    @property
+    def is_anybody_parked(self) -> bool:
+        """Whether any request waits; from any thread."""
+        return bool(self._parked)
 
     @contextlib.contextmanager
     def parked_for(self, ticket: int) -> Iterator["asyncio.Future[None]"]:

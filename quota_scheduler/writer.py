@@ -5,6 +5,9 @@ jobs ────do()─────────────┤ queue ─► dra
 everybody ─change_terms()─┤
 the clock ────────────────┘       (waits no longer than to the next instant at which something falls due)
 
+Others may write the same database: each transaction begins by keeping up with what they wrote (``service.reread``,
+``service.memory``).
+
 The terms are one frozen value: whoever changes them hands in how, and between two cycles the writer's thread replaces
 them. A cycle reads them once; any other thread may read ``terms``, and sees a change whole or not at all. What cycles
 remember is this thread's own. After the machine slept no lease expires for a while; after a failed transaction what is
@@ -28,6 +31,7 @@ from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
+from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Store, Transaction, engine, tickets
 
 log = logging.getLogger(__name__)
@@ -85,10 +89,20 @@ _Item = _Job | _Asked | _Change | None
 class Writer:
     """Owns the right to write; everything that changes the database goes through ``ask`` or ``do``."""
 
-    def __init__(self, store: Store, terms: Terms, *, tell: Callable[[cycle.CycleResult, float], None]) -> None:
-        """``tell`` is called after each cycle's commit, with what it did and the seconds it took."""
+    def __init__(
+        self,
+        store: Store,
+        terms: Terms,
+        *,
+        tell: Callable[[cycle.CycleResult, float], None],
+        rereading: Rereading | None = None,
+    ) -> None:
+        """``tell`` is called after each cycle's commit, with what it did and the seconds it took.
+
+        Without ``rereading`` nobody but ``change_terms`` changes the terms.
+        """
         self.store, self.terms, self._tell = store, terms, tell
-        self._memory = Memory()
+        self._memory, self._rereading = Memory(shared=store.is_shared), rereading
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._due: float = 0.0
@@ -157,6 +171,11 @@ class Writer:
         return self._memory.of(tx, self.terms)
 
     @property
+    def seen(self) -> int:
+        """The revision up to which ``tell`` was told of every ticket that changed; from any thread."""
+        return self._memory.seen
+
+    @property
     def waiting(self) -> int:
         """How many requests and jobs are in line."""
         return self._queue.qsize()
@@ -223,6 +242,7 @@ class Writer:
         self._notice_sleep()
         try:
             with self.store.transaction() as tx:
+                self._follow(tx)
                 done = cycle.run_cycle(tx, [item.request for item in asked], self.terms, self._memory)
                 for item, answer in zip(asked, done.answers, strict=True):
                     if item.note:
@@ -230,7 +250,10 @@ class Writer:
                 wait = self._seconds_to_next(tx)
         except BaseException:
             self._memory.forget()
+            if self._rereading:
+                self._rereading.lost()
             raise
+        done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
         elif not self.terms.expire_leases:
@@ -255,13 +278,20 @@ class Writer:
             self.terms = replace(self.terms, expire_leases=expire_leases)
 
     def _do(self, job: _Job) -> None:
-        self._memory.windows_moved()
+        before = self._memory.remembered, self._memory.seen
         try:
             with self.store.transaction() as tx:
+                self._follow(tx)
                 result = job.work(tx)
+                if self._rereading:
+                    self._rereading.wrote(tx, in_force=job.then is not None)
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
+            if (self._memory.remembered, self._memory.seen) != before:
+                self._memory.forget()  # what the job looked at was taken back
+            if self._rereading:
+                self._rereading.lost()
             job.future.set_exception(reason(error))
         else:
             job.future.set_result(result)
@@ -277,6 +307,11 @@ class Writer:
             item.future.set_result(self.terms)
             if self.terms is not before and not self._stopping:
                 self._due = 0.0
+
+    def _follow(self, tx: Transaction) -> None:
+        """Let terms rule this transaction that somebody else has changed."""
+        if self._rereading:
+            self._put_in_force(self._rereading.follow(tx, self.terms))
 
     def _put_in_force(self, terms: Terms) -> None:
         if terms.begin_anew_after(self.terms):

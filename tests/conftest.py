@@ -4,13 +4,20 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from quota_scheduler.store import engine
+
+if TYPE_CHECKING:
+    from tests.on_postgres import Databases
+
 DEBIAN_PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
+    "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
@@ -19,6 +26,8 @@ DEBIAN_PACKAGES = {
 
 OURS = ("QUOTA_", "CLAUDE_", "CODEX_", "ANTHROPIC_", "MAX_TOKENS_PER_WORKFLOW", "XDG_")
 """Beginnings of the variables that the product reads: none of the developer's own reach a test."""
+
+pytest_plugins = ["tests.postgres"]
 
 settings.register_profile("ours", deadline=None)
 settings.load_profile("ours")
@@ -53,3 +62,44 @@ def program() -> Callable[[str], str]:
         pytest.skip(missing)
 
     return find
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--database postgres`` lets every store of the tests be a database on a server."""
+    parser.addoption("--database", choices=("sqlite", "postgres"), default="sqlite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def databases(request: pytest.FixtureRequest) -> Iterator["Databases | None"]:
+    """Where the stores of the tests are kept, if not in files."""
+    if request.config.getoption("--database") == "sqlite":
+        yield None
+        return
+    from tests.on_postgres import Databases
+
+    databases = Databases(request.getfixturevalue("postgres"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("open_engine", "open_view"):
+            open_one = getattr(engine, name)
+            patch.setattr(engine, name, lambda path, clock, open_one=open_one: open_one(databases.url(path), clock))
+        yield databases
+
+
+@pytest.fixture(autouse=True)
+def databases_of_the_test(databases: "Databases | None", request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test's databases are the next one's."""
+    if databases is None:
+        yield
+        return
+    folder = request.getfixturevalue("tmp_path")
+    yield
+    databases.give_back(folder)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about files says nothing of a server."""
+    if config.getoption("--database") != "sqlite":
+        skip = pytest.mark.skip(reason="about the files of SQLite")
+        for item in items:
+            if item.get_closest_marker("sqlite_only"):
+                item.add_marker(skip)

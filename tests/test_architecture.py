@@ -119,6 +119,7 @@ CORE_ROOMS = [
     "readings",
     "comments",
     "alerts",
+    "replicas",
 ]
 """The packages of the core from the ground up: each may import the shared files and what stands before it."""
 
@@ -156,12 +157,15 @@ ROOMS = [
     pytest.param("data_files", "errors", "", id="data_files finds the data folders"),
     pytest.param("logs", "", "", id="logs writes lines"),
     pytest.param("core", "core", "numpy pydantic", id="core knows nobody"),
-    pytest.param("backtest", "backtest core", "numpy", id="backtest measures the core"),
-    pytest.param("simulate", "core simulate", "numpy", id="simulate lets the core decide in a made-up world"),
+    pytest.param("recorded", "core recorded", "", id="recorded reads files of what was used"),
+    pytest.param("backtest", "backtest core recorded", "numpy", id="backtest measures the core"),
+    pytest.param("simulate", "core recorded simulate", "numpy", id="simulate lets the core decide in a made-up world"),
     pytest.param(
         "simulated", "core price_catalog service simulate", "", id="simulated plays a replay in a process of its own"
     ),
-    pytest.param("store", "core errors store", "peewee playhouse", id="store turns rows into core values"),
+    pytest.param(
+        "store", "core errors store", "peewee playhouse psycopg psycopg_pool", id="store turns rows into core values"
+    ),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
     pytest.param(
@@ -208,6 +212,13 @@ ROOMS = [
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
+    pytest.param(
+        "replicas",
+        "core errors replicas service store",
+        "msgspec",
+        id="replicas agree on who leads, and hand on what the leader computed",
+    ),
+    pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
@@ -229,7 +240,7 @@ ROOMS = [
 ]
 """What each room may import: rooms of the house, and libraries beside the standard one."""
 
-ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "runtime"}
+ASSEMBLY = {"__init__", "__main__", "assemble", "cli", "parts", "ruling", "runtime", "source_passes"}
 """What puts the house together, and may know every room."""
 
 
@@ -311,7 +322,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine store/copies sources/opencode",
+            "store/engine store/sqlite store/copies sources/opencode",
             id="only the engine and its copies know SQLite, beside the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
@@ -328,10 +339,15 @@ def test_each_library_has_one_owner(library, owner):
 
 @pytest.mark.parametrize(
     "driver",
-    [pytest.param("psycopg", id="psycopg"), pytest.param("psycopg2", id="psycopg2"), pytest.param("apsw", id="apsw")],
+    [
+        pytest.param("psycopg", id="psycopg"),
+        pytest.param("psycopg_pool", id="its pool"),
+        pytest.param("psycopg2", id="psycopg2"),
+        pytest.param("apsw", id="apsw"),
+    ],
 )
-def test_no_file_but_the_engine_names_another_driver(driver):
-    assert importers(driver) <= {"store/engine.py"}
+def test_no_file_but_that_of_its_database_names_another_driver(driver):
+    assert importers(driver) <= {"store/postgres.py", "store/postgres_schema.py"}
 
 
 def test_only_what_people_start_reads_the_environment():
@@ -347,7 +363,7 @@ def test_only_what_people_start_reads_the_environment():
         )
     }
     assert readers
-    people_start = {"config", "cli", "client", "__main__"}
+    people_start = {"config", "cli", "client", "__main__", "supervisor"}  # systemd speaks to us by it
     assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= people_start
 
 

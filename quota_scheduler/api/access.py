@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import zlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from concurrent.futures import Future
@@ -13,9 +14,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from quota_scheduler.api.problems import Problem, invalid
-from quota_scheduler.auth import allows
+from quota_scheduler.auth import allows, is_over, scope_of
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Reply
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import StoreError
 
@@ -53,11 +55,12 @@ def facade_of(request: Request) -> "Facade":
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the name for the audit log, and the role."""
+    """Who asks: the name for the audit log, the role, and what the token is bound to."""
 
     name: str
     role: Role
     is_token: bool = True
+    scope: Scope = EVERYBODY
 
     @property
     def owner(self) -> str:
@@ -79,16 +82,48 @@ LOCAL = Asker("local", Role.OPERATOR, is_token=False)
 
 
 def require(request: Request, role: Role) -> Asker:
-    """Who is asking. Raises Problem when they may not."""
-    tokens = facade_of(request).tokens
+    """Who is asking, for what anybody of a role may. Raises Problem when they may not, or ask too often.
+
+    The route answers what is everybody's in itself, or with ``asker.scope`` what is theirs or shared.
+    """
+    asker = identified(request, role)
+    if asker.is_token and (seconds := facade_of(request).rates.take(asker.name)):
+        facade_of(request).slowed()
+        wait = math.ceil(seconds)
+        raise Problem(
+            429,
+            "too_many_requests",
+            f"the token {asker.name!r} asks too often: come again in {wait} s",
+            retry_after=wait,
+        )
+    return asker
+
+
+def require_all(request: Request, role: Role) -> Asker:
+    """Who is asking, for what is told of everybody at once. Raises Problem for a token that is bound to labels, too."""
+    asker = require(request, role)
+    if asker.scope.is_bound:
+        bound = asker.scope.prefix.rstrip("/")
+        raise Problem(403, "bound", f"this tells of everybody, and the token {asker.name!r} is bound to {bound}")
+    return asker
+
+
+def identified(request: Request, role: Role) -> Asker:
+    """Who is asking, however often. Raises Problem when they may not."""
+    service = facade_of(request)
+    tokens = service.tokens
     if not tokens:
         return LOCAL
     token = tokens.find(request.headers.get("authorization", ""))
     if token is None:
         raise Problem(401, "no_token", "send a known token: Authorization: Bearer …")
+    if is_over(token, service.now()):
+        raise Problem(
+            401, "no_token", f"the token {token.name!r} has expired: ask an operator for the one that follows it"
+        )
     if not allows(token.role, role):
         raise Problem(403, "role", f"this needs the role {role.value}, the token {token.name!r} is {token.role.value}")
-    return Asker(token.name, token.role)
+    return Asker(token.name, token.role, scope=scope_of(token))
 
 
 def accepting(request: Request) -> "Facade":

@@ -78,14 +78,14 @@ ACK: TypeAdapter[AckBody] = TypeAdapter(AckBody)
 
 async def look(request: Request) -> Response:
     """Alerts that are pending, firing or resolved lately."""
-    require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(facade_of(request).alerts))
+    asker = require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).alerts, asker.scope))
 
 
 async def silences(request: Request) -> Response:
     """Silences that have not ended."""
-    require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(facade_of(request).silences))
+    asker = require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).silences, asker.scope))
 
 
 async def silence(request: Request) -> Response:

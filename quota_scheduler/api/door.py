@@ -6,7 +6,7 @@ page can send requests to loopback, but not without telling: its browser names t
 
     Host is another name ──► 421          (only without tokens: with them a proxy may have given us any name)
     writing, from another site ──► 403
-    else ──► the routes, every answer with X-Content-Type-Options: nosniff
+    else ──► the routes, every answer with the headers of SAFE
 """
 
 from ipaddress import ip_address
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""What every answer says to browsers: what it is, that no other page may hold it, and that no disk keeps it."""
+STRICT = "max-age=31536000"
+"""Browsers that have come over HTTPS once come over it for a year."""
 PROBES = frozenset({"/readyz", "/healthz"})
 """Their 503 is an answer, no failure."""
 
@@ -41,7 +51,11 @@ class Door:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE.items():
+                    headers.setdefault(name, value)
+                if scope.get("scheme") == "https":
+                    headers["Strict-Transport-Security"] = STRICT
                 if message["status"] >= 500 and scope["path"] not in PROBES:
                     self._service.failed()
             await send(message)

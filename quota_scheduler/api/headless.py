@@ -13,6 +13,7 @@ from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import SKEW, is_plausible, parse_instant
 from quota_scheduler.core.labels import LONGEST_VALUE
+from quota_scheduler.core.scope import Scope
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -23,15 +24,15 @@ MOST_NAMED = 20
 
 async def record(request: Request) -> Response:
     """Record what a run has used, where no transcript says it, and what the provider told it of limits."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
-    account, at = request.query_params.get("account", ""), _ended(request, service)
+    asker, service = require(request, Role.RUNNER), accepting(request)
+    account, at = _account(request, asker.scope), _ended(request, service)
     if len(account) > LONGEST_VALUE or not (account.isprintable()):
         raise Problem(422, "invalid_query", f"account has more than {LONGEST_VALUE} characters, or signs of no name")
     forked = request.query_params.get("forked", "") in {"1", "true"}
     output = await raw_output(request, most=MOST_USAGE_BYTES)
     run = await asyncio.to_thread(service.read_headless, output, at=at, account=account, forked=forked)
-    done = await written(service.take_headless(run))
+    run = service.claimed_run(run, asker.scope)
+    done = await written(service.take_headless(run, asker.scope))
     return json_response(
         {
             "sessions": [total.session for total in run.totals],
@@ -41,6 +42,14 @@ async def record(request: Request) -> Response:
             "refused": list(run.refused[:MOST_NAMED]),
         }
     )
+
+
+def _account(request: Request, scope: Scope) -> str:
+    """Whose run it was: as the query says, which must be that of a token bound to one. Raises Problem."""
+    own, said = dict(scope.bound).get("account", ""), request.query_params.get("account", "")
+    if own and said not in ("", own):
+        raise Problem(422, "invalid_query", f"account: this token is bound to account {own!r}: leave it out")
+    return said or own
 
 
 def _ended(request: Request, service: "Facade") -> datetime:

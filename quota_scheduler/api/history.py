@@ -22,8 +22,8 @@ MOST_EVENTS = 5_000
 
 async def history(request: Request) -> Response:
     """Usage by period and labels, as JSON or, with ``format=csv``, as CSV."""
-    require(request, Role.VIEWER)
-    document = await asyncio.to_thread(facade_of(request).usage_history, _asked(request))
+    asker = require(request, Role.VIEWER)
+    document = await asyncio.to_thread(facade_of(request).usage_history, _asked(request), asker.scope)
     if request.query_params.get("format") != "csv":
         return json_response(document)
     return Response(csv_of(document), media_type="text/csv")
@@ -49,13 +49,12 @@ def _asked(request: Request) -> Question:
 
 async def events(request: Request) -> Response:
     """Recorded events in the order they came, each as ``POST /v1/usage`` takes it; ``after`` goes on from an answer."""
-    require(request, Role.VIEWER)
+    asker = require(request, Role.VIEWER)
     after = number(request, "after", 0, least=0, most=10**9 - 1)
     most = number(request, "limit", MOST_EVENTS, least=1, most=MOST_EVENTS)
     since = _asked(request).since if request.query_params.get("since") else None
     kind = request.query_params.get("kind", "events")
     if kind not in ("events", "rollups"):
         raise Problem(422, "invalid_query", f"kind={kind[:40]!r} is neither events nor rollups")
-    return json_response(
-        await asyncio.to_thread(facade_of(request).usage_events, kind, after=after, since=since, most=most)
-    )
+    ask, scope = facade_of(request).usage_events, asker.scope
+    return json_response(await asyncio.to_thread(ask, kind, after=after, since=since, most=most, scope=scope))

@@ -18,8 +18,10 @@ from quota_scheduler.config.writing import written_limit
 from quota_scheduler.core.instants import iso, iso_or_none
 from quota_scheduler.core.limits.changes import FIELDS
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.sight import EVERYTHING, ScopeView
 from quota_scheduler.core.readings.documents import limit_document
 from quota_scheduler.core.readings.refusing import breaker_documents
+from quota_scheduler.core.readings.sighted import own_accounts
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -48,43 +50,50 @@ class LimitBody(Body):
         return {name: getattr(self, name) for name in FIELDS if name in self.model_fields_set}
 
 
+PLAIN = frozenset({"amount", "holdback", "borrow", "lend", "mode", "policy"})
+"""Fields of a limit whose changes name no value of its label."""
 LIMIT: TypeAdapter[LimitBody] = TypeAdapter(LimitBody)
 
 
 async def limits(request: Request) -> Response:
     """Every limit as of the last tick, the caps of runs, and whether everything is held or an alert muted."""
-    require(request, Role.VIEWER)
-    service = facade_of(request)
-    readings = service.readings
-    muted = await asyncio.to_thread(service.alerts_muted)
+    asker, service = require(request, Role.VIEWER), facade_of(request)
+    sight = await asyncio.to_thread(service.sight, asker.scope)
+    readings = service.seen(sight)
+    muted = await asyncio.to_thread(service.alerts_muted, asker.scope)
     return json_response(
         {
             "at": iso(readings.at),
             "limits": [limit_document(reading) for reading in readings.limits],
             "hold": service.held.document() if service.held else None,
-            "run_caps": [written_limit(limit) for limit in service.limits.values() if limit.is_per_run],
-            "breakers": breaker_documents(readings.breakers, service.now()),
+            "run_caps": [
+                sight.written(limit, written_limit(limit))
+                for limit in service.limits.values()
+                if limit.is_per_run and sight.sees_limit(limit)
+            ],
+            "breakers": own_accounts(breaker_documents(readings.breakers, service.now()), sight),
             "alerts_muted": muted,
             "sources": [
                 {"source": source.source, "catching_up": source.catching_up, "errors": source.errors}
                 for source in readings.sources
             ],
+            **({"replica": replicas} if (replicas := service.replicas) else {}),
         }
     )
 
 
 async def limit(request: Request) -> Response:
     """One limit as it stands in the file, as it holds now, and what was changed about it by whom."""
-    require(request, Role.VIEWER)
-    service = facade_of(request)
-    rule = _limit(service, request)
+    asker, service = require(request, Role.VIEWER), facade_of(request)
+    sight = await asyncio.to_thread(service.sight, asker.scope)
+    rule = _limit(service, request, sight)
     changes = await asyncio.to_thread(service.limit_changes, rule.id)
     in_file = next((limit for limit in service.config.limits if limit.id == rule.id), rule)
     return json_response(
         {
             "limit": rule.id,
-            "holds": written_limit(rule),
-            "file": written_limit(in_file),
+            "holds": sight.written(rule, written_limit(rule)),
+            "file": sight.written(in_file, written_limit(in_file)),
             "changes": [
                 {
                     "field": change.field,
@@ -94,6 +103,7 @@ async def limit(request: Request) -> Response:
                     "until": iso_or_none(change.expires_at),
                 }
                 for change in changes
+                if not sight.scope.is_bound or change.field in PLAIN
             ],
         }
     )
@@ -125,9 +135,10 @@ async def change_limit(request: Request) -> Response:
     )
 
 
-def _limit(service: "Facade", request: Request) -> Limit:
+def _limit(service: "Facade", request: Request, sight: ScopeView = EVERYTHING) -> Limit:
     """The limit a path names. Raises Problem."""
-    rule, limits = request.path_params["limit"], service.limits
+    rule = request.path_params["limit"]
+    limits = {name: limit for name, limit in service.limits.items() if sight.sees_limit(limit)}
     if rule not in limits:
         raise Problem(404, "no_limit", f"there is no limit {rule!r}; there are: {', '.join(limits) or 'none'}")
     return limits[rule]

@@ -6,6 +6,7 @@ waited for, the sender held back meanwhile, and only a body that is none is refu
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from quota_scheduler.api.otlp import busy
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
+from quota_scheduler.core.scope import Scope
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -30,8 +32,8 @@ WAIT_SECONDS = 30.0
 
 async def record(request: Request) -> Response:
     """Record the calls that a batch of items tells of, each by itself."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
+    store = partial(_store, service, asker.scope)
     items = service.litellm_items()
     sums = {"events": 0, "skipped": 0}
     refused: list[str] = []
@@ -42,10 +44,10 @@ async def record(request: Request) -> Response:
             part.append(item)
             size += len(item[1])
         if size >= PART_BYTES:
-            await _store(service, part, sums, refused)
+            await store(part, sums, refused)
             part, size = [], 0
     part += items.end()
-    await _store(service, part, sums, refused, items.refused)
+    await store(part, sums, refused, items.refused)
     if refused and not sums["events"] and not sums["skipped"]:
         raise Problem(422, "invalid_body", f"no item could be read: {refused[0]}", refused=refused[:MOST_NAMED])
     answer: dict[str, Any] = {**sums, "refused": len(refused), "reasons": refused[:MOST_NAMED]}
@@ -54,6 +56,7 @@ async def record(request: Request) -> Response:
 
 async def _store(
     service: "Facade",
+    scope: Scope,
     part: list[tuple[int, bytes]],
     sums: dict[str, int],
     refused: list[str],
@@ -65,7 +68,7 @@ async def _store(
         if time.monotonic() > deadline:
             raise busy()
         await asyncio.sleep(0.05)
-    delivery = await asyncio.to_thread(service.read_litellm, part, cut)
+    delivery = await asyncio.to_thread(service.read_litellm, part, cut, scope)
     sums["events"] += len(delivery.events)
     sums["skipped"] += delivery.skipped
     refused += delivery.refused

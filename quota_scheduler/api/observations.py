@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.observations.judging import longest
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
 from quota_scheduler.core.observations.report_key import LENGTHS, PROVIDERS
+from quota_scheduler.core.scope import Scope
 from quota_scheduler.service.observe import OLDEST
 
 MOST_RATIO = 2.0
@@ -39,11 +40,17 @@ def _moment(value: Any) -> Any:
 
 
 Moment = Annotated[Instant, BeforeValidator(_moment), Field(json_schema_extra=_EPOCH)]
+_PAUSE = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 86_400}, {"type": "null"}]}
+"""Described without an example: alone it does not fit beside a window."""
 _ONE_WAY: JsonDict = {
     "oneOf": [
         {
             "required": ["window"],
-            "properties": {"throttled": {"enum": [False, None]}},
+            "properties": {
+                "window": {"type": "string"},
+                "throttled": {"enum": [False, None]},
+                "retry_after": {"type": "null"},
+            },
             "anyOf": [
                 {"required": [name]} for name in ("used_ratio", "used_percent", "resets_at", "status", "overage")
             ],
@@ -73,7 +80,7 @@ class ObservationBody(Body):
     overage: Annotated[bool, Field(strict=True)] = False
     source: Name = "api"
     throttled: Annotated[bool, Field(strict=True)] = False
-    retry_after: Wait | Literal[0] | None = None
+    retry_after: Annotated[Wait | Literal[0] | None, WithJsonSchema(_PAUSE)] = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -136,13 +143,12 @@ OBSERVATION: TypeAdapter[ObservationBody] = TypeAdapter(ObservationBody)
 
 async def observe(request: Request) -> Response:
     """Take one report or an array; what is wrong with one does not keep the others out."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
     raw = await body(request)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(422, "too_many", f"{len(items)} reports: send at most {MOST_IN_ARRAY} at a time")
-    said, rejected = await asyncio.to_thread(_valid, items, service.account_of, service.now())
+    said, rejected = await asyncio.to_thread(_valid, items, service.account_of, service.now(), asker.scope)
     observations = [one for one in said if isinstance(one, Observation)]
     throttles = [one for one in said if isinstance(one, Throttle)]
     done = await written(service.observe(observations, throttles))
@@ -160,14 +166,14 @@ async def observe(request: Request) -> Response:
 
 
 def _valid(
-    items: list[Any], account: Callable[[str, str], str], now: datetime
+    items: list[Any], account: Callable[[str, str], str], now: datetime, scope: Scope
 ) -> tuple[list[Observation | Throttle], list[dict[str, Any]]]:
     """The reports among ``items``, and for each of the others its index and what is wrong with it."""
     said: list[Observation | Throttle] = []
     rejected = []
     for index, item in enumerate(items):
         try:
-            said.append(OBSERVATION.validate_python(item).said(account, now))
+            said.append(_of_scope(OBSERVATION.validate_python(item), scope).said(account, now))
         except ValidationError as error:
             rejected.append({"index": index, "reason": "; ".join(pointers(error, item))})
         except ValueError as error:
@@ -175,7 +181,17 @@ def _valid(
     return said, rejected
 
 
+def _of_scope(report: ObservationBody, scope: Scope) -> ObservationBody:
+    """A report about an account of the scope's own, by default that. Raises ValueError for one about another's."""
+    own = dict(scope.bound).get("account")
+    if own is None:
+        return report
+    if report.account not in ("", own):
+        raise ValueError(f"account: this token is bound to account {own!r}: leave it out")
+    return report.model_copy(update={"account": own})
+
+
 async def observations(request: Request) -> Response:
     """What each provider said last about each window, how old that is, and why it is not newer."""
-    require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(facade_of(request).observations))
+    asker = require(request, Role.VIEWER)
+    return json_response(await asyncio.to_thread(facade_of(request).observations, asker.scope))

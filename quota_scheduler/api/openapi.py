@@ -11,6 +11,8 @@ from quota_scheduler.api.observations import ObservationBody
 from quota_scheduler.api.operate import HoldBody, TicketChangeBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, PreflightBody, ReportBody, TicketBody
 from quota_scheduler.api.simulate import SimulateBody
+from quota_scheduler.api.values import INSTANT
+from quota_scheduler.shipping.wire import VERSION
 
 REF = "#/components/schemas/{model}"
 MODELS = (
@@ -33,6 +35,43 @@ PROBLEM = {
         },
     },
 }
+_EXPORT = {"type": "object", "description": "an export of OTLP; as application/x-protobuf, too"}
+PUSHED: dict[str, dict[str, Any]] = {
+    "/v1/logs": {**_EXPORT, "properties": {"resourceLogs": {"type": "array"}}},
+    "/v1/metrics": {**_EXPORT, "properties": {"resourceMetrics": {"type": "array"}}},
+    "/v1/traces": {**_EXPORT, "properties": {"resourceSpans": {"type": "array"}}},
+    "/v1/shipments": {
+        "type": "object",
+        "description": "what `quota-scheduler ship` sends",
+        "required": ["version", "host", "sent_at"],
+        "properties": {
+            "version": {"const": VERSION},
+            "host": {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{0,60}$"},
+            "sent_at": dict(INSTANT.json_schema or {}),
+            "events": {"type": "array", "maxItems": 1000},
+            "observations": {"type": "array", "maxItems": 1000},
+            "told": {"type": "array", "maxItems": 1000},
+        },
+    },
+}
+"""Bodies that other programs send, as far as they are ours to describe."""
+LINKS: dict[tuple[str, str], dict[str, tuple[str, str, str, str]]] = {
+    ("post", "/v1/tickets"): {
+        "look": ("get", "/v1/tickets/{ticket}", "ticket", "$response.body#/id"),
+        "move": ("patch", "/v1/tickets/{ticket}", "ticket", "$response.body#/id"),
+        "hold": ("post", "/v1/tickets/{ticket}/hold", "ticket", "$response.body#/id"),
+        "start": ("post", "/v1/tickets/{ticket}/start", "ticket", "$response.body#/id"),
+        "renew": ("post", "/v1/leases/{lease}/renew", "lease", "$response.body#/lease/id"),
+        "release": ("post", "/v1/leases/{lease}/release", "lease", "$response.body#/lease/id"),
+    },
+    ("get", "/v1/limits"): {
+        "look": ("get", "/v1/limits/{limit}", "limit", "$response.body#/limits/0/rule"),
+        "forecast": ("get", "/v1/limits/{limit}/forecast", "limit", "$response.body#/limits/0/limit"),
+    },
+    ("post", "/v1/silences"): {"end": ("delete", "/v1/silences/{silence}", "silence", "$response.body#/id")},
+    ("get", "/v1/alerts"): {"acknowledge": ("post", "/v1/alerts/{alert}/ack", "alert", "$response.body#/alerts/0/id")},
+}
+"""What an answer gives the next question: a name, and of the next one its method, path, parameter and value."""
 _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/tickets", "Submit one ticket or up to 1,000", TicketBody, "runner"),
     (
@@ -98,7 +137,13 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("get", "/v1/silences", "Silences that have not ended", None, "viewer"),
     ("post", "/v1/silences", "Tell nobody about alerts that every matcher fits", SilenceBody, "operator"),
     ("delete", "/v1/silences/{silence}", "End a silence now", None, "operator"),
-    ("get", "/v1/audit", "What was done by hand, newest first, ?limit=100", None, "operator"),
+    (
+        "get",
+        "/v1/audit",
+        "What was done by hand, newest first, ?limit=100&since=&until=&who=&what=limit.*",
+        None,
+        "operator",
+    ),
     ("get", "/v1/page", "What the page at / shows", None, "viewer"),
     ("get", "/v1/page/queue", "Rows of the queue with reasons, ?from=0&most=50&find=growth", None, "viewer"),
     ("get", "/v1/page/more", "Costs, efficiency with its trend, loans, sources, audit", None, "viewer"),
@@ -109,7 +154,13 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
 )
 
 
-def _operation(path: str, summary: str, model: type | None, role: str) -> dict[str, Any]:
+def _link(method: str, path: str, parameter: str, where: str) -> dict[str, Any]:
+    """A link of an answer to the operation that goes on from it."""
+    pointer = path.replace("~", "~0").replace("/", "~1")
+    return {"operationRef": f"#/paths/{pointer}/{method}", "parameters": {parameter: where}}
+
+
+def _operation(method: str, path: str, summary: str, model: type | None, role: str) -> dict[str, Any]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
     problem = {
         "description": "problem",
@@ -124,6 +175,11 @@ def _operation(path: str, summary: str, model: type | None, role: str) -> dict[s
             "default": problem,
         },
     }
+    if path in PUSHED and method == "post":
+        content = {"application/json": {"schema": PUSHED[path]}}
+        operation["requestBody"] = {"required": True, "content": content}
+    if links := LINKS.get((method, path)):
+        operation["responses"]["200"]["links"] = {name: _link(*link) for name, link in links.items()}
     if model is not None:
         one = {"$ref": REF.format(model=model.__name__)}
         many = model in (TicketBody, EventBody, ObservationBody)
@@ -143,7 +199,7 @@ def _document() -> dict[str, Any]:
     _, schemas = models_json_schema([(model, "validation") for model in MODELS], ref_template=REF)
     paths: dict[str, Any] = {}
     for method, path, summary, model, role in _LINES:
-        paths.setdefault(path, {})[method] = _operation(path, summary, model, role)
+        paths.setdefault(path, {})[method] = _operation(method, path, summary, model, role)
     return {"openapi": "3.1.0", "paths": paths, "components": {"schemas": {**schemas["$defs"], "Problem": PROBLEM}}}
 
 

@@ -38,8 +38,7 @@ async def traces(request: Request) -> Response:
 
 
 async def _export(request: Request, signal: str) -> Response:
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
     if service.is_behind:
         raise await refused_unread(request, busy())
     unread = await encoded(request, most=MOST_EXPORT_BYTES, kinds=(PROTOBUF, JSON))
@@ -47,9 +46,11 @@ async def _export(request: Request, signal: str) -> Response:
         raise busy()
     is_json = unread.kind == JSON
     if len(unread.content) > LONG_BYTES:
-        delivery = await asyncio.to_thread(service.read_export, signal, unread.content, is_json=is_json)
+        delivery = await asyncio.to_thread(
+            service.read_export, signal, unread.content, is_json=is_json, scope=asker.scope
+        )
     else:
-        delivery = service.read_export(signal, unread.content, is_json=is_json)
+        delivery = service.read_export(signal, unread.content, is_json=is_json, scope=asker.scope)
     if isinstance(delivery, str):
         raise Problem(400, "not_otlp", f"this is no export of {signal}: {delivery}")
     if delivery.size or delivery.refused:

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 import quota_scheduler
 from quota_scheduler.api import render
-from quota_scheduler.api.access import Asker, decided, facade_of, require
+from quota_scheduler.api.access import Asker, decided, facade_of, identified, require
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.queries import number
 from quota_scheduler.auth import allows
@@ -21,6 +21,8 @@ from quota_scheduler.core.cycle.requests import Answer, Read
 from quota_scheduler.core.efficiency.trend import with_trend
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.readings.refusing import breaker_documents
+from quota_scheduler.core.readings.sighted import own_accounts
+from quota_scheduler.core.scope import Scope
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.page.assets import INDEX, POLICY, Asset, load_assets
 from quota_scheduler.page.kept import KeptForAll
@@ -123,15 +125,16 @@ async def state(request: Request) -> Response:
     seconds = 0.0 if "fresh" in request.query_params else STATE_SECONDS
     revision = _revision(service)
     document = await _room(request).kept.get(
-        ("state", revision), seconds, lambda: asyncio.to_thread(_state, service, revision)
+        ("state", revision, asker.scope), seconds, lambda: asyncio.to_thread(_state, service, revision, asker.scope)
     )
     you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
     return await asyncio.to_thread(_packed, request, {**document, "now": iso(service.now()), "you": you})
 
 
-def _state(service: "Facade", revision: str) -> dict[str, Any]:
-    """The document of the page; blocks for a moment."""
-    readings, now = service.readings, service.now()
+def _state(service: "Facade", revision: str, scope: Scope) -> dict[str, Any]:
+    """The document of the page as a scope sees it; blocks for a moment."""
+    sight, now = service.sight(scope), service.now()
+    readings = service.seen(sight)
     problems = service.not_ready()
     more = {
         "revision": revision,
@@ -140,28 +143,35 @@ def _state(service: "Facade", revision: str) -> dict[str, Any]:
         "tick_seconds": service.config.tick_seconds,
         "ready": not problems,
         "problems": problems,
-        "notes": service.notes(),
+        "notes": service.notes(scope),
         "hold": service.held.document() if service.held else None,
-        "breakers": breaker_documents(readings.breakers, now),
+        "breakers": own_accounts(breaker_documents(readings.breakers, now), sight),
+        "replica": service.replicas,
     }
     return page_document(
-        readings, alerts=service.alerts(), silences=service.silences(), turns=service.turns(), more=more
+        readings,
+        alerts=service.alerts(scope),
+        silences=service.silences(scope),
+        turns=service.turns(scope),
+        more=more,
     )
 
 
 async def queue(request: Request) -> Response:
     """Waiting tickets in the order of their start, a page of them, each with why it waits and when it may start."""
-    require(request, Role.VIEWER)
-    service, kept = facade_of(request), _room(request).kept
+    asker = require(request, Role.VIEWER)
+    service, kept, scope = facade_of(request), _room(request).kept, asker.scope
     begin = number(request, "from", 0, least=0, most=10**8)
     most = number(request, "most", 50, least=1, most=MOST_ROWS)
     find = request.query_params.get("find", "")[:200].casefold()
     revision = _revision(service)
     line = await kept.get(("line", service.moved), LINE_SECONDS, lambda: asyncio.to_thread(service.line))
-    chosen = _matching(line, find)
+    chosen = _matching(line, find, scope)
     begin = min(begin, max(0, len(chosen) - 1) // most * most)
     rows = await kept.get(
-        ("rows", begin, most, find, revision), ROWS_SECONDS, lambda: _rows(service, chosen[begin : begin + most])
+        ("rows", begin, most, find, revision, scope),
+        ROWS_SECONDS,
+        lambda: _rows(service, chosen[begin : begin + most], scope),
     )
     return await asyncio.to_thread(
         _packed,
@@ -170,9 +180,9 @@ async def queue(request: Request) -> Response:
     )
 
 
-def _matching(line: list[Ticket], find: str) -> list[tuple[int, Ticket]]:
-    """The tickets whose id, key, class or labels hold a text, each with its place from 1."""
-    placed = list(enumerate(line, 1))
+def _matching(line: list[Ticket], find: str, scope: Scope) -> list[tuple[int, Ticket]]:
+    """The tickets of a scope whose id, key, class or labels hold a text, each with its place from 1 among all."""
+    placed = [(place, ticket) for place, ticket in enumerate(line, 1) if scope.holds(ticket.labels)]
     if not find:
         return placed
     return [
@@ -182,13 +192,14 @@ def _matching(line: list[Ticket], find: str) -> list[tuple[int, Ticket]]:
     ]
 
 
-async def _rows(service: "Facade", placed: list[tuple[int, Ticket]]) -> list[dict[str, Any]]:
+async def _rows(service: "Facade", placed: list[tuple[int, Ticket]], scope: Scope) -> list[dict[str, Any]]:
     """Each ticket with what is decided about it now; those that have left meanwhile are left out."""
     replies = await decided([service.ask(Read(ticket.id, claim=False)) for _, ticket in placed]) if placed else []
     limits, zone, held = service.limits, service.config.timezone, service.held
     return [
         waiting_row(
-            service.ticket_row(reply.ticket, place), render.answer(reply, limits, zone=zone, fence=False, held=held)
+            service.ticket_row(reply.ticket._replace(key=scope.plain(reply.ticket.key)), place),
+            render.answer(reply, limits, zone=zone, fence=False, held=held),
         )
         for (place, _), reply in zip(placed, replies, strict=True)
         if isinstance(reply, Answer) and reply.ticket.state is State.WAITING
@@ -198,20 +209,22 @@ async def _rows(service: "Facade", placed: list[tuple[int, Ticket]]) -> list[dic
 async def more(request: Request) -> Response:
     """What is looked at less often: costs, efficiency with its trend, loans, sources, and what was done by hand."""
     asker, service = require(request, Role.VIEWER), facade_of(request)
-    document = await _room(request).kept.get("more", MORE_SECONDS, lambda: asyncio.to_thread(_more, service))
+    document = await _room(request).kept.get(
+        ("more", asker.scope), MORE_SECONDS, lambda: asyncio.to_thread(_more, service, asker.scope)
+    )
     if allows(asker.role, Role.OPERATOR):
         document = {**document, **await asyncio.to_thread(service.audit, 30)}
     return await asyncio.to_thread(_packed, request, document)
 
 
-def _more(service: "Facade") -> dict[str, Any]:
-    recent, longer = service.efficiency(RECENT_DAYS, "workflow"), service.efficiency(2 * RECENT_DAYS, "workflow")
+def _more(service: "Facade", scope: Scope) -> dict[str, Any]:
+    recent, longer = (service.efficiency(days, "workflow", scope) for days in (RECENT_DAYS, 2 * RECENT_DAYS))
     return {
         "at": iso(service.now()),
         "efficiency": with_trend(recent["workflows"], longer["workflows"]),
-        "costs": service.costs(2 * RECENT_DAYS),
-        "loans": service.loans(RECENT_DAYS)["loans"],
-        "sources": service.sources()["sources"],
+        "costs": service.costs(2 * RECENT_DAYS, scope),
+        "loans": service.loans(RECENT_DAYS, scope)["loans"],
+        "sources": [] if scope.is_bound else service.sources()["sources"],
     }
 
 
@@ -247,6 +260,6 @@ async def _told(request: Request, asker: Asker) -> AsyncIterator[bytes]:
 def _still_may(request: Request, asker: Asker) -> bool:
     """Whether who opened a stream could open it again: tokens end while it is open."""
     try:
-        return require(request, Role.VIEWER) == asker
+        return identified(request, Role.VIEWER) == asker
     except Problem:
         return False

@@ -304,7 +304,7 @@ class EventBody(TokensBody):
     speed: Word = ""
     inference_geo: Word = ""
     service_tier: Word = ""
-    web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True)] = 0
+    web_searches: Annotated[int, Field(ge=0, le=10_000, strict=True), WHOLE] = 0
     message: Name = ""
     sidechain: Annotated[bool, Field(strict=True)] = False
     origin: Name = ""

@@ -16,15 +16,19 @@ from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.shipping import wire
 from quota_scheduler.shipping.wire import Shipment
 
+MOST_NAMED = 20
+"""Sentences about what claims to be of others that the receipt holds."""
+
 
 async def receive(request: Request) -> Response:
     """Record a shipment; what cannot be understood of it is named and keeps nothing else out."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
     raw = await raw_body(request, most=MOST_USAGE_BYTES)
     shipment, batch, rejected = await asyncio.to_thread(_understood, raw)
+    batch, foreign = service.claimed_batch(batch, asker.scope)
+    rejected += [{"reason": sentence} for sentence in foreign[:MOST_NAMED]]
     origin = f"{shipment.source}@{shipment.host}"
-    done = await written(await service.receive(origin, batch, _sources(shipment)))
+    done = await written(await service.receive(origin, batch, _sources(shipment), asker.scope))
     receipt = wire.Receipt(done.now, done.recorded.accepted, done.recorded.updated, done.recorded.duplicate, rejected)
     return Response(wire.encoded(receipt), media_type="application/json")
 

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from quota_scheduler.api.access import accepting, body, require, validated
+from quota_scheduler.api.access import accepting, body, require_all, validated
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import Body
@@ -58,7 +58,7 @@ SIMULATE: TypeAdapter[SimulateBody] = TypeAdapter(SimulateBody)
 
 async def simulate(request: Request) -> Response:
     """Replay recorded runs as things are, and as they might be."""
-    require(request, Role.VIEWER)
+    require_all(request, Role.VIEWER)
     service = accepting(request)
     asked: SimulateBody = validated(await body(request), SIMULATE)
     words = Words(since=asked.since, until=asked.until, last=asked.last or ("" if asked.since else "30d"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -34,6 +35,8 @@ PREFLIGHT: TypeAdapter[PreflightBody] = TypeAdapter(PreflightBody)
 PLAN: TypeAdapter[PlanBody] = TypeAdapter(PlanBody)
 REPORT: TypeAdapter[ReportBody] = TypeAdapter(ReportBody)
 LONGEST_POLL = 30.0
+FREE_SECONDS = 1.0
+"""A question that was parked for so long is not counted as one: waiting for a turn is what runners are told to do."""
 
 
 async def submit(request: Request) -> Response:
@@ -54,7 +57,18 @@ def _draft(service: "Facade", asker: Asker, body: TicketBody | Problem, within: 
     if isinstance(body, Problem):
         return body
     draft = body.draft(service.estimate_basis, now=service.now())
-    return pointed(f"{within}/describe", draft) if isinstance(draft, str) else draft._replace(owner=asker.owner)
+    if isinstance(draft, str):
+        return pointed(f"{within}/describe", draft)
+    labels = asker.scope.filled(draft.labels)
+    if isinstance(labels, str):
+        return _foreign(f"{within}/labels/", labels)
+    key, run = asker.scope.named(draft.key), asker.scope.named(draft.run)
+    return draft._replace(owner=asker.owner, labels=labels, key=key, run=run)
+
+
+def _foreign(pointer: str, sentence: str) -> Problem:
+    """A ticket that claims to be of somebody else than its token."""
+    return pointed(f"{pointer}{sentence.partition(':')[0]}", sentence.partition(": ")[2])
 
 
 def _sound(outcome: Reply | Problem, *, what: str = "ticket") -> Answer:
@@ -105,17 +119,27 @@ async def read(request: Request) -> Response:
     service, number = facade_of(request), render.read_id(request.path_params["ticket"])
     wait = _wait(request)
     with service.parked_for(number) as changed:
-        answer = await _ask(service, Read(number, claim, asker.by))
+        answer = await _ask(service, Read(number, claim, asker.by, asker.scope))
         if wait and answer.ticket.state is State.WAITING and not service.draining:
-            await asyncio.wait([changed], timeout=wait)
-            answer = await _ask(service, Read(number, claim, asker.by)) if not service.draining else answer
+            await _parked(service, asker, changed, wait)
+            answer = await _ask(service, Read(number, claim, asker.by, asker.scope)) if not service.draining else answer
     return render.json_response(_rendered(service, asker, answer))
+
+
+async def _parked(service: "Facade", asker: Asker, changed: "asyncio.Future[None]", wait: float) -> None:
+    """Wait for a change; who has waited a while has asked for nothing meanwhile, and is not counted for it."""
+    began = time.monotonic()
+    await asyncio.wait([changed], timeout=wait)
+    if asker.is_token and time.monotonic() - began >= FREE_SECONDS:
+        service.rates.give_back(asker.name)
 
 
 async def withdraw(request: Request) -> Response:
     """Give a ticket up; a running one settles."""
     asker, service = require(request, Role.RUNNER), facade_of(request)
-    answer = await _ask(service, Withdraw(render.read_id(request.path_params["ticket"]), asker.by))
+    asked = Withdraw(render.read_id(request.path_params["ticket"]), asker.by, asker.scope)
+    (reply,) = await decided([service.withdraw(asked, owner=asker.owner, who=asker.name)])
+    answer = _sound(reply)
     return render.json_response(_rendered(service, asker, answer))
 
 
@@ -124,7 +148,7 @@ async def renew(request: Request) -> Response:
     asker, service = require(request, Role.RUNNER), facade_of(request)
     number, report = await _report(request)
     usage = await _priced(service, number, report)
-    answer = await _ask(service, Renew(number, report.fence, usage, report.session, report.ttl, asker.by))
+    answer = await _ask(service, Renew(number, report.fence, usage, report.session, report.ttl, asker.by, asker.scope))
     return render.json_response(_rendered(service, asker, answer))
 
 
@@ -133,7 +157,9 @@ async def release(request: Request) -> Response:
     asker, service = require(request, Role.RUNNER), facade_of(request)
     number, report = await _report(request)
     usage = await _priced(service, number, report)
-    answer = await _ask(service, Release(number, report.fence, usage, report.session, report.outcome, asker.by))
+    answer = await _ask(
+        service, Release(number, report.fence, usage, report.session, report.outcome, asker.by, asker.scope)
+    )
     return render.json_response(_rendered(service, asker, answer))
 
 
@@ -158,7 +184,8 @@ async def _ask(service: "Facade", asked: Read | Withdraw | Renew | Release) -> A
 
 def _rendered(service: "Facade", asker: Asker, reply: Reply) -> dict[str, Any]:
     fence = isinstance(reply, Answer) and asker.sees_fence(reply.ticket)
-    return render.answer(reply, service.limits, zone=service.config.timezone, fence=fence, held=service.held)
+    body = render.answer(reply, service.limits, zone=service.config.timezone, fence=fence, held=service.held)
+    return {**body, "key": asker.scope.plain(body["key"])} if asker.scope.is_bound and "key" in body else body
 
 
 def _wait(request: Request) -> float:

@@ -12,6 +12,7 @@ from quota_scheduler.api.problems import Problem, pointers
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import EventBody
 from quota_scheduler.config import Role
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import UsageEvent
 
 EVENT: TypeAdapter[EventBody] = TypeAdapter(EventBody)
@@ -19,14 +20,13 @@ EVENT: TypeAdapter[EventBody] = TypeAdapter(EventBody)
 
 async def record(request: Request) -> Response:
     """Record one usage event or an array; what is wrong with one does not keep the others out."""
-    require(request, Role.RUNNER)
-    service = accepting(request)
+    asker, service = require(request, Role.RUNNER), accepting(request)
     raw = await body(request, most=MOST_USAGE_BYTES)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(422, "too_many", f"{len(items)} events: send at most {MOST_IN_ARRAY} at a time")
-    events, rejected = await asyncio.to_thread(valid_events, items)
-    done = await written(await service.record(events))
+    events, rejected = await asyncio.to_thread(valid_events, items, asker.scope)
+    done = await written(await service.record(events, asker.scope))
     counts: dict[str, Any] = {
         "accepted": done.accepted,
         "updated": done.updated,
@@ -38,12 +38,17 @@ async def record(request: Request) -> Response:
     return json_response(counts)
 
 
-def valid_events(items: list[Any]) -> tuple[list[UsageEvent], list[dict[str, Any]]]:
-    """The events among ``items``, and for each of the others its index and what is wrong with it."""
-    events, rejected = [], []
+def valid_events(items: list[Any], scope: Scope = EVERYBODY) -> tuple[list[UsageEvent], list[dict[str, Any]]]:
+    """The events among ``items`` as ``scope`` may send them, and of each of the others its index and what is wrong."""
+    events: list[UsageEvent] = []
+    rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         try:
-            events.append(EVENT.validate_python(item).event())
+            event = scope.event(EVENT.validate_python(item).event())
+            if isinstance(event, str):
+                rejected.append({"index": index, "reason": f"/labels/{event}"})
+            else:
+                events.append(event)
         except ValidationError as error:
             rejected.append({"index": index, "reason": "; ".join(pointers(error, item))})
     return events, rejected

@@ -9,11 +9,10 @@ What the measures mean: docs/explanation/forecasting.md.
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -29,6 +28,7 @@ from quota_scheduler.core.forecast.baselines import BASELINES, OLD_NAMES
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets
+from quota_scheduler.recorded.totals import FILES, read_totals
 
 EPOCH = datetime(1970, 1, 1)
 SESSION_HISTORY = 60 * DAY
@@ -43,11 +43,15 @@ Method = Callable[[Pairs, datetime, datetime, datetime], Projection]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The whole table, the honesty of the confidence, and whether no method saw the future."""
+    """The whole table, the honesty of the confidence, and whether no method saw the future.
+
+    ``assumed`` are sentences on how the files were understood.
+    """
 
     rows: tuple[ScoreRow, ...]
     leak_free: Mapping[str, bool]
     honesty: Honesty | None
+    assumed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON types."""
@@ -71,7 +75,7 @@ class Result:
                 f"confidence of .85 or more: {honesty.claims} claims, {came} within 10 %; "
                 f"claimed for {honesty.share:.0%} of the last three days"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.assumed])
 
     def to_svg(self) -> str:
         """Return a picture of the error of each method by group of cases."""
@@ -104,7 +108,7 @@ def evaluate(folder: Path | str, methods: Sequence[str] = METHODS) -> Result:
     """
     for name in methods:
         _method(current_name(name))
-    traces = [*read(folder)]
+    traces = read(folder)
     if not traces:
         raise FileNotFoundError(f"no daily.csv or hourly.csv in {folder}")
     return verify(traces, methods)
@@ -128,27 +132,21 @@ def verify(traces: Sequence[Trace], methods: Sequence[str] = METHODS) -> Result:
     return Result(tuple(rows), leaks, _honesty(traces) if "ours" in chosen else None)
 
 
-def read(folder: Path | str) -> Iterator[Trace]:
-    """Yield the series of ``daily.csv`` and ``hourly.csv``, whichever exist."""
-    for name, column, step in (("daily.csv", "date", DAY), ("hourly.csv", "hour_utc", HOUR)):
-        path = Path(folder) / name
-        if not path.exists():
-            continue
-        by_id: dict[str, dict[datetime, float]] = {}
-        with path.open(newline="") as file:
-            for record in csv.DictReader(file):
-                series = by_id.setdefault(record["series_id"], {})
-                at = datetime.fromisoformat(record[column])
-                series[at] = series.get(at, 0.0) + float(record["tokens"])
-        for series_id, series in by_id.items():
-            start, end = min(series), max(series)
-            count = (end - start) // step + 1
-            yield Trace(
-                series_id,
-                start,
-                step,
-                tuple(series.get(start + i * step, 0.0) for i in range(count)),
-            )
+def read(folder: Path | str) -> list[Trace]:
+    """Return the series of ``daily.csv`` and ``hourly.csv``, whichever exist. Raises WrongFile."""
+    return read_said(folder)[0]
+
+
+def read_said(folder: Path | str) -> tuple[list[Trace], list[str]]:
+    """Return the series of a folder, and in sentences what is to be said of its files. Raises WrongFile."""
+    traces: list[Trace] = []
+    said: list[str] = []
+    for path in (Path(folder) / name for name in FILES):
+        if path.exists():
+            series, sentences = read_totals(path)
+            traces += [Trace(one.name, one.start, one.step, one.by(one.step)) for one in series]
+            said += sentences
+    return traces, said
 
 
 def leak_free(method: Method, cases: Sequence[Case], sample: int = 40) -> bool:

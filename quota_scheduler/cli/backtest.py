@@ -56,22 +56,19 @@ def _chosen(methods: str) -> list[str]:
 
 
 def _of_folder(folder: Path, methods: list[str]) -> "Result":
+    from dataclasses import replace
+
     from quota_scheduler.backtest import run as backtest
 
     try:
-        traces = list(backtest.read(folder))
-    except KeyError as error:
-        raise QuotaSchedulerError(
-            f"{folder}: a column {error} is missing; daily.csv has series_id, date, tokens, "
-            "hourly.csv has series_id, hour_utc, tokens"
-        ) from None
-    except (ValueError, TypeError, OSError) as error:
-        raise QuotaSchedulerError(f"{folder}: {error}; daily.csv has rows such as team-a,2026-11-22,125000") from None
+        traces, said = backtest.read_said(folder)
+    except ValueError as error:
+        raise QuotaSchedulerError(str(error)) from None
     if not traces:
         raise QuotaSchedulerError(
             f"{folder} holds neither daily.csv nor hourly.csv (series_id, date or hour_utc, tokens)"
         )
-    return _judged(traces, methods)
+    return replace(_judged(traces, methods), assumed=tuple(said))
 
 
 def _of_ledger(ctx: click.Context, methods: list[str], by: str) -> "Result":

@@ -1,5 +1,6 @@
 """``backup`` and ``restore``: a copy of the database beside a running service, and back again."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,13 @@ def backup(ctx: click.Context, file: Path | None, replace: bool, as_json: bool) 
     config = reach.config_of(ctx)
     from quota_scheduler.service.upkeep import backup as upkeep
 
-    _there(config)
-    target = _target(config.database, file)
+    database = _file(config, "pg_dump --format=custom --file=FILE {}")
+    if not database.exists():
+        raise reach.NothingThere(f"there is no database at {database}: name it with --database")
+    target = _target(database, file)
     if target.exists() and not replace:
         raise QuotaSchedulerError(f"{target} exists: name another file, or let it be replaced with --replace")
-    done = upkeep.backup(config.database, target, further=Progress(config.database))
+    done = upkeep.backup(database, target, further=Progress(database))
     if as_json:
         reach.print_json({"file": done.file, "bytes": done.size, "taken_at": done.taken_at.isoformat(),
                           "events": done.events})  # fmt: skip
@@ -65,10 +68,11 @@ def restore(ctx: click.Context, file: Path, yes: bool, as_json: bool) -> None:
     config = reach.config_of(ctx)
     from quota_scheduler.service.upkeep import backup as upkeep
 
-    seen = upkeep.loss(config.database, file)
+    database = _file(config, "stop every replica, then pg_restore --clean --if-exists --dbname={} FILE")
+    seen = upkeep.loss(database, file)
     if seen.is_any and not yes:
         raise QuotaSchedulerError(f"{_lost(seen, config)}; nothing was changed: say --yes to restore all the same")
-    aside = upkeep.restore(config.database, file, further=Progress(file))
+    aside = upkeep.restore(database, file, further=Progress(file))
     if as_json:
         reach.print_json({"database": config.database, "replaced": aside, "events_lost": seen.events,
                           "tickets_lost": seen.tickets, "deeds_lost": seen.deeds})  # fmt: skip
@@ -96,9 +100,12 @@ class Progress:
             click.echo(f"{10 * tenth} %", err=True)
 
 
-def _there(config: Config) -> None:
-    if not config.database.exists():
-        raise reach.NothingThere(f"there is no database at {config.database}: name it with --database")
+def _file(config: Config, command: str) -> Path:
+    """The database, where it is a file. Raises UsageError with the command of PostgreSQL's own where it is not."""
+    if isinstance(config.database, Path):
+        return config.database
+    url = shlex.quote(config.database_shown)
+    raise click.UsageError(f"the database is on a server, whose own programs copy it: {command.format(url)}")
 
 
 def _target(database: Path, file: Path | None) -> Path:

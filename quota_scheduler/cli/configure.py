@@ -8,6 +8,8 @@ import click
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config, Role, starter_yaml
+from quota_scheduler.config.access import line_of, token_in
+from quota_scheduler.core.instants import iso
 from quota_scheduler.core.limits.proposing import Proposal
 from quota_scheduler.errors import QuotaSchedulerError
 
@@ -47,7 +49,7 @@ def check(ctx: click.Context, as_json: bool) -> None:
         f"{len(entries)} {word}{'' if len(entries) == 1 else 's'}"
         for word, entries in (("limit", config.limits), ("receiver", config.receivers), ("token", config.tokens))
     )
-    click.echo(f"{counts}; database {config.database}")
+    click.echo(f"{counts}; database {config.database_shown}")
     if config.github:
         app = config.github.app
         click.echo(
@@ -106,8 +108,8 @@ def init(ctx: click.Context, file: Path, dry_run: bool, as_json: bool) -> None:
 
 def _proposals(config: Config) -> list[Proposal]:
     """Limits for the subscriptions that the database has seen, or else that files on this host speak of."""
-    from quota_scheduler.assemble import readings_of
     from quota_scheduler.core.limits.proposing import proposed
+    from quota_scheduler.source_passes import readings_of
     from quota_scheduler.store import ledger, observations, utc_now
 
     try:
@@ -135,19 +137,29 @@ def _proposals(config: Config) -> list[Proposal]:
     show_default=True,
     help="What it allows.",
 )
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Bind it: team=growth.")
+@click.option("--expires", metavar="INSTANT", default="", help="From when on it is none any more.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def token(name: str, role: str, as_json: bool) -> None:
+def token(name: str, role: str, labels: tuple[str, ...], expires: str, as_json: bool) -> None:
     """Make a new token called NAME: the secret is shown once, the configuration keeps its hash.
 
     \b
     Examples:
       quota-scheduler config token ci --role runner
+      quota-scheduler config token growth --label team=growth --expires 2027-01-31T00:00:00Z
       quota-scheduler config token alice --role operator --json
     """
     secret = secrets.token_urlsafe(32)
     digest = hashlib.sha256(secret.encode()).hexdigest()
+    words = [*labels, *([f"expires={expires}"] if expires else [])]
+    try:
+        made = token_in(" ".join([f"{role}:{name}:{digest}", *words]))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     if as_json:
-        reach.print_json({"name": name, "role": role, "token": secret, "sha256": digest})
+        more: dict[str, object] = {"labels": dict(made.labels)} if made.labels else {}
+        more |= {"expires": iso(made.expires)} if made.expires else {}
+        reach.print_json({"name": name, "role": role, "token": secret, "sha256": digest, **more})
         return
     click.echo(f"token (give it to the client as QUOTA_TOKEN): {secret}")
-    click.echo(f"line for tokens_file:                         {role}:{name}:{digest}")
+    click.echo(f"line for tokens_file:                         {line_of(made)}")

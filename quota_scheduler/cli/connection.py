@@ -79,7 +79,7 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, refused: st
 
     A refusal that has the key ``refused`` is an answer too.
     """
-    connection, prefix = _connection(config.listen)
+    connection, prefix = _connection(config)
     try:
         connection.connect()
         connection.sock.settimeout(ANSWER_SECONDS)
@@ -95,8 +95,9 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, refused: st
         connection.close()
 
 
-def _connection(listen: Listen) -> tuple[http.client.HTTPConnection, str]:
+def _connection(config: Config) -> tuple[http.client.HTTPConnection, str]:
     """A connection that is not open yet, and what stands before every path."""
+    listen = config.listen
     if isinstance(listen, NamedService):
         parts = urlsplit(listen.url if "//" in listen.url else f"http://{listen.url}")
         if parts.scheme == "https":
@@ -104,7 +105,22 @@ def _connection(listen: Listen) -> tuple[http.client.HTTPConnection, str]:
             return secure, parts.path.rstrip("/")
         return http.client.HTTPConnection(listen.host, listen.port, timeout=CONNECT_SECONDS), parts.path.rstrip("/")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
+    if config.tls:
+        secure = http.client.HTTPSConnection(
+            host, listen.port, timeout=CONNECT_SECONDS, context=_trusting(config.tls.certificate)
+        )
+        return secure, ""
     return http.client.HTTPConnection(host, listen.port, timeout=CONNECT_SECONDS), ""
+
+
+def _trusting(certificate: Path) -> Any:
+    """What believes the service of this machine alone: that which has the certificate of the configuration."""
+    import ssl
+
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False  # it is called by an address, and nobody else holds this certificate's key
+    return context
 
 
 def _way_out(config: Config) -> str:
@@ -145,9 +161,9 @@ def look(config: Config) -> Iterator[Any]:
             f"this service does not answer at {config.listen}, and this machine's file tells of another: "
             f"{_way_out(config)}; without a URL the file is read"
         )
-    if not config.database.exists():
+    if isinstance(config.database, Path) and not config.database.exists():
         raise NothingThere(
-            f"nothing answers at {config.listen} and there is no database at {config.database}: "
+            f"nothing answers at {config.listen} and there is no database at {config.database_shown}: "
             "start the service once, or name the file with --database"
         )
     try:
@@ -157,8 +173,8 @@ def look(config: Config) -> Iterator[Any]:
         raise
     except Exception as error:
         raise QuotaSchedulerError(
-            f"cannot read {config.database}: {error}; start the service once so that it brings the file up to date, "
-            "or name another file with --database"
+            f"cannot read {config.database_shown}: {error}; start the service once so that it brings the file up to "
+            "date, or name another file with --database"
         ) from error
 
 

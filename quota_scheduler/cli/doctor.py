@@ -34,7 +34,7 @@ def command(ctx: click.Context, as_json: bool, providers: bool, verify: bool) ->
     from quota_scheduler.service.upkeep.doctor import examine
     from quota_scheduler.service.upkeep.verify import verify as everything
 
-    with reach.look(config) as tx, tx.at_once():
+    with reach.look(config) as tx:
         findings = everything(tx, config.limits, step=_step) if verify else examine(tx, config.limits)
     if verify and sys.stderr.isatty():
         click.echo("\r\033[K", err=True, nl=False)
@@ -64,7 +64,7 @@ def _providers(config: Config, *, as_json: bool) -> None:
         for one in unknown_fields(_places(config))
     ]
     named = {(field["source"], field["field"]) for field in fields}
-    if config.database.exists():
+    if isinstance(config.database, str) or config.database.exists():
         with reach.look(config) as tx:
             seen = [one for one in seen_fields(tx) if (one.door, one.field) not in named]
         fields += [

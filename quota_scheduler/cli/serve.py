@@ -40,6 +40,7 @@ def command(ctx: click.Context, verbose: bool) -> None:
     try:
         service.start()
         _say(service, where.getsockname()[1])
+        service.tokens_changed = lambda: assemble.reload_tokens(service, lambda: config_of(ctx))
         server.serve(service, Facade(service), where, reload=lambda: assemble.reload(service, lambda: config_of(ctx)))
     finally:
         service.stop()
@@ -66,9 +67,11 @@ def _say(service: "Service", port: int) -> None:
 
     config = service.config
     host = f"[{config.listen.host}]" if ":" in config.listen.host else config.listen.host
-    lines = [f"Quota Scheduler listens on http://{host}:{port}  (metrics at /metrics, API at /docs)"]
+    scheme = "https" if config.tls else "http"
+    doors = "the page at /, metrics at /metrics, API at /docs"
+    lines = [f"Quota Scheduler listens on {scheme}://{host}:{port}  ({doors})"]
     lines.append(f"  configuration  {config.origin}")
-    lines.append(f"  database       {config.database}")
+    lines.append(f"  database       {config.database_shown}")
     for ingest in service.parts.ingests:
         there = ", ".join(str(place) for place in ingest.places if place.exists())
         nothing = f"no transcripts yet; looking in {', '.join(map(str, ingest.places))}"

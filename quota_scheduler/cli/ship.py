@@ -61,7 +61,7 @@ def command(ctx: click.Context, to: str, host: str, state: Path | None, poll: fl
         server = OtherServer(to, headers=headers, seconds=ANSWER_SECONDS)
     except ValueError as error:
         raise click.UsageError(f"--to: {error}") from None
-    with _store(state or config.database.with_name("shipped.db")) as store:
+    with _store(state or _beside(config.database)) as store:
         shipper = _shipper(config, store, server, host, patient=not once)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: shipper.stop())
@@ -74,6 +74,13 @@ def command(ctx: click.Context, to: str, host: str, state: Path | None, poll: fl
         else:
             shipper.run(poll)
     server.close()
+
+
+def _beside(database: Path | str) -> Path:
+    """Where it is kept what has been sent: beside the database, or at its usual place where that is on a server."""
+    from quota_scheduler.config.places import default_database
+
+    return (database if isinstance(database, Path) else default_database(os.environ)).with_name("shipped.db")
 
 
 def _host(named: str) -> str:
@@ -100,8 +107,8 @@ def _store(path: Path) -> "Store":
 
 def _shipper(config: "Config", store: "Store", server: "OtherServer", host: str, *, patient: bool) -> "Shipper":
     import quota_scheduler
-    from quota_scheduler.assemble import readings_of
     from quota_scheduler.shipping.shipper import Shipped, Shipper
+    from quota_scheduler.source_passes import readings_of
     from quota_scheduler.store import utc_now
 
     sources = [Shipped(name, reading.scan) for name, reading in readings_of(config).items()]

@@ -9,6 +9,7 @@ from quota_scheduler.cli import connection as reach
 from quota_scheduler.config import Config
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
+from quota_scheduler.core.readings.glance import loan_words
 from quota_scheduler.core.units import Unit, format_amount
 from quota_scheduler.wrapper.statuses import LIMIT_HIT, UNAVAILABLE
 
@@ -45,6 +46,8 @@ def command(ctx: click.Context, as_json: bool, check: bool) -> None:
     reach.say(f"{state['from']}, as of {reach.when(state['at'], config.timezone)}")
     reach.say_hold(state, config.timezone)
     reach.say_breakers(state)
+    if replica := state.get("replica"):
+        reach.say(replicas_line(replica))
     for source in state.get("sources", []):
         if source["catching_up"]:
             reach.say(f"{source['source']} is still being read: the figures below grow")
@@ -72,10 +75,21 @@ def _checked(config: Config) -> int:
     return LIMIT_HIT if spent else 0
 
 
+def replicas_line(replica: dict[str, Any]) -> str:
+    """Who leads, how many there are, and who is not ready for deciding otherwise."""
+    there = replica["replicas"]
+    leader = f"{replica['leader']} leads" if replica["leader"] else "nobody leads"
+    differing = [one["address"] for one in there if one["problem"]]
+    but = f"; not ready, configured otherwise: {', '.join(differing)}" if differing else ""
+    return f"{len(there)} replica{'s' if len(there) != 1 else ''}, {leader}{but}"
+
+
 def words_of(limits: list[dict[str, Any]]) -> list[str]:
-    """What providers say of limits, where that is more than a figure: its age, changes, use elsewhere."""
+    """What is to be said beside the figures: loans, and what providers say, its age, changes, use elsewhere."""
     lines = []
     for row in limits:
+        if row.get("borrowed") or row.get("lent"):
+            lines.append(_lent(row, Unit(row["unit"])))
         observed = row.get("observed") or {}
         parts = [observed.get("why", ""), *observed.get("noticed", ())]
         if observed.get("elsewhere_points"):
@@ -83,6 +97,11 @@ def words_of(limits: list[dict[str, Any]]) -> list[str]:
         if said := " ".join(part for part in parts if part):
             lines.append(f"{row['limit']} ({observed['freshness']}): {said}")
     return lines
+
+
+def _lent(row: dict[str, Any], unit: Unit) -> str:
+    said = loan_words(row, lambda value: written(value, unit))
+    return f"{row['limit']}: {written(row['used'], unit)} of {written(row['amount'], unit)} used; {said}"
 
 
 def state_of(config: Config) -> dict[str, Any]:
@@ -105,7 +124,7 @@ def state_of(config: Config) -> dict[str, Any]:
 
         when = iso(from_micros(at)) if at else "never"
         return {
-            "from": f"The file {config.database} (no service answers)",
+            "from": f"{config.database_named} (no service answers)",
             "at": when,
             "limits": [bodies[n] for n in sorted(bodies)],
             "hold": held.document() if held else None,

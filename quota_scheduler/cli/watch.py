@@ -69,7 +69,7 @@ def _print_once(config: Config) -> None:
     if facts.is_refused:
         raise QuotaSchedulerError(facts.problem)
     if facts.problem:
-        said = f"The file {config.database} (no service answers at {config.listen})"
+        said = f"{config.database_named} (no service answers at {config.listen})"
         facts = Facts(said, state_of(config), queue_of(config), listed(config), heard_at=time.monotonic())
     width = terminal_width()
     lines = picture(

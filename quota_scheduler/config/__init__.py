@@ -24,9 +24,11 @@ from quota_scheduler.config.tree import (
     Listen,
     LogFormat,
     Models,
+    RateLimit,
     Receiver,
     Role,
     Sources,
+    Tls,
 )
 from quota_scheduler.errors import ConfigError
 
@@ -37,9 +39,11 @@ __all__ = [
     "Listen",
     "LogFormat",
     "Models",
+    "RateLimit",
     "Receiver",
     "Role",
     "Sources",
+    "Tls",
     "default_config",
     "is_blank",
     "load",

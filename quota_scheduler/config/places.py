@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 PROGRAM = "quota-scheduler"
 FILE = "quota.yaml"
 DATABASE = "quota.db"
+SERVER = "postgresql://user:password@host:5432/quota"
+"""What the URL of a database on a server looks like."""
 NEIGHBOURS = ("CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CODEX_HOME", "PI_CODING_AGENT_DIR")
 """Variables by which usage sources find transcripts when no folder is configured."""
 
@@ -39,21 +41,46 @@ def neighbours(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ[name] for name in NEIGHBOURS if environ.get(name)}
 
 
-def database(folder: Path, home: Path, address: str) -> Path:
-    """The file of a database: ``sqlite:///beside.db``, ``sqlite:////absolute.db`` or a plain path."""
+def database(folder: Path, home: Path, address: str) -> Path | str:
+    """A file (``sqlite:///beside.db``, ``sqlite:////absolute.db`` or a plain path), or the URL of a server."""
     scheme, separator, _ = address.partition("://")
     if not separator:
         if not address.strip() or address.startswith("sqlite:"):
             raise ValueError(f"{address!r} names no file: write sqlite:///quota.db or sqlite:////absolute/quota.db")
         return resolved(address, folder, home)
-    if scheme.startswith("postgres"):
-        raise ValueError("PostgreSQL is not supported in this version: write sqlite:///quota.db, or remove the key")
+    if scheme in ("postgresql", "postgres"):
+        return _server(address)
     if scheme != "sqlite":
-        raise ValueError(f"there are no {scheme} databases here: write sqlite:///quota.db")
+        raise ValueError(f"there are no {scheme} databases here: write sqlite:///quota.db or {SERVER}")
     parts = urlsplit(address)
     if parts.netloc or not parts.path.strip("/"):
         raise ValueError(f"{address!r} names no file: write sqlite:///quota.db or sqlite:////absolute/quota.db")
     return folder / unquote(parts.path[1:])
+
+
+def _server(url: str) -> str:
+    """The URL of a database on a server; what it means is the driver's affair."""
+    parts = urlsplit(url)
+    try:
+        names_a_port = parts.port is None or parts.port > 0
+    except ValueError:
+        names_a_port = "," in parts.netloc  # several hosts
+    if not names_a_port:
+        raise ValueError(f"the port is no number from 1 to 65535: write {SERVER}")
+    if not parts.path.strip("/") and "dbname=" not in parts.query:
+        raise ValueError(f"the URL names no database: write {SERVER}")
+    return url
+
+
+def shown(database: Path | str) -> str:
+    """A database as people may see it: a URL without its password."""
+    if isinstance(database, Path):
+        return str(database)
+    parts = urlsplit(database)
+    user, at, place = parts.netloc.rpartition("@")
+    hidden = ("password", "passfile", "sslpassword")
+    query = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key not in hidden])
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{place}", query=query))
 
 
 def resolved(written: str, folder: Path, home: Path) -> Path:

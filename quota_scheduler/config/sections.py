@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quota_scheduler.config import places, tree
-from quota_scheduler.config.access import read_tokens
+from quota_scheduler.config.access import read_metrics_auth, read_proxies, read_rate_limit, read_tls, read_tokens
 from quota_scheduler.config.alerting import read_alert_rules, read_receivers
 from quota_scheduler.config.billing import read_bills
 from quota_scheduler.config.doors import LITELLM_NAMES, OTLP_NAMES, read_door
@@ -59,7 +59,7 @@ class Surroundings:
     """What the configuration is read in: the user's folders, and variables that are not ours but matter."""
 
     home: Path
-    database: Path
+    database: Path | str
     variables: Mapping[str, str]
     chosen: Mapping[str, Scalar]
 
@@ -88,11 +88,15 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
             tokens=tokens,
             tokens_file=tokens_file,
-            metrics_auth=top.read("metrics_auth", yes_or_no, False),
+            metrics_auth=read_metrics_auth(top, tokens, top.read("metrics_auth", yes_or_no, False)),
+            rate_limit=read_rate_limit(top),
+            tls=read_tls(top, around.home),
+            trusted_proxies=read_proxies(top),
             prices=_prices(top),
             models=_models(top),
             rules=_rules(top),
             tick_seconds=top.read("tick_seconds", seconds(0.1, 60), 2.0),
+            leader_ttl=top.read("leader_ttl", seconds(1, 60), 5.0),
             claim_within=top.read("claim_within", span, timedelta(minutes=2)),
             aging_step=top.read("aging_step", span, timedelta(minutes=30)),
             fair_share=top.read("fair_share", one_of_names(LABEL_NAMES), "team"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
+from quota_scheduler.config import places
 from quota_scheduler.core.alerts.routing import Matchers
 from quota_scheduler.core.alerts.rule import Severity
 from quota_scheduler.core.labels import LabelRule
@@ -160,11 +161,32 @@ class GitHub:
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """Who may use the service; ``sha256`` of the token in lower-case hexadecimal."""
+    """Who may use the service; ``sha256`` of the token in lower-case hexadecimal.
+
+    ``labels`` are those that it is bound to, in order of name; ``expires`` is from when on it is none any more.
+    """
 
     name: str
     role: Role
     sha256: str = field(repr=False)
+    labels: tuple[tuple[str, str], ...] = ()
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How often one token may ask: ``per_second`` over time, ``burst`` at once. 0 a second: as often as it likes."""
+
+    per_second: float = 0.0
+    burst: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of a certificate, with those that vouch for it, and of its private key."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +201,16 @@ class Config:
     """Everything that can be configured.
 
     ``origin`` says for people where the values come from, ``file`` is the file among them. ``database`` is an absolute
-    path. ``alerts`` holds what is changed about the built-in alert rules, by rule, under the names of the file;
-    ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are not keys: the user's folder, and what
-    other programs' variables say about where they keep their files.
+    path, or the URL of a server. ``alerts`` holds what is changed about the built-in alert rules, by rule, under the
+    names of the file; ``prices`` are by model or ``provider/model``. ``home`` and ``variables`` are no keys: the user's
+    folder, and what other programs' variables say about where they keep their files.
     """
 
     origin: str
     file: Path | None
     listen: Listen
     timezone: str
-    database: Path
+    database: Path | str
     sources: Sources
     otlp: PushedSource
     litellm: PushedSource
@@ -200,10 +222,14 @@ class Config:
     tokens: tuple[ApiToken, ...]
     tokens_file: Path | None
     metrics_auth: bool
+    rate_limit: RateLimit
+    tls: Tls | None
+    trusted_proxies: tuple[str, ...]
     prices: Mapping[str, OwnPrice]
     models: Models
     rules: Thresholds
     tick_seconds: float
+    leader_ttl: float
     claim_within: timedelta
     aging_step: timedelta
     fair_share: str
@@ -214,6 +240,21 @@ class Config:
     log_format: LogFormat
     home: Path
     variables: Mapping[str, str]
+
+    @property
+    def database_shown(self) -> str:
+        """The database as people may see it, without a password."""
+        return places.shown(self.database)
+
+    @property
+    def database_named(self) -> str:
+        """The same as the beginning of a sentence."""
+        return f"The {'database' if self.is_on_server else 'file'} {self.database_shown}"
+
+    @property
+    def is_on_server(self) -> bool:
+        """Whether the database is on a server, where others may write it too."""
+        return isinstance(self.database, str)
 
     @property
     def needs_tokens(self) -> bool:

@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
-from quota_scheduler.config.tree import AgentSource, Config, GitHub, Sources
+from quota_scheduler.config.tree import AgentSource, ApiToken, Config, GitHub, Sources
+from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import LabelRule
 from quota_scheduler.core.limits.limit import DEFAULT, Holdback, Limit, Policy
 from quota_scheduler.core.limits.schedule import WEEKDAYS, Calendar, Every, PerRun, Schedule, Session, span_text
@@ -34,7 +35,7 @@ def redacted(config: Config) -> dict[str, object]:
     return {
         "listen": str(config.listen),
         "timezone": config.timezone,
-        "database": f"sqlite:///{quote(str(config.database))}",
+        "database": config.database_shown if config.is_on_server else f"sqlite:///{quote(str(config.database))}",
         "sources": _sources(config.sources),
         "limits": [written_limit(limit) for limit in config.limits],
         "bills": [
@@ -59,13 +60,17 @@ def redacted(config: Config) -> dict[str, object]:
             for one in config.receivers
         ],
         "alerts": {"rules": {rule: _plain_values(change) for rule, change in config.alerts.items()}},
-        "tokens": [{"name": one.name, "role": one.role.value, "sha256": SECRET} for one in config.tokens],
+        "tokens": [_token(one) for one in config.tokens],
         "tokens_file": _path(config.tokens_file),
         "metrics_auth": config.metrics_auth,
+        "rate_limit": {"per_second": config.rate_limit.per_second, "burst": config.rate_limit.burst},
+        **({"tls": {"certificate": str(config.tls.certificate), "key": str(config.tls.key)}} if config.tls else {}),
+        "trusted_proxies": list(config.trusted_proxies),
         "prices": {model: _plain_values(asdict(price)) for model, price in config.prices.items()},
         "models": {"fallback": list(config.models.fallback)},
         "rules": asdict(config.rules),
         "tick_seconds": config.tick_seconds,
+        "leader_ttl": config.leader_ttl,
         "claim_within": span_text(config.claim_within),
         "aging_step": span_text(config.aging_step),
         "fair_share": config.fair_share,
@@ -74,6 +79,16 @@ def redacted(config: Config) -> dict[str, object]:
         "raw_retention": span_text(config.raw_retention),
         "key_retention": span_text(config.key_retention),
         "log_format": config.log_format.value,
+    }
+
+
+def _token(token: ApiToken) -> dict[str, object]:
+    return {
+        "name": token.name,
+        "role": token.role.value,
+        "sha256": SECRET,
+        **({"labels": dict(token.labels)} if token.labels else {}),
+        **({"expires": iso(token.expires)} if token.expires else {}),
     }
 
 

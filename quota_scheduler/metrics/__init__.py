@@ -23,6 +23,7 @@ from prometheus_client import (
 
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import Readings
+from quota_scheduler.core.replicas.shown import Shown
 from quota_scheduler.metrics.caps import (
     CLASSES,
     DECISIONS,
@@ -114,7 +115,11 @@ class Metrics:
         self._held = self._gauge("quota_scheduler_held")
         self._writes_refused = self._counter("quota_scheduler_writes_refused_total")
         self._failed_answers = self._counter("quota_scheduler_failed_answers_total")
+        self._slowed = self._counter("quota_scheduler_slowed_requests_total")
         self._leader = self._gauge("quota_scheduler_leader")
+        self._takeovers = self._counter("quota_scheduler_takeovers_total")
+        self._replicas = self._gauge("quota_scheduler_replicas")
+        self._rules_differ = self._gauge("quota_scheduler_rules_differ")
         self._query_seconds = self._histogram("quota_scheduler_database_query_duration_seconds")
         self._build = self._gauge("quota_scheduler_build_info")
 
@@ -147,14 +152,21 @@ class Metrics:
             for reason in FAILURES:
                 self._notification_failures.labels(target, reason)
 
-    def publish(self, readings: Readings) -> None:
-        """Serve these readings from now on, and no older ones.
+    def shown(self) -> Shown:
+        """What was shown up to now, so that another process goes on from it."""
+        with self._publishing:
+            return self._snapshot.shown()
+
+    def publish(self, readings: Readings, shown: Shown | None = None) -> None:
+        """Serve these readings from now on, and no older ones; with ``shown`` as the process that computed them does.
 
         Amounts, counters of money too, are in the base of their unit (micro-dollars). A counter that fell is held at
         what it showed. Encodes what scrapes have asked for before; call it off the event loop. Raises ValueError for a
         counter that is not in the table; the last page then stays, and shows its age.
         """
         with self._publishing:
+            if shown is not None:
+                self._snapshot.go_on_from(shown)
             page = Page(self._snapshot.families(readings))
             for form in tuple(self._wanted):
                 page.part(form)
@@ -273,6 +285,10 @@ class Metrics:
         """An answer over HTTP had a status of 5xx."""
         self._failed_answers.inc()
 
+    def request_slowed(self) -> None:
+        """A token asked too often."""
+        self._slowed.inc()
+
     def everything_held(self, *, on: bool) -> None:
         """An operator holds everything, or lets it go on."""
         self._held.set(on)
@@ -284,6 +300,16 @@ class Metrics:
     def leads(self, leads: bool) -> None:
         """Whether this process runs the ticks: the one that holds the right to write a SQLite file."""
         self._leader.set(leads)
+
+    def took_over(self) -> None:
+        """This process began to lead where another had led before."""
+        self._takeovers.inc()
+
+    def replicas(self, *, agreeing: int, differing: int, differs: bool) -> None:
+        """How many replicas there are on the database, and whether this one decides by other rules than its own."""
+        self._replicas.labels("agrees").set(agreeing)
+        self._replicas.labels("differs").set(differing)
+        self._rules_differ.set(differs)
 
 
 def _declared(name: str) -> tuple[str, str, tuple[str, ...]]:

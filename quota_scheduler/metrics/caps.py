@@ -37,6 +37,17 @@ class Cap:
         self._kept = set(values)
         self._lock = Lock()
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The values that are kept apart, by name."""
+        with self._lock:
+            return tuple(sorted(self._kept))
+
+    def keep(self, values: Iterable[str]) -> None:
+        """Keep these and no others apart, as another process does."""
+        with self._lock:
+            self._kept = set(values)
+
     def __call__(self, value: str) -> str:
         """The value as it may be exposed; empty text is ``other`` too."""
         with self._lock:

@@ -18,6 +18,7 @@ from quota_scheduler.core.readings.observed import Freshness, ObservedReading
 from quota_scheduler.core.readings.readings import Counter, HeldReading, LimitReading, QueueReading, Readings
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import ThrottleLevel
+from quota_scheduler.core.replicas.shown import Shown
 from quota_scheduler.core.units import MICRO, Unit, in_units
 from quota_scheduler.metrics.caps import CLASSES, HOLDING, OTHER, REASONS, Cap, closed
 from quota_scheduler.metrics.lines import Labels, Lines, Written, written
@@ -69,9 +70,25 @@ class MetricsSnapshot:
 
     def __init__(self) -> None:
         self._shown: dict[tuple[str, Labels], float] = {}
+        self._standing: dict[tuple[str, Labels], float] = {}
         self._lines = Lines()
         self._kept: dict[tuple[str, Labels], Labels] = {}
         self._caps = {name: Cap(MODELS) for name in ("provider", "model", "task_type")}
+
+    def shown(self) -> Shown:
+        """What is remembered, for another process that is to show the same."""
+        standing = tuple((name, labels, value) for (name, labels), value in sorted(self._standing.items()))
+        return Shown(standing, tuple((name, cap.kept) for name, cap in self._caps.items()))
+
+    def go_on_from(self, shown: Shown) -> None:
+        """Remember what another process does, whose readings are shown from now on."""
+        if any(self._caps[name].kept != values for name, values in shown.apart if name in self._caps):
+            self._kept = {}
+            for name, values in shown.apart:
+                if name in self._caps:
+                    self._caps[name].keep(values)
+        for name, labels, value in shown.standing:
+            self._shown[name, labels] = max(value, self._shown.get((name, labels), 0.0))
 
     def families(self, readings: Readings) -> Written:
         """All snapshot metrics. Raises ValueError for a counter that the table does not know."""
@@ -134,6 +151,7 @@ class MetricsSnapshot:
         shown = {key: max(value, self._shown.get(key, 0.0)) for key, value in sums.items()}
         for (name, labels), value in sorted(shown.items()):
             out.add(name, labels, value / MICRO if "_usd_" in name else value)
+        self._standing = {key: value for key, value in shown.items() if value > sums[key]}
         self._shown = shown
 
     def _capped(self, counter: Counter) -> Labels:

@@ -158,6 +158,8 @@ FAMILIES = (
         quota_scheduler_task_skipped_total | task reason | Runs that did not happen
         quota_scheduler_writes_refused_total | | Transactions that the database did not take
         quota_scheduler_failed_answers_total | | Answers over HTTP with a status of 5xx, the probes aside
+        quota_scheduler_takeovers_total | | Times that this process began to lead where another had led
+        quota_scheduler_slowed_requests_total | | Requests of tokens that asked too often (429)
         """,
     ),
     *_live(
@@ -166,6 +168,8 @@ FAMILIES = (
         quota_scheduler_build_info | version revision python_version | Build metadata, constant 1
         quota_scheduler_task_last_success_timestamp_seconds | task | Last success
         quota_scheduler_leader | | 1 on the process that runs the ticks
+        quota_scheduler_replicas | rules | Replicas on the database, by whether their rules are the leader's
+        quota_scheduler_rules_differ | | 1 while this configuration decides otherwise than the leader's
         quota_scheduler_database_up | | 1 when the last database check passed
         quota_scheduler_held | | 1 while an operator holds everything
         """,

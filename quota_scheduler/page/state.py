@@ -119,9 +119,10 @@ def source_row(source: SourceReading) -> Document:
 def waiting_row(row: Document, answer: Mapping[str, Any]) -> Document:
     """One waiting ticket with what was decided about it: why it waits in a few words and in a sentence, and until when.
 
-    ``answer`` is what ``GET /v1/tickets/{ticket}`` says of it.
+    ``answer`` is what ``GET /v1/tickets/{ticket}`` says of it. Of several limits that keep it waiting, that comes
+    first which ``GET /v1/queue`` names.
     """
-    binding = answer.get("binding") or []
+    binding = sorted(answer.get("binding") or [], key=lambda one: one["reason"] != row["reason"])
     reason = binding[0]["reason"] if binding else answer.get("reason") or row["reason"]
     return {
         **row,

@@ -34,6 +34,7 @@ from quota_scheduler.store import (
     ledger,
     loans,
     quality,
+    ramps,
     run_history,
     tickets,
     windows,
@@ -60,7 +61,8 @@ def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms, memory
     snapshot = snapshot_of(tx, requests, terms, remembered)
     decided = decide_batch(requests, snapshot)
     _save(tx, decided, snapshot)
-    remembered.go_on(decided.onward, now=tx.now, seen_all=snapshot.queue.look_at_all)
+    changed = decided.changes.tickets.values()
+    memory.go_on(tx, decided.onward, changed, seen_all=snapshot.queue.look_at_all)
     return _result(decided)
 
 
@@ -146,6 +148,7 @@ def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
     tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
     owe_comments(tx, changes.tickets.values(), decided.decisions)
     windows.save(tx, snapshot.balances)
+    ramps.save(tx, snapshot.queue.queue.ramps.moved())
     if any(limit.parent for limit in snapshot.balances.limits):
         loans.save(tx, moved(snapshot.balances, loans.standing(tx)))
     breakers.save(tx, changes.breakers)

@@ -14,13 +14,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Protocol
 
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message, receiver_of
 from quota_scheduler.core.alerts.retries import may_be_tried
+from quota_scheduler.errors import NotLeading
 from quota_scheduler.service.digest import compose
-from quota_scheduler.store import Store, engine, outbox
+from quota_scheduler.store import Store, Transaction, engine, outbox
 from quota_scheduler.store.outbox import OwedMessage
 
 log = logging.getLogger(__name__)
@@ -58,9 +60,13 @@ class Deliverer:
         *,
         observe: Observer = lambda *_: None,
         monotonic: Callable[[], float] = time.monotonic,
+        transaction: Callable[[], AbstractContextManager[Transaction]] | None = None,
+        must_lead: Callable[[], None] = lambda: None,
     ) -> None:
-        """Give up what is owed to receivers that are no longer configured; nothing is sent yet."""
+        """``transaction`` and ``must_lead`` raise NotLeading where another process delivers by now."""
         self.store = store
+        self._transaction, self._must_lead = transaction or store.transaction, must_lead
+        self._begun = False
         self.notifier = notifier
         self.receivers = tuple(receivers)
         self.observe = observe
@@ -71,10 +77,6 @@ class Deliverer:
         self._problems: dict[str, str] = {}
         self._mutex = threading.Lock()
         self._closing = threading.Event()
-        with store.transaction() as tx:
-            forgotten = outbox.forget_targets(tx, self.receivers)
-        if forgotten:
-            log.warning("notifications.forgotten count=%d reason=receiver_not_configured", forgotten)
 
     @property
     def problem(self) -> str:
@@ -83,12 +85,27 @@ class Deliverer:
 
     def deliver(self) -> None:
         """Start delivery to every target that has something due and is not being served; returns at once."""
+        self._begin()
         with self.store.reading() as tx:
             waits = outbox.open_targets(tx, tx.now)
         with self._mutex:
             for target, wait_left in waits.items():
                 if receiver_of(target) in self.receivers and self._is_due(target, wait_left) and not self._busy(target):
                     self._start(target)
+
+    def begin_anew(self) -> None:
+        """Look again at what is owed to whom: another process has delivered meanwhile."""
+        self._begun = False
+
+    def _begin(self) -> None:
+        """Give up, once, what is owed to receivers that are no longer configured."""
+        if self._begun:
+            return
+        with self._transaction() as tx:
+            forgotten = outbox.forget_targets(tx, self.receivers)
+        if forgotten:
+            log.warning("notifications.forgotten count=%d reason=receiver_not_configured", forgotten)
+        self._begun = True
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for what is under way; False when something still is. Daemon threads: a process may end regardless."""
@@ -139,6 +156,8 @@ class Deliverer:
                 return
             while not self._closing.is_set() and self._one(target):
                 self._say(target, "")
+        except NotLeading:
+            return  # what was claimed is claimed again by who leads
         except Exception as error:
             # What was claimed stays in ``sending`` and is taken again. A database in trouble is one sentence.
             self._say(target, _trouble(error) or repr(error), error)
@@ -162,7 +181,7 @@ class Deliverer:
         targets = self.notifier.parts(receiver)
         if target in targets:
             return False
-        with self.store.transaction() as tx:
+        with self._transaction() as tx:
             outbox.share(tx, receiver, targets)
         return True
 
@@ -170,12 +189,13 @@ class Deliverer:
         """One message: claim, send, settle; False when nothing was due."""
         if target in self._unsettled:
             self._settle(target, *self._unsettled[target])
-        with self.store.transaction() as tx:
+        with self._transaction() as tx:
             wait_left = outbox.open_targets(tx, tx.now).get(target)
             if wait_left is None or not self._is_due(target, wait_left):
                 return False
             group = outbox.claim(tx, target, tx.now, waited=True)
         self._wait_ends.pop(target, None)
+        self._must_lead()  # between claim and send a process may have been stopped for any time
         started = time.monotonic()
         delivery = self._send(group)
         seconds = time.monotonic() - started
@@ -187,7 +207,7 @@ class Deliverer:
     def _settle(self, target: str, group: tuple[OwedMessage, ...], delivery: Delivery) -> None:
         """Write down what became of an attempt, however often the database refuses."""
         wait = None
-        with self.store.transaction() as tx:
+        with self._transaction() as tx:
             match delivery.outcome:
                 case DeliveryOutcome.DELIVERED:
                     outbox.delivered(tx, group, delivery.detail)
@@ -218,7 +238,7 @@ class Deliverer:
             log.info("notification.late target=%s detail=%s", target, delivery.detail)
             return
         try:
-            with self.store.transaction() as tx:
+            with self._transaction() as tx:
                 settled = outbox.delivered_late(tx, group, f"{delivery.detail} (after the time limit)")
         except Exception as error:
             log.warning("notification.late target=%s error=%s", target, _trouble(error) or error)

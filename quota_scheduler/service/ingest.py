@@ -74,9 +74,14 @@ class Ingest:
         limits: Limits,
         places: Sequence[Path] = (),
         close: Callable[[], None] = lambda: None,
+        kept_under: str = "",
     ) -> None:
-        """``places`` are the folders that ``scan`` looks in, for people; ``close`` lets go what it holds of them."""
-        self.close = close
+        """``places`` are the folders that ``scan`` looks in, for people; ``close`` lets go what it holds of them.
+
+        How far files are read is ``kept_under`` this name, by default the source's own: two hosts that share a database
+        have files of one name.
+        """
+        self.close, self._kept_under = close, kept_under or name
         self.name, self.provider, self.places = name, provider, tuple(places)
         self._scan, self._store, self._do, self._prices, self._limits = scan, store, do, prices, limits
         self._unlisted = UnlistedUsage(store, do, prices, limits)
@@ -121,7 +126,7 @@ class Ingest:
     def _pass(self) -> Recorded:
         if self._states is None:
             with self._store.reading() as tx:
-                self._states = source_store.load(tx, self.name)
+                self._states = source_store.load(tx, self._kept_under)
         sum_, said = Recorded(), time.monotonic()
         unreadable: set[str] = set()
         for batch in self._scan(dict(self._states)):
@@ -217,8 +222,8 @@ class Ingest:
         session_totals.save(tx, self.name, batch.totals, batch.inherited, batch.going_on)
         if batch.observations or batch.throttles:
             record_word(tx, batch.observations, batch.throttles, self._limits())
-        source_store.save(tx, self.name, batch.files)
-        source_store.forget(tx, self.name, batch.gone)
+        source_store.save(tx, self._kept_under, batch.files)
+        source_store.forget(tx, self._kept_under, batch.gone)
         counters.add(tx, "quota_source_errors_total", (self.name,), batch.errors)
         return recorded
 

@@ -26,6 +26,7 @@ from quota_scheduler.core.usage import ORDINARY, UsageEvent
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_anew, priced_events
 from quota_scheduler.service.observe import record_word
+from quota_scheduler.service.own_work import own_events
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, counters, metric_series
 from quota_scheduler.store import produced as produced_rows
@@ -157,9 +158,9 @@ class Intake:
         """Record the parts of a delivery each by itself; its future resolves with the last of them."""
         delivery = waiting.delivery
         parts = [
-            *(Pushed(delivery.source, events=(event,)) for event in delivery.events),
-            *(Pushed(delivery.source, metered=(point,)) for point in delivery.metered),
-            *(Pushed(delivery.source, produced=(one,)) for one in delivery.produced),
+            *(Pushed(delivery.source, events=(event,), scope=delivery.scope) for event in delivery.events),
+            *(Pushed(delivery.source, metered=(point,), scope=delivery.scope) for point in delivery.metered),
+            *(Pushed(delivery.source, produced=(one,), scope=delivery.scope) for one in delivery.produced),
         ]
         pieces = [_Waiting(part, Future()) for part in parts]
         left, lock, sum_ = [len(pieces)], threading.Lock(), [Recorded()]
@@ -183,7 +184,7 @@ class Intake:
     def _record(self, tx: Transaction, deliveries: Sequence[Pushed]) -> list[Recorded]:
         """Record deliveries in one transaction; what became of each is known where it came alone."""
         points = [point for delivery in deliveries for point in delivery.metered]
-        events = [event for delivery in deliveries for event in delivery.events]
+        events = [event for one in deliveries for event in own_events(tx, one.events, one.scope)]
         if points:
             known = metric_series.load(tx, (point.series for point in points if point.is_cumulative))
             settled = settle(points, known)

@@ -1,9 +1,14 @@
-"""What cycles of one process remember of the store, whose only writer they are; the writer thread's own.
+"""What cycles of one process remember of the store, kept up with what others write; the writer thread's own.
 
-It is read when there is nothing to remember yet: at the start, after a transaction failed half-way, and when the terms
-have changed what waits where.
+    nothing yet, or everything moved ─► read        the open windows and all that waits
+    others have written since        ─► catch up    only the rows of later revisions
+    nobody has                       ─► go on
+
+Whoever writes has the store alone, so that what it remembers then is what is there (``store.turns``). It is read
+whole at the start, after a transaction failed half-way, when other rules bind, and when too much was missed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,35 +17,52 @@ from quota_scheduler.core.cycle.snapshot import Numbers, QueueState, Unfinished
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
+from quota_scheduler.core.tickets.ticket import TURN_TAKEN, State, Ticket
+from quota_scheduler.service import pass_state
+from quota_scheduler.service.pass_state import PassState
 from quota_scheduler.service.rebuild import rebuild
-from quota_scheduler.store import Transaction, tickets, windows
+from quota_scheduler.store import Transaction, ramps, tickets, turns, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 JITTER = timedelta(seconds=1)
 """By less a clock may go back and nothing is read anew."""
 LOOK_AT_ALL = timedelta(seconds=2)
 """The whole queue is looked at this often: demand still to come shrinks with time, not only with events."""
+MOST_MISSED = 2_000
+"""Past so many tickets written by others, reading all that wait is no dearer than catching up."""
+LONG_AWAY = timedelta(hours=1)
+"""Whoever was stopped for longer reads everything: closed tickets are kept for a day, and their rows tell no more."""
 
 
 @dataclass(slots=True)
 class Remembered:
-    """The open windows, the throttle queue, what runs by share, the next free numbers, and what a pass has left."""
+    """The open windows, the throttle queue, who has a turn, the next free numbers, and what a pass has left.
+
+    ``taken`` is by ticket the share of each that runs or is offered, ``running`` how many of each share. All is as of
+    ``revision``, ``passed`` what the store holds of the pass.
+    """
 
     balances: Balances
     queue: ThrottleQueue
-    running: dict[str, int]
+    taken: dict[int, str]
     numbers: Numbers
+    share_label: str
+    revision: int = 0
+    running: dict[str, int] = field(init=False)
     unfinished: Unfinished = field(default_factory=Unfinished)
-    balances_are_current: bool = True
+    passed: str = ""
     seen_all_at: datetime | None = None
     next_slot: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Count the turns of each share."""
+        self.running = {}
+        for share in self.taken.values():
+            self.running[share] = self.running.get(share, 0) + 1
 
     def balances_now(self, tx: Transaction) -> Balances:
         """The open windows as of now."""
         self.balances.now = tx.now
-        if not self.balances_are_current:
-            windows.reload(tx, self.balances)
-            self.balances_are_current = True
         self.balances.let_drift()
         return self.balances
 
@@ -50,42 +72,122 @@ class Remembered:
         look_at_all = seen is None or now - seen >= LOOK_AT_ALL or (self.next_slot or LATEST) <= now
         return QueueState(self.queue, self.running, self.unfinished, look_at_all)
 
-    def go_on(self, onward: Onward, *, now: datetime, seen_all: bool) -> None:
+    def go_on(self, onward: Onward, changed: Iterable[Ticket], *, now: datetime, seen_all: bool) -> None:
         """Take over what a cycle has left for the next one."""
-        self.numbers, self.running, self.unfinished = onward.numbers, dict(onward.running), onward.unfinished
+        self.numbers, self.unfinished = onward.numbers, onward.unfinished
+        for ticket in changed:
+            self._count(ticket)
         slots = (at for at in (self.next_slot, onward.next_slot) if at and at > now)
         self.next_slot = min(slots, default=None)  # one that this cycle had no cause to look at is still to come
         if seen_all:
             self.seen_all_at = now
         self.balances.rest()
 
+    def _count(self, ticket: Ticket) -> None:
+        """Count whether a ticket has its turn."""
+        if (before := self.taken.pop(ticket.id, None)) is not None:
+            self.running[before] -= 1
+            if not self.running[before]:
+                del self.running[before]
+        if ticket.state in TURN_TAKEN:
+            share = self.taken[ticket.id] = ticket.labels.value(self.share_label)
+            self.running[share] = self.running.get(share, 0) + 1
+
+    # what others have written
+
+    def catch_up(self, tx: Transaction, marks: turns.Marks, written: Iterable[Ticket]) -> None:
+        """Take over what was written since: these tickets, the windows that moved, ramps and numbers."""
+        for ticket in written:
+            self._count(ticket)
+            if ticket.state is State.WAITING:
+                self.queue.add(ticket)
+            else:
+                self.queue.remove(ticket.id)
+        if marks.open_windows > self.revision:
+            windows.reload(tx, self.balances)
+        else:
+            windows.catch_up(tx, self.balances, since=self.revision)
+        self.queue.ramps.take(ramps.load(tx, since=self.revision))
+        self.numbers = _numbers(tx)
+        self.revision = marks.revision
+
+    def take_pass(self, text: str) -> None:
+        """Go on with the pass as another replica has left it."""
+        if text != self.passed:
+            state = pass_state.read(text, self.balances)
+            self.passed, self.unfinished = text, state.unfinished
+            self.seen_all_at, self.next_slot = state.seen_all_at, state.next_slot
+
+    def keep_pass(self, tx: Transaction) -> None:
+        """Leave the pass to whoever is next."""
+        text = pass_state.written(PassState(self.seen_all_at, self.next_slot, self.unfinished))
+        if text != self.passed:
+            turns.keep_pass(tx, text)
+            self.passed = text
+
 
 class Memory:
-    """Holds what is remembered, if anything is."""
+    """Holds what is remembered, if anything is. ``shared``: others write the same store, and go on where we stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        self.shared = shared
         self.remembered: Remembered | None = None
+        self.seen = turns.NOTHING
+        self._elsewhere: set[int] = set()
+        self._read_at: datetime | None = None
 
     def of(self, tx: Transaction, terms: Terms) -> Remembered:
-        """What cycles remember; read from the store when they have nothing to remember yet.
+        """What cycles remember, as the store is now.
 
         Read anew, too, when the clock was put back: what was ahead is put right first, and missing windows open.
         """
         if self.remembered and tx.now < self.remembered.balances.now - JITTER:
             self.forget()
             rebuild(tx, terms.limits)
+        marks = turns.look(tx)
         if self.remembered is None:
-            self.remembered = _read(tx, terms)
+            self.remembered = self._read(tx, terms)
+        elif self.remembered.revision != marks.revision:
+            self.remembered = self._caught_up(tx, terms, marks, self.remembered)
+        self.seen, self._read_at = self.remembered.revision, tx.now
         return self.remembered
+
+    def _caught_up(self, tx: Transaction, terms: Terms, marks: turns.Marks, kept: Remembered) -> Remembered:
+        """What is remembered with what was written since, or all of it read anew where that is no dearer."""
+        was_away = self._read_at is None or tx.now - self._read_at > LONG_AWAY
+        written = tickets.changed_since(tx, kept.revision, MOST_MISSED)
+        if marks.anew > kept.revision or was_away or len(written) == MOST_MISSED:
+            kept = self._read(tx, terms)
+        else:
+            kept.catch_up(tx, marks, written)
+            self._elsewhere.update(ticket.id for ticket in written)
+        if self.shared:
+            kept.take_pass(marks.passed)
+        return kept
+
+    def _read(self, tx: Transaction, terms: Terms) -> Remembered:
+        """Everything, with what was ahead put right; whoever waits for news is told what moved meanwhile."""
+        if self.seen != turns.NOTHING:
+            self._elsewhere |= tickets.numbers_since(tx, self.seen)
+        tickets.put_right(tx, claim_within=terms.policy.claim_within)
+        return remember(tx, terms)
 
     def forget(self) -> None:
         """Load what waits anew with the next cycle."""
         self.remembered = None
 
-    def windows_moved(self) -> None:
-        """Somebody else than a cycle has written: the next one reads the open windows again."""
-        if self.remembered:
-            self.remembered.balances_are_current = False
+    def go_on(self, tx: Transaction, onward: Onward, changed: Iterable[Ticket], *, seen_all: bool) -> None:
+        """Take over what a cycle has left for the next one, and leave it to other replicas."""
+        assert self.remembered is not None
+        self.remembered.go_on(onward, changed, now=tx.now, seen_all=seen_all)
+        if self.shared:
+            self.remembered.keep_pass(tx)
+        self.remembered.revision = max(self.remembered.revision, tx.revision)
+
+    def written_elsewhere(self) -> set[int]:
+        """The tickets that others have written since this was last asked."""
+        written, self._elsewhere = self._elsewhere, set()
+        return written
 
     def due(self) -> datetime | None:
         """The earliest instant at which something remembered falls due."""
@@ -94,19 +196,16 @@ class Memory:
         return min((at for at in (kept.next_slot, kept.queue.next_due(), kept.balances.ends_next) if at), default=None)
 
 
-def _read(tx: Transaction, terms: Terms) -> Remembered:
-    tickets.put_right(tx, claim_within=terms.policy.claim_within)
-    return remember(tx, terms)
-
-
 def remember(tx: Transaction, terms: Terms) -> Remembered:
     """Read what cycles remember; only looks, so that a view that cannot write will do."""
     share = terms.policy.fair_share
     balances = Balances(terms.limits, (), now=tx.now)
     windows.reload(tx, balances)
-    return Remembered(
-        balances,
-        ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=share),
-        tickets.running_shares(tx, share),
-        Numbers(tickets.sequence(tx, "ticket"), tickets.sequence(tx, "fence")),
-    )
+    queue = ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=share)
+    queue.ramps.take(ramps.load(tx))
+    revision = turns.look(tx).revision
+    return Remembered(balances, queue, tickets.turns_taken(tx, share), _numbers(tx), share, revision)
+
+
+def _numbers(tx: Transaction) -> Numbers:
+    return Numbers(tickets.sequence(tx, "ticket"), tickets.sequence(tx, "fence"))

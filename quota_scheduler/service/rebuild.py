@@ -32,7 +32,8 @@ def _open(tx: Transaction, balances: Balances, instances: Sequence[LimitInstance
     sets, by_name = ledger.label_sets(tx), {instance.name: instance for instance in instances}
     for window, rows in opened(balances, instances).items():
         numbers = sets_of([by_name[name] for name in rows], sets, balances)
-        fill(rows, ledger.between(tx, window.starts_at, window.ends_at, label_sets=numbers), balances)
+        used = ledger.used_between(tx, window.starts_at, window.ends_at, numbers)
+        fill(rows, ((sets[number][0], usage) for number, usage in used), balances)
 
 
 def rebuild(tx: Transaction, limits: Sequence[Limit], rules: Collection[str] | None = None) -> None:

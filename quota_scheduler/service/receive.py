@@ -54,6 +54,11 @@ class ShippedSources:
         with self._mutex:
             self._sources.update(((one.host, one.source), one._replace(seen_at=now)) for one in sources)
 
+    def begin_anew(self, sources: Iterable[ShippedSource]) -> None:
+        """Let these be all there are, seen when they say: other replicas hear shippers too."""
+        with self._mutex:
+            self._sources = {(one.host, one.source): one for one in sources}
+
     def all(self) -> list[ShippedSource]:
         """Every source, by host and name."""
         with self._mutex:

@@ -8,15 +8,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, timedelta
 from pathlib import Path
 
 from quota_scheduler.simulate.demand import demand_of
 from quota_scheduler.simulate.engine import Engine
 from quota_scheduler.simulate.figures import PolicyRow, SimOutcome, row
 from quota_scheduler.simulate.policies import BEST, POLICIES, current_name, policy
+from quota_scheduler.simulate.run_files import read_traces
 from quota_scheduler.simulate.state import scenario
 from quota_scheduler.simulate.windows import WindowKind
 from quota_scheduler.simulate.world import FLEET, DailyTrace, World, fleets, single
@@ -52,7 +51,7 @@ def run(
 ) -> list[PolicyRow]:
     """Play every scenario of the traces in ``folder`` and return the table.
 
-    Raises FileNotFoundError when the folder holds no daily.csv.
+    Raises WrongFile when the folder holds no trace.
     """
     traces = read(folder)
     rows = compare("1", [single(trace, seed) for trace in traces], policies=policies, kinds=kinds, factors=factors)
@@ -71,15 +70,17 @@ def compare(
 ) -> list[PolicyRow]:
     """Pool the outcomes of these worlds and return one row for each kind of window and policy.
 
-    ``progress`` hears which share of the worlds has been played.
+    ``progress`` hears which share has been played.
     """
     names = list(dict.fromkeys([*map(current_name, policies), BEST]))
     sums = {(kind, name): SimOutcome() for kind in kinds for name in names}
-    for number, world in enumerate(worlds, 1):
+    played, whole = 0, len(worlds) * len(kinds) * len(factors) * len(names)
+    for world in worlds:
         for (kind, name), outcome in play(world, names, kinds, factors):
             sums[kind, name].add(outcome)
-        if progress:
-            progress(number / len(worlds))
+            played += 1
+            if progress:
+                progress(played / whole)
     return [
         row(label, kind.value, name, sums[kind, name], sums[kind, BEST]) for kind in kinds for name in names if worlds
     ]
@@ -97,19 +98,8 @@ def play(
 
 
 def read(folder: Path | str) -> list[DailyTrace]:
-    """Return the daily series of a folder with ``daily.csv`` (columns series_id, date, tokens), idle days as zero."""
-    by_id: dict[str, dict[date, float]] = {}
-    with (Path(folder) / "daily.csv").open(newline="", encoding="utf-8") as file:
-        for record in csv.DictReader(file):
-            days = by_id.setdefault(record["series_id"], {})
-            day = date.fromisoformat(record["date"])
-            days[day] = days.get(day, 0.0) + float(record["tokens"])
-    return [DailyTrace(name, min(days), _filled(days)) for name, days in by_id.items()]
-
-
-def _filled(days: dict[date, float]) -> tuple[float, ...]:
-    first, last = min(days), max(days)
-    return tuple(days.get(first + timedelta(days=n), 0.0) for n in range((last - first).days + 1))
+    """Return the daily series of a folder of traces, idle days as zero. Raises WrongFile."""
+    return read_traces(Path(folder))[0]
 
 
 COLUMNS: tuple[tuple[str, int, Callable[[PolicyRow], str]], ...] = (

@@ -88,6 +88,13 @@ class CaseAnswer:
     policies: tuple[PolicyAnswer, ...]
 
 
+BELOW_NOTHING = (
+    "Avoidable harm below 0: that policy denied fewer interactive and high tokens than the clairvoyant, which is no "
+    "upper bound but the two-sided test with the truth for a forecast; its value says what that cost other classes."
+)
+"""What is said where a policy beats the measure."""
+
+
 def answer_of(
     case: str,
     assumed: Sequence[str],
@@ -174,6 +181,8 @@ def document(
     """Return the whole answer as JSON types; ``said`` are sentences on how it was understood."""
     inside = [run for run in recording.runs if since <= run.at < until]
     sentences = [*said, *recording.assumed, *(sentence for case in cases for sentence in case.assumed)]
+    if any(row.avoidable_harm < 0 for case in cases for row in case.policies):
+        sentences.append(BELOW_NOTHING)
     return {
         "since": iso(since),
         "until": iso(until),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 import numpy as np
 
@@ -21,12 +22,14 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.windows import Meter
-from quota_scheduler.simulate.world import HOUR, LONGEST, Run, World
+from quota_scheduler.simulate.world import HOUR, Run, World
 
 TOKENS = 10**6
 """Tokens of a mean day: the core counts in integers."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STEP = timedelta(hours=1)
+MOST_ENDS = 1_000
+"""Ends of windows for which sums are kept."""
 
 
 def instant(seconds: float) -> datetime:
@@ -36,18 +39,30 @@ def instant(seconds: float) -> datetime:
 
 @dataclass(slots=True)
 class Future:
-    """The runs of a world by class group, with running sums."""
+    """The runs of a world by class group, with running sums; ``longest`` is how long one takes at most, in seconds."""
 
     rows: list[tuple[list[float], list[float], list[Run]]]
+    longest: float = 0.0
+    _late: dict[tuple[int, float], tuple[int, list[float]]] = field(default_factory=dict)
 
     def usable(self, rank: int, now: float, end: float) -> float:
         """Tell what arrives after ``now`` in classes above ``rank`` and can be used before ``end``."""
-        instants, sums, runs = self.rows[rank]
+        instants, sums, _ = self.rows[rank]
+        first, late = self._late_sums(rank, end)
         i = bisect_left(instants, now + 1e-6)
-        j = max(i, bisect_left(instants, end - LONGEST))
-        k = bisect_left(instants, end)
-        late = sum(min(run.size, run.rate * (end - run.at)) for run in runs[j:k])
-        return sums[j] - sums[i] + late
+        j = max(i, first)
+        return sums[j] - sums[i] + (late[-1] - late[j - first] if j - first < len(late) else 0.0)
+
+    def _late_sums(self, rank: int, end: float) -> tuple[int, list[float]]:
+        """The first run that might not be done by ``end``, and running sums from it on of what can be used by then."""
+        if (rank, end) not in self._late:
+            if len(self._late) >= MOST_ENDS:
+                self._late.clear()
+            instants, _, runs = self.rows[rank]
+            first, last = bisect_left(instants, end - self.longest), bisect_left(instants, end)
+            usable = (min(run.size, run.rate * (end - run.at)) for run in runs[first:last])
+            self._late[rank, end] = first, list(accumulate(usable, initial=0.0))
+        return self._late[rank, end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +133,8 @@ def demand_of(world: World) -> Demand:
         runs = [run for run in world.runs if run.rank < rank]
         sums = [0.0, *np.cumsum([run.size for run in runs]).tolist()]
         rows.append(([run.at for run in runs], sums, runs))
-    return Demand(world, Future(rows), tuple(histories), instant(world.start))
+    longest = max((run.size / run.rate for run in world.runs), default=0.0)
+    return Demand(world, Future(rows, longest), tuple(histories), instant(world.start))
 
 
 def _spread(run: Run, hours: dict[int, float]) -> None:

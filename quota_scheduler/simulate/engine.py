@@ -10,11 +10,11 @@ order above and then by arrival: the same world and policy always give the same 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 from quota_scheduler.simulate.figures import SimOutcome
-from quota_scheduler.simulate.jobs import SimJob
+from quota_scheduler.simulate.jobs import Least, SimJob
 from quota_scheduler.simulate.state import AUTOMATION, CLASSES, NEVER, Scenario, SimState
 from quota_scheduler.simulate.windows import EMPTY
 from quota_scheduler.simulate.world import HOUR, Run
@@ -27,6 +27,8 @@ class StartPolicy(Protocol):
     """Who may start. The engine asks; a policy only reads."""
 
     by_class: bool
+    by_size: bool = False
+    """Whether it knows how much a run will use, and need not go by what it asks for."""
 
     def update(self, state: SimState) -> None:
         """Learn what there is to know now: called at every full hour and every reset."""
@@ -37,14 +39,18 @@ class StartPolicy(Protocol):
     def admits(self, job: SimJob, state: SimState) -> bool:
         """Tell whether a waiting run may start now."""
 
-    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+    def may_admit(self, rank: int, group: int, least: Least, state: SimState) -> bool:
         """Tell whether any of a class and group could start: False spares looking at them all.
 
-        ``least`` is the least that one of them needs, by the meters that bind the group.
+        ``least`` is what one of them needs at least.
         """
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Take note that a run has started: the next one in the pass finds less."""
+
+    def too_much(self, _rank: int, _group: int) -> tuple[float, float]:
+        """Tell what has been refused in this pass: a run that needs as much, within so many seconds, need not ask."""
+        return NEVER, 0.0
 
 
 class Engine:
@@ -58,7 +64,7 @@ class Engine:
         self._finishing: list[tuple[float, int, int]] = []
         self._giving_up: list[tuple[float, int, int]] = []
         self._jobs: dict[int, SimJob] = {}
-        self._least: dict[tuple[int, int], list[float]] = {}
+        self._least: dict[tuple[int, int], Least] = {}
 
     def play(self) -> SimOutcome:
         """Play everything from the start to the end."""
@@ -122,15 +128,16 @@ class Engine:
     def _wait(self, job: SimJob) -> None:
         run, patience = job.run, job.run.patience
         self.state.queue(job)
-        key = run.rank, run.group
-        _lower(self._least.setdefault(key, [NEVER] * len(job.pairs)), job)
+        job.need = job.left if self.policy.by_size else job.asked
+        if least := self._least.get((run.rank, run.group)):
+            least.lower(job)
         job.version += 1
         if patience != 0:
             until = run.at + (self._patience if patience is None else patience)
             heapq.heappush(self._giving_up, (max(until, self.state.now), run.number, job.version))
 
     def _give_up(self, job: SimJob) -> None:
-        self.state.unqueue(job)
+        self._leave(job)
         job.version += 1
         self.outcome.given_up(job, self.state.now)
 
@@ -158,17 +165,25 @@ class Engine:
         groups = {
             group
             for group in open_groups
-            if (least := self._least.get((rank, group))) is not None
-            and NEVER not in least
-            and self.policy.may_admit(rank, group, least, state)
+            if (least := self._least_of(rank, group)).is_any and self.policy.may_admit(rank, group, least, state)
         }
-        if not groups:
-            return
-        tried = {group: [NEVER] * len(state.bound[group]) for group in groups}
-        for job in list(row.values()):
-            if (group := job.run.group) in groups and not self._try(job):
-                _lower(tried[group], job)
-        self._least.update({(rank, group): needs for group, needs in tried.items()})
+        refused = dict.fromkeys(groups, (NEVER, 0.0))
+        for job in list(row.values()) if groups else ():
+            if (group := job.run.group) in refused:
+                size, seconds = refused[group]
+                need = job.need
+                if (need < size or need > job.run.rate * seconds) and not self._try(job):
+                    refused[group] = self.policy.too_much(rank, group)
+
+    def _least_of(self, rank: int, group: int) -> Least:
+        """What those of a class and group that wait need at least; looked at again once any of them has left."""
+        least = self._least.get((rank, group))
+        if least is None:
+            least = self._least[rank, group] = Least.of(
+                (job for job in self.state.waiting[rank].values() if job.run.group == group),
+                len(self.state.bound[group]),
+            )
+        return least
 
     def _try(self, job: SimJob) -> bool:
         """Start it, if it may."""
@@ -180,11 +195,16 @@ class Engine:
 
     def _start(self, job: SimJob) -> None:
         state, run = self.state, job.run
-        state.unqueue(job)
+        self._leave(job)
         state.run(job)
         self.outcome.started(job, state.now)
         job.start(state.now)
         heapq.heappush(self._finishing, (state.now + job.left / run.rate, run.number, job.version))
+
+    def _leave(self, job: SimJob) -> None:
+        """It waits no longer."""
+        self.state.unqueue(job)
+        self._least.pop((job.run.rank, job.run.group), None)
 
     def _stop(self, job: SimJob) -> None:
         job.stop(self.state.now)
@@ -249,11 +269,3 @@ class Engine:
                 meter.close(0.0, whole=False)
         self.outcome.closed([meter.tally for meter in self.state.meters])
         return self.outcome
-
-
-def _lower(least: list[float], job: SimJob) -> None:
-    """Let the least that one of many needs of each of its meters be no more than what this one does."""
-    need = min(job.left, job.asked)
-    for number, (_, charge) in enumerate(job.pairs):
-        if need * charge < least[number]:
-            least[number] = need * charge

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from quota_scheduler.simulate.windows import Meter
@@ -13,7 +15,9 @@ LEAST_RESERVED = 0.25
 
 @dataclass(slots=True, eq=False)
 class SimJob:
-    """A run as it stands: ``left`` to do at ``since``; ``asked`` is what a lease would hold while it waits.
+    """A run as it stands: ``left`` to do at ``since``.
+
+    ``asked`` is what a lease would hold while it waits, ``need`` what the policy goes by.
 
     ``version`` tells which entries of the calendar of finishes and patience still hold; ``pairs`` are the meters that
     bind it, each with what a unit of its size takes out of it.
@@ -24,6 +28,7 @@ class SimJob:
     since: float
     pairs: tuple[tuple[Meter, float], ...] = ()
     asked: float = 0.0
+    need: float = 0.0
     is_running: bool = False
     has_started: bool = False
     version: int = 0
@@ -56,3 +61,32 @@ class SimJob:
         """Finish, or be cut off."""
         self.left, self.since, self.is_running = self.left_at(now), now, False
         self.version += 1
+
+
+@dataclass(slots=True)
+class Least:
+    """What the smallest of many jobs needs of each of their meters, and what the slowest takes in a second.
+
+    Bounds, good for telling that none of them fits.
+    """
+
+    needs: list[float]
+    rates: list[float]
+    is_any: bool = False
+
+    @classmethod
+    def of(cls, jobs: Iterable[SimJob], meters: int) -> Least:
+        """Of jobs that so many meters bind."""
+        least = cls([math.inf] * meters, [math.inf] * meters)
+        for job in jobs:
+            least.lower(job)
+        return least
+
+    def lower(self, job: SimJob) -> None:
+        """Let one more job be among them."""
+        need, rate, self.is_any = min(job.left, job.asked), job.run.rate, True
+        for place, (_, charge) in enumerate(job.pairs):
+            if need * charge < self.needs[place]:
+                self.needs[place] = need * charge
+            if rate * charge < self.rates[place]:
+                self.rates[place] = rate * charge

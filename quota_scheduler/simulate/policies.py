@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.simulate.demand import instant
 from quota_scheduler.simulate.engine import StartPolicy
-from quota_scheduler.simulate.jobs import SimJob
+from quota_scheduler.simulate.jobs import Least, SimJob
 from quota_scheduler.simulate.state import SimState
 from quota_scheduler.simulate.two_sided import TwoSided
 from quota_scheduler.simulate.windows import EMPTY, SOON, Meter
@@ -35,7 +35,7 @@ PROJECT_EVERY = 3
 
 
 @dataclass(slots=True)
-class Unruled:
+class Unruled(StartPolicy):
     """First come first served until the window is empty; automation stops at ``stop``."""
 
     stop: float = 1.0
@@ -49,7 +49,7 @@ class Unruled:
         full = {n for n, m in enumerate(state.meters) if m.is_open and m.used >= self.stop * m.amount - EMPTY}
         self.stopped = frozenset(group for group, places in enumerate(state.bound) if not full.isdisjoint(places))
 
-    def may_admit(self, _rank: int, _group: int, _least: Sequence[float], _state: SimState) -> bool:
+    def may_admit(self, _rank: int, _group: int, _least: Least, _state: SimState) -> bool:
         return True
 
     def admits(self, job: SimJob, _state: SimState) -> bool:
@@ -60,7 +60,7 @@ class Unruled:
 
 
 @dataclass(slots=True)
-class Safe:
+class Safe(StartPolicy):
     """Class order; automation starts if used + reserved + its P80 fits, as Slurm's ``safe`` limits do."""
 
     by_class: bool = True
@@ -71,13 +71,13 @@ class Safe:
     def begin(self, state: SimState) -> None:
         """Everything is read when it is asked."""
 
-    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
+    def may_admit(self, rank: int, group: int, least: Least, state: SimState) -> bool:
         meters = [state.meters[place] for place in state.bound[group]]
         if rank == 0:
             return True
         return all(
             need <= _free(meter, state) + EMPTY or meter.reset_after(state.now) - state.now < SOON
-            for need, meter in zip(least, meters, strict=True)
+            for need, meter in zip(least.needs, meters, strict=True)
         )
 
     def admits(self, job: SimJob, state: SimState) -> bool:
@@ -90,7 +90,7 @@ class Safe:
 
 
 @dataclass(slots=True)
-class FixedThresholds:
+class FixedThresholds(StartPolicy):
     """The founding documents' thresholds: by projection, spike, and usage of 80 and 90 %."""
 
     by_class: bool = True
@@ -132,7 +132,10 @@ class FixedThresholds:
             (meter.used + EMPTY) / max(meter.amount, EMPTY) if meter.is_open else 0.0 for meter in state.meters
         ]
 
-    def may_admit(self, rank: int, group: int, _least: Sequence[float], state: SimState) -> bool:
+    def may_admit(self, rank: int, group: int, _least: Least, state: SimState) -> bool:
+        return self._may(rank, group, state)
+
+    def _may(self, rank: int, group: int, state: SimState) -> bool:
         if rank == 0:
             return True
         places = state.bound[group]
@@ -142,7 +145,7 @@ class FixedThresholds:
         return rank < Priority.LOW.rank or self.risky.isdisjoint(places)
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        return self.may_admit(job.run.rank, job.run.group, (), state)
+        return self._may(job.run.rank, job.run.group, state)
 
     def started(self, job: SimJob, state: SimState) -> None:
         """Nothing is reserved."""

@@ -74,6 +74,8 @@ def replay_document(one: Replay, *, reprice: Reprice | None = None, progress: Pr
     return document(one.recording, cases, since=since, until=until, said=[*said, *ASSUMED])
 
 
+NOTHING_BINDS = "No limit binds any of the runs: everything started when it asked."
+"""What is said instead of a table of limits."""
 ASSUMED = (
     "An empty limit stops everything it binds until its reset: people's runs are lost, others redo 30 % of their work.",
     "A run uses its tokens at a constant rate; one that waits longer than its patience is given up.",
@@ -130,6 +132,7 @@ def replayed(
             if progress:
                 progress((number * len(names) + place + 1) / (len(cases) * len(names)))
         meters = [(meter.name, meter.limit) for meter in built.scenario().meters]
+        said = said if meters else (*said, NOTHING_BINDS)
         answers.append(answer_of(title, [*said, *built.too_large()], meters, outcomes))
     return answers
 

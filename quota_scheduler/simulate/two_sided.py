@@ -7,7 +7,7 @@ looks ahead: the core's forecast, or the truth. So its figures are those of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,31 +20,36 @@ from quota_scheduler.core.limits.schedule import Calendar, Every, Session, Windo
 from quota_scheduler.core.priority import CLASSES
 from quota_scheduler.core.units import Unit
 from quota_scheduler.simulate.demand import EPOCH, TOKENS, instant
-from quota_scheduler.simulate.jobs import SimJob
+from quota_scheduler.simulate.engine import StartPolicy
+from quota_scheduler.simulate.jobs import Least, SimJob
 from quota_scheduler.simulate.state import SimState
-from quota_scheduler.simulate.windows import SOON, Meter
+from quota_scheduler.simulate.windows import Meter
 from quota_scheduler.simulate.world import HOUR
 
 OUTLOOKS = 90
 """Outlooks of a window; one an hour at most."""
 
 
-class TwoSided:
+class TwoSided(StartPolicy):
     """The core's inequality, with an outlook for every window from somebody who looks ahead."""
 
     by_class = True
 
     def __init__(self, ahead: Callable[[SimState, Meter], Outlook], *, exact: bool = False) -> None:
-        self._ahead, self._exact = ahead, exact
+        self._ahead, self._exact, self.by_size = ahead, exact, exact
         self._instances: list[LimitInstance] = []
         self._outlooks: dict[int, tuple[float, Outlook]] = {}
-        self._headrooms: list[Headroom] = []
+        self._headrooms: dict[int, Headroom] = {}
+        self._refusing: dict[tuple[int, int], int] = {}
+        """By class and group which of its windows refused last: it is asked first."""
         self._now = EPOCH
         self._whole, self._refused = 0.0, dict[tuple[int, int], float]()
         """Seconds in which no window ends, and by window and class the least that was refused in this pass.
 
         Within a pass there is ever less room: a run that needs as much, and uses it before any reset, is refused too.
         """
+        self._too_much: dict[tuple[int, int], float] = {}
+        """The same by class and group, for runs that take all they use out of every window."""
 
     def update(self, state: SimState) -> None:
         """It reads when it is asked."""
@@ -52,12 +57,21 @@ class TwoSided:
     def begin(self, state: SimState) -> None:
         if not self._instances:
             self._instances = [_instance(meter, exact=self._exact) for meter in state.meters]
-        self._now, self._refused = instant(state.now), {}
+        self._now, self._refused, self._too_much = instant(state.now), {}, {}
         self._whole = min(meter.reset_after(state.now) for meter in state.meters) - state.now if state.meters else 0.0
-        self._headrooms = [
-            Headroom(instance, self._balance(state, meter, instance), None, self._waiting(meter))
-            for instance, meter in zip(self._instances, state.meters, strict=True)
-        ]
+        self._headrooms = {}
+
+    def _headroom(self, place: int, rank: int, state: SimState) -> Headroom:
+        """A limit as this pass finds it: read when it is first asked about, for most passes end at the first."""
+        headroom = self._headrooms.get(place)
+        if headroom is None:
+            instance, meter = self._instances[place], state.meters[place]
+            outlook = self._outlook(place, state) if rank else None
+            headroom = Headroom(instance, self._balance(state, meter, instance), outlook, self._waiting(meter))
+        elif rank and headroom.outlook is None:
+            headroom = replace(headroom, outlook=self._outlook(place, state))
+        self._headrooms[place] = headroom
+        return headroom
 
     def _waiting(self, meter: Meter) -> list[int]:
         return [int(TOKENS * amount) for amount in (meter.work if self._exact else meter.asked)]
@@ -75,10 +89,7 @@ class TwoSided:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / OUTLOOKS))
 
     def _admits(self, place: int, amount: int, rank: int, state: SimState) -> bool:
-        headroom = self._headrooms[place]
-        if rank and headroom.outlook is None:
-            headroom = self._headrooms[place] = replace(headroom, outlook=self._outlook(place, state))
-        return admits(headroom, amount, CLASSES[rank], self._now) is None
+        return admits(self._headroom(place, rank, state), amount, CLASSES[rank], self._now) is None
 
     def _balance(self, state: SimState, meter: Meter, instance: LimitInstance) -> Balance:
         until = meter.reset_after(state.now)
@@ -87,43 +98,48 @@ class TwoSided:
         used = int(TOKENS * meter.used) if meter.is_open else 0
         return Balance(0, instance.limit, "", window, used=used, reserved=int(TOKENS * reserved))
 
-    def may_admit(self, rank: int, group: int, least: Sequence[float], state: SimState) -> bool:
-        for number, place in enumerate(state.bound[group]):
-            amount, left = least[number], state.meters[place].reset_after(state.now) - state.now
-            if left <= SOON:  # this close to a reset a run may use less of the window than it would reserve
-                row = [job for job in state.waiting[rank].values() if job.run.group == group]
-                if not row:
-                    return False
-                amount = min(min(self._need(job), job.run.rate * left) * job.pairs[number][1] for job in row)
-            if not self._admits(place, int(TOKENS * amount), rank, state):
+    def may_admit(self, rank: int, group: int, least: Least, state: SimState) -> bool:
+        places = state.bound[group]
+        last = self._refusing.get((rank, group), 0)
+        for number in (last, *(number for number in range(len(places)) if number != last)):
+            if number < len(places) and not self._may(places[number], rank, number, least, state):
+                self._refusing[rank, group] = number
                 return False
         return True
 
+    def _may(self, place: int, rank: int, number: int, least: Least, state: SimState) -> bool:
+        left = state.meters[place].reset_after(state.now) - state.now
+        usable = min(least.needs[number], least.rates[number] * left)
+        return self._admits(place, int(TOKENS * usable), rank, state)
+
     def admits(self, job: SimJob, state: SimState) -> bool:
-        run, amount = job.run, self._need(job)
+        run, amount = job.run, job.need
         places, is_whole = state.bound[run.group], amount <= run.rate * self._whole
         if is_whole and self._refused:
             for place, (_, charge) in zip(places, job.pairs, strict=True):
                 if amount * charge >= self._refused.get((place, run.rank), math.inf):
                     return False
         for place, (_, charge) in zip(places, job.pairs, strict=True):
-            if not self._admits(place, self._usable(job, self._headrooms[place], charge), run.rank, state):
+            usable = self._usable(job, self._headroom(place, run.rank, state), charge)
+            if not self._admits(place, usable, run.rank, state):
                 if is_whole:
                     self._refused[place, run.rank] = amount * charge
+                    if not run.charges:
+                        self._too_much[run.rank, run.group] = amount
                 return False
         return True
 
+    def too_much(self, rank: int, group: int) -> tuple[float, float]:
+        return self._too_much.get((rank, group), math.inf), self._whole
+
     def started(self, job: SimJob, state: SimState) -> None:
         for place, (_, charge) in zip(state.bound[job.run.group], job.pairs, strict=True):
-            headroom = self._headrooms[place]
+            headroom = self._headroom(place, job.run.rank, state)
             headroom.balance.reserved += self._usable(job, headroom, charge)
-            headroom.waiting[job.run.rank] -= int(TOKENS * self._need(job) * charge)
-
-    def _need(self, job: SimJob) -> float:
-        return job.left if self._exact else job.asked
+            headroom.waiting[job.run.rank] -= int(TOKENS * job.need * charge)
 
     def _usable(self, job: SimJob, headroom: Headroom, charge: float) -> int:
-        need = self._need(job)
+        need = job.need
         return headroom.usable(int(TOKENS * need * charge), timedelta(seconds=need / job.run.rate), self._now)
 
     def _held(self, job: SimJob, now: float, until: float) -> float:

@@ -118,9 +118,12 @@ def single(trace: DailyTrace, seed: int = 0) -> World:
     return _world(trace.name, trace.first, [_scaled(trace.days)], dice)
 
 
-def fleets(traces: Sequence[DailyTrace], count: int, seed: int = 0) -> list[World]:
-    """Worlds of six developers of equal weight, each cut at a random offset to the length of the shortest."""
-    long = [trace for trace in traces if len(trace.days) >= FLEET_LEAST]
+def fleets(traces: Sequence[DailyTrace], count: int, seed: int = 0, *, least: int = FLEET_LEAST) -> list[World]:
+    """Worlds of six developers of equal weight, each cut at a random offset to the length of the shortest.
+
+    Series of fewer than ``least`` days are not drawn.
+    """
+    long = [trace for trace in traces if len(trace.days) >= least]
     if len(long) < FLEET:
         return []
     worlds = []

@@ -3,48 +3,35 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Self
 
-import peewee
-from playhouse.migrations import MigrationError, Runner
-
-from quota_scheduler.errors import NotOurDatabase, StoreError
 from quota_scheduler.store import engine
+from quota_scheduler.store.database import About, Address, Clock, Connection
+from quota_scheduler.store.database import utc_now as utc_now
 
-Clock = Callable[[], datetime]
 Row = tuple[Any, ...]
 Timed = Callable[[str, float], None]
 """Told an operation (``read``: a view, ``write``: a transaction, ``commit``: the end of one) and its seconds."""
-MIGRATIONS = Path(__file__).parent / "migrations"
-
-
-def utc_now() -> datetime:
-    """The wall clock, the only one in the product; tests pass their own."""
-    return datetime.now(UTC)
 
 
 class Transaction:
     """What a journey sees of the database: constant SQL in, rows out, and the one ``now`` of this transaction."""
 
-    def __init__(self, database: peewee.Database, now: datetime) -> None:
-        self.database = database
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self.connection = connection
         self.now = now
-
-    def at_once(self) -> AbstractContextManager[object]:
-        """Let everything that is read inside be of one instant, beside a writer too."""
-        return self.database.atomic()
+        self.revision = 0
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
-        rows: list[Row] = self.database.execute_sql(sql, params).fetchall()
+        rows: list[Row] = self.connection.execute(sql, params).fetchall()
         return rows
 
     def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        row: Row | None = self.database.execute_sql(sql, params).fetchone()
+        row: Row | None = self.connection.execute(sql, params).fetchone()
         return row
 
     def scalar(self, sql: str, params: Sequence[Any] = ()) -> Any:
@@ -54,52 +41,43 @@ class Transaction:
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one statement; returns how many rows it changed."""
-        count: int = self.database.execute_sql(sql, params).rowcount
+        count: int = self.connection.execute(sql, params).rowcount
         return count
 
     def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one INSERT; returns the new row's id."""
-        key: int = self.database.execute_sql(sql, params).lastrowid
-        return key
+        return self.connection.insert(sql, params)
 
     def many(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters; nothing for none."""
         if params := list(params):
-            self.database.connection().executemany(sql, params)
+            self.connection.executemany(sql, params)
+
+    def about(self) -> About:
+        """What the database says of itself; looks through all of it."""
+        return self.connection.about()
 
 
 class Store:
     """One database. ``transaction()`` is the only way to write, ``reading()`` never waits for it."""
 
-    def __init__(self, path: Path, *, clock: Clock = utc_now) -> None:
-        """Take the right to write ``path``, open it and bring its schema up to date.
+    def __init__(self, address: Address, *, clock: Clock = utc_now) -> None:
+        """Take the right to write a database, open it and bring its schema up to date.
 
-        Raises DatabaseBusy when another process writes it, NotOurDatabase, or StoreError.
+        ``clock`` says what time it is where the database has none of its own, or always where it is not the usual one.
+        Raises DatabaseBusy when another process writes the file, NotOurDatabase, or StoreError.
         """
-        self.path = path
-        self.clock = clock
+        self.address = address
         self.timed: Timed = lambda *_: None
         self.wrote: Callable[[Exception | None], None] = lambda _: None
-        self._lock = engine.Lock(path)
         self._mutex = threading.RLock()
-        self._local = threading.local()
-        self._readers: list[peewee.Database] = []
+        self._engine = engine.open_engine(address, clock)
+        self.clock = self._engine.clock
         try:
-            self._writer = engine.open_writer(path)
-            self._migrate()
+            self._engine.migrate()
         except BaseException:
-            self._lock.release()
+            self._engine.close()
             raise
-
-    def _migrate(self) -> None:
-        runner = Runner(self._writer, str(MIGRATIONS))
-        refuse_newer(self._writer, self.path)
-        try:
-            runner.up()
-        except (MigrationError, peewee.DatabaseError) as error:
-            raise StoreError(
-                f"cannot bring {self.path} up to date: {error}; nothing was changed by the failed step"
-            ) from None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -107,8 +85,8 @@ class Store:
         with self._mutex:
             began = time.perf_counter()
             try:
-                with self._writer.atomic("IMMEDIATE"):
-                    yield Transaction(self._writer, self.clock())
+                with self._engine.writing() as (connection, now):
+                    yield Transaction(connection, now)
                     done = time.perf_counter()
             except Exception as error:
                 self.wrote(error)
@@ -119,26 +97,25 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """One consistent read-only view, on a connection of this thread's own."""
-        database = getattr(self._local, "database", None)
-        if database is None:
-            database = self._local.database = engine.open_reader(self.path)
-            self._readers.append(database)
+        """One consistent read-only view."""
         began = time.perf_counter()
-        with database.atomic():
-            yield Transaction(database, self.clock())
+        with self._engine.reading() as (connection, now):
+            yield Transaction(connection, now)
         self.timed("read", time.perf_counter() - began)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write it too; a SQLite file is locked by the one that does."""
+        return self._engine.is_shared
 
     def is_replaced(self) -> bool:
         """Whether the file was removed or replaced under us: what is written now is lost."""
-        return not self._lock.is_of(self.path)
+        return self._engine.is_replaced()
 
     def close(self) -> None:
         """Close every connection and give the right to write back."""
         with self._mutex:
-            for database in (*self._readers, self._writer):
-                database.close()
-            self._lock.release()
+            self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -147,19 +124,12 @@ class Store:
         self.close()
 
 
-def refuse_newer(database: peewee.Database, path: Path) -> None:
-    """Raise NotOurDatabase for a schema that a newer version has made."""
-    runner = Runner(database, str(MIGRATIONS))
-    ours = {migration.name for migration in runner.migrations()}
-    if newer := sorted(set(runner.applied()) - ours):
-        raise NotOurDatabase(f"{path} was written by a newer version (schema {newer[-1]}): update this program")
-
-
 @contextmanager
-def read_only(path: Path, *, clock: Clock = utc_now) -> Iterator[Transaction]:
-    """Look into a database file that another process may be writing. Raises StoreError when it is not there or ours."""
-    database = engine.open_reader(path)
+def read_only(address: Address, *, clock: Clock = utc_now) -> Iterator[Transaction]:
+    """Look into a database that another process may be writing. Raises StoreError when it is not there or ours."""
+    view = engine.open_view(address, clock)
     try:
-        yield Transaction(database, clock())
+        with view.reading() as (connection, now):
+            yield Transaction(connection, now)
     finally:
-        database.close()
+        view.close()

@@ -14,7 +14,8 @@ HOUR = 3_600_000_000
 _SLOT = "hour, label_set, extent, origin, backfill"
 _ADD = (
     f"INSERT INTO rollups_apart ({_SLOT}, answers, {COLUMNS}) VALUES ({', '.join('?' * (6 + len(NAMES)))}) "
-    f"ON CONFLICT ({_SLOT}) DO UPDATE SET answers = answers + excluded.answers, {added()}"
+    f"ON CONFLICT ({_SLOT}) DO UPDATE SET answers = rollups_apart.answers + excluded.answers, "
+    f"{added('rollups_apart')}"
 )
 _EMPTY = f"DELETE FROM rollups_apart WHERE answers = 0 AND {ALL_ZERO}"
 

@@ -15,9 +15,9 @@ _OWE = (
     "attempts, problem) VALUES (?, ?, ?, ?, ?, ?, 1, 0, '', ?, 0, '') "
     "ON CONFLICT (repo, issue, workflow) DO UPDATE SET "
     "ticket = excluded.ticket, changed_at = excluded.changed_at, due_at = max(excluded.due_at, coalesce("
-    "CASE WHEN attempts > 0 THEN due_at END, 0)), version = version + 1, "
-    "barred = CASE WHEN excluded.barred != '[]' OR excluded.ticket != ticket THEN excluded.barred ELSE barred END "
-    "WHERE excluded.ticket >= ticket"
+    "CASE WHEN comments.attempts > 0 THEN comments.due_at END, 0)), version = comments.version + 1, "
+    "barred = CASE WHEN excluded.barred != '[]' OR excluded.ticket != comments.ticket THEN excluded.barred "
+    "ELSE comments.barred END WHERE excluded.ticket >= comments.ticket"
 )
 _AT = "WHERE repo = ? AND issue = ? AND workflow = ?"
 
@@ -75,7 +75,7 @@ def put_off(tx: Transaction, owed: OwedComment, *, why: str, by: timedelta | Non
     due = None if by is None else to_micros(tx.now + by)
     tx.execute(
         "UPDATE comments SET attempts = attempts + 1, problem = ?, "
-        f"due_at = CASE WHEN version = ? OR ? IS NOT NULL THEN ? ELSE due_at END {_AT}",
+        f"due_at = CASE WHEN version = ? OR CAST(? AS BIGINT) IS NOT NULL THEN ? ELSE due_at END {_AT}",
         (why, owed.version, due, due, *owed.place),
     )
 

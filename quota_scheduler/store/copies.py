@@ -15,7 +15,10 @@ from pathlib import Path
 import peewee
 
 from quota_scheduler.errors import DatabaseBusy, StoreError
-from quota_scheduler.store import Clock, Transaction, engine, utc_now
+from quota_scheduler.store import Transaction, migrate, sqlite, utc_now
+from quota_scheduler.store.database import Clock
+from quota_scheduler.store.engine import is_disk_full
+from quota_scheduler.store.sqlite import SqliteConnection
 from quota_scheduler.store.usage_columns import summed
 
 PAGES_AT_ONCE = 4_096
@@ -49,13 +52,13 @@ def copy(source: Path, target: Path, *, finish: Finish, further: Further, clock:
 @contextmanager
 def _alone(partial: Path) -> Iterator[None]:
     """Make an empty file that no other process fills meanwhile; it goes when what is done with it fails."""
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, engine.OWNER_ONLY)
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, sqlite.OWNER_ONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DatabaseBusy(f"another process is writing {partial}: wait for it, or name another file") from None
-        os.fchmod(descriptor, engine.OWNER_ONLY)
+        os.fchmod(descriptor, sqlite.OWNER_ONLY)
         os.ftruncate(descriptor, 0)
         remove_beside(partial)
         try:
@@ -69,26 +72,39 @@ def _alone(partial: Path) -> Iterator[None]:
 
 
 def _fill(source: Path, partial: Path, finish: Finish, further: Further, clock: Clock) -> None:
-    reader = engine.open_reader(source)
+    reader = sqlite.open_reader(source)
     database = peewee.SqliteDatabase(str(partial), thread_safe=False)
     try:
         with reader.atomic():
-            before = _sums(Transaction(reader, clock()))  # pins the snapshot: what is written meanwhile is not in it
+            before = _sums(
+                Transaction(SqliteConnection(reader), clock())
+            )  # pins the snapshot: what is written meanwhile is not in it
             reader.connection().backup(
                 database.connection(), pages=PAGES_AT_ONCE, progress=lambda _, left, all_: further(all_ - left, all_)
             )
         database.execute_sql("PRAGMA journal_mode = delete")  # one file, nothing beside it
-        copied = Transaction(database, clock())
+        copied = Transaction(SqliteConnection(database), clock())
         check_whole(copied, source)
         if (after := _sums(copied)) != before:
             raise StoreError(f"the copy of {source} does not add up: {_difference(before, after)}")
         with database.atomic("IMMEDIATE"):
             finish(copied)
     except (peewee.DatabaseError, sqlite3.Error) as error:
-        full = "; make room, or choose another place" if engine.is_disk_full(error) else ""
+        full = "; make room, or choose another place" if is_disk_full(error) else ""
         raise StoreError(f"cannot copy {source} to {partial}: {error}{full}") from None
     finally:
         database.close()
+        reader.close()
+
+
+def refuse_newer(path: Path) -> None:
+    """Raise NotOurDatabase for a file that a newer version wrote, StoreError for one that cannot be read."""
+    reader = sqlite.open_reader(path)
+    try:
+        migrate.refuse_newer(reader, str(path))
+    except (peewee.DatabaseError, sqlite3.Error) as error:
+        raise StoreError(f"cannot read {path}: {error}") from None
+    finally:
         reader.close()
 
 
@@ -140,7 +156,7 @@ def set_aside(path: Path, aside: Path) -> None:
     Raises StoreError while a process reads it. A damaged one keeps its log under the second name.
     """
     try:
-        database = engine.open_writer(path)
+        database = sqlite.open_writer(path)
         try:
             mode = database.execute_sql("PRAGMA journal_mode = delete").fetchone()[0]
         finally:
@@ -155,3 +171,8 @@ def set_aside(path: Path, aside: Path) -> None:
                 os.replace(path.with_name(path.name + ending), aside.with_name(aside.name + ending))
     os.link(path, aside)
     to_disk(path.parent)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether a file says that it is damaged, or lacks what each of ours has."""
+    return isinstance(error, (sqlite3.DatabaseError, peewee.DatabaseError))

@@ -11,7 +11,7 @@ def add(tx: Transaction, name: str, labels: tuple[str, ...], amount: int = 1) ->
     if amount > 0:
         tx.execute(
             "INSERT INTO counters (name, labels, value) VALUES (?, ?, ?) "
-            "ON CONFLICT (name, labels) DO UPDATE SET value = value + excluded.value",
+            "ON CONFLICT (name, labels) DO UPDATE SET value = counters.value + excluded.value",
             (name, json.dumps(labels), amount),
         )
 

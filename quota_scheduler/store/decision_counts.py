@@ -9,6 +9,7 @@ from typing import NamedTuple
 from quota_scheduler.core.cycle.tally import THROTTLES, Counted, Tallied
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.store import Transaction, counters
+from quota_scheduler.store.lists import NUMBERS
 
 KEPT = timedelta(days=400)
 """Thirteen months, so that a month can be compared with that of a year before."""
@@ -45,7 +46,8 @@ def add(tx: Transaction, decided: Sequence[Tallied]) -> None:
     hour = to_micros(tx.now) // HOUR_MICROS * HOUR_MICROS
     tx.many(
         "INSERT INTO decision_counts (hour, instance, class, decision, reason, value) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (hour, instance, class, decision, reason) DO UPDATE SET value = value + excluded.value",
+        "ON CONFLICT (hour, instance, class, decision, reason) "
+        "DO UPDATE SET value = decision_counts.value + excluded.value",
         [(hour, *row, value) for row, value in sorted(Counter(tuple(map(str, row[1:])) for row in named).items())],
     )
     _raise_metrics(tx, named)
@@ -57,7 +59,7 @@ def _woken(tx: Transaction, decided: Sequence[Tallied]) -> list[Tallied]:
     if not woken:
         return []
     numbers = json.dumps([row.ticket for row in woken])
-    among = "FROM deferred_under WHERE ticket IN (SELECT value FROM json_each(?))"
+    among = f"FROM deferred_under WHERE ticket IN {NUMBERS}"
     under: dict[int, str] = dict(tx.rows(f"SELECT ticket, instance {among}", (numbers,)))
     return [row._replace(instance=under.get(row.ticket, "")) for row in woken]
 

@@ -13,9 +13,10 @@ from quota_scheduler.store import Transaction, ledger
 _COLUMNS = ("account", "agent", "host", "session", "telling", "hour")
 _KNOWN = (
     f"SELECT {', '.join(f'd.{name}' for name in _COLUMNS)} FROM json_each(?) j JOIN door_hours d ON "
-    + " AND ".join(f"d.{name} = j.value ->> {place}" for place, name in enumerate(_COLUMNS))
+    + " AND ".join(f"d.{name} = j.value ->> {place}" for place, name in enumerate(_COLUMNS[:-1]))
+    + f" AND d.hour = CAST(j.value ->> {len(_COLUMNS) - 1} AS BIGINT)"
 )
-_NOTE = f"INSERT OR IGNORE INTO door_hours ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
+_NOTE = f"INSERT INTO door_hours ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _WITHOUT_CALLS = "(e.origin GLOB 'otlp/*/metrics*' OR e.origin GLOB 'litellm*') AND e.at >= ? AND e.at < ?"
 """As the partial index has it: few events, found without reading the others of the hour."""
 _ANY = "e.at >= ? AND e.at < ?"

@@ -9,10 +9,8 @@ from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import Prediction, TrackRecord
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.limits.limit import parts_of
-from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.sums import HOUR
-from quota_scheduler.store.usage_columns import COLUMNS, summed
 
 _UNMET = (
     "INSERT INTO unmet (hour, instance, rank, amount, changed_at) VALUES (?, ?, ?, ?, ?) "
@@ -96,36 +94,6 @@ def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -
 def forget_unmet(tx: Transaction, before: datetime) -> None:
     """Drop unmet demand that is too old for any forecast."""
     tx.execute("DELETE FROM unmet WHERE hour < ?", (to_micros(before) // HOUR,))
-
-
-def oldest_change(tx: Transaction, recorded_since: datetime) -> datetime | None:
-    """The earliest instant that events recorded since then are about; None when there were none."""
-    # the plus keeps the search on the few events of late: without it the index on ``at`` is walked from its start
-    at = tx.scalar("SELECT min(+at) FROM events WHERE recorded_at >= ?", (to_micros(recorded_since),))
-    return None if at is None else from_micros(at // HOUR * HOUR)
-
-
-def label_totals(tx: Transaction) -> dict[int, Usage]:
-    """All usage ever by label set: moves in the same transactions as the rollups."""
-    return {row[0]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM label_totals")}
-
-
-def usage_since(tx: Transaction, start: datetime) -> list[tuple[int, Usage]]:
-    """Usage by label set from the hour of ``start`` on."""
-    rows = tx.rows(
-        f"SELECT label_set, {summed()} FROM rollups WHERE hour >= ? GROUP BY label_set ORDER BY label_set",
-        (to_micros(start) // HOUR,),
-    )
-    return [(row[0], Usage(*row[1:])) for row in rows]
-
-
-def runs_since(tx: Transaction, start: datetime) -> list[tuple[int, int, Usage]]:
-    """Runs last active since then, by label set: how many, and what they used together."""
-    rows = tx.rows(
-        f"SELECT label_set, count(*), {summed()} FROM runs WHERE last_at >= ? GROUP BY label_set ORDER BY label_set",
-        (to_micros(start),),
-    )
-    return [(row[0], row[1], Usage(*row[2:])) for row in rows]
 
 
 def run_days(tx: Transaction, start: datetime) -> Sequence[tuple[int, datetime]]:

@@ -13,6 +13,7 @@ from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Extent, Usage
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.lists import NUMBERS
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES
 
 HOUR = 3_600_000_000
@@ -26,9 +27,11 @@ _PARTS = {**{name: f"l.{name}" for name in LABEL_NAMES}, **{name: f"e.{name}" fo
 _TOTALS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
 """As ``summed`` has them, which also tells no rows from nothing: groups have rows."""
 _TOKENS = " + ".join(NAMES[:5])
-_UNLISTED, _PARTIAL = (f"total((extent = '{extent.value}') * " for extent in (Extent.UNLISTED, Extent.PARTIAL))
-_APART = f"{_UNLISTED}({_TOKENS})), {_PARTIAL}answers)"
-_APART_EVENTS = f"{_UNLISTED}({_TOKENS})), {_PARTIAL}1)"
+_UNLISTED, _PARTIAL = (
+    f"total(CASE WHEN extent = '{extent.value}' THEN " for extent in (Extent.UNLISTED, Extent.PARTIAL)
+)
+_APART = f"{_UNLISTED}{_TOKENS} ELSE 0 END), {_PARTIAL}answers ELSE 0 END)"
+_APART_EVENTS = f"{_UNLISTED}{_TOKENS} ELSE 0 END), {_PARTIAL}1 ELSE 0 END)"
 """Tokens that stand in no call, and answers that were interrupted."""
 
 
@@ -76,7 +79,7 @@ def _is_most(tx: Transaction, asked: Question) -> bool:
 def in_span(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Usage:
     """All that sums by hour know of a span, under these label sets."""
     row = tx.row(
-        f"SELECT {_TOTALS} FROM rollups WHERE hour >= ? AND hour < ? AND label_set IN (SELECT value FROM json_each(?))",
+        f"SELECT {_TOTALS} FROM rollups WHERE hour >= ? AND hour < ? AND label_set IN {NUMBERS}",
         (to_micros(asked.since) // HOUR, to_micros(asked.until) // HOUR, json.dumps(sorted(label_sets))),
     )
     return Usage(*row) if row else Usage()
@@ -121,7 +124,7 @@ def _statement(asked: Question, slot: str, sums: str, table: str, where: str) ->
     groups = ", ".join(str(place) for place in range(1, len(parts) + 1))
     return (
         f"SELECT {', '.join(parts)}, {sums} FROM {table} JOIN label_sets l ON l.id = e.label_set "
-        f"WHERE {where} AND e.label_set IN (SELECT value FROM json_each(?)) GROUP BY {groups}"
+        f"WHERE {where} AND e.label_set IN {NUMBERS} GROUP BY {groups}"
     )
 
 

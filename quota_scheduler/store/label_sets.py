@@ -35,7 +35,9 @@ class LabelSets:
         if number is None:
             values = (*labels, priority.value)
             names = "provider, account, model, team, project, workflow, task_type, agent, priority"
-            self._tx.execute(f"INSERT OR IGNORE INTO label_sets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._tx.execute(
+                f"INSERT INTO label_sets ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values
+            )
             where = " AND ".join(f"{name} = ?" for name in names.split(", "))
             number = self._ids[labels, priority] = self._tx.scalar(f"SELECT id FROM label_sets WHERE {where}", values)
             if labels.agent:

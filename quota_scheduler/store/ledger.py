@@ -18,13 +18,14 @@ from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction, sums
 from quota_scheduler.store.event_rows import EVENT_COLUMNS, PLAIN_COLUMNS, event_in, event_row, plain_rows
 from quota_scheduler.store.label_sets import LabelSets
+from quota_scheduler.store.lists import NUMBERS, TEXTS
 from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import COLUMNS, columns_of, summed
 
 _FROM = " FROM events e JOIN label_sets l ON l.id = e.label_set "
-_BY_KEY = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key IN (SELECT value FROM json_each(?))"
-_BY_MESSAGE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.message IN (SELECT value FROM json_each(?)) AND e.message != ''"
+_BY_KEY = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key IN {TEXTS}"
+_BY_MESSAGE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.message IN {TEXTS} AND e.message != ''"
 _BY_SESSION = (
     f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.session = ? AND e.session != '' AND (e.at >= ? OR e.recorded_at > ?)"
 )
@@ -34,13 +35,11 @@ _BY_RUN = (
 )
 _OF_LEASE = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.provider = ? AND e.key >= ? AND e.key < ?"
 _BETWEEN = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? ORDER BY e.at"
-_BETWEEN_OF = (
-    f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN (SELECT value FROM json_each(?)) "
-    "ORDER BY e.at"
-)
+_BETWEEN_OF = f"SELECT {EVENT_COLUMNS}{_FROM}WHERE e.at >= ? AND e.at < ? AND e.label_set IN {NUMBERS} ORDER BY e.at"
 _BREAK = (
     "SELECT max(at), max(CASE WHEN at - previous >= ?4 THEN at END) FROM (SELECT at, lag(at) OVER (ORDER BY at) "
-    "AS previous FROM events WHERE at >= ?1 AND at < ?2 AND label_set IN (SELECT value FROM json_each(?3)))"
+    "AS previous FROM events WHERE at >= ?1 AND at < ?2 AND label_set IN "
+    "(SELECT CAST(value AS BIGINT) FROM json_each(?3))) AS uses"
 )
 _LINKED = (
     "(session = ? AND session != '' OR run = ? AND run != '' AND run != session AND (session = '' OR ? = '' "
@@ -50,16 +49,16 @@ _LINKED = (
 _SINCE_GRANT = "(at >= ? OR recorded_at > ?)"
 """What the ledger knew before a lease was granted is no usage of it, whatever the clocks say."""
 _OTHERS = (
-    f"SELECT {LEASE_COLUMNS} FROM leases l JOIN tickets t ON t.id = l.ticket "
-    "WHERE l.session = ? AND ? != '' OR t.run = ? AND ? != ''"
+    f"SELECT {LEASE_COLUMNS} FROM leases l WHERE l.session = ? AND l.session != '' UNION "
+    f"SELECT {LEASE_COLUMNS} FROM tickets t JOIN leases l ON l.ticket = t.id WHERE t.run = ? AND t.run != ''"
 )
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
     f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
 )
 _INSERT_PLAIN = f"INSERT INTO events ({PLAIN_COLUMNS}) VALUES ({', '.join('?' * 25)})"
-_KEYS_KNOWN = "SELECT key FROM events WHERE provider = ? AND key IN (SELECT value FROM json_each(?))"
-_MESSAGES_KNOWN = "SELECT message FROM events WHERE message IN (SELECT value FROM json_each(?)) AND message != ''"
+_KEYS_KNOWN = f"SELECT key FROM events WHERE provider = ? AND key IN {TEXTS}"
+_MESSAGES_KNOWN = f"SELECT message FROM events WHERE message IN {TEXTS} AND message != ''"
 _DELETE = "DELETE FROM events WHERE provider = ? AND key = ?"
 
 
@@ -127,7 +126,7 @@ def transcript(tx: Transaction, lease: Lease, run: str = "") -> Usage | None:
     """
     if not lease.session and not run:
         return None
-    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, lease.session, run, run))]
+    others = [lease_in(row) for row in tx.rows(_OTHERS, (lease.session, run))]
     start, until = reach(lease, (other for other in others if other.fence != lease.fence))
     granted = to_micros(lease.granted_at)
     span = to_micros(start), to_micros(until or tx.now + SKEW)
@@ -149,6 +148,18 @@ def between(
         return []
     numbers = json.dumps(sorted(label_sets))
     return [event_in(row) for row in tx.rows(_BETWEEN_OF, (to_micros(start), to_micros(end), numbers))]
+
+
+def used_between(
+    tx: Transaction, start: datetime, end: datetime, label_sets: Collection[int]
+) -> list[tuple[int, Usage]]:
+    """What stored events of a span of time used under these label sets, added up by each."""
+    rows = tx.rows(
+        f"SELECT label_set, {summed()} FROM events WHERE at >= ? AND at < ? "
+        "AND label_set IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) GROUP BY label_set ORDER BY label_set",
+        (to_micros(start), to_micros(end), json.dumps(sorted(label_sets))),
+    )
+    return [(row[0], Usage(*row[1:])) for row in rows]
 
 
 def break_before(
@@ -231,11 +242,16 @@ def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
 
 def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:
     """Runs last active at or after an instant, oldest first."""
+    return runs_where(tx, "r.last_at >= ?", (to_micros(since),))
+
+
+def runs_where(tx: Transaction, condition: str, params: Sequence[Any]) -> list[RunSummary]:
+    """Runs that fulfil a condition on ``runs r``, oldest first."""
     rows = tx.rows(
         "SELECT r.run, l.workflow, l.task_type, l.team, l.provider, l.model, r.flags, r.prompt_version, r.started_at, "
         f"r.last_at, r.status, l.account, l.project, l.agent, {columns_of('r')} "
-        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE r.last_at >= ? ORDER BY r.last_at, r.run",
-        (to_micros(since),),
+        f"FROM runs r JOIN label_sets l ON l.id = r.label_set WHERE {condition} ORDER BY r.last_at, r.run",
+        params,
     )
     return [_run_summary(row) for row in rows]
 
@@ -273,6 +289,7 @@ def finish_run(tx: Transaction, run: str, status: str) -> None:
 def run_usage(tx: Transaction, runs: Iterable[str]) -> Mapping[str, Usage]:
     """What these runs have used so far."""
     rows = tx.rows(
-        f"SELECT run, {COLUMNS} FROM runs WHERE run IN (SELECT value FROM json_each(?))", (json.dumps(list(runs)),)
+        f"SELECT run, {COLUMNS} FROM runs WHERE run IN {TEXTS}",
+        (json.dumps(list(runs)),),
     )
     return {row[0]: Usage(*row[1:]) for row in rows}

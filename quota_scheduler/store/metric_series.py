@@ -7,10 +7,11 @@ from datetime import timedelta
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.ledger.metered import SeriesState
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.lists import TEXTS
 
 KEPT = timedelta(days=35)
 """A program that lives reports every series with each export; what has been silent for so long has ended."""
-_LOAD = "SELECT series, start, at, value, count FROM metric_series WHERE series IN (SELECT value FROM json_each(?))"
+_LOAD = f"SELECT series, start, at, value, count FROM metric_series WHERE series IN {TEXTS}"
 _SAVE = (
     "INSERT INTO metric_series (series, start, at, value, count, seen_at) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (series) DO UPDATE SET start = excluded.start, at = excluded.at, value = excluded.value, "

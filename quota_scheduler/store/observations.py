@@ -22,7 +22,10 @@ _LAST_TWO = (
     f"SELECT id, observed_at, ratio, resets_at, standing, overage FROM observations WHERE {_OF_KEY} AND source = ? "
     "ORDER BY observed_at DESC LIMIT 2"
 )
-_PUT = f"INSERT OR IGNORE INTO observations ({_COLUMNS}, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT = (
+    f"INSERT INTO observations ({_COLUMNS}, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
+)
 
 
 def record(tx: Transaction, observation: Observation) -> bool:
@@ -55,10 +58,11 @@ def since(tx: Transaction, key: ReportKey, start: datetime) -> list[Observation]
 def newest(tx: Transaction) -> list[Observation]:
     """The newest report about every window that any was ever about, whose rows are still there."""
     sql = (
-        f"SELECT {_COLUMNS}, max(observed_at) FROM observations GROUP BY provider, account, window, scope "
+        f"SELECT {_COLUMNS} FROM (SELECT {_COLUMNS}, row_number() OVER (PARTITION BY provider, account, window, scope "
+        "ORDER BY observed_at DESC, id DESC) AS place FROM observations) AS ranked WHERE place = 1 "
         "ORDER BY provider, account, window, scope"
     )
-    return [_observation(row[:-1]) for row in tx.rows(sql)]
+    return [_observation(row) for row in tx.rows(sql)]
 
 
 def seen(tx: Transaction, key: ReportKey) -> tuple[int, datetime | None]:

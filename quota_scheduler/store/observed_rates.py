@@ -31,7 +31,8 @@ def save_spans(tx: Transaction, rule: str, fresh: Sequence[GrowthSpan], *, since
         (rule, to_micros(since), to_micros(tx.now - KEPT)),
     )
     tx.many(
-        "INSERT OR REPLACE INTO observed_spans (rule, began_at, ended_at, points, cost) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO observed_spans (rule, began_at, ended_at, points, cost) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
+        "(rule, began_at) DO UPDATE SET ended_at = excluded.ended_at, points = excluded.points, cost = excluded.cost",
         [(rule, to_micros(span.began_at), to_micros(span.ended_at), span.points, span.cost) for span in fresh],
     )
 

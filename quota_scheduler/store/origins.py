@@ -11,9 +11,10 @@ MOST_LOOKED_AT = 50_000
 """The newest recorded events that are looked at: a tenth of a second. A door that has been silent for longer is told by
 its files, its host or not at all."""
 _ACTIVITY = (
-    "SELECT origin, total(recorded_at >= ?1), total((recorded_at >= ?1) * tokens), max(at), max(recorded_at) FROM ("
+    "SELECT origin, total(CASE WHEN recorded_at >= ?1 THEN 1 ELSE 0 END), "
+    "total(CASE WHEN recorded_at >= ?1 THEN tokens ELSE 0 END), max(at), max(recorded_at) FROM ("
     "SELECT origin, at, recorded_at, input + cache_read + cache_write_5m + cache_write_1h + output AS tokens "
-    "FROM events ORDER BY recorded_at DESC LIMIT ?2) GROUP BY origin ORDER BY origin"
+    "FROM events ORDER BY recorded_at DESC LIMIT ?2) AS newest GROUP BY origin ORDER BY origin"
 )
 
 

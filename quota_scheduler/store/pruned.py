@@ -7,6 +7,7 @@ from datetime import datetime
 
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.store import Transaction, doors, session_totals
+from quota_scheduler.store.lists import TEXTS
 
 
 def key_hash(identity: tuple[str, str]) -> str:
@@ -25,7 +26,7 @@ def counted(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tupl
         return {}
     hashes = {key_hash(identity): identity for identity in identities}
     rows = tx.rows(
-        "SELECT hash, tokens FROM pruned_keys WHERE hash IN (SELECT value FROM json_each(?))",
+        f"SELECT hash, tokens FROM pruned_keys WHERE hash IN {TEXTS}",
         (json.dumps(list(hashes)),),
     )
     return {hashes[digest]: tokens for digest, tokens in rows}
@@ -52,7 +53,7 @@ def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, 
     )
     tx.many(
         "INSERT INTO pruned_keys (hash, tokens, at) VALUES (?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
-        "tokens = max(tokens, excluded.tokens), at = excluded.at",
+        "tokens = max(pruned_keys.tokens, excluded.tokens), at = excluded.at",
         [(key_hash((provider, key)), tokens, to_micros(tx.now)) for _, provider, key, tokens, _ in old],
     )
     session_totals.keep_pruned(tx, [row[0] for row in old])

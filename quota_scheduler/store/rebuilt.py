@@ -15,7 +15,10 @@ HOURS_AT_ONCE = 24 * 7
 """Hours that are compared in one step: memory holds a week, whatever the ledger holds."""
 Slot = tuple[int, int]
 """An hour since 1970 and a label set."""
-_HOUR_OF = f"at / {HOUR} - (at % {HOUR} < 0)"
+Kind = tuple[int, int, str, str]
+"""An hour since 1970, a label set, flags as they are stored, and a prompt version."""
+_KIND = "label_set, flags, prompt_version"
+_HOUR_OF = f"at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END"
 
 
 def whole_since(tx: Transaction) -> datetime | None:
@@ -50,7 +53,7 @@ def without_agents(tx: Transaction) -> dict[int, int]:
 
 def weeks(tx: Transaction) -> list[tuple[int, int]]:
     """Spans of hours that cover all events and rollups, oldest first; empty stretches are left out."""
-    hours = f"SELECT DISTINCT hour / {HOURS_AT_ONCE} - (hour % {HOURS_AT_ONCE} < 0) FROM"
+    hours = f"SELECT DISTINCT hour / {HOURS_AT_ONCE} - CASE WHEN hour % {HOURS_AT_ONCE} < 0 THEN 1 ELSE 0 END FROM"
     numbers = {row[0] for row in tx.rows(f"{hours} rollups")}
     numbers |= {row[0] for row in tx.rows(f"{hours} (SELECT DISTINCT {_HOUR_OF} AS hour FROM events) AS used")}
     return [(number * HOURS_AT_ONCE, (number + 1) * HOURS_AT_ONCE) for number in sorted(numbers)]
@@ -73,6 +76,29 @@ def rolled_up(tx: Transaction, span: tuple[int, int], number_of: Mapping[int, in
         slot = hour, number_of[label_set]
         sums[slot] = sums.get(slot, Usage()).plus(Usage(*usage))
     return sums
+
+
+def days(tx: Transaction) -> Iterator[tuple[Slot, Usage, Usage]]:
+    """Each day since 1970 and label set whose sum differs: as it is kept, and as its hours add up."""
+    kept = f"SELECT day, label_set, {COLUMNS} FROM rollup_days"
+    made = f"SELECT (hour - (hour % 24 + 24) % 24) / 24, label_set, {summed()} FROM rollups GROUP BY 1, 2"
+    wrong = {row[:2]: Usage(*row[2:]) for row in tx.rows(f"{kept} EXCEPT {made}")}
+    right = {row[:2]: Usage(*row[2:]) for row in tx.rows(f"{made} EXCEPT {kept}")}
+    for slot in sorted(wrong.keys() | right.keys()):
+        yield slot, wrong.get(slot, Usage()), right.get(slot, Usage())
+
+
+def runs_by_hour(tx: Transaction) -> Iterator[tuple[Kind, tuple[int, Usage], tuple[int, Usage]]]:
+    """Each hour and kind of run whose sum differs: how many runs and their usage, as kept, and as runs add up."""
+    kept = f"SELECT hour, {_KIND}, runs, {COLUMNS} FROM run_hours"
+    made = (
+        f"SELECT (last_at - (last_at % {HOUR} + {HOUR}) % {HOUR}) / {HOUR}, {_KIND}, count(*), {summed()} "
+        f"FROM runs GROUP BY 1, {_KIND}"
+    )
+    wrong = {row[:4]: (row[4], Usage(*row[5:])) for row in tx.rows(f"{kept} EXCEPT {made}")}
+    right = {row[:4]: (row[4], Usage(*row[5:])) for row in tx.rows(f"{made} EXCEPT {kept}")}
+    for kind in sorted(wrong.keys() | right.keys()):
+        yield kind, wrong.get(kind, (0, Usage())), right.get(kind, (0, Usage()))
 
 
 def totals(tx: Transaction) -> Iterator[tuple[int, Usage, Usage]]:
@@ -168,8 +194,3 @@ def numbers_behind(tx: Transaction) -> list[tuple[str, int, int]]:
         if used is not None and used >= next_number:
             behind.append((name, next_number, used))
     return behind
-
-
-def dangling(tx: Transaction) -> list[str]:
-    """Tables with rows that point at rows that are not there."""
-    return sorted({f"{row[0]} at {row[2]}" for row in tx.rows("PRAGMA foreign_key_check")})

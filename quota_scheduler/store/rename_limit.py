@@ -2,19 +2,27 @@
 
 from quota_scheduler.store import Transaction
 
-BY_RULE = ("rules.id", "windows.rule", "turned_away.rule", "quality.rule", "limit_changes.rule")
-"""Columns that hold the id of a limit."""
-BY_INSTANCE = (
-    "tracks.instance",
-    "predictions.instance",
-    "unmet.instance",
-    "outlooks.instance",
-    "readings.name",
-    "alert_states.scope",
-    "decision_counts.instance",
-    "deferred_under.instance",
-)
-"""Columns that hold the name of an instance: the id, or the id and a value behind a slash."""
+BY_RULE = {
+    "rules.id": (),
+    "windows.rule": ("value", "starts_at", "end_reason"),
+    "turned_away.rule": ("value", "starts_at", "rank"),
+    "quality.rule": ("value", "starts_at"),
+    "limit_changes.rule": ("field",),
+}
+"""Columns that hold the id of a limit, and what else must not stand twice beside it."""
+BY_INSTANCE = {
+    "tracks.instance": (),
+    "ramps.instance": (),
+    "predictions.instance": ("starts_at", "part"),
+    "unmet.instance": ("hour", "rank"),
+    "outlooks.instance": (),
+    "readings.name": (),
+    "alert_states.scope": ("rule", "episode"),
+    "decision_counts.instance": ("hour", "class", "decision", "reason"),
+}
+"""Columns that hold the name of an instance, the id, or the id and a value behind a slash; likewise."""
+FREELY = "deferred_under.instance"
+"""The same, where any number of rows may hold one name."""
 
 
 def follow(tx: Transaction, old: str, new: str) -> None:
@@ -22,13 +30,38 @@ def follow(tx: Transaction, old: str, new: str) -> None:
 
     What an earlier limit of the new name had left behind gives way.
     """
-    for place in BY_RULE:
+    for place, beside in BY_RULE.items():
         table, column = place.split(".")
-        tx.execute(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", (new, old))
-    for place in BY_INSTANCE:
+        same = _same(table, beside)
+        if table == "windows":  # only of windows that ran their course there may be one
+            same += " AND windows.end_reason = ''"
+        tx.execute(
+            f"DELETE FROM {table} WHERE {column} = ? AND EXISTS "
+            f"(SELECT 1 FROM {table} AS mine WHERE mine.{column} = ?{same})",
+            (new, old),
+        )
+        tx.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+    below = f"{old}/"
+    for place, beside in BY_INSTANCE.items():
         table, column = place.split(".")
         tx.execute(
-            f"UPDATE OR REPLACE {table} SET {column} = ? || substr({column}, ?) "
-            f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-            (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+            f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {table} AS mine WHERE "
+            f"(mine.{column} = ? OR substr(mine.{column}, 1, ?) = ?) "
+            f"AND {table}.{column} = CAST(? AS TEXT) || substr(mine.{column}, ?){_same(table, beside)})",
+            (old, len(below), below, new, len(old) + 1),
         )
+        _rename_instances(tx, table, column, old, new)
+    table, column = FREELY.split(".")
+    _rename_instances(tx, table, column, old, new)
+
+
+def _same(table: str, columns: tuple[str, ...]) -> str:
+    return "".join(f" AND mine.{name} = {table}.{name}" for name in columns)
+
+
+def _rename_instances(tx: Transaction, table: str, column: str, old: str, new: str) -> None:
+    tx.execute(
+        f"UPDATE {table} SET {column} = CAST(? AS TEXT) || substr({column}, ?) "
+        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+        (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+    )

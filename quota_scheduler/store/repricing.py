@@ -7,7 +7,7 @@ from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store import Transaction, ledger, turns
 from quota_scheduler.store.ticket_rows import estimate_text
 
 _MAY_CHANGE = "e.id > ? AND (e.unpriced > 0 OR e.estimated = 1 OR (e.at >= ? AND e.terms != '')) ORDER BY e.id LIMIT ?"
@@ -42,10 +42,11 @@ def unpriced_sets(tx: Transaction) -> list[tuple[int, Labels]]:
 def call_priced(tx: Transaction, numbers: Iterable[int]) -> None:
     """Count nothing of these label sets as unpriced: their price is known, and what was charged before stands."""
     sets = [(number,) for number in numbers]
-    for table in ("rollups", "label_totals"):
+    for table in ("rollups", "rollup_days", "label_totals"):
         tx.many(f"UPDATE {table} SET unpriced = 0 WHERE label_set = ?", sets)
 
 
 def reestimate(tx: Transaction, waiting: Iterable[Ticket]) -> None:
     """Store the estimates of tickets that wait."""
-    tx.many("UPDATE tickets SET estimate = ? WHERE id = ?", [(estimate_text(t.estimate), t.id) for t in waiting])
+    rows = [(estimate_text(t.estimate), turns.take(tx), t.id) for t in waiting]
+    tx.many("UPDATE tickets SET estimate = ?, revision = ? WHERE id = ?", rows)

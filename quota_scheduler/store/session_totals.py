@@ -10,26 +10,29 @@ from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, ListedUse
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store.lists import NUMBERS
 
 _SAVE = (
     "INSERT INTO session_totals (session, place, at, until, origin, stated) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (session, place) DO UPDATE SET at = excluded.at, stated = excluded.stated, "
-    "until = coalesce(excluded.until, until)"
+    "until = coalesce(excluded.until, session_totals.until)"
 )
 _END = "UPDATE session_totals SET until = ? WHERE session = ? AND place < ? AND until IS NULL"
 _INHERIT = (
     "INSERT INTO inheritances (session, ancestor, at) VALUES (?, ?, ?) "
-    "ON CONFLICT (session, ancestor) DO UPDATE SET at = max(at, excluded.at)"
+    "ON CONFLICT (session, ancestor) DO UPDATE SET at = max(inheritances.at, excluded.at)"
 )
-_UNSETTLED = "INSERT OR IGNORE INTO unsettled_sessions (session) "
+_UNSETTLED = "INSERT INTO unsettled_sessions (session) "
 _TOUCHED = (
     "SELECT DISTINCT t.session FROM json_each(?) j JOIN session_totals t ON t.session = j.key "
-    "WHERE t.until IS NULL OR t.until > j.value"
+    "WHERE t.until IS NULL OR t.until > CAST(j.value AS BIGINT) ON CONFLICT DO NOTHING"
 )
-_CHILDREN = "SELECT i.session FROM inheritances i JOIN json_each(?) j ON i.ancestor = j.key"
+_CHILDREN = (
+    "SELECT i.session FROM inheritances i JOIN json_each(?) j ON i.ancestor = j.key WHERE true ON CONFLICT DO NOTHING"
+)
 _BESIDE = (
-    "e.sidechain OR e.extent = 'unlisted' OR (e.origin != '' AND e.origin NOT LIKE coalesce("
-    "(SELECT t.origin FROM session_totals t WHERE t.session = e.session LIMIT 1), '') || '%')"
+    "CASE WHEN e.sidechain = 1 OR e.extent = 'unlisted' OR (e.origin != '' AND e.origin NOT LIKE coalesce("
+    "(SELECT t.origin FROM session_totals t WHERE t.session = e.session LIMIT 1), '') || '%') THEN 1 ELSE 0 END"
 )
 _LISTED = (
     "SELECT e.at, l.model, e.input, e.cache_read, e.cache_write_5m, e.cache_write_1h, e.output, e.terms, e.extent, "
@@ -44,11 +47,13 @@ _KEEP = (
     "INSERT INTO pruned_uses (session, model, at, beside, input, cache_read, cache_write_5m, cache_write_1h, output) "
     f"SELECT e.session, l.model, e.at, {_BESIDE}, sum(e.input), sum(e.cache_read), sum(e.cache_write_5m), "
     "sum(e.cache_write_1h), sum(e.output) FROM events e JOIN label_sets l ON l.id = e.label_set "
-    "WHERE e.id IN (SELECT value FROM json_each(?)) "
+    f"WHERE e.id IN {NUMBERS} "
     "AND e.session IN (SELECT session FROM session_totals) GROUP BY 1, 2, 3, 4 "
-    "ON CONFLICT (session, model, at, beside) DO UPDATE SET input = input + excluded.input, "
-    "cache_read = cache_read + excluded.cache_read, cache_write_5m = cache_write_5m + excluded.cache_write_5m, "
-    "cache_write_1h = cache_write_1h + excluded.cache_write_1h, output = output + excluded.output"
+    "ON CONFLICT (session, model, at, beside) DO UPDATE SET input = pruned_uses.input + excluded.input, "
+    "cache_read = pruned_uses.cache_read + excluded.cache_read, "
+    "cache_write_5m = pruned_uses.cache_write_5m + excluded.cache_write_5m, "
+    "cache_write_1h = pruned_uses.cache_write_1h + excluded.cache_write_1h, "
+    "output = pruned_uses.output + excluded.output"
 )
 
 

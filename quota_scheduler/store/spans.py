@@ -12,15 +12,16 @@ from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Extent, Usage
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.lists import NUMBERS
 from quota_scheduler.store.usage_columns import NAMES
 
 HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
-_CHOSEN = "label_set IN (SELECT value FROM json_each(?))"
+_CHOSEN = f"label_set IN {NUMBERS}"
 
 _WINDOWS = (
-    "SELECT rule, value, starts_at, ends_at, used, CASE WHEN closed THEN amount END, end_reason FROM windows "
+    "SELECT rule, value, starts_at, ends_at, used, CASE WHEN closed = 1 THEN amount END, end_reason FROM windows "
     "WHERE starts_at IS NOT NULL AND ends_at > ? AND starts_at <= ? ORDER BY starts_at DESC, rule, value LIMIT ?"
 )
 

@@ -14,7 +14,8 @@ from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.usage import FRESH, Usage, UsageEvent
-from quota_scheduler.store import Transaction, apart
+from quota_scheduler.store import Transaction, apart, run_kinds
+from quota_scheduler.store import rollups as rollup_store
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added
 
@@ -22,22 +23,23 @@ HOUR = 3_600_000_000
 """Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"sum({name})" for name in NAMES)
 _OF_HOURS = (
-    f"SELECT at / {HOUR} - (at % {HOUR} < 0), label_set, max(at), {_SUMS} FROM events WHERE id > ? GROUP BY 1, 2"
+    f"SELECT at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END, label_set, max(at), {_SUMS} "
+    "FROM events WHERE id > ? GROUP BY 1, 2"
 )
 _OF_BACKFILLS = f"SELECT label_set, {_SUMS} FROM events WHERE id > ? AND at < ? GROUP BY 1"
 _OF_RUNS = f"SELECT run, {_SUMS} FROM events WHERE id > ? AND run != '' GROUP BY 1"
 _DELETE_RUN = f"DELETE FROM runs WHERE run = ? AND {ALL_ZERO}"
 _ROLLUP = (
     f"INSERT INTO rollups (hour, label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (hour, label_set) DO UPDATE SET {added()}"
+    f"ON CONFLICT (hour, label_set) DO UPDATE SET {added('rollups')}"
 )
 _TOTAL = (
     f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {added()}, newest = max(newest, excluded.newest)"
+    f"ON CONFLICT (label_set) DO UPDATE SET {added('label_totals')}, newest = max(label_totals.newest, excluded.newest)"
 )
 _BACKFILL = (
     f"INSERT INTO backfilled (label_set, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-    f"ON CONFLICT (label_set) DO UPDATE SET {added()}"
+    f"ON CONFLICT (label_set) DO UPDATE SET {added('backfilled')}"
 )
 _RUN = (
     f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at) "
@@ -77,6 +79,7 @@ def _move_rollups(tx: Transaction, gone: Iterable[UsageEvent], labels: LabelSets
         slot = (to_micros(event.at) // HOUR, labels.rollup(event))
         rollups[slot] = rollups.get(slot, Usage()).minus(event.usage)
     tx.many(_ROLLUP, [(*slot, *usage) for slot, usage in rollups.items() if any(usage)])
+    rollup_store.moved(tx, {slot: usage for slot, usage in rollups.items() if any(usage)})
     totals: dict[int, Usage] = {}
     for (hour, number), usage in rollups.items():
         _add(totals, number, usage)
@@ -104,7 +107,8 @@ def _move_runs(
         if event.run:
             sums[event.run] = sums.get(event.run, Usage()).minus(event.usage)
     first, newest = _ends(changes)
-    now = to_micros(tx.now)
+    now, names = to_micros(tx.now), newest.keys() | {old.run for old in gone if old.run}
+    before = run_kinds.as_they_are(tx, names)
     tx.many(
         _RUN,
         [
@@ -114,6 +118,7 @@ def _move_runs(
         ],
     )  # fmt: skip
     tx.many(_DELETE_RUN, [(old.run,) for old in gone if old.run])
+    run_kinds.moved(tx, before, run_kinds.as_they_are(tx, names))
 
 
 def _ends(changes: Iterable[Change]) -> tuple[Mapping[str, datetime], Mapping[str, UsageEvent]]:

@@ -8,7 +8,8 @@ from typing import Any
 from quota_scheduler.core.instants import MICROSECOND, from_micros, micros_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
-from quota_scheduler.store import Transaction
+from quota_scheduler.store import Transaction, turns
+from quota_scheduler.store.lists import NUMBERS, TEXTS
 from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, row_of, ticket_in
 
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
@@ -21,14 +22,8 @@ _SELECT = (
     "FROM tickets t LEFT JOIN leases l ON l.fence = t.fence "
 )
 _BY_LEASE = _SELECT.replace("LEFT JOIN leases l ON l.fence = t.fence", "JOIN leases l ON l.ticket = t.id")
-_OF_SESSIONS = (
-    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
-    + "WHERE l.session != '' AND l.session IN (SELECT value FROM json_each(?))"
-)
-_OF_RUNS = (
-    _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1)
-    + "WHERE t.run != '' AND t.run IN (SELECT value FROM json_each(?))"
-)
+_OF_SESSIONS = _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1) + f"WHERE l.session != '' AND l.session IN {TEXTS}"
+_OF_RUNS = _BY_LEASE.replace("SELECT", "SELECT l.fence,", 1) + f"WHERE t.run != '' AND t.run IN {TEXTS}"
 # ``state != 'closed'`` stands beside ``state = …`` everywhere: only then the index of open tickets is used.
 # A CROSS JOIN keeps the order of the tables: few leases have run out, many tickets run
 _EXPIRED = (
@@ -51,9 +46,9 @@ _CHANGING = (
     "held",
 )
 """What changes about a ticket after it was submitted."""
-_INSERT = f"INSERT INTO tickets ({_TICKET}) VALUES ({', '.join('?' * 25)})"
+_INSERT = f"INSERT INTO tickets ({_TICKET}, revision) VALUES ({', '.join('?' * 26)})"
 _SET = ", ".join(f"{name} = ?" for name in _CHANGING)
-_UPDATE = f"UPDATE tickets SET {_SET}, priority = ?, waiting_since = ?, wait_until = ? WHERE id = ?"
+_UPDATE = f"UPDATE tickets SET {_SET}, priority = ?, waiting_since = ?, wait_until = ?, revision = ? WHERE id = ?"
 _PUT_LEASE = (
     f"INSERT INTO leases ({_LEASE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (fence) DO UPDATE SET "
     + ", ".join(f"{n} = excluded.{n}" for n in ("expires_at", "ttl", "session", "reported", "checkpoints", "ended_at"))
@@ -69,14 +64,14 @@ def for_cycle(
     """
     rows = tx.rows(_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'")
     if ids := list(ids):
-        rows += tx.rows(_SELECT + "WHERE t.id IN (SELECT value FROM json_each(?))", (json.dumps(ids),))
+        rows += tx.rows(_SELECT + f"WHERE t.id IN {NUMBERS}", (json.dumps(ids),))
     if keys := list(keys):
-        rows += tx.rows(_SELECT + "WHERE t.key IN (SELECT value FROM json_each(?))", (json.dumps(keys),))
+        rows += tx.rows(_SELECT + f"WHERE t.key IN {TEXTS}", (json.dumps(keys),))
     rows += tx.rows(_EXPIRED, (to_micros(due),))
     if ended:
         rows += tx.rows(
             _SELECT + "WHERE t.state != 'closed' AND t.state = 'running' AND t.id IN "
-            "(SELECT ticket FROM reservations WHERE open = 1 AND window IN (SELECT value FROM json_each(?)))",
+            f"(SELECT ticket FROM reservations WHERE open = 1 AND window IN {NUMBERS})",
             (json.dumps(list(ended)),),
         )
     return {row[0]: ticket_in(row) for row in rows}
@@ -89,11 +84,21 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
+def changed_since(tx: Transaction, revision: int, most: int) -> list[Ticket]:
+    """Every ticket that was written after a revision, in any state, by id; at most so many."""
+    rows = tx.rows(_SELECT + "WHERE t.revision > ? ORDER BY t.id LIMIT ?", (revision, most))
+    return [ticket_in(row) for row in rows]
+
+
+def numbers_since(tx: Transaction, revision: int) -> set[int]:
+    """The ids of the tickets that were written after a revision."""
+    return {row[0] for row in tx.rows("SELECT id FROM tickets WHERE revision > ?", (revision,))}
+
+
 def open_of_runs(tx: Transaction, runs: Iterable[str]) -> list[Ticket]:
     """Every ticket of these named runs that is not closed."""
     rows = tx.rows(
-        _SELECT
-        + "WHERE t.state != 'closed' AND t.run != '' AND t.run IN (SELECT value FROM json_each(?)) ORDER BY t.id",
+        _SELECT + f"WHERE t.state != 'closed' AND t.run != '' AND t.run IN {TEXTS} ORDER BY t.id",
         (json.dumps(sorted(runs)),),
     )
     return [ticket_in(row) for row in rows]
@@ -149,6 +154,13 @@ def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     return shares
 
 
+def turns_taken(tx: Transaction, label: str) -> dict[int, str]:
+    """Every ticket that runs or is offered, with its value of the fair-share label."""
+    rows = tx.rows("SELECT id, labels FROM tickets WHERE state != 'closed' AND state IN ('offered', 'running')")
+    shares = {text: Labels(*json.loads(text)).value(label) for text in {row[1] for row in rows}}
+    return {number: shares[text] for number, text in rows}
+
+
 def next_ends(tx: Transaction, usual: timedelta) -> dict[Labels, datetime]:
     """By labels, when the next running lease is expected to end: granted plus the usual length, or its expiry."""
     rows = tx.rows(
@@ -168,9 +180,10 @@ def lease_of(tx: Transaction, ticket: int, fence: int) -> Lease | None:
 def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[int, Lease]], *, new: int) -> None:
     """Write changed tickets with their leases, and past leases that reported once more; from ``new`` on ids are new."""
     changed = list(changed)
-    tx.many(_INSERT, [row_of(ticket) for ticket in changed if ticket.id >= new])
+    revision = turns.take(tx) if changed else 0
+    tx.many(_INSERT, [(*row_of(ticket), revision) for ticket in changed if ticket.id >= new])
     known = [ticket for ticket in changed if ticket.id < new]
-    tx.many(_UPDATE, [(*changing(t), *_seldom(t), t.id) for t in known])
+    tx.many(_UPDATE, [(*changing(t), *_seldom(t), revision, t.id) for t in known])
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
     tx.many(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
 
@@ -217,18 +230,28 @@ def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
         "WHERE ended_at IS NULL AND (granted_at > ?1 OR expires_at > ?1 + ttl)",
         (now,),
     )
-    tx.execute(
+    late = tx.execute(
         "UPDATE tickets SET created_at = min(created_at, ?1), waiting_since = min(waiting_since, ?1), "
         "offer_until = min(offer_until, ?2) WHERE state != 'closed' AND (waiting_since > ?1 OR offer_until > ?2)",
         (now, to_micros(tx.now + claim_within)),
     )
+    if late:
+        turns.everything_moved(tx)
     tx.execute("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
 
 
-def forget_closed(tx: Transaction, before: datetime) -> int:
-    """Drop tickets closed before an instant, with their leases and reservations; returns how many."""
-    mark = to_micros(before)
-    old = "SELECT id FROM tickets WHERE state = 'closed' AND closed_at < ?"
-    tx.execute(f"DELETE FROM reservations WHERE ticket IN ({old})", (mark,))
-    tx.execute(f"DELETE FROM leases WHERE ticket IN ({old})", (mark,))
-    return tx.execute("DELETE FROM tickets WHERE state = 'closed' AND closed_at < ?", (mark,))
+def forget_closed(tx: Transaction, before: datetime, *, most: int = 5_000) -> int:
+    """Drop tickets closed before an instant, with their leases and reservations; returns how many.
+
+    At most ``most`` at a time, so that no writer waits long; call again while it returns that many.
+    """
+    rows = tx.rows(
+        "SELECT id FROM tickets WHERE state = 'closed' AND closed_at < ? ORDER BY closed_at LIMIT ?",
+        (to_micros(before), most),
+    )
+    old = json.dumps([row[0] for row in rows])
+    if rows:
+        tx.execute(f"DELETE FROM reservations WHERE ticket IN {NUMBERS}", (old,))
+        tx.execute(f"DELETE FROM leases WHERE ticket IN {NUMBERS}", (old,))
+        tx.execute(f"DELETE FROM tickets WHERE id IN {NUMBERS}", (old,))
+    return len(rows)

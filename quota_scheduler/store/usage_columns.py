@@ -22,10 +22,9 @@ def columns_of(table: str) -> str:
     return ", ".join(f"{table}.{name}" for name in NAMES)
 
 
-def added(table: str = "") -> str:
-    """The assignments of an upsert that add what comes to what is there; a sum stays at its bound."""
-    mine = f"{table}." if table else ""
-    return ", ".join(f"{name} = min({LARGEST_SUM}, {mine}{name} + excluded.{name})" for name in NAMES)
+def added(table: str) -> str:
+    """The assignments of an upsert into a table that add what comes to what is there; a sum stays at its bound."""
+    return ", ".join(f"{name} = min({LARGEST_SUM}, {table}.{name} + excluded.{name})" for name in NAMES)
 
 
 def summed(table: str = "") -> str:
@@ -35,5 +34,5 @@ def summed(table: str = "") -> str:
     """
     columns = [f"{table}.{name}" if table else name for name in NAMES]
     return ", ".join(
-        f"CASE WHEN count({name}) THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in columns
+        f"CASE WHEN count({name}) > 0 THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in columns
     )

@@ -12,7 +12,8 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.renaming import renamed_among, shape_of
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
-from quota_scheduler.store import Row, Transaction
+from quota_scheduler.store import Row, Transaction, turns
+from quota_scheduler.store.lists import NUMBERS
 
 EXHAUSTED, OVERAGE = "exhausted", "overage"
 """What a provider does with requests in a window, where it is not simply to allow them."""
@@ -22,25 +23,26 @@ _TALLY = (
 )
 _HELD = "r.ticket, r.window, w.rule, w.value, r.amount, r.reported, r.ledgered, r.before, r.open, r.whole"
 _OPEN = f"SELECT {_TALLY} FROM windows WHERE closed = 0"
+_WRITTEN = f"SELECT {_TALLY} FROM windows WHERE revision > ?"
 _SINCE = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
 _RESERVED = f"SELECT {_HELD} FROM reservations r JOIN windows w ON w.id = r.window WHERE r.open = 1"
-_OF_TICKETS = f"{_RESERVED} AND r.ticket IN (SELECT value FROM json_each(?))"
+_OF_TICKETS = f"{_RESERVED} AND r.ticket IN {NUMBERS}"
 _ENDED = f"{_RESERVED} AND r.window IN (SELECT id FROM windows WHERE closed = 0 AND ends_at <= ?)"
 _AHEAD = (
     "SELECT DISTINCT r.ticket FROM reservations r JOIN windows w ON w.id = r.window "
     "WHERE r.open = 1 AND w.closed = 0 AND w.starts_at > ?"
 )
 _CLOSED_TOO_SOON = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
-_CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN (SELECT value FROM json_each(?))"
+_CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN {NUMBERS}"
 _INSERT = (
     "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
-    "estimated, closed, amount, ramp, anchored_at, standing, drift) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "estimated, closed, amount, ramp, anchored_at, standing, drift, revision) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, rest = ?, reported = ?, reserved = ?, late = ?, "
     "unleased = ?, overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ?, anchored_at = ?, standing = ?, "
-    "drift = ? WHERE id = ?"
+    "drift = ?, revision = ? WHERE id = ?"
 )
 _PUT = (
     "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
@@ -97,6 +99,11 @@ def spent_ratios(tx: Transaction) -> dict[int, float]:
 def reload(tx: Transaction, balances: Balances) -> None:
     """Bring the open windows of balances up to what is stored."""
     balances.take(balance for row in tx.rows(_OPEN) if (balance := _balance(row, balances)))
+
+
+def catch_up(tx: Transaction, balances: Balances, *, since: int) -> None:
+    """Bring the open windows that were written after a revision up to what is stored."""
+    balances.replace(balance for row in tx.rows(_WRITTEN, (since,)) if (balance := _balance(row, balances)))
 
 
 def recall(
@@ -164,7 +171,7 @@ def last_end(tx: Transaction, instance: LimitInstance, *, before: datetime) -> d
 
 def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:
     """Those of some windows in which any lease or offer ever held an amount."""
-    sql = "SELECT DISTINCT window FROM reservations WHERE window IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT DISTINCT window FROM reservations WHERE window IN {NUMBERS}"
     return frozenset(row[0] for row in tx.rows(sql, (json.dumps(sorted(ids)),)))
 
 
@@ -172,15 +179,18 @@ def save(tx: Transaction, balances: Balances) -> None:
     """Write what changed; provisional window ids become real ones, in reservations too."""
     ids: dict[int, int] = {}
     moved = []
-    tx.many("DELETE FROM windows WHERE id = ?", [(dropped,) for dropped in balances.dropped])
+    if balances.dropped:
+        tx.many("DELETE FROM windows WHERE id = ?", [(dropped,) for dropped in balances.dropped])
+        turns.windows_moved(tx)
     balances.dropped.clear()
     for balance in balances.all():
         if not balance.dirty:
             continue
         if balance.id > 0:
-            moved.append((*_columns(balance), balance.id))
+            moved.append((*_columns(balance), turns.take(tx), balance.id))
         else:
-            ids[balance.id] = tx.insert(_INSERT, (balance.limit.id, balance.value, *_columns(balance)))
+            begun = balance.limit.id, balance.value, *_columns(balance), turns.take(tx)
+            ids[balance.id] = tx.insert(_INSERT, begun)
             balance.id = ids[balance.id]
         balance.dirty = False
     tx.many(_UPDATE, moved)
@@ -243,6 +253,7 @@ def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
             (reason, to_micros(tx.now), to_micros(tx.now) - 1, rule),
         )
         tx.execute("DELETE FROM rules WHERE id = ?", (rule,))
+        turns.everything_moved(tx)
     for rule, shape in shapes.items():
         if stored.get(rule) != shape:
             tx.execute("INSERT INTO rules (id, shape, since) VALUES (?, ?, ?)", (rule, shape, to_micros(tx.now)))

@@ -7,7 +7,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from quota_scheduler.core.readings.glance import STOPPED
+from quota_scheduler.core.readings.glance import STOPPED, has_run_out, loan_words
 from quota_scheduler.terminal.fan import bar
 from quota_scheduler.terminal.words import amount, clock, instant, percent, shown, span
 
@@ -87,8 +87,10 @@ def _runs_out(row: dict[str, Any], now: datetime | None, *, wide: bool) -> str:
     forecast = row["forecast"] or {}
     if row["unit"] == "leases":
         return "-"
-    if row["level"] == "exhausted" or row["usage_ratio"] >= 1:
+    if has_run_out(row):
         return "has run out"
+    if row["usage_ratio"] >= 1:
+        return "on loan"
     if not forecast:
         return "-"
     if not forecast["sufficient"]:
@@ -142,6 +144,12 @@ def word_of(row: dict[str, Any], now: datetime | None) -> Text | None:
     beyond = f"; {observed['elsewhere_points']:g} points used elsewhere" if observed["elsewhere_points"] else ""
     mark = "" if observed["freshness"] == "live" else "? "
     return Text(f"    {mark}{said}; counted here {percent(row['usage_ratio'])}{beyond}", style="dim")
+
+
+def loans_of(row: dict[str, Any]) -> Text | None:
+    """What a limit has borrowed and lent; None where no loan stands."""
+    said = loan_words(row, lambda value: amount(value, row["unit"]))
+    return Text(shown(f"    {said}"), style="dim") if said else None
 
 
 def details(row: dict[str, Any]) -> list[str]:

@@ -149,7 +149,7 @@ def _blocks(facts: Facts, now: datetime | None, *, width: int, zone: str, blocks
         "limits": [
             [
                 limit_rows.line(row, width, names, now, blocks=blocks),
-                *filter(None, [limit_rows.word_of(row, now)]),
+                *filter(None, [limit_rows.loans_of(row), limit_rows.word_of(row, now)]),
             ]
             for row in rows
         ],

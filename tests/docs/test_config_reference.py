@@ -19,6 +19,7 @@ ONE_OF_EACH = {
     "bills": [{}],
     "receivers": [{}],
     "tokens": [{}],
+    "tls": {},
     "alerts": {"rules": {"<rule>": {"receivers": "x"}}},
     "prices": {"<model>": {}},
 }

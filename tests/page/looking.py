@@ -25,6 +25,7 @@ EXPECTED = (
     "ERR_FAILED",
     "ERR_INTERNET_DISCONNECTED",
     "503",
+    "ERR_EMPTY_RESPONSE",
 )
 """What a browser logs by itself of answers that the page has a sentence for."""
 

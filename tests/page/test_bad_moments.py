@@ -7,6 +7,7 @@ from tests.page.looking import opened
 from tests.page.seen import seen_in
 from tests.page.tokens import OPERATOR, TOKENS, VIEWER
 from tests.shell.edge import event, ticket
+from tests.system.service_process import Place, ServiceProcess
 
 LIMITS = """
 limits:
@@ -57,12 +58,16 @@ def test_a_limit_that_is_removed_leaves_and_what_was_open_says_so(tmp_path, look
     with seen_in(tmp_path, LIMITS.replace("per: team, ", "")) as service:
         page = look(service)
         page.sees("daily", "#limits")
+        page.press("daily", "#limits")
+        page.page.locator("#new-amount").wait_for()
         (tmp_path / "quota.yaml").write_text(
             "database: sqlite:///quota.db\nlimits: [{id: other, unit: tokens, amount: 5M, window: day}]"
         )
         reload(service, tmp_path)
         page.sees("other", "#limits")
         page.misses("daily", "#limits .name")
+        page.sees("This limit is gone", "dialog")
+        assert page.page.locator("dialog form").count() == 0
 
 
 def reload(service, folder) -> None:
@@ -87,6 +92,31 @@ def test_a_lost_connection_is_said_and_heals_by_itself(service, look):
     page.context.set_offline(False)
     page.misses("The service does not answer", "#banner")
     assert not page.page.evaluate("document.body.classList.contains('stale')")
+
+
+def test_a_service_that_is_killed_and_comes_back_heals_the_open_page(tmp_path, browser):
+    place = Place(tmp_path)
+    place.config(LIMITS.replace("per: team, ", "") + "sources: {claude_code: {enabled: false}}\n")
+    with ServiceProcess(place) as service:
+        service.ready()
+        service.ask("POST", "/v1/usage", event("e1", 400_000, at=service.get("/v1/queue")["at"]))
+        service.ask("POST", "/v1/tickets", [ticket(f"k{n}", 1000) for n in range(3)])
+        page = opened(browser, f"http://127.0.0.1:{service.port}")
+        page.sees("40 %", "#limits .figures")
+        page.sees("live", "#status")
+        service.kill()
+        page.sees("The service does not answer, since", "#banner")
+        page.sees("40 %", "#limits .figures")  # what was seen last stays
+    with ServiceProcess(place, port=service.port) as again:
+        again.ready()
+        page.misses("The service does not answer", "#banner")
+        page.sees("live", "#status")
+        page.sees("40 %", "#limits .figures")
+        page.sees("2", "#answers .answer:nth-child(2) .main")
+        again.ask("POST", "/v1/hold", {"on": True, "reason": "still live"})
+        page.sees("still live", "#banner")
+    assert page.complaints == []
+    page.close()
 
 
 def test_a_question_that_failed_is_asked_again_though_there_is_no_news(service, look):

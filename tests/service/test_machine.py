@@ -165,7 +165,6 @@ class Service(RuleBasedStateMachine):
     @rule()
     def finish_a_pass(self) -> None:
         """A source is read to its end: sessions are put where their uses say."""
-        self.world.memory.windows_moved()
         with self.world.store.transaction() as tx:
             rebuild_sessions(tx, LIMITS)
         self.world.check()

@@ -36,7 +36,6 @@ def dollars(amount):
 
 
 def told(here, *reports):
-    here.memory.windows_moved()
     with here.store.transaction() as tx:
         record_word(tx, reports, (), here.limits)
     here.check()

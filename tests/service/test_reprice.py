@@ -38,7 +38,6 @@ class Sweeper:
 
     def do(self, work):
         future = Future()
-        self.here.memory.windows_moved()
         with self.here.store.transaction() as tx:
             future.set_result(work(tx))
         return future

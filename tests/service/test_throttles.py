@@ -17,7 +17,6 @@ WAITS = ("defer", "provider_throttled")
 
 def refused(here, *, account="max-1", asked=None):
     """The provider refuses, as a door has heard it."""
-    here.memory.windows_moved()
     with here.store.transaction() as tx:
         record_word(tx, [], [Throttle("anthropic", account, here.clock.at, "api", asked)], here.limits)
 

@@ -24,10 +24,10 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle, record
-from quota_scheduler.service.memory import Memory
+from quota_scheduler.service.memory import Memory, Remembered, remember
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep import doctor
-from quota_scheduler.store import Store, ledger, tickets, windows
+from quota_scheduler.store import Store, ledger, windows
 from quota_scheduler.store.counters import all_counters
 from tests.builders import MONDAY, a_report, a_ticket
 from tests.fakes import FixedClock
@@ -39,7 +39,7 @@ def empty_database() -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "quota.db"
         Store(path).close()
-        return path.read_bytes()
+        return path.read_bytes() if path.exists() else b""
 
 
 class World:
@@ -134,7 +134,6 @@ class World:
 
     def record(self, *events: UsageEvent) -> record.Recorded:
         """Usage that a source has read."""
-        self.memory.windows_moved()
         with self.store.transaction() as tx:
             done = record.record_usage(tx, events, self.limits)
         self.check()
@@ -146,14 +145,17 @@ class World:
         """Nothing is wrong: counters add up to the ledger and the reservations, and memory to the store."""
         with self.store.transaction() as tx:
             wrong = [finding for finding in doctor.examine(tx, self.limits) if finding.wrong]
-            waiting = sorted(ticket.id for ticket in tickets.waiting(tx))
-            stored = windows.load(tx, self.limits, tickets=())
         assert wrong == []
-        memory = self.memory.remembered
-        assert memory is None or sorted(ticket.id for ticket in memory.queue) == waiting
-        if memory and memory.balances_are_current:
-            assert sorted(memory.balances.all(), key=lambda t: t.id) == sorted(stored.all(), key=lambda t: t.id)
-            assert memory.balances.reservations == {}
+        self.check_memory(self.memory)
+
+    def check_memory(self, memory: Memory) -> None:
+        """What is remembered is, once it has caught up, what would be read anew."""
+        if (kept := memory.remembered) is None or self.clock.at < kept.balances.now:
+            return
+        with self.store.transaction() as tx:
+            kept, read = memory.of(tx, self.terms), remember(tx, self.terms)
+        assert in_mind(kept) == in_mind(read)
+        assert kept.balances.reservations == {}
 
     def windows(self, *, closed: bool = False) -> dict[str, tuple[int, int, int]]:
         """(used, reported, reserved) of the open windows by instance; of the newest closed ones if asked."""
@@ -185,6 +187,23 @@ class World:
         """A counter by labels."""
         with self.store.transaction() as tx:
             return {each.labels: each.value for each in all_counters(tx) if each.name == name}
+
+
+def in_mind(remembered: Remembered) -> dict[str, Any]:
+    """Everything that is remembered of the store, in an order of its own."""
+    queue, balances = remembered.queue, remembered.balances
+    groups = {tuple(group.tickets): group.amounts for group in queue.all_groups()}
+    return {
+        "windows": sorted(balances.all(), key=lambda balance: balance.id),
+        "order": {name: [b.id for b in row] for name, row in balances.by_name.items() if row},
+        "ends": (balances.ends_next, balances.starts_last),
+        "waiting": sorted(queue, key=lambda ticket: ticket.id),
+        "groups": sorted(groups.items(), key=lambda group: group[0][0].id),
+        "taken": remembered.taken,
+        "running": remembered.running,
+        "numbers": remembered.numbers,
+        "revision": remembered.revision,
+    }
 
 
 def fence(held: Answer) -> int:

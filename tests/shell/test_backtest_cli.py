@@ -100,8 +100,10 @@ def test_the_own_ledger_is_judged_by_provider_on_request(run: Run, tmp_path: Pat
             id="an unknown method",
         ),
         pytest.param(["backtest", "{empty}"], "holds neither daily.csv nor hourly.csv", id="a folder without traces"),
-        pytest.param(["backtest", "{columns}"], "a column 'series_id' is missing", id="other columns"),
-        pytest.param(["backtest", "{letters}"], "could not convert string to float", id="letters for tokens"),
+        pytest.param(["backtest", "{columns}"], "the first line must name the columns", id="other columns"),
+        pytest.param(
+            ["backtest", "{letters}"], "no days: line 2: 'many' is no number of tokens", id="letters for tokens"
+        ),
         pytest.param(["backtest", "{short}"], "has 5 whole days: a week of history and", id="too short a trace"),
         pytest.param(["backtest"], "no database at", id="no ledger yet"),
     ],

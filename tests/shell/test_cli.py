@@ -134,6 +134,11 @@ def test_status_says_what_there_is_to_a_providers_word(observed: dict[str, Any] 
     assert words_of([{"limit": "max-session", "observed": observed}]) == lines
 
 
+def test_status_says_what_was_lent() -> None:
+    row = {"limit": "team/a", "unit": "usd", "used": 20, "amount": 10, "borrowed": [{"from": "team/b", "amount": 10}]}
+    assert words_of([row]) == ["team/a: $20.00 of $10.00 used; $10.00 lent by team/b"]
+
+
 @pytest.mark.parametrize(
     ("forecast", "cells"),
     [

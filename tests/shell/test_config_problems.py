@@ -193,7 +193,8 @@ def test_limit(limit, problem):
         pytest.param("a: !!python/name:os.system ''", "quota.yaml:1: a: the tag tag:yaml.org,2002:python", id="a tag"),
         pytest.param("a: &x [*x]", "quota.yaml:1: is nested too deep or too large", id="a loop"),
         pytest.param("? [a]\n: b", "quota.yaml:1: file: a key must be a single word", id="a key that is a list"),
-        pytest.param("database: postgresql://u:hush@h/d", "quota.yaml:1: database: PostgreSQL is not", id="PostgreSQL"),
+        pytest.param("database: postgresql://u:hush@h", "quota.yaml:1: database: the URL names no", id="a server"),
+        pytest.param("database: postgresql://u@h:x/d", "quota.yaml:1: database: the port is no", id="no port"),
         pytest.param("sources: {cursor: {}}", "quota.yaml:1: sources.cursor: unknown key `cursor`", id="another agent"),
         pytest.param("timezone: ${1X}", "quota.yaml:1: timezone: ${1X} names no variable", id="not a variable"),
         pytest.param("tick_seconds: 1h", "quota.yaml:1: tick_seconds: '1h' is out of range", id="out of range"),
@@ -301,7 +302,8 @@ def test_lines_of_a_tokens_file(here):
     assert problems("tokens_file: tokens") == [
         f"{here}/tokens:1: *** is not a SHA-256: write the 64 digits of `printf %s TOKEN | sha256sum`, never the token",
         f"{here}/tokens:2: 'root' is not known: it can be viewer, runner or operator",
-        f"{here}/tokens:3: *** is not a token: write role:name:sha256",
+        f"{here}/tokens:3: *** is not a token: write role:name:sha256, and behind it label=value and "
+        "expires=INSTANT where you need them",
         f"{here}/tokens:5: 'd' is the same token as 'c': give each its own",
     ]
 

@@ -119,6 +119,8 @@ def test_a_limits_forecast_has_its_fan_and_its_track_record(edge: Edge) -> None:
     assert all(row == sorted(row) for row in fan)
     assert all(column == sorted(column) for column in map(list, zip(*fan, strict=True)))
     assert found["forecast"]["fan"][-1]["at"] == "2026-12-01T00:00:00Z"
+    course = [point["used"] for point in found["forecast"]["course"]]
+    assert (course[0], course[-1], len(course)) == (500, 21 * 500 + 10, 22)
     track = found["forecast"]["track_record"]
     assert (track["judged"], len(track["by_horizon"])) == (5, 5)
     assert edge.get("/api/quota/forecast?limit=monthly")["track_record"] == track

@@ -21,6 +21,7 @@ from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import ClassReading, Counter, HeldReading, QueueReading, Readings
+from quota_scheduler.core.replicas.shown import Shown
 from quota_scheduler.metrics import EARLY, Metrics
 from quota_scheduler.metrics.caps import Cap, closed
 from quota_scheduler.metrics.snapshot import FULL, LOANS, MODELS, WORKFLOWS
@@ -60,6 +61,8 @@ def everything_happened(metrics: Metrics) -> None:
     metrics.task_skipped("recompute", "overlap")
     metrics.database_checked(up=True)
     metrics.leads(True)
+    metrics.took_over()
+    metrics.replicas(agreeing=2, differing=1, differs=False)
     metrics.queried("commit", 0.0004)
 
 
@@ -406,6 +409,7 @@ COUNTED = {
     "quota_leases_active",
     "quota_leases_limit",
     "quota_alerts_firing",
+    "quota_scheduler_replicas",
     "quota_breaker_open",
     "quota_concurrency_in_use",
     "quota_concurrency_limit",
@@ -420,6 +424,7 @@ STATES = {
     "quota_scheduler_leader",
     "quota_scheduler_database_up",
     "quota_scheduler_held",
+    "quota_scheduler_rules_differ",
 }
 
 
@@ -467,3 +472,25 @@ def test_a_decision_before_the_first_tick_counts_under_its_limit() -> None:
     for _ in range(2):
         metrics.publish(some_readings())
     assert value(metrics, series) is None, "a limit that no readings show has no series"
+
+
+def test_who_goes_on_from_what_another_has_shown_shows_the_same() -> None:
+    """A counter that fell stands still, and a value past a cap stays pooled, on whichever process that is asked."""
+    before = replace(some_readings(), counters=(Counter("quota_unpriced_tokens_total", ("anthropic",), 70.0),))
+    after = replace(before, counters=(Counter("quota_unpriced_tokens_total", ("anthropic",), 50.0),))
+    leader, _ = metrics_of(before)
+    leader.publish(after)
+    follower, _ = metrics_of(after)
+    alone = value(follower, 'quota_unpriced_tokens_total{provider="anthropic"}')
+    leader.publish(after)
+    follower.publish(after, leader.shown())
+    assert (alone, value(follower, 'quota_unpriced_tokens_total{provider="anthropic"}')) == (50, 70)
+    assert samples(body(follower)) == samples(body(leader))
+
+
+def test_values_that_another_keeps_apart_are_kept_apart_and_no_others() -> None:
+    full = Shown(apart=(("provider", tuple(f"p{number:03}" for number in range(100))),))
+    metrics, _ = metrics_of(some_readings())
+    metrics.publish(some_readings(), full)
+    providers = {line.split('provider="')[1].split('"')[0] for line in samples(body(metrics)) if "last_usage" in line}
+    assert providers == {"other"}

@@ -336,3 +336,18 @@ def test_it_says_what_it_assumed():
     assert "No limit is enforced: watched is played as if it were." in said
     assert "Limits without windows that reset are not played: cap." in said
     assert said[0].startswith("0.0 days of history lie before the start")
+
+
+@pytest.mark.parametrize(
+    ("policies", "is_said"),
+    [
+        pytest.param((), False, id="the clairvoyant alone"),
+        # 1,000 of high work would leave nothing for the 300 of a person: the clairvoyant turns them away
+        pytest.param(("none",), True, id="whoever lets high work in denies fewer important tokens"),
+    ],
+)
+def test_harm_below_that_of_the_clairvoyant_is_explained(policies, is_said):
+    runs = [run(1, 1000, "high", patience=2), run(8, 300, "interactive")]
+    document = play(*runs, policies=policies or ("clairvoyant",))
+    assert (min(row["avoidable_harm"] for row in document["cases"][0]["policies"]) < 0) is is_said
+    assert any("Avoidable harm below 0" in sentence for sentence in document["assumed"]) is is_said

@@ -229,3 +229,45 @@ def test_a_trace_is_cut_into_runs_and_drawn(call, tmp_path):
         ["1,", "week", "none"],
         ["1,", "session", "none"],
     ]
+
+
+def test_several_files_share_the_limits_as_one_fleet(call, tmp_path):
+    for name, hour in (("ann", 1), ("bob", 2)):
+        text = f"at,tokens,class,run\n2026-11-02T0{hour}:00Z,600,normal,r1\n"
+        (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
+    files = [str(tmp_path / f"{name}.csv") for name in ("ann", "bob")]
+    words = ("--quota", "1000/week", "--policy", "safe", "--json")
+    answers = [json.loads(call(*paths, *words).stdout) for paths in (files[:1], files)]
+    done = [answer["cases"][-1]["policies"][0]["classes"]["normal"]["done"] for answer in answers]
+    assert [(answer["runs"], tokens) for answer, tokens in zip(answers, done, strict=True)] == [(1, 600), (2, 600)]
+
+
+def test_fleets_that_cannot_be_drawn_are_said(call, tmp_path):
+    lines = [f"s1,2026-06-{day:02},{1000 * (day % 4)}" for day in range(1, 29)]
+    (tmp_path / "daily.csv").write_text("\n".join(["series_id,date,tokens", *lines]), encoding="utf-8")
+    said = call(str(tmp_path), "--policy", "none", "--fleets", "2")
+    assert "No fleet was drawn: there are fewer than 6 series of 77 days." in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("model", "used"),
+    [
+        # a million tokens put out at $25 (Opus 4.8) and at $5 (Haiku 4.5): the price table that ships
+        pytest.param("claude-opus-4-8", 25.0, id="as it was"),
+        pytest.param("claude-haiku-4-5", 5.0, id="a cheaper model"),
+    ],
+)
+def test_another_model_is_priced_anew(call, tmp_path, model, used):
+    line = "2026-11-02T01:00Z,1000000,anthropic,claude-opus-4-8,25"
+    (tmp_path / "runs.csv").write_text(f"at,output,provider,model,cost_usd\n{line}\n", encoding="utf-8")
+    words = ("--quota", "$100/week", "--policy", "safe", "--json", "--model", f"claude-opus-4-8={model}")
+    answer = json.loads(call(str(tmp_path / "runs.csv"), *words).stdout)
+    (limit,) = answer["cases"][-1]["policies"][0]["limits"]
+    assert (limit["unit"], limit["used"]) == ("usd", used)
+
+
+def test_limits_that_bind_nothing_are_no_empty_table(call, tmp_path):
+    (tmp_path / "runs.csv").write_text(RUNS, encoding="utf-8")
+    said = call(str(tmp_path / "runs.csv"), "--budget", "growth=5M/day", "--policy", "none").stdout
+    assert "unfinished" not in said
+    assert "No limit binds any of the runs: everything started when it asked." in " ".join(said.split())

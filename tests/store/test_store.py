@@ -12,7 +12,7 @@ import pytest
 
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store import Store, engine, facts, limit_changes, read_only
+from quota_scheduler.store import Store, engine, facts, limit_changes, read_only, sqlite
 from tests.builders import HOUR, MONDAY
 from tests.fakes import FixedClock
 
@@ -22,10 +22,11 @@ def path(tmp_path):
     return tmp_path / "deep" / "down" / "quota.db"
 
 
+@pytest.mark.sqlite_only
 def test_a_new_database_is_made_with_the_folders_it_needs_and_opens_again(path):
     for _ in range(2):
         with Store(path) as store, store.transaction() as tx:
-            assert tx.scalar("PRAGMA application_id") == engine.APPLICATION_ID
+            assert tx.scalar("PRAGMA application_id") == sqlite.APPLICATION_ID
             assert tx.scalar("PRAGMA journal_mode") == "wal"
             assert tx.scalar("PRAGMA synchronous") == 2
             assert tx.scalar("PRAGMA foreign_keys") == 1
@@ -52,6 +53,7 @@ def test_what_fails_half_way_leaves_nothing(path):
             assert facts.fact(tx, "a") is None
 
 
+@pytest.mark.sqlite_only
 def test_a_reader_sees_what_is_committed_and_cannot_write(path):
     with Store(path) as store:
         with store.transaction() as tx:
@@ -66,6 +68,7 @@ def test_a_reader_sees_what_is_committed_and_cannot_write(path):
             facts.remember(other, "a", "3")
 
 
+@pytest.mark.sqlite_only
 def test_a_second_writer_is_told_who_holds_the_file(path):
     with Store(path):
         with pytest.raises(DatabaseBusy, match=rf"quota.db is in use by process {os.getpid()}: stop it"):
@@ -75,6 +78,7 @@ def test_a_second_writer_is_told_who_holds_the_file(path):
     Store(path).close()
 
 
+@pytest.mark.sqlite_only
 def test_what_was_committed_survives_a_killed_process(path):
     script = (
         "import os, sys; from pathlib import Path; from quota_scheduler.store import Store, facts\n"
@@ -107,6 +111,7 @@ def a_newer_database(path):
         newer.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
@@ -135,24 +140,28 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path, make, error, says)
     Store(path).close()  # the right to write it was given back
 
 
+@pytest.mark.sqlite_only
 def test_an_empty_file_becomes_ours(tmp_path):
     path = tmp_path / "quota.db"
     path.touch()
     Store(path).close()
-    engine.check_ours(path)
+    sqlite.check_ours(path)
 
 
+@pytest.mark.sqlite_only
 def test_reading_what_is_not_there_says_what_to_do(path):
     with pytest.raises(StoreError, match=r"no database at .*quota\.db: start the service once"), read_only(path):
         pass
 
 
+@pytest.mark.sqlite_only
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"cannot create .*lock: .*; choose another place with --database"):
         Store(tmp_path / "file" / "quota.db")
 
 
+@pytest.mark.sqlite_only
 def test_a_copied_database_opens_elsewhere(tmp_path):
     with Store(tmp_path / "a.db") as store, store.transaction() as tx:
         facts.remember(tx, "a", "1")
@@ -161,6 +170,7 @@ def test_a_copied_database_opens_elsewhere(tmp_path):
         assert facts.fact(tx, "a") == "1"
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("text", "full"),
     [("database or disk is full", True), ("disk I/O error", True), ("attempt to write a readonly database", True),
@@ -170,6 +180,7 @@ def test_a_full_disk_is_told_from_other_failures(text, full):
     assert engine.is_disk_full(sqlite3.OperationalError(text)) is full
 
 
+@pytest.mark.sqlite_only
 def test_R9_one_file_under_two_names_is_one_database(tmp_path):
     path = tmp_path / "quota.db"
     with Store(path):
@@ -179,6 +190,7 @@ def test_R9_one_file_under_two_names_is_one_database(tmp_path):
                 Store(tmp_path / name)
 
 
+@pytest.mark.sqlite_only
 def test_R9_a_lock_file_that_was_removed_lets_nobody_in(tmp_path):
     path = tmp_path / "quota.db"
     with Store(path):
@@ -188,6 +200,7 @@ def test_R9_a_lock_file_that_was_removed_lets_nobody_in(tmp_path):
     Store(path).close()
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("name", ["a#b.db", "a?b.db", "my%20db.db", "a b.db", "ä.db"])
 def test_R11_any_name_of_a_file_is_read_where_it_is_written(tmp_path, name):
     with Store(tmp_path / name) as store:
@@ -203,6 +216,7 @@ def test_R11_any_name_of_a_file_is_read_where_it_is_written(tmp_path, name):
     }
 
 
+@pytest.mark.sqlite_only
 def test_R4_the_files_are_their_owners_only(tmp_path):
     with Store(tmp_path / "quota.db") as store:
         with store.transaction() as tx:
@@ -212,6 +226,7 @@ def test_R4_the_files_are_their_owners_only(tmp_path):
         )
 
 
+@pytest.mark.sqlite_only
 def test_R22_a_file_that_was_replaced_is_noticed(tmp_path):
     path = tmp_path / "quota.db"
     with Store(path) as store:

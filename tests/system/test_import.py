@@ -30,7 +30,8 @@ def test_without_a_configuration_it_finds_both_default_places_and_says_so(place:
         service.caught_up()
         equals(service, *corpora)
         assert [line.strip() for line in service.said.splitlines()[:3]] == [
-            f"Quota Scheduler listens on http://127.0.0.1:{service.port}  (metrics at /metrics, API at /docs)",
+            f"Quota Scheduler listens on http://127.0.0.1:{service.port}  "
+            "(the page at /, metrics at /metrics, API at /docs)",
             "configuration  defaults, --listen",
             f"database       {place.database}",
         ]

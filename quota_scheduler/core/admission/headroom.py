@@ -208,6 +208,12 @@ class Headrooms:
         for instance, amount in amounts:
             self._shadow(instance)[rank] += sign * amount
 
+    def with_loan(self, view: Headroom) -> Headroom:
+        """A member of a pool that has spent its own, with what people may borrow in it now; others as they are."""
+        if view.balance.spent < view.allowance(self.balances.now):
+            return view
+        return self._with_loan(view, Priority.INTERACTIVE)
+
     def _with_loan(self, view: Headroom, priority: Priority) -> Headroom:
         """A member of a pool with what a class may borrow now."""
         pool = self._pools.get(view.instance.limit.parent)

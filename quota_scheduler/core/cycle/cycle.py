@@ -63,6 +63,8 @@ def decide_batch(requests: Sequence[Request], snapshot: Snapshot) -> Decided:
 
 def _settle_or_note(request: Request, work: Work, starts: Starts) -> Noted:
     """Carry out what returns room; note who is asking."""
+    if isinstance(request, Read | Withdraw | Renew | Release) and _is_out_of_scope(request, work):
+        return Refused(Refusal.NOT_FOUND), request.ticket
     if isinstance(request, Withdraw | Renew | Release) and _is_foreign(request, work):
         return Refused(Refusal.NOT_OWNER), request.ticket
     match request:
@@ -77,6 +79,12 @@ def _settle_or_note(request: Request, work: Work, starts: Starts) -> Noted:
         return Refused(Refusal.NOT_FOUND), request.ticket
     _carry_out(request, ticket, work, starts)
     return None, ticket.id
+
+
+def _is_out_of_scope(request: Read | Withdraw | Renew | Release, work: Work) -> bool:
+    """Whether a bound token asks for a ticket of others: then there is none."""
+    ticket = work.ticket(request.ticket) if request.scope.is_bound else None
+    return ticket is not None and not request.scope.holds(ticket.labels)
 
 
 def _is_foreign(request: Withdraw | Renew | Release, work: Work) -> bool:

@@ -1,5 +1,6 @@
 """What running work says: reports, heartbeats, releases, and those that come too late."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from quota_scheduler.core.cycle.requests import Refusal, Refused, Release, Renew
@@ -8,9 +9,10 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.settlement import adopted, attribute, merged, own_events, report
 from quota_scheduler.core.limits.limit import Mode
+from quota_scheduler.core.scope import Scope
 from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.core.units import Unit
-from quota_scheduler.core.usage import Usage
+from quota_scheduler.core.usage import Usage, UsageEvent
 
 GROWTH_SHARE = 4
 """An overrun lease grows by a quarter of its reservation at a time: one runner cannot take all that is left."""
@@ -27,7 +29,7 @@ def apply_report(request: Renew | Release, work: Work) -> Refused | None:
     if ticket.state is not State.RUNNING or ticket.lease is None or ticket.lease.fence != request.fence:
         return _apply_late_report(ticket, request, work)
     lease = ticket.lease._replace(reported=merged(ticket.lease.reported, request.usage))
-    ticket = work.put(_bound(ticket._replace(lease=lease), request.session, work))
+    ticket = work.put(_bound(ticket._replace(lease=lease), request, work))
     report(ticket, lease, work.balances)
     work.touch(ticket)
     if isinstance(request, Release):
@@ -37,13 +39,13 @@ def apply_report(request: Renew | Release, work: Work) -> Refused | None:
     return None
 
 
-def _bound(ticket: Ticket, session: str, work: Work) -> Ticket:
+def _bound(ticket: Ticket, request: Renew | Release, work: Work) -> Ticket:
     """Bind an agent session to a lease: what its transcript has brought so far was this run all along."""
-    lease = ticket.lease
+    lease, session = ticket.lease, request.session
     if lease is None or not session or session == lease.session:
         return ticket
     ticket = ticket._replace(lease=lease._replace(session=session))
-    events = work.of_session(session)
+    events = _claimable(work.of_session(session), request.scope)
     changes = adopted(events, ticket)
     work.book(changes)
     kept = {old.identity for old, _ in changes if old}
@@ -63,7 +65,7 @@ def _apply_late_report(ticket: Ticket, request: Renew | Release, work: Work) -> 
     more = lease._replace(reported=merged(lease.reported, request.usage), session=session)
     if more == lease and isinstance(request, Release) and request.outcome is ticket.outcome:
         return None  # the same release once more: its answer got lost
-    _settle_anew(ticket._replace(lease=more), more, work)
+    _settle_anew(ticket._replace(lease=more), more, work, request.scope)
     if ticket.lease and ticket.lease.fence == more.fence:
         ticket = work.put(ticket._replace(lease=more))
     else:
@@ -71,9 +73,14 @@ def _apply_late_report(ticket: Ticket, request: Renew | Release, work: Work) -> 
     return Refused(Refusal.STALE_FENCE, ticket)
 
 
-def _settle_anew(ticket: Ticket, lease: Lease, work: Work) -> None:
+def _claimable(events: Iterable[UsageEvent], scope: Scope) -> list[UsageEvent]:
+    """A session's events without those that others were charged for already: a bound token cannot take them over."""
+    return [event for event in events if not isinstance(scope.filled(event.labels), str)]
+
+
+def _settle_anew(ticket: Ticket, lease: Lease, work: Work, scope: Scope) -> None:
     """What is known of an ended lease by now is its usage: its session's transcript, else its own reports."""
-    work.book(adopted(work.of_session(lease.session), ticket))
+    work.book(adopted(_claimable(work.of_session(lease.session), scope), ticket))
     if work.has_transcript(lease):
         work.book([Change(own, None) for own in work.own_reports(ticket.id, lease.fence)])
     else:

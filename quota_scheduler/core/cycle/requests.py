@@ -11,6 +11,7 @@ from quota_scheduler.core.admission.expected_start import ExpectedStart
 from quota_scheduler.core.admission.figures import Figures
 from quota_scheduler.core.admission.preflight import Check
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.ticket import ModelUsage, Outcome, Ticket
 
 
@@ -27,12 +28,13 @@ class Read:
     """Look at a ticket; reading an offered one claims it, unless it is another's or only looked at.
 
     Here and below ``by`` is the token that asks, None for who may act on every ticket: operators, and everybody
-    where there are no tokens.
+    where there are no tokens. Of a ticket outside ``scope`` nothing is told, not even that it exists.
     """
 
     ticket: int
     claim: bool = True
     by: str | None = None
+    scope: Scope = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Withdraw:
 
     ticket: int
     by: str | None = None
+    scope: Scope = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Renew:
     session: str = ""
     ttl: timedelta | None = None
     by: str | None = None
+    scope: Scope = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Release:
     session: str = ""
     outcome: Outcome = Outcome.COMPLETED
     by: str | None = None
+    scope: Scope = EVERYBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage, total
 
 COMPLETED = "completed"
@@ -35,6 +36,28 @@ class RunSummary(NamedTuple):
     account: str = ""
     project: str = ""
     agent: str = ""
+
+    @property
+    def labels(self) -> Labels:
+        """Who and what it was of."""
+        return Labels(
+            self.provider, self.account, self.model, self.team, self.project, self.workflow, self.task_type, self.agent
+        )
+
+
+class RunKind(NamedTuple):
+    """Runs that were alike, by label set, flags and prompt version.
+
+    Whether any was last active ``earlier`` than the lookback, and ``lately``, in it. None used more than
+    ``most_tokens``.
+    """
+
+    label_set: int
+    flags: tuple[str, ...]
+    prompt_versions: tuple[str, ...]
+    earlier: bool
+    lately: bool
+    most_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,33 @@
 """Histories of limits: hourly rollups folded into what each limit instance counted, kept up to date hour by hour.
 
-    rollups (hour by labels) ─instances─► all    usage of the instance, in its unit
-    unmet demand            ──rank──────► above  demand of the classes above each rank: usage and what could not run
+    rollups (hour by labels) ─folding─► all    usage of the instance, in its unit
+    unmet demand             ──rank───► above  demand of the classes above each rank: usage and what could not run
 
-A fold of 120 days is done once; after that only the hours that changed are folded again. The sums by labels, which the
-ledger moves in the same transaction as its rollups, prove that nothing was missed: where they disagree, all is folded
-anew.
+A fold of 120 days is done once a day; in between, the hours that changed are read again as a whole and put in the place
+of what they were. Of the rollups themselves nothing is kept: what this takes follows from the hours and the limits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 import numpy as np
 
+from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, Integers, RollupRow
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
-from quota_scheduler.core.usage import Usage
 
 Pairs = list[tuple[datetime, float]]
-Hour = tuple[datetime, int, Usage]
-"""A rollup: its hour, the id of its labels, what was used."""
-HourChange = tuple[datetime, int, Usage, Usage]
-"""A rollup that changed: its hour, the id of its labels, what it said before and what it says now."""
+Sets = Mapping[int, tuple[Labels, Priority]]
+"""Label sets as the store numbers them."""
+HOUR_SECONDS = 3_600
 LATELY = timedelta(hours=26)
 """As far back as the longest lookback of a burn rate, and a part of an hour."""
-NOTHING = Usage()
 
 
 def no_buckets() -> Buckets:
@@ -43,6 +41,7 @@ class UsageHistory:
 
     all: Buckets = field(default_factory=no_buckets)
     above: list[Buckets] = field(default_factory=lambda: [no_buckets() for _ in CLASSES])
+    unmet: dict[float, list[int]] = field(default_factory=dict)
     _lately: Pairs | None = None
 
     @property
@@ -68,15 +67,63 @@ class UsageHistory:
         i, j = self.all.starts.searchsorted((start.timestamp(), end.timestamp()))
         return float(self.all.values[i:j].sum())
 
+    def course(self, start: datetime, now: datetime) -> Pairs:
+        """How use grew since ``start``: what was used by the end of each hour with any; the hour of now ends now.
+
+        Of the hour in which ``start`` lies all counts that was used in it.
+        """
+        hour = start.replace(minute=0, second=0, microsecond=0)
+        total, course = 0.0, []
+        for at, amount in pairs(self.all, hour.timestamp()):
+            total += amount
+            course.append((min(now, at + timedelta(hours=1)), total))
+        return course
+
     def add_usage(self, hour: datetime, rank: int, amount: float) -> None:
         """Count usage of a class, or take it back."""
         self.all, self._lately = moved(self.all, hour, amount), None
-        self.add_demand(hour, rank, amount)
+        self._add_above(hour, rank, amount)
 
-    def add_demand(self, hour: datetime, rank: int, amount: float) -> None:
-        """Count demand of a class for the classes below it."""
+    def add_demand(self, hour: datetime, rank: int, amount: int) -> None:
+        """Count demand of a class for the classes below it, beside what is used."""
+        unmet = self.unmet.setdefault(hour.timestamp(), [0] * len(CLASSES))
+        unmet[rank] += amount
+        self._add_above(hour, rank, amount)
+
+    def _add_above(self, hour: datetime, rank: int, amount: float) -> None:
         for below in range(rank + 1, len(CLASSES)):
             self.above[below] = moved(self.above[below], hour, amount)
+
+    def put(self, usage: Mapping[float, Sequence[int]]) -> None:
+        """Put what is used of each class, by rank, in the place of what these hours (seconds since 1970) had.
+
+        What could not run in them stays demand.
+        """
+        nothing = [0] * len(CLASSES)
+        demand = {
+            at: list(accumulate((u + v for u, v in zip(used, self.unmet.get(at, nothing), strict=True)), initial=0))
+            for at, used in usage.items()
+        }
+        put: list[tuple[Buckets, dict[float, float], Buckets]] = []
+
+        def with_these(history: Buckets, amounts: dict[float, float]) -> Buckets:
+            """What classes share, they go on sharing."""
+            for before, same, after in put:
+                if before is history and same == amounts:
+                    return after
+            put.append((history, amounts, replaced(history, amounts)))
+            return put[-1][-1]
+
+        self._lately = None
+        self.all = with_these(self.all, {at: sum(used) for at, used in usage.items()})
+        self.above[1:] = [
+            with_these(self.above[rank], {at: sums[rank] for at, sums in demand.items()})
+            for rank in range(1, len(CLASSES))
+        ]
+
+    def ends_before(self, at: float) -> bool:
+        """Whether it has nothing in the hour that begins at ``at`` (seconds since 1970) or later."""
+        return all(not history.starts.size or history.starts[-1] < at for history in (self.all, *self.above))
 
 
 def pairs(history: Buckets, since: float) -> Pairs:
@@ -101,21 +148,31 @@ def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
     return Buckets(history.starts, values)
 
 
+def replaced(history: Buckets, amounts: Mapping[float, float]) -> Buckets:
+    """Return the history with these amounts in these hours (seconds since 1970); an hour without any disappears."""
+    i = int(history.starts.searchsorted(min(amounts)))
+    j = int(history.starts.searchsorted(max(amounts), side="right"))
+    before = dict(zip(history.starts[i:j].tolist(), history.values[i:j].tolist(), strict=True))
+    after = {at: float(amount) for at, amount in {**before, **amounts}.items() if amount}
+    if after == before:
+        return history
+    hours = sorted(after)
+    starts, values = (
+        np.concatenate((old[:i], np.array(new, dtype=np.float64), old[j:]))
+        for old, new in ((history.starts, hours), (history.values, [after[at] for at in hours]))
+    )
+    return Buckets(starts, values)
+
+
 class Histories:
-    """The histories of every limit instance, and the rollups that they were folded from."""
+    """The histories of every limit instance."""
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self.limits = tuple(limits)
         self.series: dict[str, UsageHistory] = {}
-        self.hours: dict[datetime, dict[int, Usage]] = {}
-        self._bound: dict[Labels, tuple[LimitInstance, ...]] = {}
-        self._totals: dict[int, Usage] = {}
-        self._unmet: dict[tuple[datetime, str, int], int] = {}
-
-    @property
-    def first(self) -> datetime | None:
+        self.first: datetime | None = None
         """The oldest hour that was folded; None before any."""
-        return next(iter(self.hours), None)
+        self._bound: dict[Labels, tuple[LimitInstance, ...]] = {}
 
     def bind(self, labels: Labels, balances: Balances) -> tuple[LimitInstance, ...]:
         """Return the limit instances that labels fall to; remembered, since every tick asks for the same ones."""
@@ -128,118 +185,62 @@ class Histories:
         """Return the histories of an instance; empty for one that nothing was ever counted in."""
         return self.series.setdefault(instance, UsageHistory())
 
-    def fold(
-        self,
-        rows: Iterable[Hour],
-        sets: Mapping[int, tuple[Labels, Priority]],
-        balances: Balances,
-        totals: Mapping[int, Usage],
-    ) -> None:
-        """Fold every rollup there is, oldest first, into histories made anew."""
-        sums: dict[str, _Sums] = {}
-        self.hours, self._totals, self._unmet = {}, dict(totals), {}
-        for hour, number, usage in rows:
-            self.hours.setdefault(hour, {})[number] = usage
-            labels, priority = sets[number]
-            for instance in self.bind(labels, balances):
-                charge = instance.limit.charge(usage) if instance.limit.is_windowed else 0
-                if charge:
-                    sums.setdefault(instance.name, _Sums()).add(hour.timestamp(), priority.rank, charge)
-        self.series = {name: instance_sums.history() for name, instance_sums in sums.items()}
+    def fold(self, slices: Iterable[Sequence[RollupRow]], sets: Sets, balances: Balances) -> None:
+        """Fold every rollup there is, some at a time, into histories made anew."""
+        folding = self._folding(slices, sets, balances)
+        self.first = _instant(folding.first)
+        self.series = {name: _history(counted) for name, counted in folding.counted().items()}
 
-    def update(
-        self,
-        rows: Iterable[Hour],
-        since: datetime,
-        sets: Mapping[int, tuple[Labels, Priority]],
-        balances: Balances,
-        totals: Mapping[int, Usage],
-    ) -> bool:
-        """Fold what changed in the rollups from the hour ``since`` on, of which ``rows`` are all there are now.
+    def update(self, rows: Sequence[RollupRow], hours: Collection[int], sets: Sets, balances: Balances) -> None:
+        """Put what the rollups of some hours (since 1970) say now, ``rows``, in the place of what they said before."""
+        folding = self._folding([rows], sets, balances)
+        first = _instant(folding.first)
+        self.first = min(self.first, first) if self.first and first else self.first or first
+        counted = folding.counted()
+        for name in self.series.keys() | counted.keys():
+            usage = {float(hour * HOUR_SECONDS): [0] * len(CLASSES) for hour in hours}
+            if name in counted:
+                for rank, (of_rank, charges) in enumerate(zip(counted[name].hours, counted[name].charges, strict=True)):
+                    for hour, charge in zip(of_rank.tolist(), charges.tolist(), strict=True):
+                        usage[float(hour * HOUR_SECONDS)][rank] = charge
+            if name in counted or not self.of(name).ends_before(min(usage)):
+                self.of(name).put(usage)
 
-        Returns False when the sums by labels show that older hours changed too: then ``fold`` everything.
-        """
-        fresh: dict[datetime, dict[int, Usage]] = {}
-        for hour, number, usage in rows:
-            fresh.setdefault(hour, {})[number] = usage
-        changes = self._changes(fresh, since)
-        if not self._explains(changes, totals):
-            return False
-        for change in changes:
-            self._apply(change, sets, balances)
-        if changes:
-            self.hours = {hour: by_labels for hour, by_labels in self.hours.items() if hour < since} | fresh
-            self._totals = dict(totals)
-        return True
-
-    def _changes(self, fresh: Mapping[datetime, Mapping[int, Usage]], since: datetime) -> list[HourChange]:
-        """What differs from ``since`` on, in order of hour and labels; an hour that is gone counts as nothing used."""
-        hours = sorted({*fresh, *(hour for hour in self.hours if hour >= since)})
-        changes: list[HourChange] = []
-        for hour in hours:
-            before, after = self.hours.get(hour, {}), fresh.get(hour, {})
-            for number in sorted(before.keys() | after.keys()):
-                old, new = before.get(number, NOTHING), after.get(number, NOTHING)
-                if old != new:
-                    changes.append((hour, number, old, new))
-        return changes
-
-    def _apply(self, change: HourChange, sets: Mapping[int, tuple[Labels, Priority]], balances: Balances) -> None:
-        """Move the histories of every instance that these labels fall to by what one of its hours changed."""
-        hour, number, old, new = change
-        labels, priority = sets[number]
-        for instance in self.bind(labels, balances):
-            charge = instance.limit.charge(new) - instance.limit.charge(old) if instance.limit.is_windowed else 0
-            if charge:
-                self.of(instance.name).add_usage(hour, priority.rank, charge)
-
-    def _explains(self, changes: Iterable[HourChange], totals: Mapping[int, Usage]) -> bool:
-        """Whether these changes are all that moved the sums by labels."""
-        sums: dict[int, Usage] = {}
-        for _, number, old, new in changes:
-            sums[number] = sums.get(number, NOTHING).plus(new).minus(old)
-        for number, total in totals.items():
-            before = self._totals.get(number, NOTHING)
-            if sums.pop(number, NOTHING) != (NOTHING if total is before or total == before else total.minus(before)):
-                return False
-        return not any(any(unexplained) for unexplained in sums.values())
+    def _folding(self, slices: Iterable[Sequence[RollupRow]], sets: Sets, balances: Balances) -> Folding:
+        folding = Folding(sets, lambda labels: self.bind(labels, balances))
+        for rows in slices:
+            folding.add(rows)
+        return folding
 
     def demand(self, rows: Iterable[tuple[datetime, str, int, int]]) -> None:
         """Take in unmet demand; a row is all of its hour, instance and rank, and corrects what was taken in before."""
         for hour, instance, rank, amount in rows:
-            more = amount - self._unmet.get((hour, instance, rank), 0)
+            history = self.of(instance)
+            before = history.unmet.get(hour.timestamp())
+            more = amount - (before[rank] if before else 0)
             if more:
-                self.of(instance).add_demand(hour, rank, more)
-                self._unmet[hour, instance, rank] = amount
-
-    def between(self, start: datetime, end: datetime) -> list[Hour]:
-        """Return the rollups of the hours that begin in ``[start, end)``, oldest first."""
-        return [
-            (hour, number, usage)
-            for hour, by_labels in self.hours.items()
-            if start <= hour < end
-            for number, usage in by_labels.items()
-        ]
+                history.add_demand(hour, rank, more)
 
 
-class _Sums:
-    """One instance while it is folded: usage by hour (seconds since 1970), and demand above each rank."""
-
-    def __init__(self) -> None:
-        self.all: dict[float, int] = {}
-        self.above: list[dict[float, int]] = [{} for _ in CLASSES]
-
-    def add(self, at: float, rank: int, charge: int) -> None:
-        """Count a charge of a class in its hour: as usage, and as demand for every class below."""
-        for sums in (self.all, *self.above[rank + 1 :]):
-            sums[at] = sums.get(at, 0) + charge
-
-    def history(self) -> UsageHistory:
-        """Return the sums as arrays."""
-        return UsageHistory(_buckets(self.all), [_buckets(sums) for sums in self.above])
+def _instant(hour: int | None) -> datetime | None:
+    return None if hour is None else datetime.fromtimestamp(hour * HOUR_SECONDS, UTC)
 
 
-def _buckets(sums: Mapping[float, int]) -> Buckets:
-    """Arrays from sums that are in order of time already; corrections may have left an hour without any."""
-    kept = [(at, amount) for at, amount in sums.items() if amount]
-    return Buckets(np.array([at for at, _ in kept], dtype=np.float64), np.array([a for _, a in kept], dtype=np.float64))
+def _history(counted: HourlyCharges) -> UsageHistory:
+    """The histories of one instance; classes above which the same was used share one."""
+    above, sums = [no_buckets()], no_buckets()
+    for rank in range(len(CLASSES)):
+        if counted.hours[rank].size:
+            sums = _buckets(counted.hours[: rank + 1], counted.charges[: rank + 1])
+        above.append(sums)
+    return UsageHistory(sums, above[:-1])
+
+
+def _buckets(hours: Sequence[Integers], charges: Sequence[Integers]) -> Buckets:
+    """The charges of some classes added up by hour; corrections may have left an hour without any."""
+    together, places = np.unique(np.concatenate(hours), return_inverse=True)
+    amounts = np.concatenate(charges)
+    sums = np.zeros(together.size, dtype=amounts.dtype)
+    np.add.at(sums, places, amounts)
+    kept = sums != 0
+    return Buckets(together[kept] * float(HOUR_SECONDS), sums[kept].astype(np.float64))

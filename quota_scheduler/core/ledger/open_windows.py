@@ -45,6 +45,19 @@ class OpenWindows:
         for balance in sorted(rows, key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now)):
             self.add(balance)
 
+    def replace(self, rows: Iterable[Balance]) -> None:
+        """Hold these windows in place of what was held of each; one that is closed is held no more."""
+        moved = {balance.id: balance for balance in rows}
+        if not moved:
+            return
+        for name in {balance.name for balance in moved.values()} & self.by_name.keys():
+            self.by_name[name] = [balance for balance in self.by_name[name] if balance.id not in moved]
+        for balance in sorted(moved.values(), key=lambda t: t.id):
+            if not balance.closed:
+                self.add(balance)
+                self._sort(self.by_name[balance.name])
+        OpenWindows.rest(self)
+
     def rest(self) -> None:
         """Let go what only one journey needed: closed windows."""
         self.ends_next = self.starts_last = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.produced import Produced
 from quota_scheduler.core.observations.observation import Observation, Throttle
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import UsageEvent
 
 
@@ -14,6 +15,7 @@ class Pushed:
 
     ``costs`` are what programs say that events cost, by key, in pico-dollars: where that is what fast answers cost, the
     event was one. ``produced`` are commits and pull requests. ``skipped`` counts records that carry no usage.
+    ``scope`` is what the token that pushed it is bound to.
     """
 
     source: str
@@ -25,6 +27,7 @@ class Pushed:
     refused: tuple[str, ...] = ()
     skipped: int = 0
     produced: tuple[Produced, ...] = ()
+    scope: Scope = EVERYBODY
 
     @property
     def size(self) -> int:

@@ -1,13 +1,13 @@
 """Windows rebuilt from the ledger: which ones are not there yet, and what they have counted."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.schedule import Calendar, Window
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.core.usage import Usage
 
 LabelSets = Mapping[int, tuple[Labels, Priority]]
 """Label sets as the store numbers them."""
@@ -55,12 +55,12 @@ def sets_by(
     return numbers
 
 
-def fill(rows: Mapping[str, Balance], events: Sequence[UsageEvent], balances: Balances) -> None:
-    """Count what the ledger knows of windows of one span, without rounding any event."""
+def fill(rows: Mapping[str, Balance], used: Iterable[tuple[Labels, Usage]], balances: Balances) -> None:
+    """Count what the ledger knows of windows of one span, added up by labels, without rounding anything."""
     sums = dict.fromkeys(rows, 0)
-    for event in events:
-        for instance in balances.instances(event.labels):
+    for labels, usage in used:
+        for instance in balances.instances(labels):
             if instance.name in sums:
-                sums[instance.name] += instance.limit.fine_charge(event.usage)
+                sums[instance.name] += instance.limit.fine_charge(usage)
     for name, balance in rows.items():
         balance.count_anew(sums[name])

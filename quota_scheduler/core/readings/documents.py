@@ -63,6 +63,16 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "observed": reading.observed.document() if reading.observed else None,
         "warn_at": reading.warn_at,
         "at_limit": reading.at_limit or None,
+        "borrowed": [
+            {"from": loan.lender, "amount": amount(loan.amount)}
+            for loan in reading.loans
+            if loan.borrower == reading.limit
+        ],
+        "lent": [
+            {"to": loan.borrower, "amount": amount(loan.amount)}
+            for loan in reading.loans
+            if loan.lender == reading.limit
+        ],
     }
 
 

@@ -1,6 +1,6 @@
 """What is read first: limits in the order in which they need somebody, and reasons in a few words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 STOPPED = ("exhausted", "paused")
@@ -21,6 +21,21 @@ REASONS: Mapping[str, str] = {
     "held": "held by hand",
 }
 """Reasons of verdicts, as ``GET /v1/queue`` has them, in words that fit a column."""
+
+
+def loan_words(row: Mapping[str, Any], said: Callable[[float], str]) -> str:
+    """Say what a limit has borrowed and lent: ``10 lent by marketing; lends 5 to growth``; empty where no loan stands.
+
+    ``said`` writes an amount in the unit of the limit.
+    """
+    lenders = ", ".join(f"{said(loan['amount'])} lent by {loan['from']}" for loan in row.get("borrowed") or ())
+    borrowers = ", ".join(f"{said(loan['amount'])} to {loan['to']}" for loan in row.get("lent") or ())
+    return "; ".join(part for part in (lenders, f"lends {borrowers}" if borrowers else "") if part)
+
+
+def has_run_out(row: Mapping[str, Any]) -> bool:
+    """Whether nobody can start in a limit before its reset; who is beyond its amount by a loan still may."""
+    return bool(row["level"] == "exhausted" or (row["usage_ratio"] >= 1 and not row.get("borrowed")))
 
 
 def by_urgency(rows: Iterable[Mapping[str, Any]]) -> list[Any]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom, in_pool
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Pairs, UsageHistory
@@ -85,15 +86,25 @@ def queue_facts(
 
 
 def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> LevelFacts:
-    """Put together what the throttle level of a limit follows from."""
+    """Put together what the throttle level of a limit follows from; a loan counts that the headroom knows of."""
     balance = headroom.balance
     starts_at = balance.window.starts_at if balance.window else None
-    return LevelFacts(balance.spent, headroom.allowance(now), balance.amount, queue.holding, starts_at=starts_at)
+    return LevelFacts(
+        balance.spent,
+        headroom.allowance(now),
+        balance.amount,
+        queue.holding,
+        starts_at=starts_at,
+        loan=headroom.loan,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class LimitFacts:
-    """What was computed about a limit instance beside its counters; ``weighted_mean`` is that baseline's projection."""
+    """What was computed about a limit instance beside its counters; ``weighted_mean`` is that baseline's projection.
+
+    ``loans`` are those that stand and in which it is lender or borrower.
+    """
 
     forecast: Forecast | None = None
     weighted_mean: int | None = None
@@ -105,6 +116,7 @@ class LimitFacts:
     usual_today: int | None = None
     quality: QualityReading | None = None
     word: ObservedWord = NO_WORD
+    loans: tuple[Loan, ...] = ()
 
 
 def read_limit(
@@ -140,6 +152,7 @@ def read_limit(
         observed=observed,
         warn_at=limit.warn_at_of(headroom.balance.value),
         at_limit=limit.at_limit_of(headroom.balance.value) or "",
+        loans=facts.loans,
     )
 
 

@@ -154,6 +154,7 @@ class LimitReading:
     cause seen last at ``level_caused_at`` (None while open); ``optimization`` is what is asked of runners (minimal,
     balanced, aggressive, emergency). ``quality`` is None until a window has closed, ``observed`` where no provider
     reports on it. ``warn_at`` (0-1) and ``at_limit`` are what who tracks its calls goes by, where that is configured.
+    ``loans`` stand, and it is their lender or borrower.
     """
 
     limit: str
@@ -179,6 +180,7 @@ class LimitReading:
     observed: ObservedReading | None = None
     warn_at: float | None = None
     at_limit: str = ""
+    loans: tuple[Loan, ...] = ()
 
     @property
     def usage_ratio(self) -> float:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 from quota_scheduler.core.efficiency.cache import DayUsage, cache_baseline
-from quota_scheduler.core.forecast.histories import Hour
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import Spending
+from quota_scheduler.core.readings.runs import DAY, EPOCH, CachedDay
 from quota_scheduler.core.usage import Usage
 
 Sets = Mapping[int, tuple[Labels, Priority]]
@@ -62,14 +62,23 @@ def cache_hits(sums: Sums, sets: Sets, bind: Bind) -> dict[str, float]:
     return {name: read / all_input for name, (read, all_input) in sums_by_instance.items()}
 
 
-def cache_baselines(hours: Iterable[Hour], sets: Sets, bind: Bind, *, before: datetime) -> dict[str, float]:
+def cache_baselines(rows: Iterable[CachedDay], sets: Sets, bind: Bind, *, before: datetime) -> dict[str, float]:
     """Return the usual cache hit rate by limit instance: the median day of the 14 before; absent under seven days."""
-    days: dict[str, list[DayUsage]] = {}
-    for hour, number, usage in hours:
-        for instance in bind(sets[number][0]) if usage.input_side > 0 else ():
-            days.setdefault(instance.name, []).append(DayUsage(instance.name, hour.date(), usage))
-    baselines = ((name, cache_baseline(usage_by_day, before=before.date())) for name, usage_by_day in days.items())
+    days: dict[str, dict[int, tuple[int, int]]] = {}
+    for day, number, read, all_input in rows:
+        for instance in bind(sets[number][0]) if all_input > 0 else ():
+            sums = days.setdefault(instance.name, {})
+            reads_before, input_before = sums.get(day, (0, 0))
+            sums[day] = reads_before + read, input_before + all_input
+    baselines = ((name, _baseline(name, by_day, before)) for name, by_day in days.items())
     return {name: rate for name, rate in baselines if rate is not None}
+
+
+def _baseline(name: str, by_day: Mapping[int, tuple[int, int]], before: datetime) -> float | None:
+    usage_by_day = (
+        DayUsage(name, EPOCH + day * DAY, Usage(all_input - read, read)) for day, (read, all_input) in by_day.items()
+    )
+    return cache_baseline(usage_by_day, before=before.date())
 
 
 def spending(

@@ -40,7 +40,7 @@ class LevelFacts:
 
     ``holding``: admission is holding some class back in this limit. ``spent``: the provider says that nothing is left.
     ``starts_at`` names the window; None for a limit without windows, which is never paused or exhausted: a full set of
-    running leases is normal and passes by itself.
+    running leases is normal and passes by itself. ``loan`` is what a member of a pool may go beyond its amount now.
     """
 
     used: int
@@ -49,6 +49,7 @@ class LevelFacts:
     holding: bool = False
     spent: bool = False
     starts_at: datetime | None = None
+    loan: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,9 @@ def step(previous: LevelState | None, facts: LevelFacts, now: datetime, *, corre
 def _level(facts: LevelFacts, *, slack_up_to: ThrottleLevel | None) -> ThrottleLevel:
     """The level that the facts call for; thresholds up to the present level are three points lower."""
     if facts.starts_at is not None:
-        if facts.spent or _reached(facts, facts.amount, _eased(ThrottleLevel.EXHAUSTED, slack_up_to)):
+        if facts.spent or _reached(facts, facts.amount + facts.loan, _eased(ThrottleLevel.EXHAUSTED, slack_up_to)):
             return ThrottleLevel.EXHAUSTED
-        if _reached(facts, facts.allowance, _eased(ThrottleLevel.PAUSED, slack_up_to)):
+        if _reached(facts, facts.allowance + facts.loan, _eased(ThrottleLevel.PAUSED, slack_up_to)):
             return ThrottleLevel.PAUSED
     return ThrottleLevel.THROTTLED if facts.holding else ThrottleLevel.OPEN
 

@@ -2,7 +2,7 @@
 
 import { ask, token } from "./ask.js";
 import { first } from "./early.js";
-import { askToken, close, deed, help, openLimit, openTicket } from "./deeds.js";
+import { askToken, close, deed, help, looking, openLimit, openTicket } from "./deeds.js";
 import { byId, h, put } from "./dom.js";
 import { answers, banner, status } from "./head.js";
 import { limits } from "./limits.js";
@@ -106,7 +106,7 @@ function needToken(failure) {
 }
 
 function draw() {
-  for (const part of [status, banner, answers, limits, queue, alerts, running, more, tools]) {
+  for (const part of [status, banner, answers, limits, queue, alerts, running, more, tools, looking]) {
     try {
       part(view);
     } catch (error) {

@@ -1,7 +1,9 @@
 // Pictures of a limit as SVG: a bar to compare by, a fan to see where it ends. Kinds differ in shape, not in colour alone.
 
 import { svg } from "./dom.js";
-import { amount, clock, day, money, percent } from "./words.js";
+import { amount, dated, day, money, percent } from "./words.js";
+
+const HOUR_MS = 3600e3;
 
 const clamp = (value, most) => Math.max(0, Math.min(most, value));
 
@@ -56,12 +58,12 @@ export function fan(row, now, points = row.fan) {
 }
 
 /** The same, large, with axes. */
-export function largeFan(row, now, points) {
+export function largeFan(row, now, points, course = []) {
   const room = { width: 640, height: 240, left: 56, top: 12, right: 12, bottom: 26, small: false };
-  return picture(row, now, points, room);
+  return picture(row, now, points, room, course);
 }
 
-function picture(row, now, points, room) {
+function picture(row, now, points, room, course = []) {
   const from = Date.parse(row.starts_at), to = Date.parse(row.ends_at);
   const most = Math.max(row.amount, row.used, ...(points || []).map((point) => point[point.length - 1])) * 1.06;
   const right = room.width - room.right, bottom = room.height - room.bottom;
@@ -75,13 +77,28 @@ function picture(row, now, points, room) {
     if (high - low >= 4) parts.push(area(points, x, y, low + 1, high - 1, "fan-narrow"));
     parts.push(svg("polyline", { class: "fan-middle", points: points.map((p) => `${round(x(Date.parse(p[0])))},${round(y(p[middle]))}`).join(" ") }));
   }
-  parts.push(svg("rect", { class: "fan-used", x: round(x(at) - 1.5), y: round(y(row.used)), width: 3, height: round(bottom - y(row.used)) }));
+  if (course.length) parts.push(...past(row, course, { x, y, from, at, bottom }));
+  else parts.push(svg("rect", { class: "fan-used", x: round(x(at) - 1.5), y: round(y(row.used)), width: 3, height: round(bottom - y(row.used)) }));
   parts.push(svg("circle", { class: "fan-now", cx: round(x(at)), cy: round(y(row.used)), r: room.small ? 2.5 : 4 }));
   parts.push(svg("path", { class: "limit-line", d: `M${room.left} ${round(y(row.amount))}H${right}` }));
   parts.push(svg("path", { class: "axis", d: `M${room.left} ${bottom}H${right}` }));
   if (!room.small) parts.push(...axes(row, now, { x, y, room, right, bottom, from, to, most }));
   const label = points && points.length ? `forecast to the reset: ${said(row)}` : `no forecast yet: ${said(row)}`;
   return svg("svg", { class: room.small ? "fan" : "fan large", viewBox: `0 0 ${room.width} ${room.height}`, role: "img", "aria-label": label }, parts);
+}
+
+/** Use so far as a line over its area: hour by hour, and from the last whole hour to what is used now. */
+function past(row, course, { x, y, from, at, bottom }) {
+  const line = [[from, 0]];
+  for (const [text, value] of course) {
+    const until = Math.min(Date.parse(text), at), before = line[line.length - 1];
+    const begin = Math.max(from, Math.floor((until - 1) / HOUR_MS) * HOUR_MS);
+    if (begin > before[0]) line.push([begin, before[1]]);
+    line.push([until, Math.min(value, row.used)]);
+  }
+  line.push([at, line[line.length - 1][1]], [at, row.used]);
+  const there = line.map(([when, value]) => `${round(x(when))},${round(y(value))}`);
+  return [svg("polygon", { class: "past-area", points: [`${round(x(from))},${bottom}`, ...there, `${round(x(at))},${bottom}`].join(" ") }), svg("polyline", { class: "past-line", points: there.join(" ") })];
 }
 
 function area(points, x, y, low, high, name) {
@@ -96,7 +113,7 @@ function axes(row, now, { x, y, room, right, bottom, from, to }) {
     marks.push(svg("text", { class: "tick", x: room.left - 6, y: round(y(value) + 4), "text-anchor": "end" }, amount(value, row.unit)));
   }
   for (const [at, anchor] of [[from, "start"], [to, "end"]]) {
-    marks.push(svg("text", { class: "tick", x: x(at), y: bottom + 16, "text-anchor": anchor }, clock(at, zone, now)));
+    marks.push(svg("text", { class: "tick", x: x(at), y: bottom + 16, "text-anchor": anchor }, dated(at, zone, now)));
   }
   const here = x(now);
   if (here > room.left + 90 && here < right - 90) marks.push(svg("text", { class: "tick", x: here, y: bottom + 16, "text-anchor": "middle" }, "now"));

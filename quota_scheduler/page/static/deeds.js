@@ -4,10 +4,11 @@ import { ask } from "./ask.js";
 import { largeFan } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { few, mark } from "./head.js";
-import { resets, runsOut, stateOf, word } from "./limits.js";
-import { UNKNOWN, amount, clock, count, percent, short, unitWord, whose } from "./words.js";
+import { loanWords, resets, runsOut, stateOf, word } from "./limits.js";
+import { UNKNOWN, amount, count, dated, percent, short, unitWord, whose } from "./words.js";
 import { start } from "./work.js";
 
+const GONE = "This limit is gone: it was removed from the configuration, or counts nothing any more.";
 const CLASSES = ["interactive", "high", "normal", "low"];
 let opener = null;
 
@@ -192,28 +193,36 @@ function ticketDeeds(view, row, waits) {
     h("span", { class: "group" }, choice, h("button", { "data-deed": "class", onclick: () => deed(view, "class", row, choice.value) }, "Change class")));
 }
 
+/** What is known of a limit, named. */
+function figuresOf(row, now) {
+  const unit = unitWord(row.unit), forecast = row.forecast || {};
+  return facts([
+    ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
+    ["Loans", loanWords(row)],
+    ["Reserved", row.unit === "leases" ? "" : amount(row.reserved, row.unit)],
+    ["Still free", row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
+    ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],
+    ["Runs out", h("span", null, join(runsOut(row, now)))],
+    ["Resets", h("span", null, join(resets(row, now)))],
+    ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${dated(row.level_since, row.timezone, now)}` : "")],
+    ["Pace of what is left", row.burn === null || row.headroom <= 0 ? "" : `${row.burn} times the pace that lasts to the reset`],
+    ["Used today", row.unit === "leases" ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
+    ["Runs that still fit", row.runs_remaining === null ? "" : `about ${Math.floor(row.runs_remaining)}`],
+    ["Spent most by", row.spent_by],
+    ["Waiting", row.waiting.filter((one) => one.waiting).map((one) => `${one.waiting} ${one.class}`).join(", ")],
+    ["Counts", [row.scope, row.parent ? `part of the pool ${row.parent}` : "", row.mode === "enforce" ? "" : `mode ${row.mode}: holds nobody`].filter(Boolean).join("; ")],
+    ["Provider's word", word(row) && h("span", null, join(word(row)))],
+  ]);
+}
+
 export async function openLimit(view, name) {
   const row = view.state.limits.find((one) => one.limit === name);
-  if (!row) return show(name, h("p", null, "This limit is gone: it was removed from the configuration, or counts nothing any more."));
-  const now = view.now(), unit = unitWord(row.unit), forecast = row.forecast || {};
-  const chart = h("div", { class: "chart" }), explained = h("div");
-  const content = show(row.limit, chart,
-    facts([
-      ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
-      ["Reserved", row.unit === "leases" ? "" : amount(row.reserved, row.unit)],
-      ["Still free", row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
-      ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],
-      ["Runs out", h("span", null, join(runsOut(row, now)))],
-      ["Resets", h("span", null, join(resets(row, now)))],
-      ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${clock(row.level_since, row.timezone, now)}` : "")],
-      ["Pace of what is left", row.burn === null || row.headroom <= 0 ? "" : `${row.burn} times the pace that lasts to the reset`],
-      ["Used today", row.unit === "leases" ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
-      ["Runs that still fit", row.runs_remaining === null ? "" : `about ${Math.floor(row.runs_remaining)}`],
-      ["Spent most by", row.spent_by],
-      ["Waiting", row.waiting.filter((one) => one.waiting).map((one) => `${one.waiting} ${one.class}`).join(", ")],
-      ["Counts", [row.scope, row.parent ? `part of the pool ${row.parent}` : "", row.mode === "enforce" ? "" : `mode ${row.mode}: holds nobody`].filter(Boolean).join("; ")],
-      ["Provider's word", word(row) && h("span", null, join(word(row)))],
-    ]), explained);
+  if (!row) return show(name, h("p", null, GONE));
+  const now = view.now();
+  const chart = h("div", { class: "chart" }), known = h("div"), explained = h("div");
+  put(known, figuresOf(row, now));
+  const content = show(row.limit, chart, known, explained);
+  content.dataset.limit = name;
   if (row.ends_at) content.append(h("div", { class: "deeds" }, h("button", { "data-deed": "what-if", onclick: () => view.whatIf(row.rule) }, "What if it were different?")));
   if (view.state.you.operator) content.append(amountForm(view, row));
   const drawn = () => row.starts_at && row.ends_at && row.amount;
@@ -223,12 +232,25 @@ export async function openLimit(view, name) {
     const full = await ask("GET", `v1/limits/${row.limit.split("/").map(encodeURIComponent).join("/")}/forecast`);
     if (!content.isConnected) return undefined;
     const points = full.forecast.sufficient ? full.forecast.fan.map((point) => [point.at, ...point.quantiles]) : null;
-    if (drawn()) put(chart, largeFan(row, now, points));
+    // Figures and sentences of one instant: the row may be of an earlier one.
+    const fresh = { ...row, ...full };
+    put(known, figuresOf(fresh, now));
+    document.dispatchEvent(new Event("shown"));
+    if (drawn()) put(chart, largeFan(fresh, now, points, full.forecast.course.map((point) => [point.at, point.used])));
     put(explained, h("ul", { class: "explained" }, full.forecast.explained.map((line) => h("li", null, line)), (row.observed ? [row.observed.why, ...row.observed.noticed] : []).filter(Boolean).map((line) => h("li", null, line))));
   } catch (failure) {
     if (failure.status === 401) view.failed(failure);
   }
   return undefined;
+}
+
+/** Say of a limit that is being looked at when it is there no more; what was seen last stays. */
+export function looking(view) {
+  const content = byId("dialog").querySelector("[data-limit]");
+  if (!content || !view.state || view.state.limits.some((one) => one.limit === content.dataset.limit)) return;
+  delete content.dataset.limit;
+  content.querySelectorAll("form, .deeds").forEach((one) => one.remove());
+  content.prepend(h("p", { class: "bad", role: "alert" }, GONE));
 }
 
 function join(lines) {

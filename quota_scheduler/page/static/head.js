@@ -1,9 +1,10 @@
 // The first glance: what runs out when, what waits and why, what runs, what it costs, what alarms, is the service well.
 
 import { byId, h, put, since } from "./dom.js";
-import { UNKNOWN, clock, count, money, percent, span } from "./words.js";
+import { hasRunOut } from "./limits.js";
+import { UNKNOWN, clock, count, dated, money, percent, span } from "./words.js";
 
-const STOPPED = ["exhausted", "paused"];
+export const STOPPED = ["exhausted", "paused"];
 
 /** Figures older than this are marked: one and a half of the slowest tick, or three of the configured one. */
 export function staleAfter(state) {
@@ -42,7 +43,7 @@ export function banner(view) {
   const lines = [];
   if (problem) {
     lines.push(["bad", "✕", h("span", null, `${problem}, since `, since(new Date(view.problemAt).toISOString(), "local"),
-      state ? [`. What is shown is of ${clock(state.at, state.zone, view.now())} ${state.zone}; it is asked again every few seconds.`] : "."
+      state ? [`. What is shown is of ${dated(state.at, state.zone, view.now())} ${state.zone}; it is asked again every few seconds.`] : "."
     )]);
   }
   if (state && !problem) {
@@ -52,7 +53,7 @@ export function banner(view) {
     for (const source of state.sources.filter((one) => one.catching_up)) lines.push(["warn", "…", catchingUp(source)]);
   }
   document.body.classList.toggle("stale", Boolean(problem));
-  if (!isNew(byId("banner"), [problem, state && !problem && [state.hold, state.problems, state.breakers, state.sources.filter((one) => one.catching_up)]])) return;
+  if (!isNew(byId("banner"), [problem, state && !problem && [state.hold && held(view), state.problems, state.breakers, state.sources.filter((one) => one.catching_up)]])) return;
   put(byId("banner"), lines.map(([kind, sign, text]) => h("p", { class: kind }, h("span", { class: "sign", "aria-hidden": "true" }, sign), " ", text)));
 }
 
@@ -63,7 +64,7 @@ function catchingUp(source) {
 
 function held(view) {
   const { hold, zone } = view.state;
-  const when = hold.since ? ` since ${clock(hold.since, zone, view.now())} ${zone}` : "";
+  const when = hold.since ? ` since ${dated(hold.since, zone, view.now())} ${zone}` : "";
   return `Everything is held${hold.who ? ` by ${hold.who}` : ""}${when}: ${hold.reason}. Nothing new starts; what runs goes on.`;
 }
 
@@ -83,10 +84,10 @@ function enforced(state) {
 }
 
 function runsOut(view, state) {
-  const stopped = enforced(state).filter((row) => STOPPED.includes(row.level) || (row.unit !== "leases" && row.usage_ratio >= 1));
+  const stopped = enforced(state).filter((row) => STOPPED.includes(row.level) || hasRunOut(row));
   const names = stopped.length ? `used up or paused: ${few(stopped.map((row) => row.limit))}` : "";
   const next = enforced(state)
-    .filter((row) => !stopped.includes(row) && row.forecast && row.forecast.sufficient && row.forecast.exhaustion_at)
+    .filter((row) => !stopped.includes(row) && row.usage_ratio < 1 && row.forecast && row.forecast.sufficient && row.forecast.exhaustion_at)
     .sort((a, b) => a.forecast.exhaustion_at.localeCompare(b.forecast.exhaustion_at))[0];
   if (!state.limits.length) return answer("Runs out next", "", UNKNOWN, "no limit has figures yet");
   if (next) {
@@ -153,6 +154,11 @@ function alarms(state) {
     firing.length > open.length && open.length ? `${firing.length - open.length} taken care of or silenced` : "");
 }
 
+/** Who answers, where several serve from one database. */
+function several(replica) {
+  return replica ? `, ${count(replica.replicas.length, "replica")}, ${replica.leader || "nobody"} leads` : "";
+}
+
 function well(view, state) {
   const age = (view.now() - Date.parse(state.at)) / 1000;
   if (view.problem) return answer("Service", "bad", "not answering", "nothing here is of now");
@@ -160,5 +166,6 @@ function well(view, state) {
   if (age > staleAfter(state)) return answer("Service", "warn", "figures are late", `the last are ${span(age)} old`);
   const busy = state.sources.filter((one) => one.catching_up).length;
   if (busy) return answer("Service", "warn", "catching up", `${count(busy, "source")} still being read`);
-  return answer("Service", "ok", "well", state.notes.length ? state.notes[0] : `version ${state.version}`);
+  const notes = state.notes.filter((text) => !(state.hold && text.startsWith("everything is held")));  // the banner says that
+  return answer("Service", "ok", "well", notes.length ? notes[0] : `version ${state.version}${several(state.replica)}`);
 }

@@ -3,7 +3,7 @@
 import { bar, fan } from "./charts.js";
 import { byId, h, keep, put, since } from "./dom.js";
 import { UNKNOWN, amount, clock, count, percent, unitWord } from "./words.js";
-import { mark } from "./head.js";
+import { STOPPED, mark } from "./head.js";
 
 const FIRST = 25;
 const STATES = {
@@ -25,15 +25,33 @@ export function stateOf(row) {
     return free > 0 ? mark("ok", "●", `${free} free`) : mark("warn", "■", "full");
   }
   if (row.mode !== "enforce") return mark("", "◇", `${row.mode} only`);
+  if (onLoan(row)) return mark("warn", "⇄", "on loan");
   const [kind, sign, word] = STATES[row.level] || STATES[row.risk] || STATES.unknown;
   return mark(kind, sign, word);
+}
+
+/** Whether nobody can start in a limit before its reset; who is beyond its amount by a loan still may. */
+export function hasRunOut(row) {
+  return row.unit !== "leases" && (row.level === "exhausted" || (row.usage_ratio >= 1 && !row.borrowed.length));
+}
+
+function onLoan(row) {
+  return row.borrowed.length > 0 && row.usage_ratio >= 1 && !STOPPED.includes(row.level);
+}
+
+/** What a limit has borrowed and lent: "10 lent by marketing; lends 5 to growth". */
+export function loanWords(row) {
+  const lenders = row.borrowed.map((loan) => `${amount(loan.amount, row.unit)} lent by ${loan.from}`).join(", ");
+  const borrowers = row.lent.map((loan) => `${amount(loan.amount, row.unit)} to ${loan.to}`).join(", ");
+  return [lenders, borrowers && `lends ${borrowers}`].filter(Boolean).join("; ");
 }
 
 /** When a window runs out before its reset. */
 export function runsOut(row, now) {
   const forecast = row.forecast;
   if (row.unit === "leases") return ["–"];
-  if (row.level === "exhausted" || row.usage_ratio >= 1) return ["has run out"];
+  if (hasRunOut(row)) return ["has run out"];
+  if (onLoan(row)) return ["its own has", "more is lent while it lasts"];
   if (!forecast) return [UNKNOWN];
   if (!forecast.sufficient) return [UNKNOWN, "too little history"];
   if (!forecast.exhaustion_at) return ["lasts", row.amount ? `${percent(forecast.expected_ratio)} by the reset` : ""];
@@ -61,7 +79,7 @@ function figures(row) {
   const used = row.unit === "leases" ? row.leases : row.used;
   const of = `${amount(used, row.unit)} of ${amount(row.amount, row.unit)} ${unitWord(row.unit)}`.trim();
   const more = row.reserved && row.unit !== "leases" ? `+ ${amount(row.reserved, row.unit)} reserved` : "";
-  return [row.amount ? percent(used / row.amount) : percent(row.usage_ratio), of, more, row.estimated ? "partly estimated" : ""];
+  return [row.amount ? percent(used / row.amount) : percent(row.usage_ratio), of, more, loanWords(row), row.estimated ? "partly estimated" : ""];
 }
 
 function cell(name, label, lines, more) {

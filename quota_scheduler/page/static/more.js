@@ -3,7 +3,7 @@
 import { costs } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { byDay, mark } from "./head.js";
-import { UNKNOWN, amount, clock, count, money, percent, short } from "./words.js";
+import { UNKNOWN, amount, count, dated, day, money, percent, short, unitWord } from "./words.js";
 
 export function more(view) {
   const { more: document_, state } = view, holder = byId("more-left");
@@ -29,7 +29,7 @@ function costSection(document_) {
   const rows = byDay(document_.costs), total = document_.costs.total;
   if (!document_.costs.usage.length) return section("costs", "Costs", "", h("p", { class: "empty" }, "Nothing was recorded in 14 days."));
   const unpriced = total.unpriced_tokens ? `; ${short(total.unpriced_tokens)} tokens have no price and are charged as the dearest` : "";
-  return section("costs", "Costs", `${money(total.cost_usd)} in 14 days, ${document_.costs.timezone}${unpriced}`, costs(rows));
+  return section("costs", "Costs", `${money(total.cost_usd)} since ${day(rows[0].day)}, ${document_.costs.timezone}${unpriced}`, costs(rows));
 }
 
 /** How a figure moved against the seven days before: shape, word and amount. */
@@ -55,10 +55,10 @@ function efficiency(document_) {
 function loans(document_, state, view) {
   if (!document_.loans.length) return null;
   const rows = document_.loans.slice(0, 20).map((loan) => h("li", { class: loan.ended_at ? "quiet" : "" },
-    h("strong", null, loan.borrower), " owes ", h("strong", null, loan.lender), ` ${amount(loan.ended_at ? loan.most : loan.amount, loan.unit)} of ${loan.pool}`,
-    h("span", { class: "sub" }, loan.ended_at ? `ended: ${loan.ended || "paid back"}, ${clock(loan.ended_at, state.zone, view.now())}` : `since ${clock(loan.since, state.zone, view.now())}${loan.due ? `, due ${clock(loan.due, state.zone, view.now())}` : ""}`)));
+    h("strong", null, loan.borrower), " owes ", h("strong", null, loan.lender), ` ${amount(loan.ended_at ? loan.most : loan.amount, loan.unit)} ${unitWord(loan.unit)} of ${loan.pool}`.replace("  ", " "),
+    h("span", { class: "sub" }, loan.ended_at ? `ended: ${loan.ended || "paid back"}, ${dated(loan.ended_at, state.zone, view.now())}` : `since ${dated(loan.since, state.zone, view.now())}${loan.due ? `, due ${dated(loan.due, state.zone, view.now())}` : ""}`)));
   const open = document_.loans.filter((loan) => !loan.ended_at).length;
-  return section("loans", "Loans", open ? `${open} stand` : "none stands; what was paid back in 7 days", h("ul", { class: "plain" }, rows));
+  return section("loans", "Loans", open ? count(open, "stands", "stand") : "none stands; what was paid back in 7 days", h("ul", { class: "plain" }, rows));
 }
 
 function lag(source) {
@@ -88,6 +88,7 @@ function deedOf(entry) {
   if (detail.ticket) words.push(`t${detail.ticket}`);
   if (detail.into) words.push(`to ${detail.into}`);
   if (detail.limit) words.push(detail.limit, Object.entries(detail.fields || {}).map(([name, value]) => `${name} ${value === null ? "back to the file's" : value}`).join(", "));
+  if (detail.matchers) words.push(Object.entries(detail.matchers).map(([name, pattern]) => `${name} ${pattern}`).join(", "), detail.comment && `(${detail.comment})`);
   if (detail.reason) words.push(`(${detail.reason})`);
   if (detail.rule || detail.scope) words.push([detail.rule, detail.scope].filter(Boolean).join(" of "));
   return words.filter(Boolean).join(" ");
@@ -95,7 +96,7 @@ function deedOf(entry) {
 
 function deedsSection(document_, state, view) {
   const held = state.hold ? [h("li", null, mark("bad", "❚❚", "everything is held"), h("span", { class: "sub" }, `${state.hold.who || UNKNOWN}: ${state.hold.reason}`))] : [];
-  const rows = (document_.audit || []).slice(0, 12).map((entry) => h("li", null, h("strong", null, entry.who), ` ${deedOf(entry)}`, h("span", { class: "sub" }, clock(entry.at, state.zone, view.now()))));
+  const rows = (document_.audit || []).slice(0, 12).map((entry) => h("li", null, h("strong", null, entry.who), ` ${deedOf(entry)}`, h("span", { class: "sub" }, dated(entry.at, state.zone, view.now()))));
   if (!held.length && !rows.length) return section("deeds", "Done by hand", "", h("p", { class: "empty" }, document_.audit ? "Nothing was changed by hand." : "Operators see what was done by hand."));
   return section("deeds", "Done by hand", "the newest first", h("ul", { class: "plain" }, held, rows));
 }

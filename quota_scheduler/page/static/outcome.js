@@ -1,7 +1,7 @@
 // The answer to a what-if: one sentence, then tables by policy, class and limit, then what was taken for granted.
 
 import { h } from "./dom.js";
-import { amount, clock, count, short, span, unitWord } from "./words.js";
+import { amount, count, dated, short, span, unitWord } from "./words.js";
 
 const BEST = "clairvoyant";
 const SERVICE = "two-sided";
@@ -12,7 +12,7 @@ const number = (text) => h("td", { class: "number" }, text);
 
 /** Everything that is to be read of an answer; instants in a zone, which is named. */
 export function outcome(answer, zone) {
-  const [now, then] = answer.cases, when = (at) => clock(at, zone, Date.now());
+  const [now, then] = answer.cases, when = (at) => dated(at, zone, Date.now());
   return h("div", { class: "outcome", id: "outcome" },
     h("h3", { tabindex: "-1" }, then ? "What would have been different" : "How it was, played again"),
     h("p", null, headline(now, then)),

@@ -39,6 +39,11 @@ export function clock(text, zone, now) {
   return `${p.day} ${p.month}${year} ${p.hour}:${p.minute}`;
 }
 
+/** The same where another day is meant as easily: today 17:52. */
+export function dated(text, zone, now) {
+  return dayNumber(zone, new Date(text)) === dayNumber(zone, now) ? `today ${clock(text, zone, now)}` : clock(text, zone, now);
+}
+
 /** A civil day as an axis has it: 27 Nov. */
 export function day(text) {
   const [year, month, date] = text.split("-").map(Number);

@@ -40,11 +40,11 @@ def everything_held(tx: Transaction) -> EverythingHeld | None:
     return EverythingHeld(reason, entry.who, entry.at) if entry else EverythingHeld(reason)
 
 
-def audit_document(tx: Transaction, most: int) -> dict[str, Any]:
+def audit_document(tx: Transaction, wanted: audit.Wanted) -> dict[str, Any]:
     """What was done by hand, newest first."""
     return {
         "audit": [
             {"at": iso(entry.at), "who": entry.who, "what": entry.what, "detail": entry.detail}
-            for entry in audit.entries(tx, most)
+            for entry in audit.entries(tx, wanted)
         ]
     }

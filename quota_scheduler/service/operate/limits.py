@@ -24,7 +24,17 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service.observe import rule_windows
 from quota_scheduler.service.rebuild import open_for, rebuild
 from quota_scheduler.service.upkeep.learn_rates import with_rates
-from quota_scheduler.store import Transaction, audit, facts, ledger, limit_changes, rename_limit, tickets, windows
+from quota_scheduler.store import (
+    Transaction,
+    audit,
+    facts,
+    ledger,
+    limit_changes,
+    rename_limit,
+    tickets,
+    turns,
+    windows,
+)
 
 log = logging.getLogger(__name__)
 HOLD = "hold"
@@ -69,6 +79,7 @@ def change_limit(
         else:
             limit_changes.save(tx, LimitChange(rule, field, value, who, tx.now, until))
     detail = {"limit": rule, "fields": dict(fields), "until": iso(until) if until else None}
+    turns.terms_moved(tx)
     audit.write(tx, who, "limit.changed", detail)
     return apply_limits(tx, base)
 
@@ -97,6 +108,16 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
     return holding(limits, limit_changes.load(tx), now=tx.now)
 
 
+def limits_hold(tx: Transaction, base: Sequence[Limit]) -> LimitsHold:
+    """The limits that hold by what is stored, and how long; changes nothing."""
+    return holding(limits_now(tx, base), limit_changes.load(tx), now=tx.now)
+
+
+def write_down(tx: Transaction, what: str, detail: Mapping[str, Any], *, who: str) -> None:
+    """Write down a deed that is no ticket's."""
+    audit.write(tx, who, what, detail)
+
+
 def note(tx: Transaction, what: str, ticket: int, *, who: str, **more: Any) -> None:
     """Write down what was done to a ticket by hand, with what ``more`` there is to say."""
     audit.write(tx, who, what, {"ticket": ticket, **more})
@@ -105,6 +126,7 @@ def note(tx: Transaction, what: str, ticket: int, *, who: str, **more: Any) -> N
 def hold_all(tx: Transaction, reason: str, *, who: str) -> None:
     """Let nothing start, with a reason; an empty reason lets everything go on."""
     facts.remember(tx, HOLD, reason)
+    turns.terms_moved(tx)
     audit.write(tx, who, "hold.all" if reason else "hold.ended", {"reason": reason})
 
 
@@ -112,6 +134,7 @@ def redefine(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
     """Bring windows and reservations in line with these limits; returns the rules whose windows ended."""
     for old, new in windows.renamed(tx, limits).items():
         log.info("limit.renamed from=%s to=%s", old, new)
+        turns.everything_moved(tx)
         rename_limit.follow(tx, old, new)
     kept = windows.known_rules(tx)
     ended = windows.adapt(tx, limits)

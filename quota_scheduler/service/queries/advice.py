@@ -14,10 +14,13 @@ from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.sight import EVERYTHING, ScopeView
 from quota_scheduler.core.pricing import Priced
+from quota_scheduler.core.readings.sighted import sees
 from quota_scheduler.core.units import MICRO, PICO, Unit
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, documents, history, ledger, spans
+from quota_scheduler.service.queries.usage import runs_of
+from quota_scheduler.store import Transaction, documents, history, spans
 
 PriceOf = Callable[[Labels, Usage, datetime], Priced]
 MOST_WINDOWS = 100_000
@@ -25,24 +28,26 @@ MOST_WINDOWS = 100_000
 
 
 def suggestions_document(
-    tx: Transaction, limits: Sequence[Limit], price: PriceOf, days: int, *, zone: str
+    tx: Transaction, limits: Sequence[Limit], price: PriceOf, days: int, *, zone: str, sight: ScopeView = EVERYTHING
 ) -> dict[str, Any]:
-    """What the last ``days`` suggest, what saves most first."""
+    """What the last ``days`` suggest, what saves most first; to who is bound, of its own runs and limits alone."""
+    by_id = {limit.id: limit for limit in limits}
     since = tx.now - timedelta(days=days)
-    runs = ledger.runs_since(tx, since)
+    runs = runs_of(tx, since, sight.scope)
     caps = [limit.amount for limit in limits if limit.is_per_run and limit.unit is Unit.TOKENS]
 
     def priced(run: RunSummary, usage: Usage) -> int:
         return price(Labels(provider=run.provider, model=run.model), usage, run.last_at).pico // PICO
 
-    used_up, cap = _exhaustions(tx, limits, since), min(caps, default=None)
-    advice = suggestions(runs, priced, exhaustions=used_up, cap=cap, risks=_risks(tx))
+    used_up = {name: counts for name, counts in _exhaustions(tx, limits, since).items() if sees(sight, by_id, name)}
+    risks, cap = [risk for risk in _risks(tx) if sees(sight, by_id, risk.limit)], min(caps, default=None)
+    advice = suggestions(runs, priced, exhaustions=used_up, cap=cap, risks=risks)
     return {
         "at": iso(tx.now),
         "days": days,
         "runs": len(runs),
         "suggestions": [_row(one) for one in advice],
-        "peaks": _peaks(tx, since, zone),
+        "peaks": None if sight.scope.is_bound else _peaks(tx, since, zone),
     }
 
 

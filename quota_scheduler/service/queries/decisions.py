@@ -1,7 +1,7 @@
 """How often work was admitted, deferred, throttled, woken and rejected: by civil day, limit, class and reason."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,16 +15,20 @@ COUNTED_BY = ("day", "limit", "class", "reason")
 """What counts can be by."""
 
 
-def decisions_document(tx: Transaction, days: int, by: Sequence[str], *, zone: str) -> dict[str, Any]:
+def decisions_document(
+    tx: Transaction, days: int, by: Sequence[str], *, zone: str, sees: Callable[[str], bool] = lambda _: True
+) -> dict[str, Any]:
     """Counts of the last ``days`` civil days, today included, in ``zone``; the totals are those of all rows.
 
     ``throttled`` is the part of ``deferred`` that a quota had no room for. A decision counts once, under the limit that
-    held it, or else the first that binds it; ``""`` where none does.
+    held it, or else the first that binds it; ``""`` where none does. Those of limits that are not seen are left out.
     """
     begins_at = _begin(tx.now, days, zone)
     totals: Counter[str] = Counter()
     groups: dict[tuple[str, ...], Counter[str]] = {}
     for row in decision_counts.since(tx, begins_at):
+        if not sees(row.instance):
+            continue
         place = _place(row, zone)
         sums = groups.setdefault(tuple(place[name] for name in by), Counter())
         for word in (row.counted, *_also(row)):

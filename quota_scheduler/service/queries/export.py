@@ -3,13 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from quota_scheduler.core.instants import from_micros, iso, to_micros
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import KINDS, PriceTerms, Usage, UsageEvent
 from quota_scheduler.service.queries.usage_history import safe_cell
 from quota_scheduler.store import Transaction, ledger
@@ -24,14 +25,23 @@ COLUMNS = (
 """What a spreadsheet gets of an event."""
 
 
-def export_page(tx: Transaction, kind: str, *, after: int, since: datetime | None, most: int) -> dict[str, Any]:
-    """Up to ``most`` events in the order they were recorded, behind ``after``; ``next`` is null at the end."""
+def export_page(
+    tx: Transaction, kind: str, *, after: int, since: datetime | None, most: int, scope: Scope = EVERYBODY
+) -> dict[str, Any]:
+    """Up to ``most`` events in the order they were recorded, behind ``after``; ``next`` is null at the end.
+
+    Those of other scopes are left out of the page.
+    """
     page = _rollups(tx, after, since, most) if kind == "rollups" else _events(tx, after, since, most)
     numbered = list(page)
     return {
-        "events": [document for _, document in numbered],
+        "events": [document for _, document in numbered if _is_of(scope, document)],
         "next": numbered[-1][0] if len(numbered) == most else None,
     }
+
+
+def _is_of(scope: Scope, document: Mapping[str, Any]) -> bool:
+    return scope.holds(Labels(document["provider"], **document.get("labels", {})))
 
 
 def _events(tx: Transaction, after: int, since: datetime | None, most: int) -> Iterator[tuple[int, dict[str, Any]]]:

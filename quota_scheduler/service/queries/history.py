@@ -9,7 +9,7 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import local_date
 from quota_scheduler.core.readings.readings import DayOfUse
-from quota_scheduler.store import Transaction, forecasts, ledger, windows
+from quota_scheduler.store import Transaction, forecasts, ledger, rollups, windows
 
 DAYS = 7
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,7 +43,7 @@ def recorded(tx: Transaction, limits: Sequence[Limit]) -> list[tuple[LimitInstan
     """All that the ledger knows of each windowed limit instance, by hour, in the order of the configuration."""
     balances, sets = windows.load(tx, limits, tickets=()), ledger.label_sets(tx)
     book = Histories(limits)
-    book.fold(ledger.hours(tx, EPOCH), sets, balances, {})
+    book.fold(rollups.slices(tx, EPOCH), sets, balances)
     instances = {b.name: b for labels, _ in sets.values() for b in book.bind(labels, balances)}
     order = {limit.id: place for place, limit in enumerate(limits)}
     used = [b for b in instances.values() if b.name in book.series]

@@ -1,6 +1,6 @@
 """Who owes whom within pools, and when that was paid back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,16 +13,25 @@ MOST = 1_000
 """Loans of one answer."""
 
 
-def loans_document(tx: Transaction, limits: Sequence[Limit], days: int) -> dict[str, Any]:
-    """The loans that stand, or ended in the last days, the newest first; amounts in the unit of their pool."""
+SOMEBODY = "another member"
+"""Whom a bound token sees at the other end of its loans."""
+
+
+def loans_document(
+    tx: Transaction, limits: Sequence[Limit], days: int, sees: Callable[[str], bool] = lambda _: True
+) -> dict[str, Any]:
+    """The loans that stand, or ended in the last days, the newest first; amounts in the unit of their pool.
+
+    Of a loan whose one end is not seen the other is not named, and one between two such is left out.
+    """
     units = {limit.id: limit.unit for limit in limits}
     return {
         "at": iso(tx.now),
         "loans": [
             {
                 "pool": loan.pool,
-                "lender": loan.lender,
-                "borrower": loan.borrower,
+                "lender": loan.lender if sees(loan.lender) else SOMEBODY,
+                "borrower": loan.borrower if sees(loan.borrower) else SOMEBODY,
                 "unit": units[loan.pool].value,
                 "amount": in_units(loan.amount, units[loan.pool]),
                 "most": in_units(loan.most, units[loan.pool]),
@@ -32,6 +41,6 @@ def loans_document(tx: Transaction, limits: Sequence[Limit], days: int) -> dict[
                 "ended": loan.ended or None,
             }
             for loan in loans.since(tx, tx.now - timedelta(days=days), MOST)
-            if loan.pool in units
+            if loan.pool in units and (sees(loan.lender) or sees(loan.borrower))
         ],
     }

@@ -1,21 +1,22 @@
 """Usage, runs and efficiency over days, as documents."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import EfficiencyRow, RunSummary, by_label, by_run, label_of
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.produced import Product, by_group
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import KINDS, Extent, Usage
-from quota_scheduler.store import Transaction, apart, ledger, produced
+from quota_scheduler.store import Transaction, apart, ledger, produced, rollups
 
 
-def efficiency_document(tx: Transaction, days: int, by: str = "workflow") -> dict[str, Any]:
+def efficiency_document(tx: Transaction, days: int, by: str = "workflow", scope: Scope = EVERYBODY) -> dict[str, Any]:
     """Tokens by kind and cache hit rate of runs over the last ``days``, by a label that runs carry."""
     since = tx.now - timedelta(days=days)
-    runs = ledger.runs_since(tx, since)
+    runs = runs_of(tx, since, scope)
     made = by_group(produced.by_run(tx, since), {run.run: label_of(run, by) for run in runs})
     rows = [
         {by: row["workflow"], **row, **_made(made.get(row["workflow"], {}), row["cost_usd"])}
@@ -27,7 +28,7 @@ def efficiency_document(tx: Transaction, days: int, by: str = "workflow") -> dic
     return {"days": days, f"{by}s": rows}
 
 
-def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, Any]:
+def usage_document(tx: Transaction, days: int, by: Sequence[str], scope: Scope = EVERYBODY) -> dict[str, Any]:
     """Usage of the last ``days`` added up by UTC ``day`` and labels, in the order of ``by``.
 
     Rows are sums of listed calls; what sessions used beyond those, and how many answers were interrupted, stands in
@@ -37,10 +38,14 @@ def usage_document(tx: Transaction, days: int, by: Sequence[str]) -> dict[str, A
     sums: dict[tuple[str, ...], Usage] = {}
     unlisted: dict[tuple[str, ...], Usage] = {}
     partial: dict[tuple[str, ...], int] = {}
-    for day, labels, usage in ledger.by_day(tx, since):
+    for day, labels, usage in rollups.by_labels(tx, since, {*by, *dict(scope.bound)}):
+        if not scope.holds(labels):
+            continue
         slot = _slot(day, labels, by)
         sums[slot] = sums.get(slot, Usage()).plus(usage)
     for day, labels, extent, answers, usage in apart.by_day(tx, since):
+        if not scope.holds(labels):
+            continue
         slot = _slot(day, labels, by)
         if extent is Extent.UNLISTED:
             sums[slot] = sums.get(slot, Usage()).minus(usage)
@@ -76,13 +81,19 @@ def _columns(by: Sequence[str], slot: tuple[str, ...], usage: Usage) -> dict[str
     }
 
 
-def runs_document(tx: Transaction, days: int, most: int) -> dict[str, Any]:
+def runs_document(tx: Transaction, days: int, most: int, scope: Scope = EVERYBODY) -> dict[str, Any]:
     """The largest runs of the last ``days``, with what they used by kind."""
     since = tx.now - timedelta(days=days)
-    runs, made = ledger.runs_since(tx, since), produced.by_run(tx, since)
+    runs, made = runs_of(tx, since, scope), produced.by_run(tx, since)
     facts = {run.run: run for run in runs}
     rows = by_run(runs)[:most]
-    return {"days": days, "runs": [_run_row(row, facts[row.name], made.get(row.name, {})) for row in rows]}
+    documents = [_run_row(row, facts[row.name], made.get(row.name, {})) for row in rows]
+    return {"days": days, "runs": [{**row, "run": scope.plain(row["run"])} for row in documents]}
+
+
+def runs_of(tx: Transaction, since: datetime, scope: Scope) -> list[RunSummary]:
+    """The runs of a scope that were last active at or after an instant, oldest first."""
+    return [run for run in ledger.runs_since(tx, since) if scope.holds(run.labels)]
 
 
 def _made(made: Mapping[Product, int], cost_usd: float) -> dict[str, Any]:

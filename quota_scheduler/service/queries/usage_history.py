@@ -8,6 +8,7 @@ from quota_scheduler.core.history.asking import Question
 from quota_scheduler.core.history.history import FIGURES, History, history
 from quota_scheduler.core.history.periods import names_between
 from quota_scheduler.core.labels import matches
+from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import history as rows
 
@@ -15,9 +16,10 @@ FORMULA = frozenset("=+-@\t\r")
 """What makes a cell a formula in spreadsheets."""
 
 
-def usage_history(tx: Transaction, asked: Question) -> History:
-    """The rows that were asked for, and what they add up to."""
-    chosen = [number for number, (labels, _) in ledger.label_sets(tx).items() if matches(asked.match, labels)]
+def usage_history(tx: Transaction, asked: Question, scope: Scope = EVERYBODY) -> History:
+    """The rows of a scope that were asked for, and what they add up to."""
+    sets = {number: labels for number, (labels, _) in ledger.label_sets(tx).items() if scope.holds(labels)}
+    chosen = [number for number, labels in sets.items() if matches(asked.match, labels)]
     if not asked.needs_events:
         return history(asked, rows.from_rollups(tx, asked, chosen))
     sums = rows.from_events(tx, asked, chosen)
@@ -25,9 +27,9 @@ def usage_history(tx: Transaction, asked: Question) -> History:
     return history(asked, sums, everything=None if by_agent else rows.in_span(tx, asked, chosen))
 
 
-def history_document(tx: Transaction, asked: Question) -> dict[str, Any]:
+def history_document(tx: Transaction, asked: Question, scope: Scope = EVERYBODY) -> dict[str, Any]:
     """The same as JSON types; of rows by time alone also the span's ``periods``, so that a picture has its gaps."""
-    document = usage_history(tx, asked).document()
+    document = usage_history(tx, asked, scope).document()
     if asked.period is None or len(asked.by) > 1:
         return document
     return {**document, "periods": names_between(asked.period, asked.since, asked.until, asked.zone)}

@@ -1,6 +1,6 @@
 """Past and present windows of limits: what each came to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,14 @@ MOST = 10_000
 """Windows of one answer."""
 
 
-def windows_document(tx: Transaction, limits: Sequence[Limit], *, name: str, back: timedelta) -> dict[str, Any]:
+def windows_document(
+    tx: Transaction,
+    limits: Sequence[Limit],
+    *,
+    name: str,
+    back: timedelta,
+    sees: Callable[[str], bool] = lambda _: True,
+) -> dict[str, Any]:
     """Windows that ended, or will, after an instant, the newest first; ``name`` is of a limit or an instance, or empty.
 
     Amounts are in the limit's unit. An open window is shown with the amount that holds now.
@@ -22,7 +29,7 @@ def windows_document(tx: Transaction, limits: Sequence[Limit], *, name: str, bac
     windows = []
     for one in spans.windows_since(tx, tx.now - back, MOST):
         limit, instance = by_id.get(one.rule), f"{one.rule}/{one.value}" if one.value else one.rule
-        if limit is None or name not in ("", one.rule, instance):
+        if limit is None or name not in ("", one.rule, instance) or not sees(instance):
             continue
         of = one.amount or limit.amount_of(one.value)
         windows.append(

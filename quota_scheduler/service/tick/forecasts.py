@@ -23,7 +23,7 @@ from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.service.tick.verification import Verification
-from quota_scheduler.store import Transaction, documents, ledger
+from quota_scheduler.store import Transaction, documents, ledger, rollups
 from quota_scheduler.store import forecasts as forecast_store
 
 HISTORY = timedelta(days=120)
@@ -108,25 +108,22 @@ class Forecasting:
 
         Returns whether it was everything.
         """
-        since = tx.now - HISTORY
-        sets, totals = ledger.label_sets(tx), forecast_store.label_totals(tx)
+        since, looked_at = tx.now - HISTORY, self._looked_at
         is_current = (
-            self._looked_at is not None
-            and self._looked_at <= tx.now
+            looked_at is not None
+            and looked_at <= tx.now
+            and self._folded_at is not None
+            and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY
             and _counting(self.book.limits) == _counting(balances.limits)
         )
-        if is_current and self._folded_at and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY:
-            assert self._looked_at is not None
-            changed = forecast_store.oldest_change(tx, self._looked_at - OVERLAP) or tx.now
-            changed = max(changed, since).replace(minute=0, second=0, microsecond=0)
-            is_current = self.book.update(ledger.hours(tx, changed), changed, sets, balances, totals)
+        if is_current and looked_at:
+            if hours := rollups.changed_hours(tx, since=since, changed_since=looked_at - OVERLAP):
+                self.book.update(rollups.of_hours(tx, hours), hours, ledger.label_sets(tx), balances)
         else:
-            is_current = False
-        if not is_current:
             self.book = Histories(balances.limits)
-            self.book.fold(ledger.hours(tx, since), sets, balances, totals)
+            self.book.fold(rollups.slices(tx, since), ledger.label_sets(tx), balances)
             self._folded_at = tx.now
-        lately = self._looked_at - OVERLAP if is_current and self._looked_at else None
+        lately = looked_at - OVERLAP if is_current and looked_at else None
         self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
         self._looked_at = tx.now
         return not is_current

@@ -20,7 +20,6 @@ from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.alerts.samples import samples
-from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -40,7 +39,7 @@ from quota_scheduler.core.readings.readings import LimitReading, Readings, Sourc
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
-from quota_scheduler.service.tick.analysis import Analysis, analyse
+from quota_scheduler.service.tick.analysis import Analysis, Large, analyse
 from quota_scheduler.service.tick.forecasts import Forecasting
 from quota_scheduler.service.tick.observed import Observing
 from quota_scheduler.service.tick.quality import Quality
@@ -86,6 +85,10 @@ class Recompute:
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
         self._high_usage_run, self._price = high_usage_run, price
+        self.begin_anew(thresholds)
+
+    def begin_anew(self, thresholds: Thresholds) -> None:
+        """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
@@ -166,6 +169,10 @@ class Recompute:
         changed = self._changed_limits()
         overshoot, runs = windows.overshoot(tx, self.limits), measure.running_by_instance(running, balances)
         words = self._observing.words(tx, self.limits)
+        headrooms = Headrooms(
+            balances, self.outlooks, queue=WaitingSums(waiting_totals), thresholds=self.forecasting.thresholds
+        )
+        standing = loans.standing(tx)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -175,10 +182,14 @@ class Recompute:
             queue_facts = measure.queue_facts(
                 waiting_totals.get(name, {}), runs.get(name, 0), headroom, tx.now, overshoot=overshoot.get(name, 0)
             )
-            level_facts = measure.level_facts(headroom, queue_facts, now=tx.now)
+            level_facts = measure.level_facts(headrooms.with_loan(headroom), queue_facts, now=tx.now)
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
-            limit_facts = replace(self._limit_facts(balances, instance), word=words.get(instance.limit.id, NO_WORD))
+            limit_facts = replace(
+                self._limit_facts(balances, instance),
+                word=words.get(instance.limit.id, NO_WORD),
+                loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)),
+            )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(readings)
 
@@ -209,12 +220,9 @@ class Recompute:
         caps = [limit for limit in self.limits if limit.is_per_run]
         least = min([self._high_usage_run, *(limit.amount for limit in caps if limit.unit.value == "tokens")])
 
-        def large(run: RunSummary) -> bool | None:
-            if since is None or run.last_at < since or run.usage.tokens < least:
-                return None
-            return is_over(run.usage, labels_of(run), caps)
-
-        self._analysis = analyse(tx, balances, instances, self.forecasting.book, large=large, price=self._price)
+        large = Large(since, least, lambda run: is_over(run.usage, labels_of(run), caps))
+        book, before = self.forecasting.book, self._analysis.past
+        self._analysis = analyse(tx, balances, instances, book, large=large, price=self._price, before=before)
 
     def _readings(
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]

@@ -10,7 +10,6 @@ from pathlib import Path
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.errors import StoreError
 from quota_scheduler.store import (
-    Clock,
     Row,
     Store,
     Transaction,
@@ -19,11 +18,12 @@ from quota_scheduler.store import (
     engine,
     facts,
     read_only,
-    refuse_newer,
     restored,
+    sqlite,
     utc_now,
 )
 from quota_scheduler.store.copies import Further
+from quota_scheduler.store.database import Clock
 
 TAKEN_AT = "backup.taken_at"
 RESTORED_AT = "backup.restored_at"
@@ -78,12 +78,12 @@ def loss(database: Path, file: Path, *, clock: Clock = utc_now) -> Loss:
 
     Raises NotOurDatabase for a file that is not ours or newer, StoreError for one that cannot be read.
     """
+    copies.refuse_newer(file)
     with _reading(file, clock) as tx:
-        refuse_newer(tx.database, file)
         there = restored.extent(tx)
     if not database.exists() or not database.stat().st_size:
         return Loss(there, None, 0, 0, 0)
-    engine.check_ours(database)
+    sqlite.check_ours(database)
     try:
         with _reading(database, clock) as tx:
             here = restored.extent(tx)
@@ -100,7 +100,7 @@ def restore(database: Path, file: Path, *, further: Further = lambda *_: None, c
     term to renew, and what was told to people since is not told again. Killed on the way, the present database stays.
     Raises DatabaseBusy while a service holds it, NotOurDatabase, or StoreError.
     """
-    lock = engine.Lock(database)
+    lock = sqlite.Lock(database)
     try:
         seen = loss(database, file, clock=clock)
         staged = database.with_name(database.name + RESTORING)
@@ -157,7 +157,7 @@ def _reading(path: Path, clock: Clock) -> Iterator[Transaction]:
     except StoreError:
         raise
     except Exception as error:
-        if not engine.is_refusal(error) and not engine.is_damage(error):
+        if not engine.is_refusal(error) and not copies.is_damage(error):
             raise
         raise StoreError(f"cannot read {path}: {error}") from None
 

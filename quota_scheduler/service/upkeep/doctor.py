@@ -12,7 +12,8 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import ANY, canonical_provider
 from quota_scheduler.core.units import LARGEST_SUM, Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
-from quota_scheduler.store import Transaction, comments, engine, forecasts, ledger, rebuilt, windows
+from quota_scheduler.store import Transaction, comments, ledger, rebuilt, rollups, windows
+from quota_scheduler.store.database import About
 from quota_scheduler.store.usage_columns import summed
 
 UNBOUND_DAYS = timedelta(days=7)
@@ -36,20 +37,19 @@ def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
     balances = windows.load(tx, limits)
     oldest = tx.scalar("SELECT min(at) FROM pruned_keys")
     return [
-        _integrity(tx),
+        _integrity(about := tx.about()),
         *_windows(tx, balances, from_micros(oldest) if oldest else None),
         *_reservations(balances),
         _rollups(tx),
         _totals(tx),
         *_names(tx, balances),
         _comments(tx),
-        _engine(),
+        Finding(about.name, False, f"{about.version} ({about.note})" if about.note else about.version),
     ]
 
 
-def _integrity(tx: Transaction) -> Finding:
-    answer = tx.scalar("PRAGMA quick_check")
-    return Finding("database file", answer != "ok", str(answer))
+def _integrity(about: About) -> Finding:
+    return Finding("database", bool(about.trouble), about.trouble or "ok")
 
 
 def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
@@ -140,7 +140,7 @@ def _recent(tx: Transaction) -> list[Labels]:
 def _unasked(tx: Transaction, balances: Balances) -> Finding:
     """How much of the last seven days has no team, and so counts in no limit per team."""
     sets = ledger.label_sets(tx)
-    rows = forecasts.usage_since(tx, tx.now - UNBOUND_DAYS)
+    rows = rollups.used_since(tx, tx.now - UNBOUND_DAYS)
     tokens = sum(usage.tokens for number, usage in rows if sets[number][0].team == UNASKED)
     limits = ", ".join(limit.id for limit in balances.limits if limit.per == "team")
     text = (
@@ -186,9 +186,3 @@ def _comments(tx: Transaction) -> Finding:
     """Comments at issues that could not be written, and why."""
     texts = [f"{place.repo}#{place.issue}: {why}" for place, why in comments.troubles(tx)]
     return Finding("comments at issues", False, "; ".join(some(texts)) or "none is held up")
-
-
-def _engine() -> Finding:
-    version, sound = engine.version()
-    note = "" if sound else " (can corrupt a file that two programs write; this one sees to it that only one does)"
-    return Finding("SQLite", False, f"{version}{note}")

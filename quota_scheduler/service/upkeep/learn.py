@@ -13,34 +13,41 @@ from quota_scheduler.store import (
     observations,
     produced,
     pruned,
+    rollups,
     run_history,
+    run_kinds,
     tickets,
 )
 from quota_scheduler.store import alerts as alert_store
 
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
 """How long a closed ticket's key still names it."""
+CHANGES_KEPT = timedelta(days=2)
+"""How long is known which hours moved: all of them are read anew once a day."""
 MIX_DAYS = timedelta(days=7)
 
 
 def learned(tx: Transaction) -> EstimateBasis:
     """What finished runs took, and by workflow, task type and provider how work splits over the token kinds."""
     sums: dict[str, Usage] = {}
-    for run in ledger.runs_since(tx, tx.now - MIX_DAYS):
-        for name in (f"workflow:{run.workflow}", f"task_type:{run.task_type}", f"provider:{run.provider}"):
+    sets = ledger.label_sets(tx)
+    for number, _, usage in run_kinds.sums_since(tx, tx.now - MIX_DAYS):
+        labels = sets[number][0]
+        for name in (f"workflow:{labels.workflow}", f"task_type:{labels.task_type}", f"provider:{labels.provider}"):
             if not name.endswith(":"):
-                sums[name] = sums.get(name, Usage()).plus(run.usage)
+                sums[name] = sums.get(name, Usage()).plus(usage)
     return EstimateBasis(run_history_of(run_history.load(tx)), sums)
 
 
 def prune(tx: Transaction, *, raw: timedelta, keys: timedelta) -> int:
-    """Drop a little of what is older than it is kept; returns how many events, 0 when nothing is left to do."""
+    """Drop a little of what is older than it is kept; returns how many events and tickets, 0 for no more."""
     alert_store.prune(tx, tx.now - raw)
-    tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
+    forgotten = tickets.forget_closed(tx, tx.now - CLOSED_TICKETS_KEPT)
     comments.forget(tx, tx.now - raw)
     run_history.prune(tx)
     decision_counts.prune(tx)
     produced.prune(tx)
     observations.prune(tx)
     bills.prune(tx, tx.now - keys)
-    return pruned.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)
+    rollups.forget_changes(tx, tx.now - CHANGES_KEPT)
+    return forgotten + pruned.prune(tx, recorded_before=tx.now - raw, keys_before=tx.now - keys)

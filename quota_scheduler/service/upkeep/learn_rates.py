@@ -19,7 +19,7 @@ from quota_scheduler.core.observations.reported_window import ReportedWindow
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import total
 from quota_scheduler.service.observe import judged, rule_windows
-from quota_scheduler.store import Transaction, ledger, observations, observed_rates, windows
+from quota_scheduler.store import Transaction, ledger, observations, observed_rates, turns, windows
 
 SETTLED = timedelta(minutes=15)
 FRESH = 2 * SETTLED
@@ -48,6 +48,8 @@ def learn_rates(tx: Transaction, limits: Sequence[Limit]) -> bool:
             observed_rates.save(tx, limit, learned)
             differs |= not learned.rate.is_near(limit.rate)
     rule_windows(tx, percent)
+    if differs:
+        turns.terms_moved(tx)
     return differs
 
 

@@ -27,19 +27,20 @@ def verify(tx: Transaction, limits: Sequence[Limit], *, step: Step = lambda _: N
     findings += [_whole_file(tx), *_links(tx)]
     findings.append(_rollups(tx, whole, sets, step))
     step("totals and runs")
-    findings += [_totals(tx, sets), _late(tx, sets), _runs(tx, whole), _partial(tx, whole, sets)]
+    findings += [_days(tx, sets), _totals(tx, sets), _late(tx, sets), _runs(tx, whole), _runs_by_hour(tx, sets)]
+    findings.append(_partial(tx, whole, sets))
     step("tickets and counters")
     findings += [_closed_windows(tx), _leaks(tx), _numbers(tx)]
     return findings
 
 
 def _whole_file(tx: Transaction) -> Finding:
-    damage = [str(row[0]) for row in tx.rows("PRAGMA integrity_check(10)")]
-    return Finding("every page and index", damage != ["ok"], "; ".join(damage))
+    damage = tx.connection.damage()
+    return Finding("every page and index", bool(damage), "; ".join(damage) or "ok")
 
 
 def _links(tx: Transaction) -> Iterable[Finding]:
-    broken = rebuilt.dangling(tx)
+    broken = tx.connection.dangling()
     yield Finding("rows that belong together", bool(broken), "; ".join(some(broken)) or "none points at nothing")
 
 
@@ -55,6 +56,15 @@ def _rollups(tx: Transaction, whole: datetime | None, sets: Sets, step: Step) ->
             if _differ(one, other, _is_whole(slot[0], whole)):
                 wrong.append(f"{_hour(slot[0])} {_named(sets, slot[1])}: {_by(one, other)}")
     return _finding("rollups by hour", wrong, f"{compared} compared")
+
+
+def _days(tx: Transaction, sets: Sets) -> Finding:
+    wrong = [
+        f"{_hour(day * 24)} {_named(sets, number)}: {_by(kept, made)}"
+        for (day, number), kept, made in rebuilt.days(tx)
+        if _differ(kept, made, True)
+    ]
+    return _finding("sums by day", wrong, f"{tx.scalar('SELECT count(*) FROM rollup_days')} compared")
 
 
 def _totals(tx: Transaction, sets: Sets) -> Finding:
@@ -79,6 +89,16 @@ def _runs(tx: Transaction, whole: datetime | None) -> Finding:
         if _differ(kept, made, whole is None or began >= whole)
     ]
     return _finding("runs", wrong, f"{tx.scalar('SELECT count(*) FROM runs')} compared")
+
+
+def _runs_by_hour(tx: Transaction, sets: Sets) -> Finding:
+    wrong = [
+        f"{_hour(hour)} {_named(sets, number)}: {kept[0]} runs kept and {made[0]} there"
+        + (f", {_by(kept[1], made[1])}" if kept[1] != made[1] else "")
+        for (hour, number, *_), kept, made in rebuilt.runs_by_hour(tx)
+        if kept[0] != made[0] or _differ(kept[1], made[1], True)
+    ]
+    return _finding("runs by hour", wrong, f"{tx.scalar('SELECT count(*) FROM run_hours')} compared")
 
 
 def _partial(tx: Transaction, whole: datetime | None, sets: Sets) -> Finding:

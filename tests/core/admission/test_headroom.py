@@ -69,6 +69,19 @@ def test_a_loan_is_that_of_the_moment_and_of_the_class():
     assert ceilings(headrooms.of(a_ticket(team="a", priority=LOW)), LOW)["a"] == 45
 
 
+@pytest.mark.parametrize(
+    ("spent", "loan"),
+    [
+        pytest.param({"a": 10}, 0, id="who has room of its own is asked for no loan"),
+        pytest.param({"a": 50}, 30, id="who has spent its own may borrow"),
+        pytest.param({"a": 50, "pool": 20}, 10, id="no more than the pool has left and the others keep"),
+    ],
+)
+def test_a_level_counts_what_may_be_borrowed(spent, loan):
+    headrooms = headrooms_of(POOL, A, B, **spent)
+    assert headrooms.with_loan(headrooms.headroom(LimitInstance(A, ""))).loan == loan
+
+
 def test_nobody_can_change_a_view():
     (view,) = headrooms_of(a_limit()).of(a_ticket())
     with pytest.raises(FrozenInstanceError):

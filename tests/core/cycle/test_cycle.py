@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from quota_scheduler.core.cycle.due import fall_due
-from quota_scheduler.core.cycle.requests import Hold, Read, Release, Revoke, Start, Submit, Withdraw
+from quota_scheduler.core.cycle.requests import Hold, Read, Reclass, Release, Revoke, Start, Submit, Withdraw
 from quota_scheduler.core.cycle.result import Changes, Decided, Onward
 from quota_scheduler.core.cycle.snapshot import Numbers, RunTotals, Snapshot, promised
 from quota_scheduler.core.cycle.starts import Starts
@@ -154,12 +154,38 @@ def draft(tokens=10, **changes):
             {1: "offered"},
             id="one is started by hand whatever its limits say",
         ),
+        pytest.param(
+            a_snapshot(a_ticket(60, number=1), a_ticket(60, number=2), used={"day": 90}),
+            [Reclass(2, HIGH)],
+            [("defer", "no_headroom")],
+            {2: "waiting"},
+            id="one that waits is moved to another class",
+        ),
+        pytest.param(
+            a_snapshot(a_running_ticket(10, number=1)),
+            [Reclass(1, HIGH)],
+            [("admit",)],
+            {},
+            id="what runs stays as it is",
+        ),
     ],
 )
 def test_requests_and_what_comes_of_them(snapshot, requests, answers, changed):
     result = decided(snapshot, *requests)
     assert [in_words(answer) for answer in result.answers] == answers
     assert states(result) == changed
+
+
+@pytest.mark.parametrize(
+    ("requests", "after"),
+    [
+        pytest.param([Revoke(3)], {1: "offered", 2: "waiting", 3: "revoked"}, id="the older one starts"),
+        pytest.param([Reclass(2, HIGH), Revoke(3)], {2: "offered", 3: "revoked"}, id="the one that was lifted starts"),
+    ],
+)
+def test_a_class_by_hand_changes_who_starts(requests, after):
+    snapshot = a_snapshot(a_ticket(60, number=1), a_ticket(60, number=2), a_running_ticket(60, number=3))
+    assert states(decided(snapshot, *requests)) == after
 
 
 def offered(offers, **changes):

@@ -15,17 +15,15 @@ BALANCES = some_balances(*LIMITS)
 NINE, TEN = MONDAY, MONDAY + HOUR
 
 
-def totals(*rows):
-    """What the ledger's sums by labels say when these are all the rollups there are."""
-    sums = {}
-    for _, number, usage in rows:
-        sums[number] = sums[number].plus(usage) if number in sums else usage
-    return sums
+def stored(*rows):
+    """Rollups as the store has them."""
+    return [(int(hour.timestamp()) // 3600, number, *usage) for hour, number, usage in rows]
 
 
-def folded(*rows):
+def folded(*rows, at_once=2):
     histories = Histories(LIMITS)
-    histories.fold(rows, SETS, BALANCES, totals(*rows))
+    slices = [stored(*rows[i : i + at_once]) for i in range(0, len(rows), at_once)]
+    histories.fold(slices, SETS, BALANCES)
     return histories
 
 
@@ -67,29 +65,33 @@ def test_fold(instance, usage, above):
         pytest.param([*ROWS, (TEN + HOUR, 1, some_usage(1))], id="an hour began"),
         pytest.param(ROWS[:2], id="an hour was taken back"),
         pytest.param([*ROWS[:2], (TEN, 1, some_usage(5))], id="an hour was corrected downwards"),
+        pytest.param([(NINE, 1, some_usage(11)), *ROWS[1:]], id="an older hour grew"),
+        pytest.param([(NINE - 99 * HOUR, 2, some_usage(11)), *ROWS], id="an hour before all others came"),
+        pytest.param([(NINE, 2, some_usage(10)), ROWS[1], (TEN, 2, some_usage(20))], id="it was of another class"),
         pytest.param(ROWS, id="nothing happened"),
     ],
 )
 def test_an_update_is_the_same_as_folding_anew(after):
     histories, anew = folded(*ROWS), folded(*after)
-    assert histories.update([row for row in after if row[0] >= TEN], TEN, SETS, BALANCES, totals(*after))
+    rows = stored(*after)
+    histories.update(rows, {row[0] for row in stored(*ROWS)} | {row[0] for row in rows}, SETS, BALANCES)
     for instance in ("day", "team/growth", "team/ops"):
         assert usage_of(histories, instance) == usage_of(anew, instance)
         assert demand_above(histories, instance) == demand_above(anew, instance)
-    assert histories.between(NINE, TEN + 9 * HOUR) == anew.between(NINE, TEN + 9 * HOUR)
 
 
-@pytest.mark.parametrize(
-    "after",
-    [
-        pytest.param([(NINE, 1, some_usage(11)), *ROWS[1:]], id="an older hour grew"),
-        pytest.param(ROWS[1:], id="an older hour is gone"),
-    ],
-)
-def test_an_older_change_is_noticed_and_changes_nothing_yet(after):
+def test_hours_that_are_not_named_stay():
     histories = folded(*ROWS)
-    assert not histories.update([row for row in after if row[0] >= TEN], TEN, SETS, BALANCES, totals(*after))
-    assert usage_of(histories, "day") == usage_of(folded(*ROWS), "day")
+    histories.update(stored((TEN, 1, some_usage(1))), [int(TEN.timestamp()) // 3600], SETS, BALANCES)
+    assert usage_of(histories, "day") == [(NINE, 15), (TEN, 1)]
+    assert histories.first == NINE
+
+
+def test_what_could_not_run_stays_when_its_hour_is_read_again():
+    histories = folded(*ROWS)
+    histories.demand([(TEN, "day", Priority.INTERACTIVE.rank, 100)])
+    histories.update(stored((TEN, 2, some_usage(7))), [int(TEN.timestamp()) // 3600], SETS, BALANCES)
+    assert demand_above(histories, "day") == [0, 100, 110, 110]
 
 
 def test_unmet_demand_counts_for_the_classes_below_and_is_corrected_by_its_whole_amount():
@@ -106,6 +108,22 @@ def test_an_hour_left_without_any_usage_disappears():
     assert pairs(history, 0) == [(NINE, 3), (TEN, 5)]
     assert pairs(moved(history, TEN, -5), 0) == [(NINE, 3)], "or it would open a session"
     assert moved(no_buckets(), NINE, 0).starts.size == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "now", "course"),
+    [
+        pytest.param(
+            NINE, TEN + HOUR * 3, [(TEN, 10), (TEN + HOUR, 15), (TEN + HOUR * 3, 22)], id="hours with any use"
+        ),
+        pytest.param(TEN + HOUR / 2, TEN + HOUR * 3, [(TEN + HOUR, 5), (TEN + HOUR * 3, 12)], id="from within an hour"),
+        pytest.param(NINE, TEN + HOUR * 5 / 2, [(TEN, 10), (TEN + HOUR, 15), (TEN + HOUR * 5 / 2, 22)], id="to now"),
+        pytest.param(TEN + HOUR * 3, TEN + HOUR * 4, [], id="nothing since"),
+    ],
+)
+def test_the_course_of_a_window(start, now, course):
+    rows = [(NINE, 1, some_usage(10)), (TEN, 1, some_usage(5)), (TEN + HOUR * 2, 2, some_usage(7))]
+    assert folded(*rows).of("day").course(start, now) == course
 
 
 def test_since_shows_how_old_a_history_is():

@@ -4,7 +4,7 @@ from time import process_time
 
 from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_of
 from quota_scheduler.core.priority import Priority
-from tests.builders import MONDAY, a_limit, a_session_limit, a_usage_event, some_balances, some_labels
+from tests.builders import MONDAY, a_limit, a_session_limit, a_usage_event, some_balances, some_labels, some_usage
 
 GROWTH, OPS = some_labels(team="growth"), some_labels(team="ops")
 PER_TEAM = a_limit(id="team", per="team", max_instances=1)
@@ -21,7 +21,7 @@ def test_windows_are_filled_with_what_falls_to_them_event_by_event():
     light = a_limit(id="light", weights=(333,) * 5)
     balances = some_balances(a_limit(), light)
     ((window, rows),) = opened(balances, missing(balances, [GROWTH])).items()
-    fill(rows, [a_usage_event(7, team="growth"), a_usage_event(7, key="e2")], balances)
+    fill(rows, [(some_labels(team="growth"), some_usage(7)), (some_labels(), some_usage(7))], balances)
     assert window.contains(MONDAY)
     assert {name: balance.used for name, balance in rows.items()} == {"day": 14, "light": 4}
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import HorizonReading, TrackReading
@@ -42,10 +43,12 @@ MONEY = a_reading(
     level_since=NOW - timedelta(hours=1), level_caused_at=NOW, burns=(Burn("fast_long", 2.0, 1.5),),
     waiting=(ClassReading("low", 2, NOW),), leases=1, spending=Spending("by docs", 1234.5, 0.75 * MICRO),
 )  # fmt: skip
+OWES = Loan(1, "pool", "ops", "budget", 5 * MICRO // 2, MICRO, NOW, ENDS)
+LENDS = Loan(2, "pool", "budget", "growth", MICRO, MICRO, NOW, ENDS)
 
 
 def test_a_limit_is_told_in_units_as_people_write_them():
-    document = limit_document(MONEY)
+    document = limit_document(replace(MONEY, loans=(OWES, LENDS)))
     assert document | {"forecast": "below"} == {
         "limit": "budget", "rule": "budget", "provider": "", "scope": "everything", "unit": "usd", "period": "day",
         "timezone": "UTC", "mode": "enforce", "amount": 10.0, "allowance": 9.0, "used": 5.0, "reserved": 1.0,
@@ -54,7 +57,8 @@ def test_a_limit_is_told_in_units_as_people_write_them():
         "risk": "medium", "optimization_level": "minimal", "estimated": False, "leases": 1,
         "waiting": [{"class": "low", "waiting": 2, "oldest_at": "2026-11-22T12:00:07Z"}], "spent_by": "by docs",
         "run_tokens_mean": 1234.0, "runs_remaining": 4.0, "forecast": "below", "quality": None, "observed": None,
-        "warn_at": None, "at_limit": None,
+        "warn_at": None, "at_limit": None, "borrowed": [{"from": "ops", "amount": 2.5}],
+        "lent": [{"to": "growth", "amount": 1.0}],
     }  # fmt: skip
     assert json.loads(json.dumps(document)) == document, "JSON types alone"
 

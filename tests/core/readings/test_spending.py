@@ -7,9 +7,10 @@ import pytest
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.readings import Spending
+from quota_scheduler.core.readings.runs import EPOCH
 from quota_scheduler.core.readings.spending import cache_baselines, cache_hits, causes, run_means, spending
 from quota_scheduler.core.usage import Usage
-from tests.builders import DAY, MONDAY, a_limit, some_balances, some_labels, some_usage
+from tests.builders import MONDAY, a_limit, some_balances, some_labels, some_usage
 
 DOCS, TESTS, NAMELESS, OTHER = (
     some_labels(workflow="docs", model="opus"),
@@ -60,10 +61,10 @@ def test_cache_hits_are_shares_of_what_went_in():
     ],
 )
 def test_cache_baselines(days, rates):
-    usage = Usage(input=250_000, cache_read=750_000)
-    hours = [(MONDAY - back * DAY, 1, usage) for back in range(1, days + 1)]
-    assert cache_baselines(hours, SETS, BIND, before=MONDAY) == rates
-    assert cache_baselines(hours, SETS, BIND, before=MONDAY - timedelta(days=99)) == {}
+    monday = (MONDAY.date() - EPOCH).days
+    rows = [(monday - back, 1, 375_000, 500_000) for back in range(1, days + 1) for _ in range(2)]
+    assert cache_baselines(rows, SETS, BIND, before=MONDAY) == rates
+    assert cache_baselines(rows, SETS, BIND, before=MONDAY - timedelta(days=99)) == {}
 
 
 def test_spending_joins_what_is_there_and_leaves_the_others_empty():

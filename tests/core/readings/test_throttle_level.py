@@ -26,6 +26,9 @@ def state(level: ThrottleLevel, *, minutes_ago: int = 60, caused: int = 0) -> Le
         pytest.param(replace(FACTS, used=900), ThrottleLevel.PAUSED, id="the allowance spent is paused"),
         pytest.param(replace(FACTS, used=900, holding=True), ThrottleLevel.PAUSED, id="the stricter of two wins"),
         pytest.param(replace(FACTS, used=1_000), ThrottleLevel.EXHAUSTED, id="the amount spent is exhausted"),
+        pytest.param(replace(FACTS, used=1_000, loan=500), ThrottleLevel.OPEN, id="beyond its own on loan is open"),
+        pytest.param(replace(FACTS, used=1_400, loan=500), ThrottleLevel.PAUSED, id="the allowance and the loan spent"),
+        pytest.param(replace(FACTS, used=1_500, loan=500), ThrottleLevel.EXHAUSTED, id="amount and loan spent"),
         pytest.param(replace(FACTS, spent=True), ThrottleLevel.EXHAUSTED, id="the provider is believed"),
         pytest.param(
             LevelFacts(0, 0, 0, starts_at=WINDOW), ThrottleLevel.EXHAUSTED, id="a limit of nothing is exhausted"

@@ -18,7 +18,7 @@ from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import Unit
-from quota_scheduler.store import forecasts, ledger, windows
+from quota_scheduler.store import forecasts, ledger, rollups, turns, windows
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_limit, a_session_limit, a_ticket, a_usage_event
 from tests.service.tick.ticking import House
 
@@ -125,7 +125,7 @@ def test_a_window_that_ended_early_is_not_judged(house: House) -> None:
     before = judged(house)
     with house.store.transaction() as tx:
         tx.execute("UPDATE windows SET ends_at = ends_at - 60000000 WHERE closed = 0")
-    house.memory.windows_moved()
+        turns.windows_moved(tx)
     house.until(MIDNIGHT + GRACE, HOUR)
     assert (judged(house), kept(house)) == (before, [])
 
@@ -374,7 +374,7 @@ def folded(house: House) -> dict[str, list[list[tuple[float, float]]]]:
     with house.store.reading() as tx:
         book = Histories(house.limits)
         balances = windows.load(tx, house.limits)
-        book.fold(ledger.hours(tx, tx.now - 120 * DAY), ledger.label_sets(tx), balances, {})
+        book.fold(rollups.slices(tx, tx.now - 120 * DAY), ledger.label_sets(tx), balances)
         book.demand(forecasts.unmet(tx, since=tx.now - 120 * DAY, changed_since=None))
         return plain(book)
 

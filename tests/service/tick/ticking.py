@@ -64,7 +64,6 @@ class House:
 
     def record(self, events: Iterable[UsageEvent]) -> None:
         """Record usage events."""
-        self.memory.windows_moved()
         with self.store.transaction() as tx:
             record_usage(tx, list(events), self.limits)
 

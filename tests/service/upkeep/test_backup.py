@@ -12,7 +12,7 @@ import pytest
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
 from quota_scheduler.service.upkeep.backup import backup, loss, restore
 from quota_scheduler.service.upkeep.doctor import examine
-from quota_scheduler.store import Store, copies, engine, facts, read_only, restored
+from quota_scheduler.store import Store, copies, facts, read_only, restored, sqlite
 from tests.builders import DAY, HOUR, MONDAY, a_limit, a_usage_event
 from tests.service.test_deliver import owe
 from tests.service.world import World, fence, lease, said
@@ -293,7 +293,7 @@ def test_a_restore_killed_at_any_step_leaves_the_present_state_or_the_backups(he
     here.store.close()
     step, counts = 0, []
     while die_before(step, lambda: restore(here.path, file, clock=here.clock)):
-        engine.check_ours(here.path)
+        sqlite.check_ours(here.path)
         with Store(here.path, clock=here.clock) as store, store.transaction() as tx:
             assert tx.scalar("PRAGMA integrity_check") == "ok"
             counts.append(tx.scalar("SELECT count(*) FROM events"))

@@ -15,7 +15,6 @@ from tests.service.test_observed_limits import KEY, RESET, UNKNOWN, asks, dollar
 
 def learns(here):
     """Learn, and let the rates rule as the service does."""
-    here.memory.windows_moved()
     with here.store.transaction() as tx:
         differs = learn_rates(tx, here.limits)
         limits = with_rates(tx, here.limits)
@@ -32,7 +31,6 @@ def a_step(here, ratio, spent, *, elsewhere=0.0):
     ratio += spent * 0.02 + elsewhere
     if spent:
         here.record(a_usage_event(key=str(here.clock.at), at=here.clock.at, usage=dollars(spent), account="max-1"))
-    here.memory.windows_moved()
     with here.store.transaction() as tx:
         record_word(tx, [an_observation(round(ratio, 4), at=here.clock.at, resets_at=RESET)], (), here.limits)
     return ratio
@@ -117,7 +115,6 @@ def test_use_elsewhere_is_told_after_two_spans_and_allowed_for(world):
     ratio = a_step(here, ratio, 1, elsewhere=0.04)
     learns(here)
     assert elsewhere_of(here) == (pytest.approx(8.0, abs=0.5), pytest.approx(4.0, abs=0.3))
-    here.memory.windows_moved()
     here.wait(30 * MINUTE)
     balance = next(iter(here.memory.remembered.balances.all()))
     assert balance.spent / POINT == pytest.approx(ratio * 100 + 2.0, abs=0.2)

@@ -51,14 +51,16 @@ def test_a_sound_database_has_nothing_wrong(here):
 
 def test_a_sound_database_is_described(here):
     with here.store.transaction() as tx:
-        details = {found.check: found.detail for found in upkeep.verify(tx, here.limits)[-10:]}
+        details = {found.check: found.detail for found in upkeep.verify(tx, here.limits)[-12:]}
     assert details == {
         "every page and index": "ok",
         "rows that belong together": "none points at nothing",
         "rollups by hour": "2 compared",
+        "sums by day": "1 compared",
         "totals by labels": "1 compared",
         "usage that came late": "a part of the totals",
         "runs": "1 compared",
+        "runs by hour": "1 compared",
         "records that are no whole call": "as events tell",
         "closed windows": "nothing is left in any",
         "who holds reservations": "work that runs or is offered, and nobody else",
@@ -77,6 +79,17 @@ def test_a_sound_database_is_described(here):
         pytest.param(
             "UPDATE rollups SET hour = hour + 1 WHERE hour = (SELECT max(hour) FROM rollups)", "rollups by hour",
             "2026-11-23T10:00:00Z ", id="a rollup in the wrong hour",
+        ),
+        pytest.param(
+            "UPDATE rollup_days SET input = input + 4", "sums by day",
+            "2026-11-23T00:00:00Z anthropic/", id="a day",
+        ),
+        pytest.param("DELETE FROM rollup_days", "sums by day", "(kept 0)", id="all days"),
+        pytest.param(
+            "UPDATE run_hours SET runs = 3", "runs by hour", ": 3 runs kept and 1 there", id="how many runs",
+        ),
+        pytest.param(
+            "UPDATE run_hours SET output = output + 7", "runs by hour", "output +7", id="what runs of an hour used",
         ),
         pytest.param(
             "UPDATE label_totals SET cost = cost + 1", "totals by labels", "cost_microusd +1 (kept 1)", id="a total",
@@ -141,4 +154,4 @@ def test_what_was_pruned_is_not_missed_and_what_came_since_is_compared(here):
     here.record(a_usage_event(3, key="since", at=here.clock.at, run="run-2"))
     assert wrong(here) == {}
     found = wrong(here, "UPDATE rollups SET output = output + 1 WHERE hour = (SELECT max(hour) FROM rollups)")
-    assert list(found) == ["totals", "rollups by hour", "totals by labels"]
+    assert list(found) == ["totals", "rollups by hour", "sums by day", "totals by labels"]

@@ -1,0 +1,191 @@
+"""What history costs: the same service on an empty database and on ones that have grown, in one run.
+
+    python benchmarks/bench_growth.py [--sizes 0 10000 100000 1000000] [--seconds 70] [--claims 400] [--more 0]
+
+A size is so many usage events of 60 days (20 teams, 40 workflows, 2 models, 25 limit instances) and so many tickets
+that closed within the day. For each: a real ``serve`` on it is asked until it is ready, rests for some seconds, answers
+claims one after another, takes ``--more`` events in arrays of 1,000, and is killed with SIGKILL and started again.
+Prints time to ready, memory, CPU a tick, latency of a claim, and each as a ratio to the smallest size.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.grown_database import build
+
+JSON = {"Content-Type": "application/json"}
+TICKS_SECONDS = 2.0
+
+
+@dataclass
+class Figures:
+    """What one size costs. Times in milliseconds of wall, memory in MB; ``_cpu`` is time of the processor."""
+
+    ready: float = 0
+    ready_again: float = 0
+    memory: float = 0
+    memory_later: float = 0
+    tick: float = 0
+    tick_cpu: float = 0
+    claim_p50: float = 0
+    claim_p99: float = 0
+    summary: float = 0
+
+
+class Service:
+    """``serve`` as a process of its own on one database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def start(self) -> float:
+        """Start it; returns milliseconds until it says that it is ready."""
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "quota_scheduler", "serve", "--config", f"{self.folder}/quota.yaml",
+             "--listen", f"127.0.0.1:{self.port}", "--database", f"sqlite:///{self.folder}/quota.db"],
+            env={**os.environ, "HOME": str(self.folder)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        while time.perf_counter() - began < 120:
+            with contextlib.suppress(OSError):
+                if self.ask("GET", "/readyz")[0] == 200:
+                    return (time.perf_counter() - began) * 1e3
+            time.sleep(0.005)
+        raise SystemExit("the service did not get ready")
+
+    def kill(self) -> None:
+        """End it the hard way."""
+        self.process.kill()
+        self.process.wait()
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, path, None if body is None else json.dumps(body), JSON)
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+        connection.close()
+        return found
+
+    def memory(self) -> float:
+        """Resident MB."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far."""
+        parts = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
+
+    def ticks(self) -> tuple[float, float]:
+        """How many ticks there were, and their seconds together."""
+        text = self.ask("GET", "/metrics")[1].decode()
+        count, total = (
+            re.search(rf'task_duration_seconds_{part}{{task="tick"}} (\S+)', text) for part in ("count", "sum")
+        )
+        return (float(count[1]), float(total[1])) if count and total else (0.0, 0.0)
+
+
+def claim(service: Service, count: int) -> list[float]:
+    """Milliseconds of each of so many claims, each released at once; half of them of keys nobody has used."""
+    taken = []
+    for number in range(count):
+        body = {
+            "key": f"claim-{time.time_ns()}", "labels": {"provider": "anthropic", "team": f"team{number % 20}"},
+            "class": "low", "estimate": {"tokens": 1000},
+        }  # fmt: skip
+        began = time.perf_counter()
+        status, text = service.ask("POST", "/v1/tickets", body)
+        taken.append((time.perf_counter() - began) * 1e3)
+        answer = json.loads(text)
+        assert (status, answer["verdict"]) == (200, "admit"), text
+        release = {"fence": answer["lease"]["fence"], "usage": {"output": 900}, "status": "completed"}
+        status, text = service.ask("POST", f"/v1/leases/{answer['lease']['id']}/release", release)
+        assert status == 200, text
+    return sorted(taken)
+
+
+def use(service: Service, events: int) -> None:
+    """Push usage of the last hour in arrays of 1,000, as ``POST /v1/usage`` takes it."""
+    for begin in range(0, events, 1000):
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = [
+            {
+                "provider": "anthropic", "key": f"more-{time.time_ns()}-{n}", "at": now, "model": "claude-sonnet-5",
+                "run": f"more-{n // 100}", "labels": {"team": f"team{n % 20}", "workflow": f"flow{n % 37}"},
+                "input": 6, "cache_read": 20000, "cache_write_1h": 1500, "output": 412,
+            }
+            for n in range(begin, min(begin + 1000, events))
+        ]  # fmt: skip
+        status, text = service.ask("POST", "/v1/usage", body)
+        assert status == 200, text
+
+
+def measure(folder: Path, size: int, *, seconds: float, claims: int, more: int) -> Figures:
+    """Build a database of a size, and run the service on it."""
+    build(folder, events=size, tickets=size, now=datetime.now(UTC))
+    service, figures = Service(folder), Figures()
+    figures.ready = service.start()
+    try:
+        time.sleep(10)  # the first ticks and what is learned at the start
+        (count, took), cpu, began = service.ticks(), service.cpu(), time.perf_counter()
+        time.sleep(seconds)
+        (count_later, took_later), passed = service.ticks(), time.perf_counter() - began
+        figures.tick = (took_later - took) / max(1, count_later - count) * 1e3
+        figures.tick_cpu = (service.cpu() - cpu) / passed * TICKS_SECONDS * 1e3
+        figures.memory = service.memory()
+        taken = claim(service, claims)
+        figures.claim_p50, figures.claim_p99 = taken[len(taken) // 2], taken[int(0.99 * (len(taken) - 1))]
+        use(service, more)
+        began = time.perf_counter()
+        service.ask("GET", "/v1/usage/summary?days=30")
+        figures.summary = (time.perf_counter() - began) * 1e3
+        time.sleep(5 if more else 0)
+        figures.memory_later = service.memory()
+        service.kill()
+        figures.ready_again = service.start()
+    finally:
+        service.kill()
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sizes", type=int, nargs="+", default=[0, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--seconds", type=float, default=70)
+    parser.add_argument("--claims", type=int, default=400)
+    parser.add_argument("--more", type=int, default=0)
+    given = parser.parse_args()
+    first: Figures | None = None
+    for size in given.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            figures = measure(Path(folder), size, seconds=given.seconds, claims=given.claims, more=given.more)
+        first = first or figures
+        columns = (
+            f"{field.name} {value:.1f} ({value / max(1e-9, getattr(first, field.name)):.2f} ×)"
+            for field in fields(Figures)
+            if (value := getattr(figures, field.name))
+        )
+        print(f"{size:>9,}: {', '.join(columns)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

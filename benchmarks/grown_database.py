@@ -1,0 +1,137 @@
+"""A database as it looks after a long time: events, their sums, and closed tickets, written as the store keeps them.
+
+Everything follows from row numbers, so that two databases of one size are the same but for the instant they end at.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from quota_scheduler.core.instants import to_micros
+from quota_scheduler.store import Store, Transaction
+from quota_scheduler.store.sums import HOUR
+from quota_scheduler.store.usage_columns import COLUMNS, NAMES
+
+TEAMS, WORKFLOWS, DAYS = 20, 40, 60
+MODELS = ("claude-opus-5-5", "claude-sonnet-5")
+KEPT_HOURS = 24
+"""Closed tickets are forgotten after so long: all of them ended within it."""
+EVENTS_A_RUN = 100
+CONFIG = """
+sources: {claude_code: {enabled: false}, codex: {enabled: false}}
+limits:
+  - {id: monthly, match: {provider: anthropic}, unit: tokens, amount: 900T, window: month, holdback: 0}
+  - {id: weekly, match: {provider: anthropic}, unit: usd, amount: 900M, window: week, holdback: 0}
+  - {id: session, match: {provider: anthropic}, unit: tokens, amount: 90T, window: {session: 5h}, holdback: 0}
+  - {id: calls, match: {provider: anthropic}, unit: requests, amount: 900M, window: day, holdback: 0}
+  - {id: running, unit: leases, amount: 900M}
+  - {id: team-daily, per: team, unit: usd, amount: 900M, window: day, holdback: 0}
+  - {id: full, match: {team: waits}, unit: tokens, amount: 1000, window: day, holdback: 0}
+"""
+"""Twenty-five instances once all teams have used something."""
+_NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1) "
+_FACTS = (
+    "run, session, message, sidechain, flags, prompt_version, status, estimated, recorded_at, terms, origin, extent"
+)
+_EVENTS = (
+    f"{_NUMBERS}INSERT INTO events (provider, key, at, label_set, {COLUMNS}, {_FACTS}) "
+    "SELECT 'anthropic', printf('req_%024d', i), ?2 + (i * 2654435761) % ?3, 1 + (i * 40503) % ?4, i % 100, "
+    "(i * 7919) % 200000, (i * 104729) % 3000, 0, (i * 1299709) % 3000, 1, (i * 15485863) % 100000, 0, "
+    f"(i * 32452843) % 1000000, printf('run-%d', i / {EVENTS_A_RUN}), printf('run-%d', i / {EVENTS_A_RUN}), "
+    "printf('msg_%024d', i), 0, '[]', '', '', 0, ?2 + (i * 2654435761) % ?3, '-', 'claude_code', '' FROM n"
+)
+_SUMS = ", ".join(f"sum({name})" for name in NAMES)
+_TICKETS = (
+    f"{_NUMBERS}INSERT INTO tickets (id, key, body, state, priority, labels, estimate, created_at, waiting_since, ttl, "
+    "run, session, flags, wait_until, offers, fence, outcome, reason, closed_at, was_deferred, held) "
+    "SELECT i + 1, printf('past-%d', i), printf('%064d', i), 'closed', 'low', ?4, ?5, ?2 + i * ?3, ?2 + i * ?3, "
+    "60000000, '', '', '[]', NULL, 0, i + 1, 'completed', '', ?2 + i * ?3 + 1000000, 0, 0 FROM n"
+)
+_LEASES = (
+    f"{_NUMBERS}INSERT INTO leases SELECT i + 1, i + 1, ?2 + i * ?3, ?2 + i * ?3 + 60000000, 60000000, '', '[]', '[]', "
+    "?2 + i * ?3 + 1000000 FROM n"
+)
+_RESERVED = (
+    f"{_NUMBERS}INSERT INTO reservations SELECT i + 1, w.id, 1000, 0, 1000, 0, 0, 1000 FROM n CROSS JOIN windows w"
+)
+_RUNS = (
+    f"{_NUMBERS}INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, "
+    "recorded_at) SELECT printf('ticket:%d', i + 1), 1 + i % ?4, 100, 0, 0, 0, 900, 1, 500, 0, 0, '[]', '', "
+    "'completed', ?2 + i * ?3, ?2 + i * ?3 + 1000000, ?2 + i * ?3 + 1000000 FROM n"
+)
+
+
+def build(folder: Path, *, events: int, tickets: int, now: datetime) -> Path:
+    """Write a database of so many events of 60 days and so many tickets that closed within the last day."""
+    (folder / "quota.yaml").write_text(CONFIG)
+    database = folder / "quota.db"
+    with Store(database, clock=lambda: now) as store, store.transaction() as tx:
+        if events or tickets:
+            _label_sets(tx)
+        if events:
+            _fill_ledger(tx, events, to_micros(now))
+        if tickets:
+            _fill_tickets(tx, tickets, to_micros(now))
+        _add_up(tx)
+    return database
+
+
+def _add_up(tx: Transaction) -> None:
+    """Sums by day, and of runs by hour."""
+    tx.execute(
+        f"INSERT INTO rollup_days (day, label_set, {COLUMNS}) SELECT hour / 24, label_set, {_SUMS} "
+        "FROM rollups GROUP BY 1, 2"
+    )
+    kind = "label_set, flags, prompt_version"
+    tx.execute(
+        f"INSERT INTO run_hours (hour, {kind}, runs, most, {COLUMNS}) SELECT last_at / {HOUR}, {kind}, count(*), "
+        f"max(input + cache_read + cache_write_5m + cache_write_1h + output), {_SUMS} FROM runs GROUP BY 1, {kind}"
+    )
+
+
+def _label_sets(tx: Transaction) -> None:
+    labels = [
+        (f"team{team}", f"flow{flow}", model) for team in range(TEAMS) for flow in range(WORKFLOWS) for model in MODELS
+    ]
+    tx.many(
+        "INSERT INTO label_sets (id, provider, account, model, team, project, workflow, task_type, agent, priority) "
+        "VALUES (?, 'anthropic', 'max', ?, ?, '', ?, '', '', ?)",
+        [
+            (n, model, team, flow, ("interactive", "high", "normal", "low")[n % 4])
+            for n, (team, flow, model) in enumerate(labels, 1)
+        ],
+    )
+
+
+def _fill_ledger(tx: Transaction, events: int, now: int) -> None:
+    span = DAYS * 24 * HOUR
+    tx.execute(_EVENTS, (events, now - span, span, TEAMS * WORKFLOWS * len(MODELS)))
+    tx.execute(
+        f"INSERT INTO rollups (hour, label_set, {COLUMNS}) SELECT at / {HOUR}, label_set, {_SUMS} "
+        "FROM events GROUP BY 1, 2"
+    )
+    tx.execute(
+        f"INSERT INTO label_totals (label_set, {COLUMNS}, newest) SELECT label_set, {_SUMS}, max(at) "
+        "FROM events GROUP BY 1"
+    )
+    tx.execute(
+        f"INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, recorded_at)"
+        f" SELECT run, min(label_set), {_SUMS}, '[]', '', 'completed', min(at), max(at), max(at) FROM events GROUP BY 1"
+    )
+
+
+def _fill_tickets(tx: Transaction, tickets: int, now: int) -> None:
+    labels = '["anthropic", "max", "claude-opus-5-5", "team0", "", "flow0", "", ""]'
+    estimate = '[[0,0,0,0,1000,1,0,0,0],[0,0,0,0,1000,1,0,0,0],"declared",true,1.0,false,null,0,0]'
+    begin, apart = now - KEPT_HOURS * HOUR * 9 // 10, KEPT_HOURS * HOUR * 8 // 10 // tickets
+    tx.execute(
+        "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
+        "estimated, closed, ramp) VALUES ('past', '', ?1, ?1, 0, 0, 0, 0, 0, 0, 0, 1, 0), "
+        "('past', 'team0', ?1, ?1, 0, 0, 0, 0, 0, 0, 0, 1, 0)",
+        (begin,),
+    )
+    tx.execute(_TICKETS, (tickets, begin, apart, labels, estimate))
+    tx.execute(_LEASES, (tickets, begin, apart))
+    tx.execute(_RESERVED, (tickets,))
+    tx.execute(_RUNS, (tickets, begin, apart, TEAMS * WORKFLOWS * len(MODELS)))
+    for name in ("ticket", "fence"):
+        tx.execute("UPDATE sequences SET next = ? WHERE name = ?", (tickets + 1, name))

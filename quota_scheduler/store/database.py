@@ -1,0 +1,82 @@
+"""What a database is to the store, whichever it is: connections that take statements, writes and views."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+Address = Path | str
+"""The file of a SQLite database, or the URL of a PostgreSQL database."""
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The wall clock, the only one in the product; tests pass their own."""
+    return datetime.now(UTC)
+
+
+class About(NamedTuple):
+    """What a database says of itself; ``trouble`` is empty where its pages and indexes hold together."""
+
+    name: str
+    version: str
+    note: str
+    trouble: str
+
+
+class Cursor(Protocol):
+    """What a statement brought."""
+
+    rowcount: int
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows."""
+
+
+class Connection(Protocol):
+    """Takes statements as SQLite reads them."""
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
+        """Run one statement."""
+
+    def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run one INSERT into a table with an ``id``; returns that of the new row."""
+
+    def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each set of parameters."""
+
+    def about(self) -> About:
+        """What the database says of itself; looks through all of it."""
+
+    def damage(self) -> list[str]:
+        """What is wrong with any page or index, every one compared with every other; none on a server."""
+
+    def dangling(self) -> list[str]:
+        """Tables with rows that point at rows that are not there; none on a server."""
+
+
+class Database(Protocol):
+    """One database, open."""
+
+    clock: Clock
+    is_shared: bool
+    """Whether others may write it too."""
+
+    def migrate(self) -> None:
+        """Bring the schema up to date. Raises NotOurDatabase or StoreError."""
+
+    def writing(self) -> AbstractContextManager[tuple[Connection, datetime]]:
+        """A write transaction that no other runs beside, and its instant; commits, or rolls back on any exception."""
+
+    def reading(self) -> AbstractContextManager[tuple[Connection, datetime]]:
+        """One consistent view that cannot write, and its instant."""
+
+    def is_replaced(self) -> bool:
+        """Whether what is written now is lost, since the file lies there no more."""
+
+    def close(self) -> None:
+        """Let everything go."""

@@ -1,0 +1,282 @@
+"""PostgreSQL: a server that any number of replicas write in turn.
+
+Every write begins by locking one row, so that the writes of all replicas have one order and each sees all before it;
+views are consistent (repeatable read) and never wait. The time is the server's. Nothing is kept in a session (no
+prepared statements, no settings, no session locks), so that a pooler that hands out connections by the transaction may
+stand between.
+
+A replica that is stopped while it holds the row would hold up all others: the server ends its transaction after
+``IDLE_SECONDS``, and what it does afterwards is refused.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, LiteralString, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.types.numeric import IntDumper
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from quota_scheduler.errors import StoreError
+from quota_scheduler.store import postgres_schema
+from quota_scheduler.store.database import About, Clock, Connection, Cursor, utc_now
+from quota_scheduler.store.dialect import parameters, translated
+
+IDLE_SECONDS = 5
+"""How long a write may pause between two statements: longer than any of ours, shorter than runners' patience."""
+CONNECT_SECONDS = 3
+POOL_SECONDS = 3.0
+"""How long a view waits for a connection."""
+MOST_VIEWS = 8
+"""Connections of one replica for views: they are short, and a server has a hundred for all."""
+RETRY_SECONDS = 0.5
+"""After a connection could not be made, the next is tried no sooner: who asks meanwhile is told at once."""
+DEFAULTS = {
+    "application_name": "quota-scheduler",
+    "connect_timeout": str(CONNECT_SECONDS),
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+"""What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
+_BEGIN = (
+    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
+    "SELECT revision FROM turns FOR UPDATE; SELECT clock_timestamp()"
+)
+_VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
+
+
+class _BoolDumper(IntDumper):
+    """Truth values are numbers in our tables."""
+
+    def dump(self, obj: Any) -> bytes:
+        return b"1" if obj else b"0"
+
+
+class _TextDumper(psycopg.types.string.StrDumper):
+    """Text without the one character that PostgreSQL cannot hold."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+
+class _NumberLoader(psycopg.adapt.Loader):
+    """Sums of whole numbers come as ``numeric``: whole again here, others in floating point."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data).decode()
+        return float(text) if "." in text or "N" in text else int(text)
+
+
+class PostgresConnection:
+    """Statements to one connection, translated."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self.connection = connection
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
+        """Run one statement."""
+        return cast(Cursor, self.connection.execute(_sql(sql), parameters(sql, params)))
+
+    def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run one INSERT into a table with an ``id``; returns the new row's."""
+        number: int = self.execute(f"{sql} RETURNING id", params).fetchone()[0]
+        return number
+
+    def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each set of parameters, without waiting for each."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(_sql(sql), [parameters(sql, row) for row in params])
+
+    def about(self) -> About:
+        """The version; the server looks after its own pages."""
+        version = str(self.execute("SHOW server_version").fetchone()[0])
+        return About("PostgreSQL", version, "", "")
+
+    def damage(self) -> list[str]:
+        """None that can be asked for without rights of a superuser."""
+        return []
+
+    def dangling(self) -> list[str]:
+        """None: the server refuses a row that points at nothing, and to take one away that is pointed at."""
+        return []
+
+
+class Postgres:
+    """A database on a server. ``read_only`` leaves its schema as it is."""
+
+    is_shared = True
+
+    def __init__(self, url: str, clock: Clock, *, read_only: bool = False) -> None:
+        self._url, self._conninfo = url, conninfo(url)
+        self._given_clock = None if clock is utc_now else clock
+        self.clock: Clock = self._given_clock or self._server_time
+        self._seen = (utc_now(), time.monotonic())
+        self._writer: psycopg.Connection[Any] | None = None
+        self._tried_at = -RETRY_SECONDS
+        self._closed = False
+        self._mutex = threading.Lock()
+        with contextlib.closing(self._connect()) as connection:
+            postgres_schema.check(connection, shown(url), read_only=read_only)
+        self._views = ConnectionPool(
+            self._conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": None},
+            min_size=0 if read_only else 1,
+            max_size=MOST_VIEWS,
+            timeout=POOL_SECONDS,
+            configure=_configure,
+            reconnect_timeout=10.0,
+            name="views",
+            open=True,
+        )
+
+    def _server_time(self) -> datetime:
+        """The server's time, by what it said last and the time that has passed here since."""
+        said, at = self._seen
+        return said + timedelta(seconds=time.monotonic() - at)
+
+    def _now(self, said: datetime) -> datetime:
+        now = said.astimezone(UTC)
+        self._seen = (now, time.monotonic())
+        return self._given_clock() if self._given_clock else now
+
+    def _connect(self) -> "psycopg.Connection[Any]":
+        if time.monotonic() - self._tried_at < RETRY_SECONDS:
+            raise away(self._url, "it could not be reached a moment ago")
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            self._tried_at = time.monotonic()
+            raise away(self._url, _first_line(error)) from None
+        _configure(connection)
+        return connection
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; of several replicas that start at once, one does."""
+        postgres_schema.migrate(self._conninfo, shown(self._url))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[tuple[Connection, datetime]]:
+        """A write transaction in its turn among all replicas."""
+        connection, said = self._begin()
+        try:
+            yield PostgresConnection(connection), self._now(said)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def _begin(self) -> tuple["psycopg.Connection[Any]", datetime]:
+        """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""
+        if self._writer is not None:
+            with contextlib.suppress(psycopg.OperationalError):
+                return self._writer, _last_value(self._writer.execute(_BEGIN))
+            self._let_go()
+        self._writer = self._connect()
+        try:
+            return self._writer, _last_value(self._writer.execute(_BEGIN))
+        except psycopg.OperationalError as error:
+            self._let_go()
+            raise away(self._url, _first_line(error)) from None
+
+    def _roll_back(self, connection: "psycopg.Connection[Any]") -> None:
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(psycopg.Error):
+                writer.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[tuple[Connection, datetime]]:
+        """One consistent view."""
+        with self._view() as (connection, said):
+            try:
+                yield PostgresConnection(connection), self._now(said)
+            finally:
+                with contextlib.suppress(psycopg.Error):
+                    connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _view(self) -> Iterator[tuple["psycopg.Connection[Any]", datetime]]:
+        """A connection of the pool with a view begun; those that have broken while they lay there are passed over."""
+        for _ in range(MOST_VIEWS + 1):
+            try:
+                connection = self._views.getconn()
+            except PoolTimeout:
+                raise away(self._url, f"no connection within {POOL_SECONDS:.0f} s") from None
+            try:
+                said = _last_value(connection.execute(_VIEW))
+            except psycopg.OperationalError:
+                self._views.putconn(connection)
+                continue
+            try:
+                yield connection, said
+            finally:
+                self._views.putconn(connection)
+            return
+        raise away(self._url, "every connection has broken")
+
+    def is_replaced(self) -> bool:
+        """A server keeps what it has."""
+        return False
+
+    def close(self) -> None:
+        """Let every connection go."""
+        self._let_go()
+        if hasattr(self, "_views"):
+            self._views.close(timeout=1.0)
+
+
+def _configure(connection: "psycopg.Connection[Any]") -> None:
+    adapters = connection.adapters
+    adapters.register_dumper(bool, _BoolDumper)
+    adapters.register_dumper(str, _TextDumper)
+    adapters.register_loader("numeric", _NumberLoader)
+
+
+def _sql(sql: str) -> LiteralString:
+    return translated(sql)
+
+
+def _last_value(cursor: "psycopg.Cursor[Any]") -> datetime:
+    """The one value of the last of several statements."""
+    while cursor.nextset():
+        pass
+    (value,) = cursor.fetchone() or (None,)
+    assert isinstance(value, datetime)
+    return value
+
+
+def conninfo(url: str) -> str:
+    """The URL with what we ask of a connection where it says nothing else."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode({**DEFAULTS, **query})))
+
+
+def shown(url: str) -> str:
+    """The URL as people may see it: without its password."""
+    parts = urlsplit(url)
+    user, at, place = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    query = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key not in ("password", "passfile")])
+    return urlunsplit(parts._replace(netloc=f"{name}{at}{place}", query=query))
+
+
+def away(url: str, why: str) -> StoreError:
+    """What is said while the server cannot be reached."""
+    return StoreError(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,69 @@
+"""Turns: every write has its place in one order, and whoever remembers rows can tell what was written since.
+
+A write that others must see takes the next revision (``take``) and stamps the rows it leaves. What no stamp can tell,
+since rows are gone or other rules bind, is told by a mark: whoever remembers something older reads that again.
+"""
+
+from typing import NamedTuple
+
+from quota_scheduler.store import Transaction
+
+NOTHING = -1
+"""Older than every revision."""
+
+
+class Marks(NamedTuple):
+    """The revision of the last write, and of the last one that asks for more than its own rows to be read.
+
+    ``anew``: everything; ``open_windows``: all of those; ``terms``: the limits, or whether everything is held;
+    ``outlooks``: those. ``passed`` is where the pass over the queue stands, as a replica wrote it.
+    """
+
+    revision: int
+    anew: int
+    open_windows: int
+    terms: int
+    outlooks: int
+    passed: str
+
+
+def look(tx: Transaction) -> Marks:
+    """Where the order of writes stands, this transaction's own included."""
+    row = tx.row("SELECT revision, anew, open_windows, terms, outlooks, pass FROM turns")
+    assert row is not None
+    return Marks(*row)
+
+
+def take(tx: Transaction) -> int:
+    """This transaction's revision, taken when it is first asked for: one that changes nothing has none."""
+    if not tx.revision:
+        tx.execute("UPDATE turns SET revision = revision + 1")
+        tx.revision = int(tx.scalar("SELECT revision FROM turns"))
+    return tx.revision
+
+
+def everything_moved(tx: Transaction) -> None:
+    """Let whoever remembers anything read it all again, and look at the whole queue: other rules bind."""
+    revision = take(tx)
+    tx.execute("UPDATE turns SET anew = ?, outlooks = ?, pass = ''", (revision, revision))
+
+
+def windows_moved(tx: Transaction) -> None:
+    """Let whoever remembers open windows read them all again: some are gone."""
+    tx.execute("UPDATE turns SET open_windows = ?", (take(tx),))
+
+
+def terms_moved(tx: Transaction) -> None:
+    """Let everybody decide by other limits, or by another hold, from the next cycle on."""
+    tx.execute("UPDATE turns SET terms = ?, pass = ''", (take(tx),))
+
+
+def outlooks_moved(tx: Transaction) -> None:
+    """Let everybody take over outlooks that have changed."""
+    tx.execute("UPDATE turns SET outlooks = ?", (take(tx),))
+
+
+def keep_pass(tx: Transaction, passed: str) -> None:
+    """Keep where the pass over the queue stands, for whoever goes on with it."""
+    take(tx)
+    tx.execute("UPDATE turns SET pass = ?", (passed,))
