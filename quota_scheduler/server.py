@@ -18,6 +18,7 @@ from quota_scheduler import api
 from quota_scheduler.config import Listen, Tls
 from quota_scheduler.errors import StartError
 from quota_scheduler.half_requests import HalfRequests, Patience, protocol_of
+from quota_scheduler.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -64,6 +65,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._read_again, self._half_requests = service, reload, half_requests
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._supervisor = Supervisor()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Attach what wakes parked requests to this loop."""
@@ -72,10 +74,13 @@ class Server(uvicorn.Server):
         if threading.current_thread() is threading.main_thread():
             self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup(sockets)
+        self._supervisor.ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: look for half requests, and whether to end."""
-        self._half_requests.sweep(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self._half_requests.sweep(now)
+        self._supervisor.alive(now)
         return await super().on_tick(counter)
 
     def _reload(self) -> None:
@@ -106,6 +111,7 @@ class Server(uvicorn.Server):
             self._close(at_once=self._service.draining)
             return
         log.info("service.draining signal=%d", sig)
+        self._supervisor.stopping()
         self._service.drain()
         self._loop.call_soon_threadsafe(self._close_later)
 

@@ -19,6 +19,8 @@ from quota_scheduler.sources.watch import FolderWatch
 from quota_scheduler.store import Store
 from quota_scheduler.writer import Writer
 
+log = logging.getLogger(__name__)
+
 
 def _nothing_to_let_go() -> None:
     """What holds nothing of the system's lets nothing go."""
@@ -51,7 +53,7 @@ def ingests_of(config: Config, store: Store, writer: Writer, prices: Prices) -> 
         read[usage_poll.NAME] = _usage_endpoint(config, store)
     per_team = [limit.id for limit in config.limits if limit.per == "team"]
     if per_team and any(source.without is Without.IGNORE for source in config.sources.by_name().values()):
-        logging.getLogger(__name__).info("source.without_team counts_in_none_of=%s", ",".join(per_team))
+        log.info("source.without_team counts_in_none_of=%s", ",".join(per_team))
     return [
         Ingest(
             name,

@@ -192,6 +192,7 @@ ROOMS = [
     pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
+    pytest.param("supervisor", "", "", id="supervisor tells systemd how the service is"),
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
     pytest.param("price_corrections", "", "", id="price_corrections know where the table is behind"),
     pytest.param(
@@ -232,7 +233,7 @@ ROOMS = [
     ),
     pytest.param(
         "server",
-        "api config errors facade half_requests runtime",
+        "api config errors facade half_requests runtime supervisor",
         "uvicorn",
         id="server owns the socket and the signals",
     ),
@@ -321,8 +322,8 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine store/sqlite sources/opencode",
-            id="only the engine knows SQLite, beside the reader of a program that keeps its own",
+            "store/engine store/sqlite store/copies sources/opencode",
+            id="only the engine and its copies know SQLite, beside the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),
@@ -362,7 +363,7 @@ def test_only_what_people_start_reads_the_environment():
         )
     }
     assert readers
-    people_start = {"config", "cli", "client", "__main__"}
+    people_start = {"config", "cli", "client", "__main__", "supervisor"}  # systemd speaks to us by it
     assert {reader.split("/")[0].removesuffix(".py") for reader in readers} <= people_start
 
 

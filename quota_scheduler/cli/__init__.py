@@ -42,6 +42,8 @@ VERBS = {
     "config": "configure",
     "doctor": "doctor",
     "migrate-data": "migrate_data",
+    "backup": "backup",
+    "restore": "backup",
     "alerts": "alerts",
     "silence": "silence",
     "audit": "audit",

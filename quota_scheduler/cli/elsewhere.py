@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import click
 
 HERE = frozenset(
-    {"serve", "demo", "config", "doctor", "migrate-data", "backtest", "simulate", "ship", "statusline", "hook"}
+    {"serve", "demo", "config", "doctor", "backup", "restore", "migrate-data", "backtest", "simulate", "ship"}
+    | {"statusline", "hook"}
 )
 """Verbs that work on this machine's files, or find the service by a rule of their own: no ``--url`` names another."""
 

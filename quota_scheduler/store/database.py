@@ -60,6 +60,12 @@ class Connection(Protocol):
     def about(self) -> About:
         """What the database says of itself; looks through all of it."""
 
+    def damage(self) -> list[str]:
+        """What is wrong with any page or index, every one compared with every other; none on a server."""
+
+    def dangling(self) -> list[str]:
+        """Tables with rows that point at rows that are not there; none on a server."""
+
 
 class Database(Protocol):
     """One database, open."""

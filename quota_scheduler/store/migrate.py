@@ -15,13 +15,19 @@ def bring_up_to_date(database: peewee.Database, name: str) -> None:
 
     Raises NotOurDatabase for one that a newer version wrote, StoreError where a step fails.
     """
-    runner = Runner(database, str(MIGRATIONS))
-    if newer := sorted(set(runner.applied()) - set(steps(runner))):
-        raise NotOurDatabase(f"{name} was written by a newer version (schema {newer[-1]}): update this program")
+    runner = refuse_newer(database, name)
     try:
         runner.up()
     except (MigrationError, peewee.DatabaseError) as error:
         raise StoreError(f"cannot bring {name} up to date: {error}; nothing was changed by the failed step") from None
+
+
+def refuse_newer(database: peewee.Database, name: str) -> Runner:
+    """What would bring a database up to date. Raises NotOurDatabase for one that a newer version wrote."""
+    runner = Runner(database, str(MIGRATIONS))
+    if newer := sorted(set(runner.applied()) - set(steps(runner))):
+        raise NotOurDatabase(f"{name} was written by a newer version (schema {newer[-1]}): update this program")
+    return runner
 
 
 def steps(runner: Runner) -> list[str]:

@@ -105,6 +105,14 @@ class PostgresConnection:
         version = str(self.execute("SHOW server_version").fetchone()[0])
         return About("PostgreSQL", version, "", "")
 
+    def damage(self) -> list[str]:
+        """None that can be asked for without rights of a superuser."""
+        return []
+
+    def dangling(self) -> list[str]:
+        """None: the server refuses a row that points at nothing, and to take one away that is pointed at."""
+        return []
+
 
 class Postgres:
     """A database on a server. ``read_only`` leaves its schema as it is."""

@@ -151,6 +151,15 @@ class SqliteConnection:
         answer: str = self.execute("PRAGMA quick_check").fetchone()[0]
         return About("SQLite", sqlite3.sqlite_version, note, "" if answer == "ok" else answer)
 
+    def damage(self) -> list[str]:
+        """What is wrong with pages and indexes, ten things at most."""
+        lines = [str(row[0]) for row in self.execute("PRAGMA integrity_check(10)").fetchall()]
+        return [] if lines == ["ok"] else lines
+
+    def dangling(self) -> list[str]:
+        """Tables with rows that point nowhere, and at what."""
+        return sorted({f"{row[0]} at {row[2]}" for row in self.execute("PRAGMA foreign_key_check").fetchall()})
+
 
 class Sqlite:
     """A file that this process alone writes."""
@@ -219,7 +228,7 @@ class SqliteView:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, datetime]]:
-        """One consistent view."""
+        """One consistent view, beside a writer too."""
         with self._database.atomic():
             yield SqliteConnection(self._database), self.clock()
 

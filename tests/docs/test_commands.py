@@ -19,6 +19,7 @@ PAGES = [
 ]
 NOT_RUN = {
     "README.md": 1,
+    "back-up-and-restore.md": 2,
     "comment-on-github.md": 1,
     "connect-prometheus.md": 1,
     "exit-statuses.md": 1,
@@ -26,6 +27,8 @@ NOT_RUN = {
     "receive-usage.md": 1,
     "run-a-plan.md": 1,
     "run-in-a-container.md": 3,
+    "run-on-kubernetes.md": 1,
+    "run-under-systemd.md": 1,
     "ship-from-another-host.md": 1,
     "use-postgresql.md": 3,
     "watch-the-demo.md": 2,

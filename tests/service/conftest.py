@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.service.upkeep.verify import verify
 from tests.service.world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Make a world with these limits, closed at the end."""
+    """Make a world with these limits, closed at the end, when every sum is made anew and compared."""
     made = []
 
     def make(*limits: Limit, **terms: Any) -> World:
@@ -21,4 +22,7 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
     yield make
     for each in made:
+        with each.store.transaction() as tx:
+            wrong = [found for found in verify(tx, each.limits) if found.wrong]
         each.store.close()
+        assert wrong == []

@@ -273,6 +273,11 @@ def test_a_restart_finds_a_ramp_where_it_was(tmp_path):
 TABLES = "tickets|windows|leases|reservations|sequences|ramps|turns"
 WRITES = re.compile(rf"\b(INSERT INTO|UPDATE|UPDATE OR REPLACE|DELETE FROM) ({TABLES})\b")
 TOLD = {
+    "store/moving.py": {"UPDATE turns": "all is marked: a database that was moved is nobody's yet"},
+    "store/restored.py": {
+        "UPDATE leases": "no service holds the database that is restored",
+        "UPDATE sequences": "no service holds the database that is restored",
+    },
     "store/ramps.py": {"INSERT INTO ramps": "stamped"},
     "store/repricing.py": {"UPDATE tickets": "stamped"},
     "store/tickets.py": {

@@ -12,7 +12,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.names import ANY, canonical_provider
 from quota_scheduler.core.units import LARGEST_SUM, Unit, format_amount
 from quota_scheduler.core.usage import Usage, total
-from quota_scheduler.store import Transaction, comments, ledger, rollups, windows
+from quota_scheduler.store import Transaction, comments, ledger, rebuilt, rollups, windows
 from quota_scheduler.store.database import About
 from quota_scheduler.store.usage_columns import summed
 
@@ -54,19 +54,23 @@ def _integrity(about: About) -> Finding:
 
 def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
     """Each open window's usage against the events of its span."""
+    names = {
+        number: {instance.name for instance in balances.instances(labels)}
+        for number, (labels, _) in ledger.label_sets(tx).items()
+    }
     for balance in balances.all():
         window = balance.window
         if window is None or balance.closed or not balance.limit.is_windowed or balance.limit.unit is Unit.PERCENT:
             continue
-        events = ledger.between(tx, window.starts_at, window.ends_at)
-        counted = [e for e in events if any(b.name == balance.name for b in balances.instances(e.labels))]
-        fine = sum(balance.limit.fine_charge(event.usage) for event in counted)
-        rebuilt = min(LARGEST_SUM, fine // balance.limit.fineness)
+        used = rebuilt.by_labels(tx, window.starts_at, window.ends_at)
+        counted = [usage for number, usage in used.items() if balance.name in names[number]]
+        fine = sum(balance.limit.fine_charge(usage) for usage in counted)
+        made = min(LARGEST_SUM, fine // balance.limit.fineness)
         unit = balance.limit.unit
-        detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(rebuilt, unit)}"
-        partly = pruned is not None and rebuilt < balance.used
+        detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(made, unit)}"
+        partly = pruned is not None and made < balance.used
         yield Finding(
-            f"window {balance.name} from {iso(window.starts_at)}", rebuilt != balance.used and not partly, detail
+            f"window {balance.name} from {iso(window.starts_at)}", made != balance.used and not partly, detail
         )
 
 
@@ -156,7 +160,7 @@ def _untaken(bound: Mapping[Labels, Sequence[LimitInstance]], balances: Balances
         others = [limit for limit in about_models if limit.selects(labels._replace(model=ANY))]
         if others and not any(instance.limit in about_models for instance in instances):
             untaken.setdefault(provider, set()).add(labels.model or "no model")
-    texts = [f"{', '.join(_some(models))} of {provider}" for provider, models in sorted(untaken.items())]
+    texts = [f"{', '.join(some(models))} of {provider}" for provider, models in sorted(untaken.items())]
     return f"no limit about models took {'; '.join(texts)} in the last 7 days" if texts else ""
 
 
@@ -167,11 +171,11 @@ def _same_but_case(recent: Iterable[Labels]) -> str:
         spellings: dict[str, set[str]] = {}
         for labels in recent:
             spellings.setdefault(labels.value(name).casefold(), set()).add(labels.value(name))
-        texts += [f"{name} {' and '.join(_some(values))}" for values in spellings.values() if len(values) > 1]
-    return "; ".join(_some(texts)) and f"these count apart: {'; '.join(_some(texts))}"
+        texts += [f"{name} {' and '.join(some(values))}" for values in spellings.values() if len(values) > 1]
+    return "; ".join(some(texts)) and f"these count apart: {'; '.join(some(texts))}"
 
 
-def _some(values: Iterable[str]) -> list[str]:
+def some(values: Iterable[str]) -> list[str]:
     """The first values in order, and how many more there are."""
     ordered = sorted(values)
     more = [f"and {len(ordered) - MOST_NAMED} more"] if len(ordered) > MOST_NAMED else []
@@ -181,4 +185,4 @@ def _some(values: Iterable[str]) -> list[str]:
 def _comments(tx: Transaction) -> Finding:
     """Comments at issues that could not be written, and why."""
     texts = [f"{place.repo}#{place.issue}: {why}" for place, why in comments.troubles(tx)]
-    return Finding("comments at issues", False, "; ".join(_some(texts)) or "none is held up")
+    return Finding("comments at issues", False, "; ".join(some(texts)) or "none is held up")

@@ -1,0 +1,141 @@
+"""Databases of older schemas, written by the program of their time, brought up to date; killed on the way, too.
+
+The dumps are made by scripts/old_databases.py. Nothing has been released yet: states that were rewritten on the way to
+the first release (0001 to 0004, and 0015 and 0016 before 0015 was whole) are nobody's, and left out.
+"""
+
+import gzip
+import multiprocessing
+import os
+import re
+import signal
+import sqlite3
+from pathlib import Path
+
+import peewee
+import pytest
+
+from quota_scheduler.config import load
+from quota_scheduler.core.instants import from_micros
+from quota_scheduler.errors import NotOurDatabase
+from quota_scheduler.service.operate.limits import redefine
+from quota_scheduler.service.upkeep.verify import verify
+from quota_scheduler.store import Store
+from tests.fakes import FixedClock
+
+DUMPS = sorted((Path(__file__).parents[1] / "data/schemas").glob("*.sql.gz"))
+LIMITS = re.search(r'LIMITS = """(.*?)"""', (Path(__file__).parents[2] / "scripts/old_databases.py").read_text(), re.S)
+
+
+@pytest.fixture
+def limits(tmp_path):
+    (tmp_path / "quota.yaml").write_text(LIMITS[1])
+    return load(tmp_path / "quota.yaml", {"HOME": str(tmp_path)}, {}).limits
+
+
+def written(dump, path):
+    """The database of a dump."""
+    with sqlite3.connect(path) as database:
+        database.executescript(gzip.decompress(dump.read_bytes()).decode())
+        database.execute("PRAGMA journal_mode = wal")
+    database.close()
+    return path
+
+
+def answers(path):
+    """What an upgrade must not change: usage by labels and run, windows, tickets, leases, and the numbers to come."""
+    queries = (
+        "SELECT team, model, count(*), sum(input), sum(cache_read), sum(output), sum(cost) FROM events "
+        "JOIN label_sets l ON l.id = label_set GROUP BY 1, 2 ORDER BY 1, 2",
+        "SELECT run, input, output, cost FROM runs ORDER BY run",
+        "SELECT rule, value, starts_at, used, reported, reserved FROM windows WHERE closed = 0 ORDER BY 1, 2",
+        "SELECT key, state, fence FROM tickets ORDER BY id",
+        "SELECT fence, expires_at, ended_at FROM leases ORDER BY fence",
+        "SELECT name, next FROM sequences ORDER BY name",
+    )
+    with sqlite3.connect(path) as database:
+        found = [database.execute(query).fetchall() for query in queries]
+    database.close()
+    return found
+
+
+def clock_of(path):
+    """A clock that stands shortly after the newest write."""
+    with sqlite3.connect(path) as database:
+        (newest,) = database.execute("SELECT max(recorded_at) FROM events").fetchone()
+    database.close()
+    return FixedClock(from_micros(newest))
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.name.removesuffix(".sql.gz"))
+def test_a_database_of_an_older_schema_goes_on_as_it_was(dump, tmp_path, limits):
+    path = written(dump, tmp_path / "quota.db")
+    before, clock = answers(path), clock_of(path)
+    assert [len(rows) for rows in before] == [3, 5, 2, 3, 2, 2], before
+    with Store(path, clock=clock) as store:
+        assert answers(path) == before
+        with store.transaction() as tx:
+            redefine(tx, limits)
+        with store.transaction() as tx:
+            assert [found for found in verify(tx, limits) if found.wrong] == []
+            used = tx.rows("SELECT rule, sum(used) FROM windows WHERE closed = 0 GROUP BY rule ORDER BY rule")
+        windows = before[2]
+        assert used == [(rule, used) for rule, _, _, used, _, _ in windows]
+
+
+def test_there_is_a_dump_for_each_schema_that_a_service_had():
+    newest = len(list((Path(__file__).parents[2] / "quota_scheduler/store/migrations").glob("0*.py")))
+    assert len(DUMPS) >= 16
+    assert int(DUMPS[0].name[:2]) == 5
+    assert int(DUMPS[-1].name[:2]) <= newest
+
+
+def killed_at(statement, path):
+    """Open a database in a process that is killed before the nth statement; returns whether it was."""
+
+    def run():
+        left, real = [statement], peewee.SqliteDatabase.execute_sql
+
+        def execute(self, sql, params=None, *args):
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return real(self, sql, params, *args)
+
+        peewee.SqliteDatabase.execute_sql = execute
+        Store(path).close()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+def test_an_upgrade_killed_at_any_statement_goes_on_at_the_next_start(tmp_path, limits):
+    statement, killed = 3, 0
+    while True:
+        path = written(DUMPS[0], tmp_path / f"quota-{statement}.db")
+        before = answers(path)
+        if not killed_at(statement, path):
+            break
+        killed, statement = killed + 1, statement + 11
+        with Store(path, clock=clock_of(path)) as store, store.transaction() as tx:
+            redefine(tx, limits)
+            assert tx.scalar("PRAGMA integrity_check") == "ok"
+            assert [found for found in verify(tx, limits) if found.wrong] == []
+        assert answers(path)[0] == before[0]
+    assert killed >= 8
+
+
+def test_a_newer_schema_is_one_sentence_and_is_left_alone(tmp_path):
+    path = written(DUMPS[-1], tmp_path / "quota.db")
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO schema_migration (name, applied) VALUES ('9999_later', '2030-01-01')")
+    database.close()
+    before = answers(path)
+    with pytest.raises(
+        NotOurDatabase, match=r"was written by a newer version \(schema 9999_later\): update this program"
+    ):
+        Store(path)
+    assert answers(path) == before
