@@ -12,7 +12,7 @@ from tests.service.world import World
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
     """Make a world with these limits, closed at the end, when every sum is made anew and compared."""
     made = []
 
@@ -25,4 +25,4 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
         with each.store.transaction() as tx:
             wrong = [found for found in verify(tx, each.limits) if found.wrong]
         each.store.close()
-        assert wrong == []
+        assert wrong == [] or request.node.get_closest_marker("spoils_sums")

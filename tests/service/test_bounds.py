@@ -15,6 +15,7 @@ from quota_scheduler.store import ledger
 from tests.builders import DAY, MONDAY, a_limit, a_usage_event, at
 
 
+@pytest.mark.spoils_sums
 @pytest.mark.parametrize(
     "table", ["rollups", "label_totals", "runs", "windows"], ids=lambda table: f"R14: {table} stay at their bound"
 )
@@ -29,6 +30,7 @@ def test_R14_sums_stay_integers_that_the_database_can_hold(world, table):
     assert (max(kept), {type(sum_) for sum_ in kept}) == (LARGEST_SUM, {int})
 
 
+@pytest.mark.spoils_sums
 def test_R14_sums_over_rows_at_the_bound_do_not_overflow(world):
     here = world(a_limit())
     for day in range(3):

@@ -18,7 +18,7 @@ from tests.torture.replicas import Replicas, kill_at_random, stop_at_random
 from tests.torture.runners import Group
 from tests.torture.test_one_service import all_used, assert_judged, at_work, finished
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.torture]
 
 
 @pytest.fixture
