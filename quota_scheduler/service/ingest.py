@@ -146,6 +146,7 @@ class Ingest:
         self._tell_unreadable(frozenset(unreadable))
         settled = self._unlisted.settle(history=self.progress.catching_up)
         self._has_recorded |= settled > 0
+        self._say_problem("")  # also where there was nothing to record: the database answers, and nothing is owed
         self._complete()
         return sum_
 

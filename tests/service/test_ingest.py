@@ -242,3 +242,18 @@ def test_R8_a_full_disk_is_told_once_when_it_begins_and_once_when_it_ends(readin
         f"source.stopped source=claude_code error={problem}", f"source.goes_on source=claude_code after={problem}"
     ]  # fmt: skip
     assert (problem.startswith("the disk is full"), reading.ingest.progress.problem, reading.tokens) == (True, "", 110)
+
+
+@pytest.mark.sqlite_only
+def test_trouble_ends_with_a_pass_that_has_nothing_to_read(reading):
+    with reading.store.transaction() as tx:
+        tx.execute("INSERT INTO unsettled_sessions (session) VALUES ('s')")
+        tx.execute(
+            "CREATE TRIGGER full BEFORE DELETE ON unsettled_sessions BEGIN SELECT raise(abort, 'disk is full'); END"
+        )
+    with pytest.raises(StoreError):
+        reading.passes()
+    problem = reading.ingest.progress.problem
+    with reading.store.transaction() as tx:
+        tx.execute("DROP TRIGGER full")
+    assert (bool(problem), reading.passes().ingest.progress.problem) == (True, "")
