@@ -6,11 +6,10 @@ Everything follows from row numbers, so that two databases of one size are the s
 from datetime import datetime
 from pathlib import Path
 
-from quota_scheduler.core.instants import to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, to_micros
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.reprice import PRICES
 from quota_scheduler.store import Store, Transaction, facts
-from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES
 
 TEAMS, WORKFLOWS, DAYS = 20, 40, 60
@@ -86,7 +85,8 @@ def _add_up(tx: Transaction) -> None:
     )
     kind = "label_set, flags, prompt_version"
     tx.execute(
-        f"INSERT INTO run_hours (hour, {kind}, runs, most, {COLUMNS}) SELECT last_at / {HOUR}, {kind}, count(*), "
+        f"INSERT INTO run_hours (hour, {kind}, runs, most, {COLUMNS}) SELECT last_at / {HOUR_MICROS}, {kind}, "
+        f"count(*), "
         f"max(input + cache_read + cache_write_5m + cache_write_1h + output), {_SUMS} FROM runs GROUP BY 1, {kind}"
     )
 
@@ -106,10 +106,10 @@ def _label_sets(tx: Transaction) -> None:
 
 
 def _fill_ledger(tx: Transaction, events: int, now: int) -> None:
-    span = DAYS * 24 * HOUR
+    span = DAYS * 24 * HOUR_MICROS
     tx.execute(_EVENTS, (events, now - span, span, TEAMS * WORKFLOWS * len(MODELS)))
     tx.execute(
-        f"INSERT INTO rollups (hour, label_set, {COLUMNS}) SELECT at / {HOUR}, label_set, {_SUMS} "
+        f"INSERT INTO rollups (hour, label_set, {COLUMNS}) SELECT at / {HOUR_MICROS}, label_set, {_SUMS} "
         "FROM events GROUP BY 1, 2"
     )
     tx.execute(
@@ -125,7 +125,7 @@ def _fill_ledger(tx: Transaction, events: int, now: int) -> None:
 def _fill_tickets(tx: Transaction, tickets: int, now: int) -> None:
     labels = '["anthropic", "max", "claude-opus-5-5", "team0", "", "flow0", "", ""]'
     estimate = '[[0,0,0,0,1000,1,0,0,0],[0,0,0,0,1000,1,0,0,0],"declared",true,1.0,false,null,0,0]'
-    begin, apart = now - KEPT_HOURS * HOUR * 9 // 10, KEPT_HOURS * HOUR * 8 // 10 // tickets
+    begin, apart = now - KEPT_HOURS * HOUR_MICROS * 9 // 10, KEPT_HOURS * HOUR_MICROS * 8 // 10 // tickets
     tx.execute(
         "INSERT INTO windows (rule, value, starts_at, ends_at, used, reported, reserved, late, unleased, overrun, "
         "estimated, closed, ramp) VALUES ('past', '', ?1, ?1, 0, 0, 0, 0, 0, 0, 0, 1, 0), "

@@ -28,6 +28,7 @@ from quota_scheduler.core.cycle.requests import (
 )
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.ledger.claims import claimed, claimed_total, of_scope, own_word
 from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.changes import LimitsHold
@@ -45,15 +46,7 @@ from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
-from quota_scheduler.service.own_work import (
-    claimed,
-    claimed_total,
-    of_scope,
-    own_batch,
-    own_events,
-    own_totals,
-    own_word,
-)
+from quota_scheduler.service.own_work import own_batch, own_events, own_totals
 from quota_scheduler.service.queries.replay import recorded_runs
 from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage

@@ -153,6 +153,7 @@ SHARED = {"instants", "units", "priority", "names", "labels", "usage", "pricing"
 
 ROOMS = [
     pytest.param("errors", "", "", id="errors imports nothing"),
+    pytest.param("addresses", "", "", id="addresses hide what is secret in them"),
     pytest.param("explanations", "", "", id="explanations say what errors mean"),
     pytest.param("data_files", "errors", "", id="data_files finds the data folders"),
     pytest.param("logs", "", "", id="logs writes lines"),
@@ -164,7 +165,10 @@ ROOMS = [
         "simulated", "core price_catalog service simulate", "", id="simulated plays a replay in a process of its own"
     ),
     pytest.param(
-        "store", "core errors store", "peewee playhouse psycopg psycopg_pool", id="store turns rows into core values"
+        "store",
+        "addresses core errors store",
+        "peewee playhouse psycopg psycopg_pool",
+        id="store turns rows into core values",
     ),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
     pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
@@ -189,7 +193,7 @@ ROOMS = [
         "msgspec google inotify_simple opentelemetry",
         id="sources turn logs into usage events",
     ),
-    pytest.param("config", "config core errors", "yaml pydantic", id="config builds one tree"),
+    pytest.param("config", "addresses config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
     pytest.param("supervisor", "", "", id="supervisor tells systemd how the service is"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
+
+from quota_scheduler.addresses import without_password
 
 PROGRAM = "quota-scheduler"
 FILE = "quota.yaml"
@@ -74,13 +76,7 @@ def _server(url: str) -> str:
 
 def shown(database: Path | str) -> str:
     """A database as people may see it: a URL without its password."""
-    if isinstance(database, Path):
-        return str(database)
-    parts = urlsplit(database)
-    user, at, place = parts.netloc.rpartition("@")
-    hidden = ("password", "passfile", "sslpassword")
-    query = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key not in hidden])
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{place}", query=query))
+    return str(database) if isinstance(database, Path) else without_password(database)
 
 
 def resolved(written: str, folder: Path, home: Path) -> Path:

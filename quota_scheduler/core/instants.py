@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 MICROSECOND = timedelta(microseconds=1)
+HOUR_MICROS = 3_600_000_000
+"""Microseconds of an hour, which is what usage is added up by."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SKEW = timedelta(minutes=2)
 """How far clocks of two hosts may be apart and both be believed (design, section 2)."""

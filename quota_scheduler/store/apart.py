@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added, summed
 
-HOUR = 3_600_000_000
-"""Microseconds of one rollup bucket."""
 _SLOT = "hour, label_set, extent, origin, backfill"
 _ADD = (
     f"INSERT INTO rollups_apart ({_SLOT}, answers, {COLUMNS}) VALUES ({', '.join('?' * (6 + len(NAMES)))}) "
@@ -25,7 +23,7 @@ def move(tx: Transaction, signed: Iterable[tuple[UsageEvent, int, int]]) -> None
     sums: dict[tuple[int, int, str, str, bool], tuple[int, Usage]] = {}
     for event, sign, label_set in signed:
         is_backfill = event.is_backfill(tx.now)
-        slot = (to_micros(event.at) // HOUR, label_set, event.extent.value, event.origin, is_backfill)
+        slot = (to_micros(event.at) // HOUR_MICROS, label_set, event.extent.value, event.origin, is_backfill)
         answers, usage = sums.get(slot, (0, Usage()))
         sums[slot] = answers + sign, usage.plus(event.usage) if sign > 0 else usage.minus(event.usage)
     if sums:
@@ -49,9 +47,15 @@ def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Extent, 
         f"SELECT a.hour / 24, {names}, a.extent, sum(a.answers), {summed('a')} FROM rollups_apart a "
         "JOIN label_sets l ON l.id = a.label_set WHERE a.hour >= ? GROUP BY a.hour / 24, a.label_set, l.id, a.extent "
         "ORDER BY 1, a.label_set, a.extent",
-        (to_micros(since) // HOUR // 24 * 24,),
+        (to_micros(since) // HOUR_MICROS // 24 * 24,),
     )
     return [
-        (f"{from_micros(day * 24 * HOUR):%Y-%m-%d}", Labels(*rest[:8]), Extent(rest[8]), rest[9], Usage(*rest[10:]))
+        (
+            f"{from_micros(day * 24 * HOUR_MICROS):%Y-%m-%d}",
+            Labels(*rest[:8]),
+            Extent(rest[8]),
+            rest[9],
+            Usage(*rest[10:]),
+        )
         for day, *rest in rows
     ]

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from quota_scheduler.core.cycle.tally import THROTTLES, Counted, Tallied
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.store import Transaction, counters
 from quota_scheduler.store.lists import NUMBERS
 
 KEPT = timedelta(days=400)
 """Thirteen months, so that a month can be compared with that of a year before."""
-HOUR_MICROS = 3_600_000_000
 METRICS = {
     Counted.DEFERRED: "quota_tickets_deferred_total",
     Counted.THROTTLED: "quota_tickets_throttled_total",

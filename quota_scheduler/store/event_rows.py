@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from quota_scheduler.core.instants import from_micros, to_micros
@@ -65,7 +66,7 @@ def event_in(row: Sequence[Any]) -> UsageEvent:
         session=row[13],
         message=row[14],
         sidechain=bool(row[15]),
-        flags=tuple(json.loads(row[16])),
+        flags=flags_in(row[16]),
         prompt_version=row[17],
         status=row[18],
         estimated=bool(row[19]),
@@ -91,3 +92,9 @@ def _terms(text: str) -> tuple[PriceTerms | None, bool]:
         return (PriceTerms() if text else None), False
     speed, geo, tier, web_searches, given = json.loads(text)
     return PriceTerms(speed, geo, tier, web_searches), given
+
+
+@lru_cache(1024)
+def flags_in(text: str) -> tuple[str, ...]:
+    """Flags as they are stored: many runs and kinds share few sets of them."""
+    return tuple(json.loads(text))

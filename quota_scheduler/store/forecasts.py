@@ -7,10 +7,9 @@ from datetime import datetime
 from quota_scheduler.core.cycle.closing import UnmetDemand
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.track_record import Prediction, TrackRecord
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.core.limits.limit import parts_of
 from quota_scheduler.store import Transaction
-from quota_scheduler.store.sums import HOUR
 
 _UNMET = (
     "INSERT INTO unmet (hour, instance, rank, amount, changed_at) VALUES (?, ?, ?, ?, ?) "
@@ -78,7 +77,9 @@ def ended_with(tx: Transaction, instance: str, starts_at: datetime) -> tuple[dat
 def record_unmet(tx: Transaction, demand: Iterable[UnmetDemand]) -> None:
     """Add unmet demand to the hours in which it arrived."""
     now = to_micros(tx.now)
-    tx.many(_UNMET, [(to_micros(row.arrived_at) // HOUR, row.instance, row.rank, row.amount, now) for row in demand])
+    tx.many(
+        _UNMET, [(to_micros(row.arrived_at) // HOUR_MICROS, row.instance, row.rank, row.amount, now) for row in demand]
+    )
 
 
 def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -> list[tuple[datetime, str, int, int]]:
@@ -86,14 +87,14 @@ def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -
     changed = to_micros(changed_since) if changed_since else -1
     rows = tx.rows(
         "SELECT hour, instance, rank, amount FROM unmet WHERE hour >= ? AND changed_at >= ? ORDER BY hour",
-        (to_micros(since) // HOUR, changed),
+        (to_micros(since) // HOUR_MICROS, changed),
     )
-    return [(from_micros(hour * HOUR), instance, rank, amount) for hour, instance, rank, amount in rows]
+    return [(from_micros(hour * HOUR_MICROS), instance, rank, amount) for hour, instance, rank, amount in rows]
 
 
 def forget_unmet(tx: Transaction, before: datetime) -> None:
     """Drop unmet demand that is too old for any forecast."""
-    tx.execute("DELETE FROM unmet WHERE hour < ?", (to_micros(before) // HOUR,))
+    tx.execute("DELETE FROM unmet WHERE hour < ?", (to_micros(before) // HOUR_MICROS,))
 
 
 def run_days(tx: Transaction, start: datetime) -> Sequence[tuple[int, datetime]]:

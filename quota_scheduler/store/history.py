@@ -8,7 +8,7 @@ from typing import Any
 from quota_scheduler.core.history.asking import EVENT_FACTS, Question
 from quota_scheduler.core.history.history import Key, Sum
 from quota_scheduler.core.history.periods import Period, Stretch, named, stretches
-from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, MICROSECOND, from_micros, to_micros
 from quota_scheduler.core.labels import LABEL_NAMES
 from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Extent, Usage
@@ -16,8 +16,6 @@ from quota_scheduler.store import Transaction
 from quota_scheduler.store.lists import NUMBERS
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES
 
-HOUR = 3_600_000_000
-"""Microseconds of one rollup bucket."""
 MINUTE = 60_000_000
 WORTH_A_SCAN = 0.2
 """The part of all raw events from which on an index costs more than it saves: measured with a million of them."""
@@ -50,7 +48,7 @@ def _by_hour(
     for stretch in _stretches(asked):
         slot = _slot(asked, hour="hour", minutes="(hour * 60 + ?)")
         sql = _statement(asked, slot, sums, table, "hour >= ? AND hour < ?")
-        first, end = (to_micros(at) // HOUR for at in (stretch.starts_at, stretch.ends_at))
+        first, end = (to_micros(at) // HOUR_MICROS for at in (stretch.starts_at, stretch.ends_at))
         for row in tx.rows(sql, [*_offset(asked, stretch), first, end, chosen]):
             yield row, _key(asked, row, stretch)
 
@@ -59,7 +57,7 @@ def from_events(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> 
     """Raw events of these label sets."""
     at, chosen = "+e.at" if _is_most(tx, asked) else "e.at", json.dumps(sorted(label_sets))
     for stretch in _stretches(asked):
-        slot = _slot(asked, hour=f"(e.at / {HOUR})", minutes=f"(e.at / {MINUTE} + ?)")
+        slot = _slot(asked, hour=f"(e.at / {HOUR_MICROS})", minutes=f"(e.at / {MINUTE} + ?)")
         sql = _statement(asked, slot, f"{_APART_EVENTS}, {_TOTALS}", "events e", f"{at} >= ? AND {at} < ?")
         span = [to_micros(stretch.starts_at), to_micros(stretch.ends_at)]
         for row in tx.rows(sql, [*_offset(asked, stretch), *span, chosen]):
@@ -80,7 +78,7 @@ def in_span(tx: Transaction, asked: Question, label_sets: Iterable[int]) -> Usag
     """All that sums by hour know of a span, under these label sets."""
     row = tx.row(
         f"SELECT {_TOTALS} FROM rollups WHERE hour >= ? AND hour < ? AND label_set IN {NUMBERS}",
-        (to_micros(asked.since) // HOUR, to_micros(asked.until) // HOUR, json.dumps(sorted(label_sets))),
+        (to_micros(asked.since) // HOUR_MICROS, to_micros(asked.until) // HOUR_MICROS, json.dumps(sorted(label_sets))),
     )
     return Usage(*row) if row else Usage()
 
@@ -89,7 +87,7 @@ def sums_by_hour(tx: Transaction, since: datetime | None, skip: int, most: int) 
     """Sums by hour, oldest first: the UTC hour since 1970, the label set, the usage."""
     rows = tx.rows(
         f"SELECT hour, label_set, {COLUMNS} FROM rollups WHERE hour >= ? ORDER BY hour, label_set LIMIT ? OFFSET ?",
-        (to_micros(since) // HOUR if since else -(2**62), most, skip),
+        (to_micros(since) // HOUR_MICROS if since else -(2**62), most, skip),
     )
     return [(row[0], row[1], Usage(*row[2:])) for row in rows]
 
@@ -97,9 +95,9 @@ def sums_by_hour(tx: Transaction, since: datetime | None, skip: int, most: int) 
 def tokens_by_hour(tx: Transaction, since: datetime) -> dict[datetime, int]:
     """All tokens of each UTC hour from ``since`` on, by its begin."""
     rows = tx.rows(
-        f"SELECT hour, total({_TOKENS}) FROM rollups WHERE hour >= ? GROUP BY hour", (to_micros(since) // HOUR,)
+        f"SELECT hour, total({_TOKENS}) FROM rollups WHERE hour >= ? GROUP BY hour", (to_micros(since) // HOUR_MICROS,)
     )
-    return {from_micros(hour * HOUR): int(tokens) for hour, tokens in rows}
+    return {from_micros(hour * HOUR_MICROS): int(tokens) for hour, tokens in rows}
 
 
 def _stretches(asked: Question) -> Sequence[Stretch]:

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.instants import MICROSECOND, SKEW, from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, MICROSECOND, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
@@ -16,10 +15,9 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.store import Transaction, sums
-from quota_scheduler.store.event_rows import EVENT_COLUMNS, PLAIN_COLUMNS, event_in, event_row, plain_rows
+from quota_scheduler.store.event_rows import EVENT_COLUMNS, PLAIN_COLUMNS, event_in, event_row, flags_in, plain_rows
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.lists import NUMBERS, TEXTS
-from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.ticket_rows import LEASE_COLUMNS, lease_in
 from quota_scheduler.store.usage_columns import COLUMNS, columns_of, summed
 
@@ -156,7 +154,7 @@ def used_between(
     """What stored events of a span of time used under these label sets, added up by each."""
     rows = tx.rows(
         f"SELECT label_set, {summed()} FROM events WHERE at >= ? AND at < ? "
-        "AND label_set IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) GROUP BY label_set ORDER BY label_set",
+        f"AND label_set IN {NUMBERS} GROUP BY label_set ORDER BY label_set",
         (to_micros(start), to_micros(end), json.dumps(sorted(label_sets))),
     )
     return [(row[0], Usage(*row[1:])) for row in rows]
@@ -185,7 +183,7 @@ def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tup
 def used_since(tx: Transaction, since: datetime) -> list[int]:
     """The label sets that anything was used under from the hour of an instant on, in the order they first came."""
     sql = "SELECT DISTINCT label_set FROM rollups WHERE hour >= ? ORDER BY label_set"
-    return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR,))]
+    return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR_MICROS,))]
 
 
 def apply(tx: Transaction, changes: Sequence[Change], plain: PlainEvents = NOTHING) -> None:
@@ -212,9 +210,10 @@ def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:
 def hours(tx: Transaction, since: datetime) -> list[tuple[datetime, int, Usage]]:
     """Rollups from the hour of ``since`` on: (hour, label set, usage), oldest first."""
     rows = tx.rows(
-        f"SELECT hour, label_set, {COLUMNS} FROM rollups WHERE hour >= ? ORDER BY hour", (to_micros(since) // HOUR,)
+        f"SELECT hour, label_set, {COLUMNS} FROM rollups WHERE hour >= ? ORDER BY hour",
+        (to_micros(since) // HOUR_MICROS,),
     )
-    return [(from_micros(row[0] * HOUR), row[1], Usage(*row[2:])) for row in rows]
+    return [(from_micros(row[0] * HOUR_MICROS), row[1], Usage(*row[2:])) for row in rows]
 
 
 def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
@@ -222,9 +221,9 @@ def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
     sets = label_sets(tx)
     rows = tx.rows(
         f"SELECT hour / 24, label_set, {summed()} FROM rollups WHERE hour >= ? GROUP BY 1, 2 ORDER BY 1, 2",
-        (to_micros(since) // HOUR // 24 * 24,),
+        (to_micros(since) // HOUR_MICROS // 24 * 24,),
     )
-    return [(f"{from_micros(row[0] * 24 * HOUR):%Y-%m-%d}", sets[row[1]][0], Usage(*row[2:])) for row in rows]
+    return [(f"{from_micros(row[0] * 24 * HOUR_MICROS):%Y-%m-%d}", sets[row[1]][0], Usage(*row[2:])) for row in rows]
 
 
 def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
@@ -256,12 +255,6 @@ def runs_where(tx: Transaction, condition: str, params: Sequence[Any]) -> list[R
     return [_run_summary(row) for row in rows]
 
 
-@lru_cache(1024)
-def _flags(text: str) -> tuple[str, ...]:
-    """Flags as they are stored: many runs share few sets of them."""
-    return tuple(json.loads(text))
-
-
 def _run_summary(row: Sequence[Any]) -> RunSummary:
     run, workflow, task_type, team, provider, model, flags, prompt_version, started, last, status = row[:11]
     return RunSummary(
@@ -271,7 +264,7 @@ def _run_summary(row: Sequence[Any]) -> RunSummary:
         team,
         provider,
         model,
-        _flags(flags),
+        flags_in(flags),
         (prompt_version,) if prompt_version else (),
         Usage(*row[14:]),
         from_micros(started),

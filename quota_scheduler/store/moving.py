@@ -12,10 +12,11 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 from psycopg import sql
 
+from quota_scheduler.addresses import without_password
 from quota_scheduler.errors import NotOurDatabase, StoreError
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.migrate import newest_step
-from quota_scheduler.store.postgres import conninfo, first_line, reachable, shown
+from quota_scheduler.store.postgres import conninfo, first_line, reachable
 from quota_scheduler.store.sqlite import open_reader
 
 BATCH = 5_000
@@ -86,7 +87,9 @@ def move(
             with _target(url, again=again) as target:
                 moved = _copy_all(source, target, progress)
                 if wrong := [one.table for one in moved if one.differing or one.read != one.written]:
-                    raise StoreError(f"what arrived at {shown(url)} differs in {', '.join(wrong)}; nothing was moved")
+                    raise StoreError(
+                        f"what arrived at {without_password(url)} differs in {', '.join(wrong)}; nothing was moved"
+                    )
             marks = _marks(source)
         return moved, _since(marks, _marks(source))
     finally:
@@ -110,7 +113,7 @@ def _check_source(source: Any, file: Path) -> None:
 @contextmanager
 def _target(url: str, *, again: bool) -> Iterator["psycopg.Connection[Any]"]:
     """An empty database of ours in a transaction that ends with the block."""
-    name = shown(url)
+    name = without_password(url)
     with closing(reachable(url)) as connection:
         postgres_schema.check(connection, name, read_only=False)
         held = _held(connection)
@@ -175,12 +178,12 @@ def _copy_all(source: Any, target: "psycopg.Connection[Any]", progress: Progress
         progress(min(done / total, 0.99))  # the sums are still to be compared
 
     for name in _in_order(target, list(tables)):
-        read, sums = _copy(source, target, name, tables[name], went)
+        sums = _copy(source, target, name, tables[name], went)
         written, *there = target.execute(_sums(name, tables[name])).fetchone() or (0,)
         differing = tuple(
             column.name for column, here, other in zip(tables[name], sums, there, strict=True) if here != int(other)
         )
-        moved.append(Moved(name, read if read == counts[name] else counts[name], written, differing))
+        moved.append(Moved(name, counts[name], written, differing))
         for column in tables[name]:
             if column.is_identity:
                 _number_on(target, name, column.name)
@@ -203,12 +206,12 @@ def _in_order(target: "psycopg.Connection[Any]", tables: list[str]) -> list[str]
 
 def _copy(
     source: Any, target: "psycopg.Connection[Any]", table: str, columns: list[Column], went: Callable[[int], None]
-) -> tuple[int, list[int]]:
-    """Copy a table; returns how many rows it has and what its columns add up to."""
+) -> list[int]:
+    """Copy a table; returns what its columns add up to."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
     quoted = ", ".join(f'"{column.name}"' for column in columns)
     rows = source.execute_sql(f'SELECT {quoted} FROM "{table}"')
-    count, sums = 0, [0] * len(columns)
+    sums = [0] * len(columns)
     with (
         target.cursor() as cursor,
         cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)) as copy,
@@ -222,9 +225,8 @@ def _copy(
                 sums[place] += sum(_weight(value, column.type) for value in held if value is not None)
             for row in zip(*values, strict=True):
                 copy.write_row(row)
-            count += len(batch)
             went(len(batch))
-    return count, sums
+    return sums
 
 
 def _fitting(value: Any, column: Column, table: str) -> Any:

@@ -11,7 +11,6 @@ A replica that is stopped while it holds the row would hold up all others: the s
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ import psycopg
 from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from quota_scheduler.addresses import without_password
 from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import TURN, About, Clock, Connection, Cursor, utc_now
@@ -127,11 +127,9 @@ class Postgres:
         self._writer: psycopg.Connection[Any] | None = None
         self._tried_at = -RETRY_SECONDS
         self._is_away = False
-        self._closed = False
-        self._mutex = threading.Lock()
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
-            postgres_schema.check(connection, shown(url), read_only=read_only)
+            postgres_schema.check(connection, without_password(url), read_only=read_only)
         self._views = ConnectionPool(
             self._conninfo,
             kwargs={"autocommit": True, "prepare_threshold": None},
@@ -174,7 +172,7 @@ class Postgres:
 
     def migrate(self) -> None:
         """Bring the schema up to date; of several replicas that start at once, one does."""
-        postgres_schema.migrate(self._conninfo, shown(self._url))
+        postgres_schema.migrate(self._conninfo, without_password(self._url))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[tuple[Connection, datetime]]:
@@ -309,18 +307,9 @@ def conninfo(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode({**DEFAULTS, **query})))
 
 
-def shown(url: str) -> str:
-    """The URL as people may see it: without its password."""
-    parts = urlsplit(url)
-    user, at, place = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    query = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key not in ("password", "passfile")])
-    return urlunsplit(parts._replace(netloc=f"{name}{at}{place}", query=query))
-
-
 def away(url: str, why: str) -> DatabaseAway:
     """What is said while the server cannot be reached."""
-    return DatabaseAway(f"PostgreSQL does not answer at {shown(url)}: {why}; nothing was changed")
+    return DatabaseAway(f"PostgreSQL does not answer at {without_password(url)}: {why}; nothing was changed")
 
 
 def first_line(error: BaseException) -> str:

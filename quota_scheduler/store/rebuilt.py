@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from quota_scheduler.core.instants import SKEW, from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, ledger
-from quota_scheduler.store.sums import HOUR
 from quota_scheduler.store.usage_columns import COLUMNS, summed
 
 HOURS_AT_ONCE = 24 * 7
@@ -18,7 +17,7 @@ Slot = tuple[int, int]
 Kind = tuple[int, int, str, str]
 """An hour since 1970, a label set, flags as they are stored, and a prompt version."""
 _KIND = "label_set, flags, prompt_version"
-_HOUR_OF = f"at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END"
+_HOUR_OF = f"at / {HOUR_MICROS} - CASE WHEN at % {HOUR_MICROS} < 0 THEN 1 ELSE 0 END"
 
 
 def whole_since(tx: Transaction) -> datetime | None:
@@ -69,7 +68,7 @@ def rolled_up(tx: Transaction, span: tuple[int, int], number_of: Mapping[int, in
     """The same from events."""
     rows = tx.rows(
         f"SELECT {_HOUR_OF}, label_set, {summed()} FROM events WHERE at >= ? AND at < ? GROUP BY 1, 2",
-        (span[0] * HOUR, span[1] * HOUR),
+        (span[0] * HOUR_MICROS, span[1] * HOUR_MICROS),
     )
     sums: dict[Slot, Usage] = {}
     for hour, label_set, *usage in rows:
@@ -92,7 +91,8 @@ def runs_by_hour(tx: Transaction) -> Iterator[tuple[Kind, tuple[int, Usage], tup
     """Each hour and kind of run whose sum differs: how many runs and their usage, as kept, and as runs add up."""
     kept = f"SELECT hour, {_KIND}, runs, {COLUMNS} FROM run_hours"
     made = (
-        f"SELECT (last_at - (last_at % {HOUR} + {HOUR}) % {HOUR}) / {HOUR}, {_KIND}, count(*), {summed()} "
+        f"SELECT (last_at - (last_at % {HOUR_MICROS} + {HOUR_MICROS}) % {HOUR_MICROS}) / {HOUR_MICROS}, {_KIND}, "
+        f"count(*), {summed()} "
         f"FROM runs GROUP BY 1, {_KIND}"
     )
     wrong = {row[:4]: (row[4], Usage(*row[5:])) for row in tx.rows(f"{kept} EXCEPT {made}")}

@@ -9,14 +9,13 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Row, Transaction
+from quota_scheduler.store.lists import NUMBERS
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES, added, summed
 
-HOUR = 3_600_000_000
-"""Microseconds of one rollup bucket."""
 DAY_HOURS = 24
 AT_ONCE = 4_000
 """Rows of a slice: made into arrays in a few milliseconds, in which nobody else waits."""
@@ -58,7 +57,7 @@ def moved(tx: Transaction, sums: Mapping[tuple[int, int], Usage]) -> None:
 def changed_hours(tx: Transaction, *, since: datetime, changed_since: datetime) -> list[int]:
     """The hours from that of ``since`` on that moved at or after an instant, oldest first."""
     sql = "SELECT hour FROM changed_hours WHERE changed_at >= ? AND hour >= ? ORDER BY hour"
-    return [row[0] for row in tx.rows(sql, (to_micros(changed_since), to_micros(since) // HOUR))]
+    return [row[0] for row in tx.rows(sql, (to_micros(changed_since), to_micros(since) // HOUR_MICROS))]
 
 
 def forget_changes(tx: Transaction, before: datetime) -> None:
@@ -68,7 +67,7 @@ def forget_changes(tx: Transaction, before: datetime) -> None:
 
 def slices(tx: Transaction, since: datetime, *, most: int = AT_ONCE) -> Iterator[list[Row]]:
     """Rollups from the hour of ``since`` on, oldest first, in lists of ``most``: (hour, label set, usage …)."""
-    last = (to_micros(since) // HOUR - 1, NO_END)
+    last = (to_micros(since) // HOUR_MICROS - 1, NO_END)
     while rows := tx.rows(_SLICE, (*last, most)):
         yield rows
         last = rows[-1][:2]
@@ -76,21 +75,18 @@ def slices(tx: Transaction, since: datetime, *, most: int = AT_ONCE) -> Iterator
 
 def of_hours(tx: Transaction, hours: Collection[int]) -> list[Row]:
     """The rollups of these hours."""
-    sql = (
-        f"SELECT hour, label_set, {COLUMNS} FROM rollups "
-        "WHERE hour IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) ORDER BY hour, label_set"
-    )
+    sql = f"SELECT hour, label_set, {COLUMNS} FROM rollups WHERE hour IN {NUMBERS} ORDER BY hour, label_set"
     return tx.rows(sql, (json.dumps(sorted(hours)),))
 
 
 def used_since(tx: Transaction, start: datetime) -> list[tuple[int, Usage]]:
     """Usage by label set from the hour of ``start`` on."""
-    return _used_in(tx, to_micros(start) // HOUR, NO_END)
+    return _used_in(tx, to_micros(start) // HOUR_MICROS, NO_END)
 
 
 def used_between(tx: Transaction, start: datetime, end: datetime) -> list[tuple[int, Usage]]:
     """Usage by label set of the hours that begin in ``[start, end)``."""
-    return _used_in(tx, -(-to_micros(start) // HOUR), -(-to_micros(end) // HOUR))
+    return _used_in(tx, -(-to_micros(start) // HOUR_MICROS), -(-to_micros(end) // HOUR_MICROS))
 
 
 def _used_in(tx: Transaction, first: int, end: int) -> list[tuple[int, Usage]]:
@@ -125,13 +121,13 @@ def by_labels(tx: Transaction, since: datetime, names: Iterable[str]) -> list[tu
     rows = tx.rows(
         f"SELECT {', '.join([*keys, summed('r')])} FROM rollup_days r JOIN label_sets l ON l.id = r.label_set "
         f"WHERE r.day >= ? {grouped}",
-        (to_micros(since) // HOUR // DAY_HOURS,),
+        (to_micros(since) // HOUR_MICROS // DAY_HOURS,),
     )
     begin = len(keys) - len(labels)
     blank = Labels("")
     return [
         (
-            f"{from_micros(row[0] * DAY_HOURS * HOUR):%Y-%m-%d}" if begin else "",
+            f"{from_micros(row[0] * DAY_HOURS * HOUR_MICROS):%Y-%m-%d}" if begin else "",
             blank._replace(**dict(zip(labels, row[begin : len(keys)], strict=True))),
             Usage(*row[len(keys) :]),
         )

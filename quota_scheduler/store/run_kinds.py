@@ -9,21 +9,18 @@ Hours that a span cuts are counted run by run, so that sums are exact to the mic
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
 
 from quota_scheduler.core.efficiency.runs import RunKind
-from quota_scheduler.core.instants import to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, to_micros
 from quota_scheduler.core.usage import KINDS, Usage
 from quota_scheduler.store import Row, Transaction
+from quota_scheduler.store.event_rows import flags_in
+from quota_scheduler.store.lists import TEXTS
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES, added, summed
 
-HOUR = 3_600_000_000
-"""Microseconds."""
 _TOKENS = " + ".join(KINDS)
 _KIND = "label_set, flags, prompt_version"
-_AS_THEY_ARE = (
-    f"SELECT last_at, {_KIND}, {COLUMNS} FROM runs WHERE run IN (SELECT CAST(value AS TEXT) FROM json_each(?))"
-)
+_AS_THEY_ARE = f"SELECT last_at, {_KIND}, {COLUMNS} FROM runs WHERE run IN {TEXTS}"
 _MOVE = (
     f"INSERT INTO run_hours (hour, {_KIND}, runs, most, {COLUMNS}) VALUES ({', '.join('?' * (6 + len(NAMES)))}) "
     f"ON CONFLICT (hour, {_KIND}) DO UPDATE SET runs = run_hours.runs + excluded.runs, "
@@ -58,7 +55,7 @@ def moved(tx: Transaction, before: Iterable[Row], after: Iterable[Row]) -> None:
     sums: dict[Row, tuple[int, int, Usage]] = {}
     for rows, sign in ((before, -1), (after, +1)):
         for last_at, label_set, flags, prompt_version, *columns in rows:
-            slot = (last_at // HOUR, label_set, flags, prompt_version)
+            slot = (last_at // HOUR_MICROS, label_set, flags, prompt_version)
             runs, most, usage = sums.get(slot, (0, 0, Usage()))
             one = Usage(*columns)
             most = max(most, one.tokens) if sign > 0 else most
@@ -70,29 +67,33 @@ def moved(tx: Transaction, before: Iterable[Row], after: Iterable[Row]) -> None:
 def sums_since(tx: Transaction, since: datetime) -> list[tuple[int, int, Usage]]:
     """Runs last active since an instant, by label set: how many, and what they used together."""
     begin, whole = _from(since)
-    return [(row[0], row[1], Usage(*row[2:])) for row in tx.rows(_SUMS, (whole, begin, whole * HOUR))]
+    return [(row[0], row[1], Usage(*row[2:])) for row in tx.rows(_SUMS, (whole, begin, whole * HOUR_MICROS))]
 
 
 def kinds_since(tx: Transaction, since: datetime, *, lately: datetime) -> list[RunKind]:
     """The kinds of runs that were last active since an instant, before and from ``lately`` on."""
     begin, whole = _from(since)
     cut, whole_lately = _from(lately)
-    cut_hour = cut // HOUR
-    params = (cut_hour, whole_lately, whole, begin, whole * HOUR, cut, cut, cut_hour * HOUR, whole_lately * HOUR)
+    cut_hour = cut // HOUR_MICROS
+    params = (
+        cut_hour,
+        whole_lately,
+        whole,
+        begin,
+        whole * HOUR_MICROS,
+        cut,
+        cut,
+        cut_hour * HOUR_MICROS,
+        whole_lately * HOUR_MICROS,
+    )
     return [
-        RunKind(row[0], _flags(row[1]), (row[2],) if row[2] else (), bool(row[3]), bool(row[4]), row[5])
+        RunKind(row[0], flags_in(row[1]), (row[2],) if row[2] else (), bool(row[3]), bool(row[4]), row[5])
         for row in tx.rows(_KINDS, params)
         if row[3] or row[4]
     ]
 
 
-@lru_cache(1024)
-def _flags(text: str) -> tuple[str, ...]:
-    """Flags as they are stored: many kinds share few sets of them."""
-    return tuple(json.loads(text))
-
-
 def _from(since: datetime) -> tuple[int, int]:
     """An instant in microseconds, and the first hour that lies whole behind it."""
     begin = to_micros(since)
-    return begin, -(-begin // HOUR)
+    return begin, -(-begin // HOUR_MICROS)

@@ -8,8 +8,9 @@ from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.usage import KINDS
 from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store.lists import NUMBERS
 
-_OF_SETS = "r.label_set IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
+_OF_SETS = f"r.label_set IN {NUMBERS}"
 
 
 def large(tx: Transaction, since: datetime, label_sets: Collection[int], *, least: int) -> list[RunSummary]:

@@ -5,11 +5,12 @@ from collections.abc import Collection
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.store import Transaction
+from quota_scheduler.store.lists import TEXTS
 
 _LABELS = (
     "SELECT DISTINCT e.session, l.provider, l.account, l.model, l.team, l.project, l.workflow, l.task_type, l.agent "
     "FROM events e JOIN label_sets l ON l.id = e.label_set "
-    "WHERE e.session IN (SELECT CAST(value AS TEXT) FROM json_each(?)) AND e.session != ''"
+    f"WHERE e.session IN {TEXTS} AND e.session != ''"
 )
 
 

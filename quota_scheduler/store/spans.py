@@ -8,15 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Extent, Usage
 from quota_scheduler.store import Transaction
 from quota_scheduler.store.lists import NUMBERS
 from quota_scheduler.store.usage_columns import NAMES
 
-HOUR = 3_600_000_000
-"""Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER)" for name in NAMES)
 _CHOSEN = f"label_set IN {NUMBERS}"
 
@@ -50,12 +48,12 @@ def windows_since(tx: Transaction, since: datetime, most: int) -> list[WindowTal
 def used_between(tx: Transaction, start: datetime, end: datetime, label_sets: Iterable[int]) -> Usage:
     """What these label sets used from an instant until before another."""
     chosen, first, last = json.dumps(sorted(label_sets)), to_micros(start), to_micros(end)
-    whole_from, whole_to = -(-first // HOUR), last // HOUR
+    whole_from, whole_to = -(-first // HOUR_MICROS), last // HOUR_MICROS
     if whole_from >= whole_to:
         return _of_events(tx, first, last, chosen)
     rows = f"SELECT {_SUMS} FROM rollups WHERE hour >= ? AND hour < ? AND {_CHOSEN}"
     whole = Usage(*(tx.row(rows, (whole_from, whole_to, chosen)) or ()))
-    before, after = (first, whole_from * HOUR), (whole_to * HOUR, last)
+    before, after = (first, whole_from * HOUR_MICROS), (whole_to * HOUR_MICROS, last)
     return whole.plus(_of_events(tx, *before, chosen)).plus(_of_events(tx, *after, chosen))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.instants import to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, to_micros
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.usage import FRESH, Usage, UsageEvent
@@ -19,11 +19,9 @@ from quota_scheduler.store import rollups as rollup_store
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.usage_columns import ALL_ZERO, COLUMNS, NAMES, added
 
-HOUR = 3_600_000_000
-"""Microseconds of one rollup bucket."""
 _SUMS = ", ".join(f"sum({name})" for name in NAMES)
 _OF_HOURS = (
-    f"SELECT at / {HOUR} - CASE WHEN at % {HOUR} < 0 THEN 1 ELSE 0 END, label_set, max(at), {_SUMS} "
+    f"SELECT at / {HOUR_MICROS} - CASE WHEN at % {HOUR_MICROS} < 0 THEN 1 ELSE 0 END, label_set, max(at), {_SUMS} "
     "FROM events WHERE id > ? GROUP BY 1, 2"
 )
 _OF_BACKFILLS = f"SELECT label_set, {_SUMS} FROM events WHERE id > ? AND at < ? GROUP BY 1"
@@ -76,14 +74,14 @@ def _move_rollups(tx: Transaction, gone: Iterable[UsageEvent], labels: LabelSets
         _add(rollups, (hour, number), Usage(*sums))
         newest[number] = max(newest.get(number, 0), last)
     for event in gone:
-        slot = (to_micros(event.at) // HOUR, labels.rollup(event))
+        slot = (to_micros(event.at) // HOUR_MICROS, labels.rollup(event))
         rollups[slot] = rollups.get(slot, Usage()).minus(event.usage)
     tx.many(_ROLLUP, [(*slot, *usage) for slot, usage in rollups.items() if any(usage)])
     rollup_store.moved(tx, {slot: usage for slot, usage in rollups.items() if any(usage)})
     totals: dict[int, Usage] = {}
     for (hour, number), usage in rollups.items():
         _add(totals, number, usage)
-        newest[number] = max(newest.get(number, 0), hour * HOUR)
+        newest[number] = max(newest.get(number, 0), hour * HOUR_MICROS)
     tx.many(_TOTAL, [(number, *usage, newest[number]) for number, usage in totals.items()])
 
 

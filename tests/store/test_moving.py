@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
+from quota_scheduler.addresses import without_password
 from quota_scheduler.cli import quota_scheduler_command
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.priority import Priority
@@ -20,7 +21,6 @@ from quota_scheduler.service.queries.usage import usage_document
 from quota_scheduler.service.queries.windows import windows_document
 from quota_scheduler.store import Store, read_only
 from quota_scheduler.store.moving import Since, move, tables_of
-from quota_scheduler.store.postgres import shown
 from tests.builders import MINUTE, MONDAY, a_limit, a_usage_event
 from tests.fakes import FixedClock
 from tests.service.world import World
@@ -168,4 +168,4 @@ def test_the_verb_says_table_by_table_what_arrived(world, postgres_dsn):
     lines = done.output.splitlines()
     with world.store.reading() as tx:
         assert f"ok  events: {tx.scalar('SELECT count(*) FROM events')} rows, all sums equal" in lines
-    assert lines[-1] == f"moved {world.path} to {shown(postgres_dsn)}; the file is as it was"
+    assert lines[-1] == f"moved {world.path} to {without_password(postgres_dsn)}; the file is as it was"

@@ -14,14 +14,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, compress
 from operator import attrgetter
 
-from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.core.ledger.deduplicate import LONGEST_ID, MESSAGE_KEY, pair_key, request_of
 from quota_scheduler.core.ledger.doors import DoorRank, door_of
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Extent, Usage, UsageEvent
 
-HOUR = 3_600_000_000
-"""Microseconds."""
 _KIND = attrgetter(
     "labels", "session", "run", "sidechain", "priority", "flags", "prompt_version", "status", "estimated", "terms",
     "cost_given", "origin", "extent",
@@ -71,8 +69,8 @@ class PlainEvents:
     def hourly(self) -> list[UsageEvent]:
         """One event for each kind and hour: who tells of which hours."""
         return [
-            replace(self.kinds[kind], at=from_micros(hour * HOUR))
-            for kind, hour in set(zip(self.kind, [at // HOUR for at in self.at], strict=True))
+            replace(self.kinds[kind], at=from_micros(hour * HOUR_MICROS))
+            for kind, hour in set(zip(self.kind, [at // HOUR_MICROS for at in self.at], strict=True))
         ]
 
     def ends(self) -> list[UsageEvent]:

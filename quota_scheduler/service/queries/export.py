@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from quota_scheduler.core.instants import from_micros, iso, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, iso, to_micros
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import KINDS, PriceTerms, Usage, UsageEvent
@@ -86,7 +86,7 @@ def _rollups(tx: Transaction, after: int, since: datetime | None, most: int) -> 
     sets = ledger.label_sets(tx)
     for place, (hour, label_set, usage) in enumerate(rows.sums_by_hour(tx, since, after, most), after + 1):
         labels, priority = sets[label_set]
-        at = from_micros(hour * rows.HOUR)
+        at = from_micros(hour * HOUR_MICROS)
         yield (
             place,
             {

@@ -8,7 +8,7 @@ from quota_scheduler.core.efficiency.cache import BASELINE_DAYS, CacheReading, D
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
 from quota_scheduler.core.efficiency.runs import RunKind, RunSummary
 from quota_scheduler.core.forecast.histories import Histories
-from quota_scheduler.core.instants import to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
@@ -19,7 +19,6 @@ from quota_scheduler.core.readings.spending import Bind, Sets, cache_baselines, 
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Transaction, ledger, rollups, run_kinds, runs_of_sets, windows
-from quota_scheduler.store.rollups import HOUR
 
 LOOKBACK = timedelta(hours=24)
 BASELINE = timedelta(days=15)
@@ -27,7 +26,7 @@ RUN_DAYS = timedelta(days=7)
 OVERLAP = timedelta(seconds=10)
 """Transactions that were under way when we looked last may carry an instant that much earlier."""
 HOURS_A_DAY = 24
-DAY = HOURS_A_DAY * HOUR
+DAY = HOURS_A_DAY * HOUR_MICROS
 """Microseconds."""
 CACHE_LOOKBACKS = {"1d": LOOKBACK, "7d": timedelta(days=7)}
 """Lookbacks of the cache hit rate by limit, as their label values name them."""

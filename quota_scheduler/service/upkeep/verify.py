@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from quota_scheduler.core.instants import from_micros, iso
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, iso
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
@@ -11,7 +11,6 @@ from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.service.upkeep.doctor import Finding, examine, some
 from quota_scheduler.store import Transaction, ledger, rebuilt
-from quota_scheduler.store.sums import HOUR
 
 Step = Callable[[str], None]
 """Told what is compared next."""
@@ -138,7 +137,7 @@ def _differ(kept: Usage, made: Usage, is_whole: bool) -> bool:
 
 
 def _is_whole(hour: int, whole: datetime | None) -> bool:
-    return whole is None or from_micros(hour * HOUR) >= whole
+    return whole is None or from_micros(hour * HOUR_MICROS) >= whole
 
 
 def _by(kept: Usage, made: Usage) -> str:
@@ -148,7 +147,7 @@ def _by(kept: Usage, made: Usage) -> str:
 
 
 def _hour(hour: int) -> str:
-    return iso(from_micros(hour * HOUR))
+    return iso(from_micros(hour * HOUR_MICROS))
 
 
 def _named(sets: Sets, number: int) -> str:
