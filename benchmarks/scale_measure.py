@@ -13,16 +13,28 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale_model import Costs
 from tests.system.service_process import Place, ServiceProcess
 
 CONFIG = "limits:\n  - {id: all, match: {provider: p}, unit: tokens, amount: 900T, window: month, holdback: 0}\n"
 LIMITS = 300
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of the processor: of a transaction, of each request in it, of a usage event in a batch, of a limit in a
+    tick; ``commit`` is how long the disk or the standby takes."""
+
+    transaction: float
+    request: float
+    event: float
+    limit: float
+    commit: float
 
 
 def processor(service: ServiceProcess) -> float:

@@ -16,22 +16,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.scale_measure import Costs, measure
+
 BATCH = 256
 """Requests of one transaction at most."""
 RUN_SECONDS, RENEW_SECONDS, CALL_SECONDS = 600.0, 200.0, 10.0
 """A runner: a ticket every ten minutes, a heartbeat every 200 s, a call of a model every ten seconds."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Seconds of the processor: of a transaction, of each request in it, of a usage event in a batch, of a limit in a
-    tick; ``commit`` is how long the disk or the standby takes."""
-
-    transaction: float
-    request: float
-    event: float
-    limit: float
-    commit: float
 
 
 @dataclass(frozen=True)
@@ -121,8 +111,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--measure", action="store_true", help="measure the costs on this machine")
     if parser.parse_args().measure:
-        from benchmarks.scale_measure import measure
-
         measure()
         return
     tables(SQLITE)

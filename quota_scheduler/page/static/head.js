@@ -1,10 +1,14 @@
 // The first glance: what runs out when, what waits and why, what runs, what it costs, what alarms, is the service well.
 
 import { byId, h, put, since } from "./dom.js";
-import { hasRunOut } from "./limits.js";
 import { UNKNOWN, clock, count, dated, money, percent, span } from "./words.js";
 
 export const STOPPED = ["exhausted", "paused"];
+
+/** Whether nobody can start in a limit before its reset; who is beyond its amount by a loan still may. */
+export function hasRunOut(row) {
+  return row.unit !== "leases" && (row.level === "exhausted" || (row.usage_ratio >= 1 && !row.borrowed.length));
+}
 
 /** Figures older than this are marked: one and a half of the slowest tick, or three of the configured one. */
 export function staleAfter(state) {

@@ -3,7 +3,7 @@
 import { bar, fan } from "./charts.js";
 import { byId, h, keep, put, since } from "./dom.js";
 import { UNKNOWN, amount, clock, count, percent, unitWord } from "./words.js";
-import { STOPPED, mark } from "./head.js";
+import { STOPPED, hasRunOut, mark } from "./head.js";
 
 const FIRST = 25;
 const STATES = {
@@ -28,11 +28,6 @@ export function stateOf(row) {
   if (onLoan(row)) return mark("warn", "⇄", "on loan");
   const [kind, sign, word] = STATES[row.level] || STATES[row.risk] || STATES.unknown;
   return mark(kind, sign, word);
-}
-
-/** Whether nobody can start in a limit before its reset; who is beyond its amount by a loan still may. */
-export function hasRunOut(row) {
-  return row.unit !== "leases" && (row.level === "exhausted" || (row.usage_ratio >= 1 && !row.borrowed.length));
 }
 
 function onLoan(row) {
