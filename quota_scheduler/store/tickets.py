@@ -188,7 +188,8 @@ def save(tx: Transaction, changed: Iterable[Ticket], past: Mapping[int, tuple[in
     known = [ticket for ticket in changed if ticket.id < new]
     tx.many_whole(_UPDATE, [(*changing(t), *_seldom(t), revision, t.id) for t in known])
     leases = [(ticket.id, ticket.lease) for ticket in changed if ticket.lease] + list(past.values())
-    tx.many_whole(_PUT_LEASE, [lease_row(ticket, lease) for ticket, lease in leases])
+    by_fence = {lease.fence: lease_row(ticket, lease) for ticket, lease in leases}
+    tx.many_whole(_PUT_LEASE, list(by_fence.values()))
 
 
 def _seldom(ticket: Ticket) -> tuple[Any, ...]:

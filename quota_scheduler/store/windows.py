@@ -197,9 +197,14 @@ def save(tx: Transaction, balances: Balances) -> None:
     for row in balances.reservations.values():
         for held in row:
             held.window = ids.get(held.window, held.window)
-    dirty = [held for row in balances.reservations.values() for held in row if held.dirty]
+    # who gives a place back and gets one again has two reservations in one window: the newer one, which stands last
+    dirty = {(held.ticket, held.window): held for row in balances.reservations.values() for held in row if held.dirty}
     tx.many_whole(
-        _PUT, [(h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open), h.whole) for h in dirty]
+        _PUT,
+        [
+            (h.ticket, h.window, h.amount, h.reported, h.ledgered, h.before, int(h.open), h.whole)
+            for h in dirty.values()
+        ],
     )
 
 

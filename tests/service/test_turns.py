@@ -177,6 +177,8 @@ def test_replicas_that_take_turns_answer_and_store_what_one_alone_would(count, s
         try:
             for number, (turn, (what, about)) in enumerate(steps):
                 together.turn = turn
+                if together.memories[turn % count].remembered is None:
+                    alone.memories[0].forget()  # who reads everything looks at all that wait, and explains by that
                 assert step(together, number, what, about) == step(alone, number, what, about)
                 assert together.stored() == alone.stored()
         finally:
