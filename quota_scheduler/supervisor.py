@@ -34,12 +34,13 @@ class Supervisor:
             self._say("WATCHDOG=1")
 
     def _say(self, text: str) -> None:
-        """Send one datagram; a supervisor that is gone is no reason to fail."""
+        """Send one datagram; a supervisor that is gone, or does not read, is no reason to fail or to wait."""
         if not self._address:
             return
         name = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+                to.setblocking(False)
                 to.sendto(text.encode(), name)
         except OSError:
             pass
