@@ -212,7 +212,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors explanations facade page service shipping",
+        "api auth config core errors explanations facade page service shipping short_way",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
@@ -226,6 +226,7 @@ ROOMS = [
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
+    pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
     pytest.param(
         "questions", "config core errors runtime service store auth", "", id="questions are what the edge may look at"
     ),
@@ -237,7 +238,7 @@ ROOMS = [
     ),
     pytest.param(
         "server",
-        "api config errors facade half_requests runtime supervisor",
+        "api config errors facade half_requests runtime short_way supervisor",
         "uvicorn",
         id="server owns the socket and the signals",
     ),
