@@ -37,6 +37,8 @@ from quota_scheduler.store import Store, Transaction, engine, tickets
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
 """Requests past which one transaction takes in only those that came with them; a longer line is served in several."""
+GATHER_SECONDS = 0.002
+"""Requests that come one turn of the event loop after another are gathered no longer than this."""
 LOOK_SECONDS = 2.0
 """The guarantee behind the timer: due work is looked for at least this often."""
 AWAY_SECONDS = 0.5
@@ -141,15 +143,23 @@ class Writer:
         ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
         """
         future: asyncio.Future[Reply] = loop.create_future()
-        if loop not in self._gathered:
-            self._gathered[loop] = []
-            loop.call_soon(self._hand_over, loop)
-        self._gathered[loop].append(_Asked(request, future, note))
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop, 0, loop.time() + GATHER_SECONDS)
+        gathered.append(_Asked(request, future, note))
         return future
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Put what one turn of an event loop has asked into the queue at once: threads wait for one another once."""
-        gathered = self._gathered.pop(loop)
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
+        """Put what an event loop has asked into the queue at once, as soon as a turn of it brings nothing new.
+
+        A transaction costs as much as twenty requests in it, and threads wait for one another once.
+        """
+        gathered = self._gathered[loop]
+        if len(gathered) > before and loop.time() < until:
+            loop.call_soon(self._hand_over, loop, len(gathered), until)
+            return
+        del self._gathered[loop]
         for start in range(0, len(gathered), MOST_AT_ONCE):
             self._queue.put(gathered[start : start + MOST_AT_ONCE])
 
