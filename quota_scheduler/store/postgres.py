@@ -22,7 +22,7 @@ from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.addresses import without_password
-from quota_scheduler.errors import DatabaseAway
+from quota_scheduler.errors import DatabaseAway, first_line
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
@@ -310,8 +310,3 @@ def conninfo(url: str) -> str:
 def away(url: str, why: str) -> DatabaseAway:
     """What is said while the server cannot be reached."""
     return DatabaseAway(f"PostgreSQL does not answer at {without_password(url)}: {why}; nothing was changed")
-
-
-def first_line(error: BaseException) -> str:
-    """What a driver says, without the lines of detail below it."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -5,9 +5,9 @@ from typing import Any
 import peewee
 import psycopg
 
-from quota_scheduler.errors import NotOurDatabase, StoreError
+from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import dialect
-from quota_scheduler.store.migrate import bring_up_to_date
+from quota_scheduler.store.migrate import bring_up_to_date, is_up_to_date
 
 OLDEST = 15
 """The oldest version that the tests run on: Debian 12's."""
@@ -47,7 +47,7 @@ def check(connection: "psycopg.Connection[Any]", name: str, *, read_only: bool) 
         )
 
 
-class _Migrating(peewee.PostgresqlDatabase):
+class Migrating(peewee.PostgresqlDatabase):
     """The database as migrations see it: statements without parameters are ours, and are translated."""
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
@@ -55,14 +55,21 @@ class _Migrating(peewee.PostgresqlDatabase):
 
 
 def migrate(conninfo: str, name: str) -> None:
-    """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do."""
-    database = _Migrating(conninfo, prefer_psycopg3=True)
+    """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do.
+
+    Where nothing is to be done only rows are read: a role that may do no more can serve. Raises NotOurDatabase for a
+    database that a newer version wrote, StoreError where a step fails.
+    """
+    database = Migrating(conninfo, prefer_psycopg3=True)
     try:
-        with database.connection_context(), database.atomic():
-            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            for statement in dialect.MIN_MAX.strip().split(";\n"):
-                database.execute_sql(statement)
-            bring_up_to_date(database, name)
+        with database.connection_context():
+            if is_up_to_date(database, name):
+                return
+            with database.atomic():
+                database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                # a change of these is a step of the schema, or databases that have them never see it
+                for statement in dialect.MIN_MAX.strip().split(";\n"):
+                    database.execute_sql(statement)
+                bring_up_to_date(database, name)
     except peewee.DatabaseError as error:
-        first = str(error).strip().partition("\n")[0]
-        raise StoreError(f"cannot bring {name} up to date: {first}; nothing was changed") from None
+        raise StoreError(f"cannot bring {name} up to date: {first_line(error)}; nothing was changed") from None
