@@ -26,6 +26,7 @@ from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, dialect, postgres_schema
 from quota_scheduler.store.migrate import MIGRATIONS
 from tests.fakes import FixedClock
+from tests.on_postgres import in_order
 
 DUMPS = sorted((Path(__file__).parents[1] / "data/schemas").glob("*.sql.gz"))
 LIMITS = re.search(r'LIMITS = """(.*?)"""', (Path(__file__).parents[2] / "scripts/old_databases.py").read_text(), re.S)
@@ -78,15 +79,15 @@ def served(dump, dsn, tmp_path):
             for statement in dialect.MIN_MAX.strip().split(";\n"):
                 database.execute_sql(statement)
             Runner(database, str(steps)).up()
-        server.execute("SET session_replication_role = replica")  # in whatever order tables refer to each other
-        for (table,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite*'"):
-            if table != "schema_migration":
-                rows = file.execute(f"SELECT * FROM {table}")
-                names = [column[0] for column in rows.description]
-                columns, places = sql.SQL(", ").join(map(sql.Identifier, names)), ", ".join(["%s"] * len(names))
-                insert = sql.SQL(f"INSERT INTO {{}} ({{}}) VALUES ({places})").format(sql.Identifier(table), columns)
-                server.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
-                server.cursor().executemany(insert, rows.fetchall())
+        tables = in_order(server)
+        for table in reversed(tables):
+            server.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+        for table in tables:
+            rows = file.execute(f"SELECT * FROM {table}")
+            names = [column[0] for column in rows.description]
+            columns, places = sql.SQL(", ").join(map(sql.Identifier, names)), ", ".join(["%s"] * len(names))
+            insert = sql.SQL(f"INSERT INTO {{}} ({{}}) VALUES ({places})").format(sql.Identifier(table), columns)
+            server.cursor().executemany(insert, rows.fetchall())
     return path
 
 
