@@ -25,7 +25,7 @@ from quota_scheduler.core.readings.sighted import own_accounts, own_alerts, own_
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
-from quota_scheduler.errors import DatabaseAway
+from quota_scheduler.errors import DatabaseAway, first_line
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate import limits as operate
@@ -330,7 +330,7 @@ class Questions:
             metrics.database_checked(up=True)
         except Exception as error:
             metrics.database_checked(up=False)
-            problems.append(f"the database does not answer: {error}")
+            problems.append(f"the database does not answer: {first_line(error)}")
         if self._service.store.is_replaced():
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts

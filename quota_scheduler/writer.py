@@ -28,7 +28,7 @@ from typing import Any
 
 from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.errors import DatabaseAway, StoreError
+from quota_scheduler.errors import DatabaseAway, StoreError, first_line
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
@@ -355,7 +355,13 @@ def reason(error: Exception) -> Exception:
     refused: BaseException | None = None
     while link:
         if isinstance(link, Exception) and engine.is_disk_full(link):
-            return StoreError(f"the disk is full or cannot be written ({link}): make room; nothing was changed")
+            return StoreError(
+                f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
+            )
         refused = link if engine.is_refusal(link) else refused
         link = link.__context__
-    return StoreError(f"the database did not take the write ({refused}); nothing was changed") if refused else error
+    return (
+        StoreError(f"the database did not take the write ({first_line(refused)}); nothing was changed")
+        if refused
+        else error
+    )
