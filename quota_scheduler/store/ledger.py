@@ -1,12 +1,12 @@
 """The ledger: usage events, hourly rollups and per-run sums. Rows become core values here."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.instants import HOUR_MICROS, MICROSECOND, SKEW, from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, MICROSECOND, SKEW, from_micros, instant_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
@@ -50,6 +50,12 @@ _OTHERS = (
     f"SELECT {LEASE_COLUMNS} FROM leases l WHERE l.session = ? AND l.session != '' UNION "
     f"SELECT {LEASE_COLUMNS} FROM tickets t JOIN leases l ON l.ticket = t.id WHERE t.run = ? AND t.run != ''"
 )
+_USES = (
+    f"SELECT at, id, label_set, {COLUMNS} FROM events WHERE at >= ? AND (at, id) > (?, ?) AND at < ? "
+    "ORDER BY at, id LIMIT ?"
+)
+AT_ONCE = 4_000
+"""Uses that are read in one go."""
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
     f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
@@ -180,10 +186,18 @@ def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tup
     return [(row[-1], event_in(row[:-1])) for row in rows]
 
 
-def used_since(tx: Transaction, since: datetime) -> list[int]:
-    """The label sets that anything was used under from the hour of an instant on, in the order they first came."""
-    sql = "SELECT DISTINCT label_set FROM rollups WHERE hour >= ? ORDER BY label_set"
-    return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR_MICROS,))]
+def newest(tx: Transaction) -> datetime | None:
+    """When the newest stored event was used; None where there is none."""
+    return instant_or_none(tx.scalar("SELECT max(at) FROM events"))
+
+
+def uses_between(tx: Transaction, start: datetime, end: datetime) -> Iterator[tuple[datetime, int, Usage]]:
+    """When stored events of a span of time were used, under which label set, and how much: oldest first, by slices."""
+    last, number = to_micros(start), -1
+    while rows := tx.rows(_USES, (last, last, number, to_micros(end), AT_ONCE)):
+        for at, _, label_set, *usage in rows:
+            yield from_micros(at), label_set, Usage(*usage)
+        last, number = rows[-1][:2]
 
 
 def apply(tx: Transaction, changes: Sequence[Change], plain: PlainEvents = NOTHING) -> None:

@@ -7,8 +7,11 @@ What a lease opened is a use like any other. Only the last eight days are looked
 break in use is found, after which the chain is sure.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from itertools import accumulate
+from typing import NamedTuple
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -19,6 +22,27 @@ from quota_scheduler.core.usage import UsageEvent
 
 SESSION_MEMORY = timedelta(days=8)
 """How far back sessions are chained: longer than any week, so a break in use is found."""
+
+
+class Use(NamedTuple):
+    """What one event takes out of a session limit, in parts of its base (``Limit.fine_charge``): more than nothing."""
+
+    at: datetime
+    amount: int
+
+
+class _Uses:
+    """Uses in order of time, added up, so that what lies in a span is a difference."""
+
+    def __init__(self, uses: Iterable[Use]) -> None:
+        ordered = sorted(uses)
+        self.instants = [use.at for use in ordered]
+        self._sums = list(accumulate((use.amount for use in ordered), initial=0))
+
+    def within(self, span: Window) -> int:
+        """What was used in a span."""
+        begin, end = (bisect_left(self.instants, at) for at in (span.starts_at, span.ends_at))
+        return self._sums[end] - self._sums[begin]
 
 
 def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
@@ -53,14 +77,14 @@ def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstanc
 def rechained(
     balances: Balances,
     instance: LimitInstance,
-    uses: Sequence[UsageEvent],
+    uses: Iterable[Use],
     *,
     since: datetime,
     reserved: Collection[int],
 ) -> None:
     """Put the sessions of an instance where its uses say, and count them anew.
 
-    ``uses`` are all events of the instance from ``since`` up to now, from where its chain is sure; ``reserved`` the
+    ``uses`` are all uses of the instance from ``since`` up to now, from where its chain is sure; ``reserved`` the
     windows in which a lease or an offer ever held an amount. A session that was over before now is closed by the next
     cycle.
     """
@@ -71,10 +95,10 @@ def rechained(
     sure = [t.window for t in rows if t.window and (t.window.length < schedule.length or t.window.starts_at < since)]
     cut = max((window.ends_at for window in sure), default=None)  # a provider reset early, or what came before
     cut = cut if cut and cut <= balances.now else None
-    uses = [event for event in uses if cut is None or event.at >= cut]
+    used = _Uses(use for use in uses if cut is None or use.at >= cut)
     rows = [t for t in rows if cut is None or (t.window and t.window.starts_at >= cut)]
     openings = [t.window.starts_at for t in rows if t.window and t.id in reserved]
-    spans = [Window(*span) for span in schedule.opened([*(event.at for event in uses), *openings])]
+    spans = [Window(*span) for span in schedule.opened([*used.instants, *openings])]
     if not spans:  # what had opened the session belongs elsewhere: it never began
         for unfounded in [t for t in rows if not t.closed]:
             balances.drop(unfounded)
@@ -93,7 +117,7 @@ def rechained(
             balances.begins(balance, span.starts_at)
             placed[span] = balance
     for span, balance in placed.items():
-        _count_anew(balance, span, uses, balances.now)
+        _count_anew(balance, span, used, balances.now)
 
 
 def _is_ahead(balance: Balance, now: datetime) -> bool:
@@ -130,7 +154,7 @@ def _around(balance: Balance, spans: Iterable[Window]) -> Window | None:
     return next((span for span in spans if balance.window and span.contains(balance.window.starts_at)), None)
 
 
-def _count_anew(balance: Balance, span: Window, uses: Iterable[UsageEvent], now: datetime) -> None:
-    balance.count_anew(sum(balance.limit.fine_charge(event.usage) for event in uses if span.contains(event.at)))
+def _count_anew(balance: Balance, span: Window, uses: _Uses, now: datetime) -> None:
+    balance.count_anew(uses.within(span))
     if balance.closed and span.ends_at > now:
         balance.closed, balance.dirty = False, True
