@@ -1,7 +1,7 @@
 """Whether sessions lie where all uses say: a mark, so that a start reads eight days of events only where it must.
 
-    chained from all uses ──keep──► mark, of the limits it holds for
-    history, a corrected cost ──lost──► no mark: neither looks for sessions that it moves
+chained from all uses ──keep──► mark, of the limits it holds for
+history, a corrected cost ──lost──► no mark: neither looks for sessions that it moves
 """
 
 import json

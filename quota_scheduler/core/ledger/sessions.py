@@ -10,6 +10,7 @@ break in use is found, after which the chain is sure.
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -47,15 +48,18 @@ class _Uses:
 
 def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
     """Whether a use of a session limit may move its sessions: it lies in none that is known, or it opened one."""
-    if instance.limit.observed:  # the provider says where its windows are
-        return False
-    if not isinstance(instance.limit.schedule, Session) or not instance.limit.fine_charge(event.usage):
+    if not _may_move(instance) or not instance.limit.fine_charge(event.usage):
         return False
     now = balances.now
     if not now - SESSION_MEMORY <= event.at <= now + SKEW:
         return False
     balance = balances.to_correct(instance, event.at)
     return balance is None or (balance.window is not None and balance.window.starts_at == event.at)
+
+
+def _may_move(instance: LimitInstance) -> bool:
+    """Whether its sessions lie where uses say; of observed ones the provider says where they are."""
+    return isinstance(instance.limit.schedule, Session) and not instance.limit.observed
 
 
 def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstance, datetime]:
@@ -65,8 +69,9 @@ def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstanc
     """
     moved: set[LimitInstance] = set()
     first: dict[LimitInstance, datetime] = {}
+    chained = cache(lambda labels: [i for i in balances.instances(labels) if _may_move(i)])
     for event in (event for change in changes for event in change if event):
-        for instance in balances.instances(event.labels):
+        for instance in chained(event.labels):
             if is_out_of_place(event, instance, balances):
                 moved.add(instance)
             if event.at >= balances.now - SESSION_MEMORY:
