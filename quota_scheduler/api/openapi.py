@@ -37,9 +37,9 @@ PROBLEM = {
 }
 _EXPORT = {"type": "object", "description": "an export of OTLP; as application/x-protobuf, too"}
 PUSHED: dict[str, dict[str, Any]] = {
-    "/v1/logs": {**_EXPORT, "properties": {"resourceLogs": {"type": "array"}}},
-    "/v1/metrics": {**_EXPORT, "properties": {"resourceMetrics": {"type": "array"}}},
-    "/v1/traces": {**_EXPORT, "properties": {"resourceSpans": {"type": "array"}}},
+    "/v1/logs": {**_EXPORT, "properties": {"resourceLogs": {"type": ["array", "null"]}}},
+    "/v1/metrics": {**_EXPORT, "properties": {"resourceMetrics": {"type": ["array", "null"]}}},
+    "/v1/traces": {**_EXPORT, "properties": {"resourceSpans": {"type": ["array", "null"]}}},
     "/v1/shipments": {
         "type": "object",
         "description": "what `quota-scheduler ship` sends",
