@@ -47,6 +47,7 @@ from quota_scheduler.service.queries.windows import windows_document
 from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import limit_changes as stored_changes
 from quota_scheduler.store.audit import Wanted
+from quota_scheduler.traces import Traces
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -75,6 +76,11 @@ class Questions:
     def rates(self) -> RateLimits:
         """How often each of them may."""
         return self._service.rates
+
+    @property
+    def traces(self) -> Traces:
+        """Where spans go."""
+        return self._service.parts.traces
 
     def slowed(self) -> None:
         """A token asked too often: counted."""

@@ -26,13 +26,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Reply, Request
+from quota_scheduler.core.cycle.requests import Answer, Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import DatabaseAway, StoreError, first_line
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Store, Transaction, engine, tickets
+from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
@@ -56,6 +58,7 @@ class _Job:
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
     then: Callable[[Terms, Any], Terms] | None = None
+    place: Place = None
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class _Asked:
     request: Request
     future: "Future[Reply] | asyncio.Future[Reply]"
     note: "Note | None" = None
+    place: Place = None
 
 
 Settled = list[tuple["asyncio.Future[Reply]", Reply | Exception]]
@@ -98,12 +102,13 @@ class Writer:
         *,
         tell: Callable[[cycle.CycleResult, float], None],
         rereading: Rereading | None = None,
+        traces: Traces = OFF,
     ) -> None:
         """``tell`` is called after each cycle's commit, with what it did and the seconds it took.
 
         Without ``rereading`` nobody but ``change_terms`` changes the terms.
         """
-        self.store, self.terms, self._tell = store, terms, tell
+        self.store, self.terms, self._tell, self._traces = store, terms, tell, traces
         self._memory, self._rereading = Memory(shared=store.is_shared), rereading
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
@@ -139,7 +144,7 @@ class Writer:
         ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
         """
         future: asyncio.Future[Reply] = loop.create_future()
-        self._queue.put(_Asked(request, future, note))
+        self._queue.put(_Asked(request, future, note, self._traces.here()))
         return future
 
     def do(
@@ -150,7 +155,7 @@ class Writer:
         ``then`` says what the terms are after its commit, from the terms before and its result: nothing else happens in
         between, so that two who change the same thing leave the same on the disk and in force.
         """
-        job = _Job(work, Future(), then)
+        job = _Job(work, Future(), then, self._traces.here())
         self._queue.put(job)
         return job.future
 
@@ -260,6 +265,7 @@ class Writer:
 
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
@@ -268,11 +274,16 @@ class Writer:
                     if item.note:
                         item.note(tx, answer)
                 wait = self._seconds_to_next(tx)
+                times.commits()
         except BaseException:
             self._memory.forget()
             if self._rereading:
                 self._rereading.lost()
             raise
+        if self._traces.is_on:
+            self._traces.served(
+                [item.place for item in asked], times.over(), [_ticket(reply) for reply in done.answers]
+            )
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
@@ -302,12 +313,15 @@ class Writer:
         if self._away and time.monotonic() < self._look_again:
             job.future.set_exception(self._away)
             return
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
                 result = job.work(tx)
                 if self._rereading:
                     self._rereading.wrote(tx, in_force=job.then is not None)
+                times.commits()
+            self._traces.served([job.place], times.over(), [None])
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
@@ -343,6 +357,10 @@ class Writer:
         if terms.begin_anew_after(self.terms):
             self._memory.forget()
         self.terms = terms
+
+
+def _ticket(reply: Reply) -> Ticket | None:
+    return reply.ticket if isinstance(reply, Answer) else None
 
 
 def reason(error: Exception) -> Exception:

@@ -190,6 +190,14 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where spans go, the base URL of a collector or empty for nowhere, and which share of traces is kept."""
+
+    endpoint: str = ""
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Models:
     """Models in order of preference, dearest first."""
 
@@ -225,6 +233,7 @@ class Config:
     rate_limit: RateLimit
     tls: Tls | None
     trusted_proxies: tuple[str, ...]
+    traces: Tracing
     prices: Mapping[str, OwnPrice]
     models: Models
     rules: Thresholds
