@@ -59,6 +59,7 @@ class Questions:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._muted: list[dict[str, str]] = []
+        self._by_id: tuple[tuple[Limit, ...], dict[str, Limit]] = (), {}
 
     # What holds now
 
@@ -94,7 +95,10 @@ class Questions:
     @property
     def limits(self) -> dict[str, Limit]:
         """The limits as they hold now, by id."""
-        return {limit.id: limit for limit in self._service.writer.terms.limits}
+        limits = self._service.writer.terms.limits
+        if self._by_id[0] is not limits:
+            self._by_id = limits, {limit.id: limit for limit in limits}
+        return self._by_id[1]
 
     @property
     def held(self) -> EverythingHeld | None:

@@ -38,7 +38,7 @@ from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
-"""Requests that one transaction takes in; a longer line is served in several."""
+"""Requests past which one transaction takes in only those that came with them; a longer line is served in several."""
 LOOK_SECONDS = 2.0
 """The guarantee behind the timer: due work is looked for at least this often."""
 AWAY_SECONDS = 0.5
@@ -90,6 +90,7 @@ def settle(settled: Settled) -> None:
 
 
 _Item = _Job | _Asked | _Change | None
+_Put = _Item | list[_Asked]
 
 
 class Writer:
@@ -110,7 +111,8 @@ class Writer:
         """
         self.store, self.terms, self._tell, self._traces = store, terms, tell, traces
         self._memory, self._rereading = Memory(shared=store.is_shared), rereading
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Put] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._due: float = 0.0
         self._clocks = (store.clock(), time.monotonic())
@@ -144,8 +146,17 @@ class Writer:
         ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
         """
         future: asyncio.Future[Reply] = loop.create_future()
-        self._queue.put(_Asked(request, future, note, self._traces.here()))
+        if loop not in self._gathered:
+            self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        self._gathered[loop].append(_Asked(request, future, note, self._traces.here()))
         return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put what one turn of an event loop has asked into the queue at once: threads wait for one another once."""
+        gathered = self._gathered.pop(loop)
+        for start in range(0, len(gathered), MOST_AT_ONCE):
+            self._queue.put(gathered[start : start + MOST_AT_ONCE])
 
     def do(
         self, work: Callable[[Transaction], Any], *, then: Callable[[Terms, Any], Terms] | None = None
@@ -207,9 +218,12 @@ class Writer:
     def _drain(self) -> list[_Item]:
         batch: list[_Item] = []
         try:
-            batch.append(self._queue.get(timeout=max(0.0, self._due - time.monotonic())))
-            while len(batch) < MOST_AT_ONCE:
-                batch.append(self._queue.get_nowait())
+            put = self._queue.get(timeout=max(0.0, self._due - time.monotonic()))
+            while True:
+                batch += put if isinstance(put, list) else [put]
+                if len(batch) >= MOST_AT_ONCE:
+                    break
+                put = self._queue.get_nowait()
         except queue.Empty:
             pass
         return batch

@@ -215,7 +215,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors explanations facade page service shipping traces",
+        "api auth config core errors explanations facade page service shipping short_way traces",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
@@ -229,6 +229,7 @@ ROOMS = [
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
+    pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
     pytest.param(
         "questions",
         "config core errors runtime service store auth traces",
@@ -243,7 +244,7 @@ ROOMS = [
     ),
     pytest.param(
         "server",
-        "api config errors facade half_requests runtime supervisor",
+        "api config errors facade half_requests runtime short_way supervisor",
         "uvicorn",
         id="server owns the socket and the signals",
     ),
