@@ -9,6 +9,7 @@ from datetime import datetime
 from quota_scheduler.core.instants import EARLIEST, LATEST, SKEW
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
+from quota_scheduler.core.limits.binding import Binding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
 
@@ -31,6 +32,7 @@ class OpenWindows:
         self.ends_next: datetime | None = None
         self.starts_last: datetime | None = None
         self._by_id = {limit.id: limit for limit in self.limits}
+        self._binding = Binding(self.limits)
         self._instances: dict[Labels, tuple[LimitInstance, ...]] = {}
         self._next_id = -1
         self.take(rows)
@@ -105,8 +107,7 @@ class OpenWindows:
         if instances is None:
             instances = tuple(
                 LimitInstance(limit, limit.value_of(labels, self.values[limit.id]))
-                for limit in self.limits
-                if limit.selects(labels)
+                for limit in self._binding.of(labels)
             )
             for instance in instances:
                 self.values[instance.limit.id].add(instance.value)
