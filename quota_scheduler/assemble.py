@@ -75,7 +75,7 @@ BILL_ANSWER_SECONDS = 60.0
 def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service:
     """A service that is built and does not run yet. Raises StartError, ConfigError or StoreError."""
     refuse_open_door(config)
-    store = Store(config.database, clock=clock)
+    store = Store(config.database, clock=clock, patience=config.database_patience)
     try:
         return assembled(config, store)
     except BaseException:

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 RESTART = (
     "listen",
     "database",
+    "database_patience",
     "sources",
     "bills",
     "otlp",

@@ -78,6 +78,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             database=top.read(
                 "database", partial(places.database, top.folder("database"), around.home), around.database
             ),
+            database_patience=top.read("database_patience", seconds(1, 60), 3.0),
             sources=_sources(top, around),
             otlp=read_door(top, "otlp", OTLP_NAMES),
             litellm=read_door(top, "litellm", LITELLM_NAMES),

@@ -211,6 +211,7 @@ class Config:
     listen: Listen
     timezone: str
     database: Path | str
+    database_patience: float
     sources: Sources
     otlp: PushedSource
     litellm: PushedSource

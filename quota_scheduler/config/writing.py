@@ -70,6 +70,7 @@ def redacted(config: Config) -> dict[str, object]:
         "models": {"fallback": list(config.models.fallback)},
         "rules": asdict(config.rules),
         "tick_seconds": config.tick_seconds,
+        "database_patience": config.database_patience,
         "leader_ttl": config.leader_ttl,
         "claim_within": span_text(config.claim_within),
         "aging_step": span_text(config.aging_step),
