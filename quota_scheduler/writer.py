@@ -383,6 +383,8 @@ def reason(error: Exception) -> Exception:
     A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
     roll back: what really happened stands further back in the chain.
     """
+    if isinstance(error, StoreError):
+        return error
     link: BaseException | None = error
     refused: BaseException | None = None
     while link:
