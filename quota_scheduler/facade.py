@@ -228,6 +228,15 @@ class Facade(Questions):
         labels = [one.labels for one in (*delivery.events, *(point.draft for point in delivery.metered))]
         return intake.put(await self._beside(labels, lambda: intake.priced(delivery)))
 
+    @property
+    def is_spooling(self) -> bool:
+        """Whether usage lies on this disk for which the database was away: what comes lines up behind it."""
+        return self._service.parts.spool.is_in_use
+
+    async def keep(self, delivery: Pushed) -> bool:
+        """Keep usage on this host's disk until the database is back; False where there is no room, or no spool."""
+        return await asyncio.to_thread(self._service.parts.spool.keep, delivery)
+
     # Operators
 
     def change_limit(

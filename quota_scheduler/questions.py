@@ -33,7 +33,7 @@ from quota_scheduler.core.readings.sighted import (
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
-from quota_scheduler.errors import DatabaseAway
+from quota_scheduler.errors import DatabaseAway, first_line
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate import limits as operate
@@ -61,6 +61,7 @@ from quota_scheduler.service.queries.windows import windows_document
 from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import limit_changes as stored_changes
 from quota_scheduler.store.audit import Wanted
+from quota_scheduler.traces import Traces
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -90,6 +91,11 @@ class Questions:
     def rates(self) -> RateLimits:
         """How often each of them may."""
         return self._service.rates
+
+    @property
+    def traces(self) -> Traces:
+        """Where spans go."""
+        return self._service.parts.traces
 
     def slowed(self) -> None:
         """A token asked too often: counted."""
@@ -355,7 +361,7 @@ class Questions:
             metrics.database_checked(up=True)
         except Exception as error:
             metrics.database_checked(up=False)
-            problems.append(f"the database does not answer: {error}")
+            problems.append(f"the database does not answer: {first_line(error)}")
         if self._service.store.is_replaced():
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts

@@ -26,13 +26,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Reply, Request
+from quota_scheduler.core.cycle.requests import Answer, Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
-from quota_scheduler.store import Store, Transaction, engine, tickets
+from quota_scheduler.store import Store, Transaction, tickets
+from quota_scheduler.store.engine import reason as reason
+from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
@@ -58,6 +61,7 @@ class _Job:
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
     then: Callable[[Terms, Any], Terms] | None = None
+    place: Place = None
 
 
 @dataclass(slots=True)
@@ -71,6 +75,7 @@ class _Asked:
     request: Request
     future: "Future[Reply] | asyncio.Future[Reply]"
     note: "Note | None" = None
+    place: Place = None
 
 
 Settled = list[tuple["asyncio.Future[Reply]", Reply | Exception]]
@@ -101,12 +106,13 @@ class Writer:
         *,
         tell: Callable[[cycle.CycleResult, float], None],
         rereading: Rereading | None = None,
+        traces: Traces = OFF,
     ) -> None:
         """``tell`` is called after each cycle's commit, with what it did and the seconds it took.
 
         Without ``rereading`` nobody but ``change_terms`` changes the terms.
         """
-        self.store, self.terms, self._tell = store, terms, tell
+        self.store, self.terms, self._tell, self._traces = store, terms, tell, traces
         self._memory, self._rereading = Memory(shared=store.is_shared), rereading
         self._queue: queue.SimpleQueue[_Put] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
@@ -147,7 +153,7 @@ class Writer:
         if gathered is None:
             gathered = self._gathered[loop] = []
             loop.call_soon(self._hand_over, loop, 0, loop.time() + GATHER_SECONDS)
-        gathered.append(_Asked(request, future, note))
+        gathered.append(_Asked(request, future, note, self._traces.here()))
         return future
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
@@ -171,7 +177,7 @@ class Writer:
         ``then`` says what the terms are after its commit, from the terms before and its result: nothing else happens in
         between, so that two who change the same thing leave the same on the disk and in force.
         """
-        job = _Job(work, Future(), then)
+        job = _Job(work, Future(), then, self._traces.here())
         self._queue.put(job)
         return job.future
 
@@ -284,6 +290,7 @@ class Writer:
 
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
@@ -292,11 +299,16 @@ class Writer:
                     if item.note:
                         item.note(tx, answer)
                 wait = self._seconds_to_next(tx)
+                times.commits()
         except BaseException:
             self._memory.forget()
             if self._rereading:
                 self._rereading.lost()
             raise
+        if self._traces.is_on:
+            self._traces.served(
+                [item.place for item in asked], times.over(), [_ticket(reply) for reply in done.answers]
+            )
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
@@ -326,12 +338,15 @@ class Writer:
         if self._away and time.monotonic() < self._look_again:
             job.future.set_exception(self._away)
             return
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
                 result = job.work(tx)
                 if self._rereading:
                     self._rereading.wrote(tx, in_force=job.then is not None)
+                times.commits()
+            self._traces.served([job.place], times.over(), [None])
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
@@ -369,17 +384,5 @@ class Writer:
         self.terms = terms
 
 
-def reason(error: Exception) -> Exception:
-    """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
-
-    A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
-    roll back: what really happened stands further back in the chain.
-    """
-    link: BaseException | None = error
-    refused: BaseException | None = None
-    while link:
-        if isinstance(link, Exception) and engine.is_disk_full(link):
-            return StoreError(f"the disk is full or cannot be written ({link}): make room; nothing was changed")
-        refused = link if engine.is_refusal(link) else refused
-        link = link.__context__
-    return StoreError(f"the database did not take the write ({refused}); nothing was changed") if refused else error
+def _ticket(reply: Reply) -> Ticket | None:
+    return reply.ticket if isinstance(reply, Answer) else None

@@ -121,7 +121,7 @@ def build(service: "Facade") -> Door:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.service, app.state.page = service, page.PageRoom()
-    return Door(app, service)
+    return Door(app, service, {handler: path.replace(":path", "") for _, path, handler in ROUTES})
 
 
 def desk(service: "Facade") -> PlainTickets:

@@ -12,13 +12,14 @@ page can send requests to loopback, but not without telling: its browser names t
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quota_scheduler.api.problems import Problem, response
+from quota_scheduler.traces import NOTHING, Ending, is_traced
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -43,16 +44,25 @@ PROBES = frozenset({"/readyz", "/healthz"})
 class Door:
     """Lets requests in to ``app``, or answers them itself."""
 
-    def __init__(self, app: ASGIApp, service: "Facade") -> None:
-        self._app, self._service = app, service
+    def __init__(self, app: ASGIApp, service: "Facade", paths: Mapping[Any, str]) -> None:
+        """``paths`` are those of the routes, by what answers them."""
+        self._app, self._service, self._paths = app, service, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        traces = self._service.traces
+        if not traces.is_on or not is_traced(scope["path"]):
+            await self._answer(scope, receive, send, NOTHING)
+            return
+        with traces.request(scope["method"], scope["path"], Headers(scope=scope)) as span:
+            await self._answer(scope, receive, send, span)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: Ending) -> None:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
+                span.says(message["status"], scope["method"], self._paths.get(scope.get("endpoint"), ""))
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE.items():
                     headers.setdefault(name, value)
