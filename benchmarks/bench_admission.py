@@ -144,11 +144,18 @@ class Client(asyncio.Protocol):
             self.load.idle.append(self)
 
 
+def core_seconds(process: int) -> float:
+    """What a process has taken of its core so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Load:
     """Sixty-four clients for some seconds; counts answers that came after the warm-up."""
 
-    def __init__(self, rate: float = 0, team: str = "") -> None:
-        self.rate, self.team, self.n = rate, team, 0
+    def __init__(self, rate: float = 0, team: str = "", process: int = 0) -> None:
+        """``process`` is that of the server, where ``core`` is to say what an answer took of its core, in seconds."""
+        self.rate, self.team, self.n, self.process, self.core = rate, team, 0, process, 0.0
         self.latencies: list[float] = []
         self.bad: list[bytes] = []
         self.idle: list[Client] = []
@@ -173,7 +180,9 @@ class Load:
         else:
             await asyncio.sleep(1.0)
             self.latencies.clear()
+            began = core_seconds(self.process)
             await asyncio.sleep(seconds)
+            self.core = (core_seconds(self.process) - began) / max(1, len(self.latencies))
         for client in clients:
             client.transport.abort()
 
@@ -221,12 +230,6 @@ def running(variant: str, before: Path | None = None):
             process.wait()
 
 
-def core_seconds(process: int) -> float:
-    """What a process has taken of its core so far."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def fill(port: int, count: int) -> None:
     """Let many tickets wait for a limit that is full."""
     import http.client
@@ -270,10 +273,10 @@ def main() -> None:
     for _ in range(given.rounds):
         for name, (variant, before) in variants.items():
             with running(variant, before) as (port, process):
-                load, began = Load(), core_seconds(process)
+                load = Load(process=process)
                 asyncio.run(load.run(port, given.seconds))
                 assert not load.bad, load.bad[0][:300]
-                cores[name].append((core_seconds(process) - began) / load.n * 1e6)
+                cores[name].append(load.core * 1e6)
                 rates[name].append(len(load.latencies) / given.seconds)
                 middle, tail = load.quantile(0.5), load.quantile(0.99)
                 print(
