@@ -168,9 +168,9 @@ class PlainTickets:
         self._service = service
 
     def wants(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a request may be a plain ticket; one that is traced takes the way on which spans begin and end."""
-        is_submitted = scope["path"] == "/v1/tickets" and scope["method"] == "POST" and not scope["query_string"]
-        return is_submitted and not self._service.traces.is_on
+        """Whether a request may be a plain ticket; the routes make the spans of those that are traced."""
+        is_ticket = scope["path"] == "/v1/tickets" and scope["method"] == "POST" and not scope["query_string"]
+        return is_ticket and not self._service.traces.is_on
 
     def ask(self, scope: Mapping[str, Any], body: bytes) -> "Asked | None":
         """Ask for the ticket of a plain body."""
