@@ -145,7 +145,9 @@ class Client(asyncio.Protocol):
 
 
 def core_seconds(process: int) -> float:
-    """What a process has taken of its core so far."""
+    """What a process has taken of its core so far; 0 for none."""
+    if not process:
+        return 0.0
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
