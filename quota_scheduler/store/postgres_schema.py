@@ -7,12 +7,15 @@ import psycopg
 
 from quota_scheduler.errors import NotOurDatabase, StoreError
 from quota_scheduler.store import dialect
+from quota_scheduler.store.database import TURN
 from quota_scheduler.store.migrate import bring_up_to_date
 
 OLDEST = 15
 """The oldest version that the tests run on: Debian 12's."""
 LOCK = 0x51534348
 """The number of the advisory lock under which the schema is changed ("QSCH")."""
+MOST_TRIES = 10
+"""How often a step is tried that meets a view under way."""
 OURS = ("label_sets", "sequences", "tickets")
 """Tables by which a database of ours is known."""
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
@@ -60,14 +63,31 @@ class _Migrating(peewee.PostgresqlDatabase):
 
 
 def migrate(conninfo: str, name: str) -> None:
-    """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do."""
+    """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do.
+
+    Older replicas may be at work meanwhile: their writes wait, and a view that a step gets into a deadlock with lets it
+    try again.
+    """
+    for tries_left in reversed(range(MOST_TRIES)):
+        try:
+            _migrate(conninfo, name)
+            return
+        except peewee.DatabaseError as error:
+            first = str(error).strip().partition("\n")[0]
+            if tries_left and "deadlock detected" in first:
+                continue
+            raise StoreError(f"cannot bring {name} up to date: {first}; nothing was changed") from None
+        except StoreError as error:
+            if not (tries_left and "deadlock detected" in str(error)):
+                raise
+
+
+def _migrate(conninfo: str, name: str) -> None:
     database = _Migrating(conninfo, prefer_psycopg3=True)
-    try:
-        with database.connection_context(), database.atomic():
-            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            for statement in dialect.MIN_MAX.strip().split(";\n"):
-                database.execute_sql(statement)
-            bring_up_to_date(database, name)
-    except peewee.DatabaseError as error:
-        first = str(error).strip().partition("\n")[0]
-        raise StoreError(f"cannot bring {name} up to date: {first}; nothing was changed") from None
+    with database.connection_context(), database.atomic():
+        database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        if "turns" in database.get_tables():
+            database.execute_sql(f"SELECT {TURN} FROM turns FOR UPDATE")
+        for statement in dialect.MIN_MAX.strip().split(";\n"):
+            database.execute_sql(statement)
+        bring_up_to_date(database, name)
