@@ -1,4 +1,4 @@
-"""A step of the schema on PostgreSQL beside an older replica at work: writes wait, a view in its way lets it try again."""
+"""A step of the schema on PostgreSQL beside an older replica at work: writes wait, a view in its way is no end."""
 
 import threading
 from pathlib import Path
