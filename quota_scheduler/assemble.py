@@ -59,8 +59,10 @@ from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
+from quota_scheduler.spool import Spool, opened
 from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
+from quota_scheduler.store.spool_file import SpoolFile
 from quota_scheduler.store.turns import Marks
 from quota_scheduler.tasks import NAMES as TASKS
 from quota_scheduler.traces import OFF, Traces
@@ -77,7 +79,7 @@ BILL_ANSWER_SECONDS = 60.0
 def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service:
     """A service that is built and does not run yet. Raises StartError, ConfigError or StoreError."""
     refuse_open_door(config)
-    store = Store(config.database, clock=clock)
+    store = Store(config.database, clock=clock, patience=config.database_patience)
     try:
         return assembled(config, store)
     except BaseException:
@@ -212,6 +214,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         readings=lambda: service.readings.limits,
         zone=lambda: service.config.timezone,
     )
+    intake = Intake(writer.do, prices, lambda: writer.terms.limits)
     commenter_of = partial(_commenter, store=store)
     parts = Parts(
         store=store,
@@ -230,7 +233,8 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         bills=bills,
         sources=sources,
         doors=_doors(config),
-        intake=Intake(writer.do, prices, lambda: writer.terms.limits),
+        intake=intake,
+        spool=Spool(_spool_file(config, store), lambda one: intake.put(intake.priced(one)), metrics),
         comments=CommentDesk(store, do_as_leader, writer.ask, context, commenter_of(config)),
         commenter_of=commenter_of,
         leading=leading,
@@ -258,6 +262,12 @@ def _traces(config: Config, instance: str) -> Traces:
     return SentTraces(
         config.traces.endpoint, config.traces.share, version=quota_scheduler.__version__, instance=instance
     )
+
+
+def _spool_file(config: Config, store: Store) -> SpoolFile | None:
+    """Where usage is kept while the database is away: a file has no server to be away from."""
+    place = config.spool
+    return opened(place.file, place.bytes, store.clock) if store.is_shared and place.bytes else None
 
 
 def _leading(config: Config, store: Store, rules: Rules, monotonic: Callable[[], float]) -> Leading:

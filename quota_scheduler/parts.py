@@ -29,6 +29,7 @@ from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
+from quota_scheduler.spool import Spool
 from quota_scheduler.store import Store
 from quota_scheduler.traces import Traces
 from quota_scheduler.waiters import Waiters
@@ -71,6 +72,7 @@ class Parts:
     do_as_leader: Do
     following: Following
     traces: Traces
+    spool: Spool
 
 
 @dataclass(frozen=True, slots=True)

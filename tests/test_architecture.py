@@ -215,7 +215,7 @@ ROOMS = [
     ),
     pytest.param(
         "api",
-        "api auth config core errors explanations facade page service shipping traces",
+        "api auth config core errors explanations facade page service shipping short_way traces",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
@@ -225,10 +225,12 @@ ROOMS = [
         "msgspec",
         id="replicas agree on who leads, and hand on what the leader computed",
     ),
+    pytest.param("spool", "core errors store", "msgspec", id="spool keeps what the database is away for"),
     pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
+    pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
     pytest.param(
         "questions",
         "config core errors runtime service store auth traces",
@@ -243,7 +245,7 @@ ROOMS = [
     ),
     pytest.param(
         "server",
-        "api config errors facade half_requests runtime supervisor",
+        "api config errors facade half_requests runtime short_way supervisor",
         "uvicorn",
         id="server owns the socket and the signals",
     ),
@@ -333,8 +335,8 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine store/sqlite store/copies sources/opencode",
-            id="only the engine and its copies know SQLite, beside the reader of a program that keeps its own",
+            "store/engine store/sqlite store/spool_file store/copies sources/opencode",
+            id="the engine, its copies and the spool know SQLite, and the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry.proto", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),
@@ -358,7 +360,9 @@ def test_each_library_has_one_owner(library, owner):
     ],
 )
 def test_no_file_but_that_of_its_database_names_another_driver(driver):
-    assert importers(driver) <= {"store/moving.py", "store/postgres.py", "store/postgres_schema.py"}
+    assert importers(driver) <= {
+        f"store/{name}.py" for name in ("moving", "postgres", "postgres_pulse", "postgres_schema")
+    }
 
 
 def test_only_what_people_start_reads_the_environment():

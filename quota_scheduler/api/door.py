@@ -10,6 +10,7 @@ page can send requests to loopback, but not without telling: its browser names t
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -96,9 +97,22 @@ class Door:
         return None
 
     def _is_our_name(self, host: str) -> bool:
-        """Whether a Host header names this machine, or where we were told to listen."""
-        name = _name_of(host)
-        return name in {"localhost", self._service.config.listen.host.lower()} or _is_loopback(name)
+        return is_our_name(host, self._service.config.listen.host.lower())
+
+
+def is_let_in_plainly(service: "Facade", headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the door lets in who writes with these headers, as far as a glance tells: programs, no pages."""
+    if b"origin" in headers or b"sec-fetch-site" in headers:
+        return False
+    host = headers.get(b"host", b"").decode("latin-1")
+    return bool(service.tokens) or is_our_name(host, service.config.listen.host.lower())
+
+
+@lru_cache(256)
+def is_our_name(host: str, ours: str) -> bool:
+    """Whether a Host header names this machine, or where we were told to listen."""
+    name = _name_of(host)
+    return name in {"localhost", ours} or _is_loopback(name)
 
 
 def _name_of(host: str) -> str:

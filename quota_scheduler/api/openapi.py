@@ -178,6 +178,11 @@ def _operation(method: str, path: str, summary: str, model: type | None, role: s
             "default": problem,
         },
     }
+    if path == "/v1/usage" and method == "post":
+        operation["responses"]["202"] = {
+            "description": "the database is away: kept on disk, recorded when it is back",
+            "content": {"application/json": {"schema": {}}},
+        }
     if path in PUSHED and method == "post":
         content = {"application/json": {"schema": PUSHED[path]}}
         operation["requestBody"] = {"required": True, "content": content}

@@ -203,6 +203,14 @@ class Tracing:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolPlace:
+    """Where usage is kept while the server of the database is away, and how many bytes of it; 0: none."""
+
+    file: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Models:
     """Models in order of preference, dearest first."""
 
@@ -224,6 +232,8 @@ class Config:
     listen: Listen
     timezone: str
     database: Path | str
+    database_patience: float
+    spool: SpoolPlace
     sources: Sources
     otlp: PushedSource
     litellm: PushedSource

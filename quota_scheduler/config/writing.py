@@ -71,6 +71,8 @@ def redacted(config: Config) -> dict[str, object]:
         "models": {"fallback": list(config.models.fallback)},
         "rules": asdict(config.rules),
         "tick_seconds": config.tick_seconds,
+        "database_patience": config.database_patience,
+        "spool": {"file": str(config.spool.file), "bytes": config.spool.bytes},
         "leader_ttl": config.leader_ttl,
         "claim_within": span_text(config.claim_within),
         "aging_step": span_text(config.aging_step),

@@ -1,14 +1,16 @@
 """Whose database on a server it is, and bringing its schema up to date."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import peewee
 import psycopg
+from psycopg import sql
 
-from quota_scheduler.errors import NotOurDatabase, StoreError
+from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import dialect
 from quota_scheduler.store.database import TURN
-from quota_scheduler.store.migrate import bring_up_to_date
+from quota_scheduler.store.migrate import bring_up_to_date, is_up_to_date
 
 OLDEST = 15
 """The oldest version that the tests run on: Debian 12's."""
@@ -18,7 +20,14 @@ MOST_TRIES = 10
 """How often a step is tried that meets a view under way."""
 OURS = ("label_sets", "sequences", "tickets")
 """Tables by which a database of ours is known."""
-_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+READ, WRITE = ("SELECT",), ("SELECT", "INSERT", "UPDATE", "DELETE")
+"""What a role needs on every table: to look, and to serve."""
+NOT_ALLOWED = "42501"
+"""The code of a right that is missing (appendix A of PostgreSQL's documentation)."""
+_TABLES = (
+    "SELECT relname, {allowed} FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+    "WHERE nspname = current_schema() AND relkind IN ('r', 'p') ORDER BY relname"
+)
 _MAY_CREATE = (
     "SELECT current_schema(), current_user, has_schema_privilege(current_schema(), 'CREATE'), "
     "has_schema_privilege(current_schema(), 'USAGE')"
@@ -41,11 +50,14 @@ def check(connection: "psycopg.Connection[Any]", name: str, *, read_only: bool) 
         raise StoreError(
             f"{user} finds no schema in {name} that it may use: GRANT USAGE, CREATE ON SCHEMA public TO {user}"
         )
-    tables = {row[0] for row in connection.execute(_TABLES)}
-    is_ours = tables.issuperset(OURS)
-    if tables and not is_ours:
-        raise NotOurDatabase(
-            f"{name} holds tables of another program ({', '.join(sorted(tables)[:3])}): name an empty database"
+    needed = READ if read_only else WRITE
+    tables = _tables(connection, needed)
+    if tables and not tables.keys() >= set(OURS):
+        raise NotOurDatabase(f"{name} holds tables of another program ({_some(tables)}): name an empty database")
+    if closed := [table for table, allowed in tables.items() if not allowed]:
+        raise StoreError(
+            f"{user} may not {'read' if read_only else 'write'} tables of {name} ({_some(closed)}): "
+            f"GRANT {', '.join(needed)} ON ALL TABLES IN SCHEMA {schema} TO {user}"
         )
     if not tables and read_only:
         raise StoreError(f"{name} is empty: start the service once, or name another database with --database")
@@ -55,7 +67,17 @@ def check(connection: "psycopg.Connection[Any]", name: str, *, read_only: bool) 
         )
 
 
-class _Migrating(peewee.PostgresqlDatabase):
+def _tables(connection: "psycopg.Connection[Any]", rights: Sequence[str]) -> dict[str, bool]:
+    """The tables of the schema in order, and whether the role has these rights on each."""
+    allowed = sql.SQL(" AND ").join(sql.SQL("has_table_privilege(c.oid, {})").format(right) for right in rights)
+    return dict(connection.execute(sql.SQL(_TABLES).format(allowed=allowed)).fetchall())
+
+
+def _some(tables: Iterable[str]) -> str:
+    return ", ".join(list(tables)[:3])
+
+
+class Migrating(peewee.PostgresqlDatabase):
     """The database as migrations see it: statements without parameters are ours, and are translated."""
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
@@ -65,29 +87,45 @@ class _Migrating(peewee.PostgresqlDatabase):
 def migrate(conninfo: str, name: str) -> None:
     """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do.
 
-    Older replicas may be at work meanwhile: their writes wait, and a view that a step gets into a deadlock with lets it
-    try again.
+    Where nothing is to be done only rows are read: a role that may do no more can serve. Older replicas may be at work
+    meanwhile: their writes wait, and a step that gets into a deadlock with a view is tried again. Raises NotOurDatabase
+    for a database that a newer version wrote, StoreError where a step fails.
     """
+    database = Migrating(conninfo, prefer_psycopg3=True)
     for tries_left in reversed(range(MOST_TRIES)):
         try:
-            _migrate(conninfo, name)
+            with database.connection_context():
+                if not is_up_to_date(database, name):
+                    _bring_up_to_date(database, name)
             return
-        except peewee.DatabaseError as error:
-            first = str(error).strip().partition("\n")[0]
-            if tries_left and "deadlock detected" in first:
+        except (peewee.DatabaseError, StoreError) as error:
+            if tries_left and _is_deadlock(error):
                 continue
-            raise StoreError(f"cannot bring {name} up to date: {first}; nothing was changed") from None
-        except StoreError as error:
-            if not (tries_left and "deadlock detected" in str(error)):
+            if isinstance(error, StoreError):
                 raise
+            owner = ""
+            if getattr(error.__context__, "sqlstate", None) == NOT_ALLOWED:
+                owner = ": start this version once as the owner of the tables"
+            raise StoreError(
+                f"cannot bring {name} up to date: {first_line(error)}; nothing was changed{owner}"
+            ) from None
 
 
-def _migrate(conninfo: str, name: str) -> None:
-    database = _Migrating(conninfo, prefer_psycopg3=True)
-    with database.connection_context(), database.atomic():
+def _bring_up_to_date(database: Migrating, name: str) -> None:
+    with database.atomic():
         database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         if "turns" in database.get_tables():
-            database.execute_sql(f"SELECT {TURN} FROM turns FOR UPDATE")
+            database.execute_sql(f"SELECT {TURN} FROM turns FOR UPDATE")  # a step and a write never wait for each other
+        # a change of these is a step of the schema, or databases that have them never see it
         for statement in dialect.MIN_MAX.strip().split(";\n"):
             database.execute_sql(statement)
         bring_up_to_date(database, name)
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    """Whether the server has ended one of two that waited for each other, and it was us."""
+    while error is not None:
+        if isinstance(error, psycopg.errors.DeadlockDetected):
+            return True
+        error = error.__context__
+    return False
