@@ -26,9 +26,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Answer, Reply, Request
+from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
@@ -306,9 +305,7 @@ class Writer:
                 self._rereading.lost()
             raise
         if self._traces.is_on:
-            self._traces.served(
-                [item.place for item in asked], times.over(), [_ticket(reply) for reply in done.answers]
-            )
+            self._traces.served([item.place for item in asked], times.over(), [reply.ticket for reply in done.answers])
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
@@ -382,7 +379,3 @@ class Writer:
         if terms.begin_anew_after(self.terms):
             self._memory.forget()
         self.terms = terms
-
-
-def _ticket(reply: Reply) -> Ticket | None:
-    return reply.ticket if isinstance(reply, Answer) else None
