@@ -108,14 +108,22 @@ class Balances(OpenWindows):
 
         A running lease opens a session at this instant, an offer does not yet.
         """
+        return self.reserve_alike([ticket], instance, amount, running=running, whole=whole)[0]
+
+    def reserve_alike(
+        self, tickets: Iterable[int], instance: LimitInstance, amount: int, *, running: bool, whole: int | None = None
+    ) -> list[Reservation]:
+        """Hold the same for each of several tickets."""
         balance = self.open_for_use(instance, self.now) if running else self.open_for_offer(instance)
         if balance is None:  # a session that ended in the future of a skewed clock: hold in the newest
             balance = self.by_name[instance.name][-1]
-        reservation = Reservation(ticket, balance.id, instance.name, amount, whole=max(amount, whole or 0), dirty=True)
-        self.reservations.setdefault(ticket, []).append(reservation)
-        balance.reserved += reservation.held
+        whole, name = max(amount, whole or 0), instance.name
+        made = [Reservation(ticket, balance.id, name, amount, whole=whole, dirty=True) for ticket in tickets]
+        for reservation in made:
+            self.reservations.setdefault(reservation.ticket, []).append(reservation)
+        balance.reserved += len(made) * max(0, amount)
         balance.dirty = True
-        return reservation
+        return made
 
     def begin(self, ticket: int) -> None:
         """Open the sessions in which a ticket was only offered so far: its run starts now."""

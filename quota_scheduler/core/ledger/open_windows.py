@@ -10,6 +10,7 @@ from operator import attrgetter
 from quota_scheduler.core.instants import EARLIEST, LATEST, SKEW
 from quota_scheduler.core.labels import LABEL_NAMES, Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
+from quota_scheduler.core.limits.binding import Binding
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
 
@@ -38,6 +39,7 @@ class OpenWindows:
         self.ends_next: datetime | None = None
         self.starts_last: datetime | None = None
         self._by_id = {limit.id: limit for limit in self.limits}
+        self._binding = Binding(self.limits)
         self._instances: dict[Labels, tuple[LimitInstance, ...]] = {}
         self._instances_alike: dict[object, tuple[LimitInstance, ...]] = {}
         self._looked_at = attrgetter(*_looked_at(self.limits))
@@ -122,9 +124,7 @@ class OpenWindows:
 
     def _found(self, labels: Labels) -> tuple[LimitInstance, ...]:
         instances = tuple(
-            LimitInstance(limit, limit.value_of(labels, self.values[limit.id]))
-            for limit in self.limits
-            if limit.selects(labels)
+            LimitInstance(limit, limit.value_of(labels, self.values[limit.id])) for limit in self._binding.of(labels)
         )
         for instance in instances:
             self.values[instance.limit.id].add(instance.value)
