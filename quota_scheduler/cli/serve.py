@@ -30,6 +30,7 @@ def command(ctx: click.Context, verbose: bool) -> None:
     from quota_scheduler import assemble, logs, server
     from quota_scheduler.facade import Facade
 
+    server.share_heaps()
     logs.set_up(config.log_format.value, verbose=verbose)
     where = server.listen(config.listen)
     try:

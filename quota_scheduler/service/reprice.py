@@ -82,7 +82,7 @@ class Repricing:
 
     def _step(self) -> int:
         with self._store.reading() as tx:
-            since = tx.now if facts.fact(tx, PRICES) == self._prices else _oldest_window(tx)
+            since = None if facts.fact(tx, PRICES) == self._prices else _oldest_window(tx)
             events, place = repricing.to_reprice(tx, after=self._place, since=since, most=STEP)
         changes = [change for event in events if (change := self._change(event))]
         corrected = 0

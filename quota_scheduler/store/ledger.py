@@ -41,7 +41,8 @@ _BREAK = (
 )
 _LINKED = (
     "(session = ? AND session != '' OR run = ? AND run != '' AND run != session AND (session = '' OR ? = '' "
-    "AND session NOT IN (SELECT l.session FROM leases l JOIN tickets t ON t.id = l.ticket WHERE t.run = ?)))"
+    "AND session NOT IN (SELECT l.session FROM leases l JOIN tickets t ON t.id = l.ticket "
+    "WHERE t.run = ? AND t.run != '')))"
 )
 """Linked by the session, or else by the run, unless the session is that of another lease of the run."""
 _SINCE_GRANT = "(at >= ? OR recorded_at > ?)"

@@ -10,15 +10,21 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.store import Transaction, ledger, turns
 from quota_scheduler.store.ticket_rows import estimate_text
 
-_MAY_CHANGE = "e.id > ? AND (e.unpriced > 0 OR e.estimated = 1 OR (e.at >= ? AND e.terms != '')) ORDER BY e.id LIMIT ?"
+_UNSURE = "(e.unpriced > 0 OR e.estimated = 1)"
+"""As the index has it in which they lie: told otherwise, all events are read."""
+_UNSURE_ONLY = f"e.id > ? AND {_UNSURE} ORDER BY e.id LIMIT ?"
+_MAY_CHANGE = f"e.id > ? AND ({_UNSURE} OR (e.at >= ? AND e.terms != '')) ORDER BY e.id LIMIT ?"
 
 
-def to_reprice(tx: Transaction, *, after: int, since: datetime, most: int) -> tuple[list[UsageEvent], int]:
+def to_reprice(tx: Transaction, *, after: int, since: datetime | None, most: int) -> tuple[list[UsageEvent], int]:
     """Events whose cost may change when prices do, at most ``most``, and the place of the last, 0 at the end.
 
-    Those that were estimated, and of those since an instant all whose cost nobody has named.
+    Those that were estimated, and of those since an instant (None: of none) all whose cost nobody has named.
     """
-    events = ledger.numbered(tx, _MAY_CHANGE, (after, to_micros(since), most))
+    if since is None:
+        events = ledger.numbered(tx, _UNSURE_ONLY, (after, most))
+    else:
+        events = ledger.numbered(tx, _MAY_CHANGE, (after, to_micros(since), most))
     return [event for _, event in events if not event.cost_given], events[-1][0] if len(events) == most else 0
 
 

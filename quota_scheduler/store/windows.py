@@ -180,7 +180,10 @@ def last_end(tx: Transaction, instance: LimitInstance, *, before: datetime) -> d
 
 def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:
     """Those of some windows in which any lease or offer ever held an amount."""
-    sql = f"SELECT DISTINCT window FROM reservations WHERE window IN {NUMBERS}"
+    sql = (
+        f"SELECT w.id FROM windows w WHERE w.id IN {NUMBERS} "
+        "AND EXISTS (SELECT 1 FROM reservations r WHERE r.open IN (0, 1) AND r.window = w.id)"
+    )
     return frozenset(row[0] for row in tx.rows(sql, (json.dumps(sorted(ids)),)))
 
 
