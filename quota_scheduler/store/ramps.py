@@ -16,7 +16,7 @@ def load(tx: Transaction, *, since: int = -1) -> dict[str, Slot]:
 def save(tx: Transaction, slots: Mapping[str, Slot]) -> None:
     """Write slots that have moved."""
     for name, slot in slots.items():
-        tx.execute(
+        tx.send(
             "INSERT INTO ramps (instance, begins, next_at, reset_at, revision) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT (instance) DO UPDATE SET begins = excluded.begins, next_at = excluded.next_at, "
             "reset_at = excluded.reset_at, revision = excluded.revision",

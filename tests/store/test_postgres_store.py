@@ -1,5 +1,6 @@
 """A server that cannot serve us: one sentence with the way out, and nothing touched. And connections that are cut."""
 
+import re
 from contextlib import closing, suppress
 
 import psycopg
@@ -283,8 +284,8 @@ def test_a_write_that_is_cut_half_way_is_gone_and_the_next_goes_on(database):
     with Store(database) as store:
         with pytest.raises(psycopg.OperationalError) as ended:
             write_and_be_cut(store, database)
-        says = "the database did not take the write (terminating connection due to administrator command)"
-        assert str(reason(ended.value)) == f"{says}; nothing was changed"
+        told = str(reason(ended.value))  # the server's word, or that of the driver who finds it gone
+        assert re.fullmatch(r"the database did not take the write \(.+\); nothing was changed", told), told
         with store.transaction() as tx:
             assert facts.fact(tx, "half") is None
             facts.remember(tx, "next", "1")
