@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
 """Requests that one transaction takes in; a longer line is served in several."""
 GATHER = 0.25
-"""Part of the last cycle's time in which as many are waited for as came to it: who was answered together asks again
-together, only not at once. Without it half of all cycles were for the first of 32 alone, at the price of all."""
+"""On a server, part of the last cycle's time in which as many are waited for as came to it: who was answered together
+asks again together, only not at once. Without it half of all cycles were for the first of 32 alone."""
 GATHER_SECONDS = 0.01
 """No longer in any case."""
 LOOK_SECONDS = 2.0
@@ -243,7 +243,10 @@ class Writer:
                 log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return
         self._away, seconds = None, time.monotonic() - started
-        self._crowd, self._gather = len(asked), min(GATHER * seconds, GATHER_SECONDS) if len(asked) > 1 else 0.0
+        if self.store.is_shared and len(asked) > 1:
+            self._crowd, self._gather = len(asked), min(GATHER * seconds, GATHER_SECONDS)
+        else:
+            self._gather = 0.0
         self._tell(done, seconds)
         self._answer(asked, done.answers)
 

@@ -1,6 +1,7 @@
 """A server that cannot serve us: one sentence with the way out, and nothing touched. And connections that are cut."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
 import psycopg
@@ -253,6 +254,52 @@ def test_a_number_past_64_bits_is_refused_as_in_a_file_and_takes_its_whole_write
                 assert facts.fact(tx, "before") is None
                 tx.execute("UPDATE turns SET revision = ?", (2**63 - 1,))
                 assert tx.scalar("SELECT revision FROM turns") == 2**63 - 1
+
+
+def test_what_is_asked_together_is_told_in_its_order_and_after_the_commit_too(database):
+    with Store(database) as store:
+        with store.transaction() as tx:
+            before = tx.ask("SELECT value FROM meta WHERE name = ?", ("a",))
+            tx.send("INSERT INTO meta (name, value) VALUES (?, ?)", ("a", "1"))
+            between = tx.ask("SELECT value FROM meta WHERE name = ?", ("a",))
+            assert tx.execute("UPDATE meta SET value = '2' WHERE name = ?", ("a",)) == 1
+            after = tx.ask("SELECT value FROM meta WHERE name = ?", ("a",))
+        assert (before(), between(), after()) == ([], [("1",)], [("2",)])
+
+
+def send_one_that_is_refused(store):
+    with store.transaction() as tx:
+        facts.remember(tx, "a", "1")
+        tx.send("INSERT INTO breakers (provider) VALUES (?)", ("p",))
+        facts.remember(tx, "b", "1")
+
+
+def test_what_was_sent_and_is_refused_is_told_by_the_commit_and_takes_its_whole_write_along(database):
+    with Store(database) as store:
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            send_one_that_is_refused(store)
+        with store.transaction() as tx:
+            assert [facts.fact(tx, name) for name in "ab"] == [None, None]
+
+
+def test_who_was_answered_together_shares_the_next_cycle(database):
+    clients, rounds, cycles = 12, 20, []
+    with Store(database) as store:
+        with store.transaction() as tx:
+            redefine(tx, LIMITS)
+        writer = Writer(store, Terms(LIMITS), tell=lambda done, _: cycles.append(len(done.answers)))
+        writer.start()
+
+        def ask_again_and_again(client):
+            for number in range(rounds):
+                ticket = a_ticket(1, key=f"{client}-{number}", at=store.clock())
+                writer.ask(Submit(ticket)).result(30)
+
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(ask_again_and_again, range(clients)))
+        writer.stop()
+    assert sum(cycles) == clients * rounds
+    assert len([size for size in cycles if size]) < 1.5 * rounds  # one alone and then eleven would be twice as many
 
 
 def cut(dsn):
