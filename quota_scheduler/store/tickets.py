@@ -87,10 +87,10 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
-def changed_since(tx: Transaction, revision: int, most: int) -> list[Ticket]:
-    """Every ticket that was written after a revision, in any state, by id; at most so many."""
-    rows = tx.rows(_SELECT + "WHERE t.revision > ? ORDER BY t.id LIMIT ?", (revision, most))
-    return [ticket_in(row) for row in rows]
+def changed_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[Ticket]]:
+    """Every ticket that was written after a revision, in any state, by id, at most so many; taken later."""
+    rows = tx.ask(_SELECT + "WHERE t.revision > ? ORDER BY t.id LIMIT ?", (revision, most))
+    return lambda: [ticket_in(row) for row in rows()]
 
 
 def numbers_since(tx: Transaction, revision: int) -> set[int]:
@@ -200,6 +200,17 @@ def _seldom(ticket: Ticket) -> tuple[Any, ...]:
 def sequence(tx: Transaction, name: str) -> int:
     """The next number of a sequence."""
     return int(tx.scalar("SELECT next FROM sequences WHERE name = ?", (name,)))
+
+
+def sequences(tx: Transaction) -> Callable[[], tuple[int, int]]:
+    """The next ticket and the next fence; asked now and told when they are taken."""
+    rows = tx.ask("SELECT next FROM sequences WHERE name IN ('ticket', 'fence') ORDER BY name DESC")
+
+    def taken() -> tuple[int, int]:
+        (ticket,), (fence,) = rows()
+        return ticket, fence
+
+    return taken
 
 
 def advance(tx: Transaction, *, ticket: int, fence: int) -> None:

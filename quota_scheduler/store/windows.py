@@ -102,9 +102,14 @@ def reload(tx: Transaction, balances: Balances) -> None:
     balances.take(balance for row in tx.rows(_OPEN) if (balance := _balance(row, balances)))
 
 
-def catch_up(tx: Transaction, balances: Balances, *, since: int) -> None:
-    """Bring the open windows that were written after a revision up to what is stored."""
-    balances.replace(balance for row in tx.rows(_WRITTEN, (since,)) if (balance := _balance(row, balances)))
+def written(tx: Transaction, *, since: int) -> Asked:
+    """Ask for the windows that were written after a revision."""
+    return tx.ask(_WRITTEN, (since,))
+
+
+def catch_up(written: Asked, balances: Balances) -> None:
+    """Bring the open windows that were ``written`` up to what is stored."""
+    balances.replace(balance for row in written() if (balance := _balance(row, balances)))
 
 
 def closed_too_soon(tx: Transaction) -> Asked:
