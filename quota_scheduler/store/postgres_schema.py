@@ -36,6 +36,11 @@ def check(connection: "psycopg.Connection[Any]", name: str, *, read_only: bool) 
     version = connection.info.server_version // 10_000
     if version < OLDEST:
         raise StoreError(f"PostgreSQL {version} at {name} is too old: {OLDEST} or a newer one is needed")
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        raise StoreError(
+            f"{name} keeps text as {encoding}, which not every name fits in: "
+            "make a database with UTF8 (createdb --encoding=UTF8 --template=template0 …)"
+        )
     row = connection.execute(_MAY_CREATE).fetchone()
     schema, user, may_create, may_use = row if row else (None, "", False, False)
     if schema is None or not may_use:
