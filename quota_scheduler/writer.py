@@ -29,11 +29,12 @@ from typing import Any
 from quota_scheduler.core.cycle.requests import Answer, Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.tickets.ticket import Ticket
-from quota_scheduler.errors import DatabaseAway, StoreError, first_line
+from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
-from quota_scheduler.store import Store, Transaction, engine, tickets
+from quota_scheduler.store import Store, Transaction, tickets
+from quota_scheduler.store.engine import reason
 from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
@@ -388,27 +389,3 @@ class Writer:
 
 def _ticket(reply: Reply) -> Ticket | None:
     return reply.ticket if isinstance(reply, Answer) else None
-
-
-def reason(error: Exception) -> Exception:
-    """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
-
-    A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
-    roll back: what really happened stands further back in the chain.
-    """
-    if isinstance(error, StoreError):
-        return error
-    link: BaseException | None = error
-    refused: BaseException | None = None
-    while link:
-        if isinstance(link, Exception) and engine.is_disk_full(link):
-            return StoreError(
-                f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
-            )
-        refused = link if engine.is_refusal(link) else refused
-        link = link.__context__
-    return (
-        StoreError(f"the database did not take the write ({first_line(refused)}); nothing was changed")
-        if refused
-        else error
-    )

@@ -16,8 +16,9 @@ from quota_scheduler.errors import DatabaseAway, NotOurDatabase, StoreError
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, facts, postgres_schema, read_only
+from quota_scheduler.store.engine import reason
 from quota_scheduler.store.migrate import newest_step
-from quota_scheduler.writer import Writer, reason
+from quota_scheduler.writer import Writer
 from tests.builders import a_limit, a_ticket
 from tests.postgres_process import MISSING, PostgresProcess, programs
 from tests.system.service_process import until
