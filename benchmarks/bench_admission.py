@@ -1,6 +1,7 @@
 """Durable admissions over HTTP, 64 clients: against one transaction per request, and a bare app with the same writer.
 
     python benchmarks/bench_admission.py [--seconds 5] [--waiting 10000] [--rate 500] [--before FOLDER]
+    python benchmarks/bench_admission.py --postgres        the service on PostgreSQL ÷ on SQLite, nothing else
 
 Three servers run in turn on one core, the load generator on the other: the service; the same service with one
 transaction per request; a bare Starlette app whose writer thread commits batches of one UPDATE and one INSERT each.
@@ -40,10 +41,11 @@ limits:
 """
 
 
-def serve(variant: str, port: int, folder: Path) -> None:
+def serve(variant: str, port: int, folder: Path, database: str) -> None:
     """Be one of the servers; never returns."""
-    with contextlib.suppress(OSError):
-        os.sched_setaffinity(0, {0})
+    if variant != "free":
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {0})
     if variant == "bare":
         serve_bare(port, folder)
         return
@@ -58,7 +60,7 @@ def serve(variant: str, port: int, folder: Path) -> None:
     config = load(
         folder / "quota.yaml",
         {"HOME": str(folder)},
-        {"listen": f"127.0.0.1:{port}", "database": f"sqlite:///{folder}/q.db"},
+        {"listen": f"127.0.0.1:{port}", "database": database or f"sqlite:///{folder}/q.db"},
     )
     where = server.listen(config.listen)
     service = assemble(config)
@@ -206,7 +208,7 @@ class Load:
 
 
 @contextlib.contextmanager
-def running(variant: str, before: Path | None = None):
+def running(variant: str, before: Path | None = None, database: str = ""):
     """A server as a process of its own, of another build where its check-out is named; gives its port and its id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -216,6 +218,7 @@ def running(variant: str, before: Path | None = None):
             [
                 *(sys.executable, before / "benchmarks/bench_admission.py" if before else __file__),
                 *("--serve", variant, "--port", str(port), "--folder", folder),
+                *(("--database", database) if database else ()),
             ],
             env={**os.environ, "HOME": folder, **({"PYTHONPATH": str(before)} if before else {})},
             stderr=subprocess.DEVNULL,
@@ -251,11 +254,36 @@ def fill(port: int, count: int) -> None:
         assert connection.getresponse().read()
 
 
+def on_postgres(rounds: int, seconds: float) -> None:
+    """The service on a real server with durable commits, and on a file, in turn; nobody is pinned to a core."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.postgres_process import DURABLE, PostgresProcess
+
+    ratios = []
+    with PostgresProcess(DURABLE) as server:
+        for number in range(rounds):
+            server.run("createdb", f"round{number}")
+            rates, load_average = [], os.getloadavg()[0]
+            for database in ("", server.dsn(f"round{number}")):
+                with running("free", database) as (port, _):
+                    load = Load()
+                    asyncio.run(load.run(port, seconds))
+                    assert not load.bad, load.bad[0][:300]
+                    rates.append(len(load.latencies) / seconds)
+            ratios.append(rates[1] / rates[0])
+            print(
+                f"SQLite {rates[0]:.0f}/s   PostgreSQL {rates[1]:.0f}/s   {ratios[-1]:.2f} ×   load {load_average:.1f}"
+            )
+    print(f"PostgreSQL ÷ SQLite: {statistics.median(ratios):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--serve")
     parser.add_argument("--port", type=int)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--database", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rate", type=float, default=500.0)
     parser.add_argument("--waiting", type=int, default=10_000)
@@ -263,7 +291,10 @@ def main() -> None:
     parser.add_argument("--before", type=Path)
     given = parser.parse_args()
     if given.serve:
-        serve(given.serve, given.port, given.folder)
+        serve(given.serve, given.port, given.folder, given.database)
+        return
+    if given.postgres:
+        on_postgres(given.rounds, given.seconds)
         return
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, {1})

@@ -62,13 +62,13 @@ from quota_scheduler.sources.pushed import PushedLabels
 from quota_scheduler.spool import Spool, opened
 from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
+from quota_scheduler.store.engine import reason as refusal
 from quota_scheduler.store.spool_file import SpoolFile
 from quota_scheduler.store.turns import Marks
 from quota_scheduler.tasks import NAMES as TASKS
 from quota_scheduler.traces import OFF, Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
-from quota_scheduler.writer import reason as refusal
 
 log = logging.getLogger(__name__)
 VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}

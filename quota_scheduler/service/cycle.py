@@ -86,11 +86,12 @@ def _result(decided: Decided, now: datetime) -> CycleResult:
 def snapshot_of(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered: Remembered) -> Snapshot:
     """What a decision about these requests needs; only looks, so that a view that cannot write will do."""
     balances = remembered.balances_now(tx)
+    accounts, too_soon = breakers.ask(tx), windows.closed_too_soon(tx)  # they travel with what is asked next
     named = _named(tx, requests, remembered)
     needs = needs_of(requests, named, now=tx.now)
     past = _past_leases(tx, needs.past)
     sessions = {session: _unclaimed(tx, session, needs, past) for session in needs.sessions}
-    windows.recall(tx, balances, tickets=named, since=needs.corrected_since(past))
+    windows.recall(tx, balances, tickets=named, since=needs.corrected_since(past), too_soon=too_soon)
     bound = (event.labels for events in sessions.values() for event in events)
     open_for(tx, balances, needs.labels.union(bound))
     rows = LoadedRows(
@@ -102,8 +103,8 @@ def snapshot_of(tx: Transaction, requests: Sequence[Request], terms: Terms, reme
     )
     used = ledger.run_usage(tx, needs.runs) if needs.runs else {}
     runs = RunTotals(used, _promised(tx, needs.shared_runs, terms))
-    queue, accounts = remembered.queue_state(tx.now), breakers.load(tx)
-    return Snapshot(tx.now, terms, balances, queue, rows, runs, remembered.numbers, accounts)
+    queue = remembered.queue_state(tx.now)
+    return Snapshot(tx.now, terms, balances, queue, rows, runs, remembered.numbers, accounts())
 
 
 def _named(tx: Transaction, requests: Sequence[Request], remembered: Remembered) -> dict[int, Ticket]:
@@ -174,7 +175,5 @@ def _save_what_closed(tx: Transaction, changes: Changes) -> None:
 
 
 def _advance(tx: Transaction, before: Numbers, after: Numbers) -> None:
-    if after.ticket > before.ticket:
-        tickets.advance(tx, "ticket", after.ticket)
-    if after.fence > before.fence:
-        tickets.advance(tx, "fence", after.fence)
+    if after != before:
+        tickets.advance(tx, ticket=after.ticket, fence=after.fence)

@@ -11,6 +11,7 @@ whole at the start, after a transaction failed half-way, when other rules bind, 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from quota_scheduler.core.cycle.result import Onward
 from quota_scheduler.core.cycle.snapshot import Numbers, QueueState, Unfinished
@@ -95,9 +96,9 @@ class Remembered:
 
     # what others have written
 
-    def catch_up(self, tx: Transaction, marks: turns.Marks, written: Iterable[Ticket]) -> None:
+    def catch_up(self, tx: Transaction, marks: turns.Marks, missed: "_Missed") -> None:
         """Take over what was written since: these tickets, the windows that moved, ramps and numbers."""
-        for ticket in written:
+        for ticket in missed.tickets():
             self._count(ticket)
             if ticket.state is State.WAITING:
                 self.queue.add(ticket)
@@ -106,9 +107,9 @@ class Remembered:
         if marks.open_windows > self.revision:
             windows.reload(tx, self.balances)
         else:
-            windows.catch_up(tx, self.balances, since=self.revision)
-        self.queue.ramps.take(ramps.load(tx, since=self.revision))
-        self.numbers = _numbers(tx)
+            windows.catch_up(missed.windows, self.balances)
+        self.queue.ramps.take(missed.ramps())
+        self.numbers = Numbers(*missed.numbers())
         self.revision = marks.revision
 
     def take_pass(self, text: str) -> None:
@@ -124,6 +125,16 @@ class Remembered:
         if text != self.passed:
             turns.keep_pass(tx, text)
             self.passed = text
+
+
+class _Missed:
+    """What others have written since a revision, asked for in one journey."""
+
+    def __init__(self, tx: Transaction, revision: int) -> None:
+        self.tickets = cache(tickets.changed_since(tx, revision, MOST_MISSED))
+        self.windows = windows.written(tx, since=revision)
+        self.ramps = ramps.ask(tx, since=revision)
+        self.numbers = tickets.sequences(tx)
 
 
 class Memory:
@@ -155,11 +166,12 @@ class Memory:
     def _caught_up(self, tx: Transaction, terms: Terms, marks: turns.Marks, kept: Remembered) -> Remembered:
         """What is remembered with what was written since, or all of it read anew where that is no dearer."""
         was_away = self._read_at is None or tx.now - self._read_at > LONG_AWAY
-        written = tickets.changed_since(tx, kept.revision, MOST_MISSED)
+        missed = _Missed(tx, kept.revision)
+        written = missed.tickets()
         if marks.anew > kept.revision or was_away or len(written) == MOST_MISSED:
             kept = self._read(tx, terms)
         else:
-            kept.catch_up(tx, marks, written)
+            kept.catch_up(tx, marks, missed)
             self._elsewhere.update(ticket.id for ticket in written)
         if self.shared:
             kept.take_pass(marks.passed)
@@ -202,10 +214,7 @@ def remember(tx: Transaction, terms: Terms) -> Remembered:
     balances = Balances(terms.limits, (), now=tx.now)
     windows.reload(tx, balances)
     queue = ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=share)
-    queue.ramps.take(ramps.load(tx))
+    queue.ramps.take(ramps.ask(tx)())
     revision = turns.look(tx).revision
-    return Remembered(balances, queue, tickets.turns_taken(tx, share), _numbers(tx), share, revision)
-
-
-def _numbers(tx: Transaction) -> Numbers:
-    return Numbers(tickets.sequence(tx, "ticket"), tickets.sequence(tx, "fence"))
+    numbers = Numbers(*tickets.sequences(tx)())
+    return Remembered(balances, queue, tickets.turns_taken(tx, share), numbers, share, revision)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from quota_scheduler.store import engine
-from quota_scheduler.store.database import PATIENCE_SECONDS, About, Address, Clock, Connection
+from quota_scheduler.store.database import PATIENCE_SECONDS, About, Address, Asked, Clock, Connection
 from quota_scheduler.store.database import utc_now as utc_now
 
 Row = tuple[Any, ...]
@@ -29,6 +29,10 @@ class Transaction:
         rows: list[Row] = self.connection.execute(sql, params).fetchall()
         return rows
 
+    def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
+        """Ask for the rows of a query, and take them later: several that are asked together share a journey."""
+        return self.connection.ask(sql, params)
+
     def row(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
         row: Row | None = self.connection.execute(sql, params).fetchone()
@@ -43,6 +47,10 @@ class Transaction:
         """Run one statement; returns how many rows it changed."""
         count: int = self.connection.execute(sql, params).rowcount
         return count
+
+    def send(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run one statement about which nobody asks; on a server its trouble is told by the commit at the latest."""
+        self.connection.execute(sql, params)
 
     def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one INSERT; returns the new row's id."""

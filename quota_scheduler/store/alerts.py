@@ -48,8 +48,8 @@ def put_right(tx: Transaction) -> None:
     """
     now = to_micros(tx.now)
     moved = ", ".join(f"{name} = min({name}, {now})" for name in INSTANTS)
-    tx.execute(f"UPDATE alert_states SET {moved} WHERE {' OR '.join(f'{name} > {now}' for name in INSTANTS)}")
-    tx.execute(
+    tx.send(f"UPDATE alert_states SET {moved} WHERE {' OR '.join(f'{name} > {now}' for name in INSTANTS)}")
+    tx.send(
         "UPDATE silences SET starts_at = starts_at - (made_at - ?1), ends_at = ends_at - (made_at - ?1), made_at = ?1 "
         "WHERE made_at > ?1",
         (now,),

@@ -28,7 +28,7 @@ def move(tx: Transaction, signed: Iterable[tuple[UsageEvent, int, int]]) -> None
         sums[slot] = answers + sign, usage.plus(event.usage) if sign > 0 else usage.minus(event.usage)
     if sums:
         tx.many(_ADD, [(*slot, answers, *usage) for slot, (answers, usage) in sums.items()])
-        tx.execute(_EMPTY)
+        tx.send(_EMPTY)
 
 
 def by_labels(tx: Transaction) -> list[tuple[int, Extent, str, bool, int, Usage]]:

@@ -62,4 +62,4 @@ def latest(tx: Transaction, what: str) -> Entry | None:
 def write(tx: Transaction, who: str, what: str, detail: Mapping[str, Any]) -> None:
     """Write down who changed what by hand."""
     values = (to_micros(tx.now), who, what, json.dumps(detail, default=str))
-    tx.execute("INSERT INTO audit (at, who, what, detail) VALUES (?, ?, ?, ?)", values)
+    tx.send("INSERT INTO audit (at, who, what, detail) VALUES (?, ?, ?, ?)", values)

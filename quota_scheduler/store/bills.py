@@ -65,7 +65,7 @@ def cursor(tx: Transaction, provider: str, account: str, reader: str) -> BillCur
 def remember(tx: Transaction, provider: str, account: str, reader: str, cursor: BillCursor) -> None:
     """Keep how far a report has been read."""
     spans = (to_micros(cursor.read_to), to_micros(cursor.asked_from), to_micros(cursor.asked_to))
-    tx.execute(_REMEMBER, (provider, account, reader, *spans, cursor.page))
+    tx.send(_REMEMBER, (provider, account, reader, *spans, cursor.page))
 
 
 def save_ceilings(tx: Transaction, ceilings: Iterable[Ceiling]) -> None:

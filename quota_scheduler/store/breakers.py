@@ -1,6 +1,6 @@
 """Breakers: one row an account whose provider refuses, or did so lately."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from quota_scheduler.core.admission.breaker import Breaker
@@ -11,11 +11,16 @@ from quota_scheduler.store import Row, Transaction
 
 def load(tx: Transaction) -> Breakers:
     """Every breaker that is not forgotten by now."""
-    rows = tx.rows(
+    return ask(tx)()
+
+
+def ask(tx: Transaction) -> Callable[[], Breakers]:
+    """The same, asked now and taken later."""
+    rows = tx.ask(
         "SELECT provider, account, opened_at, moved_at, until, pause, refusals, probe, probing_since, closed_at "
         "FROM breakers ORDER BY provider, account"
     )
-    return Breakers((_breaker(row) for row in rows), now=tx.now)
+    return lambda: Breakers((_breaker(row) for row in rows()), now=tx.now)
 
 
 def _breaker(row: Row) -> Breaker:
@@ -37,9 +42,9 @@ def _breaker(row: Row) -> Breaker:
 def save(tx: Transaction, changed: Mapping[Account, Breaker | None]) -> None:
     """Write the breakers that moved; None is one that is forgotten."""
     for (provider, account), breaker in sorted(changed.items()):
-        tx.execute("DELETE FROM breakers WHERE provider = ? AND account = ?", (provider, account))
+        tx.send("DELETE FROM breakers WHERE provider = ? AND account = ?", (provider, account))
         if breaker is not None:
-            tx.execute(
+            tx.send(
                 "INSERT INTO breakers (provider, account, opened_at, moved_at, until, pause, refusals, probe, "
                 "probing_since, closed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 _row(breaker),

@@ -63,7 +63,7 @@ def next_due(tx: Transaction, *, after: datetime) -> OwedComment | None:
 def written(tx: Transaction, owed: OwedComment, *, comment: int, said: str, again: timedelta | None) -> None:
     """Note what a comment says now; it is looked at ``again`` later, or at once where its ticket changed meanwhile."""
     later = None if again is None else to_micros(tx.now + again)
-    tx.execute(
+    tx.send(
         "UPDATE comments SET comment = ?, said = ?, attempts = 0, problem = '', "
         f"due_at = CASE WHEN version = ? THEN ? ELSE due_at END {_AT}",
         (comment, said, owed.version, later, *owed.place),
@@ -73,7 +73,7 @@ def written(tx: Transaction, owed: OwedComment, *, comment: int, said: str, agai
 def put_off(tx: Transaction, owed: OwedComment, *, why: str, by: timedelta | None) -> None:
     """Note why it could not be written, and try again later; not before its ticket changes where ``by`` is None."""
     due = None if by is None else to_micros(tx.now + by)
-    tx.execute(
+    tx.send(
         "UPDATE comments SET attempts = attempts + 1, problem = ?, "
         f"due_at = CASE WHEN version = ? OR CAST(? AS BIGINT) IS NOT NULL THEN ? ELSE due_at END {_AT}",
         (why, owed.version, due, due, *owed.place),

@@ -9,7 +9,7 @@ from quota_scheduler.store import Transaction
 def add(tx: Transaction, name: str, labels: tuple[str, ...], amount: int = 1) -> None:
     """Raise a counter."""
     if amount > 0:
-        tx.execute(
+        tx.send(
             "INSERT INTO counters (name, labels, value) VALUES (?, ?, ?) "
             "ON CONFLICT (name, labels) DO UPDATE SET value = counters.value + excluded.value",
             (name, json.dumps(labels), amount),

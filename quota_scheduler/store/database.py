@@ -30,10 +30,16 @@ class About(NamedTuple):
     trouble: str
 
 
+Asked = Callable[[], list[tuple[Any, ...]]]
+"""Takes the rows of what was asked for; after the commit, too."""
+
+
 class Cursor(Protocol):
     """What a statement brought."""
 
-    rowcount: int
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
 
     def fetchone(self) -> Any:
         """The next row, or None."""
@@ -50,6 +56,9 @@ class Connection(Protocol):
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
+
+    def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
+        """Run one query whose rows are taken later."""
 
     def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one INSERT into a table with an ``id``; returns that of the new row."""

@@ -89,5 +89,5 @@ def since(tx: Transaction, begins_at: datetime) -> list[DecisionCount]:
 
 def prune(tx: Transaction) -> None:
     """Drop counts older than ``KEPT``, and what is remembered of tickets that wait no more."""
-    tx.execute("DELETE FROM decision_counts WHERE hour < ?", (to_micros(tx.now - KEPT),))
-    tx.execute("DELETE FROM deferred_under WHERE ticket NOT IN (SELECT id FROM tickets WHERE state = 'waiting')")
+    tx.send("DELETE FROM decision_counts WHERE hour < ?", (to_micros(tx.now - KEPT),))
+    tx.send("DELETE FROM deferred_under WHERE ticket NOT IN (SELECT id FROM tickets WHERE state = 'waiting')")

@@ -73,7 +73,7 @@ def by_teller(tx: Transaction) -> list[HourTold]:
 
 def prune(tx: Transaction, before: datetime) -> None:
     """Forget hours whose raw events are gone."""
-    tx.execute("DELETE FROM door_hours WHERE hour < ?", ((before - EPOCH) // HOUR,))
+    tx.send("DELETE FROM door_hours WHERE hour < ?", ((before - EPOCH) // HOUR,))
 
 
 def _hour_told(row: Sequence[Any]) -> HourTold:

@@ -17,7 +17,7 @@ def facts_below(tx: Transaction, prefix: str) -> dict[str, str]:
 
 def remember(tx: Transaction, name: str, value: str) -> None:
     """Remember a fact."""
-    tx.execute(
+    tx.send(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
     )

@@ -94,7 +94,7 @@ def unmet(tx: Transaction, *, since: datetime, changed_since: datetime | None) -
 
 def forget_unmet(tx: Transaction, before: datetime) -> None:
     """Drop unmet demand that is too old for any forecast."""
-    tx.execute("DELETE FROM unmet WHERE hour < ?", (to_micros(before) // HOUR_MICROS,))
+    tx.send("DELETE FROM unmet WHERE hour < ?", (to_micros(before) // HOUR_MICROS,))
 
 
 def run_days(tx: Transaction, start: datetime) -> Sequence[tuple[int, datetime]]:

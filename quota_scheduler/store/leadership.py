@@ -27,7 +27,7 @@ def standing(tx: Transaction) -> Leadership:
 
 def save(tx: Transaction, leadership: Leadership) -> None:
     """Keep who leads from now on."""
-    tx.execute(
+    tx.send(
         "INSERT INTO leader (id, holder, epoch, ends_at, address, rules) VALUES (1, ?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch, ends_at = excluded.ends_at, "
         "address = excluded.address, rules = excluded.rules",
@@ -37,7 +37,7 @@ def save(tx: Transaction, leadership: Leadership) -> None:
 
 def publish(tx: Transaction, name: str, epoch: int, *, shape: str, body: str) -> None:
     """Let the others know a document, in place of the one before."""
-    tx.execute(
+    tx.send(
         "INSERT INTO published (name, epoch, at, shape, body) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, at = excluded.at, shape = excluded.shape, "
         "body = excluded.body",

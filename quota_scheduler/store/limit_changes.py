@@ -29,7 +29,7 @@ def _change(row: Row) -> LimitChange:
 def save(tx: Transaction, change: LimitChange) -> None:
     """Store a change in place of the one before."""
     expires = to_micros(change.expires_at) if change.expires_at else None
-    tx.execute(
+    tx.send(
         "INSERT INTO limit_changes (rule, field, value, who, at, expires_at) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (rule, field) DO UPDATE SET value = excluded.value, who = excluded.who, at = excluded.at, "
         "expires_at = excluded.expires_at",
@@ -39,7 +39,7 @@ def save(tx: Transaction, change: LimitChange) -> None:
 
 def take_back(tx: Transaction, rule: str, field: str) -> None:
     """Let the file's value hold again; of a field by value, with all its values."""
-    tx.execute(
+    tx.send(
         "DELETE FROM limit_changes WHERE rule = ? AND (field = ? OR substr(field, 1, ?) = ?)",
         (rule, field, len(field) + 1, f"{field}."),
     )

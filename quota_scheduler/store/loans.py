@@ -28,12 +28,12 @@ def save(tx: Transaction, loans: Iterable[Loan]) -> None:
     for loan in loans:
         ended_at = micros_or_none(loan.ended_at)
         if loan.id:
-            tx.execute(
+            tx.send(
                 "UPDATE loans SET amount = ?, most = ?, ended_at = ?, ended = ? WHERE id = ?",
                 (loan.amount, loan.most, ended_at, loan.ended, loan.id),
             )
         else:
-            tx.execute(
+            tx.send(
                 "INSERT INTO loans (pool, lender, borrower, amount, most, since, ends_at, ended_at, ended) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (loan.pool, loan.lender, loan.borrower, loan.amount, loan.most, to_micros(loan.since),

@@ -29,4 +29,4 @@ def save(tx: Transaction, states: Mapping[str, SeriesState]) -> None:
     """Store states, each in place of the one of its series; series that have long been silent are dropped."""
     now = to_micros(tx.now)
     tx.many(_SAVE, [(series, *state, now) for series, state in states.items()])
-    tx.execute("DELETE FROM metric_series WHERE seen_at < ?", (to_micros(tx.now - KEPT),))
+    tx.send("DELETE FROM metric_series WHERE seen_at < ?", (to_micros(tx.now - KEPT),))

@@ -34,7 +34,7 @@ def record(tx: Transaction, observation: Observation) -> bool:
     same = [row for row in tx.rows(_LAST_TWO, (*key, observation.source)) if _says_the_same(row, observation)]
     at = to_micros(observation.observed_at)
     if len(same) == 2 and at > same[0][1]:
-        tx.execute("UPDATE observations SET observed_at = ? WHERE id = ?", (at, same[0][0]))
+        tx.send("UPDATE observations SET observed_at = ? WHERE id = ?", (at, same[0][0]))
         return True
     said = observation.used_ratio, micros_or_none(observation.resets_at)
     standing = observation.standing.value, int(observation.overage)

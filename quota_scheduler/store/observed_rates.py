@@ -26,7 +26,7 @@ def spans(tx: Transaction, rule: str) -> list[GrowthSpan]:
 
 def save_spans(tx: Transaction, rule: str, fresh: Sequence[GrowthSpan], *, since: datetime) -> None:
     """Replace the spans of a limit from an instant on, and drop those that are too old."""
-    tx.execute(
+    tx.send(
         "DELETE FROM observed_spans WHERE rule = ? AND (began_at >= ? OR ended_at < ?)",
         (rule, to_micros(since), to_micros(tx.now - KEPT)),
     )
@@ -53,7 +53,7 @@ def learned(tx: Transaction) -> dict[str, Learned]:
 def save(tx: Transaction, limit: Limit, learned: Learned) -> None:
     """Keep what was learned of a limit."""
     body = {"rate": _body(learned.rate), "since": micros_or_none(learned.since), "before": _body(learned.before)}
-    tx.execute(
+    tx.send(
         "INSERT INTO observed_rates (rule, shape, body) VALUES (?, ?, ?) "
         "ON CONFLICT (rule) DO UPDATE SET shape = excluded.shape, body = excluded.body",
         (limit.id, shape_text(limit), json.dumps(body)),

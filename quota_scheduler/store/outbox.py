@@ -163,7 +163,7 @@ def share(tx: Transaction, receiver: str, targets: Sequence[str]) -> bool:
             "WHERE target = ? AND state IN ('owed', 'sending') ORDER BY id",
             (target, receiver),
         )
-    tx.execute("DELETE FROM outbox WHERE target = ? AND state IN ('owed', 'sending')", (receiver,))
+    tx.send("DELETE FROM outbox WHERE target = ? AND state IN ('owed', 'sending')", (receiver,))
     return bool(moved)
 
 

@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
@@ -27,7 +27,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from quota_scheduler.addresses import hidden, without_password
 from quota_scheduler.errors import DatabaseAway, StoreError, first_line
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Clock, Connection, Cursor, utc_now
+from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Asked, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
 from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
@@ -95,15 +95,43 @@ class _NumberLoader(psycopg.adapt.Loader):
         return float(text) if "." in text or "N" in text else int(text)
 
 
-class PostgresConnection:
-    """Statements to one connection, translated."""
+class _Answer:
+    """What a statement brought, waited for when somebody looks."""
 
-    def __init__(self, connection: WatchedConnection, turn: tuple[Any, ...] | None = None) -> None:
-        self.connection, self.turn = connection, turn
+    def __init__(self, cursor: "psycopg.Cursor[Any]", pipeline: psycopg.Pipeline | None) -> None:
+        self.fetchone, self.fetchall = cursor.fetchone, cursor.fetchall
+        self._cursor, self._pipeline = cursor, pipeline
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed or brought."""
+        if self._pipeline:
+            self._pipeline.sync()
+        return self._cursor.rowcount
+
+
+class PostgresConnection:
+    """Statements to one connection, translated.
+
+    In a ``pipeline`` what is written goes out and its answer is waited for with the next rows that are asked for, or
+    with the commit: a journey to the server costs more than most statements.
+    """
+
+    def __init__(
+        self,
+        connection: WatchedConnection,
+        turn: tuple[Any, ...] | None = None,
+        pipeline: psycopg.Pipeline | None = None,
+    ) -> None:
+        self.connection, self.turn, self._pipeline = connection, turn, pipeline
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
-        return cast(Cursor, self.connection.execute(_sql(sql), parameters(sql, params)))
+        return _Answer(self.connection.execute(_sql(sql), parameters(sql, params)), self._pipeline)
+
+    def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
+        """Run one query whose rows are taken later."""
+        return self.execute(sql, params).fetchall
 
     def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one INSERT into a table with an ``id``; returns the new row's."""
@@ -148,7 +176,7 @@ class Postgres:
         self._tried_at = -RETRY_SECONDS
         self._is_away = False
         self._watch = Watch(lambda: reachable(url), patience)
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
+        logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
             postgres_schema.check(connection, without_password(url), read_only=read_only)
         self._views = ConnectionPool(
@@ -209,22 +237,23 @@ class Postgres:
     def writing(self) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction in its turn among all replicas."""
         connection, turn, said = self._begin()
+        commits = False
         try:
-            yield PostgresConnection(connection, turn), self._now(said)
-            self._commit(connection)
-        except BaseException:
-            self._roll_back(connection)
-            raise
-
-    def _commit(self, connection: WatchedConnection) -> None:
-        try:
-            connection.execute("COMMIT")
+            with connection.pipeline() as pipeline:
+                yield PostgresConnection(connection, turn, pipeline), self._now(said)
+                commits = True
+                connection.execute("COMMIT")
         except psycopg.OperationalError as error:
-            if connection.broken:
+            is_cut = commits and connection.broken
+            self._roll_back(connection)
+            if is_cut:
                 where = without_password(self._url)
                 raise StoreError(
                     f"PostgreSQL at {where} was cut off before it said that this is stored ({first_line(error)})"
                 ) from None
+            raise
+        except BaseException:
+            self._roll_back(connection)
             raise
 
     def _begin(self) -> tuple[WatchedConnection, tuple[Any, ...], datetime]:

@@ -35,4 +35,4 @@ def by_run(tx: Transaction, since: datetime) -> dict[str, dict[Product, int]]:
 
 def prune(tx: Transaction) -> None:
     """Drop what is older than ``KEPT``."""
-    tx.execute("DELETE FROM produced WHERE at < ?", (to_micros(tx.now - KEPT),))
+    tx.send("DELETE FROM produced WHERE at < ?", (to_micros(tx.now - KEPT),))

@@ -43,7 +43,7 @@ def counted(tx: Transaction, identities: Sequence[tuple[str, str]]) -> dict[tupl
 
 def keep_key(tx: Transaction, identity: tuple[str, str], tokens: int, at: datetime) -> None:
     """Remember how much was counted for an event whose row is gone."""
-    tx.execute(
+    tx.send(
         "INSERT INTO pruned_keys (hash, tokens, at) VALUES (?, ?, ?) "
         "ON CONFLICT (hash) DO UPDATE SET tokens = excluded.tokens",
         (key_hash(identity), tokens, to_micros(at)),
@@ -71,5 +71,5 @@ def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, 
         latest = max(recorded_before, before(tx) or recorded_before)
         facts.remember(tx, BEFORE, str(to_micros(latest)))
     doors.prune(tx, recorded_before)
-    tx.execute("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
+    tx.send("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
     return len(old)

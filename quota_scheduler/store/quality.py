@@ -120,8 +120,8 @@ def save(tx: Transaction, judged: Iterable[ClosedWindow]) -> None:
     )
     if rows:
         before = to_micros(tx.now - KEPT)
-        tx.execute("DELETE FROM quality WHERE ends_at < ?", (before,))
-        tx.execute("DELETE FROM turned_away WHERE starts_at < ?", (before,))
+        tx.send("DELETE FROM quality WHERE ends_at < ?", (before,))
+        tx.send("DELETE FROM turned_away WHERE starts_at < ?", (before,))
 
 
 def judged(tx: Transaction, since: datetime) -> list[ClosedWindow]:

@@ -35,16 +35,16 @@ def follow(tx: Transaction, old: str, new: str) -> None:
         same = _same(table, beside)
         if table == "windows":  # only of windows that ran their course there may be one
             same += " AND windows.end_reason = ''"
-        tx.execute(
+        tx.send(
             f"DELETE FROM {table} WHERE {column} = ? AND EXISTS "
             f"(SELECT 1 FROM {table} AS mine WHERE mine.{column} = ?{same})",
             (new, old),
         )
-        tx.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+        tx.send(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
     below = f"{old}/"
     for place, beside in BY_INSTANCE.items():
         table, column = place.split(".")
-        tx.execute(
+        tx.send(
             f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {table} AS mine WHERE "
             f"(mine.{column} = ? OR substr(mine.{column}, 1, ?) = ?) "
             f"AND {table}.{column} = CAST(? AS TEXT) || substr(mine.{column}, ?){_same(table, beside)})",
@@ -60,7 +60,7 @@ def _same(table: str, columns: tuple[str, ...]) -> str:
 
 
 def _rename_instances(tx: Transaction, table: str, column: str, old: str, new: str) -> None:
-    tx.execute(
+    tx.send(
         f"UPDATE {table} SET {column} = CAST(? AS TEXT) || substr({column}, ?) "
         f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
         (new, len(old) + 1, old, len(old) + 1, f"{old}/"),

@@ -20,7 +20,7 @@ def load(tx: Transaction) -> list[Replica]:
 def save(tx: Transaction, replica: Replica) -> None:
     """Keep what a replica says of itself, seen at the transaction's now."""
     sources = json.dumps([astuple(source) for source in replica.sources], separators=(",", ":"))
-    tx.execute(
+    tx.send(
         f"INSERT INTO replicas ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (name) DO UPDATE SET rules = excluded.rules, seen_at = excluded.seen_at, "
         "problem = excluded.problem, sources = excluded.sources",
@@ -33,12 +33,12 @@ def save(tx: Transaction, replica: Replica) -> None:
 
 def leave(tx: Transaction, name: str) -> None:
     """Forget a replica that ends in good order."""
-    tx.execute("DELETE FROM replicas WHERE name = ?", (name,))
+    tx.send("DELETE FROM replicas WHERE name = ?", (name,))
 
 
 def forget(tx: Transaction, before: datetime) -> None:
     """Forget replicas that were seen last before an instant."""
-    tx.execute("DELETE FROM replicas WHERE seen_at < ?", (to_micros(before),))
+    tx.send("DELETE FROM replicas WHERE seen_at < ?", (to_micros(before),))
 
 
 def _replica(row: Row) -> Replica:

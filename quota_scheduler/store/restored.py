@@ -51,7 +51,7 @@ def jump(tx: Transaction, here: Mapping[str, int], *, since: datetime) -> None:
     """Let no number of a ticket or a lease be handed out again that was since the backup, known or not."""
     spare = max(SPARE, SPARE_EACH_SECOND * max(0, int((tx.now - since).total_seconds())))
     for name, number in tx.rows("SELECT name, next FROM sequences"):
-        tx.execute("UPDATE sequences SET next = ? WHERE name = ?", (max(number, here.get(name, 0)) + spare, name))
+        tx.send("UPDATE sequences SET next = ? WHERE name = ?", (max(number, here.get(name, 0)) + spare, name))
 
 
 def extend_leases(tx: Transaction) -> int:
@@ -77,7 +77,7 @@ def carry(tx: Transaction, tables: Mapping[str, tuple[Sequence[str], list[Row]]]
         known = {row[0] for row in tx.rows("SELECT name FROM pragma_table_info(?)", (table,))}
         kept = [number for number, name in enumerate(columns) if name in known]
         names = [columns[number] for number in kept]
-        tx.execute(f"DELETE FROM {table}")
+        tx.send(f"DELETE FROM {table}")
         tx.many(
             f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
             [[row[number] for number in kept] for row in rows],

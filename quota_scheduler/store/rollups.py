@@ -62,7 +62,7 @@ def changed_hours(tx: Transaction, *, since: datetime, changed_since: datetime) 
 
 def forget_changes(tx: Transaction, before: datetime) -> None:
     """Forget which hours moved before an instant: whoever looks that seldom reads all of them."""
-    tx.execute("DELETE FROM changed_hours WHERE changed_at < ?", (to_micros(before),))
+    tx.send("DELETE FROM changed_hours WHERE changed_at < ?", (to_micros(before),))
 
 
 def slices(tx: Transaction, since: datetime, *, most: int = AT_ONCE) -> Iterator[list[Row]]:

@@ -93,8 +93,8 @@ def _note(tx: Transaction, first: Mapping[str, int]) -> None:
     """Note sessions, each with the first instant that has changed."""
     if first:
         concerned = (json.dumps(first),)
-        tx.execute(_UNSETTLED + _TOUCHED, concerned)
-        tx.execute(_UNSETTLED + _CHILDREN, concerned)
+        tx.send(_UNSETTLED + _TOUCHED, concerned)
+        tx.send(_UNSETTLED + _CHILDREN, concerned)
 
 
 def unsettled(tx: Transaction, most: int) -> list[str]:
@@ -148,7 +148,7 @@ def unlisted_of(tx: Transaction, session: str) -> list[UsageEvent]:
 
 def keep_pruned(tx: Transaction, numbers: Sequence[int]) -> None:
     """Remember for sessions with totals what the rows of events with these numbers explain, before they go."""
-    tx.execute(_KEEP, (json.dumps(numbers),))
+    tx.send(_KEEP, (json.dumps(numbers),))
 
 
 def _searches(terms: str) -> int:

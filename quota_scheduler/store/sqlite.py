@@ -18,7 +18,7 @@ from typing import IO, Any
 import peewee
 
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store.database import About, Clock, Connection, Cursor
+from quota_scheduler.store.database import About, Asked, Clock, Connection, Cursor
 from quota_scheduler.store.migrate import bring_up_to_date
 
 APPLICATION_ID = 0x51534348
@@ -133,6 +133,11 @@ class SqliteConnection:
         """Run one statement."""
         cursor: Cursor = self.database.execute_sql(sql, params)
         return cursor
+
+    def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
+        """Run one query; it costs no journey, and is asked before what is written next."""
+        rows = self.execute(sql, params).fetchall()
+        return lambda: rows
 
     def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one INSERT; returns the new row's id."""

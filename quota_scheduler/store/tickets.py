@@ -1,7 +1,7 @@
 """Tickets and leases: rows, and the core values they are."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,13 +87,13 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
-def changed_since(tx: Transaction, revision: int, most: int) -> list[Ticket]:
-    """Every ticket that was written after a revision, in any state, by id; at most so many.
+def changed_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[Ticket]]:
+    """Every ticket that was written after a revision, in any state, by id, at most so many; taken later.
 
     In order of revision they are found by their index; in order of id all that were closed are read on the way.
     """
-    rows = tx.rows(_SELECT + "WHERE t.revision > ? ORDER BY t.revision LIMIT ?", (revision, most))
-    return sorted(map(ticket_in, rows), key=lambda ticket: ticket.id)
+    rows = tx.ask(_SELECT + "WHERE t.revision > ? ORDER BY t.revision LIMIT ?", (revision, most))
+    return lambda: sorted(map(ticket_in, rows()), key=lambda ticket: ticket.id)
 
 
 def numbers_since(tx: Transaction, revision: int) -> set[int]:
@@ -205,16 +205,33 @@ def sequence(tx: Transaction, name: str) -> int:
     return int(tx.scalar("SELECT next FROM sequences WHERE name = ?", (name,)))
 
 
-def advance(tx: Transaction, name: str, to: int) -> None:
-    """Move a sequence on; it never goes back."""
-    tx.execute("UPDATE sequences SET next = ? WHERE name = ? AND next < ?", (to, name, to))
+def sequences(tx: Transaction) -> Callable[[], tuple[int, int]]:
+    """The next ticket and the next fence; asked now and told when they are taken."""
+    rows = tx.ask("SELECT next FROM sequences WHERE name IN ('ticket', 'fence') ORDER BY name DESC")
+
+    def taken() -> tuple[int, int]:
+        (ticket,), (fence,) = rows()
+        return ticket, fence
+
+    return taken
 
 
-def next_due(tx: Transaction) -> datetime | None:
-    """The earliest instant at which a lease or an offer falls due."""
-    lease = tx.scalar("SELECT min(expires_at) FROM leases WHERE ended_at IS NULL")
-    offer = tx.scalar("SELECT min(offer_until) FROM tickets WHERE state != 'closed' AND state = 'offered'")
-    return min((from_micros(at) for at in (lease, offer) if at is not None), default=None)
+def advance(tx: Transaction, *, ticket: int, fence: int) -> None:
+    """Move the numbers to come on; they never go back."""
+    tx.send(
+        "UPDATE sequences SET next = CASE name WHEN 'ticket' THEN ?1 ELSE ?2 END "
+        "WHERE (name = 'ticket' AND next < ?1) OR (name = 'fence' AND next < ?2)",
+        (ticket, fence),
+    )
+
+
+def next_due(tx: Transaction) -> Callable[[], datetime | None]:
+    """The earliest instant at which a lease or an offer falls due; asked now, told when it is taken."""
+    asked = tx.ask(
+        "SELECT min(expires_at) FROM leases WHERE ended_at IS NULL UNION ALL "
+        "SELECT min(offer_until) FROM tickets WHERE state != 'closed' AND state = 'offered'"
+    )
+    return lambda: min((from_micros(at) for (at,) in asked() if at is not None), default=None)
 
 
 def lease_lengths(tx: Transaction, since: datetime, *, most: int = 500) -> list[timedelta]:
@@ -232,7 +249,7 @@ def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
     Without it an offer nobody claims or a lease nobody renews would stand until the wrong time has come.
     """
     now = to_micros(tx.now)
-    tx.execute(
+    tx.send(
         "UPDATE leases SET granted_at = min(granted_at, ?1), expires_at = min(expires_at, ?1 + ttl) "
         "WHERE ended_at IS NULL AND (granted_at > ?1 OR expires_at > ?1 + ttl)",
         (now,),
@@ -244,7 +261,7 @@ def put_right(tx: Transaction, *, claim_within: timedelta) -> None:
     )
     if late:
         turns.everything_moved(tx)
-    tx.execute("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
+    tx.send("UPDATE tickets SET closed_at = ?1 WHERE state = 'closed' AND closed_at > ?1", (now,))
 
 
 def forget_closed(tx: Transaction, before: datetime, *, most: int = 5_000) -> int:
@@ -258,7 +275,7 @@ def forget_closed(tx: Transaction, before: datetime, *, most: int = 5_000) -> in
     )
     old = json.dumps([row[0] for row in rows])
     if rows:
-        tx.execute(f"DELETE FROM reservations WHERE ticket IN {NUMBERS}", (old,))
-        tx.execute(f"DELETE FROM leases WHERE ticket IN {NUMBERS}", (old,))
-        tx.execute(f"DELETE FROM tickets WHERE id IN {NUMBERS}", (old,))
+        tx.send(f"DELETE FROM reservations WHERE ticket IN {NUMBERS}", (old,))
+        tx.send(f"DELETE FROM leases WHERE ticket IN {NUMBERS}", (old,))
+        tx.send(f"DELETE FROM tickets WHERE id IN {NUMBERS}", (old,))
     return len(rows)

@@ -40,7 +40,7 @@ def take(tx: Transaction) -> int:
     """This transaction's revision, taken when it is first asked for: one that changes nothing has none."""
     if not tx.revision:
         before = look(tx).revision
-        tx.execute("UPDATE turns SET revision = revision + 1")
+        tx.send("UPDATE turns SET revision = revision + 1")
         tx.revision = before + 1
     return tx.revision
 
@@ -48,25 +48,25 @@ def take(tx: Transaction) -> int:
 def everything_moved(tx: Transaction) -> None:
     """Let whoever remembers anything read it all again, and look at the whole queue: other rules bind."""
     revision = take(tx)
-    tx.execute("UPDATE turns SET anew = ?, outlooks = ?, pass = ''", (revision, revision))
+    tx.send("UPDATE turns SET anew = ?, outlooks = ?, pass = ''", (revision, revision))
 
 
 def windows_moved(tx: Transaction) -> None:
     """Let whoever remembers open windows read them all again: some are gone."""
-    tx.execute("UPDATE turns SET open_windows = ?", (take(tx),))
+    tx.send("UPDATE turns SET open_windows = ?", (take(tx),))
 
 
 def terms_moved(tx: Transaction) -> None:
     """Let everybody decide by other limits, or by another hold, from the next cycle on."""
-    tx.execute("UPDATE turns SET terms = ?, pass = ''", (take(tx),))
+    tx.send("UPDATE turns SET terms = ?, pass = ''", (take(tx),))
 
 
 def outlooks_moved(tx: Transaction) -> None:
     """Let everybody take over outlooks that have changed."""
-    tx.execute("UPDATE turns SET outlooks = ?", (take(tx),))
+    tx.send("UPDATE turns SET outlooks = ?", (take(tx),))
 
 
 def keep_pass(tx: Transaction, passed: str) -> None:
     """Keep where the pass over the queue stands, for whoever goes on with it."""
     take(tx)
-    tx.execute("UPDATE turns SET pass = ?", (passed,))
+    tx.send("UPDATE turns SET pass = ?", (passed,))

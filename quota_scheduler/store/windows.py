@@ -13,6 +13,7 @@ from quota_scheduler.core.limits.renaming import renamed_among, shape_of
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.tickets.ticket import Reservation
 from quota_scheduler.store import Row, Transaction, turns
+from quota_scheduler.store.database import Asked
 from quota_scheduler.store.lists import NUMBERS
 
 EXHAUSTED, OVERAGE = "exhausted", "overage"
@@ -110,16 +111,34 @@ def reload(tx: Transaction, balances: Balances) -> None:
     balances.take(balance for row in tx.rows(_OPEN) if (balance := _balance(row, balances)))
 
 
-def catch_up(tx: Transaction, balances: Balances, *, since: int) -> None:
-    """Bring the open windows that were written after a revision up to what is stored."""
-    balances.replace(balance for row in tx.rows(_WRITTEN, (since,)) if (balance := _balance(row, balances)))
+def written(tx: Transaction, *, since: int) -> Asked:
+    """Ask for the windows that were written after a revision."""
+    return tx.ask(_WRITTEN, (since,))
+
+
+def catch_up(written: Asked, balances: Balances) -> None:
+    """Bring the open windows that were ``written`` up to what is stored."""
+    balances.replace(balance for row in written() if (balance := _balance(row, balances)))
+
+
+def closed_too_soon(tx: Transaction) -> Asked:
+    """Ask for the windows that were closed before their end."""
+    return tx.ask(_CLOSED_TOO_SOON, (to_micros(tx.now),))
 
 
 def recall(
-    tx: Transaction, balances: Balances, *, since: datetime | None = None, tickets: Iterable[int] | None = None
+    tx: Transaction,
+    balances: Balances,
+    *,
+    since: datetime | None = None,
+    tickets: Iterable[int] | None = None,
+    too_soon: Asked | None = None,
 ) -> None:
-    """Add what a journey touches beyond the open windows: reservations, and windows that have ended; see ``load``."""
-    _take_up_again(tx, balances)
+    """Add what a journey touches beyond the open windows: reservations, and windows that have ended; see ``load``.
+
+    ``too_soon`` is what ``closed_too_soon`` asked for in this transaction, where that was done before.
+    """
+    _take_up_again(too_soon or closed_too_soon(tx), balances)
     is_back = balances.starts_last is not None and balances.starts_last > tx.now
     ended = balances.ends_next is not None and balances.ends_next <= tx.now
     held = _reserved(tx, tickets, ended=ended, ahead=is_back)
@@ -142,9 +161,9 @@ def recall_closed(tx: Transaction, balances: Balances, *, since: datetime) -> No
     _add([row for row in tx.rows(_SINCE, (to_micros(since),)) if row[0] not in there], balances)
 
 
-def _take_up_again(tx: Transaction, balances: Balances) -> None:
+def _take_up_again(too_soon: Asked, balances: Balances) -> None:
     """Reopen what was closed before its end: the clock stood past the reset then, and has been put right since."""
-    for row in tx.rows(_CLOSED_TOO_SOON, (to_micros(tx.now),)):
+    for row in too_soon():
         if balance := _balance(row, balances):
             balance.closed, balance.dirty = False, True
             balances.add(balance)
@@ -260,20 +279,20 @@ def adapt(tx: Transaction, limits: Sequence[Limit]) -> list[str]:
     changed = [rule for rule, shape in stored.items() if shapes.get(rule, "") != shape]
     for rule in changed:
         reason = "redefined" if rule in shapes else "removed"
-        tx.execute(
+        tx.send(
             "UPDATE reservations SET open = 0 WHERE window IN (SELECT id FROM windows WHERE rule = ? AND closed = 0)",
             (rule,),
         )
-        tx.execute(
+        tx.send(
             "UPDATE windows SET closed = 1, end_reason = ?, reserved = 0, reported = 0, ends_at = min(ends_at, ?), "
             "starts_at = min(starts_at, ?) WHERE rule = ? AND closed = 0",
             (reason, to_micros(tx.now), to_micros(tx.now) - 1, rule),
         )
-        tx.execute("DELETE FROM rules WHERE id = ?", (rule,))
+        tx.send("DELETE FROM rules WHERE id = ?", (rule,))
         turns.everything_moved(tx)
     for rule, shape in shapes.items():
         if stored.get(rule) != shape:
-            tx.execute("INSERT INTO rules (id, shape, since) VALUES (?, ?, ?)", (rule, shape, to_micros(tx.now)))
+            tx.send("INSERT INTO rules (id, shape, since) VALUES (?, ?, ?)", (rule, shape, to_micros(tx.now)))
     return changed
 
 

@@ -21,7 +21,7 @@ from quota_scheduler.errors import StoreError
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction
-from quota_scheduler.writer import reason
+from quota_scheduler.store.engine import reason
 from tests.full_disk import full_disk
 
 NOBODY = 65_534

@@ -24,7 +24,8 @@ from quota_scheduler.errors import StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.record import record_usage
 from quota_scheduler.store import Store, Transaction, facts, windows
-from quota_scheduler.writer import Writer, reason
+from quota_scheduler.store.engine import reason
+from quota_scheduler.writer import Writer
 from tests.fakes import FixedClock
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)

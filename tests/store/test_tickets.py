@@ -136,10 +136,9 @@ def test_every_lease_of_a_session_is_found_the_newest_first(store):
 
 
 def test_sequences_go_on_and_never_back(store):
-    assert look(store, tickets.sequence, "fence") == 1
-    for to in (5, 3):
-        look(store, tickets.advance, "fence", to)
-    assert (look(store, tickets.sequence, "fence"), look(store, tickets.sequence, "ticket")) == (5, 1)
+    for ticket, fence, after in ((1, 5, (1, 5)), (4, 3, (4, 5)), (2, 6, (4, 6))):
+        look(store, tickets.advance, ticket=ticket, fence=fence)
+        assert (look(store, tickets.sequence, "ticket"), look(store, tickets.sequence, "fence")) == after
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ def test_sequences_go_on_and_never_back(store):
 )
 def test_what_falls_due_next(store, ticket, due):
     save(store, ticket)
-    assert look(store, tickets.next_due) == due
+    assert look(store, tickets.next_due)() == due
 
 
 def test_closed_tickets_are_forgotten_with_their_leases(store):
