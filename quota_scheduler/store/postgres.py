@@ -12,8 +12,9 @@ A replica that is stopped while it holds the row would hold up all others: the s
 
 import contextlib
 import logging
+import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -28,6 +29,7 @@ from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.postgres_ear import CHANNEL, Ear
 from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
 
@@ -96,7 +98,7 @@ class PostgresConnection:
     """Statements to one connection, translated."""
 
     def __init__(self, connection: WatchedConnection, turn: tuple[Any, ...] | None = None) -> None:
-        self.connection, self.turn = connection, turn
+        self.connection, self.turn, self.moved = connection, turn, False
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
@@ -144,6 +146,9 @@ class Postgres:
         self._writer: WatchedConnection | None = None
         self._tried_at = -RETRY_SECONDS
         self._is_away = False
+        self._name = secrets.token_hex(4)
+        self._ear: Ear | None = None
+        self._told_commit = f"NOTIFY {CHANNEL}, '{self._name}'; COMMIT".encode()
         self._watch = Watch(lambda: reachable(url), patience)
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
@@ -207,15 +212,16 @@ class Postgres:
         """A write transaction in its turn among all replicas."""
         connection, turn, said = self._begin()
         try:
-            yield PostgresConnection(connection, turn), self._now(said)
-            self._commit(connection)
+            taking = PostgresConnection(connection, turn)
+            yield taking, self._now(said)
+            self._commit(connection, tell=taking.moved)
         except BaseException:
             self._roll_back(connection)
             raise
 
-    def _commit(self, connection: WatchedConnection) -> None:
+    def _commit(self, connection: WatchedConnection, *, tell: bool) -> None:
         try:
-            connection.execute("COMMIT")
+            connection.execute(self._told_commit if tell else b"COMMIT")
         except psycopg.OperationalError as error:
             if connection.broken:
                 where = without_password(self._url)
@@ -291,6 +297,11 @@ class Postgres:
             return
         raise self._missed("every connection has broken")
 
+    def listen(self, hint: Callable[[], None]) -> None:
+        """Hear when others have written; nothing is heard through a pooler."""
+        self._ear = Ear(lambda: reachable(self._url), self._name, hint)
+        self._ear.start()
+
     def is_replaced(self) -> bool:
         """A server keeps what it has."""
         return False
@@ -298,6 +309,8 @@ class Postgres:
     def close(self) -> None:
         """Let every connection go."""
         self._watch.stop()
+        if self._ear:
+            self._ear.stop()
         self._let_go()
         if hasattr(self, "_views"):
             self._views.close(timeout=1.0)
