@@ -28,7 +28,7 @@ from typing import Any
 
 from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.errors import DatabaseAway, StoreError
+from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
@@ -209,14 +209,15 @@ class Writer:
             pass
         return batch
 
-    def _serve(self, asked: Sequence[_Asked]) -> None:
+    def _serve(self, asked: Sequence[_Asked], unsure: MaybeStored | None = None) -> None:
         """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others.
 
-        Not while the database is away: each would wait for it in turn.
+        Not while the database is away: each would wait for it in turn. ``unsure`` is why they may be stored already:
+        nobody is told then that nothing was changed.
         """
         started = time.monotonic()
         if self._away and started < self._look_again:
-            self._answer(asked, [self._away] * len(asked))
+            self._answer(asked, [unsure or self._away] * len(asked))
             self._due = self._look_again
             return
         try:
@@ -225,12 +226,12 @@ class Writer:
             self._due = time.monotonic() + LOOK_SECONDS
             if isinstance(error, DatabaseAway):
                 self._is_away(error)
-                self._answer(asked, [error] * len(asked))
+                self._answer(asked, [unsure or error] * len(asked))
             elif len(asked) > 1:
                 for item in asked:
-                    self._serve([item])
+                    self._serve([item], error if isinstance(error, MaybeStored) else unsure)
             elif asked:
-                self._answer(asked, [reason(error)])
+                self._answer(asked, [unsure or reason(error)])
             else:
                 log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return

@@ -25,7 +25,7 @@ from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.addresses import without_password
-from quota_scheduler.errors import DatabaseAway, StoreError
+from quota_scheduler.errors import DatabaseAway, MaybeStored
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
@@ -225,7 +225,7 @@ class Postgres:
         except psycopg.OperationalError as error:
             if connection.broken:
                 where = without_password(self._url)
-                raise StoreError(
+                raise MaybeStored(
                     f"PostgreSQL at {where} was cut off before it said that this is stored ({first_line(error)})"
                 ) from None
             raise
