@@ -11,6 +11,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 import quota_scheduler
+from quota_scheduler import story
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.bills import anthropic, openai
@@ -64,6 +65,7 @@ from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.store.spool_file import SpoolFile
 from quota_scheduler.store.turns import Marks
 from quota_scheduler.tasks import NAMES as TASKS
+from quota_scheduler.traces import OFF, Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
@@ -162,18 +164,23 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
     terms, limits_hold, held, marks = _terms(leading, following.rules(), prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
-        """After a cycle's commit: wake who is parked, count what happened."""
+        """After a cycle's commit: wake who is parked, count and log what happened."""
         waiters.announce(result.changed)
         service.moved += bool(result.changed)
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
+        story.tell(result)
+        if traces.is_on:
+            traces.started(result.started)
+            traces.closed(result.closed)
 
     rereading = Rereading(
         lambda tx, terms: service.ruling.reread(tx, terms),
         lambda now: service.ruling.limits_hold.is_over(now),
         as_of=marks,
     )
-    writer = Writer(store, terms, tell=on_commit, rereading=rereading)
+    traces = _traces(config, leading.me.name)
+    writer = Writer(store, terms, tell=on_commit, rereading=rereading, traces=traces)
     do_as_leader = leading.door(writer.do)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     ingests = tuple(ingests_of(config, store, writer, prices))
@@ -235,11 +242,28 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         leading=leading,
         do_as_leader=do_as_leader,
         following=following,
+        traces=traces,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.ruling.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
+
+
+def _traces(config: Config, instance: str) -> Traces:
+    """Where spans go. Raises StartError where what sends them is not installed."""
+    if not config.traces.endpoint:
+        return OFF
+    try:
+        from quota_scheduler.telemetry import SentTraces
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"traces.endpoint: {error.name} is not installed, which sends spans: "
+            "pip install 'quota-scheduler[traces]', or leave traces out"
+        ) from None
+    return SentTraces(
+        config.traces.endpoint, config.traces.share, version=quota_scheduler.__version__, instance=instance
+    )
 
 
 def _spool_file(config: Config, store: Store) -> SpoolFile | None:

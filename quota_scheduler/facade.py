@@ -84,6 +84,13 @@ class Facade(Questions):
             (ticket.labels for ticket in tickets), lambda: [priced_ticket(ticket, now, prices) for ticket in tickets]
         )
 
+    def price_at_once(self, ticket: Ticket) -> Ticket | None:
+        """A ticket whose estimate knows what it costs; None where looking that up takes a while."""
+        now = self.now()
+        if (ticket.labels.provider, ticket.labels.model, now.toordinal()) not in self._priced:
+            return None
+        return priced_ticket(ticket, now, self._service.parts.prices)
+
     async def _beside(self, labels: Iterable[Labels], work: Callable[[], T]) -> T:
         """Look prices up: beside the event loop where a name was not priced before today, a millisecond each."""
         today = self.now().toordinal()

@@ -31,6 +31,7 @@ from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.spool import Spool
 from quota_scheduler.store import Store
+from quota_scheduler.traces import Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
@@ -70,6 +71,7 @@ class Parts:
     leading: Leading
     do_as_leader: Do
     following: Following
+    traces: Traces
     spool: Spool
 
 

@@ -56,6 +56,7 @@ RESTART = (
     "log_format",
     "trusted_proxies",
     "tls",
+    "traces",
 )
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
@@ -84,7 +85,7 @@ class Service:
         self.ruling = Ruling(parts, limits_hold)
         self.leading, self.do_as_leader = parts.leading, parts.do_as_leader
         self._office = self.leading.epoch
-        self._jobs = Jobs(self._tasks(), parts.metrics, leads=lambda: self.leads)
+        self._jobs = Jobs(self._tasks(), parts.metrics, leads=lambda: self.leads, traces=parts.traces)
 
     def _tasks(self) -> list[Job]:
         """What runs by itself, and how often; where, and why there, stands in ``tasks``."""
@@ -156,6 +157,7 @@ class Service:
         self._resign()
         self.writer.stop()
         self.parts.spool.close()
+        self.parts.traces.close()
         self.store.close()
         for ingest in self.parts.ingests:
             ingest.close()

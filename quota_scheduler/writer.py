@@ -5,13 +5,12 @@ jobs ────do()─────────────┤ queue ─► dra
 everybody ─change_terms()─┤
 the clock ────────────────┘       (waits no longer than to the next instant at which something falls due)
 
-Others may write the same database: each transaction begins by keeping up with what they wrote (``service.reread``,
-``service.memory``).
+Others may write it too: a transaction first keeps up with what they wrote (``service.reread``, ``service.memory``).
 
 The terms are one frozen value: whoever changes them hands in how, and between two cycles the writer's thread replaces
 them. A cycle reads them once; any other thread may read ``terms``, and sees a change whole or not at all. What cycles
 remember is this thread's own. After the machine slept no lease expires for a while; after a failed transaction what is
-remembered is read anew. While the server of the database is away, whoever asks is told so at once.
+remembered is read anew. While the database is away, whoever asks hears so at once.
 """
 
 import asyncio
@@ -26,17 +25,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Reply, Request
+from quota_scheduler.core.cycle.requests import Answer, Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError
+from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Store, Transaction, engine, tickets
+from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
-"""Requests that one transaction takes in; a longer line is served in several."""
+"""Requests past which one transaction takes in only those that came with them; a longer line is served in several."""
 LOOK_SECONDS = 2.0
 """The guarantee behind the timer: due work is looked for at least this often."""
 AWAY_SECONDS = 0.5
@@ -56,6 +57,7 @@ class _Job:
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
     then: Callable[[Terms, Any], Terms] | None = None
+    place: Place = None
 
 
 @dataclass(slots=True)
@@ -69,6 +71,7 @@ class _Asked:
     request: Request
     future: "Future[Reply] | asyncio.Future[Reply]"
     note: "Note | None" = None
+    place: Place = None
 
 
 Settled = list[tuple["asyncio.Future[Reply]", Reply | Exception]]
@@ -86,6 +89,7 @@ def settle(settled: Settled) -> None:
 
 
 _Item = _Job | _Asked | _Change | None
+_Put = _Item | list[_Asked]
 
 
 class Writer:
@@ -98,14 +102,16 @@ class Writer:
         *,
         tell: Callable[[cycle.CycleResult, float], None],
         rereading: Rereading | None = None,
+        traces: Traces = OFF,
     ) -> None:
         """``tell`` is called after each cycle's commit, with what it did and the seconds it took.
 
         Without ``rereading`` nobody but ``change_terms`` changes the terms.
         """
-        self.store, self.terms, self._tell = store, terms, tell
+        self.store, self.terms, self._tell, self._traces = store, terms, tell, traces
         self._memory, self._rereading = Memory(shared=store.is_shared), rereading
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Put] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._due: float = 0.0
         self._clocks = (store.clock(), time.monotonic())
@@ -139,8 +145,17 @@ class Writer:
         ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
         """
         future: asyncio.Future[Reply] = loop.create_future()
-        self._queue.put(_Asked(request, future, note))
+        if loop not in self._gathered:
+            self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        self._gathered[loop].append(_Asked(request, future, note, self._traces.here()))
         return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put what one turn of an event loop has asked into the queue at once: threads wait for one another once."""
+        gathered = self._gathered.pop(loop)
+        for start in range(0, len(gathered), MOST_AT_ONCE):
+            self._queue.put(gathered[start : start + MOST_AT_ONCE])
 
     def do(
         self, work: Callable[[Transaction], Any], *, then: Callable[[Terms, Any], Terms] | None = None
@@ -150,7 +165,7 @@ class Writer:
         ``then`` says what the terms are after its commit, from the terms before and its result: nothing else happens in
         between, so that two who change the same thing leave the same on the disk and in force.
         """
-        job = _Job(work, Future(), then)
+        job = _Job(work, Future(), then, self._traces.here())
         self._queue.put(job)
         return job.future
 
@@ -202,23 +217,25 @@ class Writer:
     def _drain(self) -> list[_Item]:
         batch: list[_Item] = []
         try:
-            batch.append(self._queue.get(timeout=max(0.0, self._due - time.monotonic())))
-            while len(batch) < MOST_AT_ONCE:
-                batch.append(self._queue.get_nowait())
+            put = self._queue.get(timeout=max(0.0, self._due - time.monotonic()))
+            while True:
+                batch += put if isinstance(put, list) else [put]
+                if len(batch) >= MOST_AT_ONCE:
+                    break
+                put = self._queue.get_nowait()
         except queue.Empty:
             pass
         return batch
 
     def _serve(self, asked: Sequence[_Asked], unsure: MaybeStored | None = None) -> None:
-        """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others.
+        """One cycle; when it fails as a whole, each is tried alone, but not while the database is away.
 
-        Not while the database is away: each would wait for it in turn. ``unsure`` is why they may be stored already:
-        nobody is told then that nothing was changed.
+        ``unsure``: they may be stored already, so nobody hears that nothing was changed.
         """
         started = time.monotonic()
         if self._away and started < self._look_again:
-            self._answer(asked, [unsure or self._away] * len(asked))
             self._due = self._look_again
+            self._answer(asked, [unsure or self._away] * len(asked))
             return
         try:
             done = self._cycle(asked)
@@ -261,6 +278,7 @@ class Writer:
 
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
@@ -269,11 +287,16 @@ class Writer:
                     if item.note:
                         item.note(tx, answer)
                 wait = self._seconds_to_next(tx)
+                times.commits()
         except BaseException:
             self._memory.forget()
             if self._rereading:
                 self._rereading.lost()
             raise
+        if self._traces.is_on:
+            self._traces.served(
+                [item.place for item in asked], times.over(), [_ticket(reply) for reply in done.answers]
+            )
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
@@ -303,12 +326,15 @@ class Writer:
         if self._away and time.monotonic() < self._look_again:
             job.future.set_exception(self._away)
             return
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
                 result = job.work(tx)
                 if self._rereading:
                     self._rereading.wrote(tx, in_force=job.then is not None)
+                times.commits()
+            self._traces.served([job.place], times.over(), [None])
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
@@ -346,6 +372,10 @@ class Writer:
         self.terms = terms
 
 
+def _ticket(reply: Reply) -> Ticket | None:
+    return reply.ticket if isinstance(reply, Answer) else None
+
+
 def reason(error: Exception) -> Exception:
     """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
 
@@ -358,7 +388,13 @@ def reason(error: Exception) -> Exception:
     refused: BaseException | None = None
     while link:
         if isinstance(link, Exception) and engine.is_disk_full(link):
-            return StoreError(f"the disk is full or cannot be written ({link}): make room; nothing was changed")
+            return StoreError(
+                f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
+            )
         refused = link if engine.is_refusal(link) else refused
         link = link.__context__
-    return StoreError(f"the database did not take the write ({refused}); nothing was changed") if refused else error
+    return (
+        StoreError(f"the database did not take the write ({first_line(refused)}); nothing was changed")
+        if refused
+        else error
+    )

@@ -33,6 +33,7 @@ from quota_scheduler.config.scalars import (
     whole,
     yes_or_no,
 )
+from quota_scheduler.config.tracing import read_traces
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import check_zone
@@ -96,6 +97,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             rate_limit=read_rate_limit(top),
             tls=read_tls(top, around.home),
             trusted_proxies=read_proxies(top),
+            traces=read_traces(top),
             prices=_prices(top),
             models=_models(top),
             rules=_rules(top),

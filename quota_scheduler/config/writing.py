@@ -66,6 +66,7 @@ def redacted(config: Config) -> dict[str, object]:
         "rate_limit": {"per_second": config.rate_limit.per_second, "burst": config.rate_limit.burst},
         **({"tls": {"certificate": str(config.tls.certificate), "key": str(config.tls.key)}} if config.tls else {}),
         "trusted_proxies": list(config.trusted_proxies),
+        **({"traces": asdict(config.traces)} if config.traces.endpoint else {}),
         "prices": {model: _plain_values(asdict(price)) for model, price in config.prices.items()},
         "models": {"fallback": list(config.models.fallback)},
         "rules": asdict(config.rules),

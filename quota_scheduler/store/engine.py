@@ -44,7 +44,12 @@ def _server(url: str, clock: Clock, patience: float, *, read_only: bool) -> Data
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether a database error says that the disk is full or cannot be written."""
+    """Whether a database error says that the disk is full or cannot be written.
+
+    A server says so in its own language, and by a code: 53100 of PostgreSQL, appendix A.
+    """
+    if getattr(error, "sqlstate", None) == "53100":
+        return True
     texts = ("disk is full", "disk i/o error", "readonly database", "no space left on device")
     return any(text in str(error).lower() for text in texts)
 

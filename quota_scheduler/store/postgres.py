@@ -12,6 +12,7 @@ A replica that is stopped while it holds the row would hold up all others: the s
 
 import contextlib
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +25,8 @@ from psycopg.abc import RV, PQGen
 from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quota_scheduler.addresses import without_password
-from quota_scheduler.errors import DatabaseAway, MaybeStored
+from quota_scheduler.addresses import hidden, without_password
+from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
@@ -56,6 +57,8 @@ _BEGIN = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
     f"SELECT {TURN} FROM turns FOR UPDATE; SELECT clock_timestamp()"
 )
+_WHERE = re.compile(r'connection (failed|is bad): (connection to server at "[^"]*", port \d+ failed: )?')
+"""What psycopg says before the reason: the address, which stands in our sentence already."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
 
 
@@ -317,9 +320,17 @@ class Postgres:
 
 
 def reachable(url: str) -> WatchedConnection:
-    """A connection to a server, which nobody watches over yet. Raises StoreError where there is none."""
+    """A connection to a server, which nobody watches over yet.
+
+    Raises StoreError for an address that names none, DatabaseAway where none answers.
+    """
     try:
         connection = WatchedConnection.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+    except psycopg.ProgrammingError as error:
+        raise StoreError(
+            f"{without_password(url)} is no address of a PostgreSQL database: {hidden(first_line(error), url)}; "
+            "write postgresql://user:password@host:5432/quota"
+        ) from None
     except psycopg.Error as error:
         raise away(url, first_line(error)) from None
     configure(connection)
@@ -363,10 +374,11 @@ def conninfo(url: str) -> str:
 
 
 def away(url: str, why: str) -> DatabaseAway:
-    """What is said while the server cannot be reached."""
+    """What is said while the server cannot be reached, or refuses who comes."""
+    why, refused = _WHERE.sub("", why), "FATAL:  "
+    if why.startswith(refused):
+        return DatabaseAway(
+            f"PostgreSQL refuses the connection to {without_password(url)}: {why.removeprefix(refused)}; "
+            "nothing was changed"
+        )
     return DatabaseAway(f"PostgreSQL does not answer at {without_password(url)}: {why}; nothing was changed")
-
-
-def first_line(error: BaseException) -> str:
-    """What a driver says, without the lines of detail below it."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -8,7 +8,6 @@ every second anyway.
 """
 
 import contextlib
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,6 @@ import psycopg
 
 from quota_scheduler.errors import StoreError
 
-log = logging.getLogger(__name__)
 CHANNEL = "quota_scheduler_turns"
 AGAIN_SECONDS = 5.0
 """After a connection was lost, or none could be had, the next is tried no sooner: it is a hint."""
@@ -50,8 +48,8 @@ class Ear:
                     if is_pooled(connection):
                         return
                     self._listen(connection)
-            except (psycopg.Error, StoreError) as error:
-                log.debug("no hints for a while: %s", error)
+            except (psycopg.Error, StoreError):
+                pass  # no hints for a while: who waits for news looks anyway
             self._ended.wait(AGAIN_SECONDS)
 
     def _listen(self, connection: "psycopg.Connection[Any]") -> None:

@@ -9,10 +9,11 @@ The throttle queue lives in memory beside the store's single writer; after a fai
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
+from typing import NamedTuple
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -72,6 +73,13 @@ class QueueGroup:
         self.least = [min(need(ticket, instance.limit) for ticket in self.tickets) for instance in self.instances]
 
 
+class _Line(NamedTuple):
+    """Who waits for one limit: those who have a place, in that order, and those who came since; some may have left."""
+
+    placed: list[int]
+    others: list[int]
+
+
 class ThrottleQueue:
     """All waiting tickets. ``bind`` names the limits that labels fall to."""
 
@@ -86,6 +94,7 @@ class ThrottleQueue:
         self.ramps = Ramps()
         self.places: tuple[datetime, dict[int, int]] | None = None
         self._moved_since_places = False
+        self._lines: tuple[Mapping[int, int], dict[str, _Line]] = {}, {}
         for ticket in tickets:
             self.add(ticket)
 
@@ -117,6 +126,7 @@ class ThrottleQueue:
         group.add(ticket, needs)
         self._tickets[ticket.id], self._standing[ticket.id] = ticket, (key, needs)
         self._count(key, needs, +1)
+        self._join_lines(ticket.id, key[0])
         for due in (ticket.deadline, ticket.wait_until):
             if due:
                 heapq.heappush(self._due, (due, ticket.id))
@@ -136,6 +146,14 @@ class ThrottleQueue:
             del self._groups[key]
             for name in key[0] or (UNBOUND,):
                 self._by_instance[name].discard(key)
+
+    def _join_lines(self, number: int, names: Iterable[str]) -> None:
+        """Let who has come since the places were told stand behind those who have one."""
+        places, lines = self._lines
+        if number not in places:
+            for name in names:
+                if name in lines:
+                    lines[name].others.append(number)
 
     def _key(self, ticket: Ticket, instances: tuple[LimitInstance, ...]) -> GroupKey:
         names = tuple(instance.name for instance in instances)
@@ -176,15 +194,33 @@ class ThrottleQueue:
         """
         places = self.places[1] if self.places else {}
         mine = places.get(ticket.id, 0)
-        groups = [self._groups[key] for key in self._by_instance.get(name, ())]
-        before = [
-            other
-            for group in groups
-            if group.priority.rank <= ticket.priority.rank or mine
-            for other in islice(group.tickets, SHORT)
-            if other.id != ticket.id and not other.on_hold and (not mine or places.get(other.id, mine) < mine)
-        ]
-        return sorted(before, key=lambda other: (places.get(other.id, len(places)), other.id))[:SHORT]
+        line = self._line(name, places)
+        walked = line.placed if mine else chain(line.placed, line.others)
+        before: list[Ticket] = []
+        left = 0
+        for number in walked:
+            if len(before) == SHORT or (mine and places[number] >= mine):
+                break
+            other = self._tickets.get(number)
+            if other is None:
+                left += 1
+            elif number != ticket.id and not other.on_hold and (mine or other.priority.rank <= ticket.priority.rank):
+                before.append(other)
+        if left > SHORT:
+            del self._lines[1][name]
+        return before
+
+    def _line(self, name: str, places: Mapping[int, int]) -> "_Line":
+        """Who waits for a limit, put in order once for as long as the places hold."""
+        if self._lines[0] is not places:
+            self._lines = places, {}
+        line = self._lines[1].get(name)
+        if line is None:
+            groups = [self._groups[key] for key in self._by_instance.get(name, ())]
+            numbers = [other.id for group in groups for other in islice(group.tickets, 2 * SHORT)]
+            placed = sorted((number for number in numbers if number in places), key=places.__getitem__)
+            line = self._lines[1][name] = _Line(placed, sorted(number for number in numbers if number not in places))
+        return line
 
     def groups(self, touched: Iterable[str] | None) -> list[GroupKey]:
         """The groups that any of these limits binds, all of them for None; in a stable order."""
@@ -192,7 +228,7 @@ class ThrottleQueue:
             return sorted(self._groups)
         return sorted({key for name in (UNBOUND, *touched) for key in self._by_instance.get(name, ())})
 
-    def all_groups(self) -> Iterable[QueueGroup]:
+    def all_groups(self) -> Collection[QueueGroup]:
         """Every group; none is empty."""
         return self._groups.values()
 

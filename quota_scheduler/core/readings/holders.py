@@ -24,6 +24,8 @@ HEARD = 64
 that a long queue costs no more."""
 VOICES = 8
 """By so many different needs they are told apart."""
+VOICES_OF_ALL = 2_000
+"""So many are decided about in all groups together, or one of each: a tick stays short however the line is mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ def queue_in(queue: ThrottleQueue, *, hold: bool = False) -> QueueSnapshot:
 
 def alike_in(queue: ThrottleQueue) -> Iterable[AlikeTickets]:
     """Return the tickets of each group, those together that need the same for as long."""
-    for group in queue.all_groups():
+    groups = queue.all_groups()
+    voices = max(1, min(VOICES, VOICES_OF_ALL // max(1, len(groups))))
+    for group in groups:
         alike: dict[Any, tuple[Ticket, int]] = {}
         for ticket in islice(group.tickets, HEARD):
             need = ticket.estimate.reserve, ticket.estimate.duration, ticket.on_hold
-            if need in alike or len(alike) < VOICES:
+            if need in alike or len(alike) < voices:
                 first, count = alike.get(need, (ticket, 0))
                 alike[need] = first, count + 1
         behind = len(group.tickets) - sum(count for _, count in alike.values())

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.queue.order import place
-from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
+from quota_scheduler.core.queue.throttle_queue import SHORT, ThrottleQueue
+from quota_scheduler.core.tickets.ticket import Ticket
 from tests.builders import HOUR, MONDAY, a_limit, some_balances
-from tests.core.queue.lines import HIGH, POLICY, waiting
+from tests.core.queue.lines import HIGH, LOW, POLICY, waiting
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,41 @@ def test_the_line_counts_what_waits():
         5,
     )
     assert [place(queue, number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]
+
+
+def in_front(queue: ThrottleQueue, ticket: Ticket) -> list[int]:
+    """Whoever stands before a ticket, found by asking everybody."""
+    places = queue.places[1] if queue.places else {}
+    mine = places.get(ticket.id, 0)
+    others = [
+        other.id
+        for other in queue
+        if other.id != ticket.id and not other.on_hold
+        if (mine and places.get(other.id, mine) < mine) or (not mine and other.priority.rank <= ticket.priority.rank)
+    ]
+    return sorted(others, key=lambda number: (places.get(number, len(places)), number))[:SHORT]
+
+
+@pytest.mark.parametrize("count", [pytest.param(9, id="a short line"), pytest.param(450, id="a long one")])
+def test_who_stands_ahead_is_known_however_the_line_moves(count):
+    queue = ThrottleQueue(
+        [waiting(number, priority=(HIGH, LOW)[number % 2], team=f"t{number % 3}") for number in range(1, count + 1)],
+        some_balances(a_limit()).instances,
+        share_label="team",
+    )
+    queue.know_places([queue.get(number) for number in range(count, 0, -1)], at=MONDAY)
+
+    def agrees() -> None:
+        for ticket in (*(queue.get(number) for number in (count, count // 2)), waiting(1_001, priority=HIGH)):
+            assert [other.id for other in queue.ahead(ticket, "day")] == in_front(queue, ticket)
+
+    agrees()
+    queue.add(waiting(1_000, priority=HIGH))
+    queue.add(waiting(999, priority=LOW))
+    queue.add(queue.get(count - 1)._replace(on_hold=True))
+    agrees()
+    for number in range(count // 2 + 1, count - 1):
+        queue.remove(number)
+    agrees()
+    queue.know_places(list(queue), at=MONDAY + HOUR)
+    agrees()

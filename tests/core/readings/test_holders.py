@@ -9,7 +9,7 @@ from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
-from quota_scheduler.core.readings.holders import HEARD, WaitingSums, queue_in, queue_reading
+from quota_scheduler.core.readings.holders import HEARD, VOICES_OF_ALL, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.readings import ClassReading, HeldReading
 from tests.builders import (
     DAY,
@@ -118,3 +118,14 @@ def test_a_long_line_of_many_needs_is_counted_whole():
     found = read(many, SPENT)
     assert [each.waiting for each in found.held] == [len(many)]
     assert found.held[0].oldest_at == many[0].waiting_since
+
+
+def test_a_line_of_many_groups_is_decided_by_few_voices_and_counted_whole():
+    many = [
+        waiting(number, minutes=number % 50, tokens=number, team=f"t{number % (VOICES_OF_ALL // 2)}")
+        for number in range(1, 4 * VOICES_OF_ALL)
+    ]
+    balances = some_balances(a_limit(100))
+    snapshot = queue_in(ThrottleQueue(many, balances.instances, share_label="team"))
+    assert len(snapshot.alike) == VOICES_OF_ALL
+    assert sum(party.count for party in snapshot.alike) == len(many)
