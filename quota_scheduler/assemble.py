@@ -215,7 +215,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         zone=lambda: service.config.timezone,
     )
     intake = Intake(writer.do, prices, lambda: writer.terms.limits)
-    commenter_of = partial(_commenter, store=store)
+    commenter_of = partial(_commenter, store=store, must_lead=leading.must_lead)
     parts = Parts(
         store=store,
         writer=writer,
@@ -235,7 +235,9 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         doors=_doors(config),
         intake=intake,
         spool=Spool(_spool_file(config, store), lambda one: intake.put(intake.priced(one)), metrics),
-        comments=CommentDesk(store, do_as_leader, writer.ask, context, commenter_of(config)),
+        comments=CommentDesk(
+            store, do_as_leader, writer.ask, context, commenter_of(config), must_lead=leading.must_lead
+        ),
         commenter_of=commenter_of,
         leading=leading,
         do_as_leader=do_as_leader,
@@ -324,7 +326,7 @@ def _bill(bill: Bill, store: Store, writer: Writer, do: Do) -> BillReader:
     )
 
 
-def _commenter(config: Config, *, store: Store) -> GitHubComments | None:
+def _commenter(config: Config, *, store: Store, must_lead: Callable[[], None]) -> GitHubComments | None:
     """What writes comments at issues; None where nothing is to be written."""
     github = config.github
     if github is None:
@@ -335,7 +337,7 @@ def _commenter(config: Config, *, store: Store) -> GitHubComments | None:
         identity = AppIdentity(
             server, app=app.id, key_file=app.key_file, installation=app.installation, clock=store.clock
         )
-    return GitHubComments(server, identity, clock=store.clock)
+    return GitHubComments(server, identity, clock=store.clock, must_lead=must_lead)
 
 
 def _doors(config: Config) -> Doors:

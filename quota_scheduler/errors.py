@@ -5,7 +5,8 @@
     ├── StoreError              store         the database is not usable
     │   ├── NotOurDatabase      not_ours      the file is something else, or from a newer version
     │   ├── DatabaseBusy        busy          another process holds it
-    │   └── DatabaseAway        store         its server cannot be reached; it may be back in a moment
+    │   ├── DatabaseAway        store         its server cannot be reached; it may be back in a moment
+    │   └── MaybeStored         store         it was cut off while it stored something: asked again, it is known
     ├── StartError              start         the service cannot listen as asked
     └── NotLeading                            another replica leads, and does this job: nobody is told
 
@@ -49,6 +50,10 @@ class DatabaseBusy(StoreError):
 
 class DatabaseAway(StoreError):
     """The server of the database cannot be reached: whatever else is asked of it now would wait in vain."""
+
+
+class MaybeStored(StoreError):
+    """The database was cut off before it said that something is stored: only asking again tells."""
 
 
 class StartError(QuotaSchedulerError):

@@ -41,6 +41,7 @@ from quota_scheduler.service.operate.holds import EverythingHeld, audit_document
 from quota_scheduler.service.queries.advice import suggestions_document
 from quota_scheduler.service.queries.alerts import alerts_document, muted_document, silences_document
 from quota_scheduler.service.queries.consequences import Consequences, consequences
+from quota_scheduler.service.queries.course import course_of
 from quota_scheduler.service.queries.decisions import decisions_document
 from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
@@ -130,13 +131,16 @@ class Questions:
         return self._service.readings
 
     def course(self, reading: LimitReading) -> list[tuple[datetime, float]]:
-        """How use of a limit grew in its window, hour by hour, in its unit; empty where it has no window."""
+        """How use of a limit grew in its window, hour by hour, in its unit; empty where it has no window. Blocks."""
         starts_at = reading.balance.starts_at
         if starts_at is None:
             return []
-        history = self._service.parts.recompute.forecasting.book.of(reading.limit)
-        scale = reading.unit.base
-        return [(at, used / scale) for at, used in history.course(starts_at, self._service.readings.at)]
+        scale, until = reading.unit.base, self._service.readings.at
+        if self._service.leads:
+            course = self._service.parts.recompute.forecasting.book.of(reading.limit).course(starts_at, until)
+        else:
+            course = self._look(lambda tx: course_of(tx, self.limits.values(), reading.limit, starts_at, until))
+        return [(at, used / scale) for at, used in course]
 
     @property
     def replicas(self) -> Document | None:
@@ -365,10 +369,19 @@ class Questions:
         if self._service.store.is_replaced():
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts
+        problems += self._nothing_to_show()
         problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
         problems += [parts.following.problem] if parts.following.problem else []
         problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
         return problems + self._service.health.problems()
+
+    def _nothing_to_show(self) -> list[str]:
+        """Why a replica that has just begun takes no work yet: it has no readings, and does not make them."""
+        service = self._service
+        makes_them = service.leads and any(one.progress.catching_up for one in service.parts.ingests)
+        if service.leading.is_alone or service.has_readings or makes_them:
+            return []
+        return ["no limit has been read yet: the first readings of the leader are waited for"]
 
     def failed(self) -> None:
         """An answer was one of ours to blame (5xx): counted."""

@@ -83,7 +83,7 @@ class Service:
         self.draining = False
         self.moved = 0
         self.estimate_basis = EstimateBasis()
-        self.readings = Readings(self.store.clock())
+        self.readings, self.has_readings = Readings(self.store.clock()), False
         self.ruling = Ruling(parts, limits_hold)
         self.leading, self.do_as_leader = parts.leading, parts.do_as_leader
         self._office = self.leading.epoch
@@ -133,6 +133,7 @@ class Service:
         self.writer.start()
         if self.store.is_shared:
             self.lookout.start()
+            self.store.listen(self.lookout.hint)
         self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(self.leads)
@@ -230,7 +231,7 @@ class Service:
         """Go on leading, take over where nobody leads, and say that this one is there."""
         now = self.store.clock()
         sources = tuple(one.source_reading(now) for one in self.parts.ingests if one.is_there)
-        me = replace(self.leading.me, problem=self.parts.following.problem, sources=sources)
+        me = replace(self.leading.me, problem=self.parts.following.problem, sources=sources, is_starting=False)
         turn = self.leading.look(me)
         if turn is LeadStep.ENDED:
             log.warning("leader.ended now=%s epoch=%d", self.leading.standing.address, self.leading.standing.epoch)
@@ -293,7 +294,7 @@ class Service:
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
             self._note_progress()
             now = self.store.clock()
-            self._publish(Readings(now, sources=self.parts.sources(now)))
+            self._show_progress(now)
             return
         if self.ruling.limits_hold.is_over(self.store.clock()):
             self.ruling.refresh_limits()
@@ -344,8 +345,16 @@ class Service:
             queue.know_places(order(waiting, running, terms.policy, now=now), at=now)
         return snapshot
 
+    def _show_progress(self, now: datetime) -> None:
+        """Show how far a first pass is, beside what was read last by whoever led."""
+        if not self.has_readings and (published := self.parts.following.news()):
+            self._publish(published.readings, published.shown)
+        before = self.readings if self.has_readings else Readings(now)
+        self.readings = replace(before, sources=self.parts.sources(now))
+        self.parts.metrics.publish(self.readings)
+
     def _publish(self, readings: Readings, shown: Shown | None = None) -> None:
-        self.readings = readings
+        self.readings, self.has_readings = readings, True
         self.parts.metrics.publish(readings, shown)
 
     def source_passes(self) -> tuple[SourceReading, ...]:

@@ -5,13 +5,12 @@ jobs ────do()─────────────┤ queue ─► dra
 everybody ─change_terms()─┤
 the clock ────────────────┘       (waits no longer than to the next instant at which something falls due)
 
-Others may write the same database: each transaction begins by keeping up with what they wrote (``service.reread``,
-``service.memory``).
+Others may write it too: a transaction first keeps up with what they wrote (``service.reread``, ``service.memory``).
 
 The terms are one frozen value: whoever changes them hands in how, and between two cycles the writer's thread replaces
 them. A cycle reads them once; any other thread may read ``terms``, and sees a change whole or not at all. What cycles
 remember is this thread's own. After the machine slept no lease expires for a while; after a failed transaction what is
-remembered is read anew. While the server of the database is away, whoever asks is told so at once.
+remembered is read anew. While the database is away, whoever asks hears so at once.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ from typing import Any
 
 from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.errors import DatabaseAway, StoreError
+from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
@@ -246,15 +245,15 @@ class Writer:
             pass
         return batch
 
-    def _serve(self, asked: Sequence[_Asked]) -> None:
-        """One cycle; when it fails as a whole, each request is tried alone, so that one cannot spoil the others.
+    def _serve(self, asked: Sequence[_Asked], unsure: MaybeStored | None = None) -> None:
+        """One cycle; when it fails as a whole, each is tried alone, but not while the database is away.
 
-        Not while the database is away: each would wait for it in turn.
+        ``unsure``: they may be stored already, so nobody hears that nothing was changed.
         """
         started = time.monotonic()
         if self._away and started < self._look_again:
-            self._answer(asked, [self._away] * len(asked))
             self._due = self._look_again
+            self._answer(asked, [unsure or self._away] * len(asked))
             return
         try:
             done = self._cycle(asked)
@@ -262,12 +261,12 @@ class Writer:
             self._due = time.monotonic() + LOOK_SECONDS
             if isinstance(error, DatabaseAway):
                 self._is_away(error)
-                self._answer(asked, [error] * len(asked))
+                self._answer(asked, [unsure or error] * len(asked))
             elif len(asked) > 1:
                 for item in asked:
-                    self._serve([item])
+                    self._serve([item], error if isinstance(error, MaybeStored) else unsure)
             elif asked:
-                self._answer(asked, [reason(error)])
+                self._answer(asked, [unsure or reason(error)])
             else:
                 log.error("cycle.failed error=%s", reason(error), exc_info=not isinstance(reason(error), StoreError))
             return

@@ -47,7 +47,8 @@ async def limit_forecast(request: Request) -> Response:
         {"at": iso(at), "quantiles": [round(v / scale, 6) for v in values]}
         for at, values in reading.projection.forecast.fan()
     ]
-    document["course"] = [{"at": iso(at), "used": round(used, 6)} for at, used in facade_of(request).course(reading)]
+    course = await asyncio.to_thread(facade_of(request).course, reading)
+    document["course"] = [{"at": iso(at), "used": round(used, 6)} for at, used in course]
     return json_response({**limit_document(reading), "forecast": document})
 
 

@@ -69,8 +69,11 @@ class GitHubComments:
     """Comments in the name of one account."""
 
     def __init__(
-        self, server: OtherServer, identity: Identity, *, clock: Callable[[], datetime], pace: Pace | None = None
-    ) -> None:
+        self, server: OtherServer, identity: Identity, *, clock: Callable[[], datetime], pace: Pace | None = None,
+        must_lead: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """``must_lead`` raises where another process writes comments by now; it is asked before each thing written."""
+        self._must_lead = must_lead
         self._server, self._identity, self._clock, self._pace = server, identity, clock, pace or Pace()
         self._limited = 0
         self._pages: dict[str, _Page] = {}
@@ -168,6 +171,8 @@ class GitHubComments:
         """One answer that is as it should be, or has a status of ``but``. Raises _Stopped."""
         if method != "GET" and not self._pace.before_write():
             raise _Stopped(Setback(Trouble.FAILED, "the service is ending"))
+        if method != "GET":
+            self._must_lead()
         raw = None if body is None else json.dumps(body).encode()
         headers = {**self._identity.headers(), **({"If-None-Match": tag} if tag else {})}
         answer = self._server.ask(method, path, raw, headers=headers)

@@ -51,7 +51,9 @@ class Do(Protocol):
 def this_process(address: str, version: str, *, now: datetime) -> Replica:
     """This process as a replica, under a name that no other ever had; its rules are told by ``Leading``."""
     host = socket.gethostname()
-    return Replica(f"{host}-{secrets.token_hex(4)}", host, os.getpid(), address, version, "", now, now)
+    return Replica(
+        f"{host}-{secrets.token_hex(4)}", host, os.getpid(), address, version, "", now, now, is_starting=True
+    )
 
 
 class Leading:

@@ -79,8 +79,10 @@ class CommentDesk:
 
     def __init__(
         self, store: Store, do: Do, ask: Callable[[Read], "Future[Reply]"], context: CommentContext,
-        commenter: Commenter | None,
+        commenter: Commenter | None, *, must_lead: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
+        """``must_lead`` raises NotLeading where another process writes comments by now."""
+        self._must_lead = must_lead
         self._store, self._do, self._ask, self._context = store, do, ask, context
         self._commenter = commenter
         self._closing = threading.Event()
@@ -116,6 +118,7 @@ class CommentDesk:
         if owed.comment and said == owed.said:
             number: int | Setback = owed.comment
         else:
+            self._must_lead()  # since its turn began this process may have been stopped for any time
             number = commenter.put(owed.place, f"{owed.place.mark}\n{text}", comment=owed.comment)
         self._settle(owed, number, said, _again(reply.ticket, self._store))
 

@@ -73,6 +73,7 @@ class Lookout:
         if not self._waiters.is_anybody_parked:
             self._told = self._seen()  # whoever parks from now on looks after parking, and sees this and more
             return
+        self._told = max(self._told, self._seen())  # of all until then who waits is told by who wrote or saw it
         with self._store.reading() as tx:
             revision = turns.look(tx).revision
             changed = tickets.numbers_since(tx, self._told) if revision > self._told else set()

@@ -122,6 +122,10 @@ class Store:
         """Whether other processes may write it too; a SQLite file is locked by the one that does."""
         return self._engine.is_shared
 
+    def listen(self, hint: Callable[[], None]) -> None:
+        """Call ``hint`` when another process has written, where that can be heard; who must know looks all the same."""
+        self._engine.listen(hint)
+
     def is_replaced(self) -> bool:
         """Whether the file was removed or replaced under us: what is written now is lost."""
         return self._engine.is_replaced()

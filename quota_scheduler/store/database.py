@@ -51,6 +51,8 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """Takes statements as SQLite reads them."""
 
+    moved: bool
+    """Whether this write took a revision, so that whoever waits for news is told when it is committed."""
     turn: Any
     """The row of ``turns`` as this write found it, in its columns' order (``TURN``); None where none was read."""
 
@@ -94,6 +96,9 @@ class Database(Protocol):
 
     def reading(self) -> AbstractContextManager[tuple[Connection, datetime]]:
         """One consistent view that cannot write, and its instant."""
+
+    def listen(self, hint: Callable[[], None]) -> None:
+        """Call ``hint`` from now on when another process has written, where that can be heard; from another thread."""
 
     def is_replaced(self) -> bool:
         """Whether what is written now is lost, since the file lies there no more."""

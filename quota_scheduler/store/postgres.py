@@ -13,8 +13,9 @@ A replica that is stopped while it holds the row would hold up all others: the s
 import contextlib
 import logging
 import re
+import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -25,10 +26,11 @@ from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.addresses import hidden, without_password
-from quota_scheduler.errors import DatabaseAway, StoreError, first_line
+from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Asked, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.postgres_ear import CHANNEL, Ear
 from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
 
@@ -123,7 +125,7 @@ class PostgresConnection:
         turn: tuple[Any, ...] | None = None,
         pipeline: psycopg.Pipeline | None = None,
     ) -> None:
-        self.connection, self.turn, self._pipeline = connection, turn, pipeline
+        self.connection, self.turn, self._pipeline, self.moved = connection, turn, pipeline, False
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
@@ -175,6 +177,9 @@ class Postgres:
         self._writer: WatchedConnection | None = None
         self._tried_at = -RETRY_SECONDS
         self._is_away = False
+        self._name = secrets.token_hex(4)
+        self._ear: Ear | None = None
+        self._hint = f"NOTIFY {CHANNEL}, '{self._name}'".encode()
         self._watch = Watch(lambda: reachable(url), patience)
         logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
@@ -240,15 +245,18 @@ class Postgres:
         commits = False
         try:
             with connection.pipeline() as pipeline:
-                yield PostgresConnection(connection, turn, pipeline), self._now(said)
+                taking = PostgresConnection(connection, turn, pipeline)
+                yield taking, self._now(said)
                 commits = True
+                if taking.moved:
+                    connection.execute(self._hint)
                 connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             is_cut = commits and connection.broken
             self._roll_back(connection)
             if is_cut:
                 where = without_password(self._url)
-                raise StoreError(
+                raise MaybeStored(
                     f"PostgreSQL at {where} was cut off before it said that this is stored ({first_line(error)})"
                 ) from None
             raise
@@ -323,6 +331,11 @@ class Postgres:
             return
         raise self._missed("every connection has broken")
 
+    def listen(self, hint: Callable[[], None]) -> None:
+        """Hear when others have written; nothing is heard through a pooler."""
+        self._ear = Ear(lambda: reachable(self._url), self._name, hint)
+        self._ear.start()
+
     def is_replaced(self) -> bool:
         """A server keeps what it has."""
         return False
@@ -330,6 +343,8 @@ class Postgres:
     def close(self) -> None:
         """Let every connection go."""
         self._watch.stop()
+        if self._ear:
+            self._ear.stop()
         self._let_go()
         if hasattr(self, "_views"):
             self._views.close(timeout=1.0)

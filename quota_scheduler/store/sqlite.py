@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -123,6 +123,7 @@ def open_reader(path: Path) -> peewee.SqliteDatabase:
 class SqliteConnection:
     """Statements to one connection."""
 
+    moved = False
     turn: Any = None
     """Rows cost no journey here: ``turns`` is looked at when it is asked for."""
 
@@ -206,6 +207,9 @@ class Sqlite:
         with database.atomic():
             yield SqliteConnection(database), self.clock()
 
+    def listen(self, hint: Callable[[], None]) -> None:
+        """Nobody else writes it."""
+
     def is_replaced(self) -> bool:
         """Whether the file was removed or replaced under us."""
         return not self._lock.is_of(self._path)
@@ -239,6 +243,9 @@ class SqliteView:
         """One consistent view, beside a writer too."""
         with self._database.atomic():
             yield SqliteConnection(self._database), self.clock()
+
+    def listen(self, hint: Callable[[], None]) -> None:
+        """Nobody else writes it."""
 
     def is_replaced(self) -> bool:
         """Nothing is written here."""

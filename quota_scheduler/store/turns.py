@@ -41,7 +41,7 @@ def take(tx: Transaction) -> int:
     if not tx.revision:
         before = look(tx).revision
         tx.send("UPDATE turns SET revision = revision + 1")
-        tx.revision = before + 1
+        tx.revision, tx.connection.moved = before + 1, True
     return tx.revision
 
 

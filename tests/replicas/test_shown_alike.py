@@ -134,3 +134,41 @@ def test_replicas_are_counted(several: Several, silent, ready):
 
 def test_the_clock_of_all_is_one(several: Several):
     assert several.join(LIMITS).service.store.clock() == START
+
+
+def test_a_replica_is_ready_once_it_has_readings_to_show(several: Several):
+    first, second = several.join(), several.join()
+    waits = ["no limit has been read yet: the first readings of the leader are waited for"]
+    assert (first.not_ready(), second.not_ready()) == (waits, waits)
+    first.beat()
+    assert (first.not_ready(), second.not_ready()) == ([], waits)
+    second.beat()
+    assert second.not_ready() == []
+
+
+def test_a_leader_that_starts_again_shows_what_was_read_last_while_it_catches_up(several: Several):
+    first = several.join()
+    several.use("a", 300)
+    several.pass_by(TTL, first)
+    at = first.service.readings.at
+    first.service.leading.resign()
+    second = several.join()
+    (ingest, *_) = second.service.parts.ingests
+    ingest.progress.catching_up = True
+    several.pass_by(RENEWAL, second)
+    assert (second.service.leads, second.not_ready()) == (True, [])
+    assert (second.service.readings.at, [one.limit for one in second.service.readings.limits]) == (at, ["daily"])
+
+
+def test_the_course_of_a_window_is_the_same_on_all_replicas(several: Several):
+    first, second = several.join(), several.join()
+    for key, tokens in (("a", 300), ("b", 50)):
+        several.use(key, tokens)
+        several.clock.advance(timedelta(minutes=61))
+        several.pass_by(2 * RENEWAL, first, second)
+    courses = []
+    for replica in (first, second):
+        facade = Facade(replica.service)
+        (reading,) = facade.readings.limits
+        courses.append(facade.course(reading))
+    assert (len(courses[0]), courses[0][-1][1], courses[1]) == (2, 350.0, courses[0])

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.comments.place import CommentPlace
+from quota_scheduler.errors import NotLeading
 from quota_scheduler.github.identity import TokenIdentity
 from quota_scheduler.github.issue_comments import HEADERS, GitHubComments
 from quota_scheduler.github.pace import Pace
@@ -28,15 +29,24 @@ class Office:
         self.server = Server(self.github)
         self.world = World(folder, *limits)
         self.ticks = 0.0
+        self.leads_for = 1_000
         self.start()
 
     def start(self) -> None:
         """Begin, or begin again with what is on the disk."""
         server = OtherServer(self.server.base, headers=HEADERS, seconds=5)
         pace = Pace(monotonic=lambda: self.ticks, between=timedelta(0))
-        writer = GitHubComments(server, TokenIdentity(server, "tok"), clock=self.world.clock, pace=pace)
+        writer = GitHubComments(
+            server, TokenIdentity(server, "tok"), clock=self.world.clock, pace=pace, must_lead=self._must_lead
+        )
         context = CommentContext(lambda: self.world.limits, lambda: (), lambda: "Europe/Berlin")
-        self.desk = CommentDesk(self.world.store, self._do, self._ask, context, writer)
+        self.desk = CommentDesk(self.world.store, self._do, self._ask, context, writer, must_lead=self._must_lead)
+
+    def _must_lead(self) -> None:
+        """Lead for so many more looks."""
+        self.leads_for -= 1
+        if self.leads_for < 0:
+            raise NotLeading("another leads")
 
     def _do(self, work) -> Future:
         future: Future = Future()
@@ -105,6 +115,19 @@ def test_what_changed_three_times_is_written_once_as_it_is_now(office):
     office.world.release(held, 10)
     assert office.deliver().startswith("✅ **Workflow Finished**")
     assert office.github.writes() == ["POST /repos/acme/web/issues/12/comments"]
+
+
+@pytest.mark.parametrize(
+    "looks", [pytest.param(0, id="since its turn began"), pytest.param(1, id="since it began to write")]
+)
+def test_who_was_stopped_and_leads_no_more_writes_nothing(office, looks: int):
+    office.submit(80)
+    office.leads_for = looks
+    with pytest.raises(NotLeading):
+        office.deliver()
+    assert office.github.writes() == []
+    office.leads_for = 1_000
+    assert office.deliver().startswith("✅ **Pre-Flight Checks Passed**")
 
 
 def test_a_heartbeat_changes_no_word(office):

@@ -99,6 +99,7 @@ class ServiceProcess:
 
     def __init__(self, place: Place, *args: str, port: int = 0, **options: Any) -> None:
         self.place, self.port = place, port or free_port()
+        self._not_ready: object = "nobody asked"
         self.log = place.home / f"serve-{time.monotonic_ns()}.log"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -149,15 +150,21 @@ class ServiceProcess:
 
     def ready(self, *, seconds: float = PATIENCE_SECONDS) -> Self:
         """Wait until it takes work."""
-        until(self._is_ready, seconds=seconds, what=f"/readyz of {self.said!r}")
+        try:
+            until(self._is_ready, seconds=seconds, what="/readyz")
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}: {self._not_ready} {self.said}") from None
         return self
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.said}"
         try:
-            return self.ask("GET", "/readyz").status == 200
-        except OSError:
+            reply = self.ask("GET", "/readyz")
+        except OSError as error:
+            self._not_ready = error
             return False
+        self._not_ready = reply.body
+        return reply.status == 200
 
     def caught_up(self) -> Self:
         """Wait until it has read its sources once and published readings of them."""

@@ -2,11 +2,12 @@
 
 Depth first over the history's begins and ends, after Wing and Gong, taking an operation only when its end forces it
 and remembering what has been tried (Lowe, "Testing for linearizability", 2017). An operation without an answer may have
-happened before its end, or not at all. Deciding this is NP-complete; it stays quick while few operations overlap.
+happened before its end, or not at all; of several tries of the same that nobody answered the earliest is taken first,
+since it may come wherever the others may. Deciding this is NP-complete; it stays quick while few operations overlap.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tests.torture.operations import Operation
@@ -62,8 +63,14 @@ def judge(history: Sequence[Operation], start: Keyed, after: After) -> Judgement
             yield _passed(following, history[index]), taken, place + 1
         if history[index].answer is None:
             yield state, taken, place + 1
+        alike: set[Operation] = set()
         for other in pending[place]:
             if other != index and other not in taken:
+                if history[other].answer is None:
+                    kind = replace(history[other], begin=0.0)
+                    if kind in alike:
+                        continue  # a try of the same that began later: whatever it explains, the first one does
+                    alike.add(kind)
                 for following in after(state, history[other]):
                     if history[other].answer or following != state:  # else it is as if it had not happened
                         yield following, taken | {other}, place

@@ -17,6 +17,10 @@ LONGEST_TRY_SECONDS = 120.0
 """A runner that nobody answers for so long gives up, and its test fails."""
 
 
+class NothingChanged(Exception):
+    """The service says that what was asked has not happened, and will not."""
+
+
 @dataclass
 class Group:
     """Runners that share limits: ``all_`` binds every ticket of a provider, ``team`` half of them as well.
@@ -129,7 +133,7 @@ class Runner(threading.Thread):
             begin, was_sent = time.monotonic(), True
             try:
                 answer = read(*self._ask(method, path, body))
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, NothingChanged):
                 answer, was_sent = None, False
             except (OSError, http.client.HTTPException, ValueError):
                 answer = None
@@ -152,7 +156,10 @@ class Runner(threading.Thread):
             content = None if body is None else json.dumps(body).encode()
             connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
             reply = connection.getresponse()
-            return reply.status, json.loads(reply.read())
+            said = json.loads(reply.read())
+            if reply.status == 503 and "nothing was changed" in said["detail"]:
+                raise NothingChanged  # it is taken at its word: where it was not so, no order explains what follows
+            return reply.status, said
         finally:
             connection.close()
 

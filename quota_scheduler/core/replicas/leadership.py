@@ -52,16 +52,18 @@ def claimed(
     """Return what stands after ``who`` has asked to lead, or to go on leading; None where another leads, or should.
 
     Who decides by the rules in force goes first: a new configuration rules once the last replica with the old one
-    has left, and not because a leader crashed.
+    has left, and not because a leader crashed. Who is still catching up leaves it to one that is not.
     """
     if standing.holder == who.name:
         return replace(standing, ends_at=now + ttl, address=who.address)
     if not standing.is_over(now, ttl):
         return None
-    if standing.rules not in ("", who.rules) and any(
-        other.rules == standing.rules and other.is_alive(now, ttl)
-        for other in others
-        if other.name not in (who.name, standing.holder)
-    ):
+    there = [one for one in others if one.name not in (who.name, standing.holder) and one.is_alive(now, ttl)]
+    if standing.rules not in ("", who.rules):
+        if any(other.rules == standing.rules for other in there):
+            return None
+    else:
+        there = [other for other in there if other.rules == who.rules]
+    if who.is_behind and any(not other.is_behind for other in there):
         return None
     return Leadership(who.name, standing.epoch + 1, now + ttl, who.address, standing.rules)

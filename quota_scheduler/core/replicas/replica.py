@@ -16,7 +16,8 @@ class Replica:
     """One process on the database, of a name that no other ever has.
 
     ``address`` is where it is asked, ``rules`` the fingerprint of its own rules, ``problem`` why it is not ready on
-    their account. ``sources`` are how far what it reads on its host is, as of ``seen_at``.
+    their account. ``sources`` are how far what it reads on its host is, as of ``seen_at``. ``is_starting``: it does not
+    know yet how far they are.
     """
 
     name: str
@@ -29,6 +30,12 @@ class Replica:
     seen_at: datetime
     problem: str = ""
     sources: tuple[SourceReading, ...] = ()
+    is_starting: bool = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a first pass over what it reads is still under way, so that its readings would lack something."""
+        return self.is_starting or any(source.catching_up for source in self.sources)
 
     def is_alive(self, now: datetime, ttl: timedelta) -> bool:
         """Whether it has said something lately."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.core.replicas.leadership import Leadership, claimed
 from quota_scheduler.core.replicas.replica import Replica
 from tests.builders import MONDAY
@@ -13,7 +14,10 @@ TTL = timedelta(seconds=5)
 A = Replica("a", "host-a", 1, "a:1", "1", "old", MONDAY, MONDAY)
 B = Replica("b", "host-b", 2, "b:1", "1", "old", MONDAY, MONDAY)
 B_NEW = replace(B, rules="new")
+BEHIND = (SourceReading("claude_code", True, 60.0, 0),)
+B_BEHIND = replace(B, sources=BEHIND)
 C = Replica("c", "host-c", 3, "c:1", "1", "old", MONDAY, MONDAY)
+BEHIND_TOO = replace(C, sources=BEHIND)
 LED_BY_A = Leadership("a", 4, MONDAY + TTL, "a:1", "old")
 OVER = replace(LED_BY_A, ends_at=MONDAY)
 BY_B = Leadership("b", 5, MONDAY + TTL, "b:1", "old")
@@ -42,6 +46,18 @@ BY_B = Leadership("b", 5, MONDAY + TTL, "b:1", "old")
             id="new rules come when the last with those in force is silent",
         ),
         pytest.param(OVER, B_NEW, [A], BY_B, id="and when it was the leader alone"),
+        pytest.param(OVER, B_BEHIND, [A, C], None, id="who is catching up leaves it to one that is not"),
+        pytest.param(OVER, replace(B, is_starting=True), [A, C], None, id="and who does not know yet whether it is"),
+        pytest.param(OVER, B_BEHIND, [A, BEHIND_TOO], BY_B, id="unless all are"),
+        pytest.param(OVER, B_BEHIND, [A, replace(C, seen_at=MONDAY - 3 * TTL)], BY_B, id="or the other is gone"),
+        pytest.param(OVER, B_BEHIND, [A, replace(C, rules="new")], BY_B, id="or must not lead, for its rules"),
+        pytest.param(
+            replace(LED_BY_A, ends_at=MONDAY + TTL / 3),
+            replace(A, sources=BEHIND),
+            [C],
+            LED_BY_A,
+            id="who leads goes on, behind or not",
+        ),
     ],
 )
 def test_who_may_lead(standing, who, others, after):
