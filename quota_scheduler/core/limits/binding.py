@@ -21,10 +21,12 @@ class Binding:
         self._by_value: dict[tuple[str, str], list[int]] = {}
         for place, limit in enumerate(self._limits):
             telling = _telling(limit)
-            for value in telling[1] if telling else ():
-                self._by_value.setdefault((telling[0], value), []).append(place)
-            if not telling:
+            if telling is None:
                 self._always.append(place)
+                continue
+            name, values = telling
+            for value in values:
+                self._by_value.setdefault((name, value), []).append(place)
         self._names = sorted({name for name, _ in self._by_value})
 
     def of(self, labels: Labels) -> list[Limit]:
