@@ -44,6 +44,8 @@ LOOK_SECONDS = 0.5
 """A stream looks this often whether there is something new."""
 BEAT_SECONDS = 5.0
 """A stream says at least this often that it lives."""
+LAST = "last"
+"""Stands before the key of what was made last, whatever has moved since."""
 MOST_ROWS = 200
 """Rows of the queue in one answer."""
 RECENT_DAYS = 7
@@ -127,7 +129,9 @@ async def state_shown(request: Request, asker: Asker, seconds: float) -> Shown:
         document = await kept.get(
             ("state", revision, asker.scope), seconds, lambda: asyncio.to_thread(_state, service, revision, asker.scope)
         )
-        return await asyncio.to_thread(make, document)
+        shown = await asyncio.to_thread(make, document)
+        kept.put((LAST, asker), shown)
+        return shown
 
     shown: Shown = await kept.get(("shown", revision, asker), seconds, of_asker)
     return shown
@@ -180,7 +184,9 @@ async def queue_shown(request: Request, scope: Scope, begin: int, most: int, fin
         ROWS_SECONDS,
         lambda: _rows(service, chosen[begin : begin + most], scope),
     )
-    return {"at": iso(service.now()), "waiting": len(line), "matching": len(chosen), "from": begin, "rows": rows}
+    shown = {"at": iso(service.now()), "waiting": len(line), "matching": len(chosen), "from": begin, "rows": rows}
+    kept.put((LAST, begin, most, find, scope), shown)
+    return shown
 
 
 def _matching(line: list[Ticket], find: str, scope: Scope) -> list[tuple[int, Ticket]]:

@@ -9,14 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from quota_scheduler.api.access import Asker, facade_of, require
-from quota_scheduler.api.page import STATE_SECONDS, queue_shown, room_of, state_shown, takes_gzip
+from quota_scheduler.api.page import LAST, STATE_SECONDS, queue_shown, room_of, state_shown, takes_gzip
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.config import Role
+from quota_scheduler.core.instants import iso
 from quota_scheduler.page.assets import INDEX, POLICY, Asset
 
 log = logging.getLogger(__name__)
 FIRST_ROWS = 20
 """Rows of the queue that come with the page."""
+LAST_SECONDS = 10.0
+"""Figures of a moment ago come with the page rather than none: it hears of newer ones as soon as it listens."""
 FIRST_SECONDS = 1.0
 """Figures that take longer than this do not come with the page: it asks for them itself, and says so."""
 FOR_GOOD = "public, max-age=31536000, immutable"
@@ -41,12 +44,19 @@ async def _first(request: Request, asker: Asker) -> AsyncIterator[bytes]:
     shown = b""
     try:
         async with asyncio.timeout(FIRST_SECONDS):
-            state = await state_shown(request, asker, STATE_SECONDS)
-            queue = await queue_shown(request, asker.scope, 0, FIRST_ROWS, "")
-        shown = b'{"state":%s,"queue":%s}' % (state.plain, msgspec.json.encode(queue))
+            shown = await _first_shown(request, asker)
     except (TimeoutError, Problem) as problem:
         log.info("page.first_without_figures problem=%s", problem or "they took too long")
     yield await asyncio.to_thread(first.packed_rest if packs else first.rest, shown)
+
+
+async def _first_shown(request: Request, asker: Asker) -> bytes:
+    """What the page shows first: as it was made last for anybody, for the page hears at once what has moved since."""
+    kept, place = room_of(request).kept, (0, FIRST_ROWS, "")
+    state = kept.last((LAST, asker), LAST_SECONDS) or await state_shown(request, asker, STATE_SECONDS)
+    queue = kept.last((LAST, *place, asker.scope), LAST_SECONDS) or await queue_shown(request, asker.scope, *place)
+    now = iso(facade_of(request).now())
+    return b'{"now":"%s","state":%s,"queue":%s}' % (now.encode(), state.plain, msgspec.json.encode(queue))
 
 
 async def asset(request: Request) -> Response:

@@ -230,7 +230,6 @@ def test_costs_and_efficiency_with_the_week_before(edge):
     assert set(more) == {"at", "efficiency", "costs", "loans", "sources", "audit"}
 
 
-
 def first_of(reply) -> dict:
     """The block of data in the page, parsed; empty where there is none."""
     found = re.findall(r'<script type="application/json" id="first">(.*)</script></body>', reply.body, re.DOTALL)
@@ -243,7 +242,8 @@ def test_the_page_comes_with_what_it_shows_first(edge, takes):
     reply = edge.ask("GET", "/", headers={"Accept-Encoding": takes})
     assert reply.headers.get("content-encoding", "identity") == takes
     assert (reply.headers["cache-control"], reply.headers["content-security-policy"]) == ("no-store", POLICY)
-    assert first_of(reply) == {"state": edge.get("/v1/page"), "queue": edge.get("/v1/page/queue?from=0&most=20")}
+    queue = edge.get("/v1/page/queue?from=0&most=20")
+    assert first_of(reply) == {"now": queue["at"], "state": edge.get("/v1/page"), "queue": queue}
 
 
 def test_nothing_in_a_label_ends_the_block_of_data(edge):

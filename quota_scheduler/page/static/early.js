@@ -5,9 +5,9 @@ import { ask } from "./ask.js";
 const came = document.getElementById("first");
 
 function given() {
-  const { state, queue } = JSON.parse(came.textContent);
+  const { now, state, queue } = JSON.parse(came.textContent);
   came.remove();
-  return [Promise.resolve(state), Promise.resolve(queue)];
+  return [Promise.resolve({ ...state, now }), Promise.resolve(queue)];
 }
 
 const paths = ["v1/page", "v1/page/queue?from=0&most=20"];
