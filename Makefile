@@ -2,10 +2,11 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test check format docs torture contract bench lock audit sbom licences image clean
+.PHONY: help run demo test conformance check format docs torture contract bench lock audit sbom licences image clean
 export PYTHON
 
 BIN := .venv/bin
+ROOMS := tests/store tests/service
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -18,6 +19,9 @@ demo: .venv/.run ## a dozen runners, three teams, windows of half a minute: watc
 
 test: .venv/.dev ## set everything up and run the tests, in parallel (ARGS="-k forecast")
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+conformance: .venv/.dev ## the same tests of store and service on PostgreSQL (ROOMS=tests/store, TEST_PG_BIN, TEST_PG_DSN)
+	$(BIN)/python -m pytest -n auto --dist worksteal --database postgres $(ROOMS) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, architecture: what every change must pass
 	$(BIN)/ruff format --check .

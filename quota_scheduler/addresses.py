@@ -12,3 +12,14 @@ def without_password(url: str) -> str:
     user, at, place = parts.netloc.rpartition("@")
     query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in SECRETS])
     return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{place}", query=query))
+
+
+def hidden(text: str, url: str) -> str:
+    """What somebody says about a URL, who may quote it, without its secrets."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    secrets = [user.partition(":")[2]] if at else []
+    secrets += [value for name, _, value in (pair.partition("=") for pair in parts.query.split("&")) if name in SECRETS]
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "…")
+    return text

@@ -11,6 +11,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 import quota_scheduler
+from quota_scheduler import story
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.bills import anthropic, openai
@@ -58,10 +59,13 @@ from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
 from quota_scheduler.sources.pushed import PushedLabels
+from quota_scheduler.spool import Spool, opened
 from quota_scheduler.store import Store, documents, turns, utc_now
 from quota_scheduler.store import shipped as shipped_store
+from quota_scheduler.store.spool_file import SpoolFile
 from quota_scheduler.store.turns import Marks
 from quota_scheduler.tasks import NAMES as TASKS
+from quota_scheduler.traces import OFF, Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 from quota_scheduler.writer import reason as refusal
@@ -75,7 +79,7 @@ BILL_ANSWER_SECONDS = 60.0
 def assemble(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service:
     """A service that is built and does not run yet. Raises StartError, ConfigError or StoreError."""
     refuse_open_door(config)
-    store = Store(config.database, clock=clock)
+    store = Store(config.database, clock=clock, patience=config.database_patience)
     try:
         return assembled(config, store)
     except BaseException:
@@ -160,18 +164,23 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
     terms, limits_hold, held, marks = _terms(leading, following.rules(), prices)
 
     def on_commit(result: cycle.CycleResult, seconds: float) -> None:
-        """After a cycle's commit: wake who is parked, count what happened."""
+        """After a cycle's commit: wake who is parked, count and log what happened."""
         waiters.announce(result.changed)
         service.moved += bool(result.changed)
         observer.decided(result.decisions, seconds)
         observer.closed(result.closed)
+        story.tell(result)
+        if traces.is_on:
+            traces.started(result.started)
+            traces.closed(result.closed)
 
     rereading = Rereading(
         lambda tx, terms: service.ruling.reread(tx, terms),
         lambda now: service.ruling.limits_hold.is_over(now),
         as_of=marks,
     )
-    writer = Writer(store, terms, tell=on_commit, rereading=rereading)
+    traces = _traces(config, leading.me.name)
+    writer = Writer(store, terms, tell=on_commit, rereading=rereading, traces=traces)
     do_as_leader = leading.door(writer.do)
     observer = Observer(metrics, lambda: writer.terms.limits, store.clock)
     ingests = tuple(ingests_of(config, store, writer, prices))
@@ -205,6 +214,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         readings=lambda: service.readings.limits,
         zone=lambda: service.config.timezone,
     )
+    intake = Intake(writer.do, prices, lambda: writer.terms.limits)
     commenter_of = partial(_commenter, store=store)
     parts = Parts(
         store=store,
@@ -223,17 +233,41 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         bills=bills,
         sources=sources,
         doors=_doors(config),
-        intake=Intake(writer.do, prices, lambda: writer.terms.limits),
+        intake=intake,
+        spool=Spool(_spool_file(config, store), lambda one: intake.put(intake.priced(one)), metrics),
         comments=CommentDesk(store, do_as_leader, writer.ask, context, commenter_of(config)),
         commenter_of=commenter_of,
         leading=leading,
         do_as_leader=do_as_leader,
         following=following,
+        traces=traces,
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.ruling.hold_in_force(terms, held)
     service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
     return service
+
+
+def _traces(config: Config, instance: str) -> Traces:
+    """Where spans go. Raises StartError where what sends them is not installed."""
+    if not config.traces.endpoint:
+        return OFF
+    try:
+        from quota_scheduler.telemetry import SentTraces
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"traces.endpoint: {error.name} is not installed, which sends spans: "
+            "pip install 'quota-scheduler[traces]', or leave traces out"
+        ) from None
+    return SentTraces(
+        config.traces.endpoint, config.traces.share, version=quota_scheduler.__version__, instance=instance
+    )
+
+
+def _spool_file(config: Config, store: Store) -> SpoolFile | None:
+    """Where usage is kept while the database is away: a file has no server to be away from."""
+    place = config.spool
+    return opened(place.file, place.bytes, store.clock) if store.is_shared and place.bytes else None
 
 
 def _leading(config: Config, store: Store, rules: Rules, monotonic: Callable[[], float]) -> Leading:

@@ -59,3 +59,8 @@ class StartError(QuotaSchedulerError):
 
 class NotLeading(QuotaSchedulerError):
     """Another replica leads by now: nothing was written, and it does this work. Jobs take it for a run left out."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says without the lines of detail below it, as drivers of databases add them; never empty."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -84,6 +84,13 @@ class Facade(Questions):
             (ticket.labels for ticket in tickets), lambda: [priced_ticket(ticket, now, prices) for ticket in tickets]
         )
 
+    def price_at_once(self, ticket: Ticket) -> Ticket | None:
+        """A ticket whose estimate knows what it costs; None where looking that up takes a while."""
+        now = self.now()
+        if (ticket.labels.provider, ticket.labels.model, now.toordinal()) not in self._priced:
+            return None
+        return priced_ticket(ticket, now, self._service.parts.prices)
+
     async def _beside(self, labels: Iterable[Labels], work: Callable[[], T]) -> T:
         """Look prices up: beside the event loop where a name was not priced before today, a millisecond each."""
         today = self.now().toordinal()
@@ -220,6 +227,15 @@ class Facade(Questions):
         intake = self._service.parts.intake
         labels = [one.labels for one in (*delivery.events, *(point.draft for point in delivery.metered))]
         return intake.put(await self._beside(labels, lambda: intake.priced(delivery)))
+
+    @property
+    def is_spooling(self) -> bool:
+        """Whether usage lies on this disk for which the database was away: what comes lines up behind it."""
+        return self._service.parts.spool.is_in_use
+
+    async def keep(self, delivery: Pushed) -> bool:
+        """Keep usage on this host's disk until the database is back; False where there is no room, or no spool."""
+        return await asyncio.to_thread(self._service.parts.spool.keep, delivery)
 
     # Operators
 

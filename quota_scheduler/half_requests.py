@@ -80,7 +80,7 @@ class TimedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, which tells when a request begins and when it is whole."""
 
     half_requests: HalfRequests
-    """Set by a subclass for one server: uvicorn makes the instances."""
+    """Set by a subclass for one server (``short_way.protocol_of``): uvicorn makes the instances."""
 
     @property
     def is_answering(self) -> bool:
@@ -123,8 +123,3 @@ class TimedProtocol(HttpToolsProtocol):
         if not self.is_answering:
             self.transport.write(TIMEOUT)
         self.transport.close()
-
-
-def protocol_of(half_requests: HalfRequests) -> type[TimedProtocol]:
-    """The protocol for one server."""
-    return type("ServedProtocol", (TimedProtocol,), {"half_requests": half_requests})

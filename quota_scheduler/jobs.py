@@ -22,6 +22,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from quota_scheduler.errors import DatabaseAway, NotLeading, QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
+from quota_scheduler.traces import OFF, Traces
 
 log = logging.getLogger(__name__)
 MISFIRE_GRACE_SECONDS = 30
@@ -88,9 +89,10 @@ class Jobs:
         *,
         wall: Callable[[], float] = time.time,
         leads: Callable[[], bool] = lambda: True,
+        traces: Traces = OFF,
     ) -> None:
         """``wall`` is the wall clock in seconds that is watched for steps; ``leads``: whether this process does."""
-        self._metrics, self._wall, self._leads = metrics, wall, leads
+        self._metrics, self._wall, self._leads, self._traces = metrics, wall, leads, traces
         self._names = tuple(job.name for job in jobs)
         self._failing: dict[str, str] = {}
         self._running: set[str] = set()
@@ -150,7 +152,8 @@ class Jobs:
                     self._metrics.task_skipped(job.name, NOT_LEADER)
                 return
             if not job.steady or started - self._steady_since >= STEADY_SHARE * job.seconds:
-                job.work()
+                with self._traces.task(job.name):
+                    job.work()
         except NotLeading:  # another took over meanwhile: nothing was written, and it does the work
             self._metrics.task_skipped(job.name, NOT_LEADER)
         except Exception as error:

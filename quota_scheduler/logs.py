@@ -9,6 +9,11 @@ from datetime import UTC, datetime
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What would break a line or reach a terminal: names of files and labels come from anybody."""
 
+_PLACE = re.compile(r"(?:\b(?P<name>[a-z_]+)=(?P<letter>t)?)?%(?:[-+ 0#]*[0-9]*(?:\.[0-9]+)?)(?P<kind>[a-z%])")
+"""A place in the text of an event that a value fills, and the name in front of it; the letter is of tickets' ids."""
+NUMBERS = "dfg"
+"""How numbers are written."""
+
 
 class TextLines(logging.Formatter):
     """One line per event; control characters are written out, and only a traceback takes more lines."""
@@ -19,19 +24,40 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line."""
+    """One JSON object per line: the name of the event, each of its fields, and the line as text has it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line; a traceback goes into ``error``."""
+        """The record as one line; a traceback goes into ``traceback``."""
+        message = record.getMessage()
         line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            "event": message.partition(" ")[0],
+            **fields_of(record),
+            "message": message,
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+            line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """What an event says, by the names that its text gives: numbers where it writes numbers, else text."""
+    given = record.args if isinstance(record.args, tuple) else ()
+    places = [found for found in _PLACE.finditer(str(record.msg)) if found["kind"] != "%"]
+    if len(places) != len(given):
+        return {}
+    return {
+        found["name"]: f"{found['letter']}{value}" if found["letter"] else _plain(value, found["kind"])
+        for found, value in zip(places, given, strict=True)
+        if found["name"]
+    }
+
+
+def _plain(value: object, kind: str) -> object:
+    """A value as JSON has it: a number where the text writes one, else what the text says."""
+    return value if kind in NUMBERS and isinstance(value, int | float) else f"%{kind}" % (value,)
 
 
 def set_up(form: str, *, verbose: bool = False) -> None:

@@ -29,7 +29,9 @@ from quota_scheduler.service.tick.tick import Recompute
 from quota_scheduler.sources.headless_runs import HeadlessDoor
 from quota_scheduler.sources.litellm import LitellmDoor
 from quota_scheduler.sources.otlp.door import OtlpDoor
+from quota_scheduler.spool import Spool
 from quota_scheduler.store import Store
+from quota_scheduler.traces import Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
@@ -69,6 +71,8 @@ class Parts:
     leading: Leading
     do_as_leader: Do
     following: Following
+    traces: Traces
+    spool: Spool
 
 
 @dataclass(frozen=True, slots=True)

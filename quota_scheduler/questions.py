@@ -25,7 +25,7 @@ from quota_scheduler.core.readings.sighted import own_accounts, own_alerts, own_
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
-from quota_scheduler.errors import DatabaseAway
+from quota_scheduler.errors import DatabaseAway, first_line
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate import limits as operate
@@ -47,6 +47,7 @@ from quota_scheduler.service.queries.windows import windows_document
 from quota_scheduler.store import Transaction, ledger
 from quota_scheduler.store import limit_changes as stored_changes
 from quota_scheduler.store.audit import Wanted
+from quota_scheduler.traces import Traces
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -58,6 +59,7 @@ class Questions:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._muted: list[dict[str, str]] = []
+        self._by_id: tuple[tuple[Limit, ...], dict[str, Limit]] = (), {}
 
     # What holds now
 
@@ -76,6 +78,11 @@ class Questions:
         """How often each of them may."""
         return self._service.rates
 
+    @property
+    def traces(self) -> Traces:
+        """Where spans go."""
+        return self._service.parts.traces
+
     def slowed(self) -> None:
         """A token asked too often: counted."""
         self._service.parts.metrics.request_slowed()
@@ -88,7 +95,10 @@ class Questions:
     @property
     def limits(self) -> dict[str, Limit]:
         """The limits as they hold now, by id."""
-        return {limit.id: limit for limit in self._service.writer.terms.limits}
+        limits = self._service.writer.terms.limits
+        if self._by_id[0] is not limits:
+            self._by_id = limits, {limit.id: limit for limit in limits}
+        return self._by_id[1]
 
     @property
     def held(self) -> EverythingHeld | None:
@@ -330,7 +340,7 @@ class Questions:
             metrics.database_checked(up=True)
         except Exception as error:
             metrics.database_checked(up=False)
-            problems.append(f"the database does not answer: {error}")
+            problems.append(f"the database does not answer: {first_line(error)}")
         if self._service.store.is_replaced():
             problems.append("the database file was removed or replaced: restart the service")
         parts = self._service.parts

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from quota_scheduler import tasks as every
 from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.cycle.terms import Terms
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 RESTART = (
     "listen",
     "database",
+    "database_patience",
+    "spool",
     "sources",
     "bills",
     "otlp",
@@ -53,24 +56,12 @@ RESTART = (
     "log_format",
     "trusted_proxies",
     "tls",
+    "traces",
 )
 """What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 THE_FILE = "configuration"
 """Who the audit log names where a file was changed and read again."""
-DELIVER_SECONDS = 1.0
-COMMENT_SECONDS = 1.0
-ENDS_SECONDS = 10.0
-LEARN_SECONDS = 60.0
-RATES_SECONDS = 5.0
-"""A first rate lets more start at once than a fixed part for each lease: it is worth looking often."""
-PRUNE_SECONDS = 3600.0
-BILL_SECONDS = 15.0
-"""How often is looked whether a provider's report is due."""
-FOLLOW_SECONDS = 1.0
-"""How old what a follower shows is, beside the leader's tick; and how soon it sees that a leader has resigned."""
-TOKENS_SECONDS = 2.0
-"""How often is looked whether the tokens file has changed: a token that was taken away ends that soon."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
 
@@ -94,29 +85,31 @@ class Service:
         self.ruling = Ruling(parts, limits_hold)
         self.leading, self.do_as_leader = parts.leading, parts.do_as_leader
         self._office = self.leading.epoch
-        self._jobs = Jobs(self._tasks(), parts.metrics, leads=lambda: self.leads)
+        self._jobs = Jobs(self._tasks(), parts.metrics, leads=lambda: self.leads, traces=parts.traces)
 
     def _tasks(self) -> list[Job]:
         """What runs by itself, and how often; where, and why there, stands in ``tasks``."""
         timed: dict[str, tuple[float, Callable[[], object]]] = {
             "tick": (self.config.tick_seconds, self.tick),
-            "deliver": (DELIVER_SECONDS, self.parts.deliverer.deliver),
-            "comments": (COMMENT_SECONDS, self.parts.comments.deliver),
-            "learn": (LEARN_SECONDS, self.learn),
-            "ends": (ENDS_SECONDS, self.learn_ends),
-            "rates": (RATES_SECONDS, self.learn_rates),
-            "prune": (PRUNE_SECONDS, self.prune),
+            "deliver": (every.DELIVER_SECONDS, self.parts.deliverer.deliver),
+            "comments": (every.COMMENT_SECONDS, self.parts.comments.deliver),
+            "learn": (every.LEARN_SECONDS, self.learn),
+            "ends": (every.ENDS_SECONDS, self.learn_ends),
+            "rates": (every.RATES_SECONDS, self.learn_rates),
+            "prune": (every.PRUNE_SECONDS, self.prune),
         }
+        if self.store.is_shared:
+            timed["spool"] = every.SPOOL_SECONDS, self.parts.spool.replay
         if self.parts.ingests:
             timed["read"] = self.config.sources.claude_code.poll_seconds, self.read
         if self.parts.bills:
-            timed["bills"] = BILL_SECONDS, self.read_bills
+            timed["bills"] = every.BILL_SECONDS, self.read_bills
         if self.config.tokens_file:
-            timed["tokens"] = TOKENS_SECONDS, self.look_at_tokens
+            timed["tokens"] = every.TOKENS_SECONDS, self.look_at_tokens
         if not self.leading.is_alone:
             timed |= {
                 "lead": (self.config.leader_ttl / RENEWALS, self.lead),
-                "follow": (FOLLOW_SECONDS, self.follow),
+                "follow": (every.FOLLOW_SECONDS, self.follow),
             }
         return [
             Job(name, seconds, work, steady=name == "prune", where=TASKS[name].where)
@@ -162,6 +155,8 @@ class Service:
         self.lookout.stop()
         self._resign()
         self.writer.stop()
+        self.parts.spool.close()
+        self.parts.traces.close()
         self.store.close()
         for ingest in self.parts.ingests:
             ingest.close()

@@ -17,7 +17,8 @@ import uvicorn
 from quota_scheduler import api
 from quota_scheduler.config import Listen, Tls
 from quota_scheduler.errors import StartError
-from quota_scheduler.half_requests import HalfRequests, Patience, protocol_of
+from quota_scheduler.half_requests import HalfRequests, Patience
+from quota_scheduler.short_way import ShortWay, protocol_of
 from quota_scheduler.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -60,10 +61,16 @@ class Server(uvicorn.Server):
     """Uvicorn that drains before it closes."""
 
     def __init__(
-        self, config: uvicorn.Config, service: "Service", reload: Callable[[], None], half_requests: HalfRequests
+        self,
+        config: uvicorn.Config,
+        service: "Service",
+        reload: Callable[[], None],
+        half_requests: HalfRequests,
+        short_way: ShortWay,
     ) -> None:
         super().__init__(config)
-        self._service, self._read_again, self._half_requests = service, reload, half_requests
+        self._service, self._read_again = service, reload
+        self._half_requests, self._short_way = half_requests, short_way
         self._loop: asyncio.AbstractEventLoop | None = None
         self._supervisor = Supervisor()
 
@@ -77,9 +84,10 @@ class Server(uvicorn.Server):
         self._supervisor.ready()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: look for half requests, and whether to end."""
+        """Ten times a second: look for half requests, for what takes too long, and whether to end."""
         now = asyncio.get_running_loop().time()
         self._half_requests.sweep(now)
+        self._short_way.sweep(now)
         self._supervisor.alive(now)
         return await super().on_tick(counter)
 
@@ -127,7 +135,7 @@ def server(
     service: "Service", facade: "Facade", *, reload: Callable[[], None], patience: Patience = PATIENCE
 ) -> Server:
     """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own."""
-    half_requests = HalfRequests(patience)
+    half_requests, short_way = HalfRequests(patience), ShortWay(api.desk(facade))
     proxies, tls = service.config.trusted_proxies, service.config.tls
     config = uvicorn.Config(
         api.build(facade),
@@ -135,7 +143,7 @@ def server(
         forwarded_allow_ips=list(proxies),
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
-        http=protocol_of(half_requests),
+        http=protocol_of(half_requests, short_way),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -144,7 +152,7 @@ def server(
         server_header=False,
     )
     read_certificate(service.config.tls)  # said in a sentence, before anything listens
-    return Server(config, service, reload, half_requests)
+    return Server(config, service, reload, half_requests, short_way)
 
 
 def read_certificate(tls: Tls | None, into: ssl.SSLContext | None = None) -> None:

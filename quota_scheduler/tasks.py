@@ -15,7 +15,23 @@ from quota_scheduler.jobs import Where
 
 READ, BILLS, TICK, DELIVER, COMMENTS = "read", "bills", "tick", "deliver", "comments"
 LEARN, ENDS, RATES, PRUNE, LEAD, FOLLOW = "learn", "ends", "rates", "prune", "lead", "follow"
-TOKENS = "tokens"
+TOKENS, SPOOL = "tokens", "spool"
+
+DELIVER_SECONDS = 1.0
+COMMENT_SECONDS = 1.0
+ENDS_SECONDS = 10.0
+LEARN_SECONDS = 60.0
+RATES_SECONDS = 5.0
+"""A first rate lets more start at once than a fixed part for each lease: it is worth looking often."""
+PRUNE_SECONDS = 3600.0
+SPOOL_SECONDS = 1.0
+"""How soon after the database is back usage is recorded that lies in the spool."""
+BILL_SECONDS = 15.0
+"""How often is looked whether a provider's report is due."""
+FOLLOW_SECONDS = 1.0
+"""How old what a follower shows is, beside the leader's tick; and how soon it sees that a leader has resigned."""
+TOKENS_SECONDS = 2.0
+"""How often is looked whether the tokens file has changed: a token that was taken away ends that soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,7 @@ TASKS = {
         TimedTask(RATES, Where.LEADER, "what a percent point costs is learned once, and read by all"),
         TimedTask(PRUNE, Where.LEADER, "what is too old is deleted once"),
         TimedTask(TOKENS, Where.EVERY, "each has a tokens file of its own, and reads it again when it changes"),
+        TimedTask(SPOOL, Where.EVERY, "what was pushed while the database was away lies on one host"),
         TimedTask(LEAD, Where.EVERY, "who leads renews, who does not takes over; each says that it is there"),
         TimedTask(FOLLOW, Where.FOLLOWERS, "the leader's readings and rules are taken over"),
     )

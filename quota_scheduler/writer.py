@@ -26,17 +26,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Reply, Request
+from quota_scheduler.core.cycle.requests import Answer, Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.errors import DatabaseAway, StoreError
+from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.errors import DatabaseAway, StoreError, first_line
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Store, Transaction, engine, tickets
+from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
-"""Requests that one transaction takes in; a longer line is served in several."""
+"""Requests past which one transaction takes in only those that came with them; a longer line is served in several."""
 LOOK_SECONDS = 2.0
 """The guarantee behind the timer: due work is looked for at least this often."""
 AWAY_SECONDS = 0.5
@@ -56,6 +58,7 @@ class _Job:
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
     then: Callable[[Terms, Any], Terms] | None = None
+    place: Place = None
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ class _Asked:
     request: Request
     future: "Future[Reply] | asyncio.Future[Reply]"
     note: "Note | None" = None
+    place: Place = None
 
 
 Settled = list[tuple["asyncio.Future[Reply]", Reply | Exception]]
@@ -86,6 +90,7 @@ def settle(settled: Settled) -> None:
 
 
 _Item = _Job | _Asked | _Change | None
+_Put = _Item | list[_Asked]
 
 
 class Writer:
@@ -98,14 +103,16 @@ class Writer:
         *,
         tell: Callable[[cycle.CycleResult, float], None],
         rereading: Rereading | None = None,
+        traces: Traces = OFF,
     ) -> None:
         """``tell`` is called after each cycle's commit, with what it did and the seconds it took.
 
         Without ``rereading`` nobody but ``change_terms`` changes the terms.
         """
-        self.store, self.terms, self._tell = store, terms, tell
+        self.store, self.terms, self._tell, self._traces = store, terms, tell, traces
         self._memory, self._rereading = Memory(shared=store.is_shared), rereading
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Put] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._due: float = 0.0
         self._clocks = (store.clock(), time.monotonic())
@@ -139,8 +146,17 @@ class Writer:
         ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
         """
         future: asyncio.Future[Reply] = loop.create_future()
-        self._queue.put(_Asked(request, future, note))
+        if loop not in self._gathered:
+            self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        self._gathered[loop].append(_Asked(request, future, note, self._traces.here()))
         return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Put what one turn of an event loop has asked into the queue at once: threads wait for one another once."""
+        gathered = self._gathered.pop(loop)
+        for start in range(0, len(gathered), MOST_AT_ONCE):
+            self._queue.put(gathered[start : start + MOST_AT_ONCE])
 
     def do(
         self, work: Callable[[Transaction], Any], *, then: Callable[[Terms, Any], Terms] | None = None
@@ -150,7 +166,7 @@ class Writer:
         ``then`` says what the terms are after its commit, from the terms before and its result: nothing else happens in
         between, so that two who change the same thing leave the same on the disk and in force.
         """
-        job = _Job(work, Future(), then)
+        job = _Job(work, Future(), then, self._traces.here())
         self._queue.put(job)
         return job.future
 
@@ -202,9 +218,12 @@ class Writer:
     def _drain(self) -> list[_Item]:
         batch: list[_Item] = []
         try:
-            batch.append(self._queue.get(timeout=max(0.0, self._due - time.monotonic())))
-            while len(batch) < MOST_AT_ONCE:
-                batch.append(self._queue.get_nowait())
+            put = self._queue.get(timeout=max(0.0, self._due - time.monotonic()))
+            while True:
+                batch += put if isinstance(put, list) else [put]
+                if len(batch) >= MOST_AT_ONCE:
+                    break
+                put = self._queue.get_nowait()
         except queue.Empty:
             pass
         return batch
@@ -260,6 +279,7 @@ class Writer:
 
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
@@ -268,11 +288,16 @@ class Writer:
                     if item.note:
                         item.note(tx, answer)
                 wait = self._seconds_to_next(tx)
+                times.commits()
         except BaseException:
             self._memory.forget()
             if self._rereading:
                 self._rereading.lost()
             raise
+        if self._traces.is_on:
+            self._traces.served(
+                [item.place for item in asked], times.over(), [_ticket(reply) for reply in done.answers]
+            )
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
@@ -302,12 +327,15 @@ class Writer:
         if self._away and time.monotonic() < self._look_again:
             job.future.set_exception(self._away)
             return
+        times = Times()
         try:
             with self.store.transaction() as tx:
                 self._follow(tx)
                 result = job.work(tx)
                 if self._rereading:
                     self._rereading.wrote(tx, in_force=job.then is not None)
+                times.commits()
+            self._traces.served([job.place], times.over(), [None])
             if job.then:
                 self._put_in_force(job.then(self.terms, result))
         except Exception as error:
@@ -345,17 +373,29 @@ class Writer:
         self.terms = terms
 
 
+def _ticket(reply: Reply) -> Ticket | None:
+    return reply.ticket if isinstance(reply, Answer) else None
+
+
 def reason(error: Exception) -> Exception:
     """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
 
     A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
     roll back: what really happened stands further back in the chain.
     """
+    if isinstance(error, StoreError):
+        return error
     link: BaseException | None = error
     refused: BaseException | None = None
     while link:
         if isinstance(link, Exception) and engine.is_disk_full(link):
-            return StoreError(f"the disk is full or cannot be written ({link}): make room; nothing was changed")
+            return StoreError(
+                f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
+            )
         refused = link if engine.is_refusal(link) else refused
         link = link.__context__
-    return StoreError(f"the database did not take the write ({refused}); nothing was changed") if refused else error
+    return (
+        StoreError(f"the database did not take the write ({first_line(refused)}); nothing was changed")
+        if refused
+        else error
+    )

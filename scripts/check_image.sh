@@ -1,9 +1,10 @@
 #!/bin/bash
 # Build the container image and prove it: not root, read-only root, healthy, refuses to run open, keeps its volume, stops
-# cleanly; then scheduler, Prometheus and Alertmanager of examples/compose.yaml together.
-# Where no container engine runs, it starts one of its own under .image-check and leaves nothing but a cached base there:
+# cleanly; then scheduler, Prometheus and Alertmanager of examples/compose.yaml together; then two replicas, PostgreSQL,
+# balancer, Prometheus and Alertmanager of examples/replicas/compose.yaml, one replica exchanged under way.
+# Where no container engine runs, it starts one of its own under .image-check and leaves nothing but cached bases there:
 # that needs root and dockerd. Needs docker-compose and curl; where no registry can be reached also mmdebstrap, prometheus
-# and prometheus-alertmanager, from which it makes stand-ins.
+# and prometheus-alertmanager, from which scripts/stand_ins.sh makes what is missing.
 # Exit code 77: this machine cannot do it, and the reason is printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,6 +18,8 @@ W=$PWD/.image-check
 DOCKER=/usr/bin/docker # the client that came with the engine: a newer one may lack the plug-in that builds
 [ -x "$DOCKER" ] || DOCKER=docker
 export DOCKER_HOST=unix://$W/s DOCKER_BUILDKIT=1
+file=examples/compose.yaml # which one `compose` speaks of
+. scripts/stand_ins.sh
 
 say() { echo "image check: $*"; }
 skip() { say "skipped: $*"; exit 77; }
@@ -29,7 +32,7 @@ need() {
 docker() { command "$DOCKER" "$@"; }
 
 compose() {
-    docker-compose --project-name quota-check --file examples/compose.yaml "$@"
+    docker-compose --project-name quota-check --file "$file" "$@"
 }
 
 # until_true SECONDS COMMAND…: wait for a condition, not for a time.
@@ -61,7 +64,7 @@ start_engine() {
 }
 
 remove_ours() {
-    compose down --volumes
+    for file in examples/compose.yaml examples/replicas/compose.yaml; do compose down --volumes; done
     docker rm --force --volumes quota-check
     docker volume rm quota-check-data
 }
@@ -78,33 +81,8 @@ stop_engine() {
         iptables-restore "$W/iptables" 2>/dev/null
         echo "$forwarding" >/proc/sys/net/ipv4/ip_forward
     fi
-    find "$W" -mindepth 1 -maxdepth 1 ! -name base.tar -exec rm -rf {} + 2>/dev/null
+    find "$W" -mindepth 1 -maxdepth 1 ! -name '*.tar' -exec rm -rf {} + 2>/dev/null
     exit $status
-}
-
-# The official base where a registry can be reached, else Debian's Python under the same name.
-get_base() {
-    if timeout 60 "$DOCKER" pull --quiet "$BASE" >/dev/null 2>&1; then
-        say "base: the official $BASE"
-        return
-    fi
-    [ -n "$own_engine" ] || skip "$BASE cannot be pulled, and a stand-in is for an engine of our own alone"
-    need mmdebstrap mmdebstrap
-    [ -f "$W/base.tar" ] || make_base
-    docker import --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8' \
-        --change 'CMD ["python3"]' "$W/base.tar" "$BASE" >/dev/null
-    say "base: a stand-in for $BASE made from Debian packages, as no registry can be reached"
-}
-
-make_base() {
-    TMPDIR=$W mmdebstrap --quiet --variant=minbase --mode=root \
-        --include=python3,python3-venv,python3-pip,ca-certificates,tzdata,netbase \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --customize-hook='ln -sf /usr/bin/python3 "$1/usr/local/bin/python"; ln -sf /usr/bin/python3 "$1/usr/local/bin/python3"' \
-        --customize-hook='rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED "$1/etc/resolv.conf" "$1/etc/hostname" "$1/etc/apt/apt.conf.d/99mmdebstrap"' \
-        bookworm "$W/part.tar"
-    mv "$W/part.tar" "$W/base.tar"
 }
 
 build() {
@@ -181,47 +159,68 @@ serves_and_keeps_its_volume() {
     say "a second start on the same volume knows the first one's usage"
 }
 
-# The other programs of the compose file: official, else the ones installed here, under the same names.
-get_companion() { # IMAGE PROGRAM VOLUME-FOLDER ARGUMENT…
-    local image=$1 program=$2 folder=$3
-    shift 3
-    if timeout 60 "$DOCKER" pull --quiet "$image" >/dev/null 2>&1; then
-        say "$image: official"
-        return
-    fi
-    [ -n "$own_engine" ] || skip "$image cannot be pulled, and a stand-in is for an engine of our own alone"
-    need "$program" "$program"
-    mkdir -p "$W/$program"
-    cp "$(type -P "$program")" "$W/$program/program"
-    printf 'FROM %s\nCOPY program /bin/program\nRUN mkdir %s\nENTRYPOINT %s\n' "$BASE" "$folder" \
-        "$(printf '%s\n' /bin/program "$@" | sed 's/.*/"&"/' | paste -sd, | sed 's/.*/[&]/')" >"$W/$program/Dockerfile"
-    docker build --quiet --tag "$image" "$W/$program" >/dev/null
-    say "$image: a stand-in with the $program installed here"
-}
-
-target_is_up() {
-    curl --silent --max-time 5 --noproxy '*' "http://127.0.0.1:9090/api/v1/query?query=up" | grep '"1"\]' | grep quota-scheduler
+# From Prometheus: how many replicas are up.
+targets_up() { # COUNT
+    [ "$(curl --silent --max-time 5 --noproxy '*' "http://127.0.0.1:9090/api/v1/query?query=sum(up)" | sed 's/.*,"\(.*\)"\].*/\1/')" = "$1" ]
 }
 
 knows_alertmanager() {
     curl --silent --max-time 5 --noproxy '*' http://127.0.0.1:9090/api/v1/alertmanagers | grep 'alertmanager:9093'
 }
 
+come_up() { # SERVICE…
+    compose up --detach "$@" >"$W/compose.log" 2>&1 ||
+        { tail -20 "$W/compose.log"; compose logs --tail 20; fail "compose up of $file; the logs stand above"; }
+}
+
 compose_stack_comes_up() {
-    get_companion "$(image_of prometheus)" prometheus /prometheus \
-        --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus
-    get_companion "$(image_of alertmanager)" prometheus-alertmanager /alertmanager \
-        --config.file=/etc/alertmanager/alertmanager.yml --storage.path=/alertmanager --cluster.listen-address=
-    compose up --detach scheduler prometheus alertmanager >"$W/compose.log" 2>&1 ||
-        { tail -20 "$W/compose.log"; compose logs --tail 20; fail "compose up; the logs stand above"; }
-    until_true 60 target_is_up || { compose logs --tail 20; fail "Prometheus does not see the scheduler up"; }
+    get_companion prometheus
+    get_companion alertmanager
+    come_up scheduler prometheus alertmanager
+    until_true 60 targets_up 1 || { compose logs --tail 20; fail "Prometheus does not see the scheduler up"; }
     until_true 60 knows_alertmanager || { compose logs --tail 20; fail "Prometheus does not know Alertmanager"; }
     say "compose: the token is made, Prometheus scrapes the scheduler and knows Alertmanager (Grafana is not started)"
     compose down --volumes >/dev/null 2>&1
 }
 
-image_of() {
-    sed -n "s|^ *image: \(.*/$1:.*\)|\1|p" examples/compose.yaml
+# Ask the service behind the balancer for a ticket that one token fits in; prints the answer.
+submit() { # KEY
+    curl --silent --show-error --max-time 15 --noproxy '*' --header "Authorization: Bearer $token" --json "{\"key\": \"$1\",
+        \"labels\": {\"provider\": \"anthropic\"}, \"estimate\": {\"output\": 1}}" http://127.0.0.1:8484/v1/tickets
+}
+
+balancer_answers() {
+    curl --fail --silent --max-time 5 --noproxy '*' http://127.0.0.1:8484/readyz
+}
+
+is_ready() { # SERVICE
+    compose exec -T "$1" python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:8484/readyz', timeout=4)"
+}
+
+replicas_come_up() {
+    local number failed=0
+    file=examples/replicas/compose.yaml
+    for companion in postgres haproxy prometheus alertmanager; do get_companion "$companion"; done
+    come_up balancer prometheus alertmanager
+    until_true 60 targets_up 2 || { compose logs --tail 20; fail "Prometheus does not see both replicas up"; }
+    until_true 60 knows_alertmanager || { compose logs --tail 20; fail "Prometheus does not know Alertmanager"; }
+    until_true 30 balancer_answers || { compose logs --tail 20 balancer; fail "the balancer has nobody to ask"; }
+    token=$(compose exec -T scheduler-1 cat /run/made/token)
+    [[ $(submit first) == *'"lease"'* ]] || { compose logs --tail 20; fail "no lease through the balancer: $(submit first)"; }
+    say "replicas: secrets are made, both serve from PostgreSQL behind the balancer, Prometheus scrapes both (Grafana is not started)"
+
+    for name in scheduler-1 scheduler-2; do
+        compose up --detach --no-deps --force-recreate "$name" >"$W/compose.log" 2>&1 & # a new container, as for a new image
+        for number in $(seq 40); do
+            [[ $(submit "$name-$number") == *'"lease"'* ]] || { failed=$((failed + 1)); say "unanswered: $(submit "$name-$number")"; }
+        done
+        wait $! || { tail -20 "$W/compose.log"; fail "$name was not made anew"; }
+        until_true 60 is_ready "$name" || { compose logs --tail 20; fail "$name is not ready again"; }
+    done
+    [ "$failed" = 0 ] || { compose logs --tail 20; fail "$failed of 80 tickets were not answered while replicas were exchanged"; }
+    [[ $(submit first) == *'"lease"'* ]] || fail "the first ticket is not known any more"
+    say "replicas: both exchanged one after the other, every ticket meanwhile was answered"
+    compose down --volumes >/dev/null 2>&1
 }
 
 need docker docker.io
@@ -237,4 +236,5 @@ no_traces_of_the_build
 refuses_to_run_open
 serves_and_keeps_its_volume
 compose_stack_comes_up
+replicas_come_up
 say "passed"

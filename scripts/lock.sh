@@ -15,6 +15,6 @@ compile() {
         --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
 
-compile pyproject.toml --extra postgres --group build --output-file requirements.lock "${@}"
+compile pyproject.toml --extra postgres --extra traces --group build --output-file requirements.lock "${@}"
 compile pyproject.toml --all-extras --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock "${@}"
 echo "requirements.lock: $(grep -c '^[a-z]' requirements.lock) packages; requirements-dev.lock: $(grep -c '^[a-z]' requirements-dev.lock)"

@@ -37,7 +37,7 @@ HOME=$folder PYTHONPATH=$root QUOTA_CONFIG=$folder/quota.yaml "$python" -m quota
 service=$!
 
 status=0
-"$tool/bin/schemathesis" run "http://127.0.0.1:$port/openapi.json" --wait-for-schema 60 --seed 13 \
+"$tool/bin/schemathesis" --config-file "$root/scripts/schemathesis.toml" run "http://127.0.0.1:$port/openapi.json" --wait-for-schema 60 --seed 13 \
     --header "Authorization: Bearer $token" --checks all --phases examples,coverage,fuzzing,stateful \
     --max-examples "${EXAMPLES:-20}" --continue-on-failure --request-timeout 60 "$@" || status=$?
 if grep -q Traceback "$folder/serve.log"; then

@@ -81,7 +81,7 @@ def databases(request: pytest.FixtureRequest) -> Iterator["Databases | None"]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("open_engine", "open_view"):
             open_one = getattr(engine, name)
-            patch.setattr(engine, name, lambda path, clock, open_one=open_one: open_one(databases.url(path), clock))
+            patch.setattr(engine, name, lambda path, *more, open_one=open_one: open_one(databases.url(path), *more))
         yield databases
 
 

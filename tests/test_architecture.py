@@ -171,7 +171,7 @@ ROOMS = [
         id="store turns rows into core values",
     ),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
-    pytest.param("writer", "core errors service store", "", id="writer hands the journeys their transactions"),
+    pytest.param("writer", "core errors service store traces", "", id="writer hands the journeys their transactions"),
     pytest.param(
         "plans", "client config core plans wrapper", "", id="plans ask as any client does, and run what run would run"
     ),
@@ -196,6 +196,9 @@ ROOMS = [
     pytest.param("config", "addresses config core errors", "yaml pydantic", id="config builds one tree"),
     pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
+    pytest.param("traces", "core", "", id="traces know what a span is about, and no library"),
+    pytest.param("telemetry", "core traces", "opentelemetry", id="telemetry sends spans"),
+    pytest.param("story", "core service", "", id="story logs what became of tickets"),
     pytest.param("supervisor", "", "", id="supervisor tells systemd how the service is"),
     pytest.param("auth", "config core errors", "", id="auth compares tokens"),
     pytest.param("price_corrections", "", "", id="price_corrections know where the table is behind"),
@@ -208,11 +211,11 @@ ROOMS = [
         "notify", "core errors notify", "apprise requests", id="notify sends a message and says what became of it"
     ),
     pytest.param(
-        "jobs", "core errors metrics service", "apscheduler", id="jobs only say when, and count what was missed"
+        "jobs", "core errors metrics service traces", "apscheduler", id="jobs only say when, and count what was missed"
     ),
     pytest.param(
         "api",
-        "api auth config core errors explanations facade page service shipping",
+        "api auth config core errors explanations facade page service shipping short_way traces",
         "msgspec pydantic starlette",
         id="api parses, asks the service by verbs, renders",
     ),
@@ -222,12 +225,17 @@ ROOMS = [
         "msgspec",
         id="replicas agree on who leads, and hand on what the leader computed",
     ),
+    pytest.param("spool", "core errors store", "msgspec", id="spool keeps what the database is away for"),
     pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
+    pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
     pytest.param(
-        "questions", "config core errors runtime service store auth", "", id="questions are what the edge may look at"
+        "questions",
+        "config core errors runtime service store auth traces",
+        "",
+        id="questions are what the edge may look at",
     ),
     pytest.param(
         "facade",
@@ -237,7 +245,7 @@ ROOMS = [
     ),
     pytest.param(
         "server",
-        "api config errors facade half_requests runtime supervisor",
+        "api config errors facade half_requests runtime short_way supervisor",
         "uvicorn",
         id="server owns the socket and the signals",
     ),
@@ -315,6 +323,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("requests", "notify", id="only notify hears what a receiver answers"),
         pytest.param("urllib3", "outbound", id="only outbound asks other servers"),
         pytest.param("mcp", "tools/server", id="one file speaks with agents"),
+        pytest.param("opentelemetry.sdk", "telemetry", id="one file makes spans"),
         pytest.param("jwt", "github/identity", id="only an App's identity signs"),
         pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
@@ -326,10 +335,10 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine store/sqlite store/copies sources/opencode",
-            id="only the engine and its copies know SQLite, beside the reader of a program that keeps its own",
+            "store/engine store/sqlite store/spool_file store/copies sources/opencode",
+            id="the engine, its copies and the spool know SQLite, and the reader of a program that keeps its own",
         ),
-        pytest.param("opentelemetry", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
+        pytest.param("opentelemetry.proto", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),
         pytest.param("click", "cli", id="only the command line talks to people through click"),
         pytest.param("starlette", "api", id="only the API speaks HTTP"),
@@ -351,7 +360,9 @@ def test_each_library_has_one_owner(library, owner):
     ],
 )
 def test_no_file_but_that_of_its_database_names_another_driver(driver):
-    assert importers(driver) <= {"store/moving.py", "store/postgres.py", "store/postgres_schema.py"}
+    assert importers(driver) <= {
+        f"store/{name}.py" for name in ("moving", "postgres", "postgres_pulse", "postgres_schema")
+    }
 
 
 def test_only_what_people_start_reads_the_environment():

@@ -33,6 +33,7 @@ from quota_scheduler.api import queries as state
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
 from quota_scheduler.api.openapi import OPENAPI
+from quota_scheduler.api.plain_tickets import PlainTickets
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.errors import QuotaSchedulerError
@@ -120,7 +121,12 @@ def build(service: "Facade") -> Door:
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.state.service, app.state.page = service, page.PageRoom()
-    return Door(app, service)
+    return Door(app, service, {handler: path.replace(":path", "") for _, path, handler in ROUTES})
+
+
+def desk(service: "Facade") -> PlainTickets:
+    """Who asks what is plain enough to go the short way, beside the application."""
+    return PlainTickets(service)
 
 
 def described() -> dict[str, Any]:

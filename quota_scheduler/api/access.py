@@ -86,9 +86,9 @@ def require(request: Request, role: Role) -> Asker:
 
     The route answers what is everybody's in itself, or with ``asker.scope`` what is theirs or shared.
     """
-    asker = identified(request, role)
-    if asker.is_token and (seconds := facade_of(request).rates.take(asker.name)):
-        facade_of(request).slowed()
+    asker, service = identified(request, role), facade_of(request)
+    if asker.is_token and (seconds := service.rates.take(asker.name)):
+        service.slowed()
         wait = math.ceil(seconds)
         raise Problem(
             429,
@@ -110,11 +110,15 @@ def require_all(request: Request, role: Role) -> Asker:
 
 def identified(request: Request, role: Role) -> Asker:
     """Who is asking, however often. Raises Problem when they may not."""
-    service = facade_of(request)
+    return asker_of(facade_of(request), request.headers.get("authorization", ""), role)
+
+
+def asker_of(service: "Facade", authorization: str, role: Role) -> Asker:
+    """Who sends this header, however often. Raises Problem when they may not."""
     tokens = service.tokens
     if not tokens:
         return LOCAL
-    token = tokens.find(request.headers.get("authorization", ""))
+    token = tokens.find(authorization)
     if token is None:
         raise Problem(401, "no_token", "send a known token: Authorization: Bearer …")
     if is_over(token, service.now()):
@@ -332,8 +336,16 @@ async def _within_time(waiting: "Sequence[asyncio.Future[T]]", seconds: float = 
         async with asyncio.timeout(seconds):
             return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
     except TimeoutError:
-        raise Problem(
-            503, "busy", "the database is slow to answer: try again with the same key", retry_after=5
-        ) from None
+        raise slow() from None
     except StoreError as error:
-        raise Problem(503, "not_written", f"{error}; try again with the same key", retry_after=5) from error
+        raise not_written(error) from error
+
+
+def slow() -> Problem:
+    """What is told where an answer takes too long."""
+    return Problem(503, "busy", "the database is slow to answer: try again with the same key", retry_after=5)
+
+
+def not_written(error: StoreError) -> Problem:
+    """What is told where the database does not take what was asked."""
+    return Problem(503, "not_written", f"{error}; try again with the same key", retry_after=5)

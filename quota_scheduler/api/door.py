@@ -9,14 +9,17 @@ page can send requests to loopback, but not without telling: its browser names t
     else ──► the routes, every answer with the headers of SAFE
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quota_scheduler.api.problems import Problem, response
+from quota_scheduler.traces import NOTHING, Ending, is_traced
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -41,16 +44,25 @@ PROBES = frozenset({"/readyz", "/healthz"})
 class Door:
     """Lets requests in to ``app``, or answers them itself."""
 
-    def __init__(self, app: ASGIApp, service: "Facade") -> None:
-        self._app, self._service = app, service
+    def __init__(self, app: ASGIApp, service: "Facade", paths: Mapping[Any, str]) -> None:
+        """``paths`` are those of the routes, by what answers them."""
+        self._app, self._service, self._paths = app, service, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        traces = self._service.traces
+        if not traces.is_on or not is_traced(scope["path"]):
+            await self._answer(scope, receive, send, NOTHING)
+            return
+        with traces.request(scope["method"], scope["path"], Headers(scope=scope)) as span:
+            await self._answer(scope, receive, send, span)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, span: Ending) -> None:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
+                span.says(message["status"], scope["method"], self._paths.get(scope.get("endpoint"), ""))
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE.items():
                     headers.setdefault(name, value)
@@ -85,9 +97,22 @@ class Door:
         return None
 
     def _is_our_name(self, host: str) -> bool:
-        """Whether a Host header names this machine, or where we were told to listen."""
-        name = _name_of(host)
-        return name in {"localhost", self._service.config.listen.host.lower()} or _is_loopback(name)
+        return is_our_name(host, self._service.config.listen.host.lower())
+
+
+def is_let_in_plainly(service: "Facade", headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the door lets in who writes with these headers, as far as a glance tells: programs, no pages."""
+    if b"origin" in headers or b"sec-fetch-site" in headers:
+        return False
+    host = headers.get(b"host", b"").decode("latin-1")
+    return bool(service.tokens) or is_our_name(host, service.config.listen.host.lower())
+
+
+@lru_cache(256)
+def is_our_name(host: str, ours: str) -> bool:
+    """Whether a Host header names this machine, or where we were told to listen."""
+    name = _name_of(host)
+    return name in {"localhost", ours} or _is_loopback(name)
 
 
 def _name_of(host: str) -> str:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,12 +14,12 @@ from quota_scheduler.api.access import accepting, body, facade_of, require, vali
 from quota_scheduler.api.problems import Problem, pointed
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import Body
-from quota_scheduler.api.values import Instant
+from quota_scheduler.api.values import LARGEST, Instant
 from quota_scheduler.config import Role
 from quota_scheduler.config.writing import written_limit
 from quota_scheduler.core.instants import iso, iso_or_none
 from quota_scheduler.core.limits.changes import FIELDS
-from quota_scheduler.core.limits.limit import Limit
+from quota_scheduler.core.limits.limit import AtLimit, Limit, Mode, Policy
 from quota_scheduler.core.limits.sight import EVERYTHING, ScopeView
 from quota_scheduler.core.readings.documents import limit_document
 from quota_scheduler.core.readings.refusing import breaker_documents
@@ -25,6 +27,30 @@ from quota_scheduler.core.readings.sighted import own_accounts
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
+
+
+_AMOUNT: JsonDict = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": LARGEST},
+        {"type": "string", "pattern": r"^[1-9][0-9]{0,2}[kM]?$", "examples": ["2.5M", "$10"]},
+    ],
+    "description": "an amount in the limit's unit, as a number or as people write it",
+}
+_SHARE: JsonDict = {"type": "string", "pattern": "^[1-9][0-9]?%$", "examples": ["80%"]}
+
+
+def _or_null(*kinds: JsonDict) -> JsonDict:
+    """A value of one of these kinds, or null, which takes a change back."""
+    return {"anyOf": [*kinds, {"type": "null"}]}
+
+
+def _by_value(kind: JsonDict) -> JsonDict:
+    """A value for each instance that is named."""
+    return {"type": "object", "additionalProperties": _or_null(kind)}
+
+
+def _one_of(words: type[StrEnum]) -> JsonDict:
+    return {"enum": [word.value for word in words]}
 
 
 class LimitBody(Body):
@@ -35,15 +61,15 @@ class LimitBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [name]} for name in FIELDS]})
 
-    amount: Any = None
-    holdback: Any = None
-    borrow: Any = None
-    lend: Any = None
-    overrides: Any = None
-    mode: Any = None
-    policy: Any = None
-    warn_at: Any = None
-    at_limit: Any = None
+    amount: Annotated[Any, WithJsonSchema(_or_null(_AMOUNT))] = None
+    holdback: Annotated[Any, WithJsonSchema(_or_null(_SHARE, _AMOUNT))] = None
+    borrow: Annotated[Any, WithJsonSchema(_or_null(_AMOUNT))] = None
+    lend: Annotated[Any, WithJsonSchema(_or_null(_AMOUNT))] = None
+    overrides: Annotated[Any, WithJsonSchema(_or_null(_by_value(_AMOUNT)))] = None
+    mode: Annotated[Any, WithJsonSchema(_or_null(_one_of(Mode)))] = None
+    policy: Annotated[Any, WithJsonSchema(_or_null(_one_of(Policy)))] = None
+    warn_at: Annotated[Any, WithJsonSchema(_or_null(_SHARE, _by_value(_SHARE)))] = None
+    at_limit: Annotated[Any, WithJsonSchema(_or_null(_one_of(AtLimit), _by_value(_one_of(AtLimit))))] = None
     until: Instant | None = None
     dry_run: Annotated[bool, Field(strict=True)] = False
 

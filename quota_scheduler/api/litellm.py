@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, chunks, require, written
+from quota_scheduler.api.access import accepting, chunks, require
 from quota_scheduler.api.otlp import busy
 from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.pushed import taken
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.scope import Scope
@@ -73,4 +74,4 @@ async def _store(
     sums["skipped"] += delivery.skipped
     refused += delivery.refused
     if delivery.size or delivery.refused:
-        await written(await service.take(delivery))
+        await taken(service, delivery, lambda: service.take(delivery))

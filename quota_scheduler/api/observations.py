@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,7 +27,12 @@ MOST_RATIO = 2.0
 """A window of which more than twice its amount is used is a percentage in the wrong place: 102 % was seen."""
 FARTHEST_RESET = timedelta(days=62)
 """A reset farther away than two months is a wrong unit: the longest window that providers name is a month."""
-_EPOCH: JsonDict = {"anyOf": [dict(INSTANT.json_schema or {}), {"type": "number", "minimum": 946684800}]}
+_EPOCH = {
+    "anyOf": [
+        dict(INSTANT.json_schema or {}),
+        {"type": "number", "minimum": 946684800, "maximum": 7258118399, "description": "seconds since 1970"},
+    ]
+}
 
 
 def _moment(value: Any) -> Any:
@@ -39,23 +44,43 @@ def _moment(value: Any) -> Any:
     return datetime.fromtimestamp(value, UTC)
 
 
-Moment = Annotated[Instant, BeforeValidator(_moment), Field(json_schema_extra=_EPOCH)]
+Moment = Annotated[Instant, BeforeValidator(_moment), WithJsonSchema(_EPOCH)]
 _PAUSE = {"anyOf": [{"type": "number", "minimum": 0, "maximum": 86_400}, {"type": "null"}]}
 """Described without an example: alone it does not fit beside a window."""
+_ABOUT_WINDOW = ("window", "scope", "used_ratio", "used_percent", "resets_at", "status")
+_SAYS: dict[str, JsonDict] = {
+    "used_ratio": {"type": "number"},
+    "used_percent": {"type": "number"},
+    "resets_at": {"type": ["string", "number"]},
+    "status": {"enum": [standing.value for standing in Standing if standing]},
+    "overage": {"const": True},
+}
+"""What a report may say about a window; it says one of these at least."""
 _ONE_WAY: JsonDict = {
     "oneOf": [
         {
             "required": ["window"],
             "properties": {
                 "window": {"type": "string"},
-                "throttled": {"enum": [False, None]},
+                "throttled": {"const": False},
                 "retry_after": {"type": "null"},
             },
-            "anyOf": [
-                {"required": [name]} for name in ("used_ratio", "used_percent", "resets_at", "status", "overage")
+            "anyOf": [{"required": [name], "properties": {name: value}} for name, value in _SAYS.items()],
+            "allOf": [
+                {"anyOf": [{"properties": {name: {"type": "null"}}} for name in ("used_ratio", "used_percent")]},
+                {
+                    "anyOf": [
+                        {"properties": {"window": {"not": {"const": ProviderWindow.WEEKLY_MODEL.value}}}},
+                        {"required": ["scope"], "properties": {"scope": {"type": "string", "pattern": r"\S"}}},
+                    ]
+                },
             ],
         },
-        {"required": ["throttled"], "properties": {"throttled": {"const": True}}},
+        {
+            "required": ["throttled"],
+            "properties": {"throttled": {"const": True}},
+            "not": {"anyOf": [{"required": [name]} for name in _ABOUT_WINDOW]},
+        },
     ]
 }
 
@@ -67,12 +92,14 @@ class ObservationBody(Body):
     files, may tell from others. ``observed_at`` is by default now.
     """
 
+    model_config = ConfigDict(json_schema_extra=_ONE_WAY)
+
     provider: Key
     account: Name = ""
     folder: Annotated[str, Field(max_length=4096)] = ""
     window: ProviderWindow | None = None
     scope: Name = ""
-    used_ratio: Annotated[float, Field(ge=0)] | None = None
+    used_ratio: Annotated[float, Field(ge=0, json_schema_extra={"maximum": MOST_RATIO})] | None = None
     used_percent: Annotated[float, Field(ge=0, le=100 * MOST_RATIO)] | None = None
     resets_at: Moment | None = None
     observed_at: Moment | None = None
@@ -84,7 +111,7 @@ class ObservationBody(Body):
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
-        about_window = self.model_fields_set & {"window", "scope", "used_ratio", "used_percent", "resets_at", "status"}
+        about_window = self.model_fields_set.intersection(_ABOUT_WINDOW)
         if self.throttled and about_window:
             raise ValueError(f"throttled names no window: leave {min(about_window)} out, or send it as its own element")
         if not self.throttled and self.retry_after is not None:

@@ -12,7 +12,7 @@ from quota_scheduler.api.operate import HoldBody, TicketChangeBody
 from quota_scheduler.api.schemas import EventBody, PlanBody, PreflightBody, ReportBody, TicketBody
 from quota_scheduler.api.simulate import SimulateBody
 from quota_scheduler.api.values import INSTANT
-from quota_scheduler.shipping.wire import VERSION
+from quota_scheduler.shipping.wire import MOST_ELEMENTS, VERSION
 
 REF = "#/components/schemas/{model}"
 MODELS = (
@@ -37,9 +37,9 @@ PROBLEM = {
 }
 _EXPORT = {"type": "object", "description": "an export of OTLP; as application/x-protobuf, too"}
 PUSHED: dict[str, dict[str, Any]] = {
-    "/v1/logs": {**_EXPORT, "properties": {"resourceLogs": {"type": "array"}}},
-    "/v1/metrics": {**_EXPORT, "properties": {"resourceMetrics": {"type": "array"}}},
-    "/v1/traces": {**_EXPORT, "properties": {"resourceSpans": {"type": "array"}}},
+    "/v1/logs": {**_EXPORT, "properties": {"resourceLogs": {"type": ["array", "null"]}}},
+    "/v1/metrics": {**_EXPORT, "properties": {"resourceMetrics": {"type": ["array", "null"]}}},
+    "/v1/traces": {**_EXPORT, "properties": {"resourceSpans": {"type": ["array", "null"]}}},
     "/v1/shipments": {
         "type": "object",
         "description": "what `quota-scheduler ship` sends",
@@ -48,9 +48,9 @@ PUSHED: dict[str, dict[str, Any]] = {
             "version": {"const": VERSION},
             "host": {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]{0,60}$"},
             "sent_at": dict(INSTANT.json_schema or {}),
-            "events": {"type": "array", "maxItems": 1000},
-            "observations": {"type": "array", "maxItems": 1000},
-            "told": {"type": "array", "maxItems": 1000},
+            "events": {"type": "array", "maxItems": MOST_ELEMENTS},
+            "observations": {"type": "array", "maxItems": MOST_ELEMENTS},
+            "told": {"type": "array", "maxItems": MOST_ELEMENTS},
         },
     },
 }
@@ -63,9 +63,12 @@ LINKS: dict[tuple[str, str], dict[str, tuple[str, str, str, str]]] = {
         "start": ("post", "/v1/tickets/{ticket}/start", "ticket", "$response.body#/id"),
         "renew": ("post", "/v1/leases/{lease}/renew", "lease", "$response.body#/lease/id"),
         "release": ("post", "/v1/leases/{lease}/release", "lease", "$response.body#/lease/id"),
+        "revoke": ("delete", "/v1/leases/{lease}", "lease", "$response.body#/lease/id"),
+        "withdraw": ("delete", "/v1/tickets/{ticket}", "ticket", "$response.body#/id"),
     },
     ("get", "/v1/limits"): {
         "look": ("get", "/v1/limits/{limit}", "limit", "$response.body#/limits/0/rule"),
+        "change": ("patch", "/v1/limits/{limit}", "limit", "$response.body#/limits/0/rule"),
         "forecast": ("get", "/v1/limits/{limit}/forecast", "limit", "$response.body#/limits/0/limit"),
     },
     ("post", "/v1/silences"): {"end": ("delete", "/v1/silences/{silence}", "silence", "$response.body#/id")},
@@ -175,6 +178,11 @@ def _operation(method: str, path: str, summary: str, model: type | None, role: s
             "default": problem,
         },
     }
+    if path == "/v1/usage" and method == "post":
+        operation["responses"]["202"] = {
+            "description": "the database is away: kept on disk, recorded when it is back",
+            "content": {"application/json": {"schema": {}}},
+        }
     if path in PUSHED and method == "post":
         content = {"application/json": {"schema": PUSHED[path]}}
         operation["requestBody"] = {"required": True, "content": content}
@@ -192,6 +200,8 @@ def _kinds(path: str) -> tuple[str, ...]:
     """What content an answer may have."""
     if path == "/metrics":
         return ("text/plain", "application/openmetrics-text")
+    if path == "/v1/page/events":
+        return ("text/event-stream",)
     return ("application/json", "text/csv") if path in WITH_CSV else ("application/json",)
 
 

@@ -1,7 +1,8 @@
 """OTLP over HTTP: what OpenTelemetry's exporters send, and the answers that they understand.
 
-200 says that all is stored. Who is told 429, 502, 503 or 504 sends the same once more, if it is told to come again
-soon; everything else loses the batch, so nothing that a later try could mend is answered otherwise.
+200 says that all is stored, in the database or on this disk until that is back. Who is told 429, 502, 503 or 504
+sends the same once more, if it is told to come again soon; everything else loses the batch, so nothing that a later
+try could mend is answered otherwise.
 """
 
 import asyncio
@@ -9,8 +10,9 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import LONG_BYTES, MEGABYTE, accepting, encoded, refused_unread, require, written
+from quota_scheduler.api.access import LONG_BYTES, MEGABYTE, accepting, encoded, refused_unread, require
 from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.pushed import taken
 from quota_scheduler.config import Role
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -54,7 +56,7 @@ async def _export(request: Request, signal: str) -> Response:
     if isinstance(delivery, str):
         raise Problem(400, "not_otlp", f"this is no export of {signal}: {delivery}")
     if delivery.size or delivery.refused:
-        await written(await service.take(delivery), within=STORE_SECONDS)
+        await taken(service, delivery, lambda: service.take(delivery), within=STORE_SECONDS)
     content = service.export_answer(signal, delivery, is_json=is_json)
     return Response(content, media_type=unread.kind)
 

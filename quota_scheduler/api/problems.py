@@ -153,7 +153,12 @@ async def on_own_error(_request: Request, error: Exception) -> Response:
 
 async def on_unknown(request: Request, error: Exception) -> Response:
     """Outside it is an internal error, the log has the rest."""
-    log.error("request.failed method=%s path=%s", request.method, request.url.path, exc_info=error)
+    return broken(request.method, request.url.path, error)
+
+
+def broken(method: str, path: str, error: BaseException) -> Response:
+    """The answer to a request that failed by a fault of ours; written to the log."""
+    log.error("request.failed method=%s path=%s", method, path, exc_info=error)
     return response(Problem(500, "internal_error", "something broke here; the service's log has the details"))
 
 

@@ -29,6 +29,8 @@ LONGEST_NUMBER = 10
 """Digits of a number in a query, and one more."""
 RUNS_BY = ("workflow", "provider", "model", "task_type", "team")
 """What runs can be grouped by: the labels that each of them has one of."""
+READY_SECONDS = 1.5
+"""A probe is told that the database does not answer before it gives up itself."""
 SUMMED_BY = ("day", *(name for name in LABEL_NAMES if name != "agent"))
 """What a usage summary can be by: rollups keep every label but the agent."""
 
@@ -244,7 +246,11 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Whether work is taken: the database answers, nothing is draining, every receiver is usable."""
     service = facade_of(request)
-    problems = await asyncio.to_thread(service.not_ready)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            problems = await asyncio.to_thread(service.not_ready)
+    except TimeoutError:
+        problems = [f"the database has not answered for {READY_SECONDS:g} s"]
     several = {"replica": replicas} if (replicas := service.replicas) else {}
     notes = [] if service.tokens.any_bound else service.notes()  # they name accounts, and nobody says who asks
     return json_response(

@@ -22,7 +22,7 @@ from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.config import Config, Listen, load
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import is_control
-from quota_scheduler.errors import QuotaSchedulerError
+from quota_scheduler.errors import QuotaSchedulerError, first_line
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
@@ -173,8 +173,8 @@ def look(config: Config) -> Iterator[Any]:
         raise
     except Exception as error:
         raise QuotaSchedulerError(
-            f"cannot read {config.database_shown}: {error}; start the service once so that it brings the file up to "
-            "date, or name another file with --database"
+            f"cannot read {config.database_shown}: {first_line(error)}; start the service once so that it brings it up "
+            "to date, or name another file with --database"
         ) from error
 
 

@@ -33,6 +33,7 @@ from quota_scheduler.config.scalars import (
     whole,
     yes_or_no,
 )
+from quota_scheduler.config.tracing import read_traces
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, LabelRule
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import check_zone
@@ -46,6 +47,8 @@ FACTS = ("cwd", "root", "model", "branch")
 SETTABLE = tuple(name for name in LABEL_NAMES if name not in ("provider", "model"))
 OTHER_AGENTS = ("codex", "gemini", "opencode", "pi", "qwen", "copilot")
 """Agents beside Claude Code whose files are read."""
+SPOOL_BYTES = 64 * 1024 * 1024
+"""Two hundred thousand calls or more, packed: hours of a busy team."""
 ZERO = Decimal(0)
 SHARES_IN_ORDER = (
     ("risk_medium", "risk_high", "risk_critical"),
@@ -78,6 +81,8 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             database=top.read(
                 "database", partial(places.database, top.folder("database"), around.home), around.database
             ),
+            database_patience=top.read("database_patience", seconds(1, 60), 3.0),
+            spool=_spool(top, around),
             sources=_sources(top, around),
             otlp=read_door(top, "otlp", OTLP_NAMES),
             litellm=read_door(top, "litellm", LITELLM_NAMES),
@@ -92,6 +97,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             rate_limit=read_rate_limit(top),
             tls=read_tls(top, around.home),
             trusted_proxies=read_proxies(top),
+            traces=read_traces(top),
             prices=_prices(top),
             models=_models(top),
             rules=_rules(top),
@@ -111,6 +117,15 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
         if config.key_retention < config.raw_retention:
             top.complain("key_retention", "is shorter than raw_retention: a replay would count twice; lengthen it")
     return config
+
+
+def _spool(top: Fields, around: Surroundings) -> tree.SpoolPlace:
+    with top.section("spool") as spool:
+        folder = spool.folder("file")
+        file = spool.read("file", lambda value: places.resolved(text(value), folder, around.home), None)
+        return tree.SpoolPlace(
+            file or Path(around.database).with_name("spool.db"), spool.read("bytes", whole(0, 10**12), SPOOL_BYTES)
+        )
 
 
 def _listen(value: str) -> tree.Listen:

@@ -190,6 +190,22 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where spans go, the base URL of a collector or empty for nowhere, and which share of traces is kept."""
+
+    endpoint: str = ""
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolPlace:
+    """Where usage is kept while the server of the database is away, and how many bytes of it; 0: none."""
+
+    file: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Models:
     """Models in order of preference, dearest first."""
 
@@ -211,6 +227,8 @@ class Config:
     listen: Listen
     timezone: str
     database: Path | str
+    database_patience: float
+    spool: SpoolPlace
     sources: Sources
     otlp: PushedSource
     litellm: PushedSource
@@ -225,6 +243,7 @@ class Config:
     rate_limit: RateLimit
     tls: Tls | None
     trusted_proxies: tuple[str, ...]
+    traces: Tracing
     prices: Mapping[str, OwnPrice]
     models: Models
     rules: Thresholds

@@ -33,6 +33,7 @@ from quota_scheduler.metrics.caps import (
     OUTCOMES,
     REASONS,
     SKIPS,
+    SPOOLED,
     Cap,
     closed,
 )
@@ -117,6 +118,9 @@ class Metrics:
         self._failed_answers = self._counter("quota_scheduler_failed_answers_total")
         self._slowed = self._counter("quota_scheduler_slowed_requests_total")
         self._leader = self._gauge("quota_scheduler_leader")
+        self._spool_bytes = self._gauge("quota_scheduler_spool_bytes")
+        self._spool_oldest = self._gauge("quota_scheduler_spool_oldest_timestamp_seconds")
+        self._spooled = self._counter("quota_scheduler_spooled_total")
         self._takeovers = self._counter("quota_scheduler_takeovers_total")
         self._replicas = self._gauge("quota_scheduler_replicas")
         self._rules_differ = self._gauge("quota_scheduler_rules_differ")
@@ -300,6 +304,15 @@ class Metrics:
     def leads(self, leads: bool) -> None:
         """Whether this process runs the ticks: the one that holds the right to write a SQLite file."""
         self._leader.set(leads)
+
+    def spool(self, *, size: int, oldest_at: float) -> None:
+        """How much usage lies in the spool, and since when, in seconds since 1970; 0 where nothing does."""
+        self._spool_bytes.set(size)
+        self._spool_oldest.set(oldest_at)
+
+    def spooled(self, outcome: str) -> None:
+        """What became of a body of usage while the database was away."""
+        self._spooled.labels(closed(outcome, SPOOLED)).inc()
 
     def took_over(self) -> None:
         """This process began to lead where another had led before."""

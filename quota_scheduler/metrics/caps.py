@@ -9,6 +9,7 @@ from quota_scheduler.core.tickets.ticket import Outcome, Reason
 OTHER = "other"
 DECISIONS = ("admit", "defer", "reject")
 SKIPS = ("misfire", "overlap", "not_leader")
+SPOOLED = ("kept", "replayed", "refused", "unreadable")
 OPERATIONS = ("read", "write", "commit")
 FAILURES = ("error", "timeout", "nomatch", "rejected")
 FIRST_REASONS = (("admit", Reason.FITS), ("defer", Reason.NO_HEADROOM), ("reject", Reason.NEVER_FITS))

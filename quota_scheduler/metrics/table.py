@@ -159,6 +159,7 @@ FAMILIES = (
         quota_scheduler_writes_refused_total | | Transactions that the database did not take
         quota_scheduler_failed_answers_total | | Answers over HTTP with a status of 5xx, the probes aside
         quota_scheduler_takeovers_total | | Times that this process began to lead where another had led
+        quota_scheduler_spooled_total | outcome | Bodies of usage while the database was away, by what became of them
         quota_scheduler_slowed_requests_total | | Requests of tokens that asked too often (429)
         """,
     ),
@@ -170,6 +171,8 @@ FAMILIES = (
         quota_scheduler_leader | | 1 on the process that runs the ticks
         quota_scheduler_replicas | rules | Replicas on the database, by whether their rules are the leader's
         quota_scheduler_rules_differ | | 1 while this configuration decides otherwise than the leader's
+        quota_scheduler_spool_bytes | | Usage that waits on this disk for the database to be back
+        quota_scheduler_spool_oldest_timestamp_seconds | | When the oldest of it came, 0 where nothing waits
         quota_scheduler_database_up | | 1 when the last database check passed
         quota_scheduler_held | | 1 while an operator holds everything
         """,

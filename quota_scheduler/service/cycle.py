@@ -9,8 +9,9 @@ requests (one or a thousand, or none when only the clock asks)
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from quota_scheduler.core.admission.decide import Verdict
+from quota_scheduler.core.admission.decide import Admit, Verdict
 from quota_scheduler.core.admission.loans import moved
 from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.needs import Needs, drafts_of, named_by, needs_of
@@ -43,8 +44,9 @@ from quota_scheduler.store import (
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """What a cycle did: an answer per request, the tickets that changed, and what metrics count.
+    """What a cycle did: an answer per request, the tickets that changed, and what metrics and the log tell.
 
+    ``started`` are those whose lease it granted, ``offered`` those that it offered one, ``closed`` those it closed.
     ``unfinished``: a long pass was cut, and goes on with the next cycle.
     """
 
@@ -52,6 +54,8 @@ class CycleResult:
     changed: frozenset[int]
     decisions: tuple[tuple[Ticket, Verdict], ...]
     closed: tuple[Ticket, ...]
+    started: tuple[Ticket, ...] = ()
+    offered: tuple[Ticket, ...] = ()
     unfinished: bool = False
 
 
@@ -63,14 +67,17 @@ def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms, memory
     _save(tx, decided, snapshot)
     changed = decided.changes.tickets.values()
     memory.go_on(tx, decided.onward, changed, seen_all=snapshot.queue.look_at_all)
-    return _result(decided)
+    return _result(decided, tx.now)
 
 
-def _result(decided: Decided) -> CycleResult:
+def _result(decided: Decided, now: datetime) -> CycleResult:
     changed = decided.changes.tickets
     closed = tuple(ticket for ticket in changed.values() if ticket.state is State.CLOSED)
+    started = tuple(ticket for ticket in changed.values() if ticket.lease and ticket.lease.granted_at == now)
+    admitted = {ticket.id for ticket, verdict in decided.decisions if isinstance(verdict, Admit)}
+    offered = tuple(ticket for number in admitted if (ticket := changed[number]).state is State.OFFERED)
     unfinished = bool(decided.onward.unfinished.groups)
-    return CycleResult(decided.answers, frozenset(changed), decided.decisions, closed, unfinished)
+    return CycleResult(decided.answers, frozenset(changed), decided.decisions, closed, started, offered, unfinished)
 
 
 # load

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message, receiver_of
 from quota_scheduler.core.alerts.retries import may_be_tried
-from quota_scheduler.errors import NotLeading
+from quota_scheduler.errors import NotLeading, first_line
 from quota_scheduler.service.digest import compose
 from quota_scheduler.store import Store, Transaction, engine, outbox
 from quota_scheduler.store.outbox import OwedMessage
@@ -252,9 +252,11 @@ def _trouble(error: BaseException) -> str:
     refused = ""
     while link:
         if isinstance(link, Exception) and engine.is_disk_full(link):
-            return f"the disk is full or cannot be written ({link}): make room; it is sent again then"
+            return f"the disk is full or cannot be written ({first_line(link)}): make room; it is sent again then"
         refused = (
-            f"the database did not take the write ({link}); it is sent again" if engine.is_refusal(link) else refused
+            f"the database did not take the write ({first_line(link)}); it is sent again"
+            if engine.is_refusal(link)
+            else refused
         )
         link = link.__context__
     return refused

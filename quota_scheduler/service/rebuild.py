@@ -9,17 +9,21 @@ uses_of             what a batch needs to know to put the sessions it moves in t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.instants import HOUR_MICROS, SKEW, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.booking import SessionUses
 from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_by, sets_of
-from quota_scheduler.core.ledger.sessions import SESSION_MEMORY, rechained
+from quota_scheduler.core.ledger.sessions import SESSION_MEMORY, Use, rechained
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.schedule import Calendar, Session, window_at
-from quota_scheduler.core.usage import UsageEvent
-from quota_scheduler.store import Transaction, ledger, windows
+from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
+from quota_scheduler.core.usage import Usage
+from quota_scheduler.service import chained_sessions
+from quota_scheduler.store import Transaction, ledger, rollups, windows
+
+SetUsage = tuple[int, Usage]
+"""The number of a label set, and what was used under it."""
 
 
 def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> None:
@@ -32,25 +36,45 @@ def _open(tx: Transaction, balances: Balances, instances: Sequence[LimitInstance
     sets, by_name = ledger.label_sets(tx), {instance.name: instance for instance in instances}
     for window, rows in opened(balances, instances).items():
         numbers = sets_of([by_name[name] for name in rows], sets, balances)
-        used = ledger.used_between(tx, window.starts_at, window.ends_at, numbers)
+        used = _used_in(tx, window, numbers, balances.limits)
         fill(rows, ((sets[number][0], usage) for number, usage in used), balances)
 
 
-def rebuild(tx: Transaction, limits: Sequence[Limit], rules: Collection[str] | None = None) -> None:
+def _used_in(tx: Transaction, window: Window, numbers: Sequence[int], limits: Iterable[Limit]) -> list[SetUsage]:
+    """What was used in a window under these label sets: of sums by hour, unless they say too little.
+
+    They know no agent, and nothing of a part of an hour.
+    """
+    bounds = window.starts_at, window.ends_at
+    by_agent = any(limit.per == "agent" or "agent" in dict(limit.match) for limit in limits)
+    if by_agent or any(to_micros(at) % HOUR_MICROS for at in bounds):
+        return ledger.used_between(tx, *bounds, numbers)
+    chosen = frozenset(numbers)
+    return [(number, usage) for number, usage in rollups.used_between(tx, *bounds) if number in chosen]
+
+
+def rebuild(
+    tx: Transaction, limits: Sequence[Limit], rules: Collection[str] | None = None, *, trusting: bool = False
+) -> None:
     """Open and fill what these rules (None: all) count now, from the ledger: instances of ``per``, pools, sessions.
 
     Without it a window appears with the first use after a start, and until then nobody sees what it holds.
+    ``trusting`` leaves sessions alone of which is known that they lie where they should.
     """
+    are_sure = trusting and chained_sessions.hold(tx, limits)
     chosen = [limit for limit in limits if rules is None or limit.id in rules]
     balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
     sets = ledger.label_sets(tx)
     for since, ids in _by_start(chosen, tx.now).items():
-        recent = [sets[number][0] for number in ledger.used_since(tx, since) if number in sets]
+        recent = [sets[number][0] for number in rollups.sets_since(tx, since) if number in sets]
         instances = [i for i in missing(balances, recent) if i.limit.id in ids]
         if instances:
             _open(tx, balances, instances)
-    _rebuild_sessions(tx, balances, [limit for limit in chosen if _is_chained(limit)])
+    if not are_sure:
+        _rebuild_sessions(tx, balances, [limit for limit in chosen if chained_sessions.is_chained(limit)])
     windows.save(tx, balances)
+    if rules is None and not are_sure:
+        chained_sessions.keep(tx, limits)
 
 
 def _by_start(limits: Iterable[Limit], now: datetime) -> dict[datetime, set[str]]:
@@ -66,26 +90,26 @@ def _by_start(limits: Iterable[Limit], now: datetime) -> dict[datetime, set[str]
 def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
     """Find the session windows that are open now from what the ledger knows."""
     balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
-    _rebuild_sessions(tx, balances, [limit for limit in limits if _is_chained(limit)])
+    _rebuild_sessions(tx, balances, [limit for limit in limits if chained_sessions.is_chained(limit)])
     windows.save(tx, balances)
-
-
-def _is_chained(limit: Limit) -> bool:
-    """Whether its windows are where its uses say: those that a provider reports on are where that says."""
-    return isinstance(limit.schedule, Session) and limit.observed is None
+    chained_sessions.keep(tx, limits)
 
 
 def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Limit]) -> None:
     if not limits:
         return
-    uses: dict[LimitInstance, list[UsageEvent]] = {}
-    for event in ledger.between(tx, tx.now - SESSION_MEMORY, tx.now + SKEW):
-        for instance in balances.instances(event.labels):
-            if instance.limit in limits and instance.limit.fine_charge(event.usage):
-                uses.setdefault(instance, []).append(event)
+    sets, since = ledger.label_sets(tx), tx.now - SESSION_MEMORY
+    of_set: dict[int, list[LimitInstance]] = {}
+    uses: dict[LimitInstance, list[Use]] = {}
+    for at, number, usage in ledger.uses_between(tx, since, tx.now + SKEW):
+        if number not in of_set:
+            of_set[number] = [i for i in balances.instances(sets[number][0]) if i.limit in limits]
+        for instance in of_set[number]:
+            if amount := instance.limit.fine_charge(usage):
+                uses.setdefault(instance, []).append(Use(at, amount))
     reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
-    for instance, events in uses.items():
-        rechained(balances, instance, events, since=tx.now - SESSION_MEMORY, reserved=reserved)
+    for instance, used in uses.items():
+        rechained(balances, instance, used, since=since, reserved=reserved)
 
 
 def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, datetime]) -> SessionUses:

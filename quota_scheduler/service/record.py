@@ -30,6 +30,7 @@ from quota_scheduler.core.ledger.sessions import moved_by
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service import chained_sessions
 from quota_scheduler.service.rebuild import open_for, uses_of
 from quota_scheduler.service.record_plain import in_and_beside, still_plain
 from quota_scheduler.service.run_caps import count_passed
@@ -136,6 +137,8 @@ def _book(
     history: bool,
 ) -> None:
     if booked.changes or plain:
+        if history:
+            chained_sessions.lost(tx)
         ends = [Change(None, event) for event in plain.ends()]
         balances, sessions = _windows(tx, [*booked.changes, *ends], leases, limits, history=history)
         in_windows, beside = in_and_beside(plain, balances)
@@ -196,6 +199,7 @@ def correct(tx: Transaction, changes: Sequence[Change], limits: Sequence[Limit])
     changes = [change for change in changes if change.old and stored.get(change.old.identity) == change.old]
     if not changes:
         return 0
+    chained_sessions.lost(tx)
     sessions, runs = ({getattr(old, name) for old, _ in changes if old} for name in ("session", "run"))
     leases = LeasesOf(tickets.with_leases(tx, sessions=sessions, runs=runs))
     running = [ticket for ticket in leases.tickets if ticket.lease and ticket.lease.ended_at is None]

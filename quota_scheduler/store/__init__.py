@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from quota_scheduler.store import engine
-from quota_scheduler.store.database import About, Address, Clock, Connection
+from quota_scheduler.store.database import PATIENCE_SECONDS, About, Address, Clock, Connection
 from quota_scheduler.store.database import utc_now as utc_now
 
 Row = tuple[Any, ...]
@@ -66,17 +66,18 @@ class Transaction:
 class Store:
     """One database. ``transaction()`` is the only way to write, ``reading()`` never waits for it."""
 
-    def __init__(self, address: Address, *, clock: Clock = utc_now) -> None:
+    def __init__(self, address: Address, *, clock: Clock = utc_now, patience: float = PATIENCE_SECONDS) -> None:
         """Take the right to write a database, open it and bring its schema up to date.
 
-        ``clock`` says what time it is where the database has none of its own, or always where it is not the usual one.
+        ``clock`` says what time it is where the database has none of its own, or always where it is not the usual one;
+        ``patience`` is how many seconds a server may answer nothing before what was asked of it is broken off.
         Raises DatabaseBusy when another process writes the file, NotOurDatabase, or StoreError.
         """
         self.address = address
         self.timed: Timed = lambda *_: None
         self.wrote: Callable[[Exception | None], None] = lambda _: None
         self._mutex = threading.RLock()
-        self._engine = engine.open_engine(address, clock)
+        self._engine = engine.open_engine(address, clock, patience)
         self.clock = self._engine.clock
         try:
             self._engine.migrate()

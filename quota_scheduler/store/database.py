@@ -9,6 +9,9 @@ from typing import Any, NamedTuple, Protocol
 Address = Path | str
 """The file of a SQLite database, or the URL of a PostgreSQL database."""
 Clock = Callable[[], datetime]
+PATIENCE_SECONDS = 3.0
+"""How long a server may answer nothing at all before it counts as silent: longer than a checkpoint on a slow disk holds
+up a statement that reads nothing, shorter than runners wait for an answer."""
 TURN = "revision, anew, open_windows, terms, outlooks, pass"
 """The columns of the one row that puts writes in order."""
 

@@ -9,13 +9,16 @@ import sqlite3
 import sys
 
 from quota_scheduler.errors import StoreError
-from quota_scheduler.store.database import Address, Clock, Database
+from quota_scheduler.store.database import PATIENCE_SECONDS, Address, Clock, Database
 
 
-def open_engine(address: Address, clock: Clock) -> Database:
-    """Open a database to write it. Raises DatabaseBusy, NotOurDatabase or StoreError."""
+def open_engine(address: Address, clock: Clock, patience: float = PATIENCE_SECONDS) -> Database:
+    """Open a database to write it. Raises DatabaseBusy, NotOurDatabase or StoreError.
+
+    ``patience`` is how many seconds a server may be silent.
+    """
     if isinstance(address, str):
-        return _server(address, clock, read_only=False)
+        return _server(address, clock, patience, read_only=False)
     from quota_scheduler.store.sqlite import Sqlite
 
     return Sqlite(address, clock)
@@ -24,24 +27,29 @@ def open_engine(address: Address, clock: Clock) -> Database:
 def open_view(address: Address, clock: Clock) -> Database:
     """Open a database only to look into it. Raises NotOurDatabase or StoreError."""
     if isinstance(address, str):
-        return _server(address, clock, read_only=True)
+        return _server(address, clock, PATIENCE_SECONDS, read_only=True)
     from quota_scheduler.store.sqlite import SqliteView
 
     return SqliteView(address, clock)
 
 
-def _server(url: str, clock: Clock, *, read_only: bool) -> Database:
+def _server(url: str, clock: Clock, patience: float, *, read_only: bool) -> Database:
     try:
         from quota_scheduler.store.postgres import Postgres
     except ImportError as error:
         raise StoreError(
             f"PostgreSQL needs packages that are not installed ({error.name}): pip install 'quota-scheduler[postgres]'"
         ) from None
-    return Postgres(url, clock, read_only=read_only)
+    return Postgres(url, clock, patience, read_only=read_only)
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether a database error says that the disk is full or cannot be written."""
+    """Whether a database error says that the disk is full or cannot be written.
+
+    A server says so in its own language, and by a code: 53100 of PostgreSQL, appendix A.
+    """
+    if getattr(error, "sqlstate", None) == "53100":
+        return True
     texts = ("disk is full", "disk i/o error", "readonly database", "no space left on device")
     return any(text in str(error).lower() for text in texts)
 

@@ -1,12 +1,12 @@
 """The ledger: usage events, hourly rollups and per-run sums. Rows become core values here."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.efficiency.runs import RunSummary
-from quota_scheduler.core.instants import HOUR_MICROS, MICROSECOND, SKEW, from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, MICROSECOND, SKEW, from_micros, instant_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
@@ -14,7 +14,7 @@ from quota_scheduler.core.ledger.settlement import LEASE_KEY, reach
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.store import Transaction, sums
+from quota_scheduler.store import Row, Transaction, sums
 from quota_scheduler.store.event_rows import EVENT_COLUMNS, PLAIN_COLUMNS, event_in, event_row, flags_in, plain_rows
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.lists import NUMBERS, TEXTS
@@ -50,6 +50,12 @@ _OTHERS = (
     f"SELECT {LEASE_COLUMNS} FROM leases l WHERE l.session = ? AND l.session != '' UNION "
     f"SELECT {LEASE_COLUMNS} FROM tickets t JOIN leases l ON l.ticket = t.id WHERE t.run = ? AND t.run != ''"
 )
+_USES = (
+    f"SELECT at, id, label_set, {COLUMNS} FROM events WHERE at >= ? AND (at, id) > (?, ?) AND at < ? "
+    "ORDER BY at, id LIMIT ?"
+)
+AT_ONCE = 4_000
+"""Uses that are read in one go."""
 _INSERT = (
     f"INSERT INTO events (provider, key, at, label_set, {COLUMNS}, run, session, message, sidechain, flags, "
     f"prompt_version, status, estimated, recorded_at, terms, origin, extent) VALUES ({', '.join('?' * 25)})"
@@ -180,10 +186,18 @@ def numbered(tx: Transaction, condition: str, params: Sequence[Any]) -> list[tup
     return [(row[-1], event_in(row[:-1])) for row in rows]
 
 
-def used_since(tx: Transaction, since: datetime) -> list[int]:
-    """The label sets that anything was used under from the hour of an instant on, in the order they first came."""
-    sql = "SELECT DISTINCT label_set FROM rollups WHERE hour >= ? ORDER BY label_set"
-    return [row[0] for row in tx.rows(sql, (to_micros(since) // HOUR_MICROS,))]
+def newest(tx: Transaction) -> datetime | None:
+    """When the newest stored event was used; None where there is none."""
+    return instant_or_none(tx.scalar("SELECT max(at) FROM events"))
+
+
+def uses_between(tx: Transaction, start: datetime, end: datetime) -> Iterator[tuple[datetime, int, Usage]]:
+    """When stored events of a span of time were used, under which label set, and how much: oldest first, by slices."""
+    last, number = to_micros(start), -1
+    while rows := tx.rows(_USES, (last, last, number, to_micros(end), AT_ONCE)):
+        for at, _, label_set, *usage in rows:
+            yield from_micros(at), label_set, Usage(*usage)
+        last, number = rows[-1][:2]
 
 
 def apply(tx: Transaction, changes: Sequence[Change], plain: PlainEvents = NOTHING) -> None:
@@ -194,15 +208,18 @@ def apply(tx: Transaction, changes: Sequence[Change], plain: PlainEvents = NOTHI
     labels, now = LabelSets(tx), to_micros(tx.now)
     tx.many(_DELETE, [old.identity for old, _ in changes if old])
     behind = tx.scalar("SELECT max(id) FROM events") or 0
+    labels.know([new for _, new in changes if new])
     tx.many(_INSERT, [event_row(new, labels.of(new), now) for _, new in changes if new])
     tx.many(_INSERT_PLAIN, plain_rows(plain, [labels.of(like) for like in plain.kinds], now))
     sums.move(tx, changes, labels, behind=behind, plain=plain)
 
 
-def label_sets(tx: Transaction) -> dict[int, tuple[Labels, Priority]]:
-    """Every label set by id."""
+def label_sets(tx: Transaction, *, after: int = 0) -> dict[int, tuple[Labels, Priority]]:
+    """Every label set by id, or those with ids ``after`` one: what an id stands for never changes."""
     rows = tx.rows(
-        "SELECT id, provider, account, model, team, project, workflow, task_type, agent, priority FROM label_sets"
+        "SELECT id, provider, account, model, team, project, workflow, task_type, agent, priority FROM label_sets "
+        "WHERE id > ? ORDER BY id",
+        (after,),
     )
     return {row[0]: (Labels(*row[1:9]), Priority(row[9])) for row in rows}
 
@@ -229,14 +246,17 @@ def by_day(tx: Transaction, since: datetime) -> list[tuple[str, Labels, Usage]]:
 def totals(tx: Transaction) -> list[tuple[Labels, Priority, Usage, datetime]]:
     """All usage ever by labels and class, and the instant of the newest."""
     sets = label_sets(tx)
-    rows = tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
-    return [(*sets[row[0]], Usage(*row[1:10]), from_micros(row[10])) for row in rows]
+    return [(*sets[row[0]], Usage(*row[1:10]), from_micros(row[10])) for row in set_totals(tx)]
 
 
-def backfilled(tx: Transaction) -> dict[tuple[Labels, Priority], Usage]:
-    """The part of ``totals`` that was recorded long after its own time."""
-    sets = label_sets(tx)
-    return {sets[row[0]]: Usage(*row[1:]) for row in tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled")}
+def set_totals(tx: Transaction) -> list[Row]:
+    """All usage ever by label set: its number, the members of its ``Usage``, when the newest of it was used."""
+    return tx.rows(f"SELECT label_set, {COLUMNS}, newest FROM label_totals ORDER BY label_set")
+
+
+def backfilled(tx: Transaction) -> list[Row]:
+    """The part of ``totals`` that was recorded long after its own time, by label set: members of its ``Usage``."""
+    return tx.rows(f"SELECT label_set, {COLUMNS} FROM backfilled ORDER BY label_set")
 
 
 def runs_since(tx: Transaction, since: datetime) -> list[RunSummary]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import peewee
 from playhouse.migrations import MigrationError, Runner
 
-from quota_scheduler.errors import NotOurDatabase, StoreError
+from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -19,7 +19,15 @@ def bring_up_to_date(database: peewee.Database, name: str) -> None:
     try:
         runner.up()
     except (MigrationError, peewee.DatabaseError) as error:
-        raise StoreError(f"cannot bring {name} up to date: {error}; nothing was changed by the failed step") from None
+        raise StoreError(
+            f"cannot bring {name} up to date: {first_line(error)}; nothing was changed by the failed step"
+        ) from None
+
+
+def is_up_to_date(database: peewee.Database, name: str) -> bool:
+    """Whether every step has been applied. Raises NotOurDatabase for a database that a newer version wrote."""
+    runner = refuse_newer(database, name)
+    return set(runner.applied()) == set(steps(runner))
 
 
 def refuse_newer(database: peewee.Database, name: str) -> Runner:

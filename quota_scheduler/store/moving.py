@@ -13,10 +13,10 @@ import psycopg
 from psycopg import sql
 
 from quota_scheduler.addresses import without_password
-from quota_scheduler.errors import NotOurDatabase, StoreError
+from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.migrate import newest_step
-from quota_scheduler.store.postgres import conninfo, first_line, reachable
+from quota_scheduler.store.postgres import conninfo, reachable
 from quota_scheduler.store.sqlite import open_reader
 
 BATCH = 5_000

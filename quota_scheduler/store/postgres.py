@@ -6,11 +6,13 @@ prepared statements, no settings, no session locks), so that a pooler that hands
 stand between.
 
 A replica that is stopped while it holds the row would hold up all others: the server ends its transaction after
-``IDLE_SECONDS``, and what it does afterwards is refused.
+``IDLE_SECONDS``, and what it does afterwards is refused. A server that answers nothing is noticed by the watch
+(``store.postgres_pulse``): what waits for it breaks off, and whoever asks then is refused at once.
 """
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,23 +20,26 @@ from typing import Any, LiteralString, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
+from psycopg.abc import RV, PQGen
 from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quota_scheduler.addresses import without_password
-from quota_scheduler.errors import DatabaseAway
+from quota_scheduler.addresses import hidden, without_password
+from quota_scheduler.errors import DatabaseAway, StoreError, first_line
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.database import TURN, About, Clock, Connection, Cursor, utc_now
+from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Clock, Connection, Cursor, utc_now
 from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
 
 IDLE_SECONDS = 5
 """How long a write may pause between two statements: longer than any of ours, shorter than runners' patience."""
-CONNECT_SECONDS = 3
+CONNECT_SECONDS = 2
 POOL_SECONDS = 3.0
 """How long a view waits for a connection."""
 MOST_VIEWS = 8
 """Connections of one replica for views: they are short, and a server has a hundred for all."""
+SILENT = "it answers nothing, on any connection"
 RETRY_SECONDS = 0.5
 """After a connection could not be made, the next is tried no sooner: who asks meanwhile is told at once."""
 DEFAULTS = {
@@ -50,7 +55,22 @@ _BEGIN = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
     f"SELECT {TURN} FROM turns FOR UPDATE; SELECT clock_timestamp()"
 )
+_WHERE = re.compile(r'connection (failed|is bad): (connection to server at "[^"]*", port \d+ failed: )?')
+"""What psycopg says before the reason: the address, which stands in our sentence already."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
+
+
+class WatchedConnection(psycopg.Connection[Any]):
+    """A connection whose every wait for an answer is watched over, once ``watch`` is set."""
+
+    watch: Watch | None = None
+
+    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+        """Wait for an answer; breaks off when the server is silent."""
+        if self.watch is None:
+            return super().wait(gen, *args, **options)
+        with self.watch.waiting(self):
+            return super().wait(gen, *args, **options)
 
 
 class _BoolDumper(IntDumper):
@@ -78,7 +98,7 @@ class _NumberLoader(psycopg.adapt.Loader):
 class PostgresConnection:
     """Statements to one connection, translated."""
 
-    def __init__(self, connection: "psycopg.Connection[Any]", turn: tuple[Any, ...] | None = None) -> None:
+    def __init__(self, connection: WatchedConnection, turn: tuple[Any, ...] | None = None) -> None:
         self.connection, self.turn = connection, turn
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
@@ -119,14 +139,15 @@ class Postgres:
 
     is_shared = True
 
-    def __init__(self, url: str, clock: Clock, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, clock: Clock, patience: float = PATIENCE_SECONDS, *, read_only: bool = False) -> None:
         self._url, self._conninfo = url, conninfo(url)
         self._given_clock = None if clock is utc_now else clock
         self.clock: Clock = self._given_clock or self._server_time
         self._seen = (utc_now(), time.monotonic())
-        self._writer: psycopg.Connection[Any] | None = None
+        self._writer: WatchedConnection | None = None
         self._tried_at = -RETRY_SECONDS
         self._is_away = False
+        self._watch = Watch(lambda: reachable(url), patience)
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
             postgres_schema.check(connection, without_password(url), read_only=read_only)
@@ -136,11 +157,13 @@ class Postgres:
             min_size=0 if read_only else 1,
             max_size=MOST_VIEWS,
             timeout=POOL_SECONDS,
-            configure=_configure,
+            connection_class=WatchedConnection,
+            configure=self._configure,
             reconnect_timeout=RETRY_SECONDS,
             name="views",
             open=True,
         )
+        self._watch.start()
 
     def _server_time(self) -> datetime:
         """The server's time, by what it said last and the time that has passed here since."""
@@ -152,16 +175,24 @@ class Postgres:
         self._seen = (now, time.monotonic())
         return self._given_clock() if self._given_clock else now
 
-    def _connect(self) -> "psycopg.Connection[Any]":
+    def _connect(self) -> WatchedConnection:
         self._refuse_at_once()
         try:
-            return reachable(self._url)
+            connection = reachable(self._url)
         except DatabaseAway:
             self._tried_at, self._is_away = time.monotonic(), True
             raise
+        self._configure(connection)
+        return connection
+
+    def _configure(self, connection: WatchedConnection) -> None:
+        configure(connection)
+        connection.watch = self._watch
 
     def _refuse_at_once(self) -> None:
         """Raise while the server was away a moment ago, so that a crowd does not wait for it one after another."""
+        if self._watch.is_silent:
+            raise away(self._url, SILENT)
         if time.monotonic() - self._tried_at < RETRY_SECONDS:
             raise away(self._url, "it could not be reached a moment ago")
 
@@ -180,13 +211,26 @@ class Postgres:
         connection, turn, said = self._begin()
         try:
             yield PostgresConnection(connection, turn), self._now(said)
-            connection.execute("COMMIT")
+            self._commit(connection)
         except BaseException:
             self._roll_back(connection)
             raise
 
-    def _begin(self) -> tuple["psycopg.Connection[Any]", tuple[Any, ...], datetime]:
+    def _commit(self, connection: WatchedConnection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except psycopg.OperationalError as error:
+            if connection.broken:
+                where = without_password(self._url)
+                raise StoreError(
+                    f"PostgreSQL at {where} was cut off before it said that this is stored ({first_line(error)})"
+                ) from None
+            raise
+
+    def _begin(self) -> tuple[WatchedConnection, tuple[Any, ...], datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""
+        if self._watch.is_silent:
+            raise away(self._url, SILENT)
         if self._writer is not None:
             with contextlib.suppress(psycopg.OperationalError):
                 return self._writer, *_turn_and_time(self._writer.execute(_BEGIN))
@@ -200,7 +244,7 @@ class Postgres:
         self._is_away = False
         return self._writer, turn, said
 
-    def _roll_back(self, connection: "psycopg.Connection[Any]") -> None:
+    def _roll_back(self, connection: WatchedConnection) -> None:
         try:
             connection.execute("ROLLBACK")
         except psycopg.Error:
@@ -227,10 +271,10 @@ class Postgres:
                     connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def _view(self) -> Iterator[tuple["psycopg.Connection[Any]", datetime]]:
+    def _view(self) -> Iterator[tuple[WatchedConnection, datetime]]:
         """A connection of the pool with a view begun; those that have broken while they lay there are passed over."""
-        self._refuse_at_once()
         for _ in range(MOST_VIEWS + 1):
+            self._refuse_at_once()
             seconds = RETRY_SECONDS if self._is_away else POOL_SECONDS
             try:
                 connection = self._views.getconn(seconds)
@@ -256,22 +300,31 @@ class Postgres:
 
     def close(self) -> None:
         """Let every connection go."""
+        self._watch.stop()
         self._let_go()
         if hasattr(self, "_views"):
             self._views.close(timeout=1.0)
 
 
-def reachable(url: str) -> "psycopg.Connection[Any]":
-    """A connection to a server. Raises StoreError where there is none."""
+def reachable(url: str) -> WatchedConnection:
+    """A connection to a server, which nobody watches over yet.
+
+    Raises StoreError for an address that names none, DatabaseAway where none answers.
+    """
     try:
-        connection = psycopg.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+        connection = WatchedConnection.connect(conninfo(url), autocommit=True, prepare_threshold=None)
+    except psycopg.ProgrammingError as error:
+        raise StoreError(
+            f"{without_password(url)} is no address of a PostgreSQL database: {hidden(first_line(error), url)}; "
+            "write postgresql://user:password@host:5432/quota"
+        ) from None
     except psycopg.Error as error:
         raise away(url, first_line(error)) from None
-    _configure(connection)
+    configure(connection)
     return connection
 
 
-def _configure(connection: "psycopg.Connection[Any]") -> None:
+def configure(connection: WatchedConnection) -> None:
     adapters = connection.adapters
     adapters.register_dumper(bool, _BoolDumper)
     adapters.register_dumper(str, _TextDumper)
@@ -308,10 +361,11 @@ def conninfo(url: str) -> str:
 
 
 def away(url: str, why: str) -> DatabaseAway:
-    """What is said while the server cannot be reached."""
+    """What is said while the server cannot be reached, or refuses who comes."""
+    why, refused = _WHERE.sub("", why), "FATAL:  "
+    if why.startswith(refused):
+        return DatabaseAway(
+            f"PostgreSQL refuses the connection to {without_password(url)}: {why.removeprefix(refused)}; "
+            "nothing was changed"
+        )
     return DatabaseAway(f"PostgreSQL does not answer at {without_password(url)}: {why}; nothing was changed")
-
-
-def first_line(error: BaseException) -> str:
-    """What a driver says, without the lines of detail below it."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,13 +1,15 @@
 """Whose database on a server it is, and bringing its schema up to date."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import peewee
 import psycopg
+from psycopg import sql
 
-from quota_scheduler.errors import NotOurDatabase, StoreError
+from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import dialect
-from quota_scheduler.store.migrate import bring_up_to_date
+from quota_scheduler.store.migrate import bring_up_to_date, is_up_to_date
 
 OLDEST = 15
 """The oldest version that the tests run on: Debian 12's."""
@@ -15,7 +17,14 @@ LOCK = 0x51534348
 """The number of the advisory lock under which the schema is changed ("QSCH")."""
 OURS = ("label_sets", "sequences", "tickets")
 """Tables by which a database of ours is known."""
-_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+READ, WRITE = ("SELECT",), ("SELECT", "INSERT", "UPDATE", "DELETE")
+"""What a role needs on every table: to look, and to serve."""
+NOT_ALLOWED = "42501"
+"""The code of a right that is missing (appendix A of PostgreSQL's documentation)."""
+_TABLES = (
+    "SELECT relname, {allowed} FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+    "WHERE nspname = current_schema() AND relkind IN ('r', 'p') ORDER BY relname"
+)
 _MAY_CREATE = (
     "SELECT current_schema(), current_user, has_schema_privilege(current_schema(), 'CREATE'), "
     "has_schema_privilege(current_schema(), 'USAGE')"
@@ -27,17 +36,25 @@ def check(connection: "psycopg.Connection[Any]", name: str, *, read_only: bool) 
     version = connection.info.server_version // 10_000
     if version < OLDEST:
         raise StoreError(f"PostgreSQL {version} at {name} is too old: {OLDEST} or a newer one is needed")
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        raise StoreError(
+            f"{name} keeps text as {encoding}, which not every name fits in: "
+            "make a database with UTF8 (createdb --encoding=UTF8 --template=template0 …)"
+        )
     row = connection.execute(_MAY_CREATE).fetchone()
     schema, user, may_create, may_use = row if row else (None, "", False, False)
     if schema is None or not may_use:
         raise StoreError(
             f"{user} finds no schema in {name} that it may use: GRANT USAGE, CREATE ON SCHEMA public TO {user}"
         )
-    tables = {row[0] for row in connection.execute(_TABLES)}
-    is_ours = tables.issuperset(OURS)
-    if tables and not is_ours:
-        raise NotOurDatabase(
-            f"{name} holds tables of another program ({', '.join(sorted(tables)[:3])}): name an empty database"
+    needed = READ if read_only else WRITE
+    tables = _tables(connection, needed)
+    if tables and not tables.keys() >= set(OURS):
+        raise NotOurDatabase(f"{name} holds tables of another program ({_some(tables)}): name an empty database")
+    if closed := [table for table, allowed in tables.items() if not allowed]:
+        raise StoreError(
+            f"{user} may not {'read' if read_only else 'write'} tables of {name} ({_some(closed)}): "
+            f"GRANT {', '.join(needed)} ON ALL TABLES IN SCHEMA {schema} TO {user}"
         )
     if not tables and read_only:
         raise StoreError(f"{name} is empty: start the service once, or name another database with --database")
@@ -47,7 +64,17 @@ def check(connection: "psycopg.Connection[Any]", name: str, *, read_only: bool) 
         )
 
 
-class _Migrating(peewee.PostgresqlDatabase):
+def _tables(connection: "psycopg.Connection[Any]", rights: Sequence[str]) -> dict[str, bool]:
+    """The tables of the schema in order, and whether the role has these rights on each."""
+    allowed = sql.SQL(" AND ").join(sql.SQL("has_table_privilege(c.oid, {})").format(right) for right in rights)
+    return dict(connection.execute(sql.SQL(_TABLES).format(allowed=allowed)).fetchall())
+
+
+def _some(tables: Iterable[str]) -> str:
+    return ", ".join(list(tables)[:3])
+
+
+class Migrating(peewee.PostgresqlDatabase):
     """The database as migrations see it: statements without parameters are ours, and are translated."""
 
     def execute_sql(self, sql: str, params: Any = None) -> Any:
@@ -55,14 +82,24 @@ class _Migrating(peewee.PostgresqlDatabase):
 
 
 def migrate(conninfo: str, name: str) -> None:
-    """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do."""
-    database = _Migrating(conninfo, prefer_psycopg3=True)
+    """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do.
+
+    Where nothing is to be done only rows are read: a role that may do no more can serve. Raises NotOurDatabase for a
+    database that a newer version wrote, StoreError where a step fails.
+    """
+    database = Migrating(conninfo, prefer_psycopg3=True)
     try:
-        with database.connection_context(), database.atomic():
-            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            for statement in dialect.MIN_MAX.strip().split(";\n"):
-                database.execute_sql(statement)
-            bring_up_to_date(database, name)
+        with database.connection_context():
+            if is_up_to_date(database, name):
+                return
+            with database.atomic():
+                database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                # a change of these is a step of the schema, or databases that have them never see it
+                for statement in dialect.MIN_MAX.strip().split(";\n"):
+                    database.execute_sql(statement)
+                bring_up_to_date(database, name)
     except peewee.DatabaseError as error:
-        first = str(error).strip().partition("\n")[0]
-        raise StoreError(f"cannot bring {name} up to date: {first}; nothing was changed") from None
+        owner = ""
+        if getattr(error.__context__, "sqlstate", None) == NOT_ALLOWED:
+            owner = ": start this version once as the owner of the tables"
+        raise StoreError(f"cannot bring {name} up to date: {first_line(error)}; nothing was changed{owner}") from None

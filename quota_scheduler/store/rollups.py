@@ -84,6 +84,12 @@ def used_since(tx: Transaction, start: datetime) -> list[tuple[int, Usage]]:
     return _used_in(tx, to_micros(start) // HOUR_MICROS, NO_END)
 
 
+def sets_since(tx: Transaction, start: datetime) -> list[int]:
+    """The label sets that anything was used under from the hour of ``start`` on, in the order they first came."""
+    sql = f"SELECT DISTINCT label_set FROM {_USED} ORDER BY label_set"
+    return [row[0] for row in tx.rows(sql, _parts(to_micros(start) // HOUR_MICROS, NO_END))]
+
+
 def used_between(tx: Transaction, start: datetime, end: datetime) -> list[tuple[int, Usage]]:
     """Usage by label set of the hours that begin in ``[start, end)``."""
     return _used_in(tx, -(-to_micros(start) // HOUR_MICROS), -(-to_micros(end) // HOUR_MICROS))

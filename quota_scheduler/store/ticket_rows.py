@@ -112,6 +112,7 @@ def _load_usage(raw: list[list[Any]]) -> ModelUsage:
     return tuple((model, Usage(*part)) for model, part in raw)
 
 
+@lru_cache(4096)
 def estimate_text(e: Estimate) -> str:
     """An estimate as it is stored."""
     seconds = e.duration.total_seconds() if e.duration else None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, micros_or_none, to_micros
+from quota_scheduler.core.instants import MICROSECOND, SKEW, from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
@@ -33,6 +33,10 @@ _AHEAD = (
     "WHERE r.open = 1 AND w.closed = 0 AND w.starts_at > ?"
 )
 _CLOSED_TOO_SOON = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND ends_at > ? AND end_reason = ''"
+_ANY_AHEAD = (
+    "SELECT 1 FROM windows WHERE (closed = 1 AND ends_at > ? AND end_reason = '') OR (closed = 0 AND starts_at > ?) "
+    "LIMIT 1"
+)
 _CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN {NUMBERS}"
 _INSERT = (
     "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
@@ -69,6 +73,11 @@ def open_since(tx: Transaction) -> list[datetime]:
     """When the windows that are open began."""
     rows = tx.rows("SELECT DISTINCT starts_at FROM windows WHERE closed = 0 AND starts_at IS NOT NULL")
     return [from_micros(row[0]) for row in rows]
+
+
+def any_ahead(tx: Transaction) -> bool:
+    """Whether a window was opened or closed by a clock that stood ahead of now."""
+    return bool(tx.rows(_ANY_AHEAD, (to_micros(tx.now), to_micros(tx.now + SKEW))))
 
 
 def used_apart(tx: Transaction) -> list[Row]:

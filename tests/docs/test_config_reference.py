@@ -86,5 +86,6 @@ def test_defaults_are_those_of_the_code():
     actual = {as_described(key): value for key, value in flat(redacted(default_config(home))).items()}
     told = {key: text.strip("`") for key, text in ROWS if key in actual and re.fullmatch(r"`[^`]*`", text)}
     told["database"] = f"sqlite:///{told['database'].replace('~', home['HOME'])}"
+    told["spool.file"] = told["spool.file"].replace("~", home["HOME"])
     assert {key: comparable(text) for key, text in told.items()} == {key: comparable(actual[key]) for key in told}
     assert set(actual) == set(told)

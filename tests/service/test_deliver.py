@@ -23,6 +23,7 @@ from quota_scheduler.store import Store, alerts, outbox
 from quota_scheduler.store.outbox import OwedMessage
 from tests.core.alerts.test_samples import a_limit
 from tests.fakes import FixedClock, RecordingNotifier
+from tests.full_disk import full_disk
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 SECONDS = 20.0
@@ -165,19 +166,15 @@ def test_a_defect_while_sending_is_a_failed_attempt_and_waits_like_one(store, cl
 
 
 def test_a_database_that_fails_under_way_loses_nothing_and_is_one_sentence(store, caplog):
-    with store.transaction() as tx:
-        tx.execute("CREATE TRIGGER full BEFORE UPDATE ON outbox WHEN new.state = 'delivered' "
-                   "BEGIN SELECT raise(abort, 'disk is full'); END")  # fmt: skip
     notifier = RecordingNotifier()
     deliverer = Deliverer(store, notifier, ("ops",))
     owe(store, "ops")
-    run(deliverer)
+    with full_disk(store, "UPDATE", "outbox", "new.state = 'delivered'"):
+        run(deliverer)
     assert states(store) == [("ops", "sending", 1)]
     (said,) = [record for record in caplog.records if record.message.startswith("notification.interrupted")]
     sentence = "the disk is full or cannot be written (disk is full): make room; it is sent again then"
     assert (said.message, said.exc_info) == (f"notification.interrupted target=ops error={sentence}", None)
-    with store.transaction() as tx:
-        tx.execute("DROP TRIGGER full")
     run(deliverer)
     assert (states(store), len(notifier.sent)) == ([("ops", "delivered", 1)], 1), "the receiver has it already"
 
@@ -288,15 +285,12 @@ def test_a_day_that_the_clock_was_ahead_gives_nothing_up(store, clock):
 
 def test_a_database_that_refuses_is_told_once_when_it_begins_and_once_when_it_ends(store, caplog):
     caplog.set_level("INFO")
-    with store.transaction() as tx:
-        tx.execute("CREATE TRIGGER full BEFORE UPDATE ON outbox BEGIN SELECT raise(abort, 'disk is full'); END")
     deliverer = Deliverer(store, RecordingNotifier(), ("ops",))
     owe(store, "ops")
-    for _ in range(3):
-        run(deliverer)
+    with full_disk(store, "UPDATE", "outbox"):
+        for _ in range(3):
+            run(deliverer)
     problem = deliverer.problem
-    with store.transaction() as tx:
-        tx.execute("DROP TRIGGER full")
     run(deliverer)
     said = [line.getMessage().split()[0] for line in caplog.records]
     assert said == ["notification.interrupted", "notification.delivered", "notification.goes_on"]

@@ -22,6 +22,7 @@ from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.writer import reason
+from tests.full_disk import full_disk
 
 NOBODY = 65_534
 UNREADABLE = 666
@@ -228,15 +229,12 @@ def test_R5_an_event_that_cannot_be_recorded_keeps_no_other_from_counting(readin
 
 
 def test_R8_a_full_disk_is_told_once_when_it_begins_and_once_when_it_ends(reading, root, said):
-    with reading.store.transaction() as tx:
-        tx.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT raise(abort, 'disk is full'); END")
     (root / "a.jsonl").write_bytes(a_line("r1"))
-    for _ in range(3):
-        with pytest.raises(StoreError):
-            reading.passes()
+    with full_disk(reading.store, "INSERT", "events"):
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                reading.passes()
     problem = reading.ingest.progress.problem
-    with reading.store.transaction() as tx:
-        tx.execute("DROP TRIGGER full")
     reading.passes()
     assert said() == [
         f"source.stopped source=claude_code error={problem}", f"source.goes_on source=claude_code after={problem}"
@@ -244,16 +242,10 @@ def test_R8_a_full_disk_is_told_once_when_it_begins_and_once_when_it_ends(readin
     assert (problem.startswith("the disk is full"), reading.ingest.progress.problem, reading.tokens) == (True, "", 110)
 
 
-@pytest.mark.sqlite_only
 def test_trouble_ends_with_a_pass_that_has_nothing_to_read(reading):
     with reading.store.transaction() as tx:
         tx.execute("INSERT INTO unsettled_sessions (session) VALUES ('s')")
-        tx.execute(
-            "CREATE TRIGGER full BEFORE DELETE ON unsettled_sessions BEGIN SELECT raise(abort, 'disk is full'); END"
-        )
-    with pytest.raises(StoreError):
+    with full_disk(reading.store, "DELETE", "unsettled_sessions"), pytest.raises(StoreError):
         reading.passes()
     problem = reading.ingest.progress.problem
-    with reading.store.transaction() as tx:
-        tx.execute("DROP TRIGGER full")
     assert (bool(problem), reading.passes().ingest.progress.problem) == (True, "")

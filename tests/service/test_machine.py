@@ -252,8 +252,8 @@ class Service(RuleBasedStateMachine):
         with self.world.store.transaction() as tx:
             kept = tx.rows("SELECT run, input + output FROM runs WHERE input + output > 0 ORDER BY run")
             summed = tx.rows(
-                "SELECT run, sum(input + output) AS tokens FROM events WHERE run != '' "
-                "GROUP BY run HAVING tokens > 0 ORDER BY run"
+                "SELECT run, sum(input + output) FROM events WHERE run != '' "
+                "GROUP BY run HAVING sum(input + output) > 0 ORDER BY run"
             )
         assert kept == summed
 

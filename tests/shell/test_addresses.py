@@ -1,6 +1,6 @@
 import pytest
 
-from quota_scheduler.addresses import without_password
+from quota_scheduler.addresses import hidden, without_password
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,15 @@ from quota_scheduler.addresses import without_password
 )
 def test_nobody_sees_a_password(url: str, seen: str) -> None:
     assert without_password(url) == seen
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        pytest.param("postgresql://u:hush@h/d", 'bad: "…" in "h"', id="before the host"),
+        pytest.param("postgresql://h/d?user=u&password=hush", 'bad: "…" in "h"', id="among the parameters"),
+        pytest.param("postgresql://u@h/d", 'bad: "hush" in "h"', id="without one"),
+    ],
+)
+def test_whoever_quotes_an_address_tells_no_password(url: str, text: str) -> None:
+    assert hidden('bad: "hush" in "h"', url) == text

@@ -486,6 +486,19 @@ def test_the_document_names_every_route_and_no_other() -> None:
     assert served == DOCUMENTED
 
 
+@pytest.mark.parametrize(
+    ("path", "kinds"),
+    [
+        ("/v1/page/events", ["text/event-stream"]),
+        ("/metrics", ["text/plain", "application/openmetrics-text"]),
+        ("/v1/usage/summary", ["application/json", "text/csv"]),
+        ("/v1/limits", ["application/json"]),
+    ],
+)
+def test_the_document_says_what_content_an_answer_has(path: str, kinds: list[str]) -> None:
+    assert list(OPENAPI["paths"][path]["get"]["responses"]["200"]["content"]) == kinds
+
+
 def test_the_document_is_served_and_refers_to_nothing_that_is_not_there(edge: Edge) -> None:
     document = edge.get("/openapi.json")
     assert document["paths"] == OPENAPI["paths"]

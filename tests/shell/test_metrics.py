@@ -62,6 +62,8 @@ def everything_happened(metrics: Metrics) -> None:
     metrics.database_checked(up=True)
     metrics.leads(True)
     metrics.took_over()
+    metrics.spooled("kept")
+    metrics.spool(size=304, oldest_at=NOW.timestamp())
     metrics.replicas(agreeing=2, differing=1, differs=False)
     metrics.queried("commit", 0.0004)
 
@@ -399,7 +401,7 @@ def test_no_created_series() -> None:
 
 RESERVED = {"job", "instance", "le", "quantile", "type", "service", "env", "owner", "stage"}
 NEVER = {"run", "session", "agent", "account", "project", "issue"}
-UNITS = ("_tokens", "_tokens_mean", "_usd", "_requests", "_ratio", "_seconds", "_info")
+UNITS = ("_tokens", "_tokens_mean", "_usd", "_requests", "_ratio", "_bytes", "_seconds", "_info")
 COUNTED = {
     "quota_runs_remaining",
     "quota_queue_waiting",

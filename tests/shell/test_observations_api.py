@@ -5,7 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from quota_scheduler.api.openapi import OPENAPI
 from tests.shell.edge import LIMITS, Edge, event, start
 
 HALF = {"provider": "claude", "window": "five_hour", "used_ratio": 0.5, "resets_at": "2026-11-22T12:00:00Z"}
@@ -25,7 +27,7 @@ def newest(edge: Edge, *names: str) -> list[dict]:
     return [{name: row[name] for name in names} for row in edge.get("/v1/observations")["observations"]]
 
 
-@pytest.mark.parametrize(
+KEPT = pytest.mark.parametrize(
     ("said", "kept"),
     [
         pytest.param({}, (0.5, "2026-11-22T12:00:00Z"), id="a ratio and an instant with Z"),
@@ -39,6 +41,9 @@ def newest(edge: Edge, *names: str) -> list[dict]:
         ),
     ],
 )
+
+
+@KEPT
 def test_a_report_is_kept(edge: Edge, said, kept):
     body = {name: value for name, value in {**HALF, **said}.items() if value is not None}
     assert edge.post("/v1/observations", body) == {
@@ -51,7 +56,7 @@ def test_a_report_is_kept(edge: Edge, said, kept):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+NOT_KEPT = pytest.mark.parametrize(
     ("said", "reason"),
     [
         pytest.param({"used_ratio": 43}, "for 43 % write used_percent", id="a percentage where a ratio is meant"),
@@ -75,6 +80,30 @@ def test_a_report_is_kept(edge: Edge, said, kept):
         pytest.param({"throttled": True}, "throttled names no window", id="a window that throttles"),
     ],
 )
+BY_THE_CLOCK = {"2026-11-22T12:00:00", "2026-11-22T23:00:00Z", "2027-11-22T12:00:00Z", "2026-09-01T12:00:00Z"}
+"""Instants that are wrong by what time it is, or by a format that the document names and no pattern says."""
+
+
+def fits(said: dict) -> bool:
+    """Whether the OpenAPI document allows a report."""
+    body = {name: value for name, value in {**HALF, **said}.items() if value is not None}
+    schema = {"$ref": "#/components/schemas/ObservationBody", "components": OPENAPI["components"]}
+    return Draft202012Validator(schema).is_valid(body)
+
+
+@KEPT
+def test_the_document_allows_what_is_kept(said, kept):
+    del kept
+    assert fits(said)
+
+
+@NOT_KEPT
+def test_the_document_allows_nothing_that_is_refused_whatever_the_time(said, reason):
+    del reason
+    assert fits(said) is not BY_THE_CLOCK.isdisjoint(map(str, said.values()))
+
+
+@NOT_KEPT
 def test_what_cannot_be_meant_is_refused_with_the_way_out(edge: Edge, said, reason):
     body = {name: value for name, value in {**HALF, **said}.items() if value is not None}
     alone = edge.ask("POST", "/v1/observations", body)

@@ -324,6 +324,23 @@ def test_no_body_is_an_error_of_ours(edge, signal, content, headers, status):
     assert edge.ask("POST", f"/v1/{signal}", raw=content, headers=headers).status == status
 
 
+@pytest.mark.parametrize(
+    ("signal", "name"), [("logs", "resourceLogs"), ("metrics", "resourceMetrics"), ("traces", "resource_spans")]
+)
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        pytest.param({}, 400, id="an object"),
+        pytest.param("a", 400, id="a word"),
+        pytest.param([], 200, id="an empty array"),
+        pytest.param(None, 200, id="null, which is as good as nothing in the JSON of protobuf"),
+    ],
+)
+def test_an_export_is_an_array_of_resources(edge, signal, name, value, status):
+    content = json.dumps({name: value}).encode()
+    assert edge.ask("POST", f"/v1/{signal}", raw=content, headers={"Content-Type": "application/json"}).status == status
+
+
 @pytest.mark.parametrize("path", ["/v1/logs/", "/v1/metrics/", "/v1/traces/", "/v1/litellm/"])
 def test_a_slash_behind_the_path_is_no_redirect(edge, path):
     assert edge.ask("POST", path, raw=b"{}", headers={"Content-Type": "application/json"}).status == 200

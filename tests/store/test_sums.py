@@ -49,7 +49,7 @@ def stored(tx: Transaction) -> list[dict]:
     sums = [
         {(hour, *sets[number]): usage for hour, number, usage in ledger.hours(tx, MONDAY - 24 * HOUR)},
         {(labels, priority): usage for labels, priority, usage, _ in ledger.totals(tx)},
-        ledger.backfilled(tx),
+        {sets[number]: Usage(*usage) for number, *usage in ledger.backfilled(tx)},
         ledger.run_usage(tx, ["r", "s"]),
     ]
     return [{slot: usage for slot, usage in one.items() if any(usage)} for one in sums]

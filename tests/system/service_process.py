@@ -117,14 +117,23 @@ class ServiceProcess:
         """Everything it printed so far."""
         return self.log.read_text()
 
-    def ask(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, token: str = "") -> Reply:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """One request; a body is sent as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             content = raw if raw is not None else None if body is None else json.dumps(body).encode()
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            headers |= {"Content-Type": "application/json"} if content else {}
-            connection.request(method, path, content, headers)
+            sent = {**(headers or {}), **({"Authorization": f"Bearer {token}"} if token else {})}
+            sent |= {"Content-Type": "application/json"} if content else {}
+            connection.request(method, path, content, sent)
             answer = connection.getresponse()
             text = answer.read()
         finally:

@@ -20,19 +20,24 @@ def config(groups: Sequence[Group], database: str = "") -> str:
 
 
 class Replicas:
-    """``count`` services at ports that stay theirs, without ``database`` one on a file. End with the ``with`` block."""
+    """``count`` services at ports that stay theirs, without ``database`` one on a file. End with the ``with`` block.
 
-    def __init__(self, home: Path, groups: Sequence[Group], *, count: int = 1, database: str = "") -> None:
+    ``last`` is how the last of them reaches the database, where it goes another way.
+    """
+
+    def __init__(
+        self, home: Path, groups: Sequence[Group], *, count: int = 1, database: str = "", last: str = ""
+    ) -> None:
         assert database or count == 1, "a file has one service"
         self.ports = [free_port() for _ in range(count)]
         self.places = [Place(home / f"replica-{number}") for number in range(count)]
-        self._text = config(groups, database)
+        self._texts = [config(groups, database)] * (count - 1) + [config(groups, last or database)]
         self._services: dict[int, ServiceProcess] = {}
 
     def __enter__(self) -> Self:
         for number, place in enumerate(self.places):
             place.home.mkdir(parents=True, exist_ok=True)
-            place.config(self._text)
+            place.config(self._texts[number])
             self.start(number)
         for number in range(len(self.ports)):
             self[number].ready()

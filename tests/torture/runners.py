@@ -174,7 +174,7 @@ def _of_ticket(status: int, body: Any) -> Answer | None:
 
 
 def _of_usage(status: int, body: Any) -> Answer | None:
-    if status == 503:
+    if status in (202, 503):  # it lies in a spool: asked again, it is answered once it counts
         return None
     assert status == 200, (status, body)
     return Answer(next(word for word in ("accepted", "updated", "duplicate") if body[word]))

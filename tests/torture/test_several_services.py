@@ -129,7 +129,7 @@ def test_a_database_that_is_away_is_said_at_once_and_its_return_noticed(
         until(lambda: submitted(both[0], "again").status == 200, seconds=3, what="a ticket")
         for runner in runners:
             runner.enough = True
-        both[0].ask("DELETE", f"/v1/tickets/{submitted(both[0], 'again').body['id']}")
+        withdraw(both[0], "again")
         finished(runners)
         for service in both:
             service.ready()
@@ -143,7 +143,11 @@ def submitted(service: ServiceProcess, key: str) -> Reply:
     return service.ask("POST", "/v1/tickets", {"key": key, "labels": {"provider": "z"}, "estimate": {"output": 1}})
 
 
-def assert_refused_at_once(service: ServiceProcess, crowd: int = 60) -> None:
+def withdraw(service: ServiceProcess, key: str) -> None:
+    service.ask("DELETE", f"/v1/tickets/{submitted(service, key).body['id']}")
+
+
+def assert_refused_at_once(service: ServiceProcess, crowd: int = 60, within: float = 2.0) -> None:
     """A crowd that asks together while the database is away is sent away within about a second, each with a time."""
     answers: list[tuple[int, bool, float]] = []
 
@@ -158,7 +162,7 @@ def assert_refused_at_once(service: ServiceProcess, crowd: int = 60) -> None:
     for thread in threads:
         thread.join()
     assert {(status, again) for status, again, _ in answers} == {(503, True)}
-    assert max(seconds for _, _, seconds in answers) < 2.0  # a second, and a busy machine's second
+    assert max(seconds for _, _, seconds in answers) < within  # a second, and a busy machine's second
 
 
 def test_a_stopped_leader_is_followed_and_writes_nothing(postgres_dsn: str, tmp_path: Path) -> None:
@@ -181,31 +185,59 @@ def _leader(replicas: Replicas, number: int) -> str:
     return str(replicas[number].get("/v1/limits")["replica"]["leader"])
 
 
-@pytest.mark.torture
+PARTITIONS = [
+    pytest.param(2, 1, 0.0, id="one of two"),
+    pytest.param(3, 6, 8.0, id="one of three, six times", marks=pytest.mark.torture),
+]
+
+
 @pytest.mark.timeout(300)
-def test_a_partitioned_replica_refuses_and_comes_back(server: PostgresProcess, tmp_path: Path) -> None:
-    groups = [Group("p0")]
+@pytest.mark.parametrize(("count", "times", "seconds"), PARTITIONS)
+def test_a_partitioned_replica_refuses_and_comes_back(
+    server: PostgresProcess, tmp_path: Path, count: int, times: int, seconds: float
+) -> None:
+    groups, rng = [Group("p0")], random.Random(times)
     with (
         Proxy(("127.0.0.1", server.port)) as proxy,
-        Replicas(tmp_path, groups, count=2, database=server.dsn()) as replicas,
+        Replicas(tmp_path, groups, count=count, database=server.dsn(), last=_through(proxy)) as replicas,
     ):
-        place = replicas.places[1]
-        replicas.kill(1)
-        place.config((place.home / "quota.yaml").read_text().replace(f":{server.port}/", f":{proxy.port}/"))
-        replicas.start(1).ready()
+        cut_off, other = replicas[count - 1], replicas[0]
+        until(lambda: cut_off.get("/v1/limits")["limits"], what="readings")
         runners = at_work(groups, replicas.ports, 1_000_000)
         until(lambda: len(groups[0].history) > 40, what="work")
-        proxy.black_hole = True
-        until(lambda: replicas[1].ask("GET", "/readyz").status == 503, seconds=20, what="not ready")
-        assert_refused_at_once(replicas[1], 10)
-        assert replicas[0].ask("GET", "/readyz").status == 200
-        proxy.cut_now()
-        proxy.heal()
-        replicas[1].ready()
+        for _ in range(times):
+            proxy.black_hole = True
+            assert_is_not_ready_within(cut_off, 3.0)
+            assert_refused_at_once(cut_off, 10, within=5.0)
+            assert_refused_at_once(cut_off, 10)
+            assert_shows_its_age(cut_off)
+            assert other.ask("GET", "/readyz").status == 200
+            time.sleep(rng.random() * seconds)
+            proxy.heal()
+            cut_off.ready()
+            until(lambda: submitted(cut_off, "again").status == 200, seconds=5, what="a ticket")
         for runner in runners:
             runner.enough = True
         finished(runners)
+        withdraw(cut_off, "again")
         assert_all_is_well(groups, replicas, server.dsn())
+        assert cut_off.said.count("database.silent") == cut_off.said.count("database.answers_again") == times
+        assert "Traceback" not in cut_off.said, cut_off.said
+
+
+def assert_is_not_ready_within(service: ServiceProcess, seconds: float) -> None:
+    """``/readyz`` says so, with a reason; it never leaves the probe waiting."""
+    began = time.monotonic()
+    until(lambda: service.ask("GET", "/readyz").status == 503, seconds=seconds, what="not ready")
+    assert time.monotonic() - began < seconds
+    assert "the database" in service.ask("GET", "/readyz").body["problems"][0]
+
+
+def assert_shows_its_age(service: ServiceProcess) -> None:
+    """What was shown last stays, and says from when it is."""
+    first, second = service.get("/v1/limits"), service.get("/v1/limits")
+    assert [len(one["limits"]) for one in (first, second)] == [2, 2]
+    assert first["at"] == second["at"]
 
 
 @pytest.mark.torture

@@ -170,6 +170,11 @@ class Headrooms:
         self._pools = {limit.id: limit for limit in balances.limits}
         self._members = _members(balances.limits)
 
+    @property
+    def has_pools(self) -> bool:
+        """Whether any limit may borrow from another, so that what one has left is a matter of both."""
+        return bool(self._members)
+
     def of(self, ticket: Ticket) -> tuple[Headroom, ...]:
         """The binding limits of a ticket, as it finds them now; another ticket's view changes nothing in them."""
         views = self._of.get(ticket.labels)

@@ -8,6 +8,7 @@ work       tickets, leases and the ledger as they stand meanwhile
 due        1  what has fallen due
 leases     2  what running work says: reports, heartbeats, releases, and those that come too late
 starts     3  who may start
+together   newcomers that all fit, decided as one
 answers    4  a ticket as it stands after the cycle, with its verdict and why
 closing    what tickets leave behind as they close
 result     what the cycle gives back

@@ -52,8 +52,9 @@ def decide_batch(requests: Sequence[Request], snapshot: Snapshot) -> Decided:
     noted = [_settle_or_note(request, work, starts) for request in requests]
     starts.start_what_may()
     running = work.running()
+    given: dict[int, Answer] = {}
     answers = tuple(
-        refused or _answer(request, number, work, starts, running)
+        refused or _answer(request, number, work, starts, running, given)
         for request, (refused, number) in zip(requests, noted, strict=True)
     )
     slots = [at for at in (starts.next_slot, work.breakers.next_change(work.now)) if at]
@@ -74,6 +75,8 @@ def _settle_or_note(request: Request, work: Work, starts: Starts) -> Noted:
             return starts.arrive(draft)
         case Renew() | Release():
             return apply_report(request, work), request.ticket
+    if request.ticket in starts.newcomers:  # of this very batch: whoever names one finds it in line
+        starts.stand_in_line()
     ticket = work.ticket(request.ticket)
     if ticket is None:
         return Refused(Refusal.NOT_FOUND), request.ticket
@@ -113,12 +116,20 @@ def _carry_out(
             starts.force(ticket)
 
 
-def _answer(request: Request, number: int, work: Work, starts: Starts, running: Mapping[str, int]) -> Answer:
+def _answer(
+    request: Request, number: int, work: Work, starts: Starts, running: Mapping[str, int], given: dict[int, Answer]
+) -> Answer:
+    """The answer to one request; what was decided as one is worked out once, and kept in ``given`` by its first."""
     if isinstance(request, Submit) and request.dry_run:
         return preview(request.draft, starts.verdict_of_draft(request.draft), work)
     ticket = work.ticket(number)
     assert ticket is not None
-    return answer(ticket, starts.verdict_of(ticket), work, running)
+    first = starts.alike.get(number)
+    if first is None:
+        return answer(ticket, starts.verdict_of(ticket), work, running)
+    if first not in given:
+        given[first] = answer(ticket, starts.verdict_of(ticket), work, running)
+    return given[first].of(ticket)
 
 
 def _changes(work: Work, decisions: Sequence[tuple[Ticket, Verdict]]) -> Changes:

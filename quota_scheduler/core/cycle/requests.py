@@ -147,5 +147,12 @@ class Answer:
     figures: Mapping[str, Figures] = field(default_factory=dict)
     refused_until: datetime | None = None
 
+    def of(self, ticket: Ticket) -> "Answer":
+        """The same answer for a ticket that was decided as one with it: all but the ticket is shared."""
+        return Answer(
+            ticket, self.verdict, self.position, self.reserved, self.stop, self.optimization, self.model, self.expected,
+            self.counterfactuals, self.checks, self.figures, self.refused_until,
+        )  # fmt: skip
+
 
 Reply = Answer | Refused

@@ -17,21 +17,25 @@ from quota_scheduler.core.admission.decide import (
 from quota_scheduler.core.admission.headroom import Shadow
 from quota_scheduler.core.cycle.requests import Refusal, Refused
 from quota_scheduler.core.cycle.snapshot import Unfinished
+from quota_scheduler.core.cycle.together import start_together
 from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.queue.order import FairOrder
+from quota_scheduler.core.queue.throttle_queue import GroupKey
 from quota_scheduler.core.queue.wake import SLICE, START, next_start, wake
 from quota_scheduler.core.tickets.ticket import REOPENING, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
 NO_SHADOW: Shadow = (0, ())
+AT_ONCE = Admit()
 
 
 class Starts:
     """Who is asking, and what was decided about them.
 
-    ``decisions`` is the verdict of each arrival and each start. ``unfinished`` and ``next_slot`` is what the pass has
-    left for the next cycle.
+    ``decisions`` is the verdict of each arrival and each start. ``newcomers`` are the new tickets, by id, which do not
+    stand in line yet, ``alike`` is by ticket the first one of those that were decided as one with it. ``unfinished``
+    and ``next_slot`` is what the pass has left for the next cycle.
     """
 
     def __init__(self, work: Work) -> None:
@@ -41,6 +45,8 @@ class Starts:
         self._work = work
         self._keys = {ticket.key: number for number, ticket in work.snap.rows.tickets.items()}
         self._promised = dict(work.snap.runs.promised)
+        self.newcomers: dict[int, Ticket] = {}
+        self.alike: dict[int, int] = {}
         self._present: set[int] = set()
         self._arrived: list[int] = []
         self._warned: dict[int, tuple[Blocker, ...]] = {}
@@ -61,13 +67,20 @@ class Starts:
         if ticket and ticket.body != draft.body:
             return Refused(Refusal.KEY_REUSED, ticket), ticket.id
         if ticket and ticket.state is State.CLOSED and ticket.outcome in REOPENING:
+            self.stand_in_line()
             ticket = self._take_in(_anew(ticket, draft))
         if ticket is None:
             ticket = self._work.number(draft)
             self._keys[draft.key] = ticket.id
-            ticket = self._take_in(ticket)
+            self.newcomers[ticket.id] = ticket
         self._present.add(ticket.id)
         return None, ticket.id
+
+    def stand_in_line(self) -> None:
+        """Put the newcomers into the queue, one by one."""
+        newcomers, self.newcomers = self.newcomers, {}
+        for ticket in newcomers.values():
+            self._take_in(ticket)
 
     def _take_in(self, ticket: Ticket) -> Ticket:
         """Let a ticket wait from now on, unless it will never start."""
@@ -112,15 +125,35 @@ class Starts:
 
     def start_what_may(self) -> None:
         """Go over the groups that something has touched; what one slice cannot do the next one does."""
+        if self.newcomers and not self._start_newcomers():
+            self.stand_in_line()
         if not self._work.snap.terms.hold:
             self._pass_over_queue()
         self._defer_arrivals()
         self._claim_offers()
 
-    def _pass_over_queue(self) -> None:
+    def _start_newcomers(self) -> bool:
+        """Let all of the newcomers start at once, where nobody is to be looked at before them."""
+        work, newcomers = self._work, list(self.newcomers.values())
+        if work.snap.terms.hold or self._places() or (kinds := start_together(newcomers, work)) is None:
+            return False
+        for alike in kinds.values():
+            self.alike.update(dict.fromkeys([ticket.id for ticket in alike], alike[0].id))
+        self._verdicts |= dict.fromkeys(self.newcomers, AT_ONCE)
+        self.decisions += [(ticket, AT_ONCE) for ticket in newcomers]
+        self.newcomers = {}
+        return True
+
+    def _places(self) -> dict[GroupKey, int]:
+        """The groups that a pass looks at, and from which place on; one that was cut short goes on where it was."""
         work, state = self._work, self._work.snap.queue
         groups = work.queue.groups(None if state.look_at_all or work.breakers.eased else work.touched)
-        places = {**dict.fromkeys(groups, 0), **state.unfinished.groups}  # a pass cut short goes on where it was
+        return {**dict.fromkeys(groups, 0), **state.unfinished.groups}
+
+    def _pass_over_queue(self) -> None:
+        work, state, places = self._work, self._work.snap.queue, self._places()
+        if not places:
+            return
         done = wake(
             work.queue,
             work.headrooms,

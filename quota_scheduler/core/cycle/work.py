@@ -120,9 +120,11 @@ class Work:
         self.put(ticket._replace(state=State.RUNNING, offer_until=None, lease=lease, reason=Reason.FITS))
 
     def number(self, draft: Ticket) -> Ticket:
-        """A draft under the next free id."""
+        """A draft under the next free id; it does not stand in line before it is ``put``."""
         number, self._numbers = self._numbers.ticket, Numbers(self._numbers.ticket + 1, self._numbers.fence)
-        return draft._replace(id=number)
+        ticket = self._tickets[number] = draft._replace(id=number)
+        self._before[number] = None
+        return ticket
 
     @property
     def numbers(self) -> Numbers:

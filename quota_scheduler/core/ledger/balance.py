@@ -96,3 +96,7 @@ class LimitInstance:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.limit.instance_id(self.value))
+
+    def __hash__(self) -> int:
+        """Of the name alone: those of one journey have names of their own, and a limit has twenty parts to go over."""
+        return hash(self.name)

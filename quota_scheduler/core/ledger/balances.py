@@ -7,7 +7,7 @@ Everything that counts usage, reserves or resets goes through here, so that the 
 * ``reserved`` is what open reservations may still spend.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.instants import SKEW
@@ -16,7 +16,7 @@ from quota_scheduler.core.ledger.open_windows import OpenWindows
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Session
 from quota_scheduler.core.tickets.ticket import Reservation
-from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.core.usage import Usage, UsageEvent
 
 
 class Balances(OpenWindows):
@@ -44,10 +44,47 @@ class Balances(OpenWindows):
         if new:
             self._count(new, +1, leased, but)
 
+    def book_new(
+        self, events: Sequence[UsageEvent], *, leased: Callable[[UsageEvent], bool], but: Collection[str] = ()
+    ) -> None:
+        """Count events that are new, in their order, as ``book`` counts each.
+
+        Where all are alike in what is kept apart, those of a window that is open are added up and counted at once.
+        """
+        if len({(leased(event), event.is_backfill(self.now)) for event in events}) != 1:
+            for event in events:
+                self._count(event, +1, leased(event), but)
+            return
+        is_leased = leased(events[0])
+        alike: dict[tuple[LimitInstance, ...], list[UsageEvent]] = {}
+        for event in events:
+            alike.setdefault(self.instances(event.labels), []).append(event)
+        singly = {
+            instances: [i for i in instances if i.name not in but and not self._count_all(i, of_them, is_leased)]
+            for instances, of_them in alike.items()
+        }
+        for event in events if any(singly.values()) else ():
+            self._count_in(singly[self.instances(event.labels)], event, +1, is_leased)
+
+    def _count_all(self, instance: LimitInstance, events: Sequence[UsageEvent], leased: bool) -> bool:
+        """Count events in the one window that counts all of them; False where there is none, and nothing is done."""
+        first, last = min(event.at for event in events), max(event.at for event in events)
+        balance = self.find(instance, first)
+        if balance is None or balance.window is None or balance.anchored_at is not None:
+            return False
+        if any(self.open_for_use(instance, at) is not balance for at in (first, last)):
+            return False
+        fine = instance.limit.fine_charge(Usage(*map(sum, zip(*(event.usage for event in events), strict=True))))
+        if fine > 0:
+            balance.estimated |= any(e.estimated and instance.limit.fine_charge(e.usage) > 0 for e in events)
+            self.note_kind(balance, events[0], balance.use(fine), 0, leased=leased)
+        return True
+
     def _count(self, event: UsageEvent, sign: int, leased: bool, but: Collection[str]) -> None:
-        for instance in self.instances(event.labels):
-            if instance.name in but:
-                continue
+        self._count_in([one for one in self.instances(event.labels) if one.name not in but], event, sign, leased)
+
+    def _count_in(self, instances: Iterable[LimitInstance], event: UsageEvent, sign: int, leased: bool) -> None:
+        for instance in instances:
             fine = sign * instance.limit.fine_charge(event.usage)
             find = self.open_for_use if fine > 0 else self.to_correct  # what is taken back opens no window
             balance = find(instance, event.at) if fine else None
@@ -71,14 +108,22 @@ class Balances(OpenWindows):
 
         A running lease opens a session at this instant, an offer does not yet.
         """
+        return self.reserve_alike([ticket], instance, amount, running=running, whole=whole)[0]
+
+    def reserve_alike(
+        self, tickets: Iterable[int], instance: LimitInstance, amount: int, *, running: bool, whole: int | None = None
+    ) -> list[Reservation]:
+        """Hold the same for each of several tickets."""
         balance = self.open_for_use(instance, self.now) if running else self.open_for_offer(instance)
         if balance is None:  # a session that ended in the future of a skewed clock: hold in the newest
             balance = self.by_name[instance.name][-1]
-        reservation = Reservation(ticket, balance.id, instance.name, amount, whole=max(amount, whole or 0), dirty=True)
-        self.reservations.setdefault(ticket, []).append(reservation)
-        balance.reserved += reservation.held
+        whole, name = max(amount, whole or 0), instance.name
+        made = [Reservation(ticket, balance.id, name, amount, whole=whole, dirty=True) for ticket in tickets]
+        for reservation in made:
+            self.reservations.setdefault(reservation.ticket, []).append(reservation)
+        balance.reserved += len(made) * max(0, amount)
         balance.dirty = True
-        return reservation
+        return made
 
     def begin(self, ticket: int) -> None:
         """Open the sessions in which a ticket was only offered so far: its run starts now."""

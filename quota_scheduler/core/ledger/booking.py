@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once, named, pair_key, request_of
-from quota_scheduler.core.ledger.sessions import rechained
+from quota_scheduler.core.ledger.sessions import Use, rechained
 from quota_scheduler.core.ledger.settlement import LeasesOf, attribute, lease_prefix, owned
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage, UsageEvent
@@ -176,10 +176,9 @@ def counted(changes: Sequence[Change], leases: LeasesOf, balances: Balances, ses
     for old, _ in changes:  # first what is taken back: what comes may open a session that never counted it
         if old:
             balances.book(old, None, leased=old.run in bound, but=anew)
-    counts_from = cache(balances.counts_from)
-    for _, new in changes:
-        if new and new.at >= counts_from(new.labels):
-            balances.book(None, new, leased=new.run in bound, but=anew)
+    counts_from = cache(partial(balances.counts_from, remembered={}))
+    fresh = [new for _, new in changes if new and new.at >= counts_from(new.labels)]
+    balances.book_new(fresh, leased=lambda event: event.run in bound, but=anew)
     _count_sessions(changes, bound, balances, sessions)
     for ticket in leases.tickets:
         if ticket.lease and ticket.lease.ended_at is None:
@@ -195,13 +194,14 @@ def _count_sessions(changes: Iterable[Change], bound: Iterable[str], balances: B
         if old:
             uses.pop(old.identity, None)
     uses |= {new.identity: new for _, new in changes if new}
-    by_name: dict[str, list[UsageEvent]] = {name: [] for name in sessions.instances}
+    by_name: dict[str, list[Use]] = {name: [] for name in sessions.instances}
     for event in uses.values():
         for instance in balances.instances(event.labels):
             if event.at < sessions.since.get(instance.name, event.at):
                 continue  # before its chain is sure: history
-            if instance.name in by_name and event.at <= balances.now + SKEW and instance.limit.fine_charge(event.usage):
-                by_name[instance.name].append(event)
+            counts = instance.name in by_name and event.at <= balances.now + SKEW
+            if counts and (amount := instance.limit.fine_charge(event.usage)):
+                by_name[instance.name].append(Use(event.at, amount))
     for name, instance in sessions.instances.items():
         rechained(balances, instance, by_name[name], since=sessions.since[name], reserved=sessions.reserved)
     signed = [(event, sign) for change in changes for event, sign in zip(change, (-1, +1), strict=True) if event]

@@ -5,9 +5,10 @@ Loaded from the store, changed in place by pure arithmetic, saved in the same tr
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from operator import attrgetter
 
 from quota_scheduler.core.instants import EARLIEST, LATEST, SKEW
-from quota_scheduler.core.labels import Labels
+from quota_scheduler.core.labels import LABEL_NAMES, Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.binding import Binding
 from quota_scheduler.core.limits.limit import Limit
@@ -15,6 +16,12 @@ from quota_scheduler.core.limits.schedule import Calendar, Session, Window, wind
 
 MOST_REMEMBERED = 20_000
 """Sets of labels whose limit instances are remembered; beyond that all are found anew."""
+
+
+def _looked_at(limits: Iterable[Limit]) -> list[str]:
+    """The labels by which any limit tells apart what falls to it: those that are alike in them fall to the same."""
+    names = {name for limit in limits for name in (limit.per, *dict(limit.match)) if name in LABEL_NAMES}
+    return sorted(names | {"provider", "team"})  # every limit looks at these: whose model, and whether a team is asked
 
 
 class OpenWindows:
@@ -34,6 +41,8 @@ class OpenWindows:
         self._by_id = {limit.id: limit for limit in self.limits}
         self._binding = Binding(self.limits)
         self._instances: dict[Labels, tuple[LimitInstance, ...]] = {}
+        self._instances_alike: dict[object, tuple[LimitInstance, ...]] = {}
+        self._looked_at = attrgetter(*_looked_at(self.limits))
         self._next_id = -1
         self.take(rows)
 
@@ -70,6 +79,7 @@ class OpenWindows:
                 self._watch(balance)
         if len(self._instances) > MOST_REMEMBERED:
             self._instances.clear()
+            self._instances_alike.clear()
 
     def add(self, balance: Balance) -> Balance:
         """Put a window among the others; a new one gets a provisional id below zero."""
@@ -105,13 +115,19 @@ class OpenWindows:
         """Every limit instance that these labels fall to, in the order of the configuration."""
         instances = self._instances.get(labels)
         if instances is None:
-            instances = tuple(
-                LimitInstance(limit, limit.value_of(labels, self.values[limit.id]))
-                for limit in self._binding.of(labels)
-            )
-            for instance in instances:
-                self.values[instance.limit.id].add(instance.value)
+            alike = self._looked_at(labels)
+            instances = self._instances_alike.get(alike)
+            if instances is None:
+                instances = self._instances_alike[alike] = self._found(labels)
             self._instances[labels] = instances
+        return instances
+
+    def _found(self, labels: Labels) -> tuple[LimitInstance, ...]:
+        instances = tuple(
+            LimitInstance(limit, limit.value_of(labels, self.values[limit.id])) for limit in self._binding.of(labels)
+        )
+        for instance in instances:
+            self.values[instance.limit.id].add(instance.value)
         return instances
 
     def all(self) -> Iterator[Balance]:
@@ -158,12 +174,17 @@ class OpenWindows:
             return None
         return self.add(Balance(0, instance.limit, instance.value, window))
 
-    def counts_from(self, labels: Labels) -> datetime:
+    def counts_from(self, labels: Labels, remembered: dict[str, datetime] | None = None) -> datetime:
         """The instant before which no use of these labels counts in any window: it is history, as most of a first pass.
 
-        It holds for ``now`` and what is loaded, whatever uses open meanwhile.
+        It holds for ``now`` and what is loaded, whatever uses open meanwhile. ``remembered`` keeps what was found of
+        each instance, for who asks for many labels.
         """
-        return min((self._instance_counts_from(instance) for instance in self.instances(labels)), default=LATEST)
+        kept = {} if remembered is None else remembered
+        for instance in self.instances(labels):
+            if instance.name not in kept:
+                kept[instance.name] = self._instance_counts_from(instance)
+        return min((kept[instance.name] for instance in self.instances(labels)), default=LATEST)
 
     def _instance_counts_from(self, instance: LimitInstance) -> datetime:
         known = [balance.window.starts_at for balance in self.by_name.get(instance.name, ()) if balance.window]

@@ -15,13 +15,12 @@ LabelSets = Mapping[int, tuple[Labels, Priority]]
 
 def missing(balances: Balances, labels: Iterable[Labels]) -> list[LimitInstance]:
     """The instances of calendar limits that these labels count in, and that have no window of now."""
-    absent = {
-        instance.name: instance
-        for wanted in sorted(set(labels))
-        for instance in balances.instances(wanted)
+    counting = dict.fromkeys(instance for wanted in sorted(set(labels)) for instance in balances.instances(wanted))
+    return [
+        instance
+        for instance in counting
         if isinstance(instance.limit.schedule, Calendar) and not balances.find(instance, balances.now)
-    }
-    return list(absent.values())
+    ]
 
 
 def opened(balances: Balances, instances: Iterable[LimitInstance]) -> dict[Window, dict[str, Balance]]:

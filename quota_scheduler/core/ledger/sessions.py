@@ -7,8 +7,12 @@ What a lease opened is a use like any other. Only the last eight days are looked
 break in use is found, after which the chain is sure.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import accumulate
+from typing import NamedTuple
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -21,17 +25,41 @@ SESSION_MEMORY = timedelta(days=8)
 """How far back sessions are chained: longer than any week, so a break in use is found."""
 
 
+class Use(NamedTuple):
+    """What one event takes out of a session limit, in parts of its base (``Limit.fine_charge``): more than nothing."""
+
+    at: datetime
+    amount: int
+
+
+class _Uses:
+    """Uses in order of time, added up, so that what lies in a span is a difference."""
+
+    def __init__(self, uses: Iterable[Use]) -> None:
+        ordered = sorted(uses)
+        self.instants = [use.at for use in ordered]
+        self._sums = list(accumulate((use.amount for use in ordered), initial=0))
+
+    def within(self, span: Window) -> int:
+        """What was used in a span."""
+        begin, end = (bisect_left(self.instants, at) for at in (span.starts_at, span.ends_at))
+        return self._sums[end] - self._sums[begin]
+
+
 def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
     """Whether a use of a session limit may move its sessions: it lies in none that is known, or it opened one."""
-    if instance.limit.observed:  # the provider says where its windows are
-        return False
-    if not isinstance(instance.limit.schedule, Session) or not instance.limit.fine_charge(event.usage):
+    if not _may_move(instance) or not instance.limit.fine_charge(event.usage):
         return False
     now = balances.now
     if not now - SESSION_MEMORY <= event.at <= now + SKEW:
         return False
     balance = balances.to_correct(instance, event.at)
     return balance is None or (balance.window is not None and balance.window.starts_at == event.at)
+
+
+def _may_move(instance: LimitInstance) -> bool:
+    """Whether its sessions lie where uses say; of observed ones the provider says where they are."""
+    return isinstance(instance.limit.schedule, Session) and not instance.limit.observed
 
 
 def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstance, datetime]:
@@ -41,8 +69,9 @@ def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstanc
     """
     moved: set[LimitInstance] = set()
     first: dict[LimitInstance, datetime] = {}
+    chained = cache(lambda labels: [i for i in balances.instances(labels) if _may_move(i)])
     for event in (event for change in changes for event in change if event):
-        for instance in balances.instances(event.labels):
+        for instance in chained(event.labels):
             if is_out_of_place(event, instance, balances):
                 moved.add(instance)
             if event.at >= balances.now - SESSION_MEMORY:
@@ -53,14 +82,14 @@ def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstanc
 def rechained(
     balances: Balances,
     instance: LimitInstance,
-    uses: Sequence[UsageEvent],
+    uses: Iterable[Use],
     *,
     since: datetime,
     reserved: Collection[int],
 ) -> None:
     """Put the sessions of an instance where its uses say, and count them anew.
 
-    ``uses`` are all events of the instance from ``since`` up to now, from where its chain is sure; ``reserved`` the
+    ``uses`` are all uses of the instance from ``since`` up to now, from where its chain is sure; ``reserved`` the
     windows in which a lease or an offer ever held an amount. A session that was over before now is closed by the next
     cycle.
     """
@@ -71,10 +100,10 @@ def rechained(
     sure = [t.window for t in rows if t.window and (t.window.length < schedule.length or t.window.starts_at < since)]
     cut = max((window.ends_at for window in sure), default=None)  # a provider reset early, or what came before
     cut = cut if cut and cut <= balances.now else None
-    uses = [event for event in uses if cut is None or event.at >= cut]
+    used = _Uses(use for use in uses if cut is None or use.at >= cut)
     rows = [t for t in rows if cut is None or (t.window and t.window.starts_at >= cut)]
     openings = [t.window.starts_at for t in rows if t.window and t.id in reserved]
-    spans = [Window(*span) for span in schedule.opened([*(event.at for event in uses), *openings])]
+    spans = [Window(*span) for span in schedule.opened([*used.instants, *openings])]
     if not spans:  # what had opened the session belongs elsewhere: it never began
         for unfounded in [t for t in rows if not t.closed]:
             balances.drop(unfounded)
@@ -93,7 +122,7 @@ def rechained(
             balances.begins(balance, span.starts_at)
             placed[span] = balance
     for span, balance in placed.items():
-        _count_anew(balance, span, uses, balances.now)
+        _count_anew(balance, span, used, balances.now)
 
 
 def _is_ahead(balance: Balance, now: datetime) -> bool:
@@ -130,7 +159,7 @@ def _around(balance: Balance, spans: Iterable[Window]) -> Window | None:
     return next((span for span in spans if balance.window and span.contains(balance.window.starts_at)), None)
 
 
-def _count_anew(balance: Balance, span: Window, uses: Iterable[UsageEvent], now: datetime) -> None:
-    balance.count_anew(sum(balance.limit.fine_charge(event.usage) for event in uses if span.contains(event.at)))
+def _count_anew(balance: Balance, span: Window, uses: _Uses, now: datetime) -> None:
+    balance.count_anew(uses.within(span))
     if balance.closed and span.ends_at > now:
         balance.closed, balance.dirty = False, True

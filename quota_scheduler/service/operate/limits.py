@@ -21,6 +21,7 @@ from quota_scheduler.core.limits.changes import LimitChange, LimitsHold, changed
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.core.usage import UsageEvent
+from quota_scheduler.service import chained_sessions
 from quota_scheduler.service.observe import rule_windows
 from quota_scheduler.service.rebuild import open_for, rebuild
 from quota_scheduler.service.upkeep.learn_rates import with_rates
@@ -103,7 +104,9 @@ def apply_limits(tx: Transaction, base: Sequence[Limit], *, starting: bool = Fal
         else:
             log.info("limit.removed limit=%s", rule)
     if starting:
-        rebuild(tx, limits)
+        rebuild(tx, limits, trusting=True)
+    else:
+        chained_sessions.lost_unless_of(tx, limits)
     rule_windows(tx, limits)
     return holding(limits, limit_changes.load(tx), now=tx.now)
 

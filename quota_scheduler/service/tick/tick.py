@@ -20,22 +20,25 @@ from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.alerts.samples import samples
+from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.outlook import Outlook
+from quota_scheduler.core.instants import from_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.run_caps import is_over
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
+from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.cache_loss import PriceOf
-from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
+from quota_scheduler.core.readings.consumption import Consumption, SetApart, Sets, Sums, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.observed import NO_WORD
-from quota_scheduler.core.readings.readings import LimitReading, Readings, SourceReading, Spending
+from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
 from quota_scheduler.core.readings.throttle_level import step as level_step
@@ -94,6 +97,8 @@ class Recompute:
         self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
         self._written: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
+        self._sets: dict[int, tuple[Labels, Priority]] = {}
+        self._consumption: tuple[Histories, Consumption] | None = None
 
     @property
     def outlooks(self) -> dict[str, Outlook]:
@@ -228,14 +233,7 @@ class Recompute:
     def _readings(
         self, tx: Transaction, limits: tuple[LimitReading, ...], balances: Balances, running: dict[Labels, int]
     ) -> Readings:
-        totals = ledger.totals(tx)
-
-        def bind(labels: Labels) -> tuple[LimitInstance, ...]:
-            return self.forecasting.book.bind(labels, balances)
-
-        newest: dict[str, datetime] = {}
-        for labels, _, _, at in totals:
-            newest[labels.provider] = min(tx.now, max(at, newest.get(labels.provider, at)))
+        totals, newest, sets = self._totals(tx)
         return Readings(
             at=tx.now,
             limits=limits,
@@ -243,29 +241,44 @@ class Recompute:
             runs=self._analysis.runs,
             flags=self._analysis.flags,
             concurrency=measure.concurrency(limits, running),
-            counters=(*consumed(totals, ledger.backfilled(tx), bind, _apart(tx)), *counters.all_counters(tx)),
+            counters=(*self._consumed(tx, totals, sets, balances), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
             loans=tuple(loans.standing(tx)),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,
-                "unpriced_models": unpriced_models(totals, self.limits),
+                "unpriced_models": unpriced_models(totals, sets, self.limits),
                 "causes": {
                     name: spending.cause for name, spending in self._analysis.spending.items() if spending.cause
                 },
             },
         )
 
+    def _totals(self, tx: Transaction) -> tuple[dict[int, Sums], dict[str, datetime], Sets]:
+        """All usage ever by label set, when the newest of each provider was used, and what the sets stand for."""
+        rows = ledger.set_totals(tx)
+        if any(row[0] not in self._sets for row in rows):
+            self._sets |= ledger.label_sets(tx, after=max(self._sets, default=0))
+        newest: dict[str, int] = {}
+        for number, *_, at in rows:
+            provider = self._sets[number][0].provider
+            newest[provider] = max(at, newest.get(provider, at))
+        last = {provider: min(tx.now, from_micros(at)) for provider, at in newest.items()}
+        return {row[0]: row[1:-1] for row in rows}, last, self._sets
 
-def _apart(tx: Transaction) -> list[SetApart]:
-    """What of all usage is no whole call."""
-    rows = apart.by_labels(tx)
-    sets = ledger.label_sets(tx) if rows else {}
-    return [
-        SetApart(*sets[label_set], extent, origin, is_backfill, answers, usage)
-        for label_set, extent, origin, is_backfill, answers, usage in rows
-    ]
+    def _consumed(
+        self, tx: Transaction, totals: Mapping[int, Sums], sets: Sets, balances: Balances
+    ) -> Sequence[Counter]:
+        """The counters of all usage; what limits it falls to is known as long as histories are."""
+        book = self.forecasting.book
+        if self._consumption is None or self._consumption[0] is not book:
+            self._consumption = book, Consumption()
+        late = {row[0]: row[1:] for row in ledger.backfilled(tx)}
+        set_apart = [SetApart(*row) for row in apart.by_labels(tx)]
+        return self._consumption[1].counters(
+            totals, late, set_apart, sets=sets, bind=lambda labels: book.bind(labels, balances)
+        )
 
 
 def _stored_levels(tx: Transaction) -> dict[str, LevelState]:

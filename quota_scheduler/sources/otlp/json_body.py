@@ -147,6 +147,9 @@ def _parts(body: bytes, signal: str, wanted: frozenset[str], refused: list[str])
         "points": ("resourceMetrics", "scopeMetrics", "metrics"),
     }[signal]
     document = _document(body)
+    listed = _get(document, outer)
+    if listed is not None and not isinstance(listed, list):
+        raise BadLine(f"{outer} is no array")
     for i, one in enumerate(_list(document, outer)):
         resource = _get(one, "resource") if isinstance(one, dict) else None
         written = _get(resource, "attributes") if isinstance(resource, dict) else None

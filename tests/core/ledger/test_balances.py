@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.limits.schedule import Window
+from quota_scheduler.core.units import Unit
+from quota_scheduler.core.usage import Usage
 from tests.builders import (
     DAY,
     HOUR,
@@ -361,3 +364,50 @@ def test_windows_that_end_together_close_in_order_of_end_then_name():
     balances = some_balances(*limits)
     balances.book(None, a_usage_event(10), leased=False)
     assert rolled(balances, MIDNIGHT) == [("session", MONDAY + 5 * HOUR), ("a", MIDNIGHT), ("b", MIDNIGHT)]
+
+
+# many at once
+
+BATCH_LIMITS = (
+    a_limit(10_000, weights=(333, 1000, 1000, 1000, 777)),
+    a_limit(10_000, id="dollars", unit=Unit.USD),
+    a_session_limit(10_000),
+    a_session_limit(10_000, id="teams", per="team"),
+    a_limit(10_000, id="sonnet", match=match_of({"model": "claude-sonnet-5"}), per="model"),
+    a_limit(10_000, id="capped", per="team", max_instances=1),
+)
+NEW_EVENTS = st.lists(
+    st.builds(
+        lambda number, minutes, tokens, pico, team, model, run, estimated: a_usage_event(
+            key=f"e{number}", at=MONDAY + minutes * MINUTE, team=team, model=model, run=run, estimated=estimated,
+            usage=Usage(input=tokens, output=tokens // 3, requests=1).costing(pico),
+        ),
+        st.integers(0, 10**6), st.sampled_from([-2000, -400, -290, -30, -5, 0, 1, 2]), st.integers(0, 7),
+        st.integers(0, 3 * 10**6), st.sampled_from(["a", "b"]), st.sampled_from(["claude-sonnet-5", "claude-opus-5"]),
+        st.sampled_from(["", "mine"]), st.booleans(),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@given(NEW_EVENTS, st.sampled_from([None, MONDAY - 4 * HOUR]), st.booleans())
+def test_new_events_at_once_count_as_one_by_one(events, opened_at, anchored):
+    def counted(book):
+        open_session = Balance(7, BATCH_LIMITS[2], "", opened_at and Window(opened_at, opened_at + 5 * HOUR))
+        if anchored and opened_at:
+            open_session.anchored_at = MONDAY - 3 * MINUTE
+        balances = some_balances(*BATCH_LIMITS, rows=[open_session] if opened_at else [])
+        book(balances)
+        rows = [row for row in balances.all() if row.used or row.rest]
+        return sorted((row.name, str(row.window), row.used, row.rest, row.unleased, row.estimated) for row in rows)
+
+    def one_by_one(balances):
+        for event in events:
+            balances.book(None, event, leased=event.run == "mine", but=("dollars",))
+
+    def at_once(balances):
+        half = len(events) // 2
+        for some in (events[:half], events[half:]):  # the second half finds windows open
+            balances.book_new(some, leased=lambda event: event.run == "mine", but=("dollars",))
+
+    assert counted(at_once) == counted(one_by_one)

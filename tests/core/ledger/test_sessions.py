@@ -5,7 +5,7 @@ import pytest
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.ledger.open_windows import OpenWindows
-from quota_scheduler.core.ledger.sessions import is_out_of_place, moved_by, rechained
+from quota_scheduler.core.ledger.sessions import Use, is_out_of_place, moved_by, rechained
 from quota_scheduler.core.limits.schedule import Window
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, a_limit, a_session_limit, a_usage_event, some_balances
 
@@ -23,7 +23,7 @@ def a_session(hours, *, number=1, used=0, closed=False, length=5):
 
 def uses(*hours):
     """Ten tokens, each so many hours ago."""
-    return [a_usage_event(10, key=f"e{ago}", at=MONDAY - ago * HOUR) for ago in hours]
+    return [Use(MONDAY - ago * HOUR, 10) for ago in hours]
 
 
 def rows(balances):

@@ -1,29 +1,40 @@
 """What was used over all windows, as counters, and what of it has no price."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings.consumption import SetApart, consumed, unpriced_models
+from quota_scheduler.core.readings.consumption import Consumption, SetApart, unpriced_models
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Extent, Usage
-from tests.builders import MONDAY, a_limit, some_labels
+from tests.builders import a_limit, some_labels
 
 SONNET = some_labels(provider="anthropic", model="claude-sonnet-5")
 DATED = SONNET._replace(model="claude-sonnet-5-20260101")
+TEAM = a_limit(id="team", per="team")
 DAY = LimitInstance(a_limit(id="day"), "")
 
 
 def a_total(labels=SONNET, **usage):
-    return labels, Priority.NORMAL, Usage(**usage), MONDAY
+    return labels, Usage(**usage)
 
 
-def counted(totals, backfilled):
-    return {
-        (counter.name, *counter.labels): counter.value
-        for counter in consumed(totals, backfilled, lambda _: [DAY])
-        if counter.value
+def numbered(totals):
+    """Totals by label set, and the sets."""
+    return {n: usage for n, (_, usage) in enumerate(totals, 1)}, {
+        n: (labels, Priority.NORMAL) for n, (labels, _) in enumerate(totals, 1)
     }
+
+
+def shown(counters):
+    return {(counter.name, *counter.labels): counter.value for counter in counters if counter.value}
+
+
+def counted(totals, backfilled, apart=()):
+    by_set, sets = numbered(totals)
+    return shown(Consumption().counters(by_set, backfilled, apart, sets=sets, bind=lambda _: [DAY]))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +52,7 @@ def counted(totals, backfilled):
         ),
         pytest.param(
             [a_total(output=7)],
-            {(SONNET, Priority.NORMAL): Usage(output=5)},
+            {1: Usage(output=5)},
             {
                 ("quota_backfilled_tokens_total", "anthropic"): 5,
                 ("quota_recorded_tokens_total", "anthropic", "claude-sonnet-5", "output"): 2,
@@ -71,11 +82,11 @@ DOLLARS = a_limit(unit=Unit.USD)
     ],
 )
 def test_what_has_no_price(totals, limits, models):
-    assert unpriced_models(totals, limits) == models
+    assert unpriced_models(*numbered(totals), limits) == models
 
 
 def set_apart(extent, *, answers=1, origin="claude_code", is_backfill=False, **usage):
-    return SetApart(SONNET, Priority.NORMAL, extent, origin, is_backfill, answers, Usage(**usage))
+    return SetApart(1, extent, origin, is_backfill, answers, Usage(**usage))
 
 
 @pytest.mark.parametrize(
@@ -110,5 +121,28 @@ def set_apart(extent, *, answers=1, origin="claude_code", is_backfill=False, **u
     ],
 )
 def test_what_is_no_whole_call(apart, figures):
-    seen = consumed([a_total(output=9)], {}, lambda _: [DAY], apart)
-    assert {(counter.name, *counter.labels): counter.value for counter in seen if counter.value} == figures
+    assert counted([a_total(output=9)], {}, apart) == figures
+
+
+SETS = {
+    n: (SONNET._replace(team=team, model=model), Priority.NORMAL)
+    for n, (team, model) in enumerate([("a", "m1"), ("b", "m1"), ("a", "m2"), ("", "m2")], 1)
+}
+AMOUNTS = st.builds(Usage, *[st.integers(0, 9)] * 9)
+BY_SET = st.dictionaries(st.sampled_from(sorted(SETS)), AMOUNTS)
+PARTS = st.lists(
+    st.builds(SetApart, st.sampled_from(sorted(SETS)), st.just(Extent.UNLISTED), st.just("x"), st.booleans(),
+              st.just(1), AMOUNTS), max_size=3,
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(BY_SET, BY_SET, PARTS), min_size=1, max_size=5))
+def test_kept_up_from_look_to_look_it_is_what_one_look_sees(looks):
+    kept, seen = Consumption(), set()
+    for totals, late, apart in looks:
+        seen |= totals.keys()
+        whole = {n: totals.get(n, Usage()) for n in seen}  # a set that was counted once stays
+        apart = [one for one in apart if one.label_set in seen]
+        late = {n: usage for n, usage in late.items() if n in seen}
+        asked = {"sets": SETS, "bind": lambda labels: [LimitInstance(TEAM, labels.team)] if labels.team else []}
+        assert kept.counters(whole, late, apart, **asked) == Consumption().counters(whole, late, apart, **asked)

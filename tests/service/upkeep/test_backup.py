@@ -17,6 +17,7 @@ from tests.builders import DAY, HOUR, MONDAY, a_limit, a_usage_event
 from tests.service.test_deliver import owe
 from tests.service.world import World, fence, lease, said
 
+pytestmark = pytest.mark.sqlite_only  # a server has backups of its own
 SECOND = timedelta(seconds=1)
 
 

@@ -1,0 +1,39 @@
+"""Taking what is pushed: the database has it, or this host's disk until the database is back."""
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from quota_scheduler.api.access import ANSWER_SECONDS, written
+from quota_scheduler.api.problems import Problem
+from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.errors import StoreError
+
+if TYPE_CHECKING:
+    from quota_scheduler.facade import Facade
+    from quota_scheduler.service.record import Recorded
+
+AGAIN_SECONDS = 5
+"""When who finds the spool full may come again."""
+Write = Callable[[], "Awaitable[Future[Recorded]]"]
+
+
+async def taken(
+    service: "Facade", delivery: Pushed, write: Write, *, within: float = ANSWER_SECONDS
+) -> "Recorded | None":
+    """What became of a delivery that ``write`` records; None where it lies in the spool. Raises Problem."""
+    if not service.is_spooling:
+        try:
+            return await written(await write(), within=within)
+        except Problem as problem:
+            if isinstance(problem.__cause__, StoreError) and await service.keep(delivery):
+                return None
+            raise
+    if await service.keep(delivery):
+        return None
+    raise Problem(
+        503,
+        "not_written",
+        "the database was away, and there is no room on this disk for more: send the same again in a moment",
+        retry_after=AGAIN_SECONDS,
+    )

@@ -1,0 +1,27 @@
+"""Where spans of OpenTelemetry go."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from quota_scheduler.config.fields import Fields
+from quota_scheduler.config.scalars import ratio
+from quota_scheduler.config.tree import Tracing
+
+EXAMPLE = "http://localhost:4318"
+
+
+def read_traces(top: Fields) -> Tracing:
+    """The collector, and the share of traces that is kept."""
+    with top.section("traces") as traces:
+        return Tracing(traces.read("endpoint", _endpoint, ""), traces.read("share", ratio, 1.0))
+
+
+def _endpoint(value: str) -> str:
+    """The base URL of a collector that takes OTLP over HTTP."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise ValueError(f"{value!r} is no address of a collector: write one such as {EXAMPLE}")
+    if parts.path.rstrip("/").endswith("/v1/traces"):
+        raise ValueError(f"{value!r} names the path too: leave /v1/traces out, as in {EXAMPLE}")
+    return value.rstrip("/")
