@@ -85,13 +85,13 @@ def takes_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def _shown(body: Any) -> "Shown":
+def _shown(body: Any) -> "PackedAnswer":
     """A document as bytes; packed where that is worth it."""
     content = msgspec.json.encode(body)
-    return Shown(content, gzip.compress(content, PACK_LEVEL, mtime=0) if len(content) > SMALL else b"")
+    return PackedAnswer(content, gzip.compress(content, PACK_LEVEL, mtime=0) if len(content) > SMALL else b"")
 
 
-def _answered(request: Request, shown: "Shown") -> Response:
+def _answered(request: Request, shown: "PackedAnswer") -> Response:
     """A JSON answer."""
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
     if shown.packed and takes_gzip(request):
@@ -102,7 +102,7 @@ def _answered(request: Request, shown: "Shown") -> Response:
 # what it shows
 
 
-class Shown(NamedTuple):
+class PackedAnswer(NamedTuple):
     """An answer as bytes, as they are and packed."""
 
     plain: bytes
@@ -116,16 +116,16 @@ async def state(request: Request) -> Response:
     return _answered(request, shown)
 
 
-async def state_shown(request: Request, asker: Asker, seconds: float) -> Shown:
+async def state_shown(request: Request, asker: Asker, seconds: float) -> PackedAnswer:
     """The state as one asker sees it, at most so many seconds old; made and packed once for all who are alike."""
     service, kept = facade_of(request), room_of(request).kept
     revision = _revision(service)
 
-    def make(document: dict[str, Any]) -> Shown:
+    def make(document: dict[str, Any]) -> PackedAnswer:
         you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
         return _shown({**document, "now": iso(service.now()), "you": you})
 
-    async def of_asker() -> Shown:
+    async def of_asker() -> PackedAnswer:
         document = await kept.get(
             ("state", revision, asker.scope), seconds, lambda: asyncio.to_thread(_state, service, revision, asker.scope)
         )
@@ -133,7 +133,7 @@ async def state_shown(request: Request, asker: Asker, seconds: float) -> Shown:
         kept.put((LAST, asker), shown)
         return shown
 
-    shown: Shown = await kept.get(("shown", revision, asker), seconds, of_asker)
+    shown: PackedAnswer = await kept.get(("shown", revision, asker), seconds, of_asker)
     return shown
 
 

@@ -9,7 +9,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGINT, too: a shell that starts a command in the background lets it ignore Ctrl-C."""
 
 
-class Ending:
+class DemoEnding:
     """Raises KeyboardInterrupt when a signal to end comes."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from quota_scheduler.client.transport import Transport
 from quota_scheduler.demo import folder as folders
 from quota_scheduler.demo import transcripts, wording, world
 from quota_scheduler.demo.child import ServiceChild
-from quota_scheduler.demo.ending import Ending
+from quota_scheduler.demo.ending import DemoEnding
 from quota_scheduler.demo.events import Event, Story
 from quota_scheduler.demo.looking import is_ready, look
 from quota_scheduler.demo.runners import Crew
@@ -45,7 +45,7 @@ def play(wishes: Wishes, say: Callable[[str], None], tell: Callable[[float, Even
 
     Raises DemoTrouble where it cannot begin or go on. Leaves nothing behind, whatever happens.
     """
-    ending = Ending()
+    ending = DemoEnding()
     say(wording.FIRST)
     port = _port(wishes)
     folder = folders.make(wishes.keep)
