@@ -1,10 +1,12 @@
 """Durable admissions over HTTP, 64 clients: against one transaction per request, and a bare app with the same writer.
 
-    python benchmarks/bench_admission.py [--seconds 5] [--waiting 10000] [--rate 500]
+    python benchmarks/bench_admission.py [--seconds 5] [--waiting 10000] [--rate 500] [--before FOLDER]
 
 Three servers run in turn on one core, the load generator on the other: the service; the same service with one
 transaction per request; a bare Starlette app whose writer thread commits batches of one UPDATE and one INSERT each.
-Prints admissions per second with p50 and p99, the ratios, and the latency at a steady rate.
+With ``--before`` a check-out of another build runs beside them. Prints admissions per second with p50 and p99, the core
+time of each (its kernel time included; the only figure that other work on the machine leaves alone), the ratios, and
+the latency at a steady rate beside that of the bare app.
 """
 
 import argparse
@@ -142,11 +144,20 @@ class Client(asyncio.Protocol):
             self.load.idle.append(self)
 
 
+def core_seconds(process: int) -> float:
+    """What a process has taken of its core so far; 0 for none."""
+    if not process:
+        return 0.0
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Load:
     """Sixty-four clients for some seconds; counts answers that came after the warm-up."""
 
-    def __init__(self, rate: float = 0, team: str = "") -> None:
-        self.rate, self.team, self.n = rate, team, 0
+    def __init__(self, rate: float = 0, team: str = "", process: int = 0) -> None:
+        """``process`` is that of the server, where ``core`` is to say what an answer took of its core, in seconds."""
+        self.rate, self.team, self.n, self.process, self.core = rate, team, 0, process, 0.0
         self.latencies: list[float] = []
         self.bad: list[bytes] = []
         self.idle: list[Client] = []
@@ -171,7 +182,9 @@ class Load:
         else:
             await asyncio.sleep(1.0)
             self.latencies.clear()
+            began = core_seconds(self.process)
             await asyncio.sleep(seconds)
+            self.core = (core_seconds(self.process) - began) / max(1, len(self.latencies))
         for client in clients:
             client.transport.abort()
 
@@ -193,24 +206,27 @@ class Load:
 
 
 @contextlib.contextmanager
-def running(variant: str):
-    """A server as a process of its own; gives its port."""
+def running(variant: str, before: Path | None = None):
+    """A server as a process of its own, of another build where its check-out is named; gives its port and its id."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", variant, "--port", str(port), "--folder", folder],
-            env={**os.environ, "HOME": folder},
+            [
+                *(sys.executable, before / "benchmarks/bench_admission.py" if before else __file__),
+                *("--serve", variant, "--port", str(port), "--folder", folder),
+            ],
+            env={**os.environ, "HOME": folder, **({"PYTHONPATH": str(before)} if before else {})},
             stderr=subprocess.DEVNULL,
         )
         try:
-            for _ in range(200):
+            for _ in range(600):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
                     break
                 time.sleep(0.05)
             time.sleep(1.0)
-            yield port
+            yield port, process.pid
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -244,28 +260,39 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500.0)
     parser.add_argument("--waiting", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--before", type=Path)
     given = parser.parse_args()
     if given.serve:
         serve(given.serve, given.port, given.folder)
         return
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, {1})
-    rates: dict[str, list[float]] = {"service": [], "single": [], "bare": []}
+    variants = {"service": ("service", None), "single": ("single", None), "bare": ("bare", None)}
+    if given.before:
+        variants["before"] = "service", given.before.absolute()
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    cores: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(given.rounds):
-        for variant, found in rates.items():
-            with running(variant) as port:
-                load = Load()
+        for name, (variant, before) in variants.items():
+            with running(variant, before) as (port, process):
+                load = Load(process=process)
                 asyncio.run(load.run(port, given.seconds))
                 assert not load.bad, load.bad[0][:300]
-                found.append(len(load.latencies) / given.seconds)
+                cores[name].append(load.core * 1e6)
+                rates[name].append(len(load.latencies) / given.seconds)
                 middle, tail = load.quantile(0.5), load.quantile(0.99)
-                print(f"{variant:8} {found[-1]:8.0f}/s   p50 {middle:6.1f} ms   p99 {tail:6.1f} ms")
-    for other in ("single", "bare"):
+                print(
+                    f"{name:8} {rates[name][-1]:8.0f}/s   core {cores[name][-1]:5.0f} us   "
+                    f"p50 {middle:6.1f} ms   p99 {tail:6.1f} ms"
+                )
+    for other in [name for name in variants if name != "service"]:
         ratios = [a / b for a, b in zip(rates["service"], rates[other], strict=True)]
-        print(f"service / {other}: {statistics.median(ratios):.2f}  (of {', '.join(f'{r:.2f}' for r in ratios)})")
-    for waiting in (0, given.waiting):
+        core = statistics.median(b / a for a, b in zip(cores["service"], cores[other], strict=True))
+        each = ", ".join(f"{r:.2f}" for r in ratios)
+        print(f"service / {other}: {statistics.median(ratios):.2f}  (of {each}), by core time {core:.2f}")
+    for variant, waiting in (("bare", 0), ("service", 0), ("service", given.waiting)):
         p99s = []
-        with running("service") as port:
+        with running(variant) as (port, _):
             if waiting:
                 fill(port, waiting)
             for _ in range(5):
@@ -273,7 +300,7 @@ def main() -> None:
                 asyncio.run(load.run(port, given.seconds))
                 p99s.append(load.quantile(0.99))
         each = ", ".join(f"{p99:.1f}" for p99 in p99s)
-        print(f"{given.rate:.0f}/s with {waiting} waiting: p99 {statistics.median(p99s):.1f} ms (of {each})")
+        print(f"{variant}, {given.rate:.0f}/s with {waiting} waiting: p99 {statistics.median(p99s):.1f} ms (of {each})")
 
 
 if __name__ == "__main__":

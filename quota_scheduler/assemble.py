@@ -272,7 +272,9 @@ def _spool_file(config: Config, store: Store) -> SpoolFile | None:
 
 def _leading(config: Config, store: Store, rules: Rules, monotonic: Callable[[], float]) -> Leading:
     """Who leads, after a first look: this process, if nobody else does."""
-    me = this_process(str(config.listen), quota_scheduler.__version__, now=store.clock())
+    listen = config.listen
+    address = f"{socket.gethostname()}:{listen.port}" if listen.is_everywhere else str(listen)
+    me = this_process(address, quota_scheduler.__version__, now=store.clock())
     ttl = timedelta(seconds=config.leader_ttl)
     leading = Leading(store, me, rules, ttl=ttl, is_alone=not store.is_shared, monotonic=monotonic)
     leading.look()

@@ -4,7 +4,9 @@ import json
 import logging
 import re
 import sys
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What would break a line or reach a terminal: names of files and labels come from anybody."""
@@ -17,6 +19,11 @@ NUMBERS = "dfg"
 
 class TextLines(logging.Formatter):
     """One line per event; control characters are written out, and only a traceback takes more lines."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # the name is the library's
+        """The second."""
+        del datefmt
+        return _second(int(record.created))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # the name is the library's
         """The line without a traceback."""
@@ -45,14 +52,27 @@ class JsonLines(logging.Formatter):
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
     """What an event says, by the names that its text gives: numbers where it writes numbers, else text."""
     given = record.args if isinstance(record.args, tuple) else ()
-    places = [found for found in _PLACE.finditer(str(record.msg)) if found["kind"] != "%"]
+    places = _places(str(record.msg))
     if len(places) != len(given):
         return {}
     return {
-        found["name"]: f"{found['letter']}{value}" if found["letter"] else _plain(value, found["kind"])
-        for found, value in zip(places, given, strict=True)
-        if found["name"]
+        name: f"{letter}{value}" if letter else _plain(value, kind)
+        for (name, letter, kind), value in zip(places, given, strict=True)
+        if name
     }
+
+
+@lru_cache(maxsize=512)
+def _places(text: str) -> tuple[tuple[str, str, str], ...]:
+    """Name, letter and kind of each place of an event's text: there are as many texts as events."""
+    places = (found.group("name", "letter", "kind") for found in _PLACE.finditer(text))
+    return tuple((name or "", letter or "", kind) for name, letter, kind in places if kind != "%")
+
+
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    """A second as text has it, in this machine's zone: many lines share one."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(at))
 
 
 def _plain(value: object, kind: str) -> object:
@@ -62,8 +82,10 @@ def _plain(value: object, kind: str) -> object:
 
 def set_up(form: str, *, verbose: bool = False) -> None:
     """Send the log to standard error as ``text`` or ``json``."""
+    # What no line shows is not looked for: a line is written for each ticket that starts or ends.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
-    text = TextLines("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    text = TextLines("%(asctime)s %(levelname)-7s %(message)s")
     handler.setFormatter(JsonLines() if form == "json" else text)
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     for noisy in ("uvicorn", "uvicorn.access", "uvicorn.error", "apscheduler", "asyncio", "apprise", "peewee", "httpx"):

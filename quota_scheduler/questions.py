@@ -21,7 +21,15 @@ from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
 from quota_scheduler.core.readings.refusing import refusing, sentence
-from quota_scheduler.core.readings.sighted import own_accounts, own_alerts, own_rows, own_silences, sees, sighted
+from quota_scheduler.core.readings.sighted import (
+    own_accounts,
+    own_alerts,
+    own_rows,
+    own_silences,
+    placed_in,
+    sees,
+    sighted,
+)
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
@@ -38,7 +46,13 @@ from quota_scheduler.service.queries.export import export_page
 from quota_scheduler.service.queries.history import recent_days
 from quota_scheduler.service.queries.loans import loans_document
 from quota_scheduler.service.queries.observations import observations_document
-from quota_scheduler.service.queries.queue import plan_document, queue_document, ticket_row, turns_document
+from quota_scheduler.service.queries.queue import (
+    plan_document,
+    queue_in_order,
+    standing_document,
+    ticket_row,
+    turns_document,
+)
 from quota_scheduler.service.queries.reconcile import reconciliation_document
 from quota_scheduler.service.queries.sources import sources_document
 from quota_scheduler.service.queries.usage import efficiency_document, runs_document, usage_document
@@ -176,19 +190,26 @@ class Questions:
         limits = self.limits
         return lambda instance: sees(sight, limits, instance)
 
-    def queue(self, scope: Scope = EVERYBODY) -> Document:
-        """The throttle queue in order; places are told among all, rows of a scope's own."""
-        document = self._look(lambda tx: queue_document(tx, self._service.writer.terms.policy))
-        sight = self.sight(scope)
-        return {**own_rows(document, scope), "breakers": own_accounts(document["breakers"], sight)}
+    def queue(self, scope: Scope = EVERYBODY) -> tuple[Document, list[tuple[int, Ticket]]]:
+        """The throttle queue of one moment: what is offered and runs, and who waits, each with its place among all."""
+        document, line = self._look(lambda tx: queue_in_order(tx, self._service.writer.terms.policy))
+        return self._standing(own_rows(document, scope), scope), placed_in(line, scope)
+
+    def standing(self, scope: Scope = EVERYBODY) -> Document:
+        """What keeps everybody or a whole account waiting."""
+        return self._standing(self._look(standing_document), scope)
+
+    def _standing(self, document: Document, scope: Scope) -> Document:
+        return {**document, "breakers": own_accounts(document["breakers"], self.sight(scope))}
 
     def turns(self, scope: Scope = EVERYBODY) -> Document:
         """What is offered and what runs."""
         return own_rows(self._look(turns_document), scope)
 
-    def ticket_row(self, ticket: Ticket, place: int | None = None) -> Document:
-        """A ticket as the queue shows it."""
-        return ticket_row(ticket, place)
+    def ticket_row(self, ticket: Ticket, place: int | None = None, scope: Scope = EVERYBODY) -> Document:
+        """A ticket as the queue shows it, its key as its own scope wrote it."""
+        row = ticket_row(ticket, place)
+        return {**row, "key": scope.plain(row["key"])} if scope.is_bound else row
 
     def costs(self, days: int, scope: Scope = EVERYBODY) -> Document:
         """What every civil day cost, in the zone of the configuration, the days without use too."""

@@ -47,6 +47,8 @@ class Ruling:
 
         def put_in_force(tx: Transaction) -> LimitsHold:
             leading.let_rule(tx)
+            if starting:
+                operate.write_down(tx, "leader.took_over", {"epoch": leading.epoch}, who=leading.me.address)
             return operate.apply_limits(tx, own.limits, starting=starting)
 
         def in_force(terms: Terms, hold: LimitsHold) -> Terms:

@@ -62,6 +62,8 @@ RESTART = (
 TICK = "the tick"
 THE_FILE = "configuration"
 """Who the audit log names where a file was changed and read again."""
+COLLECT_AFTER = (20_000, 20, 50)
+"""New objects between looks for garbage that refers to itself: a batch of tickets makes thousands, and next to none."""
 STOP_SECONDS = 5.0
 """How long messages under way may take when the service ends."""
 
@@ -124,6 +126,7 @@ class Service:
     def start(self) -> None:
         """Begin to work: the writer first, then everything that writes."""
         gc.freeze()  # what is built stays: looking through it again and again took a tenth of a first pass
+        gc.set_threshold(*COLLECT_AFTER)
         self.health.expect(TICK, self.config.tick_seconds)
         for ingest in self.parts.ingests:
             self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)

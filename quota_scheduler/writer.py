@@ -26,19 +26,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from quota_scheduler.core.cycle.requests import Answer, Reply, Request
+from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
-from quota_scheduler.core.tickets.ticket import Ticket
-from quota_scheduler.errors import DatabaseAway, StoreError, first_line
+from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
-from quota_scheduler.store import Store, Transaction, engine, tickets
+from quota_scheduler.store import Store, Transaction, tickets
+from quota_scheduler.store.engine import reason as reason
 from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)
 MOST_AT_ONCE = 512
 """Requests past which one transaction takes in only those that came with them; a longer line is served in several."""
+GATHER_SECONDS = 0.002
+"""Requests that come one turn of the event loop after another are gathered no longer than this."""
 LOOK_SECONDS = 2.0
 """The guarantee behind the timer: due work is looked for at least this often."""
 AWAY_SECONDS = 0.5
@@ -146,15 +148,23 @@ class Writer:
         ``note`` is called with the answer before the commit, so that a deed and its row in the audit log are one.
         """
         future: asyncio.Future[Reply] = loop.create_future()
-        if loop not in self._gathered:
-            self._gathered[loop] = []
-            loop.call_soon(self._hand_over, loop)
-        self._gathered[loop].append(_Asked(request, future, note, self._traces.here()))
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop, 0, loop.time() + GATHER_SECONDS)
+        gathered.append(_Asked(request, future, note, self._traces.here()))
         return future
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Put what one turn of an event loop has asked into the queue at once: threads wait for one another once."""
-        gathered = self._gathered.pop(loop)
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
+        """Put what an event loop has asked into the queue at once, as soon as a turn of it brings nothing new.
+
+        A transaction costs as much as twenty requests in it, and threads wait for one another once.
+        """
+        gathered = self._gathered[loop]
+        if len(gathered) > before and loop.time() < until:
+            loop.call_soon(self._hand_over, loop, len(gathered), until)
+            return
+        del self._gathered[loop]
         for start in range(0, len(gathered), MOST_AT_ONCE):
             self._queue.put(gathered[start : start + MOST_AT_ONCE])
 
@@ -295,9 +305,7 @@ class Writer:
                 self._rereading.lost()
             raise
         if self._traces.is_on:
-            self._traces.served(
-                [item.place for item in asked], times.over(), [_ticket(reply) for reply in done.answers]
-            )
+            self._traces.served([item.place for item in asked], times.over(), [reply.ticket for reply in done.answers])
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
         if done.unfinished:
             wait = 0.0
@@ -371,31 +379,3 @@ class Writer:
         if terms.begin_anew_after(self.terms):
             self._memory.forget()
         self.terms = terms
-
-
-def _ticket(reply: Reply) -> Ticket | None:
-    return reply.ticket if isinstance(reply, Answer) else None
-
-
-def reason(error: Exception) -> Exception:
-    """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
-
-    A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
-    roll back: what really happened stands further back in the chain.
-    """
-    if isinstance(error, StoreError):
-        return error
-    link: BaseException | None = error
-    refused: BaseException | None = None
-    while link:
-        if isinstance(link, Exception) and engine.is_disk_full(link):
-            return StoreError(
-                f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
-            )
-        refused = link if engine.is_refusal(link) else refused
-        link = link.__context__
-    return (
-        StoreError(f"the database did not take the write ({first_line(refused)}); nothing was changed")
-        if refused
-        else error
-    )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEBIAN_PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "chromium": "chromium",
+    "haproxy": "haproxy",
+    "nginx": "nginx",
     "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",

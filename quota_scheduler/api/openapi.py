@@ -90,7 +90,7 @@ _LINES: tuple[tuple[str, str, str, type | None, str], ...] = (
     ("post", "/v1/preflight", "The decision without the ticket", PreflightBody, "viewer"),
     ("post", "/v1/plans/estimate", "What a whole plan costs, and which items will fit", PlanBody, "viewer"),
     ("post", "/v1/simulate", "Recorded runs replayed under other limits; nothing is changed", SimulateBody, "viewer"),
-    ("get", "/v1/queue", "The throttle queue in order", None, "viewer"),
+    ("get", "/v1/queue", "The throttle queue in order; a page of those who wait: ?from=0&most=100", None, "viewer"),
     ("get", "/v1/decisions", "Deferred, throttled, woken, rejected: ?days=7&by=day,limit,class", None, "viewer"),
     ("post", "/v1/hold", "The incident switch: hold everything, or let it go on", HoldBody, "operator"),
     ("post", "/v1/tickets/{ticket}/hold", "Keep one ticket from starting, or let it go on", HoldBody, "operator"),

@@ -21,7 +21,7 @@ from quota_scheduler.core.cycle.requests import Answer, Read
 from quota_scheduler.core.efficiency.trend import with_trend
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.readings.refusing import breaker_documents
-from quota_scheduler.core.readings.sighted import own_accounts
+from quota_scheduler.core.readings.sighted import own_accounts, placed_in
 from quota_scheduler.core.scope import Scope
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.page.assets import INDEX, load_assets
@@ -176,7 +176,7 @@ async def queue_shown(request: Request, scope: Scope, begin: int, most: int, fin
     """A page of the queue, as a scope sees it."""
     service, kept = facade_of(request), room_of(request).kept
     revision = _revision(service)
-    line = await kept.get(("line", service.moved), LINE_SECONDS, lambda: asyncio.to_thread(service.line))
+    line = await _line(request)
     chosen = _matching(line, find, scope)
     begin = min(begin, max(0, len(chosen) - 1) // most * most)
     rows = await kept.get(
@@ -189,9 +189,23 @@ async def queue_shown(request: Request, scope: Scope, begin: int, most: int, fin
     return shown
 
 
+async def _line(request: Request) -> list[Ticket]:
+    service = facade_of(request)
+    line: list[Ticket] = await room_of(request).kept.get(
+        ("line", service.moved), LINE_SECONDS, lambda: asyncio.to_thread(service.line)
+    )
+    return line
+
+
+async def line_of(request: Request, scope: Scope) -> list[tuple[int, Ticket]]:
+    """Who of a scope waits, first to go first, each with its place from 1 among all."""
+    line = await _line(request)
+    return await asyncio.to_thread(placed_in, line, scope)
+
+
 def _matching(line: list[Ticket], find: str, scope: Scope) -> list[tuple[int, Ticket]]:
     """The tickets of a scope whose id, key, class or labels hold a text, each with its place from 1 among all."""
-    placed = [(place, ticket) for place, ticket in enumerate(line, 1) if scope.holds(ticket.labels)]
+    placed = placed_in(line, scope)
     if not find:
         return placed
     return [

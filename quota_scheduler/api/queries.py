@@ -124,12 +124,6 @@ def _instant(request: Request, name: str) -> datetime:
     return at
 
 
-async def queue(request: Request) -> Response:
-    """The throttle queue in order."""
-    asker = require(request, Role.VIEWER)
-    return json_response(await asyncio.to_thread(facade_of(request).queue, asker.scope))
-
-
 async def decisions(request: Request) -> Response:
     """How often work was admitted, deferred, woken and rejected in ``days`` (7), ``by`` day, limit and class."""
     asker = require(request, Role.VIEWER)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -89,6 +90,11 @@ def ask(config: Config, method: str, path: str, body: Any = None, *, refused: st
         connection.request(method, f"{prefix}{path}", None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         return _content(answer.status, answer.read(), config, refused)
+    except ssl.SSLCertVerificationError as error:
+        raise NothingThere(
+            f"the certificate of {config.listen} is not trusted ({error.verify_message}): "
+            "name the file of its authority, or its own where it has signed itself, in SSL_CERT_FILE"
+        ) from None
     except (OSError, http.client.HTTPException, socket.gaierror) as error:
         raise Unreachable(f"nothing answers at {config.listen} ({error}): {_way_out(config)}") from None
     finally:
@@ -115,8 +121,6 @@ def _connection(config: Config) -> tuple[http.client.HTTPConnection, str]:
 
 def _trusting(certificate: Path) -> Any:
     """What believes the service of this machine alone: that which has the certificate of the configuration."""
-    import ssl
-
     context = ssl.create_default_context(cafile=str(certificate))
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False  # it is called by an address, and nobody else holds this certificate's key

@@ -81,6 +81,11 @@ class Transport:
                 _until_readable(connection.sock, wait + more, stop)
             answer = connection.getresponse()
             return _content(answer.status, dict(answer.headers), answer.read())
+        except ssl.SSLCertVerificationError as error:
+            raise Unavailable(
+                f"the certificate of {self.url} is not trusted ({error.verify_message}): "
+                "name the file of its authority, or its own where it has signed itself, in SSL_CERT_FILE"
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             raise _TryAgain(f"nothing answers ({error or type(error).__name__})") from None
         finally:

@@ -1,6 +1,7 @@
 """Instants as text and integers: aware UTC in the core, microseconds in the store, ISO with Z for people and JSON."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 MICROSECOND = timedelta(microseconds=1)
 HOUR_MICROS = 3_600_000_000
@@ -42,6 +43,7 @@ def iso_or_none(at: datetime | None) -> str | None:
     return iso(at) if at else None
 
 
+@lru_cache(1024)
 def iso(at: datetime) -> str:
     """Write RFC 3339 in UTC with ``Z``, to the second where that is exact."""
     text = at.astimezone(UTC).isoformat(timespec="milliseconds" if at.microsecond else "seconds")

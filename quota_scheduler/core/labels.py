@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Labels(NamedTuple):
     @property
     def asking(self) -> "Labels":
         """These labels as those of work that asks to start: what names no model could call any."""
-        return self if self.model else self._replace(model=ANY)
+        return self if self.model else _with_any_model(self)
 
     def overlaid(self, over: "Labels") -> "Labels":
         """These labels with every value that ``over`` gives put on top, except provider and model.
@@ -42,6 +43,12 @@ class Labels(NamedTuple):
         """
         merged = [b or ("" if a == UNASKED else a) for a, b in zip(self, over, strict=True)]
         return Labels(*merged)._replace(provider=self.provider, model=self.model)
+
+
+@lru_cache(4096)
+def _with_any_model(labels: Labels) -> Labels:
+    """Asked for several times with every decision about work that names no model."""
+    return labels._replace(model=ANY)
 
 
 LABEL_NAMES = Labels._fields

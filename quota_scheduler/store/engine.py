@@ -8,7 +8,7 @@ begin a write, and what they call their troubles.
 import sqlite3
 import sys
 
-from quota_scheduler.errors import StoreError
+from quota_scheduler.errors import StoreError, first_line
 from quota_scheduler.store.database import PATIENCE_SECONDS, Address, Clock, Database
 
 
@@ -59,3 +59,27 @@ def is_refusal(error: BaseException) -> bool:
     psycopg = sys.modules.get("psycopg")
     kinds = (sqlite3.OperationalError, psycopg.OperationalError) if psycopg else (sqlite3.OperationalError,)
     return isinstance(error, kinds)
+
+
+def reason(error: Exception) -> Exception:
+    """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
+
+    A commit that fails has rolled back already, and the rollback after it complains only that there is nothing left to
+    roll back: what really happened stands further back in the chain.
+    """
+    if isinstance(error, StoreError):
+        return error
+    link: BaseException | None = error
+    refused: BaseException | None = None
+    while link:
+        if isinstance(link, Exception) and is_disk_full(link):
+            return StoreError(
+                f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
+            )
+        refused = link if is_refusal(link) else refused
+        link = link.__context__
+    return (
+        StoreError(f"the database did not take the write ({first_line(refused)}); nothing was changed")
+        if refused
+        else error
+    )

@@ -9,12 +9,15 @@ from psycopg import sql
 
 from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import dialect
+from quota_scheduler.store.database import TURN
 from quota_scheduler.store.migrate import bring_up_to_date, is_up_to_date
 
 OLDEST = 15
 """The oldest version that the tests run on: Debian 12's."""
 LOCK = 0x51534348
 """The number of the advisory lock under which the schema is changed ("QSCH")."""
+MOST_TRIES = 10
+"""How often a step is tried that meets a view under way."""
 OURS = ("label_sets", "sequences", "tickets")
 """Tables by which a database of ours is known."""
 READ, WRITE = ("SELECT",), ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -84,22 +87,45 @@ class Migrating(peewee.PostgresqlDatabase):
 def migrate(conninfo: str, name: str) -> None:
     """Bring the schema up to date, all steps in one transaction; whoever comes second finds nothing to do.
 
-    Where nothing is to be done only rows are read: a role that may do no more can serve. Raises NotOurDatabase for a
-    database that a newer version wrote, StoreError where a step fails.
+    Where nothing is to be done only rows are read: a role that may do no more can serve. Older replicas may be at work
+    meanwhile: their writes wait, and a step that gets into a deadlock with a view is tried again. Raises NotOurDatabase
+    for a database that a newer version wrote, StoreError where a step fails.
     """
     database = Migrating(conninfo, prefer_psycopg3=True)
-    try:
-        with database.connection_context():
-            if is_up_to_date(database, name):
-                return
-            with database.atomic():
-                database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-                # a change of these is a step of the schema, or databases that have them never see it
-                for statement in dialect.MIN_MAX.strip().split(";\n"):
-                    database.execute_sql(statement)
-                bring_up_to_date(database, name)
-    except peewee.DatabaseError as error:
-        owner = ""
-        if getattr(error.__context__, "sqlstate", None) == NOT_ALLOWED:
-            owner = ": start this version once as the owner of the tables"
-        raise StoreError(f"cannot bring {name} up to date: {first_line(error)}; nothing was changed{owner}") from None
+    for tries_left in reversed(range(MOST_TRIES)):
+        try:
+            with database.connection_context():
+                if not is_up_to_date(database, name):
+                    _bring_up_to_date(database, name)
+            return
+        except (peewee.DatabaseError, StoreError) as error:
+            if tries_left and _is_deadlock(error):
+                continue
+            if isinstance(error, StoreError):
+                raise
+            owner = ""
+            if getattr(error.__context__, "sqlstate", None) == NOT_ALLOWED:
+                owner = ": start this version once as the owner of the tables"
+            raise StoreError(
+                f"cannot bring {name} up to date: {first_line(error)}; nothing was changed{owner}"
+            ) from None
+
+
+def _bring_up_to_date(database: Migrating, name: str) -> None:
+    with database.atomic():
+        database.execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        if "turns" in database.get_tables():
+            database.execute_sql(f"SELECT {TURN} FROM turns FOR UPDATE")  # a step and a write never wait for each other
+        # a change of these is a step of the schema, or databases that have them never see it
+        for statement in dialect.MIN_MAX.strip().split(";\n"):
+            database.execute_sql(statement)
+        bring_up_to_date(database, name)
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    """Whether the server has ended one of two that waited for each other, and it was us."""
+    while error is not None:
+        if isinstance(error, psycopg.errors.DeadlockDetected):
+            return True
+        error = error.__context__
+    return False

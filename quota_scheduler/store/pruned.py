@@ -5,9 +5,18 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from quota_scheduler.core.instants import to_micros
-from quota_scheduler.store import Transaction, doors, session_totals
+from quota_scheduler.core.instants import from_micros, to_micros
+from quota_scheduler.store import Transaction, doors, facts, session_totals
 from quota_scheduler.store.lists import TEXTS
+
+BEFORE = "events_pruned_before"
+"""The fact that says before when rows of events are gone: once their keys are forgotten nothing else tells."""
+
+
+def before(tx: Transaction) -> datetime | None:
+    """What was recorded before this instant may have no row any more; None where nothing has been pruned."""
+    noted = facts.fact(tx, BEFORE)
+    return from_micros(int(noted)) if noted else None
 
 
 def key_hash(identity: tuple[str, str]) -> str:
@@ -58,6 +67,9 @@ def prune(tx: Transaction, *, recorded_before: datetime, keys_before: datetime, 
     )
     session_totals.keep_pruned(tx, [row[0] for row in old])
     tx.many("DELETE FROM events WHERE id = ?", [(row[0],) for row in old])
+    if old:
+        latest = max(recorded_before, before(tx) or recorded_before)
+        facts.remember(tx, BEFORE, str(to_micros(latest)))
     doors.prune(tx, recorded_before)
     tx.execute("DELETE FROM pruned_keys WHERE at < ?", (to_micros(keys_before),))
     return len(old)

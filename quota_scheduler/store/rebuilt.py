@@ -7,7 +7,7 @@ from quota_scheduler.core.instants import HOUR_MICROS, SKEW, from_micros, to_mic
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage
-from quota_scheduler.store import Transaction, ledger
+from quota_scheduler.store import Transaction, ledger, pruned
 from quota_scheduler.store.usage_columns import COLUMNS, summed
 
 HOURS_AT_ONCE = 24 * 7
@@ -23,8 +23,11 @@ _HOUR_OF = f"at / {HOUR_MICROS} - CASE WHEN at % {HOUR_MICROS} < 0 THEN 1 ELSE 0
 def whole_since(tx: Transaction) -> datetime | None:
     """From when on every event there was still has its row; None where none has been pruned.
 
-    What was pruned had been recorded before the oldest row that is left, and nothing lies further ahead than ``SKEW``.
+    What was pruned had been recorded before the instant that was noted then, where a version that noted none pruned it
+    before the oldest row that is left; and nothing lies further ahead than ``SKEW``.
     """
+    if noted := pruned.before(tx):
+        return noted + SKEW
     if not tx.scalar("SELECT count(*) FROM pruned_keys"):
         return None
     oldest = tx.scalar("SELECT min(recorded_at) FROM events")

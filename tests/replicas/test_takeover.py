@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.errors import NotLeading
-from quota_scheduler.store import leadership
+from quota_scheduler.store import audit, leadership
 from quota_scheduler.tasks import TASKS, Where
 from tests.replicas.several import RENEWAL, TTL, Several
 
@@ -22,6 +22,15 @@ def test_who_falls_silent_is_followed_within_two_ttl_and_the_epoch_grows(several
     several.pass_by(TTL, first, second)
     several.pass_by(2 * TTL, second)
     assert (first.leads, second.leads, several.row()[1]) == (False, True, 2)
+
+
+def test_who_takes_over_is_written_down_and_who_begins_is_not(several: Several):
+    first, second = several.join(), several.join()
+    several.pass_by(TTL, first, second)
+    several.pass_by(2 * TTL, second)
+    with several.store.reading() as tx:
+        entries = [(entry.who, entry.what, entry.detail) for entry in audit.entries(tx, audit.Wanted())]
+    assert entries == [("127.0.0.1:9002", "leader.took_over", {"epoch": 2})]
 
 
 def test_nobody_takes_over_while_the_leader_renews(several: Several):

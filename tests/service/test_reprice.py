@@ -172,7 +172,6 @@ def test_B6_prices_that_are_the_same_change_nothing(world):
     assert [here.until_done(), here.until_done()] == [0, 0]
 
 
-@pytest.mark.spoils_sums  # its keys go at once too: nothing tells that rows are gone
 def test_B6_what_was_pruned_keeps_its_cost_and_is_unpriced_no_more(world):
     here = Sweeper(world, MONTH)
     here.record(nova(at=MONDAY))

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,35 @@ def test_a_new_token_works_as_printed(folder: Path, run: Run) -> None:
     assert shown[1].split()[-1].startswith("runner:ci:")
 
 
+def test_a_bound_token_that_ends_works_as_printed(folder: Path, run: Run) -> None:
+    made = run("config", "token", "growth", "--label", "team=growth", "--label", "account=max-1",
+               "--expires", "2027-01-31T01:00:00+01:00", "--json").json  # fmt: skip
+    bound, ends = {"account": "max-1", "team": "growth"}, "2027-01-31T00:00:00Z"
+    assert (made["labels"], made["expires"], made["role"]) == (bound, ends, "runner")
+    printed = run("config", "token", "growth", "--label", "team=growth", "--expires", "2027-01-31T00:00:00Z").out
+    line = printed.splitlines()[1].partition("runner:")
+    (folder / "tokens").write_text(f"{line[1]}{line[2]}\n")
+    (folder / "quota.yaml").write_text("tokens_file: tokens\nmetrics_auth: true\n")
+    (token,) = run("config", "check", "--json").json["tokens"]
+    assert token == {
+        "name": "growth", "role": "runner", "sha256": "***", "labels": {"team": "growth"}, "expires": ends,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        pytest.param(("--label", "team"), "team", id="a label without a value"),
+        pytest.param(("--label", "colour=red"), "colour", id="a label that is none"),
+        pytest.param(("--expires", "soon"), "soon", id="no instant"),
+        pytest.param(("--expires", "2027-01-31T00:00:00"), "2027-01-31", id="an instant without a zone"),
+    ],
+)
+def test_a_token_that_cannot_be_is_one_sentence(run: Run, words: tuple[str, ...], sentence: str) -> None:
+    said = run("config", "token", "x", *words)
+    assert (said.code, sentence in said.err, "Traceback" in said.err) == (2, True, False), said
+
+
 # Asking wrongly
 
 
@@ -453,6 +483,35 @@ def test_M3_the_file_alone_says_that_everything_is_held(run: Run, edge: Edge) ->
         assert "Everything is held by local since Sun 22 Nov 10:00 Europe/Berlin: provider incident" in out
     assert run("audit", "--json").json[0]["what"] == "hold.all"
     assert "hold.all" in run("audit").out
+
+
+@pytest.mark.parametrize(
+    ("wanted", "whats"),
+    [
+        pytest.param((), ["limit.changed", "hold.all", "limit.changed"], id="all"),
+        pytest.param(("--limit", "1"), ["limit.changed"], id="the newest"),
+        pytest.param(("--what", "limit.*"), ["limit.changed", "limit.changed"], id="a kind"),
+        pytest.param(("--who", "local", "--what", "hold.all"), ["hold.all"], id="whose and what"),
+        pytest.param(("--who", "ana"), [], id="somebody who did nothing"),
+        pytest.param(("--since", "2026-11-22T09:30Z"), ["limit.changed", "hold.all"], id="from an instant on"),
+        pytest.param(("--until", "2026-11-22T09:30Z"), ["limit.changed"], id="until an instant"),
+        pytest.param(("--since", "2026-11-22", "--until", "2026-11-23"), ["limit.changed", "hold.all", "limit.changed"],
+                     id="a day of the configuration's zone"),
+        pytest.param(("--since", "2026-11-23"), [], id="the next day"),
+    ],
+)  # fmt: skip
+def test_audit_chooses_by_time_who_and_what(run: Run, edge: Edge, wanted: tuple[str, ...], whats: list[str]) -> None:
+    edge.ask("PATCH", "/v1/limits/daily", {"amount": 2000})
+    edge.clock.advance(timedelta(hours=1))
+    edge.post("/v1/hold", {"reason": "provider incident"})
+    edge.ask("PATCH", "/v1/limits/daily", {"amount": 3000})
+    assert [entry["what"] for entry in run("audit", *wanted, "--json").json] == whats
+
+
+@pytest.mark.parametrize("word", ["yesterday", "2026-13-01", "09:00"])
+def test_audit_says_which_time_is_none(run: Run, word: str) -> None:
+    said = run("audit", "--since", word)
+    assert (said.code, f"{word!r} is no time" in said.err) == (2, True)
 
 
 def test_limits_are_listed_from_the_configuration(run: Run, folder: Path) -> None:

@@ -202,31 +202,88 @@ def test_set_up_borrows_a_pip_where_the_new_environment_has_none(bare_copy):
 
 
 COMPOSE = yaml.safe_load((EXAMPLES / "compose.yaml").read_text())
+COMPOSES = pytest.mark.parametrize("file", ["compose.yaml", "replicas/compose.yaml"])
 
 
-def test_the_compose_file_is_valid():
-    done = run(
-        sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", EXAMPLES / "compose.yaml"
-    )
+def composed(file):
+    """A Compose file: its folder and what it says."""
+    path = EXAMPLES / file
+    return path.parent, yaml.safe_load(path.read_text())
+
+
+@COMPOSES
+def test_the_compose_file_is_valid(file):
+    done = run(sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", EXAMPLES / file)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_compose_mounts_and_depends_on_is_there():
-    services, volumes = COMPOSE["services"], COMPOSE["volumes"]
+@COMPOSES
+def test_what_compose_mounts_and_depends_on_is_there(file):
+    folder, said = composed(file)
+    services, volumes = said["services"], said["volumes"]
     sources = [volume.split(":")[0] for service in services.values() for volume in service["volumes"]]
-    assert [source for source in sources if source not in volumes and not (EXAMPLES / source).exists()] == []
+    assert [source for source in sources if source not in volumes and not (folder / source).exists()] == []
     assert {name for service in services.values() for name in service.get("depends_on", [])} <= services.keys()
 
 
-def test_compose_pins_what_is_not_ours():
-    images = {service["image"] for service in COMPOSE["services"].values()} - {"quota-scheduler"}
-    assert [image for image in images if not re.search(r":v?\d+\.\d+\.\d+$", image)] == []
+@COMPOSES
+def test_compose_pins_what_is_not_ours(file):
+    images = {service["image"] for service in composed(file)[1]["services"].values()} - {"quota-scheduler"}
+    assert [image for image in images if not re.search(r":v?\d+\.\d+(\.\d+)?$", image)] == []
 
 
-def test_compose_publishes_on_loopback_alone():
-    ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
+@COMPOSES
+def test_compose_publishes_on_loopback_alone(file):
+    ports = [port for service in composed(file)[1]["services"].values() for port in service.get("ports", [])]
     assert ports
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_replicas_wait_for_whom_they_need_and_differ_by_name_alone():
+    services = composed("replicas/compose.yaml")[1]["services"]
+    waits_for = {
+        name: {other: how["condition"].removeprefix("service_") for other, how in service.get("depends_on", {}).items()}
+        for name, service in services.items()
+    }
+    both = {"scheduler-1": "healthy", "scheduler-2": "healthy"}
+    first = {"secrets": "completed_successfully"}
+    assert waits_for == {
+        "secrets": {}, "alertmanager": {}, "database": first, "scheduler-1": first | {"database": "healthy"},
+        "scheduler-2": first | {"database": "healthy"}, "balancer": both, "prometheus": both,
+        "grafana": {"prometheus": "healthy"},
+    }  # fmt: skip
+    one, other = services["scheduler-1"], services["scheduler-2"]
+    assert {key for key in one if one[key] != other[key]} == {"hostname"}
+    own = {"secrets", "scheduler-1", "scheduler-2"}  # the image of ours has a check of its own
+    assert [name for name in services if name not in own and "healthcheck" not in services[name]] == []
+
+
+def test_the_replicas_file_holds_no_secret_and_its_configuration_is_valid():
+    text = (EXAMPLES / "replicas/compose.yaml").read_text()
+    assert re.findall(r"(?i)password: *\S|://[^/\s]+:[^/\s]+@", text) == []
+    checked = run(
+        sys.executable, "-m", "quota_scheduler", "--config", EXAMPLES / "replicas/quota.yaml", "config", "check"
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives files to other users: needs root")
+def test_secrets_are_made_once_and_belong_to_who_reads_them(tmp_path):
+    make = (sys.executable, EXAMPLES / "replicas/make_secrets.py", tmp_path)
+    run(*make)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    run(*make)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
+    token, password = made["token"].strip(), made["database-password"].strip()
+    assert made == {
+        "token": f"{token}\n", "tokens": f"operator:first:{sha256(token.encode()).hexdigest()}\n",
+        "database-password": f"{password}\n", "pgpass": f"*:*:*:*:{password}\n",
+    }  # fmt: skip
+    users = {path.name: (path.stat().st_uid, oct(path.stat().st_mode & 0o777)) for path in tmp_path.iterdir()}
+    assert users == {
+        "token": (10001, "0o400"), "tokens": (10001, "0o400"), "pgpass": (10001, "0o400"),
+        "database-password": (0, "0o444"),
+    }  # fmt: skip
 
 
 def test_the_first_token_is_made_once_and_is_the_one_the_service_knows(tmp_path):
@@ -240,8 +297,9 @@ def test_the_first_token_is_made_once_and_is_the_one_the_service_knows(tmp_path)
     assert [(tmp_path / name).stat().st_mode & 0o077 for name in ("token", "tokens")] == [0, 0]
 
 
-def test_prometheus_accepts_its_configuration_and_rules(program, tmp_path):
-    shutil.copy(EXAMPLES / "compose/prometheus.yml", tmp_path)
+@pytest.mark.parametrize("file", ["compose/prometheus.yml", "replicas/prometheus.yml"])
+def test_prometheus_accepts_its_configuration_and_rules(program, tmp_path, file):
+    shutil.copy(EXAMPLES / file, tmp_path)
     shutil.copytree(ROOT / "alerts", tmp_path / "alerts")
     checked = run(program("promtool"), "check", "config", tmp_path / "prometheus.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr

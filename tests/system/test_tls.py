@@ -104,3 +104,18 @@ def test_a_certificate_that_cannot_be_served_is_one_sentence(tmp_path: Path, tex
     assert said.returncode in (1, 2)
     assert sentence in said.stderr
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("trusted", "believed"),
+    [
+        pytest.param("trusted_proxies: [127.0.0.0/8]\n", True, id="from a proxy that is named"),
+        pytest.param("trusted_proxies: [10.0.0.0/8]\n", False, id="from anybody else"),
+    ],
+)
+def test_who_says_that_it_was_https_is_believed(tmp_path: Path, trusted: str, believed: bool) -> None:
+    place = Place(tmp_path)
+    place.config(trusted)
+    with ServiceProcess(place) as service:
+        answer = service.ready().ask("GET", "/healthz", headers={"X-Forwarded-Proto": "https"})
+        assert ("strict-transport-security" in answer.headers) is believed

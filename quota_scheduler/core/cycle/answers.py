@@ -1,6 +1,6 @@
 """Answers: a ticket as it stands after the cycle, with its verdict, why, until when, and what is advised."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -33,12 +33,13 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, running: Mapping
     if verdict is None and ticket.outcome is Outcome.REJECTED:
         verdict = Reject(ticket.reason, ())
     position = place(work.queue, ticket.id, running, work.policy, now=work.now)
-    level, (told, expected, changes) = _optimization(ticket, work), _why(ticket, verdict, work)
+    reserved = _reserved(ticket, work)
+    level, (told, expected, changes) = _optimization(ticket, reserved, work), _why(ticket, verdict, work)
     return Answer(
         ticket,
         told,
         position=position,
-        reserved=_reserved(ticket, work),
+        reserved=reserved,
         stop=ticket.id in work.stops,
         optimization=level,
         model=_model(ticket, level, work),
@@ -52,7 +53,7 @@ def answer(ticket: Ticket, verdict: Verdict | None, work: Work, running: Mapping
 def preview(draft: Ticket, verdict: Verdict, work: Work) -> Answer:
     """What would be decided about a ticket that is only asked about, with the three checks."""
     used = work.snap.runs.used.get(draft.run, Usage())
-    level, (told, expected, changes) = _optimization(draft, work), _why(draft, verdict, work)
+    level, (told, expected, changes) = _optimization(draft, (), work), _why(draft, verdict, work)
     return Answer(
         draft,
         told,
@@ -118,9 +119,9 @@ def _model(ticket: Ticket, level: Optimization, work: Work) -> str:
     return cheaper_model(ticket, work.snap.terms.models, work.snap.terms.reprice)
 
 
-def _optimization(ticket: Ticket, work: Work) -> Optimization:
+def _optimization(ticket: Ticket, holds: Iterable[tuple[str, int]], work: Work) -> Optimization:
     """The level that the tightest binding limit asks for; what the ticket holds itself is left for it."""
-    tightest, own = (1, 1), dict(_reserved(ticket, work))
+    tightest, own = (1, 1), dict(holds)
     for headroom in work.headrooms.of(ticket):
         amount = headroom.balance.amount
         if not amount and headroom.instance.limit.unit is not Unit.LEASES:

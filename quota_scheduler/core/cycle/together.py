@@ -7,7 +7,7 @@ Work that is alike (same labels, class and estimate) is weighed once, whatever i
 order matter is left to the pass: somebody who waits for the same limits, a ramp, a breaker, a pool, a run cap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from quota_scheduler.core.admission.decide import admits
@@ -47,9 +47,8 @@ def start_together(tickets: Sequence[Ticket], work: Work) -> dict[Kind, list[Tic
             sums[name] = sums.get(name, 0) + max(amount, whole) * len(alike)
     if any(work.queue.count(name) for name in sums):
         return None
-    for (_, priority, _), needs in weighed.items():
-        if not all(_has_room(headroom, whole, sums, priority, now) for headroom, _, whole in needs):
-            return None
+    if not _all_fit(weighed, sums, now):
+        return None
     for kind, alike in kinds.items():
         numbers = [ticket.id for ticket in alike]
         for headroom, amount, whole in weighed[kind]:
@@ -64,12 +63,19 @@ def _weighed(ticket: Ticket, headrooms: Headrooms, now: datetime) -> Weighed:
     return [(headroom, headroom.usable(whole, duration, now), whole) for headroom, whole in headrooms.asked(ticket)]
 
 
-def _has_room(headroom: Headroom, whole: int, sums: dict[str, int], priority: Priority, now: datetime) -> bool:
-    """Whether a limit lets a class have all that newcomers need in it, and no ramp or size keeps any of them back.
+def _all_fit(weighed: Mapping[Kind, Weighed], sums: Mapping[str, int], now: datetime) -> bool:
+    """Whether each limit lets each class have all that newcomers need in it, and neither size nor ramp holds one back.
 
     In mode warn too: who only would be kept waiting is told so, one by one.
     """
-    balance = headroom.balance
-    if balance.ramp or whole > balance.amount:
-        return False
-    return admits(headroom, sums[headroom.instance.name], priority, now) is None
+    tested: set[tuple[str, Priority]] = set()
+    for (_, priority, _), needs in weighed.items():
+        for headroom, _, whole in needs:
+            balance, name = headroom.balance, headroom.instance.name
+            if balance.ramp or whole > balance.amount:
+                return False
+            if (name, priority) not in tested:
+                tested.add((name, priority))
+                if admits(headroom, sums[name], priority, now) is not None:
+                    return False
+    return True

@@ -9,6 +9,7 @@ from quota_scheduler.core.limits.sight import ScopeView
 from quota_scheduler.core.readings.measure import scope_text
 from quota_scheduler.core.readings.readings import LimitReading, QueueReading, Readings
 from quota_scheduler.core.scope import Scope
+from quota_scheduler.core.tickets.ticket import Ticket
 
 ROWS = ("waiting", "offered", "running")
 """The lists of tickets in a document."""
@@ -72,6 +73,12 @@ def own_rows(document: Row, scope: Scope) -> Row:
         if name in document
     }
     return {**document, **rows}
+
+
+def placed_in(line: Iterable[Ticket], scope: Scope) -> list[tuple[int, Ticket]]:
+    """The tickets of a scope, each with its place from 1 in the whole line."""
+    placed = enumerate(line, 1)
+    return [(place, one) for place, one in placed if scope.holds(one.labels)] if scope.is_bound else list(placed)
 
 
 def is_own_row(row: Row, scope: Scope) -> bool:

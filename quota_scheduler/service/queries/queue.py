@@ -24,16 +24,25 @@ LENGTHS_FROM = timedelta(days=7)
 
 def queue_document(tx: Transaction, policy: QueuePolicy) -> dict[str, Any]:
     """Every open ticket as JSON types, the waiting ones in the order they will be looked at."""
+    document, ordered = queue_in_order(tx, policy)
+    return {**document, "waiting": [ticket_row(ticket, place) for place, ticket in enumerate(ordered, 1)]}
+
+
+def queue_in_order(tx: Transaction, policy: QueuePolicy) -> tuple[dict[str, Any], list[Ticket]]:
+    """The same in two parts, of one moment: the document without the rows of those that wait, and those in order."""
     open_tickets = tickets.open_tickets(tx)
     waiting = [ticket for ticket in open_tickets if ticket.state is State.WAITING]
     ordered = order(waiting, tickets.running_shares(tx, policy.fair_share), policy, now=tx.now)
-    held, spent = everything_held(tx), windows.spent_ratios(tx)
+    return {**standing_document(tx), **_turns(open_tickets, windows.spent_ratios(tx))}, ordered
+
+
+def standing_document(tx: Transaction) -> dict[str, Any]:
+    """What keeps everybody or a whole account waiting, as of when."""
+    held = everything_held(tx)
     return {
         "at": iso(tx.now),
         "hold": held.document() if held else None,
         "breakers": breaker_documents(breakers.load(tx), tx.now),
-        "waiting": [ticket_row(ticket, place) for place, ticket in enumerate(ordered, 1)],
-        **_turns(open_tickets, spent),
     }
 
 

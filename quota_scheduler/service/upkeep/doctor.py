@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from quota_scheduler.core.instants import from_micros, iso, to_micros
+from quota_scheduler.core.instants import iso, to_micros
 from quota_scheduler.core.labels import UNASKED, Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
@@ -35,12 +35,12 @@ class Finding:
 def examine(tx: Transaction, limits: Sequence[Limit]) -> list[Finding]:
     """All checks, in the order of their weight."""
     balances = windows.load(tx, limits)
-    oldest = tx.scalar("SELECT min(at) FROM pruned_keys")
+    whole = rebuilt.whole_since(tx)
     return [
         _integrity(about := tx.about()),
-        *_windows(tx, balances, from_micros(oldest) if oldest else None),
+        *_windows(tx, balances, whole),
         *_reservations(balances),
-        _rollups(tx),
+        _rollups(tx, whole),
         _totals(tx),
         *_names(tx, balances),
         _comments(tx),
@@ -52,7 +52,7 @@ def _integrity(about: About) -> Finding:
     return Finding("database", bool(about.trouble), about.trouble or "ok")
 
 
-def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> Iterable[Finding]:
+def _windows(tx: Transaction, balances: Balances, whole: datetime | None) -> Iterable[Finding]:
     """Each open window's usage against the events of its span."""
     names = {
         number: {instance.name for instance in balances.instances(labels)}
@@ -68,7 +68,7 @@ def _windows(tx: Transaction, balances: Balances, pruned: datetime | None) -> It
         made = min(LARGEST_SUM, fine // balance.limit.fineness)
         unit = balance.limit.unit
         detail = f"counted {format_amount(balance.used, unit)}, the ledger adds up to {format_amount(made, unit)}"
-        partly = pruned is not None and made < balance.used
+        partly = whole is not None and window.starts_at < whole and made < balance.used
         yield Finding(
             f"window {balance.name} from {iso(window.starts_at)}", made != balance.used and not partly, detail
         )
@@ -88,11 +88,10 @@ def _reservations(balances: Balances) -> Iterable[Finding]:
     yield Finding("reservations", bool(wrong), f"do not add up in {names}" if wrong else f"{count} open, all add up")
 
 
-def _rollups(tx: Transaction) -> Finding:
+def _rollups(tx: Transaction, whole: datetime | None) -> Finding:
     """Rollups against the events of the hours that are still whole."""
     first = tx.scalar("SELECT min(recorded_at) FROM events")
-    has_pruned = tx.scalar("SELECT count(*) FROM pruned_keys")
-    if first is None or has_pruned:
+    if first is None or whole is not None:
         return Finding("rollups", False, "raw events are partly pruned: the hours that remain are compared by windows")
     rolled = total(usage for _, _, usage in ledger.hours(tx, EVER))
     summed = _all_events(tx)

@@ -54,7 +54,8 @@ def _rollups(tx: Transaction, whole: datetime | None, sets: Sets, step: Step) ->
             one, other = kept.get(slot, Usage()), made.get(slot, Usage())
             if _differ(one, other, _is_whole(slot[0], whole)):
                 wrong.append(f"{_hour(slot[0])} {_named(sets, slot[1])}: {_by(one, other)}")
-    return _finding("rollups by hour", wrong, f"{compared} compared")
+    gone = f"; what was recorded before {iso(whole)} has no rows any more and cannot be checked" if whole else ""
+    return _finding("rollups by hour", wrong, f"{compared} compared{gone}")
 
 
 def _days(tx: Transaction, sets: Sets) -> Finding:

@@ -137,14 +137,20 @@ class Undo(Exception):
     """Takes a damage back that the database would not commit."""
 
 
-def test_what_was_pruned_is_not_missed_and_what_came_since_is_compared(tmp_path):
+@pytest.mark.parametrize(
+    "keys", [pytest.param(400 * DAY, id="keys are kept"), pytest.param(-DAY, id="their keys are forgotten, too")]
+)
+def test_what_was_pruned_is_not_missed_and_what_came_since_is_compared(tmp_path, keys):
     here = a_day(tmp_path)
     here.clock.advance(36 * DAY)
     here.cycle()
     with here.store.transaction() as tx:
-        pruned.prune(tx, recorded_before=tx.now - 35 * DAY, keys_before=tx.now - 400 * DAY)
+        assert pruned.prune(tx, recorded_before=tx.now - 35 * DAY, keys_before=tx.now - keys)
     here.clock.advance(HOUR)
     here.record(a_usage_event(3, key="since", at=here.clock.at, run="run-2"))
     assert wrong(here) == {}
+    with here.store.transaction() as tx:
+        (said,) = [found.detail for found in upkeep.verify(tx, here.limits) if found.check == "rollups by hour"]
+    assert said.endswith("has no rows any more and cannot be checked")
     found = wrong(here, "UPDATE rollups SET output = output + 1 WHERE hour = (SELECT max(hour) FROM rollups)")
     assert list(found) == ["totals", "rollups by hour", "sums by day", "totals by labels"]
