@@ -26,7 +26,7 @@ SECONDS = 180
 """How long the demo may play: three times what its story takes."""
 FRESH_SECONDS = 1.0
 """What was told longer ago is over by the time it would be photographed."""
-MOST_BYTES = 100_000
+MOST_BYTES = 120_000
 """Of a picture, so that the first page of the documentation stays light."""
 
 

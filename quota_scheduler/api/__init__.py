@@ -22,6 +22,7 @@ from quota_scheduler.api import (
     operate,
     otlp,
     page,
+    page_files,
     problems,
     queue,
     shipments,
@@ -112,7 +113,7 @@ def build(service: "Facade") -> Door:
     routes = [Route(path, handler, methods=[method]) for method, path, handler in ROUTES]
     routes += [Route(f"{path}/", handler, methods=[method]) for method, path, handler in ROUTES if handler in PUSHED]
     routes += [Route("/openapi.json", document, include_in_schema=False), Route("/docs", docs, include_in_schema=False)]
-    routes += [Route("/", page.index), Route("/page/{file}", page.asset)]
+    routes += [Route("/", page_files.index), Route("/page/{file}", page_files.asset)]
     handlers: dict[Any, ExceptionHandler] = {
         problems.Problem: problems.on_problem,
         QuotaSchedulerError: problems.on_own_error,

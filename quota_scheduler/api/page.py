@@ -1,10 +1,10 @@
-"""The operator page over HTTP: its files, what it shows, a line whenever that changes, and what a deed would do."""
+"""The operator page over HTTP: what it shows, and a line whenever that changes."""
 
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -24,7 +24,8 @@ from quota_scheduler.core.readings.refusing import breaker_documents
 from quota_scheduler.core.readings.sighted import own_accounts, placed_in
 from quota_scheduler.core.scope import Scope
 from quota_scheduler.core.tickets.ticket import State, Ticket
-from quota_scheduler.page.assets import INDEX, POLICY, Asset, load_assets
+from quota_scheduler.page.assets import INDEX, load_assets
+from quota_scheduler.page.first import FirstAnswer
 from quota_scheduler.page.kept import KeptForAll
 from quota_scheduler.page.state import page_document, waiting_row
 
@@ -43,6 +44,8 @@ LOOK_SECONDS = 0.5
 """A stream looks this often whether there is something new."""
 BEAT_SECONDS = 5.0
 """A stream says at least this often that it lives."""
+LAST = "last"
+"""Stands before the key of what was made last, whatever has moved since."""
 MOST_ROWS = 200
 """Rows of the queue in one answer."""
 RECENT_DAYS = 7
@@ -58,9 +61,15 @@ class PageRoom:
 
     assets: Any = field(default_factory=load_assets)
     kept: KeptForAll = field(default_factory=KeptForAll)
+    first: FirstAnswer = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Split the page where its figures go."""
+        self.first = FirstAnswer(self.assets[INDEX].content, level=PACK_LEVEL)
 
 
-def _room(request: Request) -> PageRoom:
+def room_of(request: Request) -> PageRoom:
+    """What is kept by the application that answers a request."""
     room: PageRoom = request.app.state.page
     return room
 
@@ -71,64 +80,61 @@ def _revision(service: "Facade") -> str:
     return f"{iso(service.readings.at)} {service.moved} {held}"
 
 
-# the files
-
-
-async def index(request: Request) -> Response:
-    """The page itself: no figure in it, so it needs no token."""
-    return _file(request, _room(request).assets[INDEX])
-
-
-async def asset(request: Request) -> Response:
-    """One of its files."""
-    name = request.path_params["file"]
-    if name not in _room(request).assets:
-        raise Problem(404, "not_found", f"the page has no file {name[:80]!r}")
-    return _file(request, _room(request).assets[name])
-
-
-def _file(request: Request, file: Asset) -> Response:
-    headers = {
-        "ETag": file.tag,
-        "Cache-Control": "no-cache",
-        "Content-Security-Policy": POLICY,
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Vary": "Accept-Encoding",
-    }
-    if request.headers.get("if-none-match") == file.tag:
-        return Response(status_code=304, headers=headers)
-    if not _takes_gzip(request):
-        return Response(file.content, headers=headers, media_type=file.kind)
-    return Response(file.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.kind)
-
-
-def _takes_gzip(request: Request) -> bool:
+def takes_gzip(request: Request) -> bool:
+    """Whether an answer may be packed."""
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def _packed(request: Request, body: Any) -> Response:
-    """A JSON answer, packed where that is worth it."""
+def _shown(body: Any) -> "PackedAnswer":
+    """A document as bytes; packed where that is worth it."""
     content = msgspec.json.encode(body)
+    return PackedAnswer(content, gzip.compress(content, PACK_LEVEL, mtime=0) if len(content) > SMALL else b"")
+
+
+def _answered(request: Request, shown: "PackedAnswer") -> Response:
+    """A JSON answer."""
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
-    if len(content) > SMALL and _takes_gzip(request):
-        content, headers["Content-Encoding"] = gzip.compress(content, PACK_LEVEL, mtime=0), "gzip"
-    return Response(content, headers=headers, media_type="application/json")
+    if shown.packed and takes_gzip(request):
+        return Response(shown.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type="application/json")
+    return Response(shown.plain, headers=headers, media_type="application/json")
 
 
 # what it shows
 
 
+class PackedAnswer(NamedTuple):
+    """An answer as bytes, as they are and packed."""
+
+    plain: bytes
+    packed: bytes
+
+
 async def state(request: Request) -> Response:
     """Everything that is seen without opening anything; the queue's rows are asked for apart."""
-    asker, service = require(request, Role.VIEWER), facade_of(request)
-    seconds = 0.0 if "fresh" in request.query_params else STATE_SECONDS
+    asker = require(request, Role.VIEWER)
+    shown = await state_shown(request, asker, 0.0 if "fresh" in request.query_params else STATE_SECONDS)
+    return _answered(request, shown)
+
+
+async def state_shown(request: Request, asker: Asker, seconds: float) -> PackedAnswer:
+    """The state as one asker sees it, at most so many seconds old; made and packed once for all who are alike."""
+    service, kept = facade_of(request), room_of(request).kept
     revision = _revision(service)
-    document = await _room(request).kept.get(
-        ("state", revision, asker.scope), seconds, lambda: asyncio.to_thread(_state, service, revision, asker.scope)
-    )
-    you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
-    return await asyncio.to_thread(_packed, request, {**document, "now": iso(service.now()), "you": you})
+
+    def make(document: dict[str, Any]) -> PackedAnswer:
+        you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
+        return _shown({**document, "now": iso(service.now()), "you": you})
+
+    async def of_asker() -> PackedAnswer:
+        document = await kept.get(
+            ("state", revision, asker.scope), seconds, lambda: asyncio.to_thread(_state, service, revision, asker.scope)
+        )
+        shown = await asyncio.to_thread(make, document)
+        kept.put((LAST, asker), shown)
+        return shown
+
+    shown: PackedAnswer = await kept.get(("shown", revision, asker), seconds, of_asker)
+    return shown
 
 
 def _state(service: "Facade", revision: str, scope: Scope) -> dict[str, Any]:
@@ -159,11 +165,16 @@ def _state(service: "Facade", revision: str, scope: Scope) -> dict[str, Any]:
 
 async def queue(request: Request) -> Response:
     """Waiting tickets in the order of their start, a page of them, each with why it waits and when it may start."""
-    asker = require(request, Role.VIEWER)
-    service, kept, scope = facade_of(request), _room(request).kept, asker.scope
+    scope = require(request, Role.VIEWER).scope
     begin = number(request, "from", 0, least=0, most=10**8)
     most = number(request, "most", 50, least=1, most=MOST_ROWS)
     find = request.query_params.get("find", "")[:200].casefold()
+    return _answered(request, _shown(await queue_shown(request, scope, begin, most, find)))
+
+
+async def queue_shown(request: Request, scope: Scope, begin: int, most: int, find: str) -> dict[str, Any]:
+    """A page of the queue, as a scope sees it."""
+    service, kept = facade_of(request), room_of(request).kept
     revision = _revision(service)
     line = await _line(request)
     chosen = _matching(line, find, scope)
@@ -173,16 +184,14 @@ async def queue(request: Request) -> Response:
         ROWS_SECONDS,
         lambda: _rows(service, chosen[begin : begin + most], scope),
     )
-    return await asyncio.to_thread(
-        _packed,
-        request,
-        {"at": iso(service.now()), "waiting": len(line), "matching": len(chosen), "from": begin, "rows": rows},
-    )
+    shown = {"at": iso(service.now()), "waiting": len(line), "matching": len(chosen), "from": begin, "rows": rows}
+    kept.put((LAST, begin, most, find, scope), shown)
+    return shown
 
 
 async def _line(request: Request) -> list[Ticket]:
     service = facade_of(request)
-    line: list[Ticket] = await _room(request).kept.get(
+    line: list[Ticket] = await room_of(request).kept.get(
         ("line", service.moved), LINE_SECONDS, lambda: asyncio.to_thread(service.line)
     )
     return line
@@ -223,12 +232,12 @@ async def _rows(service: "Facade", placed: list[tuple[int, Ticket]], scope: Scop
 async def more(request: Request) -> Response:
     """What is looked at less often: costs, efficiency with its trend, loans, sources, and what was done by hand."""
     asker, service = require(request, Role.VIEWER), facade_of(request)
-    document = await _room(request).kept.get(
+    document = await room_of(request).kept.get(
         ("more", asker.scope), MORE_SECONDS, lambda: asyncio.to_thread(_more, service, asker.scope)
     )
     if allows(asker.role, Role.OPERATOR):
         document = {**document, **await asyncio.to_thread(service.audit, 30)}
-    return await asyncio.to_thread(_packed, request, document)
+    return _answered(request, await asyncio.to_thread(_shown, document))
 
 
 def _more(service: "Facade", scope: Scope) -> dict[str, Any]:

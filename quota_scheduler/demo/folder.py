@@ -2,9 +2,13 @@
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from quota_scheduler.demo.trouble import DemoTrouble
+
+TRIES, TRY_SECONDS = 40, 0.05
+"""A process that is just ending has written its last within two seconds."""
 
 
 def make(keep: str) -> Path:
@@ -31,7 +35,8 @@ def make(keep: str) -> Path:
 
 def remove(folder: Path) -> None:
     """Remove a folder and all in it; what a process that just ends still writes is removed, too."""
-    for _ in range(3):
+    for _ in range(TRIES):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return
+        time.sleep(TRY_SECONDS)

@@ -1,18 +1,17 @@
 """The demo from its first line to its last: past, service, runners, and what the service says of them."""
 
-import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 
 from quota_scheduler.client.errors import QuotaError
 from quota_scheduler.client.transport import Transport
 from quota_scheduler.demo import folder as folders
 from quota_scheduler.demo import transcripts, wording, world
 from quota_scheduler.demo.child import ServiceChild
+from quota_scheduler.demo.ending import DemoEnding
 from quota_scheduler.demo.events import Event, Story
 from quota_scheduler.demo.looking import is_ready, look
 from quota_scheduler.demo.runners import Crew
@@ -46,8 +45,7 @@ def play(wishes: Wishes, say: Callable[[str], None], tell: Callable[[float, Even
 
     Raises DemoTrouble where it cannot begin or go on. Leaves nothing behind, whatever happens.
     """
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, _interrupt)
+    ending = DemoEnding()
     say(wording.FIRST)
     port = _port(wishes)
     folder = folders.make(wishes.keep)
@@ -57,7 +55,8 @@ def play(wishes: Wishes, say: Callable[[str], None], tell: Callable[[float, Even
         (folder / "quota.yaml").write_text(
             world.configuration(f"{_bracketed(wishes.host)}:{port}", wishes.window), encoding="utf-8"
         )
-        child = ServiceChild(folder, wishes.variables, kept=bool(wishes.keep))
+        with ending.held():  # a child that is just being born would belong to nobody
+            child = ServiceChild(folder, wishes.variables, kept=bool(wishes.keep))
         url = f"http://{_bracketed(wishes.host)}:{port}"
         service = Transport(url, patience=SILENCE_SECONDS)
         _wait_until_ready(service, child)
@@ -68,6 +67,7 @@ def play(wishes: Wishes, say: Callable[[str], None], tell: Callable[[float, Even
     except KeyboardInterrupt:
         pass
     finally:
+        ending.ignored()
         if crew:
             crew.stop()
         if child:
@@ -137,7 +137,3 @@ def _port(wishes: Wishes) -> int:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

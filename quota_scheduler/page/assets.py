@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from quota_scheduler.page.bundle import bundled
+
 STATIC = Path(__file__).parent / "static"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -20,6 +22,8 @@ KINDS = {
 }
 """What is served, by the end of its name; anything else in the folder is not."""
 INDEX = "index.html"
+SCRIPT = "page.js"
+"""All modules as one."""
 TAG_DIGITS = 16
 """Hexadecimal digits of a tag: two versions of a file never share one by chance."""
 
@@ -35,11 +39,24 @@ class Asset:
 
 
 def load_assets(folder: Path = STATIC) -> Mapping[str, Asset]:
-    """Read every file of the page, by its name."""
-    return {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in KINDS}
+    """Read every file of the page, by its name, and make one script of its modules.
+
+    The page names each file with its tag (``page.css?v=…``), so that a browser may keep it for good.
+    """
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in KINDS]
+    assets = {path.name: _asset(path.read_bytes(), path.suffix) for path in paths}
+    modules = {path.stem: path.read_text() for path in paths if path.suffix == ".js"}
+    assets[SCRIPT] = _asset(bundled(modules).encode(), ".js")
+    assets[INDEX] = _asset(_with_tags(assets[INDEX].content, assets), ".html")
+    return assets
 
 
-def _asset(path: Path) -> Asset:
-    content = path.read_bytes()
-    tag = f'"{sha256(content).hexdigest()[:TAG_DIGITS]}"'
-    return Asset(content, gzip.compress(content, mtime=0), KINDS[path.suffix], tag)
+def _with_tags(page: bytes, assets: Mapping[str, Asset]) -> bytes:
+    for name, asset in assets.items():
+        page = page.replace(f'"page/{name}"'.encode(), f'"page/{name}?v={asset.tag}"'.encode())
+    return page
+
+
+def _asset(content: bytes, suffix: str) -> Asset:
+    tag = sha256(content).hexdigest()[:TAG_DIGITS]
+    return Asset(content, gzip.compress(content, mtime=0), KINDS[suffix], tag)

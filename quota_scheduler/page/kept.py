@@ -31,6 +31,19 @@ class KeptForAll:
             value.add_done_callback(lambda done: self._drop_failed(key, done))
         return await asyncio.shield(value)
 
+    def last(self, key: Hashable, seconds: float) -> Any:
+        """The value of a key if it is there and not older than ``seconds``; None where it has to be made."""
+        made_at, value = self._values.get(key, (0.0, None))
+        if value is None or not value.done() or value.cancelled() or self._tick() - made_at > seconds:
+            return None
+        return value.result()
+
+    def put(self, key: Hashable, value: Any) -> None:
+        """Keep a value that was made for another key; of one event loop, as all."""
+        made: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        made.set_result(value)
+        self._values[key] = self._tick(), made
+
     def forget(self) -> None:
         """Make everything anew: somebody has changed something by hand."""
         self._values.clear()

@@ -36,7 +36,7 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def until(look: Any, *, seconds: float, what: str) -> None:
+def until(look: Any, *, what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, f"{what} did not come within {seconds:g} s"
@@ -112,13 +112,29 @@ def test_it_names_two_addresses_and_leaves_nothing_behind(played):
     assert processes_in(folder) == []
 
 
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, id="Ctrl-C"), pytest.param(signal.SIGKILL, id="kill -9")])
-def test_however_it_ends_nothing_stays(tmp_path, how):
-    with subprocess.Popen(command(), env=variables(tmp_path), stdout=subprocess.PIPE, text=True) as demo:
-        until(lambda: processes_in(tmp_path), seconds=15, what="the service")
-        demo.send_signal(how)
-        until(lambda: not processes_in(tmp_path), seconds=10, what="the end of the service")
-        until(lambda: not list(tmp_path.iterdir()), seconds=5, what="an empty folder")
+@pytest.mark.parametrize(
+    ("how", "times"),
+    [
+        pytest.param(signal.SIGINT, 1, id="Ctrl-C"),
+        pytest.param(signal.SIGINT, 3, id="an impatient Ctrl-C"),
+        pytest.param(signal.SIGTERM, 1, id="told to end"),
+        pytest.param(signal.SIGKILL, 1, id="kill -9"),
+    ],
+)
+def test_however_it_ends_nothing_stays(tmp_path, how, times):
+    with subprocess.Popen(
+        command(), env=variables(tmp_path), stdout=subprocess.PIPE, text=True, preexec_fn=started_in_the_background
+    ) as demo:
+        until(lambda: processes_in(tmp_path), what="the service")  # it is just being born
+        for _ in range(times):
+            demo.send_signal(how)
+        until(lambda: not processes_in(tmp_path), what="the end of the service")
+        until(lambda: not list(tmp_path.iterdir()), what="an empty folder")
+
+
+def started_in_the_background() -> None:
+    """What a shell does to a command behind which an ``&`` stands."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def test_a_service_that_dies_ends_it_with_one_sentence(tmp_path):

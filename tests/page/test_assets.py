@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from quota_scheduler.page.assets import POLICY, STATIC, load_assets
+from quota_scheduler.page.assets import INDEX, POLICY, SCRIPT, STATIC, load_assets
+from quota_scheduler.page.bundle import bundled
 
 ASSETS = load_assets()
 MOST_BYTES = 60_000
@@ -13,16 +14,19 @@ MOST_BYTES = 60_000
 
 
 def test_everything_of_the_page_is_small():
-    assert sum(len(asset.packed) for asset in ASSETS.values()) < MOST_BYTES
+    sent = (INDEX, SCRIPT, "page.css", "icon.svg")
+    assert sum(len(ASSETS[name].packed) for name in sent) < MOST_BYTES
 
 
 def test_every_file_is_served():
-    assert set(ASSETS) == {path.name for path in STATIC.iterdir()}
+    assert set(ASSETS) == {path.name for path in STATIC.iterdir()} | {SCRIPT}
 
 
 @pytest.mark.parametrize("name", sorted(ASSETS))
 def test_what_is_packed_is_the_file(name):
-    assert gzip.decompress(ASSETS[name].packed) == ASSETS[name].content == (STATIC / name).read_bytes()
+    assert gzip.decompress(ASSETS[name].packed) == ASSETS[name].content
+    if name not in (INDEX, SCRIPT):
+        assert ASSETS[name].content == (STATIC / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", sorted(ASSETS))
@@ -45,10 +49,28 @@ def test_the_page_holds_no_inline_code_and_no_inline_style():
     assert re.findall(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=", text) == []
 
 
-def test_every_module_is_asked_for_at_once():
-    text = ASSETS["index.html"].content.decode()
-    loaded = set(re.findall(r'(?:href|src)="page/(\w+\.js)"', text))
-    assert loaded == {name for name in ASSETS if name.endswith(".js")}
+def test_each_file_is_asked_for_by_its_tag():
+    text = ASSETS[INDEX].content.decode()
+    named = dict(re.findall(r'(?:href|src)="page/([\w.]+)\?v=(\w+)"', text))
+    assert named == {name: ASSETS[name].tag for name in ("icon.svg", "page.css", SCRIPT)}
+
+
+def test_the_script_has_every_module_once_and_nothing_is_imported():
+    text = ASSETS[SCRIPT].content.decode()
+    modules = [path.stem for path in STATIC.glob("*.js")]
+    assert sorted(re.findall(r"^const (\w+)_js = \(\(\) => \{$", text, re.MULTILINE)) == sorted(modules)
+    assert re.findall(r"^(?:import|export)\b.*", text, re.MULTILINE) == []
+
+
+def test_modules_come_after_what_they_import_and_keep_their_names():
+    modules = {
+        "a": 'import { two } from "./b.js";\nconst x = two();\n',
+        "b": "const x = 1;\nexport function two() {}\n",
+    }
+    assert bundled(modules) == (
+        "const b_js = (() => {\nconst x = 1;\nfunction two() {}\n\nreturn { two };\n})();\n"
+        "const a_js = (() => {\nconst { two } = b_js;\nconst x = two();\n\nreturn {  };\n})();\n"
+    )
 
 
 def test_the_policy_lets_in_nothing_but_our_own_files():

@@ -99,6 +99,24 @@ def test_a_value_is_kept_for_some_moments(later, made):
     assert asyncio.run(asked()) == made
 
 
+@pytest.mark.parametrize(
+    ("seconds", "found"),
+    [
+        pytest.param(1.0, "made", id="young enough"),
+        pytest.param(0.5, None, id="too old"),
+    ],
+)
+def test_what_was_made_last_is_there_while_it_is_young(seconds, found):
+    async def asked() -> tuple[str | None, str | None]:
+        clock = Clock()
+        kept = KeptForAll(clock)
+        kept.put("a", "made")
+        clock.seconds = 0.7
+        return kept.last("a", seconds), kept.last("b", 9.0)
+
+    assert asyncio.run(asked()) == (found, None)
+
+
 def test_a_failure_is_told_to_all_and_not_kept():
     async def asked() -> tuple[list[str], int]:
         kept = KeptForAll(Clock())

@@ -1,11 +1,15 @@
 """What the page is told over HTTP, and what a deed would do."""
 
 import gzip
+import json
+import re
+import time
 
 import pytest
 
+from quota_scheduler.api import page_files
 from quota_scheduler.page.assets import POLICY
-from tests.page.tokens import TOKENS
+from tests.page.tokens import TOKENS, VIEWER
 from tests.shell.edge import Edge, event, start, ticket
 
 THREE = """
@@ -224,3 +228,62 @@ def test_costs_and_efficiency_with_the_week_before(edge):
     assert row["before"]["tokens_per_run"] == 100
     assert len(more["costs"]["usage"]) == 14
     assert set(more) == {"at", "efficiency", "costs", "loans", "sources", "audit"}
+
+
+def first_of(reply) -> dict:
+    """The block of data in the page, parsed; empty where there is none."""
+    found = re.findall(r'<script type="application/json" id="first">(.*)</script></body>', reply.body, re.DOTALL)
+    return json.loads(found[0]) if found else {}
+
+
+@pytest.mark.parametrize("takes", [pytest.param("gzip", id="packed"), pytest.param("identity", id="as it is")])
+def test_the_page_comes_with_what_it_shows_first(edge, takes):
+    waiting(edge)
+    reply = edge.ask("GET", "/", headers={"Accept-Encoding": takes})
+    assert reply.headers.get("content-encoding", "identity") == takes
+    assert (reply.headers["cache-control"], reply.headers["content-security-policy"]) == ("no-store", POLICY)
+    queue = edge.get("/v1/page/queue?from=0&most=20")
+    assert first_of(reply) == {"now": queue["at"], "state": edge.get("/v1/page"), "queue": queue}
+
+
+def test_nothing_in_a_label_ends_the_block_of_data(edge):
+    label = "</script><script>alert(1)</script><!--"
+    waiting(edge, labels={"provider": "anthropic", "team": label})
+    reply = edge.ask("GET", "/")
+    assert first_of(reply)["queue"]["rows"][0]["labels"]["team"] == label
+    assert reply.body.count("<script") == 2
+    assert "<!--" not in reply.body
+
+
+def test_where_somebody_has_to_say_who_asks_no_figure_comes_with_the_page(tmp_path):
+    edge = start(tmp_path, THREE + TOKENS)
+    replies = [edge.ask("GET", "/"), edge.ask("GET", "/", token=VIEWER)]
+    assert [(reply.status, first_of(reply), reply.headers["cache-control"]) for reply in replies] == [
+        (200, {}, "no-cache")
+    ] * 2
+    edge.service.stop()
+
+
+def test_figures_that_take_too_long_do_not_keep_the_page_back(edge, monkeypatch):
+    waiting(edge)
+    monkeypatch.setattr(page_files, "FIRST_SECONDS", 0.05)
+    busy = edge.service.writer.do(lambda _tx: time.sleep(0.5))  # rows of the queue are decided behind this
+    reply = edge.ask("GET", "/")
+    busy.result(60)
+    assert (reply.status, first_of(reply)) == (200, {})
+    assert reply.body.endswith("</body>\n</html>\n")
+    monkeypatch.undo()
+    assert first_of(edge.ask("GET", "/"))["queue"]["waiting"] == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        pytest.param("?v={tag}", "public, max-age=31536000, immutable", id="by its tag it is kept for good"),
+        pytest.param("", "no-cache", id="without one it is asked about"),
+        pytest.param("?v=0123456789abcdef", "no-cache", id="by the tag of another version, too"),
+    ],
+)
+def test_how_long_a_file_is_kept(edge, query, kept):
+    tag = edge.ask("GET", "/page/page.css").headers["etag"].strip('"')
+    assert edge.ask("GET", f"/page/page.css{query.format(tag=tag)}").headers["cache-control"] == kept

@@ -4,9 +4,10 @@ A headroom knows how far a class may go in its limit (the *ceiling*): the amount
 automation, and for a member of a pool what it may borrow on top:
 
     free(member)    = parent headroom - sum over others of max(0, amount - lend - committed)
-    ceiling(member) = amount + min(borrow, borrowed + free)
+    ceiling(member) = amount + min(borrow, free + borrowed - unused)
 
 What is borrowed already stands in the sum because the parent's headroom lacks it: a loan must not be counted twice.
+What a member has left of its own does not, because the parent's headroom holds it: it would take what others keep.
 There is no new borrowing while another member has a waiting ticket that would fit into its own amount.
 """
 
@@ -28,6 +29,8 @@ from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.tickets.ticket import Estimate, Ticket, need
 from quota_scheduler.core.units import Unit
 
+MOST_OF_IT = 0.7
+"""Share of its amount at which it is looked what a member may borrow: below every rung of the ladder of alerts."""
 Shadow = tuple[int, tuple[tuple[LimitInstance, int], ...]]
 """The rank of a ticket that waits for running work, and what it will need in each of its limits."""
 
@@ -216,8 +219,9 @@ class Headrooms:
             self._shadow(instance)[rank] += sign * amount
 
     def with_loan(self, view: Headroom) -> Headroom:
-        """A member of a pool that has spent its own, with what people may borrow in it now; others as they are."""
-        if view.balance.spent < view.allowance(self.balances.now):
+        """A member of a pool that has spent most of its own, with what people may borrow now; others as they are."""
+        balance = view.balance
+        if balance.spent < min(view.allowance(self.balances.now), MOST_OF_IT * balance.amount):
             return view
         return self._with_loan(view, Priority.INTERACTIVE)
 
@@ -243,8 +247,8 @@ class Headrooms:
                 return 0
             lent = lender.balance.amount if other.limit.lend is None else other.limit.lend
             protected += max(0, free - lent)
-        borrowed = max(0, view.committed(priority) - view.ceiling(priority, now))
-        return max(0, min(member.limit.borrow, borrowed + left - protected))
+        unused = view.ceiling(priority, now) - view.committed(priority)  # below zero: so much is borrowed
+        return max(0, min(member.limit.borrow, left - protected - unused))
 
     def _others(self, instance: LimitInstance, pool: Limit) -> Iterable[LimitInstance]:
         """The other members of a pool: every single limit, and every instance that has been seen."""

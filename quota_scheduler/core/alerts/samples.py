@@ -1,7 +1,7 @@
 """Samples: the readings of a tick as alert rules look at them, one value per scope.
 
     reading                 scope            episode          value                            size
-    usage_ratio             limit instance   window start     used ÷ amount                    used
+    usage_ratio             limit instance   window start     used ÷ (amount + what is lent)   used
     forecast_ratio          limit instance   window start     expected at the reset ÷ amount   expected
     burn_fast, burn_slow    limit instance   window start     lower lookback's B ÷ its factor  used
     unused_ratio            limit instance   window start     share that will expire unused    used
@@ -82,9 +82,10 @@ def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
     episode = iso(limit.balance.starts_at) if limit.balance.starts_at else ""
     fast, slow = _burn(limit)
     expected = _expected(limit)
-    forecast = expected / limit.balance.amount if expected is not None and limit.balance.amount else None
+    usable = limit.balance.usable
+    forecast = expected / usable if expected is not None and usable else None
     for reading, value, size in (
-        ("usage_ratio", limit.usage_ratio if limit.balance.amount else None, limit.balance.used),
+        ("usage_ratio", limit.balance.used / usable if usable else None, limit.balance.used),
         ("forecast_ratio", forecast, expected or 0.0),
         ("burn_fast", fast, limit.balance.used),
         ("burn_slow", slow, limit.balance.used),
@@ -185,7 +186,8 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
         "mode": limit.mode,
         "unit": limit.unit.value,
         "zone": limit.zone,
-        "amount": limit.balance.amount,
+        "amount": limit.balance.usable,
+        "loan": limit.balance.loan,
         "used": limit.balance.used,
         "reserved": limit.balance.reserved,
         "allowance": limit.balance.allowance,

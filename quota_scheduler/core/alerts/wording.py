@@ -158,6 +158,8 @@ def _limit_words(facts: Facts, now: datetime) -> dict[str, str]:
     unit, zone = Unit(str(facts["unit"])), str(facts["zone"])
     used, amount = number(facts, "used"), number(facts, "amount")
     words = {name: format_amount(number(facts, name), unit) for name in ("used", "amount", "reserved")}
+    if loan := number(facts, "loan"):
+        words["amount"] += f" ({format_amount(loan, unit)} of it lent)"
     words["left"] = format_amount(max(0.0, amount - used), unit)
     words["percent"] = f"{math.floor(used / amount * 100 + 1e-9)} %" if amount else ""
     words["mode_note"] = "The limit only warns: nobody is held back." if facts.get("mode") == "warn" else ""

@@ -103,7 +103,7 @@ def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> Leve
 class LimitFacts:
     """What was computed about a limit instance beside its counters; ``weighted_mean`` is that baseline's projection.
 
-    ``loans`` are those that stand and in which it is lender or borrower.
+    ``loans`` are those that stand and in which it is lender or borrower, ``loan`` is what it may borrow in all.
     """
 
     forecast: Forecast | None = None
@@ -117,6 +117,7 @@ class LimitFacts:
     quality: QualityReading | None = None
     word: ObservedWord = NO_WORD
     loans: tuple[Loan, ...] = ()
+    loan: int = 0
 
 
 def read_limit(
@@ -126,7 +127,7 @@ def read_limit(
     limit, name = headroom.balance.limit, headroom.balance.name
     observed = read_observed(headroom.balance, facts.word, now=now)
     balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
-    balance = replace(balance, estimated=is_estimated(headroom.balance, observed))
+    balance = replace(balance, estimated=is_estimated(headroom.balance, observed), loan=facts.loan)
     optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
         limit=name,

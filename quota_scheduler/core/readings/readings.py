@@ -93,7 +93,8 @@ class BalanceReading:
 
     ``used`` includes what running leases reported; ``used_today`` is what was used since midnight in the limit's zone,
     ``usual_today`` what was used by this time of the day on the last seven, in the mean; None before there was a day.
-    ``starts_at`` and ``ends_at`` are None where a limit has no windows, or none is open.
+    ``starts_at`` and ``ends_at`` are None where a limit has no windows, or none is open. ``loan`` is what a member of a
+    pool that has spent most of its own may go beyond its amount now, what it has borrowed already included.
     """
 
     amount: int
@@ -105,6 +106,12 @@ class BalanceReading:
     estimated: bool = False
     used_today: int = 0
     usual_today: int | None = None
+    loan: int = 0
+
+    @property
+    def usable(self) -> int:
+        """The amount, and what may be borrowed on top."""
+        return self.amount + self.loan
 
     @property
     def headroom(self) -> int:

@@ -152,7 +152,7 @@ function tick() {
 }
 
 document.addEventListener("shown", tick);
-setInterval(() => { tick(); status(view); }, 1000);
+setInterval(() => { status(view); tick(); }, 1000);
 
 // Keys
 
@@ -180,6 +180,6 @@ addEventListener("online", () => refresh(true));
 refresh(true);
 listen({
   news: (revision) => { if (!revision || !view.state || view.problem || revision !== view.state.revision) refresh(); },
-  how: (mode) => { view.mode = mode; status(view); },
+  how: (mode) => { view.mode = mode; status(view); tick(); },
   mayAsk: () => !view.asksToken && Boolean(view.state) && !document.hidden,
 });

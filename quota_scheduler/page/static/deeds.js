@@ -287,5 +287,3 @@ export function help() {
   const key = (sign, text) => h("div", null, h("dt", null, h("kbd", null, sign)), h("dd", null, text));
   show("Keys", h("dl", { class: "facts keys" }, key("1 – 5", "limits, waiting, alerts, running, costs"), key("/", "find a limit"), key("w", "find who waits"), key("i", "ask what if"), key("H", "hold everything, or let it go on"), key("Tab", "go on"), key("Enter", "open what is chosen"), key("Esc", "close"), key("?", "these keys")));
 }
-
-export { few };

@@ -194,6 +194,7 @@ class Recompute:
                 self._limit_facts(balances, instance),
                 word=words.get(instance.limit.id, NO_WORD),
                 loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)),
+                loan=level_facts.loan,
             )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(readings)

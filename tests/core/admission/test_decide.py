@@ -258,7 +258,7 @@ def test_each_admission_shrinks_what_the_next_one_sees():
     assert {balance.name: balance.reserved for balance in balances.all()} == {"day": 90, "leases": 3}
 
 
-POOL = a_limit(100, id="pool")
+POOL = a_limit(160, id="pool")
 A = a_limit(40, id="a", match=match_of({"team": "a"}), parent="pool", borrow=30)
 B = a_limit(80, id="b", match=match_of({"team": "b"}), parent="pool", lend=10)
 
@@ -269,11 +269,12 @@ B = a_limit(80, id="b", match=match_of({"team": "b"}), parent="pool", lend=10)
         pytest.param(40, {}, Admit, id="a member has its own"),
         pytest.param(70, {}, Admit, id="and borrows up to what it may"),
         pytest.param(71, {}, Reject, id="more than both never fits"),
-        pytest.param(50, {"pool": 20}, Admit, id="it borrows what the others lend"),
-        pytest.param(51, {"pool": 20}, Defer, id="not what they keep for themselves"),
-        pytest.param(40, {"pool": 60}, Admit, id="its own stays its own"),
-        pytest.param(60, {"b": 80, "pool": 40}, Admit, id="what others have used they keep no more"),
-        pytest.param(61, {"b": 80, "pool": 40}, Defer, id="but the pool has its own end"),
+        pytest.param(50, {"pool": 40}, Admit, id="it borrows what the others lend"),
+        pytest.param(51, {"pool": 40}, Defer, id="not what they keep for themselves"),
+        pytest.param(41, {"pool": 50}, Defer, id="not even while it has not touched its own"),
+        pytest.param(40, {"pool": 120}, Admit, id="its own stays its own"),
+        pytest.param(60, {"b": 80, "pool": 100}, Admit, id="what others have used they keep no more"),
+        pytest.param(61, {"b": 80, "pool": 100}, Defer, id="but the pool has its own end"),
     ],
 )
 def test_a_member_of_a_pool_borrows(tokens, used, expected):

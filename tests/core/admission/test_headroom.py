@@ -1,9 +1,11 @@
 """Headrooms: what a ticket finds in the limits that bind it, and that nobody else changes it under its hands."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quota_scheduler.core.admission.headroom import Headrooms, in_pool
 from quota_scheduler.core.labels import match_of
@@ -58,7 +60,7 @@ def test_a_view_that_is_kept_does_not_change_for_the_next_ticket():
 
 
 def test_a_loan_is_that_of_the_moment_and_of_the_class():
-    headrooms = headrooms_of(POOL, A, B, b=80, pool=50)
+    headrooms = headrooms_of(POOL, A, B, a=40, b=80, pool=50)
     borrower = a_ticket(team="a")
     before = headrooms.of(borrower)
     headrooms.balances.reserve(7, LimitInstance(POOL, ""), 30, running=True)
@@ -67,6 +69,22 @@ def test_a_loan_is_that_of_the_moment_and_of_the_class():
     headrooms.hold_back_for((LOW.rank, ((LimitInstance(POOL, ""), 15),)))
     assert ceilings(headrooms.of(borrower))["a"] == 60
     assert ceilings(headrooms.of(a_ticket(team="a", priority=LOW)), LOW)["a"] == 45
+
+
+AMOUNTS = st.integers(0, 100)
+
+
+@given(amounts=st.tuples(AMOUNTS, AMOUNTS, AMOUNTS), used=st.tuples(AMOUNTS, AMOUNTS), borrow=AMOUNTS, lend=AMOUNTS)
+def test_nothing_that_is_borrowed_comes_out_of_what_others_keep(amounts, used, borrow, lend):
+    pool = a_limit(amounts[0] + amounts[1] + amounts[2], id="pool")
+    borrower = replace(A, amount=amounts[0], borrow=borrow)
+    lender = replace(B, amount=amounts[1], lend=lend)
+    headrooms = headrooms_of(pool, borrower, lender, a=used[0], b=used[1], pool=sum(used))
+    ceiling = ceilings(headrooms.of(a_ticket(team="a")))["a"]
+    assert max(amounts[0], min(ceiling, used[0])) <= ceiling <= amounts[0] + borrow
+    if ceiling > max(used[0], amounts[0]):
+        left = pool.amount - used[1] - ceiling
+        assert left >= max(0, amounts[1] - used[1] - lend), "when all of it is taken"
 
 
 @pytest.mark.parametrize(
