@@ -361,7 +361,8 @@ def test_each_library_has_one_owner(library, owner):
 )
 def test_no_file_but_that_of_its_database_names_another_driver(driver):
     assert importers(driver) <= {
-        f"store/{name}.py" for name in ("moving", "postgres", "postgres_ear", "postgres_pulse", "postgres_schema")
+        f"store/{name}.py"
+        for name in ("moving", "postgres", "postgres_connection", "postgres_ear", "postgres_pulse", "postgres_schema")
     }
 
 

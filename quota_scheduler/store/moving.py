@@ -16,7 +16,7 @@ from quota_scheduler.addresses import without_password
 from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.migrate import newest_step
-from quota_scheduler.store.postgres import conninfo, reachable
+from quota_scheduler.store.postgres_connection import conninfo, reachable
 from quota_scheduler.store.sqlite import open_reader
 
 BATCH = 5_000

@@ -12,31 +12,32 @@ A replica that is stopped while it holds the row would hold up all others: the s
 
 import contextlib
 import logging
-import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any
 
 import psycopg
-from psycopg.abc import RV, PQGen
-from psycopg.types.numeric import IntDumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from quota_scheduler.addresses import hidden, without_password
-from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
+from quota_scheduler.addresses import without_password
+from quota_scheduler.errors import DatabaseAway, MaybeStored, first_line
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, About, Asked, Clock, Connection, Cursor, utc_now
-from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, Clock, Connection, utc_now
+from quota_scheduler.store.postgres_connection import (
+    PostgresConnection,
+    WatchedConnection,
+    away,
+    configure,
+    conninfo,
+    reachable,
+)
 from quota_scheduler.store.postgres_ear import CHANNEL, Ear
 from quota_scheduler.store.postgres_pulse import Watch
-from quota_scheduler.store.whole_sets import document, whole
 
 IDLE_SECONDS = 5
 """How long a write may pause between two statements: longer than any of ours, shorter than runners' patience."""
-CONNECT_SECONDS = 2
 POOL_SECONDS = 3.0
 """How long a view waits for a connection."""
 MOST_VIEWS = 8
@@ -44,124 +45,11 @@ MOST_VIEWS = 8
 SILENT = "it answers nothing, on any connection"
 RETRY_SECONDS = 0.5
 """After a connection could not be made, the next is tried no sooner: who asks meanwhile is told at once."""
-DEFAULTS = {
-    "application_name": "quota-scheduler",
-    "connect_timeout": str(CONNECT_SECONDS),
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-}
-"""What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
 _BEGIN = (
     f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
     f"SELECT {TURN} FROM turns FOR UPDATE; SELECT clock_timestamp()"
 )
-_WHERE = re.compile(r'connection (failed|is bad): (connection to server at "[^"]*", port \d+ failed: )?')
-"""What psycopg says before the reason: the address, which stands in our sentence already."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
-
-
-class WatchedConnection(psycopg.Connection[Any]):
-    """A connection whose every wait for an answer is watched over, once ``watch`` is set."""
-
-    watch: Watch | None = None
-
-    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
-        """Wait for an answer; breaks off when the server is silent."""
-        if self.watch is None:
-            return super().wait(gen, *args, **options)
-        with self.watch.waiting(self):
-            return super().wait(gen, *args, **options)
-
-
-class _BoolDumper(IntDumper):
-    """Truth values are numbers in our tables."""
-
-    def dump(self, obj: Any) -> bytes:
-        return b"1" if obj else b"0"
-
-
-class _TextDumper(psycopg.types.string.StrDumper):
-    """Text without the one character that PostgreSQL cannot hold."""
-
-    def dump(self, obj: str) -> Any:
-        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
-
-
-class _NumberLoader(psycopg.adapt.Loader):
-    """Sums of whole numbers come as ``numeric``: whole again here, others in floating point."""
-
-    def load(self, data: Any) -> int | float:
-        text = bytes(data).decode()
-        return float(text) if "." in text or "N" in text else int(text)
-
-
-class _Answer:
-    """What a statement brought, waited for when somebody looks."""
-
-    def __init__(self, cursor: "psycopg.Cursor[Any]", pipeline: psycopg.Pipeline | None) -> None:
-        self.fetchone, self.fetchall = cursor.fetchone, cursor.fetchall
-        self._cursor, self._pipeline = cursor, pipeline
-
-    @property
-    def rowcount(self) -> int:
-        """How many rows it changed or brought."""
-        if self._pipeline:
-            self._pipeline.sync()
-        return self._cursor.rowcount
-
-
-class PostgresConnection:
-    """Statements to one connection, translated.
-
-    In a ``pipeline`` what is written goes out and its answer is waited for with the next rows that are asked for, or
-    with the commit: a journey to the server costs more than most statements.
-    """
-
-    def __init__(
-        self,
-        connection: WatchedConnection,
-        turn: tuple[Any, ...] | None = None,
-        pipeline: psycopg.Pipeline | None = None,
-    ) -> None:
-        self.connection, self.turn, self._pipeline, self.moved = connection, turn, pipeline, False
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
-        """Run one statement."""
-        return _Answer(self.connection.execute(_sql(sql), parameters(sql, params)), self._pipeline)
-
-    def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
-        """Run one query whose rows are taken later."""
-        return self.execute(sql, params).fetchall
-
-    def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
-        """Run one INSERT into a table with an ``id``; returns the new row's."""
-        number: int = self.execute(f"{sql} RETURNING id", params).fetchone()[0]
-        return number
-
-    def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
-        """Run one statement for each set of parameters, without waiting for each."""
-        with self.connection.cursor() as cursor:
-            cursor.executemany(_sql(sql), [parameters(sql, row) for row in params])
-
-    def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for a set of rows, no key twice."""
-        statement, names = whole(sql)
-        self.execute(statement, (document(names, rows),))
-
-    def about(self) -> About:
-        """The version; the server looks after its own pages."""
-        version = str(self.execute("SHOW server_version").fetchone()[0])
-        return About("PostgreSQL", version, "", "")
-
-    def damage(self) -> list[str]:
-        """None that can be asked for without rights of a superuser."""
-        return []
-
-    def dangling(self) -> list[str]:
-        """None: the server refuses a row that points at nothing, and to take one away that is pointed at."""
-        return []
 
 
 class Postgres:
@@ -350,35 +238,6 @@ class Postgres:
             self._views.close(timeout=1.0)
 
 
-def reachable(url: str) -> WatchedConnection:
-    """A connection to a server, which nobody watches over yet.
-
-    Raises StoreError for an address that names none, DatabaseAway where none answers.
-    """
-    try:
-        connection = WatchedConnection.connect(conninfo(url), autocommit=True, prepare_threshold=None)
-    except psycopg.ProgrammingError as error:
-        raise StoreError(
-            f"{without_password(url)} is no address of a PostgreSQL database: {hidden(first_line(error), url)}; "
-            "write postgresql://user:password@host:5432/quota"
-        ) from None
-    except psycopg.Error as error:
-        raise away(url, first_line(error)) from None
-    configure(connection)
-    return connection
-
-
-def configure(connection: WatchedConnection) -> None:
-    adapters = connection.adapters
-    adapters.register_dumper(bool, _BoolDumper)
-    adapters.register_dumper(str, _TextDumper)
-    adapters.register_loader("numeric", _NumberLoader)
-
-
-def _sql(sql: str) -> LiteralString:
-    return translated(sql)
-
-
 def _last_value(cursor: "psycopg.Cursor[Any]") -> datetime:
     """The one value of the last of several statements."""
     while cursor.nextset():
@@ -395,21 +254,3 @@ def _turn_and_time(cursor: "psycopg.Cursor[Any]") -> tuple[tuple[Any, ...], date
     row: tuple[Any, ...] | None = cursor.fetchone()
     assert row is not None
     return row, _last_value(cursor)
-
-
-def conninfo(url: str) -> str:
-    """The URL with what we ask of a connection where it says nothing else."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit(parts._replace(query=urlencode({**DEFAULTS, **query})))
-
-
-def away(url: str, why: str) -> DatabaseAway:
-    """What is said while the server cannot be reached, or refuses who comes."""
-    why, refused = _WHERE.sub("", why), "FATAL:  "
-    if why.startswith(refused):
-        return DatabaseAway(
-            f"PostgreSQL refuses the connection to {without_password(url)}: {why.removeprefix(refused)}; "
-            "nothing was changed"
-        )
-    return DatabaseAway(f"PostgreSQL does not answer at {without_password(url)}: {why}; nothing was changed")

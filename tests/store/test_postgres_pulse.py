@@ -9,7 +9,7 @@ import pytest
 
 from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.store import Store, turns
-from quota_scheduler.store.postgres import CONNECT_SECONDS
+from quota_scheduler.store.postgres_connection import CONNECT_SECONDS
 from tests.postgres import Postgres
 from tests.system.service_process import until
 from tests.torture.proxy import Proxy
