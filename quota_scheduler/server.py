@@ -156,6 +156,7 @@ def server(
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         http=protocol_of(half_requests, short_way),
+        ws="none",  # there is none here, and looking for one loads a library
         log_config=None,
         access_log=False,
         lifespan="off",

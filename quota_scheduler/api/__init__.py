@@ -33,7 +33,7 @@ from quota_scheduler.api import (
 from quota_scheduler.api import queries as state
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
-from quota_scheduler.api.openapi import OPENAPI
+from quota_scheduler.api.openapi import openapi
 from quota_scheduler.api.plain_tickets import PlainTickets
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
@@ -132,7 +132,7 @@ def desk(service: "Facade") -> PlainTickets:
 
 def described() -> dict[str, Any]:
     """The OpenAPI document of this version."""
-    return {**OPENAPI, "info": {"title": TITLE, "version": quota_scheduler.__version__}}
+    return {**openapi(), "info": {"title": TITLE, "version": quota_scheduler.__version__}}
 
 
 async def document(request: Request) -> Response:
