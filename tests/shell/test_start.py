@@ -43,7 +43,6 @@ def of_a_service(tmp_path_factory) -> set[str]:
     [
         pytest.param("apprise", id="what sends notifications comes with the first receiver"),
         pytest.param("requests", id="and so does what it sends them with"),
-        pytest.param("psycopg", id="the driver of a database that is no file"),
         pytest.param("urllib3", id="what asks other servers comes where there are bills or comments"),
         pytest.param("jwt", id="and what signs for them"),
         pytest.param("google.protobuf", id="messages of OTLP come with the first export in protobuf"),
