@@ -72,6 +72,7 @@ class Facade(Questions):
         super().__init__(service)
         self._priced: set[tuple[str, str, int]] = set()
         self.parked_for = service.waiters.parked_for
+        self.park, self.leave = service.waiters.park, service.waiters.leave
 
     @cached_property
     def simulations(self) -> "Simulations":

@@ -147,7 +147,7 @@ def server(
     service: "Service", facade: "Facade", *, reload: Callable[[], None], patience: Patience = PATIENCE
 ) -> Server:
     """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own."""
-    half_requests, short_way = HalfRequests(patience), ShortWay(api.desk(facade))
+    half_requests, short_way = HalfRequests(patience), ShortWay(api.desks(facade), api.ANSWER_SECONDS)
     proxies, tls = service.config.trusted_proxies, service.config.tls
     config = uvicorn.Config(
         api.build(facade),
