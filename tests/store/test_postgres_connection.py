@@ -1,4 +1,4 @@
-"""What lies between our statements and the server: nobody stands in another's way, and a commit's fate is told as it is."""
+"""Between our statements and the server: nobody stands in the way of others, and the fate of a commit is told as it is."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -31,7 +31,7 @@ def ask(dsn: str, statement: str) -> list[tuple[object, ...]]:
 HOLDERS = "SELECT state FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()"
 """What the server holds whoever has a transaction open for: only who is idle in one is ever put out."""
 MIDDLES = [
-    pytest.param(lambda tx: None, id="at its beginning"),
+    pytest.param(lambda _: None, id="at its beginning"),
     pytest.param(lambda tx: tx.rows("SELECT name FROM meta"), id="after a look at rows"),
     pytest.param(lambda tx: tx.row("SELECT revision FROM turns"), id="after a look at a row"),
     pytest.param(lambda tx: [ask() for ask in (tx.ask("SELECT 1"), tx.ask("SELECT 2"))], id="after two in one journey"),
