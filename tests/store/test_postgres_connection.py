@@ -1,4 +1,4 @@
-"""Between our statements and the server: nobody stands in the way of others, and the fate of a commit is told as it is."""
+"""Between our statements and the server: nobody stands in the way of others, and a commit is told as it went."""
 
 from collections.abc import Iterator
 from contextlib import closing, suppress
