@@ -97,9 +97,9 @@ class PostgresConnection:
     """Statements to one connection, translated.
 
     In a ``pipeline`` what is written lies here until rows are asked for, or the commit comes, and goes out with them: a
-    journey to the server costs more than most statements. It never lies at the server without a Sync behind it: a
-    server that waits for one counts its client as busy, and lets it keep the turn of all replicas for as long as it
-    stands still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
+    journey to the server costs more than most statements. It lies at the server without a Sync behind it no longer than
+    it takes to send: a server that waits for one counts its client as busy, and lets it keep the turn of all replicas
+    for as long as it stands still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
     """
 
     def __init__(
