@@ -99,14 +99,15 @@ def _add_up(tx: Transaction) -> None:
 
 
 def _label_sets(tx: Transaction) -> None:
+    """All of them, numbered from 1 by the database: a server would give out numbers that are written into it again."""
     labels = [
         (f"team{team}", f"flow{flow}", model) for team in range(TEAMS) for flow in range(WORKFLOWS) for model in MODELS
     ]
     tx.many(
-        "INSERT INTO label_sets (id, provider, account, model, team, project, workflow, task_type, agent, priority) "
-        "VALUES (?, 'anthropic', 'max', ?, ?, '', ?, '', '', ?)",
+        "INSERT INTO label_sets (provider, account, model, team, project, workflow, task_type, agent, priority) "
+        "VALUES ('anthropic', 'max', ?, ?, '', ?, '', '', ?)",
         [
-            (n, model, team, flow, ("interactive", "high", "normal", "low")[n % 4])
+            (model, team, flow, ("interactive", "high", "normal", "low")[n % 4])
             for n, (team, flow, model) in enumerate(labels, 1)
         ],
     )
