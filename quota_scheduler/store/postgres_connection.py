@@ -151,7 +151,7 @@ class PostgresConnection:
 
     def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for a set of rows, no key twice."""
-        statement, names = whole(sql)
+        statement, names = whole(sql, 1 << (len(rows) - 1).bit_length())
         self.execute(statement, (document(names, rows),))
 
     def about(self) -> About:
