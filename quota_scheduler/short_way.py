@@ -14,12 +14,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from quota_scheduler.half_requests import HalfRequests, TimedProtocol
 
 LONGEST = 64 * 1024
 """Bytes of a body; a longer one is no matter of microseconds."""
+
+SCHEMES = frozenset({b"http", b"https"})
 
 
 class WholeAnswer(NamedTuple):
@@ -125,6 +128,8 @@ class QuickProtocol(TimedProtocol):
             super()._start_asgi_task(cycle, app)
 
     def _ask(self, cycle: RequestResponseCycle, app: Any, desk: Desk) -> None:
+        if isinstance(app, ProxyHeadersMiddleware):
+            believe(app, cycle.scope)
         asked = None if self.flow.write_paused else desk.ask(cycle.scope, bytes(cycle.body))
         if asked is None:
             super()._start_asgi_task(cycle, app)
@@ -153,6 +158,13 @@ class QuickProtocol(TimedProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+
+
+def believe(proxies: ProxyHeadersMiddleware, scope: Any) -> None:
+    """Note the scheme that a trusted proxy was asked by, as the routes are told it (uvicorn's ``proxy_headers``)."""
+    if scope["client"] and scope["client"][0] in proxies.trusted_hosts:
+        said = next((value for name, value in scope["headers"] if name == b"x-forwarded-proto"), b"").strip()
+        scope["scheme"] = said.decode("latin-1") if said in SCHEMES else scope["scheme"]
 
 
 def protocol_of(half_requests: HalfRequests, short_way: ShortWay) -> type[QuickProtocol]:
