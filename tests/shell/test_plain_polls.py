@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -74,10 +75,10 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def timeless(answer: tuple[str, dict[str, str], dict[str, Any]]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """The answer without what is counted from the instant of the question."""
+def timeless(answer: tuple[str, dict[str, str], dict[str, Any]]) -> tuple[str, dict[str, str], str]:
+    """The answer without its instants, which are counted from that of the question."""
     status, headers, body = answer
-    return status, headers | {"content-length": ""}, body | {"expected_start": sorted(body.get("expected_start", ()))}
+    return status, headers | {"content-length": ""}, re.sub(r"[0-9T.-]*\d\d:\d\d[0-9:.Z]*", "…", json.dumps(body))
 
 
 TWICE = ("X-Twice: 1", "X-Twice: 2")
