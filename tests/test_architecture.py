@@ -186,6 +186,7 @@ ROOMS = [
     pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
     pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
     pytest.param("wrapper", "aside client core shipping sources wrapper", "", id="wrapper runs commands by the client"),
+    pytest.param("glance", "core glance wrapper", "", id="a glance asks, shows, and imports little"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
