@@ -53,6 +53,7 @@ def of_everything(browser: Any, folder: Path) -> None:
         page.context.set_offline(True)
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         page.wait_for_selector("body.stale")
+        page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(300)
         page.screenshot(path=folder / "page-dead.png")
         page.close()

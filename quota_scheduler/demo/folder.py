@@ -27,7 +27,7 @@ def make(keep: str) -> Path:
     except FileExistsError:
         raise DemoTrouble(f"{keep} is a file: name a folder") from None
     except OSError as error:
-        place = keep or tempfile.gettempdir()
+        place = keep or "a temporary folder"
         way = "name another one after --keep" if keep else "set TMPDIR to a folder that is yours"
         raise DemoTrouble(f"the demo cannot write to {place} ({error.strerror}): {way}") from None
     return folder

@@ -183,3 +183,14 @@ def test_a_bad_day_is_one_sentence(tmp_path, args, sentence):
     assert done.returncode in (1, 2)
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nowhere_to_write_is_one_sentence(tmp_path):
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 0; exec "$@"', "-", *command()], env=variables(tmp_path), capture_output=True,
+        text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("quota-scheduler: the demo cannot write to a temporary folder (No usable temporary")
+    assert done.stderr.endswith("): set TMPDIR to a folder that is yours\n")
+    assert done.stderr.count("\n") == 1
