@@ -175,13 +175,17 @@ class Headrooms:
         """Whether any limit may borrow from another, so that what one has left is a matter of both."""
         return bool(self._members)
 
+    def is_catching_up(self, labels: Labels) -> bool:
+        """Whether usage of the provider is still being read, so that what is left is not known."""
+        return labels.provider in self._catching_up
+
     def of(self, ticket: Ticket) -> tuple[Headroom, ...]:
         """The binding limits of a ticket, as it finds them now; another ticket's view changes nothing in them."""
         views = self._of.get(ticket.labels)
         if views is None or any(view.is_stale for view in views):
-            catching_up = ticket.labels.provider in self._catching_up
             views = tuple(self.headroom(instance) for instance in self.balances.instances(ticket.labels.asking))
-            views = tuple(replace(view, catching_up=True) for view in views) if catching_up else views
+            if self.is_catching_up(ticket.labels):
+                views = tuple(replace(view, catching_up=True) for view in views)
             self._of[ticket.labels] = views
         if self._members:
             return tuple(self._with_loan(view, ticket.priority) for view in views)

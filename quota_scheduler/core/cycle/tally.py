@@ -60,4 +60,5 @@ def _instance(ticket: Ticket, verdict: Verdict, balances: Balances) -> str:
     held = () if isinstance(verdict, Admit) else verdict.held
     if held:
         return held[0].instance
-    return next((instance.name for instance in balances.instances(ticket.labels.asking)), "")
+    instances = balances.instances(ticket.labels.asking)
+    return instances[0].name if instances else ""

@@ -117,13 +117,15 @@ class Balances(OpenWindows):
         balance = self.open_for_use(instance, self.now) if running else self.open_for_offer(instance)
         if balance is None:  # a session that ended in the future of a skewed clock: hold in the newest
             balance = self.by_name[instance.name][-1]
-        whole, name = max(amount, whole or 0), instance.name
-        made = [Reservation(ticket, balance.id, name, amount, whole=whole, dirty=True) for ticket in tickets]
-        for reservation in made:
-            self.reservations.setdefault(reservation.ticket, []).append(reservation)
-        balance.reserved += len(made) * max(0, amount)
+        return [self.hold(ticket, balance, amount, whole=whole or 0) for ticket in tickets]
+
+    def hold(self, ticket: int, balance: Balance, amount: int, *, whole: int) -> Reservation:
+        """Hold an amount of a window for a ticket, of the ``whole`` that it needs, if that is more."""
+        reservation = Reservation(ticket, balance.id, balance.name, amount, whole=max(amount, whole), dirty=True)
+        self.reservations.setdefault(ticket, []).append(reservation)
+        balance.reserved += max(0, amount)
         balance.dirty = True
-        return made
+        return reservation
 
     def begin(self, ticket: int) -> None:
         """Open the sessions in which a ticket was only offered so far: its run starts now."""

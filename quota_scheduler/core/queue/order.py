@@ -23,6 +23,10 @@ class Turn(NamedTuple):
     place: int
 
 
+Head = tuple[int, int, datetime, int, GroupKey, int]
+"""Rank by class and age, turns of its share, since when it waits and its id; with its group, and its place there."""
+
+
 class FairOrder:
     """Some groups merged into one order, first to go first, while somebody takes their tickets away one by one.
 
@@ -42,16 +46,21 @@ class FairOrder:
         """``places`` says from which place on each group is to be gone through, ``running`` what each share runs."""
         self._tickets_in, self._policy, self._now = tickets_in, policy, now
         self._turns = dict(running)
-        self._heap: list[tuple[int, int, datetime, int, GroupKey, int]] = []
-        for key, place in places.items():
-            self._push(key, place)
+        self._heap = [head for key, place in places.items() if (head := self._head(key, place))]
+        heapq.heapify(self._heap)
+
+    def _head(self, key: GroupKey, place: int) -> Head | None:
+        """What orders a group that goes on from a place; None at its end."""
+        tickets = self._tickets_in(key)
+        if place >= len(tickets):
+            return None
+        ticket = tickets[place]
+        by_age = rank(ticket, self._policy, now=self._now)
+        return by_age, self._turns.get(key[2], 0), ticket.waiting_since, ticket.id, key, place
 
     def _push(self, key: GroupKey, place: int) -> None:
-        tickets = self._tickets_in(key)
-        if place < len(tickets):
-            ticket, turns = tickets[place], self._turns.get(key[2], 0)
-            by_age = rank(ticket, self._policy, now=self._now)
-            heapq.heappush(self._heap, (by_age, turns, ticket.waiting_since, ticket.id, key, place))
+        if head := self._head(key, place):
+            heapq.heappush(self._heap, head)
 
     def next(self) -> Turn | None:
         """The next ticket to look at; None at the end."""

@@ -65,7 +65,8 @@ class QueueGroup:
 
     def remove(self, ticket: Ticket, needs: list[int]) -> None:
         """Let a ticket leave."""
-        del self.tickets[bisect_left(self.tickets, arrival(ticket), key=arrival)]
+        at = 0 if self.tickets[0].id == ticket.id else bisect_left(self.tickets, arrival(ticket), key=arrival)
+        del self.tickets[at]
         self.amounts = [a - b for a, b in zip(self.amounts, needs, strict=True)]
 
     def tighten(self) -> None:
@@ -107,6 +108,10 @@ class ThrottleQueue:
     def get(self, number: int) -> Ticket | None:
         """A waiting ticket by id."""
         return self._tickets.get(number)
+
+    def needs(self, number: int) -> list[int]:
+        """What a waiting ticket needs in each limit that binds it, in their order."""
+        return self._standing[number][1]
 
     def __iter__(self) -> Iterator[Ticket]:
         return iter(self._tickets.values())

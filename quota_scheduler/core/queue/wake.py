@@ -5,22 +5,30 @@ fit (backfill), but never takes room that the larger one will get as soon as run
 starts of many are spread over a ramp. A long pass is cut into slices, between which requests are answered.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.admission.headroom import Headrooms, Shadow
+from quota_scheduler.core.ledger.balance import Balance
+from quota_scheduler.core.queue.lane import Lanes
 from quota_scheduler.core.queue.order import FairOrder, Turn
 from quota_scheduler.core.queue.throttle_queue import GroupKey, QueueGroup, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
 
-SLICE = 60
-"""Looks that one slice may take: below 5 ms on a slow core (benchmarks/bench_queue.py). Counted, not clocked, so that
+SLICE = 150
+"""Steps that one slice may take: below 5 ms on a slow core (benchmarks/bench_queue.py). Counted, not clocked, so that
 every replica cuts at the same place."""
-START = 3
-"""Looks that a start costs (benchmarks/bench_queue.py)."""
+LOOK = 3
+"""Steps that a look costs at somebody who goes on waiting (benchmarks/bench_queue.py)."""
+START = 9
+"""Steps that a start costs at the most (benchmarks/bench_queue.py)."""
+IN_LANE = 1
+"""Steps that a start in a lane costs (benchmarks/bench_queue.py)."""
+
+AT_ONCE = Admit()
 
 
 @dataclass(slots=True)
@@ -43,6 +51,8 @@ class Look(Enum):
 
     STARTED = "started"
     """It waits no more: it starts, is offered, or was rejected."""
+    IN_LANE = "in lane"
+    """It starts or is offered, by sums alone."""
     WAITS = "waits"
     """It does not fit; somebody behind it in its group may."""
     GROUP_PASSED = "group passed"
@@ -58,7 +68,7 @@ def wake(
     budget: int = SLICE,
     shadows: Mapping[int, Shadow] | None = None,
 ) -> WakeResult:
-    """Decide waiting tickets in order, for at most ``budget`` looks.
+    """Decide waiting tickets in order, for about ``budget`` steps.
 
     ``present`` are the tickets whose runner is asking right now: they start, the others are offered. Whoever does not
     go on waiting is taken out of the throttle queue. ``shadows`` are those that earlier slices of this pass have cast.
@@ -67,9 +77,13 @@ def wake(
     while budget > 0:
         if (turn := order.next()) is None:
             return one_pass.result
-        budget -= START if one_pass.look_at(turn) is Look.STARTED else 1
+        budget -= COSTS[one_pass.look_at(turn)]
     one_pass.result.remaining = order.remaining()
     return one_pass.result
+
+
+COSTS = {Look.STARTED: START, Look.IN_LANE: IN_LANE, Look.WAITS: LOOK, Look.GROUP_PASSED: LOOK}
+"""What each look takes of a slice, in steps."""
 
 
 class _Pass:
@@ -87,6 +101,7 @@ class _Pass:
         self._now = headrooms.balances.now
         self._flowing: set[GroupKey] = set()
         """Groups somebody of which has just started: the next one is asked at once."""
+        self._lanes = Lanes(headrooms)
         self.result = WakeResult(shadows=dict(shadows))
         for shadow in shadows.values():
             headrooms.hold_back_for(shadow)
@@ -96,6 +111,28 @@ class _Pass:
         ticket, key, _ = turn
         group = self._queue.group(key)
         assert group is not None
+        if ticket.id not in self.result.shadows and self._starts_in_lane(turn, group):
+            return Look.IN_LANE
+        self._lanes.clear()  # what follows may change what lanes rest on
+        return self._weigh(turn, group)
+
+    def _starts_in_lane(self, turn: Turn, group: QueueGroup) -> bool:
+        """Let a ticket go whom nothing but sums could keep, and those let it."""
+        (ticket, key, _), queue = turn, self._queue
+        lane, needs = self._lanes.of(key, group), queue.needs(ticket.id)
+        amounts = lane.amounts(ticket, needs, queue.ramps, self._now) if lane else None
+        if lane is None or amounts is None:
+            return False
+        self.result.verdicts.append((ticket, AT_ONCE))
+        queue.remove(ticket.id)
+        for gate, amount, whole in zip(lane.gates, amounts, needs, strict=True):
+            self._headrooms.balances.hold(ticket.id, gate.balance, amount, whole=whole)
+        self._moves_up(turn, lane.ramped)
+        return True
+
+    def _weigh(self, turn: Turn, group: QueueGroup) -> Look:
+        """Decide one ticket by everything there is to say about it."""
+        ticket, key, _ = turn
         if ticket.id in self.result.shadows:  # nobody stands in their own light
             self._headrooms.hold_back_for(self.result.shadows.pop(ticket.id), -1)
         if self._headrooms.breakers.waits_until(ticket, self._now):
@@ -127,15 +164,20 @@ class _Pass:
 
     def _leaves(self, turn: Turn, verdict: Verdict) -> None:
         """Reserve for a ticket that starts, let the ramps go on, and let the next of its group move up."""
-        ticket, headrooms, queue = turn.ticket, self._headrooms, self._queue
-        queue.remove(ticket.id)
+        ticket, headrooms = turn.ticket, self._headrooms
+        self._queue.remove(ticket.id)
+        if not isinstance(verdict, Admit):
+            return self._moves_up(turn, ())
+        occupy(ticket, headrooms, running=ticket.id in self._present)
+        headrooms.breakers.let_in(ticket, self._now, running=ticket.id in self._present)
+        return self._moves_up(turn, [view.balance for view in headrooms.of(ticket) if view.balance.ramp])
+
+    def _moves_up(self, turn: Turn, ramped: Sequence[Balance]) -> None:
+        """Let the ramps go on after a start, and the next of its group move up."""
+        queue = self._queue
         self._flowing.add(turn.key)
-        if isinstance(verdict, Admit):
-            occupy(ticket, headrooms, running=ticket.id in self._present)
-            headrooms.breakers.let_in(ticket, self._now, running=ticket.id in self._present)
-            for balance in (headroom.balance for headroom in headrooms.of(ticket)):
-                if balance.ramp:
-                    queue.ramps.started(ticket, balance, self._now, left=queue.count(balance.name))
+        for balance in ramped:
+            queue.ramps.started(turn.ticket, balance, self._now, left=queue.count(balance.name))
         self._order.started(turn.key, turn.place)
 
     def _cast(self, ticket: Ticket, shadow: Shadow | None) -> None:

@@ -14,6 +14,7 @@ from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.policy import QueuePolicy
+from quota_scheduler.core.queue.wake import SLICE
 from quota_scheduler.core.tickets.ticket import Outcome, State
 from tests.builders import (
     MINUTE,
@@ -249,12 +250,12 @@ def test_the_result_says_what_to_write_and_how_to_go_on():
 
 
 def test_a_long_pass_goes_on_where_it_was_cut():
-    tickets = [a_ticket(1, number=number) for number in range(1, 50)]
-    snapshot = a_snapshot(*tickets)
+    tickets = [a_ticket(1, number=number) for number in range(1, 300)]
+    snapshot = a_snapshot(*tickets, limits=[a_limit(300)])
     result = decided(snapshot)
-    assert sorted(result.changes.tickets) == list(range(1, 21))
+    assert sorted(result.changes.tickets) == list(range(1, SLICE + 1))
     assert list(result.onward.unfinished.groups.values()) == [0]
-    assert result.onward.running == {"": 20}
+    assert result.onward.running == {"": SLICE}
 
 
 def test_what_is_told_first_starts_first_cycle_after_cycle():
