@@ -65,6 +65,8 @@ _LEASES = (
 _RESERVED = (
     f"{_NUMBERS}INSERT INTO reservations SELECT i + 1, w.id, 1000, 0, 1000, 0, 0, 1000 FROM n CROSS JOIN windows w"
 )
+PATIENCE_SECONDS = 600.0
+"""How long a server may be silent here: what is asked of it takes minutes."""
 _INDEXES = (
     "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE INDEX%' "
     "AND tablename IN ('events', 'runs', 'tickets', 'leases', 'reservations')"

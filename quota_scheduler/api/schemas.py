@@ -82,7 +82,8 @@ class TokensBody(Body):
         """As the core has it; the cost as given, else 0 until it is priced."""
         cost = round(self.cost_usd * MICRO * PICO) if self.cost_usd is not None else 0
         kinds = (self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.output)
-        return Usage(*kinds, requests=1 if self.requests is None else self.requests).costing(cost)
+        usage = Usage(*kinds, requests=1 if self.requests is None else self.requests)
+        return usage.costing(cost) if cost else usage
 
 
 _KINDS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")

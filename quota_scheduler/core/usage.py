@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from operator import add, sub
 from typing import Final, NamedTuple
 
@@ -135,6 +136,7 @@ USUAL_WORDS = frozenset({"standard", "default", "normal", "auto", "not_available
 """How clients and providers write out the usual speed, geography and tier."""
 
 
+@lru_cache(1024)
 def price_terms(*, speed: str = "", geo: str = "", tier: str = "", web_searches: int = 0) -> PriceTerms:
     """Terms as a response words them."""
     speed, geo, tier = ("" if word in USUAL_WORDS else word for word in (speed.lower(), geo.lower(), tier.lower()))

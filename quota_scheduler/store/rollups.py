@@ -14,7 +14,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Row, Transaction
 from quota_scheduler.store.lists import NUMBERS
-from quota_scheduler.store.usage_columns import COLUMNS, NAMES, added, summed
+from quota_scheduler.store.usage_columns import COLUMNS, NAMES, added, summed, summed_of_some
 
 DAY_HOURS = 24
 AT_ONCE = 4_000
@@ -123,9 +123,11 @@ def by_labels(tx: Transaction, since: datetime, names: Iterable[str]) -> list[tu
     asked = list(names)
     labels = [name for name in Labels._fields if name in asked]
     keys = [*(["r.day"] if "day" in asked else []), *(f"l.{name}" for name in labels)]
-    grouped = f"GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
+    # where nothing is named all is one group; without any there would be a row of nothing for no rows
+    ordered = f" ORDER BY {', '.join(keys)}" if keys else ""
+    grouped = f"GROUP BY {', '.join(keys) or 'r.day IS NULL'}{ordered}"
     rows = tx.rows(
-        f"SELECT {', '.join([*keys, summed('r')])} FROM rollup_days r JOIN label_sets l ON l.id = r.label_set "
+        f"SELECT {', '.join([*keys, summed_of_some('r')])} FROM rollup_days r JOIN label_sets l ON l.id = r.label_set "
         f"WHERE r.day >= ? {grouped}",
         (to_micros(since) // HOUR_MICROS // DAY_HOURS,),
     )
@@ -138,5 +140,4 @@ def by_labels(tx: Transaction, since: datetime, names: Iterable[str]) -> list[tu
             Usage(*row[len(keys) :]),
         )
         for row in rows
-        if row[-1] is not None
     ]

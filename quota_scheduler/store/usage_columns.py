@@ -36,3 +36,8 @@ def summed(table: str = "") -> str:
     return ", ".join(
         f"CASE WHEN count({name}) > 0 THEN CAST(min({LARGEST_SUM}.0, total({name})) AS INTEGER) END" for name in columns
     )
+
+
+def summed_of_some(table: str) -> str:
+    """The same over rows of which there is at least one in each group: half the work."""
+    return ", ".join(f"CAST(min({LARGEST_SUM}.0, total({table}.{name})) AS INTEGER)" for name in NAMES)
