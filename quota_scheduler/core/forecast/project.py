@@ -127,7 +127,8 @@ def _distinct(windows: Sequence[Projectable]) -> tuple[list[int], list[Projectab
     """
     known: dict[tuple[object, ...], int] = {}
     by_object: dict[tuple[int, datetime | None], int] = {}
-    places, distinct = [], []
+    places: list[int] = []
+    distinct: list[Projectable] = []
     for window in windows:
         at = by_object.get((id(window.history), window.since))
         if at is None:
