@@ -23,7 +23,7 @@ from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import SUFFICIENT_DAYS, Forecast, PastAccuracy
 from quota_scheduler.core.forecast.level import UsageLevel
 from quota_scheduler.core.forecast.level import level as level_of
-from quota_scheduler.core.forecast.series import DAY, History, Series, series
+from quota_scheduler.core.forecast.series import DAY, Buckets, History, Series, series
 from quota_scheduler.core.forecast.shape import bounded, confidence, mixed
 
 KNOTS = (0.0, 0.04, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0)
@@ -64,6 +64,12 @@ class Projectable:
     since: datetime | None = None
     like: History | None = None
 
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What decides about its forecast beside history: whoever is alike in it is told the same."""
+        ends = self.window.starts_at, self.window.ends_at
+        return *ends, self.certain, self.used, self.rate_cap, None if self.calibration is None else id(self.calibration)
+
 
 def project(
     history: History,
@@ -95,26 +101,59 @@ def project_many(windows: Sequence[Projectable], *, now: datetime, step: timedel
         raise ValueError("now must be an aware instant")
     if not windows:
         return []
-    rows = [series(window.history, now, step, window.since) for window in windows]
+    places, distinct = _distinct(windows)
+    rows = [series(window.history, now, step, window.since) for window in distinct]
     factors = [day_model.weekdays(row.whole.tolist(), row.complete) for row in rows]
     volatilities = _volatility(rows, factors)
     levels = [
         level_of(row.days.tolist(), row.head, row.observed, week, row.begun)
         for row, week in zip(rows, factors, strict=True)
     ]
-    bursts = _bursts(rows, windows, levels)
-    described = zip(windows, rows, factors, levels, bursts, volatilities, strict=True)
-    return [
-        _forecast(window, now, row, week, level, burst, volatility)
-        for window, row, week, level, burst, volatility in described
-    ]
-
-
-def _bursts(rows: Sequence[Series], windows: Sequence[Projectable], levels: Sequence[UsageLevel]) -> list[float]:
-    """Return how many times the usual the last hours of each history used, or of the one that it is like."""
     ratios = [row.burst.ratio(level.tomorrow) if row.burst else 1.0 for row, level in zip(rows, levels, strict=True)]
-    places = {id(window.history): i for i, window in enumerate(windows)}
-    return [ratios[i if window.like is None else places.get(id(window.like), i)] for i, window in enumerate(windows)]
+    made: dict[tuple[object, ...], Forecast] = {}
+    forecasts = []
+    for window, i, burst in zip(windows, places, _bursts(windows, places, ratios), strict=True):
+        key = i, burst, window.asked
+        if key not in made:
+            made[key] = _forecast(window, now, rows[i], factors[i], levels[i], burst, volatilities[i])
+        forecasts.append(made[key])
+    return forecasts
+
+
+def _distinct(windows: Sequence[Projectable]) -> tuple[list[int], list[Projectable]]:
+    """Return which history each window goes by, and one window for each: limits on the same work share what it used.
+
+    Histories are one where they are equal to the bit and complete from the same instant.
+    """
+    known: dict[tuple[object, ...], int] = {}
+    by_object: dict[tuple[int, datetime | None], int] = {}
+    places: list[int] = []
+    distinct: list[Projectable] = []
+    for window in windows:
+        at = by_object.get((id(window.history), window.since))
+        if at is None:
+            at = by_object[id(window.history), window.since] = known.setdefault(_content(window), len(distinct))
+            if at == len(distinct):
+                distinct.append(window)
+        places.append(at)
+    return places, distinct
+
+
+def _content(window: Projectable) -> tuple[object, ...]:
+    """Return what makes histories one."""
+    history = window.history
+    if isinstance(history, Buckets):
+        return history.starts.tobytes(), history.values.tobytes(), window.since
+    return id(history), window.since
+
+
+def _bursts(windows: Sequence[Projectable], places: Sequence[int], ratios: Sequence[float]) -> list[float]:
+    """Return how many times the usual the last hours of each history used, or of the one that it is like."""
+    by_object = {id(window.history): i for window, i in zip(windows, places, strict=True)}
+    return [
+        ratios[i if window.like is None else by_object.get(id(window.like), i)]
+        for window, i in zip(windows, places, strict=True)
+    ]
 
 
 def _volatility(rows: Sequence[Series], factors: Sequence[Sequence[float]]) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom, in_pool
@@ -245,21 +246,29 @@ def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
     """
     if not history.all.starts.size:
         return None
-    calendar, first, days = Calendar(Every.DAY, zone), float(history.all.starts[0]), []
-    for back in range(1, USUAL_DAYS + 1):
-        at = now - back * DAY
+    first, days = float(history.all.starts[0]), []
+    for at, hour, midnight in _days_before(zone, now):
         if at.timestamp() < first:
             break
-        hour = at.replace(minute=0, second=0, microsecond=0)
         begun = history.used(hour, hour + HOUR) * ((at - hour) / HOUR)
-        days.append(history.used(calendar.span(at)[0], hour) + begun)
+        days.append(history.used(midnight, hour) + begun)
     return round(sum(days) / len(days)) if days else None
+
+
+@lru_cache(maxsize=8)
+def _days_before(zone: str, now: datetime) -> list[tuple[datetime, datetime, datetime]]:
+    """Return this instant of each of the last seven days, newest first, with its hour and its midnight in a zone.
+
+    All limits of a tick ask for the same.
+    """
+    calendar, moments = Calendar(Every.DAY, zone), [now - back * DAY for back in range(1, USUAL_DAYS + 1)]
+    return [(at, at.replace(minute=0, second=0, microsecond=0), calendar.span(at)[0]) for at in moments]
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:
     """Return the pool that a limit instance is a member of, empty when it is in none."""
-    pools = [limit for limit in balances.limits if limit.id == instance.limit.parent]
-    return pools[0].id if pools and in_pool(instance, pools[0]) else ""
+    pool = balances.limit(instance.limit.parent)
+    return pool.id if pool and in_pool(instance, pool) else ""
 
 
 def concurrency(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.project import Projectable, project, project_many
+from quota_scheduler.core.forecast.series import buckets
 from tests.core.forecast.forecasting import DAY, HOUR, MONTH, NOW, Pairs, Window, daily, month
 
 AMOUNTS = st.one_of(st.just(0.0), st.floats(1e-6, 1e15), st.integers(0, 10**15).map(float))
@@ -164,6 +165,26 @@ def test_many_at_once_gives_the_numbers_of_one_by_one(histories):
     for found, history in zip(many, histories, strict=True):
         alone = month(history)
         for name in ("low", "expected", "high"):
+            assert getattr(found, name) == pytest.approx(getattr(alone, name), rel=1e-9, abs=1e-9)
+
+
+ASKED = st.lists(st.tuples(st.integers(0, 1), WINDOWS, CALIBRATIONS, st.sampled_from([0.0, 7.0])), max_size=8)
+
+
+@examples
+@given(HISTORIES, ASKED, STEPS)
+def test_limits_that_share_a_history_each_have_the_numbers_of_their_own_window(history, asked, step):
+    """Equal arrays are one history, whoever holds them; what is asked of it stays each limit's own."""
+    histories = history, [(at, 1 + 2 * amount) for at, amount in history]
+    windows = [
+        Projectable(buckets(histories[which]), window, certain, calibration)
+        for which, window, calibration, certain in asked
+    ]
+    many = project_many([*windows, *windows], now=NOW, step=step)
+    for found, window in zip(many, [*windows, *windows], strict=True):
+        alone = project_many([window], now=NOW, step=step)[0]
+        assert (found.starts_at, found.ends_at, found.certain) == (alone.starts_at, alone.ends_at, alone.certain)
+        for name in ("used", "low", "expected", "high"):
             assert getattr(found, name) == pytest.approx(getattr(alone, name), rel=1e-9, abs=1e-9)
 
 
