@@ -28,7 +28,10 @@ def ask(dsn: str, statement: str) -> list[tuple[object, ...]]:
 
 # A replica that stands still in the middle of a write
 
-HOLDERS = "SELECT state FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+HOLDERS = (
+    "SELECT state FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() "
+    "AND datname = current_database() AND backend_type = 'client backend'"
+)
 """What the server holds whoever has a transaction open for: only who is idle in one is ever put out."""
 MIDDLES = [
     pytest.param(lambda _: None, id="at its beginning"),
