@@ -1,10 +1,12 @@
 """What history costs: the same service on an empty database and on ones that have grown, in one run.
 
-    python benchmarks/bench_growth.py [--sizes 0 10000 100000 1000000] [--seconds 70] [--claims 400] [--more 0]
+    python benchmarks/bench_growth.py [--database postgres] [--sizes 0 10000 100000 1000000] [--seconds 70]
+                                      [--claims 400] [--more 0]
 
 A size is so many usage events of 60 days (20 teams, 40 workflows, 2 models, 25 limit instances) and so many tickets
 that closed within the day. For each: a real ``serve`` on it is asked until it is ready, rests for some seconds, answers
-claims one after another, takes ``--more`` events in arrays of 1,000, and is killed with SIGKILL and started again.
+claims one after another, takes ``--more`` events in arrays of 1,000, and is killed with SIGKILL and started again. With
+``--database postgres`` each lies on a server of its own, whose settings are the usual ones, vacuumed and analysed.
 Prints time to ready, memory, CPU a tick, latency of a claim, and each as a ratio to the smallest size.
 """
 
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +32,10 @@ from benchmarks.grown_database import build
 
 JSON = {"Content-Type": "application/json"}
 TICKS_SECONDS = 2.0
+MOST_TICKETS = 1_000_000
+"""Tickets that closed within the day, whatever more events there are: a day's tickets do not grow for good."""
+FILLING = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
+"""Settings of a server while its database is made; it is measured with the usual ones."""
 
 
 @dataclass
@@ -53,8 +60,8 @@ class Figures:
 class Service:
     """``serve`` as a process of its own on one database."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, url: str = "") -> None:
+        self.folder, self.url = folder, url or f"sqlite:///{folder}/quota.db"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -64,7 +71,7 @@ class Service:
         began = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "quota_scheduler", "serve", "--config", f"{self.folder}/quota.yaml",
-             "--listen", f"127.0.0.1:{self.port}", "--database", f"sqlite:///{self.folder}/quota.db"],
+             "--listen", f"127.0.0.1:{self.port}", "--database", self.url],
             env={**os.environ, "HOME": str(self.folder)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         while time.perf_counter() - began < 120:
@@ -142,10 +149,29 @@ def use(service: Service, events: int) -> None:
         assert status == 200, text
 
 
-def measure(folder: Path, size: int, *, seconds: float, claims: int, more: int) -> Figures:
-    """Build a database of a size, and run the service on it."""
-    build(folder, events=size, tickets=size, now=datetime.now(UTC))
-    service, figures = Service(folder), Figures()
+@contextlib.contextmanager
+def a_database(folder: Path, size: int, tickets: int, *, on_server: bool) -> Iterator[str]:
+    """A database of a size, and its URL; on a server it is swept and analysed, as it is after a while."""
+    if not on_server:
+        build(folder, events=size, tickets=tickets, now=datetime.now(UTC))
+        yield f"sqlite:///{folder}/quota.db"
+        return
+    import psycopg
+
+    from tests.postgres_process import DURABLE, PostgresProcess
+
+    with PostgresProcess(FILLING) as server:
+        build(folder, events=size, tickets=tickets, now=datetime.now(UTC), url=server.dsn())
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+        server.stop()
+        server.settings = dict(DURABLE)
+        yield server.start().dsn()
+
+
+def measure(folder: Path, url: str, *, seconds: float, claims: int, more: int) -> Figures:
+    """Run the service on a database."""
+    service, figures = Service(folder, url), Figures()
     figures.ready = service.start()
     try:
         time.sleep(10)  # the first ticks and what is learned at the start
@@ -175,6 +201,7 @@ def measure(folder: Path, size: int, *, seconds: float, claims: int, more: int) 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--sizes", type=int, nargs="+", default=[0, 10_000, 100_000, 1_000_000])
     parser.add_argument("--seconds", type=float, default=70)
     parser.add_argument("--claims", type=int, default=400)
@@ -182,8 +209,12 @@ def main() -> None:
     given = parser.parse_args()
     first: Figures | None = None
     for size in given.sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            figures = measure(Path(folder), size, seconds=given.seconds, claims=given.claims, more=given.more)
+        on_server = given.database == "postgres"
+        with (
+            tempfile.TemporaryDirectory() as name,
+            a_database(Path(name), size, min(size, MOST_TICKETS), on_server=on_server) as url,
+        ):
+            figures = measure(Path(name), url, seconds=given.seconds, claims=given.claims, more=given.more)
         first = first or figures
         columns = (
             f"{field.name} {value:.1f} ({value / max(1e-9, getattr(first, field.name)):.2f} ×)"

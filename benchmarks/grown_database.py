@@ -1,8 +1,11 @@
 """A database as it looks after a long time: events, their sums, and closed tickets, written as the store keeps them.
 
 Everything follows from row numbers, so that two databases of one size are the same but for the instant they end at.
+Every second event is a run of its own, as what a released lease reports is; the others come from sessions of fifty.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -29,22 +32,30 @@ limits:
   - {id: full, match: {team: waits}, unit: tokens, amount: 1000, window: day, holdback: 0}
 """
 """Twenty-five instances once all teams have used something."""
-_NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1) "
+_NUMBERS = (
+    "WITH RECURSIVE n (i) AS "
+    "(SELECT CAST(0 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CAST(?1 AS INTEGER)) "
+)
+"""Row numbers as both engines count them, in 64 bits."""
+_WIDE = "substr(CAST(1000000000000000000 + i AS TEXT), 2)"
+"""A row's number in 18 digits."""
 _FACTS = (
     "run, session, message, sidechain, flags, prompt_version, status, estimated, recorded_at, terms, origin, extent"
 )
+_RUN = f"CASE WHEN i % 2 = 0 THEN 'run-' || (i / {EVENTS_A_RUN}) ELSE 'ticket:' || (i / 2) END"
+_SESSION = f"CASE WHEN i % 2 = 0 THEN 'run-' || (i / {EVENTS_A_RUN}) ELSE '' END"
 _EVENTS = (
     f"{_NUMBERS}INSERT INTO events (provider, key, at, label_set, {COLUMNS}, {_FACTS}) "
-    "SELECT 'anthropic', printf('req_%024d', i), ?2 + (i * 2654435761) % ?3, 1 + (i * 40503) % ?4, i % 100, "
+    f"SELECT 'anthropic', 'req_000000' || {_WIDE}, ?2 + (i * 2654435761) % ?3, 1 + (i * 40503) % ?4, i % 100, "
     "(i * 7919) % 200000, (i * 104729) % 3000, 0, (i * 1299709) % 3000, 1, (i * 15485863) % 100000, 0, "
-    f"(i * 32452843) % 1000000, printf('run-%d', i / {EVENTS_A_RUN}), printf('run-%d', i / {EVENTS_A_RUN}), "
-    "printf('msg_%024d', i), 0, '[]', '', '', 0, ?2 + (i * 2654435761) % ?3, '-', 'claude_code', '' FROM n"
+    f"(i * 32452843) % 1000000, {_RUN}, {_SESSION}, "
+    f"'msg_000000' || {_WIDE}, 0, '[]', '', '', 0, ?2 + (i * 2654435761) % ?3, '-', 'claude_code', '' FROM n"
 )
 _SUMS = ", ".join(f"sum({name})" for name in NAMES)
 _TICKETS = (
     f"{_NUMBERS}INSERT INTO tickets (id, key, body, state, priority, labels, estimate, created_at, waiting_since, ttl, "
     "run, session, flags, wait_until, offers, fence, outcome, reason, closed_at, was_deferred, held) "
-    "SELECT i + 1, printf('past-%d', i), printf('%064d', i), 'closed', 'low', ?4, ?5, ?2 + i * ?3, ?2 + i * ?3, "
+    f"SELECT i + 1, 'past-' || i, '{'0' * 46}' || {_WIDE}, 'closed', 'low', ?4, ?5, ?2 + i * ?3, ?2 + i * ?3, "
     "60000000, '', '', '[]', NULL, 0, i + 1, 'completed', '', ?2 + i * ?3 + 1000000, 0, 0 FROM n"
 )
 _LEASES = (
@@ -54,18 +65,24 @@ _LEASES = (
 _RESERVED = (
     f"{_NUMBERS}INSERT INTO reservations SELECT i + 1, w.id, 1000, 0, 1000, 0, 0, 1000 FROM n CROSS JOIN windows w"
 )
-_RUNS = (
-    f"{_NUMBERS}INSERT INTO runs (run, label_set, {COLUMNS}, flags, prompt_version, status, started_at, last_at, "
-    "recorded_at) SELECT printf('ticket:%d', i + 1), 1 + i % ?4, 100, 0, 0, 0, 900, 1, 500, 0, 0, '[]', '', "
-    "'completed', ?2 + i * ?3, ?2 + i * ?3 + 1000000, ?2 + i * ?3 + 1000000 FROM n"
+_INDEXES = (
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE INDEX%' "
+    "AND tablename IN ('events', 'runs', 'tickets', 'leases', 'reservations')"
 )
 
 
-def build(folder: Path, *, events: int, tickets: int, now: datetime) -> Path:
-    """Write a database of so many events of 60 days and so many tickets that closed within the last day."""
+def build(folder: Path, *, events: int, tickets: int, now: datetime, url: str = "") -> Path | str:
+    """Write a database of so many events of 60 days and so many tickets that closed within the last day.
+
+    It lies in a file of the folder, or on a server at ``url``.
+    """
     (folder / "quota.yaml").write_text(CONFIG)
-    database = folder / "quota.db"
-    with Store(database, clock=lambda: now) as store, store.transaction() as tx:
+    database = url or folder / "quota.db"
+    with (
+        Store(database, clock=lambda: now) as store,
+        store.transaction() as tx,
+        _indexed_later(tx, is_server=bool(url)),
+    ):
         if events or tickets:
             _label_sets(tx)
         if events:
@@ -75,6 +92,17 @@ def build(folder: Path, *, events: int, tickets: int, now: datetime) -> Path:
         _add_up(tx)
         facts.remember(tx, PRICES, Prices().fingerprint)  # long since charged: no sweep is due
     return database
+
+
+@contextmanager
+def _indexed_later(tx: Transaction, *, is_server: bool) -> Iterator[None]:
+    """Make indexes of a server when the rows are there: ten million rows take minutes in place of an hour."""
+    indexes = tx.rows(_INDEXES) if is_server else []
+    for name, _ in indexes:
+        tx.execute(f"DROP INDEX {name}")
+    yield
+    for _, statement in indexes:
+        tx.execute(statement)
 
 
 def _add_up(tx: Transaction) -> None:
@@ -92,14 +120,15 @@ def _add_up(tx: Transaction) -> None:
 
 
 def _label_sets(tx: Transaction) -> None:
+    """All of them, numbered from 1 by the database: a server would give out numbers that are written into it again."""
     labels = [
         (f"team{team}", f"flow{flow}", model) for team in range(TEAMS) for flow in range(WORKFLOWS) for model in MODELS
     ]
     tx.many(
-        "INSERT INTO label_sets (id, provider, account, model, team, project, workflow, task_type, agent, priority) "
-        "VALUES (?, 'anthropic', 'max', ?, ?, '', ?, '', '', ?)",
+        "INSERT INTO label_sets (provider, account, model, team, project, workflow, task_type, agent, priority) "
+        "VALUES ('anthropic', 'max', ?, ?, '', ?, '', '', ?)",
         [
-            (n, model, team, flow, ("interactive", "high", "normal", "low")[n % 4])
+            (model, team, flow, ("interactive", "high", "normal", "low")[n % 4])
             for n, (team, flow, model) in enumerate(labels, 1)
         ],
     )
@@ -135,6 +164,5 @@ def _fill_tickets(tx: Transaction, tickets: int, now: int) -> None:
     tx.execute(_TICKETS, (tickets, begin, apart, labels, estimate))
     tx.execute(_LEASES, (tickets, begin, apart))
     tx.execute(_RESERVED, (tickets,))
-    tx.execute(_RUNS, (tickets, begin, apart, TEAMS * WORKFLOWS * len(MODELS)))
     for name in ("ticket", "fence"):
         tx.execute("UPDATE sequences SET next = ? WHERE name = ?", (tickets + 1, name))

@@ -1,4 +1,4 @@
-"""``quota-scheduler`` and ``python -m quota_scheduler``: verbs beside an agent begin without the others."""
+"""``quota-scheduler`` and ``python -m quota_scheduler``: a glance and verbs beside an agent begin by themselves."""
 
 import sys
 
@@ -17,6 +17,13 @@ def main() -> None:
             else:
                 from quota_scheduler.aside.statusline import run
             sys.exit(run(options, os.environ))
+    if "status" in sys.argv[1:]:
+        import os
+
+        from quota_scheduler.glance.road import glanced
+
+        if (status := glanced(sys.argv[1:], os.environ)) is not None:
+            sys.exit(status)
     from quota_scheduler.cli import main as command_line
 
     command_line()

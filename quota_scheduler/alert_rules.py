@@ -19,6 +19,8 @@ from quota_scheduler.core.units import MICRO, Unit, amount_in, parse_amount
 from quota_scheduler.data_files import data_dir
 from quota_scheduler.errors import ConfigError
 
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same in C where the wheel has it: a tenth of the time, which every start waits for."""
 RUNBOOKS = "alerts/runbooks.md"
 RATIOS = {"usage_ratio", "forecast_ratio", "unused_ratio", "cache_hit_rate", "cache_hit_rate_alone"}
 MOST_RATIO = 10.0
@@ -152,7 +154,7 @@ def load_rules(
 
 def _read(path: Path) -> list[AlertRule]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), SafeLoader)
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
     if not isinstance(document, dict) or set(document) != {"rules"} or not isinstance(document["rules"], list):

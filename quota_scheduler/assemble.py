@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -14,8 +15,6 @@ import quota_scheduler
 from quota_scheduler import story
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
-from quota_scheduler.bills import anthropic, openai
-from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config, is_blank
 from quota_scheduler.config.tree import Bill, BillProvider, Without
 from quota_scheduler.core.cycle.terms import Terms
@@ -26,15 +25,11 @@ from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.replicas.rules import Rules
 from quota_scheduler.core.tickets.ticket import Ticket
 from quota_scheduler.errors import ConfigError, StartError
-from quota_scheduler.github import issue_comments
-from quota_scheduler.github.identity import AppIdentity, Identity, TokenIdentity
-from quota_scheduler.github.issue_comments import GitHubComments
 from quota_scheduler.health import Health
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.metrics.observer import Observer
 from quota_scheduler.notify.addresses import AppriseReceiver
 from quota_scheduler.notify.notifier import AppriseNotifier
-from quota_scheduler.outbound import OtherServer
 from quota_scheduler.parts import Derived, Doors, Parts, source_readings
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.replicas.following import Following
@@ -70,8 +65,12 @@ from quota_scheduler.traces import OFF, Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
+if TYPE_CHECKING:
+    from quota_scheduler.bills.reader import BillReader
+    from quota_scheduler.github.identity import Identity
+    from quota_scheduler.github.issue_comments import GitHubComments
+
 log = logging.getLogger(__name__)
-VENDORS = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}
 BILL_ANSWER_SECONDS = 60.0
 """A report over a month of a large organisation takes its time."""
 
@@ -312,9 +311,13 @@ def _terms(leading: Leading, rules: Rules, prices: Prices) -> tuple[Terms, Limit
     return terms, hold, held, marks
 
 
-def _bill(bill: Bill, store: Store, writer: Writer, do: Do) -> BillReader:
-    """The reports of one organisation."""
-    vendor = VENDORS[bill.provider]
+def _bill(bill: Bill, store: Store, writer: Writer, do: Do) -> "BillReader":
+    """The reports of one organisation. What reads them is loaded where there are such."""
+    from quota_scheduler.bills import anthropic, openai
+    from quota_scheduler.bills.reader import BillReader
+    from quota_scheduler.outbound import OtherServer
+
+    vendor = {BillProvider.ANTHROPIC: anthropic, BillProvider.OPENAI: openai}[bill.provider]
     return BillReader(
         name=f"{bill.provider.value}/{bill.account}",
         account=bill.account,
@@ -326,18 +329,22 @@ def _bill(bill: Bill, store: Store, writer: Writer, do: Do) -> BillReader:
     )
 
 
-def _commenter(config: Config, *, store: Store, must_lead: Callable[[], None]) -> GitHubComments | None:
+def _commenter(config: Config, *, store: Store, must_lead: Callable[[], None]) -> "GitHubComments | None":
     """What writes comments at issues; None where nothing is to be written."""
     github = config.github
     if github is None:
         return None
+    from quota_scheduler.github import issue_comments
+    from quota_scheduler.github.identity import AppIdentity, TokenIdentity
+    from quota_scheduler.outbound import OtherServer
+
     server = OtherServer(github.url, headers=issue_comments.HEADERS, seconds=issue_comments.ANSWER_SECONDS)
     identity: Identity = TokenIdentity(server, github.token, github.login)
     if (app := github.app) is not None:
         identity = AppIdentity(
             server, app=app.id, key_file=app.key_file, installation=app.installation, clock=store.clock
         )
-    return GitHubComments(server, identity, clock=store.clock, must_lead=must_lead)
+    return issue_comments.GitHubComments(server, identity, clock=store.clock, must_lead=must_lead)
 
 
 def _doors(config: Config) -> Doors:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from quota_scheduler.core.alerts.state import Silence
@@ -50,12 +51,10 @@ from quota_scheduler.service.own_work import own_batch, own_events, own_totals
 from quota_scheduler.service.queries.replay import recorded_runs
 from quota_scheduler.service.receive import Received, receive
 from quota_scheduler.service.record import Recorded, record_usage
-from quota_scheduler.simulate.replay import Replay
-from quota_scheduler.simulate.what_if import WhatIf
-from quota_scheduler.simulated import ReplayJob, Simulations
 from quota_scheduler.store import Transaction, tickets
 
 if TYPE_CHECKING:
+    from quota_scheduler.simulated import Simulations
     from quota_scheduler.sources.headless_runs import HeadlessRun
     from quota_scheduler.sources.json_items import JsonItems
 
@@ -73,7 +72,14 @@ class Facade(Questions):
         super().__init__(service)
         self._priced: set[tuple[str, str, int]] = set()
         self.parked_for = service.waiters.parked_for
-        self.simulations = Simulations()
+        self.park, self.leave = service.waiters.park, service.waiters.leave
+
+    @cached_property
+    def simulations(self) -> "Simulations":
+        """The replays that are being played. Nothing of them is loaded before somebody asks what if."""
+        from quota_scheduler.simulated import Simulations
+
+        return Simulations()
 
     # Runners
 
@@ -110,6 +116,10 @@ class Facade(Questions):
 
         ``starts``: the replay begins with the span, else after a week of history. What is awaited is the reading.
         """
+        from quota_scheduler.simulate.replay import Replay
+        from quota_scheduler.simulate.what_if import WhatIf
+        from quota_scheduler.simulated import ReplayJob
+
         service, config = self._service, self.config
         asked = WhatIf(**changes)
         recording = await asyncio.to_thread(self._look, lambda tx: recorded_runs(tx, since, until))

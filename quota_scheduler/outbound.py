@@ -6,8 +6,6 @@ from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-import urllib3
-
 from quota_scheduler.errors import QuotaSchedulerError
 
 CONNECT_SECONDS = 5.0
@@ -54,6 +52,8 @@ class OtherServer:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"{base!r} is no address: write http://host:port or https://host")
         self.base, self._headers = base.rstrip("/"), dict(headers)
+        import urllib3  # most services ask no other server
+
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, seconds), read=seconds), retries=False, maxsize=2
         )
@@ -62,6 +62,8 @@ class OtherServer:
         self, method: str, path: str, body: bytes | None = None, *, headers: Mapping[str, str] = NO_HEADERS
     ) -> HttpAnswer:
         """Ask once, with further ``headers`` of this request. Raises NoAnswer."""
+        from urllib3.exceptions import HTTPError
+
         typed = {"Content-Type": "application/json"} if body is not None else {}
         headers = {**self._headers, **headers, **typed}
         try:
@@ -72,7 +74,7 @@ class OtherServer:
                 content = answer.read(MOST_BYTES + 1, decode_content=True)
             finally:
                 answer.release_conn()
-        except urllib3.exceptions.HTTPError as error:
+        except HTTPError as error:
             raise NoAnswer(f"nothing answers at {self.base} ({_why(error)})") from None
         if len(content) > MOST_BYTES:
             raise NoAnswer(f"the answer of {self.base}{path} is larger than {MOST_BYTES >> 20} MB")

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from quota_scheduler.auth import Tokens
-from quota_scheduler.bills.reader import BillReader
 from quota_scheduler.config import Config
 from quota_scheduler.core.alerts.rule import AlertRule
 from quota_scheduler.core.readings.other_hosts import shipped_readings
@@ -35,6 +35,9 @@ from quota_scheduler.traces import Traces
 from quota_scheduler.waiters import Waiters
 from quota_scheduler.writer import Writer
 
+if TYPE_CHECKING:
+    from quota_scheduler.bills.reader import BillReader
+
 
 @dataclass(frozen=True, slots=True)
 class Doors:
@@ -61,7 +64,7 @@ class Parts:
     recompute: Recompute
     repricing: Repricing
     shipped: ShippedSources
-    bills: tuple[BillReader, ...]
+    bills: "tuple[BillReader, ...]"
     sources: Callable[[datetime], tuple[SourceReading, ...]]
     unlisted: UnlistedUsage
     doors: Doors
@@ -85,7 +88,7 @@ class Derived:
 
 
 def source_readings(
-    ingests: Sequence[Ingest], shipped: ShippedSources, bills: Sequence[BillReader], leading: Leading, now: datetime
+    ingests: Sequence[Ingest], shipped: ShippedSources, bills: "Sequence[BillReader]", leading: Leading, now: datetime
 ) -> tuple[SourceReading, ...]:
     """How far every source is of which anything was found: here, at other replicas and hosts, and at providers."""
     here = [ingest.source_reading(now) for ingest in ingests if ingest.is_there]

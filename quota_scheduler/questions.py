@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from quota_scheduler import readiness
 from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.core.cycle.requests import Request
@@ -20,7 +21,6 @@ from quota_scheduler.core.limits.sight import EVERYTHING, ScopeView
 from quota_scheduler.core.observations.report_key import DEFAULT_ACCOUNT
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.readings.readings import DayOfUse, LimitReading, Readings
-from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.core.readings.sighted import (
     own_accounts,
     own_alerts,
@@ -33,7 +33,7 @@ from quota_scheduler.core.readings.sighted import (
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.tickets.ticket import Ticket
-from quota_scheduler.errors import DatabaseAway, first_line
+from quota_scheduler.errors import DatabaseAway
 from quota_scheduler.runtime import Service
 from quota_scheduler.service.keep_bills import ceilings_document
 from quota_scheduler.service.operate import limits as operate
@@ -357,31 +357,8 @@ class Questions:
         return self._service.parts.metrics.exposition(accept, encoding)
 
     def not_ready(self) -> list[str]:
-        """Why no work is taken, one sentence each."""
-        problems = ["the service is stopping"] if self.draining else []
-        metrics = self._service.parts.metrics
-        try:
-            self._look(lambda tx: tx.scalar("SELECT 1"))
-            metrics.database_checked(up=True)
-        except Exception as error:
-            metrics.database_checked(up=False)
-            problems.append(f"the database does not answer: {first_line(error)}")
-        if self._service.store.is_replaced():
-            problems.append("the database file was removed or replaced: restart the service")
-        parts = self._service.parts
-        problems += self._nothing_to_show()
-        problems += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
-        problems += [parts.following.problem] if parts.following.problem else []
-        problems += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
-        return problems + self._service.health.problems()
-
-    def _nothing_to_show(self) -> list[str]:
-        """Why a replica that has just begun takes no work yet: it has no readings, and does not make them."""
-        service = self._service
-        makes_them = service.leads and any(one.progress.catching_up for one in service.parts.ingests)
-        if service.leading.is_alone or service.has_readings or makes_them:
-            return []
-        return ["no limit has been read yet: the first readings of the leader are waited for"]
+        """Why no work is taken, one sentence each. Blocks."""
+        return readiness.problems(self._service)
 
     def failed(self) -> None:
         """An answer was one of ours to blame (5xx): counted."""
@@ -389,17 +366,8 @@ class Questions:
 
     def notes(self, scope: Scope = EVERYBODY) -> list[str]:
         """What an operator should know although work is taken; who is bound hears that everything is held."""
-        parts = self._service.parts
-        notes = [self.held.sentence()] if self.held else []
-        if scope.is_bound:
-            return notes
-        notes += [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
-        now = self.now()
-        notes += [sentence(breaker, now) for breaker in refusing(self.readings.breakers, now)]
-        notes += parts.notifier.problems(wait=False)
-        if not self.config.receivers:
-            notes.append("no receiver is configured: alerts reach nobody")
-        return notes + ([parts.prices.problem] if parts.prices.problem else [])
+        held = [self.held.sentence()] if self.held else []
+        return held if scope.is_bound else held + readiness.notes(self._service)
 
     def _look(self, question: Callable[[Transaction], T]) -> T:
         with self._service.store.reading() as tx:

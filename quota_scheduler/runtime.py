@@ -12,6 +12,7 @@ from typing import Any
 from quota_scheduler import tasks as every
 from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
+from quota_scheduler.config.reloading import reloaded
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.order import order
@@ -40,25 +41,6 @@ from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.tasks import TASKS
 
 log = logging.getLogger(__name__)
-RESTART = (
-    "listen",
-    "database",
-    "database_patience",
-    "spool",
-    "sources",
-    "bills",
-    "otlp",
-    "litellm",
-    "receivers",
-    "metrics_auth",
-    "tick_seconds",
-    "leader_ttl",
-    "log_format",
-    "trusted_proxies",
-    "tls",
-    "traces",
-)
-"""What only a restart changes; everything else of a reloaded configuration takes effect at once."""
 TICK = "the tick"
 THE_FILE = "configuration"
 """Who the audit log names where a file was changed and read again."""
@@ -206,10 +188,9 @@ class Service:
 
     def apply_config(self, config: Config, derived: Derived) -> None:
         """Let a configuration that was read again rule, but for what only a restart changes."""
-        fixed = [name for name in RESTART if getattr(config, name) != getattr(self.config, name)]
-        if fixed:
-            log.warning("config.needs_restart keys=%s", ",".join(fixed))
-        config = replace(config, **{name: getattr(self.config, name) for name in RESTART})
+        config, waits_for_restart = reloaded(self.config, config)
+        if waits_for_restart:
+            log.warning("config.needs_restart keys=%s", ",".join(waits_for_restart))
 
         self.use_tokens(config, derived.tokens)
         if config.rate_limit != self.config.rate_limit:

@@ -147,7 +147,7 @@ def server(
     service: "Service", facade: "Facade", *, reload: Callable[[], None], patience: Patience = PATIENCE
 ) -> Server:
     """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own."""
-    half_requests, short_way = HalfRequests(patience), ShortWay(api.desk(facade))
+    half_requests, short_way = HalfRequests(patience), ShortWay(api.desks(facade), api.ANSWER_SECONDS)
     proxies, tls = service.config.trusted_proxies, service.config.tls
     config = uvicorn.Config(
         api.build(facade),
@@ -156,6 +156,7 @@ def server(
         ssl_certfile=tls.certificate if tls else None,
         ssl_keyfile=tls.key if tls else None,
         http=protocol_of(half_requests, short_way),
+        ws="none",  # there is none here, and looking for one loads a library
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -11,15 +11,18 @@ to say about it. That costs it a microsecond, and makes what is asked thousands 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from quota_scheduler.half_requests import HalfRequests, TimedProtocol
 
 LONGEST = 64 * 1024
 """Bytes of a body; a longer one is no matter of microseconds."""
+
+SCHEMES = frozenset({b"http", b"https"})
 
 
 class WholeAnswer(NamedTuple):
@@ -35,13 +38,12 @@ class Asked(NamedTuple):
 
     decided: "asyncio.Future[Any]"
     answer: Callable[[], WholeAnswer]
+    is_parked: bool = False
+    """Whether it takes as long as was asked for, ends by itself, and ends when whoever has asked hangs up."""
 
 
 class Desk(Protocol):
     """Who asks and answers what is plain."""
-
-    longest: float
-    """Seconds after which whoever has asked is told to come again."""
 
     def wants(self, scope: Mapping[str, Any]) -> bool:
         """Whether a request may be plain, by its method, path and headers."""
@@ -51,11 +53,16 @@ class Desk(Protocol):
 
 
 class ShortWay:
-    """What was asked at one desk and is not answered yet, oldest first. Lives in the event loop of the server."""
+    """What was asked at the desks and is not answered yet, oldest first. Lives in the event loop of the server."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desks: Sequence[Desk], longest: float) -> None:
+        """``longest`` are the seconds after which whoever has asked is told to come again."""
+        self._desks, self._longest = desks, longest
         self._since: dict[asyncio.Future[Any], float] = {}
+
+    def desk_of(self, scope: Mapping[str, Any]) -> Desk | None:
+        """Who wants a request; None for the routes."""
+        return next((desk for desk in self._desks if desk.wants(scope)), None)
 
     def begin(self, asked: "asyncio.Future[Any]", now: float) -> None:
         """Something was asked."""
@@ -65,7 +72,7 @@ class ShortWay:
     def sweep(self, now: float) -> None:
         """Give up what takes too long: its transaction may still succeed, and the same key finds what it brought."""
         for asked, since in list(self._since.items()):
-            if now - since < self.desk.longest:
+            if now - since < self._longest:
                 return
             if not asked.done():
                 asked.set_exception(TimeoutError())
@@ -76,8 +83,10 @@ class QuickProtocol(TimedProtocol):
 
     short_way: ShortWay
     """Set by a subclass for one server: uvicorn makes the instances."""
-    _held: "tuple[RequestResponseCycle, Any] | None" = None
+    _held: "tuple[RequestResponseCycle, Any, Desk] | None" = None
     """A request that may be plain and whose body is still to come."""
+    _parked: "asyncio.Future[Any] | None" = None
+    """What is waited for, as long as was asked for."""
 
     @property
     def is_answering(self) -> bool:
@@ -85,12 +94,13 @@ class QuickProtocol(TimedProtocol):
         return self._held is None and super().is_answering
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if cycle.waiting_for_100_continue or not self.short_way.desk.wants(cycle.scope):
+        desk = None if cycle.waiting_for_100_continue else self.short_way.desk_of(cycle.scope)
+        if desk is None:
             super()._start_asgi_task(cycle, app)
         elif cycle.more_body:
-            self._held = cycle, app
+            self._held = cycle, app, desk
         else:
-            self._ask(cycle, app)
+            self._ask(cycle, app, desk)
 
     def on_body(self, body: bytes) -> None:
         """Some of a body; one that is long is for the routes."""
@@ -102,24 +112,39 @@ class QuickProtocol(TimedProtocol):
         """The request is whole."""
         super().on_message_complete()
         if self._held and not self._held[0].more_body:
-            (cycle, app), self._held = self._held, None
-            self._ask(cycle, app)
+            (cycle, app, desk), self._held = self._held, None
+            self._ask(cycle, app, desk)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, and nobody is left to wait."""
+        super().connection_lost(exc)
+        if self._parked is not None:
+            self._parked.cancel()
 
     def _let_go(self) -> None:
         """Hand the request that is held to the routes."""
         if self._held:
-            (cycle, app), self._held = self._held, None
+            (cycle, app, _), self._held = self._held, None
             super()._start_asgi_task(cycle, app)
 
-    def _ask(self, cycle: RequestResponseCycle, app: Any) -> None:
-        asked = None if self.flow.write_paused else self.short_way.desk.ask(cycle.scope, bytes(cycle.body))
+    def _ask(self, cycle: RequestResponseCycle, app: Any, desk: Desk) -> None:
+        if isinstance(app, ProxyHeadersMiddleware):
+            believe(app, cycle.scope)
+        asked = None if self.flow.write_paused else desk.ask(cycle.scope, bytes(cycle.body))
         if asked is None:
             super()._start_asgi_task(cycle, app)
+            return
+        if asked.is_parked:
+            self._parked = asked.decided
         else:
             self.short_way.begin(asked.decided, self.loop.time())
-            asked.decided.add_done_callback(lambda _: self._answer(cycle, asked.answer()))
+        asked.decided.add_done_callback(lambda _: self._answer(cycle, asked))
 
-    def _answer(self, cycle: RequestResponseCycle, answer: WholeAnswer) -> None:
+    def _answer(self, cycle: RequestResponseCycle, asked: Asked) -> None:
+        self._parked = None
+        if asked.decided.cancelled():
+            return
+        answer = asked.answer()
         if cycle.disconnected:
             return
         lines = [STATUS_LINE[answer.status]]
@@ -133,6 +158,13 @@ class QuickProtocol(TimedProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+
+
+def believe(proxies: ProxyHeadersMiddleware, scope: Any) -> None:
+    """Note the scheme that a trusted proxy was asked by, as the routes are told it (uvicorn's ``proxy_headers``)."""
+    if scope["client"] and scope["client"][0] in proxies.trusted_hosts:
+        said = next((value for name, value in scope["headers"] if name == b"x-forwarded-proto"), b"").strip()
+        scope["scheme"] = said.decode("latin-1") if said in SCHEMES else scope["scheme"]
 
 
 def protocol_of(half_requests: HalfRequests, short_way: ShortWay) -> type[QuickProtocol]:

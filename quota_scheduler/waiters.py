@@ -32,16 +32,25 @@ class Waiters:
     @contextlib.contextmanager
     def parked_for(self, ticket: int) -> Iterator["asyncio.Future[None]"]:
         """A future that the ticket's next change resolves. Park first, then look: no change falls between."""
-        future = asyncio.get_running_loop().create_future()
-        self._parked.setdefault(ticket, set()).add(future)
+        future = self.park(ticket)
         try:
             yield future
         finally:
-            future.cancel()
-            futures = self._parked.get(ticket, set())
-            futures.discard(future)
-            if not futures:
-                self._parked.pop(ticket, None)
+            self.leave(ticket, future)
+
+    def park(self, ticket: int) -> "asyncio.Future[None]":
+        """The same for who says ``leave`` at every end."""
+        future = asyncio.get_running_loop().create_future()
+        self._parked.setdefault(ticket, set()).add(future)
+        return future
+
+    def leave(self, ticket: int, future: "asyncio.Future[None]") -> None:
+        """Wait no longer."""
+        future.cancel()
+        futures = self._parked.get(ticket, set())
+        futures.discard(future)
+        if not futures:
+            self._parked.pop(ticket, None)
 
     def announce(self, tickets: Iterable[int]) -> None:
         """Tell whoever waits for these tickets that they changed."""

@@ -186,6 +186,7 @@ ROOMS = [
     pytest.param("github", "core errors github outbound", "jwt", id="github keeps one comment at an issue"),
     pytest.param("terminal", "terminal core errors", "rich", id="terminal draws what the service said"),
     pytest.param("wrapper", "aside client core shipping sources wrapper", "", id="wrapper runs commands by the client"),
+    pytest.param("glance", "core glance wrapper", "", id="a glance asks, shows, and imports little"),
     pytest.param("aside", "aside core sources", "", id="aside hears agents, and imports little"),
     pytest.param(
         "sources",
@@ -228,12 +229,13 @@ ROOMS = [
     pytest.param("spool", "core errors store", "msgspec", id="spool keeps what the database is away for"),
     pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
+    pytest.param("readiness", "core errors runtime", "", id="readiness says whether work is taken"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
     pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
     pytest.param(
         "questions",
-        "config core errors runtime service store auth traces",
+        "config core errors readiness runtime service store auth traces",
         "",
         id="questions are what the edge may look at",
     ),

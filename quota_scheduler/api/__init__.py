@@ -31,9 +31,11 @@ from quota_scheduler.api import (
     usage,
 )
 from quota_scheduler.api import queries as state
+from quota_scheduler.api.access import ANSWER_SECONDS as ANSWER_SECONDS
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
-from quota_scheduler.api.openapi import OPENAPI
+from quota_scheduler.api.openapi import openapi
+from quota_scheduler.api.plain_polls import PlainPolls
 from quota_scheduler.api.plain_tickets import PlainTickets
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
@@ -125,14 +127,14 @@ def build(service: "Facade") -> Door:
     return Door(app, service, {handler: path.replace(":path", "") for _, path, handler in ROUTES})
 
 
-def desk(service: "Facade") -> PlainTickets:
+def desks(service: "Facade") -> tuple[PlainTickets, PlainPolls]:
     """Who asks what is plain enough to go the short way, beside the application."""
-    return PlainTickets(service)
+    return PlainTickets(service), PlainPolls(service)
 
 
 def described() -> dict[str, Any]:
     """The OpenAPI document of this version."""
-    return {**OPENAPI, "info": {"title": TITLE, "version": quota_scheduler.__version__}}
+    return {**openapi(), "info": {"title": TITLE, "version": quota_scheduler.__version__}}
 
 
 async def document(request: Request) -> Response:

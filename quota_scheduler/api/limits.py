@@ -92,6 +92,8 @@ async def limits(request: Request) -> Response:
     return json_response(
         {
             "at": iso(readings.at),
+            "zone": service.config.timezone,
+            "tells_nobody": not service.config.receivers,
             "limits": [limit_document(reading) for reading in readings.limits],
             "hold": service.held.document() if service.held else None,
             "run_caps": [

@@ -1,5 +1,6 @@
 """The OpenAPI document: one line per route, schemas from the models that validate the bodies."""
 
+from functools import cache
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -205,7 +206,9 @@ def _kinds(path: str) -> tuple[str, ...]:
     return ("application/json", "text/csv") if path in WITH_CSV else ("application/json",)
 
 
-def _document() -> dict[str, Any]:
+@cache
+def openapi() -> dict[str, Any]:
+    """The document without its title and version, made when somebody first asks: most services never show it."""
     _, schemas = models_json_schema([(model, "validation") for model in MODELS], ref_template=REF)
     paths: dict[str, Any] = {}
     for method, path, summary, model, role in _LINES:
@@ -213,5 +216,4 @@ def _document() -> dict[str, Any]:
     return {"openapi": "3.1.0", "paths": paths, "components": {"schemas": {**schemas["$defs"], "Problem": PROBLEM}}}
 
 
-OPENAPI = _document()
 DOCUMENTED = frozenset((method.upper(), path) for method, path, *_ in _LINES)

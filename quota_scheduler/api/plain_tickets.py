@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from quota_scheduler.api import problems, render
-from quota_scheduler.api.access import ANSWER_SECONDS, Asker, asker_of, not_written, slow
+from quota_scheduler.api.access import Asker, asker_of, not_written, slow
 from quota_scheduler.api.door import SAFE, STRICT, is_let_in_plainly
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.values import DEFAULT_TTL, LARGEST, Ttl
@@ -162,8 +162,6 @@ def plain_draft(body: bytes, basis: EstimateBasis, now: datetime) -> Ticket | No
 class PlainTickets:
     """The desk of ``POST /v1/tickets`` at which plain tickets are asked for."""
 
-    longest = ANSWER_SECONDS
-
     def __init__(self, service: "Facade") -> None:
         self._service = service
 
@@ -187,27 +185,30 @@ class PlainTickets:
         if priced is None or (asker.is_token and service.rates.take(asker.name)):
             return None
         (future,) = service.submit([priced])
-        return Asked(future, partial(self._answer, scope, asker, future))
+        return Asked(future, partial(answered, service, scope, asker, future))
 
-    def _answer(self, scope: Mapping[str, Any], asker: Asker, asked: "asyncio.Future[Reply]") -> WholeAnswer:
-        error = asked.exception()
-        if error is not None:
-            return self._failed(error, scope)
-        reply = asked.result()
-        if isinstance(reply, Refused):
-            return _told(problems.response(render.problem_of(reply)), scope)
-        fence, service = asker.sees_fence(reply.ticket), self._service
-        body = render.answer(reply, service.limits, zone=service.config.timezone, fence=fence, held=service.held)
-        return WholeAnswer(200, _head(JSON, scope), msgspec.json.encode(body))
 
-    def _failed(self, error: BaseException, scope: Mapping[str, Any]) -> WholeAnswer:
-        """What is told where nothing was written: as the routes tell it."""
-        self._service.failed()
-        if isinstance(error, StoreError):
-            return _told(problems.response(not_written(error)), scope)
-        if isinstance(error, TimeoutError):
-            return _told(problems.response(slow()), scope)
-        return _told(problems.broken(scope["method"], scope["path"], error), scope)
+def answered(service: "Facade", scope: Mapping[str, Any], asker: Asker, asked: "asyncio.Future[Reply]") -> WholeAnswer:
+    """What is told of a ticket that was asked for or about: as the routes tell it."""
+    error = asked.exception()
+    if error is not None:
+        return _failed(service, error, scope)
+    reply = asked.result()
+    if isinstance(reply, Refused):
+        return _told(problems.response(render.problem_of(reply)), scope)
+    fence = asker.sees_fence(reply.ticket)
+    body = render.answer(reply, service.limits, zone=service.config.timezone, fence=fence, held=service.held)
+    return WholeAnswer(200, _head(JSON, scope), msgspec.json.encode(body))
+
+
+def _failed(service: "Facade", error: BaseException, scope: Mapping[str, Any]) -> WholeAnswer:
+    """What is told where nothing was written: as the routes tell it."""
+    service.failed()
+    if isinstance(error, StoreError):
+        return _told(problems.response(not_written(error)), scope)
+    if isinstance(error, TimeoutError):
+        return _told(problems.response(slow()), scope)
+    return _told(problems.broken(scope["method"], scope["path"], error), scope)
 
 
 def _is_plain(headers: Mapping[bytes, bytes], count: int) -> bool:

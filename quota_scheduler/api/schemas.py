@@ -42,9 +42,9 @@ from quota_scheduler.core.usage import Extent, Usage, UsageEvent, price_terms
 
 
 class Body(BaseModel):
-    """Strict: unknown keys are errors."""
+    """Strict: unknown keys are errors. What validates one is built when the first of its kind comes in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class LabelsBody(Body):

@@ -21,9 +21,11 @@ import click
 
 from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.config import Config, Listen, load
-from quota_scheduler.core.instants import parse_instant
-from quota_scheduler.core.labels import is_control
 from quota_scheduler.errors import QuotaSchedulerError, first_line
+from quota_scheduler.glance.words import breaker_lines, hold_lines
+from quota_scheduler.glance.words import shown as shown
+from quota_scheduler.glance.words import table as table
+from quota_scheduler.glance.words import when as when
 
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
@@ -200,25 +202,6 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(shown(text), err=err)
 
 
-def shown(text: str) -> str:
-    """Lines as they may be printed."""
-    return "".join(_shown(sign) if sign != "\n" else sign for sign in text)
-
-
-def _shown(sign: str) -> str:
-    return sign.encode("unicode_escape").decode() if is_control(sign) else sign
-
-
-def when(instant: str | None, zone: str) -> str:
-    """An instant of a document for people, in the zone that it names; a dash for none, and a word as it is."""
-    from quota_scheduler.core.limits.schedule import local_time
-
-    try:
-        return local_time(parse_instant(instant), zone) if instant else "-"
-    except ValueError:  # "never"
-        return str(instant)
-
-
 def value_text(value: Any, zone: str) -> str:
     """A value of a document for people: instants in the zone, in sentences too; lists in words."""
     if isinstance(value, dict):
@@ -231,35 +214,19 @@ def value_text(value: Any, zone: str) -> str:
 
 def say_hold(state: dict[str, Any], zone: str) -> None:
     """Say that everything is held, by whom and why, where it is."""
-    if hold := state.get("hold"):
-        by = f" by {hold['who']}" if hold["who"] else ""
-        since = f" since {when(hold['since'], zone)}" if hold["since"] else ""
-        say(f"Everything is held{by}{since}: {hold['reason']}")
+    for line in hold_lines(state, zone):
+        say(line)
 
 
 def say_breakers(state: dict[str, Any]) -> None:
     """Say which providers refuse for a moment, and what starts wait for."""
-    for breaker in state.get("breakers", []):
-        say(f"{breaker['message']}.")
+    for line in breaker_lines(state):
+        say(line)
 
 
 def print_json(value: Any) -> None:
     """Print JSON for programs."""
     click.echo(json.dumps(value, indent=2, default=str))
-
-
-def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> str:
-    """Columns wide enough for their longest cell; those in ``right`` are aligned to the right."""
-    rows = [["".join(_shown(sign) for sign in cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if n in right else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def local_author(config: Config) -> str:

@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from quota_scheduler.cli import connection as reach
-from quota_scheduler.cli.status import state_of, written
+from quota_scheduler.cli.status import state_of
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.units import Unit
 from quota_scheduler.errors import QuotaSchedulerError
+from quota_scheduler.glance.words import written
 
 
 @click.command("forecast")

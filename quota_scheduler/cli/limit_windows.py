@@ -7,13 +7,13 @@ import click
 
 from quota_scheduler.cli import connection as reach
 from quota_scheduler.cli.pictures import bar, cut, padded, terminal_width, width_of
-from quota_scheduler.cli.status import written
 from quota_scheduler.core.history.asking import LONGEST
 from quota_scheduler.core.history.periods import civil
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import Unit
 from quota_scheduler.errors import QuotaSchedulerError
+from quota_scheduler.glance.words import written
 
 LONGEST_NAME = 24
 LONGEST_BAR = 40

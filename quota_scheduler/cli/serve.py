@@ -1,10 +1,12 @@
 """``serve``: run the service."""
 
 import contextlib
+import gc
 import logging
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -27,17 +29,18 @@ def command(ctx: click.Context, verbose: bool) -> None:
       quota-scheduler --config quota.yaml --listen 127.0.0.1:9000 serve
     """
     config = config_of(ctx)
-    from quota_scheduler import assemble, logs, server
-    from quota_scheduler.facade import Facade
+    with nothing_is_garbage():
+        from quota_scheduler import assemble, logs, server
+        from quota_scheduler.facade import Facade
 
-    server.share_heaps()
-    logs.set_up(config.log_format.value, verbose=verbose)
-    where = server.listen(config.listen)
-    try:
-        service = assemble.assemble(config)
-    except BaseException:
-        where.close()
-        raise
+        server.share_heaps()
+        logs.set_up(config.log_format.value, verbose=verbose)
+        where = server.listen(config.listen)
+        try:
+            service = assemble.assemble(config)
+        except BaseException:
+            where.close()
+            raise
     try:
         service.start()
         _say(service, where.getsockname()[1])
@@ -46,6 +49,16 @@ def command(ctx: click.Context, verbose: bool) -> None:
     finally:
         service.stop()
     leave()
+
+
+@contextlib.contextmanager
+def nothing_is_garbage() -> Iterator[None]:
+    """Look for no garbage while what stays is loaded and built: a tenth of the time that a start takes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def leave() -> None:

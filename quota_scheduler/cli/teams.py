@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from quota_scheduler.cli import connection as reach
-from quota_scheduler.cli.status import written
 from quota_scheduler.core.history.recommendation import DAYS, recommended
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.units import Unit
+from quota_scheduler.glance.words import written
 from quota_scheduler.service.queries.usage_history import safe_cell
 
 HEADS = ["TEAM", "BUDGET", "OF", "USED", "RESERVED", "BORROWED", "LENT", "FORECAST", f"P90 OF {DAYS} DAYS"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from quota_scheduler.config.fields import Fields
-from quota_scheduler.config.scalars import one_of, span, text
+from quota_scheduler.config.scalars import http_address, one_of, span, text
 from quota_scheduler.config.tree import Bill, BillApi, BillProvider
 
 SHORTEST = timedelta(minutes=5)
@@ -41,9 +40,7 @@ def _key(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{value!r} is no address: write https://host")
+    http_address(value, f"{value!r} is no address: write https://host")
     return value
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from quota_scheduler.config import places
 from quota_scheduler.config.fields import Fields
-from quota_scheduler.config.scalars import text, whole
+from quota_scheduler.config.scalars import http_address, text, whole
 from quota_scheduler.config.tree import GitHub, GitHubApp
 
 API = "https://api.github.com"
@@ -54,9 +53,10 @@ def _token(value: str) -> str:
 
 def _address(value: str) -> str:
     """The base of the API; GitHub Enterprise's ends in /api/v3."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError(f"{value!r} is no address of an API: write {API}, or https://HOST/api/v3 for Enterprise")
+    none = f"{value!r} is no address of an API: write {API}, or https://HOST/api/v3 for Enterprise"
+    parts = http_address(value, none)
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError(none)
     if parts.hostname == "github.com":
         raise ValueError(f"{value!r} is GitHub's page and not its API: write {API}")
     return value.rstrip("/")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import Unit, amount_in
@@ -188,3 +189,15 @@ def token_hash(value: str) -> str:
     if not _HASH.fullmatch(value):
         raise ValueError("*** is not a SHA-256: write the 64 digits of `printf %s TOKEN | sha256sum`, never the token")
     return value.lower()
+
+
+def http_address(value: str, otherwise: str) -> SplitResult:
+    """The parts of an address that is asked over HTTP. Raises ValueError with ``otherwise`` for what is none."""
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number or past 65535, a bracket that is not closed
+        is_one = False
+    if not is_one:
+        raise ValueError(otherwise)
+    return parts

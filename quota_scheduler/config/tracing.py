@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from quota_scheduler.config.fields import Fields
-from quota_scheduler.config.scalars import ratio
+from quota_scheduler.config.scalars import http_address, ratio
 from quota_scheduler.config.tree import Tracing
 
 EXAMPLE = "http://localhost:4318"
@@ -19,9 +17,10 @@ def read_traces(top: Fields) -> Tracing:
 
 def _endpoint(value: str) -> str:
     """The base URL of a collector that takes OTLP over HTTP."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise ValueError(f"{value!r} is no address of a collector: write one such as {EXAMPLE}")
+    none = f"{value!r} is no address of a collector: write one such as {EXAMPLE}"
+    parts = http_address(value, none)
+    if parts.username or parts.query:
+        raise ValueError(none)
     if parts.path.rstrip("/").endswith("/v1/traces"):
         raise ValueError(f"{value!r} names the path too: leave /v1/traces out, as in {EXAMPLE}")
     return value.rstrip("/")

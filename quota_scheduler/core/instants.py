@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 MICROSECOND = timedelta(microseconds=1)
 HOUR_MICROS = 3_600_000_000
@@ -56,3 +57,8 @@ def parse_instant(text: str) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone: append Z for UTC or an offset such as +02:00")
     return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def local_time(at: datetime, zone: str) -> str:
+    """Return an instant for people, in a named zone: ``Mon 23 Nov 09:00 Europe/Berlin``."""
+    return f"{at.astimezone(ZoneInfo(zone)):%a %d %b %H:%M} {zone}"

@@ -32,6 +32,10 @@ _SPELLINGS = (
     (r"\bCROSS JOIN (\w+ \w+) ON\b", r"JOIN \1 ON"),
     (r"(?<![\w.\"'])window(?!\w)", '"window"'),
 )
+_LOOKED_UP = re.compile(r"(?<!label_set )\bIN (\(SELECT CAST\(value AS (?:TEXT|BIGINT)\) FROM json_each\(\?\d*\)\))")
+"""A list of keys. A server takes a list that comes as rows for a hundred, and to find them it reads a table whole or
+nearly so; each member of an array is looked up in the index. Label sets are what other rows are picked by: those come
+by the thousand, and an array is searched from its beginning for every row."""
 _PLACEHOLDER = re.compile(r"\?(\d*)")
 _GLOB = re.compile(r"GLOB '([^']*)'")
 
@@ -42,7 +46,7 @@ def translated(sql: str) -> str:
     for pattern, replacement in _SPELLINGS:
         sql = re.sub(pattern, replacement, sql)
     sql = _with_sums(_GLOB.sub(_like, sql)).replace("%", "%%")
-    sql = _lists(sql)
+    sql = _lists(_LOOKED_UP.sub(r"= ANY (ARRAY\1)", sql))
     return _PLACEHOLDER.sub(lambda found: f"%(p{found[1]})s" if found[1] else "%s", sql)
 
 

@@ -22,7 +22,7 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.addresses import without_password
-from quota_scheduler.errors import DatabaseAway, MaybeStored, first_line
+from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
 from quota_scheduler.store import postgres_schema
 from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, Clock, Connection, utc_now
 from quota_scheduler.store.postgres_connection import (
@@ -135,10 +135,11 @@ class Postgres:
             with connection.pipeline() as pipeline:
                 taking = PostgresConnection(connection, turn, pipeline)
                 yield taking, self._now(said)
-                commits = True
+                taking.send()
                 if taking.moved:
                     connection.execute(self._hint)
-                connection.execute("COMMIT")
+                commits = True
+                ended = connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             is_cut = commits and connection.broken
             self._roll_back(connection)
@@ -151,6 +152,8 @@ class Postgres:
         except BaseException:
             self._roll_back(connection)
             raise
+        if ended.statusmessage != "COMMIT":  # a statement had failed, and whoever ran it went on
+            raise StoreError("the database took the write back, since a part of it had failed; nothing was changed")
 
     def _begin(self) -> tuple[WatchedConnection, tuple[Any, ...], datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""

@@ -5,7 +5,8 @@ connections by the transaction may stand between.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, LiteralString
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -72,23 +73,33 @@ class _NumberLoader(psycopg.adapt.Loader):
 class _Answer:
     """What a statement brought, waited for when somebody looks."""
 
-    def __init__(self, cursor: "psycopg.Cursor[Any]", pipeline: psycopg.Pipeline | None) -> None:
-        self.fetchone, self.fetchall = cursor.fetchone, cursor.fetchall
-        self._cursor, self._pipeline = cursor, pipeline
+    def __init__(self, cursor: "psycopg.Cursor[Any]", connection: "PostgresConnection") -> None:
+        self._cursor, self._connection = cursor, connection
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        self._connection.settle()
+        return self._cursor.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        """All rows."""
+        self._connection.settle()
+        return self._cursor.fetchall()
 
     @property
     def rowcount(self) -> int:
         """How many rows it changed or brought."""
-        if self._pipeline:
-            self._pipeline.sync()
+        self._connection.settle()
         return self._cursor.rowcount
 
 
 class PostgresConnection:
     """Statements to one connection, translated.
 
-    In a ``pipeline`` what is written goes out and its answer is waited for with the next rows that are asked for, or
-    with the commit: a journey to the server costs more than most statements.
+    In a ``pipeline`` what is written lies here until rows are asked for, or the commit comes, and goes out with them: a
+    journey to the server costs more than most statements. It lies at the server without a Sync behind it no longer than
+    it takes to send: a server that waits for one counts its client as busy, and lets it keep the turn of all replicas
+    for as long as it stands still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
     """
 
     def __init__(
@@ -98,10 +109,31 @@ class PostgresConnection:
         pipeline: psycopg.Pipeline | None = None,
     ) -> None:
         self.connection, self.turn, self._pipeline, self.moved = connection, turn, pipeline, False
+        self._unsent: list[Callable[[], object]] = []
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
-        return _Answer(self.connection.execute(_sql(sql), parameters(sql, params)), self._pipeline)
+        cursor = self.connection.cursor()
+        self._run(partial(cursor.execute, _sql(sql), parameters(sql, params)))
+        return _Answer(cursor, self)
+
+    def _run(self, statement: Callable[[], object]) -> None:
+        if self._pipeline:
+            self._unsent.append(statement)
+        else:
+            statement()
+
+    def send(self) -> None:
+        """Send what lies here; who calls this sends more, and a Sync behind it."""
+        unsent, self._unsent = self._unsent, []
+        for statement in unsent:
+            statement()
+
+    def settle(self) -> None:
+        """Send what lies here, and wait until all of it is answered."""
+        if self._unsent and self._pipeline:
+            self.send()
+            self._pipeline.sync()
 
     def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
         """Run one query whose rows are taken later."""
@@ -114,12 +146,12 @@ class PostgresConnection:
 
     def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters, without waiting for each."""
-        with self.connection.cursor() as cursor:
-            cursor.executemany(_sql(sql), [parameters(sql, row) for row in params])
+        cursor = self.connection.cursor()
+        self._run(partial(cursor.executemany, _sql(sql), [parameters(sql, row) for row in params]))
 
     def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for a set of rows, no key twice."""
-        statement, names = whole(sql)
+        statement, names = whole(sql, 1 << (len(rows) - 1).bit_length())
         self.execute(statement, (document(names, rows),))
 
     def about(self) -> About:

@@ -14,28 +14,35 @@ _UPDATE = re.compile(r"UPDATE (\w+) SET ((?:\w+ = \?(?:, )?)+) WHERE (\w+) = \?"
 
 
 @lru_cache(256)
-def whole(sql: str) -> tuple[str, tuple[str, ...]]:
-    """A statement for one row as one for a whole set (in our spelling, one parameter), and the names of its columns.
+def whole(sql: str, most: int) -> tuple[str, tuple[str, ...]]:
+    """A statement for one row as one for a set of ``most`` at the most, and the names of its columns.
 
-    It is an INSERT with plain VALUES, or an UPDATE that sets columns WHERE one column is something. Raises ValueError
-    for any other.
+    It is in our spelling with one parameter. ``most`` is a power of two, so that few statements stand for all sets; the
+    server learns from it how many rows will be looked up, and does not read a whole table for the hundred that it takes
+    any document for. The statement is an INSERT with plain VALUES, or an UPDATE that sets columns WHERE one column is
+    something. Raises ValueError for any other.
     """
     if insert := _INSERT.fullmatch(sql):
         table, columns, conflict = insert.groups()
         # a condition, since without one the ON of a conflict would be read as that of a join
-        return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {_rows(table)} WHERE true{conflict}", _names(
-            columns
+        return (
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {_rows(table)} AS j WHERE true{conflict}",
+            _names(columns),
         )
     if update := _UPDATE.fullmatch(sql):
         table, settings, key = update.groups()
         columns = _names(settings.replace(" = ?", ""))
         moved = ", ".join(f"{name} = j.{name}" for name in columns)
-        return f"UPDATE {table} SET {moved} FROM {_rows(table)} WHERE {table}.{key} = j.{key}", (*columns, key)
+        return f"UPDATE {table} SET {moved} FROM {_some(table, most)} WHERE {table}.{key} = j.{key}", (*columns, key)
     raise ValueError(f"not a statement for a set of rows: {sql}")
 
 
 def _rows(table: str) -> str:
-    return f"json_populate_recordset(CAST(NULL AS {table}), CAST(? AS json)) AS j"
+    return f"json_populate_recordset(CAST(NULL AS {table}), CAST(? AS json))"
+
+
+def _some(table: str, most: int) -> str:
+    return f"(SELECT * FROM {_rows(table)} LIMIT {most}) AS j"
 
 
 def _names(columns: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from quota_scheduler.api import ROUTES
-from quota_scheduler.api.openapi import OPENAPI
+from quota_scheduler.api.openapi import openapi
 from quota_scheduler.cli import quota_scheduler_command
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def test_every_route_is_described_with_its_role_and_no_other() -> None:
     described = re.findall(r"^\| `([A-Z]+) (/\S+)` \| (\w+) \|", API, re.MULTILINE)
     roles = {
         (method.upper(), path): re.search(r"role (\w+)", operation["description"])
-        for path, operations in OPENAPI["paths"].items()
+        for path, operations in openapi()["paths"].items()
         for method, operation in operations.items()
     }
     expected = [(method, path.replace(":path", "")) for method, path, _ in ROUTES]

@@ -46,6 +46,9 @@ def test_as_whom(tmp_path, text, github):
         pytest.param("{token: 'a b'}", "github.token: *** is no token", id="a token with a blank"),
         pytest.param("{token: t, url: 'https://github.com'}", "is GitHub's page and not its API", id="the page"),
         pytest.param("{token: t, url: ghe.example}", "is no address of an API", id="no address"),
+        pytest.param(
+            "{token: t, url: 'https://ghe.example:99999'}", "is no address of an API", id="a port there is none"
+        ),
         pytest.param("{tokn: t}", "unknown key `tokn`: did you mean `token`?", id="a misspelt key"),
         pytest.param("{app: {id: 1}}", "github.app.key_file: is missing: name the App's", id="no key file"),
         pytest.param(

@@ -1,5 +1,6 @@
 """What a person does with the page in a real browser, and what they see."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,14 +61,22 @@ class Looked:
         self.context.close()
 
 
-def opened(browser: Any, url: str, *, wait_for: str = ".answer", **options: Any) -> Looked:
-    """Open the page; ``options`` are of the browser's context."""
+def opened(
+    browser: Any,
+    url: str,
+    *,
+    wait_for: str = ".answer",
+    before: Callable[[Any], None] = lambda _: None,
+    **options: Any,
+) -> Looked:
+    """Open the page; ``before`` prepares it, ``options`` are of the browser's context."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
     context.set_default_timeout(PATIENCE_MS)
     looked = Looked(context.new_page(), context)
     looked.page.on("pageerror", lambda error: looked.complaints.append(str(error)))
     looked.page.on("console", lambda message: _complain(looked, message))
     looked.page.on("request", lambda request: looked.asked.append(request.url))
+    before(looked.page)
     looked.page.goto(f"{url}/")
     looked.page.wait_for_selector(wait_for)
     return looked

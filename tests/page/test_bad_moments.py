@@ -1,11 +1,16 @@
 """What goes wrong while the page is open: said as it is, never a blank page, and over when it is over."""
 
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from quota_scheduler.auth import Tokens
 from quota_scheduler.config import load
 from tests.page.looking import opened
 from tests.page.seen import seen_in
-from tests.page.tokens import OPERATOR, TOKENS, VIEWER
+from tests.page.tokens import ANA, OPERATOR, TOKENS, VIC, VIEWER
 from tests.shell.edge import event, ticket
 from tests.system.service_process import Place, ServiceProcess
 
@@ -68,6 +73,14 @@ def test_a_limit_that_is_removed_leaves_and_what_was_open_says_so(tmp_path, look
         page.misses("daily", "#limits .name")
         page.sees("This limit is gone", "dialog")
         assert page.page.locator("dialog form").count() == 0
+
+
+WATCHED = """addEventListener("DOMContentLoaded", () => {
+  window.lines = [];
+  const line = document.getElementById("status");
+  new MutationObserver(() => window.lines.push(line.textContent)).observe(line, { childList: true, subtree: true });
+})"""
+"""Every text that the line has had, as it stood when the script that wrote it had ended."""
 
 
 def reload(service, folder) -> None:
@@ -159,6 +172,33 @@ def test_a_token_is_asked_for_and_asked_again_when_it_has_ended(tmp_path, look):
         enter(page, OPERATOR + "2")
         page.sees("bob (operator)", "#tools")
         page.page.get_by_role("button", name="Hold everything").wait_for()
+
+
+def test_a_token_that_expires_under_an_open_page_is_told_so(tmp_path, look):
+    with seen_in(tmp_path, LIMITS + TOKENS) as service:
+        page = look(service, wait_for="dialog[open]")
+        enter(page, VIEWER)
+        page.sees("vic (viewer)", "#tools")
+        soon = datetime.now(UTC) + timedelta(milliseconds=300)
+        service.serving.service.tokens = Tokens([ANA, replace(VIC, expires=soon)])
+        page.sees("The token 'vic' has expired: ask an operator for the one that follows it.", "dialog")
+        enter(page, OPERATOR)
+        page.sees("ana (operator)", "#tools")
+        page.sees("live", "#status")
+
+
+def test_the_line_beside_the_title_never_lacks_its_age(service, look):
+    service.tick()
+    page = look(service, before=lambda one: (one.clock.install(), one.add_init_script(WATCHED)))
+    page.sees("live", "#status")
+    page.page.clock.fast_forward(200_000)
+    page.sees("!", "#status")
+    page.context.set_offline(True)
+    page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.sees("not answering", "#status")
+    lines = [line for line in page.page.evaluate("window.lines") if line != "asking…"]
+    assert len(lines) >= 3
+    assert [line for line in lines if not re.search(r"figures (are )?\d+ (s|min)( \d+ s)? old", line)] == []
 
 
 def enter(page, secret: str) -> None:

@@ -2,11 +2,11 @@
 
 from hashlib import sha256
 
+from quota_scheduler.config import ApiToken, Role
+
 OPERATOR, VIEWER = "operator-secret", "viewer-secret"
-
-
-def _token(name: str, role: str, secret: str) -> str:
-    return f"  - {{name: {name}, role: {role}, sha256: {sha256(secret.encode()).hexdigest()}}}\n"
-
-
-TOKENS = "tokens:\n" + _token("ana", "operator", OPERATOR) + _token("vic", "viewer", VIEWER)
+ANA = ApiToken("ana", Role.OPERATOR, sha256(OPERATOR.encode()).hexdigest())
+VIC = ApiToken("vic", Role.VIEWER, sha256(VIEWER.encode()).hexdigest())
+TOKENS = "tokens:\n" + "".join(
+    f"  - {{name: {one.name}, role: {one.role}, sha256: {one.sha256}}}\n" for one in (ANA, VIC)
+)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.cli.status import replicas_line
+from quota_scheduler.glance.words import replicas_line
 from tests.replicas.several import LIMITS, RENEWAL, TTL, Several
 
 OTHER = LIMITS.replace("1000", "2000")

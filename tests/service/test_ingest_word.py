@@ -64,7 +64,8 @@ class Reading:
         future: Future[Any] = Future()
         try:
             with self.store.transaction() as tx:
-                future.set_result(work(tx))
+                result = work(tx)
+            future.set_result(result)  # after the commit, which may be what fails
         except Exception as error:
             future.set_exception(error)
         return future

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from quota_scheduler.api import ROUTES
-from quota_scheduler.api.openapi import OPENAPI
+from quota_scheduler.api.openapi import openapi
 from quota_scheduler.assemble import assemble, reload
 from quota_scheduler.auth import Tokens, allows
 from quota_scheduler.config import ApiToken, Config, Role, load
@@ -64,7 +64,7 @@ EVERY = [pytest.param(method, path, id=f"{method} {path}") for method, path, _ i
 
 def documented_role(method: str, path: str) -> str:
     """The role that the OpenAPI document names, ``none`` for what is open to all."""
-    operation = OPENAPI["paths"][path.replace(":path", "")][method.lower()]
+    operation = openapi()["paths"][path.replace(":path", "")][method.lower()]
     found = re.search(r"role (\w+)", operation["description"])
     return found[1] if found else "none"
 

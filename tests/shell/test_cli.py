@@ -14,7 +14,7 @@ import pytest
 
 from quota_scheduler import cli
 from quota_scheduler.cli import VERBS, Verbs, quota_scheduler_command
-from quota_scheduler.cli.status import LEGEND, limits_table, words_of
+from quota_scheduler.glance.words import LEGEND, limits_table, words_of
 from tests.shell.edge import Edge, event, start
 
 LIMITS = """

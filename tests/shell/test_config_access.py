@@ -59,6 +59,12 @@ def test_traces(tmp_path: Path, text: str, traces: Tracing) -> None:
         pytest.param("rate_limit: {per_second: 1e9}", "rate_limit.per_second", id="no number as people write it"),
         pytest.param("rate_limit: {per_second: 999999999}", "leave it out for no limit", id="as good as no rate"),
         pytest.param("rate_limit: {burst: 0}", "rate_limit.burst", id="none at once"),
+        pytest.param(
+            "traces: {endpoint: 'http://otel:99999'}", "no address of a collector", id="a collector's far port"
+        ),
+        pytest.param(
+            "traces: {endpoint: 'http://otel:otlp'}", "no address of a collector", id="a collector's named port"
+        ),
         pytest.param("traces: {endpoint: 'otel:4317'}", "no address of a collector", id="a collector without http"),
         pytest.param("traces: {endpoint: 'http://otel:4318/v1/traces'}", "leave /v1/traces out", id="its whole path"),
         pytest.param("traces: {endpoint: 'http://otel', share: 3}", "traces.share", id="more than all"),

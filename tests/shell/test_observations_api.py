@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from quota_scheduler.api.openapi import OPENAPI
+from quota_scheduler.api.openapi import openapi
 from tests.shell.edge import LIMITS, Edge, event, start
 
 HALF = {"provider": "claude", "window": "five_hour", "used_ratio": 0.5, "resets_at": "2026-11-22T12:00:00Z"}
@@ -87,7 +87,7 @@ BY_THE_CLOCK = {"2026-11-22T12:00:00", "2026-11-22T23:00:00Z", "2027-11-22T12:00
 def fits(said: dict) -> bool:
     """Whether the OpenAPI document allows a report."""
     body = {name: value for name, value in {**HALF, **said}.items() if value is not None}
-    schema = {"$ref": "#/components/schemas/ObservationBody", "components": OPENAPI["components"]}
+    schema = {"$ref": "#/components/schemas/ObservationBody", "components": openapi()["components"]}
     return Draft202012Validator(schema).is_valid(body)
 
 

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,3 +188,44 @@ def test_what_is_refused_is_refused_as_ever(served: Serving, packet: bytes, stat
     ((line, headers, body),) = answers(served, packet)
     assert (line.split()[1], headers["content-type"], body["title"]) == (str(status), "application/problem+json", code)
     assert headers["x-frame-options"] == "DENY"
+
+
+# Behind proxies, and for names that ask often
+
+PROXIED = """
+trusted_proxies: [{proxy}]
+limits:
+  - {{id: all, match: {{provider: anthropic}}, unit: tokens, amount: 100k, window: day, holdback: 0}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said", "is_strict"),
+    [
+        pytest.param("127.0.0.1", "https", True, id="one that is trusted was asked over HTTPS"),
+        pytest.param("127.0.0.1", "http", False, id="one that is trusted was asked in the clear"),
+        pytest.param("127.0.0.1", "gopher", False, id="one that is trusted says what is no scheme of ours"),
+        pytest.param("10.0.0.1", "https", False, id="somebody else says so"),
+    ],
+)
+def test_a_proxy_is_believed_as_on_the_way_of_the_routes(tmp_path: Path, proxy: str, said: str, is_strict: bool):
+    proto = f"X-Forwarded-Proto: {said}"
+    with serving_in(tmp_path, PROXIED.format(proxy=proxy)) as served:
+        served.post("/v1/tickets", json.dumps(PLAIN).encode())
+        ((_, headers, body),) = answers(served, request("same", JSON, proto))
+        ((_, headers_there, body_there),) = answers(served, request("same", ROUTES, proto))
+    assert (headers | {"date": ""}, body) == (headers_there | {"date": ""}, body_there)
+    assert ("strict-transport-security" in headers) is is_strict
+
+
+ONCE = """
+tokens: [{name: ci, role: runner, sha256: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b}]
+rate_limit: {per_second: 0.01, burst: 3}
+"""
+
+
+def test_both_ways_are_counted_as_one(tmp_path: Path):
+    with serving_in(tmp_path, ONCE) as served:
+        token = "Authorization: Bearer secret"
+        told = [answers(served, request("a", kind, token)) for kind in (ROUTES, JSON, JSON, JSON, ROUTES)]
+    assert [status.split()[1] for ((status, _, _),) in told] == ["200", "200", "200", "429", "429"]

@@ -3,6 +3,7 @@
 import pytest
 
 from quota_scheduler.store.dialect import parameters, schema, translated
+from quota_scheduler.store.lists import NUMBERS
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,17 @@ from quota_scheduler.store.dialect import parameters, schema, translated
             "x IN (SELECT value FROM json_each(?))",
             "x IN (SELECT value FROM json_array_elements_text(CAST(%s AS json)) AS j(value))",
             id="a list",
+        ),
+        pytest.param(
+            f"id IN {NUMBERS}",
+            "id = ANY (ARRAY(SELECT CAST(value AS BIGINT) "
+            "FROM json_array_elements_text(CAST(%s AS json)) AS j(value)))",
+            id="keys, each of which is looked up",
+        ),
+        pytest.param(
+            f"label_set IN {NUMBERS}",
+            "label_set IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(%s AS json)) AS j(value))",
+            id="what rows are picked by",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from quota_scheduler.store.whole_sets import document, whole
 
 
 def test_an_insert_takes_its_rows_from_one_document() -> None:
-    assert whole("INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT (a) DO UPDATE SET b = excluded.b") == (
+    assert whole("INSERT INTO t (a, b) VALUES (?, ?) ON CONFLICT (a) DO UPDATE SET b = excluded.b", 8) == (
         "INSERT INTO t (a, b) SELECT a, b FROM json_populate_recordset(CAST(NULL AS t), CAST(? AS json)) AS j "
         "WHERE true ON CONFLICT (a) DO UPDATE SET b = excluded.b",
         ("a", "b"),
@@ -14,9 +14,9 @@ def test_an_insert_takes_its_rows_from_one_document() -> None:
 
 
 def test_an_update_finds_each_row_by_its_key() -> None:
-    assert whole("UPDATE t SET a = ?, b = ? WHERE id = ?") == (
-        "UPDATE t SET a = j.a, b = j.b FROM json_populate_recordset(CAST(NULL AS t), CAST(? AS json)) AS j "
-        "WHERE t.id = j.id",
+    assert whole("UPDATE t SET a = ?, b = ? WHERE id = ?", 8) == (
+        "UPDATE t SET a = j.a, b = j.b FROM "
+        "(SELECT * FROM json_populate_recordset(CAST(NULL AS t), CAST(? AS json)) LIMIT 8) AS j WHERE t.id = j.id",
         ("a", "b", "id"),
     )
 
@@ -32,7 +32,7 @@ def test_an_update_finds_each_row_by_its_key() -> None:
 )
 def test_any_other_statement_is_refused(sql: str) -> None:
     with pytest.raises(ValueError, match="not a statement for a set of rows"):
-        whole(sql)
+        whole(sql, 1)
 
 
 def test_rows_become_what_our_tables_hold() -> None:

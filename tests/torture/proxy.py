@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Self
 
 CHUNK_BYTES = 65_536
+LAST_WORDS_SECONDS = 0.2
+"""Between what is said last and the end: who reads it has not noticed the end yet."""
 
 Wanted = Callable[[bytes], bool]
 """Which requests a fault is meant for, by what the client sent last."""
@@ -23,7 +25,8 @@ class Proxy:
     limit. ``black_hole`` takes connections and bytes and forwards none: a partition. ``deaf`` forwards what clients
     send and holds back what they would hear: half open. ``refusing`` resets who connects. ``cut_share`` of the answers
     do not arrive: their connection is reset when the first byte of the answer has come, so the request has been
-    carried out, and committed. ``cut_wanted`` narrows that down by what the client sent last.
+    carried out, and committed. ``cut_wanted`` narrows that down by what the client sent last. ``last_words`` are told
+    in place of an answer that is cut, a moment before the end.
     """
 
     def __init__(self, target: tuple[str, int], *, port: int = 0, seed: int = 0) -> None:
@@ -32,6 +35,7 @@ class Proxy:
         self.black_hole = self.deaf = self.refusing = False
         self.cut_share = 0.0
         self.cut_wanted: Wanted = lambda _: True
+        self.last_words = b""
         self.cuts = 0
         self._rng = random.Random(seed)
         self._open: set[asyncio.StreamWriter] = set()
@@ -113,6 +117,7 @@ class Proxy:
                     request, said[0] = said[0], b""
                     if self._rng.random() < self.cut_share and self.cut_wanted(request):
                         self.cuts += 1
+                        await self._say_last(writer)
                         break
                 elif not answers:
                     said[0] = (said[0] + chunk)[-CHUNK_BYTES:]
@@ -121,6 +126,12 @@ class Proxy:
                 await writer.drain()
         writer.transport.abort()
         other.transport.abort()
+
+    async def _say_last(self, writer: asyncio.StreamWriter) -> None:
+        if self.last_words:
+            writer.write(self.last_words)
+            await writer.drain()
+            await asyncio.sleep(LAST_WORDS_SECONDS)
 
     async def _hold_back(self, size: int, *, answers: bool) -> None:
         if self.delay_seconds:

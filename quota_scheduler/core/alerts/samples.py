@@ -199,7 +199,7 @@ def _limit_facts(limit: LimitReading, cause: str, now: datetime) -> Facts:
     if limit.balance.starts_at and limit.balance.ends_at:
         facts["window_seconds"] = (limit.balance.ends_at - limit.balance.starts_at).total_seconds()
         facts["pace"] = cumulative_burn(
-            Window(limit.balance.starts_at, limit.balance.ends_at), limit.balance.used, limit.balance.amount, now
+            Window(limit.balance.starts_at, limit.balance.ends_at), limit.balance.used, limit.balance.usable, now
         )
         facts["unused"] = _unused(limit, now)
         facts |= _at_this_rate(limit, limit.balance.ends_at, now)
@@ -228,7 +228,7 @@ def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict
 
 def _at_this_pace(limit: LimitReading, now: datetime) -> str | None:
     """When it runs out at its own pace, also where that is after the reset; None without a pace or anything left."""
-    left, rate = limit.balance.amount - limit.balance.used, pace(limit, now)
+    left, rate = limit.balance.usable - limit.balance.used, pace(limit, now)
     return iso(now + timedelta(seconds=min(left / rate, LATEST))) if rate and left > 0 else None
 
 

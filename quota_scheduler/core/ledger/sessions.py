@@ -10,11 +10,11 @@ break in use is found, after which the chain is sure.
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
 from quota_scheduler.core.instants import SKEW
+from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
@@ -46,15 +46,15 @@ class _Uses:
         return self._sums[end] - self._sums[begin]
 
 
-def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances) -> bool:
-    """Whether a use of a session limit may move its sessions: it lies in none that is known, or it opened one."""
+def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances, *, goes: bool) -> bool:
+    """Whether a use may move sessions of a limit: it lies in none that is known, or it goes and had opened one."""
     if not _may_move(instance) or not instance.limit.fine_charge(event.usage):
         return False
     now = balances.now
     if not now - SESSION_MEMORY <= event.at <= now + SKEW:
         return False
     balance = balances.to_correct(instance, event.at)
-    return balance is None or (balance.window is not None and balance.window.starts_at == event.at)
+    return balance is None or (goes and balance.window is not None and balance.window.starts_at == event.at)
 
 
 def _may_move(instance: LimitInstance) -> bool:
@@ -67,15 +67,22 @@ def moved_by(changes: Iterable[Change], balances: Balances) -> dict[LimitInstanc
 
     A moved session is counted anew from there, so what is taken back or comes before the use that moves it counts too.
     """
+    earliest = balances.now - SESSION_MEMORY
+    by_labels: dict[Labels, list[tuple[UsageEvent, bool]]] = {}
+    for change in changes:
+        for event, goes in zip(change, (True, False), strict=True):
+            if event and event.at >= earliest:
+                by_labels.setdefault(event.labels, []).append((event, goes))
     moved: set[LimitInstance] = set()
     first: dict[LimitInstance, datetime] = {}
-    chained = cache(lambda labels: [i for i in balances.instances(labels) if _may_move(i)])
-    for event in (event for change in changes for event in change if event):
-        for instance in chained(event.labels):
-            if is_out_of_place(event, instance, balances):
+    for labels, touched in by_labels.items():
+        begin = min(event.at for event, _ in touched)
+        for instance in filter(_may_move, balances.instances(labels)):
+            first[instance] = min(begin, first.get(instance, begin))
+            if instance not in moved and any(
+                is_out_of_place(event, instance, balances, goes=goes) for event, goes in touched
+            ):
                 moved.add(instance)
-            if event.at >= balances.now - SESSION_MEMORY:
-                first[instance] = min(event.at, first.get(instance, event.at))
     return {instance: at for instance, at in first.items() if instance in moved}
 
 

@@ -1,7 +1,8 @@
 """Windows: concrete half-open spans of a limit, and the arithmetic of their resets.
 
-The only place that knows civil time zones and daylight saving. A window that starts at a wall-clock time which a
-spring change skips starts when the clocks have jumped; one that an autumn change repeats starts at its first hour.
+The only place that counts in civil time zones and knows daylight saving. A window that starts at a wall-clock time
+which a spring change skips starts when the clocks have jumped; one that an autumn change repeats starts at its first
+hour.
 """
 
 import calendar
@@ -12,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from quota_scheduler.core.instants import local_time as local_time
 from quota_scheduler.core.units import LONGEST_TEXT
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -210,8 +212,3 @@ def check_zone(name: str) -> str:
 def local_date(at: datetime, zone: str) -> date:
     """Return the civil date of an instant in a zone."""
     return at.astimezone(ZoneInfo(zone)).date()
-
-
-def local_time(at: datetime, zone: str) -> str:
-    """Return an instant for people, in a named zone: ``Mon 23 Nov 09:00 Europe/Berlin``."""
-    return f"{at.astimezone(ZoneInfo(zone)):%a %d %b %H:%M} {zone}"

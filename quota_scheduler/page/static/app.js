@@ -98,8 +98,9 @@ function needToken(failure) {
   if (view.asksToken) return;
   view.asksToken = true;
   const why = failure.status === 403 ? `${capital(failure.message)}: use another token.`
-    : token.get() ? "The token is not known any more: it was withdrawn or has expired. Enter another one."
-      : "This service asks for a token. Any role may look; operators may change things.";
+    : token.get() && failure.message.includes("has expired") ? `${capital(failure.message)}.`
+      : token.get() ? "The token is not known any more: it was withdrawn or has expired. Enter another one."
+        : "This service asks for a token. Any role may look; operators may change things.";
   token.forget();
   close();
   askToken(why, (text) => { token.set(text); view.asksToken = false; refresh(true); });

@@ -1,6 +1,6 @@
 """The door for OTLP: the body of an export in, a delivery out, and the answer in the encoding of the question."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from quota_scheduler.core.ledger.produced import Produced
 from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.units import LARGEST_EVENT
 from quota_scheduler.core.usage import Usage, UsageEvent
-from quota_scheduler.sources.otlp import claude_code, codex, gemini, genai, json_body, protobuf
+from quota_scheduler.sources.otlp import claude_code, codex, gemini, genai, json_body
 from quota_scheduler.sources.otlp.calls import CLAUDE_CODE, CODEX, GEMINI, QWEN, OtlpCall, one_each, program_of
 from quota_scheduler.sources.otlp.metrics import part_of
 from quota_scheduler.sources.otlp.records import (
@@ -59,12 +59,19 @@ NAMES = frozenset(
     }
 )
 """Every attribute that is looked at, beside those that labels are made of."""
-_CODECS: Mapping[bool, Any] = {True: json_body, False: protobuf}
-"""By whether a body is JSON: a function for each of SIGNALS, and one for the answer."""
 LONGEST_HOST = 100
 MOST_PRODUCED = 100_000
 """More commits of one session than this are garbled."""
 MOST_REMEMBERED = 4096
+
+
+def _codec(is_json: bool) -> Any:
+    """What reads and answers a body: a function for each of SIGNALS, and one for the answer."""
+    if is_json:
+        return json_body
+    from quota_scheduler.sources.otlp import protobuf  # sixty modules of messages, where nobody may ever send one
+
+    return protobuf
 
 
 class OtlpDoor:
@@ -78,7 +85,7 @@ class OtlpDoor:
 
     def read(self, signal: str, body: bytes, *, is_json: bool, now: datetime) -> Pushed:
         """What an export tells; ``signal`` is one of SIGNALS. Raises BadLine for a body that is none."""
-        decoded: Decoded = getattr(_CODECS[is_json], signal)(body, self._wanted)
+        decoded: Decoded = getattr(_codec(is_json), signal)(body, self._wanted)
         refused = list(decoded.refused)
         if signal == "points":
             points = (record for record in decoded.records if isinstance(record, Point))
@@ -102,7 +109,7 @@ class OtlpDoor:
         sentences = list(refused)
         more = f" (and {len(sentences) - 3} more)" if len(sentences) > 3 else ""
         message = f"{'; '.join(sentences[:3])}{more}" if sentences else ""
-        encoded: bytes = _CODECS[is_json].answer(signal, len(sentences), message)
+        encoded: bytes = _codec(is_json).answer(signal, len(sentences), message)
         return encoded
 
     def _call(self, record: LogRecord | CallSpan, now: datetime, refused: list[str]) -> OtlpCall | None:

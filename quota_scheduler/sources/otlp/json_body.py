@@ -10,10 +10,13 @@ from typing import Any
 
 import msgspec
 
-from quota_scheduler.sources.otlp.protobuf import CUMULATIVE, DELTA, EVENT_NAME, NOT_RECORDED, digest
 from quota_scheduler.sources.otlp.records import (
     COUNTED_METRICS,
+    CUMULATIVE,
+    DELTA,
+    EVENT_NAME,
     LONGEST_NAME,
+    NOT_RECORDED,
     TYPE_NAMES,
     Attributes,
     CallSpan,
@@ -22,6 +25,7 @@ from quota_scheduler.sources.otlp.records import (
     Place,
     Point,
     Scalar,
+    digest,
     place_text,
 )
 from quota_scheduler.sources.records import BadLine

@@ -1,6 +1,5 @@
 """OTLP bodies in protobuf, and answers to them. The only file that knows the generated classes."""
 
-import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,7 +16,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from quota_scheduler.sources.otlp.records import (
     COUNTED_METRICS,
+    CUMULATIVE,
+    DELTA,
+    EVENT_NAME,
     LONGEST_NAME,
+    NOT_RECORDED,
     TYPE_NAMES,
     Attributes,
     CallSpan,
@@ -26,14 +29,9 @@ from quota_scheduler.sources.otlp.records import (
     Place,
     Point,
     Scalar,
+    digest,
 )
 from quota_scheduler.sources.records import BadLine
-
-CUMULATIVE = 2
-DELTA = 1
-NOT_RECORDED = 1
-"""The flag of a point that says only that there is none."""
-EVENT_NAME = "event.name"
 
 
 def logs(body: bytes, wanted: frozenset[str]) -> Decoded:
@@ -130,11 +128,6 @@ def answer(signal: str, refused: int, message: str) -> bytes:
         points_answer.partial_success.rejected_data_points = refused
         points_answer.partial_success.error_message = message
     return points_answer.SerializeToString()
-
-
-def digest(parts: Iterable[str]) -> str:
-    """What tells series apart: a hash of everything that names them."""
-    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _parsed(message: Any, body: bytes) -> Any:

@@ -4,7 +4,8 @@ Only attributes whose names are wanted are kept, so that texts of people (prompt
 no further than the decoder. A record that cannot be understood is refused with its place; the others are taken.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
@@ -12,6 +13,11 @@ from quota_scheduler.core.instants import EPOCH, is_plausible, parse_instant
 from quota_scheduler.core.ledger.produced import Product
 from quota_scheduler.sources.records import BadLine
 
+CUMULATIVE = 2
+DELTA = 1
+NOT_RECORDED = 1
+"""The flag of a point that says only that there is none."""
+EVENT_NAME = "event.name"
 R = TypeVar("R")
 Scalar = str | int | float | bool | None
 """An attribute's value. An array or map is True: that it is there is all anybody asks. ``{}`` is None."""
@@ -158,3 +164,8 @@ def written_instant(said: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return at if is_plausible(at) else None
+
+
+def digest(parts: Iterable[str]) -> str:
+    """What tells series apart: a hash of everything that names them."""
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from tests.builders import DAY, HOUR, MIDNIGHT, MONDAY, a_limit, a_session_limit
 
 PEOPLE, HIGH, NORMAL, LOW = Priority
 TODAY = Window(MIDNIGHT - DAY, MIDNIGHT)
+ROOT = Path(__file__).parents[3]
 POOL = a_limit(100, id="pool")
 A = a_limit(40, id="a", match=match_of({"team": "a"}), parent="pool", borrow=30)
 B = a_limit(80, id="b", match=match_of({"team": "b"}), parent="pool", lend=10)
@@ -85,6 +87,24 @@ def test_nothing_that_is_borrowed_comes_out_of_what_others_keep(amounts, used, b
     if ceiling > max(used[0], amounts[0]):
         left = pool.amount - used[1] - ceiling
         assert left >= max(0, amounts[1] - used[1] - lend), "when all of it is taken"
+
+
+@pytest.mark.parametrize(
+    ("used", "may_go_to"),
+    [
+        pytest.param({"a": 0, "b": 0}, 50, id="what it has left of its own is not lent to it again"),
+        pytest.param({"a": 45, "b": 0}, 50, id="what it has borrowed already counts"),
+        pytest.param({"a": 0, "b": 75}, 45, id="a lender keeps no more than it has"),
+        pytest.param({"a": 0, "b": 80}, 40, id="who has used all lends nothing"),
+    ],
+)
+def test_the_example_of_the_docs(used, may_go_to):
+    pool = replace(POOL, amount=120)
+    ceiling = ceilings(headrooms_of(pool, A, B, **used, pool=sum(used.values())).of(a_ticket(team="a")))["a"]
+    page = (ROOT / "docs/explanation/admission.md").read_text(encoding="utf-8")
+    assert ceiling == may_go_to
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {used['a']} | {used['b']} |")]
+    assert row.endswith(f"= {ceiling} |")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,20 @@ What to do: see which workflow spends it, and move work that can wait behind the
         id="80 %, with a forecast and a cause",
     ),
     pytest.param(
+        [tick(limits=(a_limit(mode="warn", loan=500_000, used=1_230_000),))],
+        "max-weekly: 82 % used",
+        """\
+max-weekly has used 82 %: 1.23M tokens of 1.5M tokens (500k tokens of it lent), 270k tokens left.
+It resets on Mon 30 Nov 09:00 Europe/Berlin (in 5 days).
+At its pace so far the week runs out on Wed 25 Nov 19:32 Europe/Berlin; there is no forecast yet.
+That is 5 days before its reset.
+Spent at 2.9 times the pace that lasts to the reset.
+The limit only warns: nobody is held back.
+What to do: see which workflow spends it, and move work that can wait behind the reset.
+[usage_high · max-weekly · 2026-11-23T08:00:00Z · see alerts/runbooks.md#usage_high]""",
+        id="80 % of what a member of a pool may use with what is lent to it",
+    ),
+    pytest.param(
         [tick(limits=(a_limit(mode="warn", starts_at=None, ends_at=None, used=960_000),))],
         "max-weekly: 96 % used, 40k tokens left",
         """\

@@ -70,21 +70,24 @@ def test_rechained(stored, used_at, reserved, after):
 
 
 @pytest.mark.parametrize(
-    ("event", "out"),
+    ("event", "goes", "out"),
     [
-        pytest.param(a_usage_event(10), False, id="inside a session that is known"),
-        pytest.param(a_usage_event(10, at=MONDAY - 2 * HOUR), True, id="before it"),
-        pytest.param(a_usage_event(10, at=MONDAY - HOUR), True, id="the very use that opened it"),
-        pytest.param(a_usage_event(0, at=MONDAY - 2 * HOUR), False, id="nothing used opens nothing"),
-        pytest.param(a_usage_event(10, at=MONDAY - 9 * DAY), False, id="longer ago than is looked at"),
-        pytest.param(a_usage_event(10, at=MONDAY + 3 * MINUTE), False, id="further ahead than a clock may be"),
+        pytest.param(a_usage_event(10), False, False, id="inside a session that is known"),
+        pytest.param(a_usage_event(10), True, False, id="inside it, taken back"),
+        pytest.param(a_usage_event(10, at=MONDAY - 2 * HOUR), False, True, id="before it"),
+        pytest.param(a_usage_event(10, at=MONDAY - HOUR), True, True, id="the very use that opened it, taken back"),
+        pytest.param(a_usage_event(10, at=MONDAY - HOUR), False, False, id="another use at that instant"),
+        pytest.param(a_usage_event(0, at=MONDAY - 2 * HOUR), False, False, id="nothing used opens nothing"),
+        pytest.param(a_usage_event(10, at=MONDAY - 9 * DAY), False, False, id="longer ago than is looked at"),
+        pytest.param(a_usage_event(10, at=MONDAY + 3 * MINUTE), False, False, id="further ahead than a clock may be"),
     ],
 )
-def test_which_uses_may_move_sessions(event, out):
+def test_which_uses_may_move_sessions(event, goes, out):
     balances = some_balances(LIMIT, a_limit(), rows=[a_session(1)])
-    assert is_out_of_place(event, INSTANCE, balances) is out
-    assert is_out_of_place(event, LimitInstance(a_limit(), ""), balances) is False
-    assert moved_by([Change(None, event)], balances) == ({INSTANCE: event.at} if out else {})
+    assert is_out_of_place(event, INSTANCE, balances, goes=goes) is out
+    assert is_out_of_place(event, LimitInstance(a_limit(), ""), balances, goes=goes) is False
+    change = Change(event, None) if goes else Change(None, event)
+    assert moved_by([change], balances) == ({INSTANCE: event.at} if out else {})
 
 
 def test_windows_know_the_next_end_and_the_last_beginning():

@@ -1,0 +1,49 @@
+"""Whether a service takes work, and what an operator should know although it does: ``/readyz``, in sentences."""
+
+from quota_scheduler.core.readings.refusing import refusing, sentence
+from quota_scheduler.errors import first_line
+from quota_scheduler.runtime import Service
+
+
+def problems(service: Service) -> list[str]:
+    """Why no work is taken, one sentence each; asks the database."""
+    parts = service.parts
+    sentences = ["the service is stopping"] if service.draining else []
+    sentences += _database(service)
+    sentences += _nothing_to_show(service)
+    sentences += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+    sentences += [parts.following.problem] if parts.following.problem else []
+    sentences += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
+    return sentences + service.health.problems()
+
+
+def notes(service: Service) -> list[str]:
+    """What an operator should know although work is taken."""
+    parts, now = service.parts, service.store.clock()
+    sentences = [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+    sentences += [sentence(breaker, now) for breaker in refusing(service.readings.breakers, now)]
+    sentences += parts.notifier.problems(wait=False)
+    sentences += [] if service.config.receivers else ["no receiver is configured: alerts reach nobody"]
+    return sentences + ([parts.prices.problem] if parts.prices.problem else [])
+
+
+def _database(service: Service) -> list[str]:
+    sentences, metrics = [], service.parts.metrics
+    try:
+        with service.store.reading() as tx:
+            tx.scalar("SELECT 1")
+        metrics.database_checked(up=True)
+    except Exception as error:
+        metrics.database_checked(up=False)
+        sentences.append(f"the database does not answer: {first_line(error)}")
+    if service.store.is_replaced():
+        sentences.append("the database file was removed or replaced: restart the service")
+    return sentences
+
+
+def _nothing_to_show(service: Service) -> list[str]:
+    """Why a replica that has just begun takes no work yet: it has no readings, and does not make them."""
+    makes_them = service.leads and any(one.progress.catching_up for one in service.parts.ingests)
+    if service.leading.is_alone or service.has_readings or makes_them:
+        return []
+    return ["no limit has been read yet: the first readings of the leader are waited for"]

@@ -1,0 +1,76 @@
+"""What starting loads: nothing that only some services need, or that is needed later than the first answer."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SERVICE = """
+from quota_scheduler import assemble
+from quota_scheduler.cli import serve
+from quota_scheduler.config import default_config
+from quota_scheduler.facade import Facade
+from quota_scheduler.server import server
+from pathlib import Path
+from dataclasses import replace
+import sys
+
+service = assemble.assemble(replace(default_config(), database=Path(sys.argv[1])))
+serving = server(service, Facade(service), reload=lambda: None)
+serving.config.load()
+"""
+
+
+def loaded(code: str, *arguments: str) -> set[str]:
+    """The modules that a process of its own has loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def of_a_service(tmp_path_factory) -> set[str]:
+    return loaded(SERVICE, str(tmp_path_factory.mktemp("start") / "quota.db"))
+
+
+@pytest.mark.parametrize(
+    "library",
+    [
+        pytest.param("apprise", id="what sends notifications comes with the first receiver"),
+        pytest.param("requests", id="and so does what it sends them with"),
+        pytest.param("urllib3", id="what asks other servers comes where there are bills or comments"),
+        pytest.param("jwt", id="and what signs for them"),
+        pytest.param("google.protobuf", id="messages of OTLP come with the first export in protobuf"),
+        pytest.param("opentelemetry", id="spans are sent where somebody asks for them"),
+        pytest.param("websockets", id="there are no web sockets"),
+        pytest.param("mcp", id="agents ask through a process of their own"),
+        pytest.param("rich", id="only terminals are painted"),
+        pytest.param("quota_scheduler.bills", id="reports of providers are read where there is a bill"),
+        pytest.param("quota_scheduler.github", id="comments are written where there is a token"),
+        pytest.param("quota_scheduler.simulate", id="a made-up world comes with the first who asks what if"),
+        pytest.param("quota_scheduler.wrapper", id="a service runs no commands"),
+    ],
+)
+def test_a_start_loads_nothing_that_only_some_services_need(of_a_service, library):
+    assert {name for name in of_a_service if name == library or name.startswith(f"{library}.")} == set()
+
+
+def test_what_describes_the_api_and_what_validates_bodies_is_made_when_it_is_needed():
+    """Schemas of all bodies took a tenth of a start."""
+    code = """
+import quota_scheduler.api as api
+from quota_scheduler.api.openapi import openapi
+from quota_scheduler.api.schemas import TicketBody
+from quota_scheduler.api.tickets import TICKET
+print(openapi.cache_info().currsize, TicketBody.__pydantic_complete__)
+api.described()
+TICKET.validate_python({"key": "k", "labels": {"provider": "p"}, "estimate": {"tokens": 1}})
+print(openapi.cache_info().currsize, TicketBody.__pydantic_complete__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "False", "1", "True"]
