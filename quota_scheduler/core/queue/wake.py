@@ -19,8 +19,8 @@ from quota_scheduler.core.queue.throttle_queue import GroupKey, QueueGroup, Thro
 from quota_scheduler.core.tickets.ticket import Reason, Ticket
 
 SLICE = 150
-"""Steps that one slice may take: below 5 ms on a slow core (benchmarks/bench_queue.py). Counted, not clocked, so that
-every replica cuts at the same place."""
+"""Steps that one slice may take: 4 to 8 ms of a shared core in a lane, less than 2 outside (benchmarks/bench_queue.py).
+Counted, not clocked, so that every replica cuts at the same place."""
 LOOK = 3
 """Steps that a look costs at somebody who goes on waiting (benchmarks/bench_queue.py)."""
 START = 9
