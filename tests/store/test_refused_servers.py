@@ -57,7 +57,10 @@ def test_tables_of_another_program(postgres_dsn: str) -> None:
 
 
 def test_an_encoding_that_not_every_name_fits_in(postgres_dsn: str) -> None:
-    ask(postgres_dsn, f"CREATE DATABASE {NARROW} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    ask(
+        postgres_dsn,
+        f"CREATE DATABASE {NARROW} ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0",
+    )
     try:
         assert "keeps text as SQL_ASCII, which not every name fits in: make a database with UTF8" in refused(
             named(postgres_dsn, NARROW)
