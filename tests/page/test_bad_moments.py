@@ -12,7 +12,7 @@ from tests.page.looking import opened
 from tests.page.seen import seen_in
 from tests.page.tokens import ANA, OPERATOR, TOKENS, VIC, VIEWER
 from tests.shell.edge import event, ticket
-from tests.system.service_process import Place, ServiceProcess
+from tests.system.service_process import Place, ServiceProcess, until
 
 LIMITS = """
 limits:
@@ -192,7 +192,7 @@ def test_the_line_beside_the_title_never_lacks_its_age(service, look):
     page = look(service, before=lambda one: (one.clock.install(), one.add_init_script(WATCHED)))
     page.sees("live", "#status")
     page.page.clock.fast_forward(200_000)
-    page.sees("!", "#status")
+    until(lambda: any("!" in line for line in page.page.evaluate("window.lines")), what="a mark at figures too old")
     page.context.set_offline(True)
     page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.sees("not answering", "#status")
