@@ -5,6 +5,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -43,16 +44,30 @@ SCOPE = "quota_scheduler"
 _CONTEXT = TraceContextTextMapPropagator()
 
 
-class _Ids(RandomIdGenerator):
-    """Random ids, but for the one span whose ids are given beforehand: the root of a ticket."""
+class Ids(RandomIdGenerator):
+    """Random ids, but within ``of`` those that are given beforehand: of a ticket's root, and in this thread alone."""
 
-    given: SpanContext | None = None
+    def __init__(self) -> None:
+        self._given: ContextVar[SpanContext | None] = ContextVar("given", default=None)
+
+    @contextlib.contextmanager
+    def of(self, given: SpanContext) -> Iterator[None]:
+        """Let the span that is begun within have these ids."""
+        token = self._given.set(given)
+        try:
+            yield
+        finally:
+            self._given.reset(token)
 
     def generate_span_id(self) -> int:
-        return self.given.span_id if self.given else super().generate_span_id()
+        """As given, else by chance."""
+        given = self._given.get()
+        return given.span_id if given else super().generate_span_id()
 
     def generate_trace_id(self) -> int:
-        return self.given.trace_id if self.given else super().generate_trace_id()
+        """As given, else by chance."""
+        given = self._given.get()
+        return given.trace_id if given else super().generate_trace_id()
 
 
 class SayingExporter(SpanExporter):
@@ -109,7 +124,7 @@ class SentTraces(Traces):
         for name in ("opentelemetry.exporter", "opentelemetry.sdk"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # a collector that is away is said once, by us
         facts = {"service.name": "quota-scheduler", "service.version": version, "service.instance.id": instance}
-        self._ids = _Ids()
+        self._ids = Ids()
         self._sampled = TraceIdRatioBased(share)
         self._provider = TracerProvider(
             sampler=ParentBased(self._sampled), resource=Resource.create(facts), id_generator=self._ids
@@ -186,11 +201,8 @@ class SentTraces(Traces):
                 used = {"quota.fence": lease.fence, "quota.tokens": lease.usage.tokens}
                 over = _ns(lease.ended_at) if lease.ended_at else ended
                 self._past("lease", self._below(ticket), _ns(lease.granted_at), over, about | used)
-            self._ids.given = self._root(ticket)
-            try:
+            with self._ids.of(self._root(ticket)):
                 self._past("ticket", set_span_in_context(INVALID_SPAN), _ns(ticket.created_at), ended, about)
-            finally:
-                self._ids.given = None
 
     def _past(
         self, name: str, above: Context, begins: int, ends: int, attributes: Mapping[str, Any] | None = None
