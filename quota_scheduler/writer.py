@@ -32,7 +32,7 @@ from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Store, Transaction, tickets
-from quota_scheduler.store.engine import reason as reason
+from quota_scheduler.store.engine import reason
 from quota_scheduler.traces import OFF, Place, Times, Traces
 
 log = logging.getLogger(__name__)

@@ -14,12 +14,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from quota_scheduler.api.access import ANSWER_SECONDS, Asker, asker_of
-from quota_scheduler.api.door import is_let_in_plainly
-from quota_scheduler.api.plain_tickets import answered
-from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.access import ANSWER_SECONDS, Asker
+from quota_scheduler.api.plain_tickets import answered, plain_asker
 from quota_scheduler.api.tickets import FREE_SECONDS, LONGEST_POLL
-from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Answer, Read, Reply
 from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.short_way import Asked
@@ -103,16 +100,12 @@ class PlainPolls:
 
     def ask(self, scope: Mapping[str, Any], body: bytes) -> "Asked | None":
         """Park whoever asks plainly."""
-        service, headers = self._service, dict(scope["headers"])
-        path, wait = _PATH.fullmatch(scope["path"]), _WAIT.fullmatch(scope["query_string"])
-        is_plain = len(headers) == len(scope["headers"]) and not body and is_let_in_plainly(service, headers)
-        if path is None or wait is None or not is_plain or service.draining:
+        service, path = self._service, _PATH.fullmatch(scope["path"])
+        wait = _WAIT.fullmatch(scope["query_string"])
+        if path is None or wait is None or not float(wait[1]) or body:
             return None
-        try:
-            asker = asker_of(service, headers.get(b"authorization", b"").decode("latin-1"), Role.RUNNER)
-        except Problem:
-            return None
-        if asker.scope.is_bound or not float(wait[1]) or (asker.is_token and service.rates.take(asker.name)):
+        asker = plain_asker(service, scope, dict(scope["headers"]))
+        if asker is None or (asker.is_token and service.rates.take(asker.name)):
             return None
         read = Read(int(path[1]), True, asker.by, asker.scope)
         poll = Poll(service, asker, read, min(LONGEST_POLL, float(wait[1])))

@@ -173,19 +173,27 @@ class PlainTickets:
     def ask(self, scope: Mapping[str, Any], body: bytes) -> "Asked | None":
         """Ask for the ticket of a plain body."""
         service, headers = self._service, dict(scope["headers"])
-        if not _is_plain(headers, len(scope["headers"])) or service.draining or not is_let_in_plainly(service, headers):
+        if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
             return None
-        try:
-            asker = asker_of(service, headers.get(b"authorization", b"").decode("latin-1"), Role.RUNNER)
-        except Problem:
-            return None
-        if asker.scope.is_bound or (draft := plain_draft(body, service.estimate_basis, service.now())) is None:
+        asker = plain_asker(service, scope, headers)
+        if asker is None or (draft := plain_draft(body, service.estimate_basis, service.now())) is None:
             return None
         priced = service.price_at_once(draft._replace(owner=asker.owner) if asker.owner else draft)
         if priced is None or (asker.is_token and service.rates.take(asker.name)):
             return None
         (future,) = service.submit([priced])
         return Asked(future, partial(answered, service, scope, asker, future))
+
+
+def plain_asker(service: "Facade", scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Asker | None:
+    """The runner who asks, bound to no labels; None where ``headers`` stand there twice, or there is more to say."""
+    if len(headers) != len(scope["headers"]) or service.draining or not is_let_in_plainly(service, headers):
+        return None
+    try:
+        asker = asker_of(service, headers.get(b"authorization", b"").decode("latin-1"), Role.RUNNER)
+    except Problem:
+        return None
+    return None if asker.scope.is_bound else asker
 
 
 def answered(service: "Facade", scope: Mapping[str, Any], asker: Asker, asked: "asyncio.Future[Reply]") -> WholeAnswer:
@@ -209,12 +217,6 @@ def _failed(service: "Facade", error: BaseException, scope: Mapping[str, Any]) -
     if isinstance(error, TimeoutError):
         return _told(problems.response(slow()), scope)
     return _told(problems.broken(scope["method"], scope["path"], error), scope)
-
-
-def _is_plain(headers: Mapping[bytes, bytes], count: int) -> bool:
-    """Whether headers say that a body is plain JSON, and none of them twice."""
-    kind = headers.get(b"content-type")
-    return kind == b"application/json" and b"content-encoding" not in headers and len(headers) == count
 
 
 def _told(response: Response, scope: Mapping[str, Any]) -> WholeAnswer:

@@ -24,10 +24,8 @@ class KeptForAll:
         now = self._tick()
         made_at, value = self._values.get(key, (now, None))
         if value is None or now - made_at >= seconds or value.get_loop() is not asyncio.get_running_loop():
-            if len(self._values) >= MOST:
-                self._values.clear()
             value = asyncio.ensure_future(make())
-            self._values[key] = now, value
+            self._keep(key, now, value)
             value.add_done_callback(lambda done: self._drop_failed(key, done))
         return await asyncio.shield(value)
 
@@ -42,7 +40,12 @@ class KeptForAll:
         """Keep a value that was made for another key; of one event loop, as all."""
         made: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         made.set_result(value)
-        self._values[key] = self._tick(), made
+        self._keep(key, self._tick(), made)
+
+    def _keep(self, key: Hashable, made_at: float, value: "asyncio.Future[Any]") -> None:
+        if len(self._values) >= MOST:
+            self._values.clear()
+        self._values[key] = made_at, value
 
     def forget(self) -> None:
         """Make everything anew: somebody has changed something by hand."""

@@ -103,10 +103,11 @@ class Postgres:
         except DatabaseAway:
             self._tried_at, self._is_away = time.monotonic(), True
             raise
-        self._configure(connection)
+        connection.watch = self._watch
         return connection
 
     def _configure(self, connection: WatchedConnection) -> None:
+        """What the pool has made, as ``_connect`` makes it."""
         configure(connection)
         connection.watch = self._watch
 

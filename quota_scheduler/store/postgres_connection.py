@@ -151,7 +151,8 @@ class PostgresConnection:
 
     def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for a set of rows, no key twice."""
-        statement, names = whole(sql, 1 << (len(rows) - 1).bit_length())
+        next_power_of_two = 1 << (len(rows) - 1).bit_length()
+        statement, names = whole(sql, next_power_of_two)
         self.execute(statement, (document(names, rows),))
 
     def about(self) -> About:
@@ -187,6 +188,7 @@ def reachable(url: str) -> WatchedConnection:
 
 
 def configure(connection: WatchedConnection) -> None:
+    """Let a connection understand our values."""
     adapters = connection.adapters
     adapters.register_dumper(bool, _BoolDumper)
     adapters.register_dumper(str, _TextDumper)

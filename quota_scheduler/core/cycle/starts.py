@@ -22,12 +22,11 @@ from quota_scheduler.core.cycle.work import Work
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.queue.order import FairOrder
 from quota_scheduler.core.queue.throttle_queue import GroupKey
-from quota_scheduler.core.queue.wake import SLICE, START, next_start, wake
+from quota_scheduler.core.queue.wake import AT_ONCE, SLICE, START, next_start, wake
 from quota_scheduler.core.tickets.ticket import REOPENING, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
 NO_SHADOW: Shadow = (0, ())
-AT_ONCE = Admit()
 
 
 class Starts:

@@ -27,8 +27,8 @@ START = 9
 """Steps that a start costs at the most (benchmarks/bench_queue.py)."""
 IN_LANE = 1
 """Steps that a start in a lane costs (benchmarks/bench_queue.py)."""
-
 AT_ONCE = Admit()
+"""The verdict of whoever starts without a warning."""
 
 
 @dataclass(slots=True)
@@ -166,11 +166,12 @@ class _Pass:
         """Reserve for a ticket that starts, let the ramps go on, and let the next of its group move up."""
         ticket, headrooms = turn.ticket, self._headrooms
         self._queue.remove(ticket.id)
-        if not isinstance(verdict, Admit):
-            return self._moves_up(turn, ())
-        occupy(ticket, headrooms, running=ticket.id in self._present)
-        headrooms.breakers.let_in(ticket, self._now, running=ticket.id in self._present)
-        return self._moves_up(turn, [view.balance for view in headrooms.of(ticket) if view.balance.ramp])
+        ramped: Sequence[Balance] = ()
+        if isinstance(verdict, Admit):
+            occupy(ticket, headrooms, running=ticket.id in self._present)
+            headrooms.breakers.let_in(ticket, self._now, running=ticket.id in self._present)
+            ramped = [view.balance for view in headrooms.of(ticket) if view.balance.ramp]
+        self._moves_up(turn, ramped)
 
     def _moves_up(self, turn: Turn, ramped: Sequence[Balance]) -> None:
         """Let the ramps go on after a start, and the next of its group move up."""
