@@ -30,6 +30,9 @@ MISSING = (
 START_SECONDS = 30.0
 """How long a server may take to answer: half a second on a quiet machine, longer after a crash of a large one."""
 
+STILL_HELD = "pre-existing shared memory block"
+"""What a start says while children of a server that was killed have not yet noticed (miscinit.c, CreateLockFile)."""
+
 FAST: Mapping[str, str] = MappingProxyType({"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"})
 """Settings that survive the end of every process, though not of the machine: commits reach the system, not the disk."""
 
@@ -82,6 +85,8 @@ class PostgresProcess:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="quota-pg-", dir=None if folder else "/tmp"))
         self.data, self.log = self.folder / "data", self.folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.command: list[str | Path] = []
+        self.begun = 0
         if self.account:
             shutil.chown(self.folder, self.account, pwd.getpwnam(self.account).pw_gid)
 
@@ -108,24 +113,36 @@ class PostgresProcess:
         settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), "max_connections": "200"}
         settings |= {"unix_socket_directories": str(self.folder), "log_min_messages": "warning"} | self.settings
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [self.bin / "postgres", "-D", self.data, *options],
-                stdout=out, stderr=subprocess.STDOUT, cwd="/", start_new_session=True, **self._as_account(),
-            )  # fmt: skip
+        self.command = [self.bin / "postgres", "-D", self.data, *options]
+        self._launch()
         return self.answers()
 
+    def _launch(self) -> None:
+        with self.log.open("ab") as out:
+            self.begun = out.tell()
+            self.process = subprocess.Popen(
+                self.command,
+                stdout=out, stderr=subprocess.STDOUT, cwd="/", start_new_session=True, **self._as_account(),
+            )  # fmt: skip
+
     def answers(self) -> Self:
-        """Wait until it takes connections."""
+        """Wait until it takes connections.
+
+        A server that was killed leaves children that hold its shared memory until they notice. A start in that moment
+        is refused, and tried again as a service manager does.
+        """
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
                 psycopg.connect(self.dsn(), connect_timeout=5).close()
             except psycopg.OperationalError as problem:
                 ended = self.process is None or self.process.poll() is not None
-                if ended or time.monotonic() > deadline:
+                too_early = ended and STILL_HELD in self.said[self.begun :]
+                if (ended and not too_early) or time.monotonic() > deadline:
                     raise AssertionError(f"PostgreSQL does not answer: {problem}\n{self.said[-2000:]}") from None
                 time.sleep(0.02)
+                if too_early:
+                    self._launch()
             else:
                 return self
 

@@ -1,12 +1,16 @@
 """The PostgreSQL of the tests: shared, copied from templates, and able to come back after every kind of end."""
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.postgres import Postgres
-from tests.postgres_process import PostgresProcess
+from tests.postgres_process import STILL_HELD, PostgresProcess
 
 
 def ask(dsn: str, statement: str) -> list[tuple[object, ...]]:
@@ -49,3 +53,25 @@ def test_what_was_committed_is_there_after_every_kind_of_end(postgres: Postgres)
         assert ask(server.dsn(), "SELECT n FROM t ORDER BY n") == [(0,), (1,), (2,), (3,)]
         folder = server.folder
     assert not Path(folder).exists()
+
+
+def test_a_start_waits_for_the_children_of_a_server_that_was_killed(postgres: Postgres) -> None:
+    del postgres
+    with PostgresProcess() as server:
+        (row,) = ask(server.dsn(), "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+        child = int(str(row[0]))
+        os.kill(child, signal.SIGSTOP)  # it cannot notice that its server has gone
+
+        def let_go() -> None:
+            deadline = time.monotonic() + 20
+            while STILL_HELD not in server.said and time.monotonic() < deadline:
+                time.sleep(0.01)
+            os.kill(child, signal.SIGCONT)
+
+        server.stop("kill")
+        releasing = threading.Thread(target=let_go)
+        releasing.start()
+        server.start()
+        releasing.join()
+        assert STILL_HELD in server.said
+        assert ask(server.dsn(), "SELECT 1") == [(1,)]
