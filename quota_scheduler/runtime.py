@@ -119,6 +119,8 @@ class Service:
         self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(self.leads)
+        if self.leading.is_alone:
+            self.parts.metrics.replicas(agreeing=1, differing=0, differs=False)
         self._jobs.start()
         self.parts.notifier.warm()
 
