@@ -170,6 +170,7 @@ function well(view, state) {
   if (age > staleAfter(state)) return answer("Service", "warn", "figures are late", `the last are ${span(age)} old`);
   const busy = state.sources.filter((one) => one.catching_up).length;
   if (busy) return answer("Service", "warn", "catching up", `${count(busy, "source")} still being read`);
+  if (!state.queue) return answer("Service", "warn", "starting", "nothing was looked at yet");
   const notes = state.notes.filter((text) => !(state.hold && text.startsWith("everything is held")));  // the banner says that
   return answer("Service", "ok", "well", notes.length ? notes[0] : `version ${state.version}${several(state.replica)}`);
 }
