@@ -140,3 +140,14 @@ def test_by_keyboard_alone_everything_is_reached_and_comes_back(page):
             f"[document.activeElement.textContent, document.activeElement.closest('#{opener}') !== null]"
         )
         assert after == [before, True]
+
+
+def test_what_a_key_leads_to_does_not_lie_under_what_stands_above(service, look):
+    page = look(service)
+    page.sees("Everything is held", "#banner")
+    page.page.keyboard.press("2")
+    top, above = page.page.evaluate(
+        "['#queue-title', 'header'].map((one) => document.querySelector(one).getBoundingClientRect())"
+        ".map((box, place) => place ? box.bottom : box.top)"
+    )
+    assert top >= above
