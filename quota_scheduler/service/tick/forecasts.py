@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.forecast.baselines import weighted_mean
+from quota_scheduler.core.forecast.baselines import weighted_mean_to_come
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
@@ -215,8 +215,7 @@ class _Row:
 
     def weighted_mean(self, now: datetime) -> int:
         """The weighted-mean baseline, beside ours for comparison: what is used, and that mean kept up to the reset."""
-        week = self.history.since(now - timedelta(days=7))
-        return self.balance.spent + round(weighted_mean(week, now, now, self.window.ends_at))
+        return self.balance.spent + round(weighted_mean_to_come(self.history.all, now, self.window.ends_at))
 
 
 def _facts(balance: Balance, waiting: int) -> tuple[int, int]:

@@ -13,7 +13,6 @@ save       readings, outlooks, tracks, states, owed notifications   one transact
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.alerts import step as alert_engine
@@ -96,7 +95,8 @@ class Recompute:
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: dict[str, Limit] = {}
         self._analysis = Analysis()
-        self._written: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
+        self._written: dict[str, tuple[LimitReading, str]] = {}
+        self._kept: dict[str, tuple[Outlook, str]] = {}
         self._sets: dict[int, tuple[Labels, Priority]] = {}
         self._consumption: tuple[Histories, Consumption] | None = None
 
@@ -143,23 +143,32 @@ class Recompute:
         alert_store.save_step(tx, result, self._targets)
         self.forecasting.save(tx)
         self.quality.save(tx)
-        documents.save_bodies(
-            tx, "outlooks", {name: outlook_document(outlook) for name, outlook in self.outlooks.items()}
-        )
-        documents.save_bodies(tx, "readings", self._documents(readings))
+        documents.save_bodies(tx, "outlooks", self._outlook_texts())
+        documents.save_bodies(tx, "readings", self._limit_texts(readings))
         return replace(
             readings, alerts_firing=alert_engine.firing(result.states), outbox_oldest_at=outbox.oldest_owed(tx)
         )
 
-    def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
-        """Every limit as a document; one that looks as it did is not written out anew."""
+    def _outlook_texts(self) -> dict[str, str]:
+        """Every outlook as it is stored; one that is what it was is not written out anew."""
+        before_by_name, self._kept = self._kept, {}
+        for name, outlook in self.outlooks.items():
+            before = before_by_name.get(name)
+            is_same = before is not None and before[0] is outlook
+            self._kept[name] = (
+                before if before and is_same else (outlook, documents.body_text(outlook_document(outlook)))
+            )
+        return {name: text for name, (_, text) in self._kept.items()}
+
+    def _limit_texts(self, readings: Readings) -> dict[str, str]:
+        """Every limit as it is stored; one that looks as it did is not written out anew."""
         published = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
         before_by_name, self._written = self._written, {}
         for name, looks, reading in published:
             before = before_by_name.get(name)
-            document = before[1] if before and before[0] == looks else limit_document(reading)
-            self._written[name] = looks, document
-        return {name: document for name, (_, document) in self._written.items()}
+            text = before[1] if before and before[0] == looks else documents.body_text(limit_document(reading))
+            self._written[name] = looks, text
+        return {name: text for name, (_, text) in self._written.items()}
 
     def _limits(
         self,
