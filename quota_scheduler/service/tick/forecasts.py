@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.forecast.baselines import weighted_mean_to_come
+from quota_scheduler.core.forecast.batch import project_at_once
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
-from quota_scheduler.core.forecast.project import Projectable, project_many
+from quota_scheduler.core.forecast.project import Projectable
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
@@ -189,7 +190,7 @@ class Forecasting:
             windows += [
                 Projectable(above, span, since=since, like=widest) for above in row.history.above if above.starts.size
             ]
-        return project_many(windows, now=now, step=measure.HOUR)
+        return project_at_once(windows, now=now, step=measure.HOUR)
 
     def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:
         outlook = self.outlooks.get(instance.name)
