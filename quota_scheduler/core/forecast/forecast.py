@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.forecast.risk import Risk, risk_band
-from quota_scheduler.core.forecast.shape import Knot, probability, spread
+from quota_scheduler.core.forecast.shape import Knot, probability, spread, spreads
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
 SUFFICIENT_DAYS = 7.0
@@ -97,7 +97,10 @@ class Forecast:
     def quantiles_to_come(self, points: Sequence[float], until: datetime | None = None) -> tuple[float, ...]:
         """Return several quantiles at once of what is still to come before ``until`` (default: the reset)."""
         knot = self._at(until)
-        return tuple(self._quantile(q, knot) for q in points)
+        if self.rate_cap is None:
+            return spreads(points, knot)
+        most = self.rate_cap * knot[0]
+        return tuple(min(value, most) for value in spreads(points, knot))
 
     def p_exceed(self, amount: float, until: datetime | None = None) -> float:
         """Return the probability that usage is above ``amount`` at ``until`` (default: the reset)."""

@@ -185,7 +185,10 @@ class Histories:
 
     def of(self, instance: str) -> UsageHistory:
         """Return the histories of an instance; empty for one that nothing was ever counted in."""
-        return self.series.setdefault(instance, UsageHistory())
+        history = self.series.get(instance)
+        if history is None:
+            history = self.series[instance] = UsageHistory()
+        return history
 
     def fold(self, slices: Iterable[Sequence[RollupRow]], sets: Sets, balances: Balances) -> None:
         """Fold every rollup there is, some at a time, into histories made anew."""

@@ -66,6 +66,13 @@ def spread(q: float, knot: Knot) -> float:
     return max(0.0, knot[2] - _position(q) * (knot[2] - knot[1]))
 
 
+def spreads(points: Sequence[float], knot: Knot) -> tuple[float, ...]:
+    """Read several quantiles at once."""
+    _, low, middle, high = knot
+    up, down = high - middle, middle - low
+    return tuple(middle + _position(q) * up if q >= 0.5 else max(0.0, middle - _position(q) * down) for q in points)
+
+
 def probability(value: float, knot: Knot) -> float:
     """Read the probability that what comes up to a knot is at most ``value``; inverse of ``spread``."""
     if value < 0:

@@ -1,7 +1,7 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -127,8 +127,7 @@ def read_limit(
     """Read one limit instance as everybody sees it at ``now``."""
     limit, name = headroom.balance.limit, headroom.balance.name
     observed = read_observed(headroom.balance, facts.word, now=now)
-    balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
-    balance = replace(balance, estimated=is_estimated(headroom.balance, observed), loan=facts.loan)
+    balance = read_balance(headroom, facts, estimated=is_estimated(headroom.balance, observed), now=now)
     optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
         limit=name,
@@ -158,7 +157,7 @@ def read_limit(
     )
 
 
-def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None, now: datetime) -> BalanceReading:
+def read_balance(headroom: Headroom, facts: LimitFacts, *, estimated: bool, now: datetime) -> BalanceReading:
     """Read what is used, reserved and left of a limit at ``now``."""
     balance, window = headroom.balance, headroom.balance.window
     return BalanceReading(
@@ -168,9 +167,10 @@ def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None
         reserved=balance.reserved,
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
-        estimated=balance.estimated,
-        used_today=used_today,
-        usual_today=usual_today,
+        estimated=estimated,
+        used_today=facts.used_today,
+        usual_today=facts.usual_today,
+        loan=facts.loan,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -36,7 +37,7 @@ from quota_scheduler.core.readings.cache_loss import PriceOf
 from quota_scheduler.core.readings.consumption import Consumption, SetApart, Sets, Sums, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
-from quota_scheduler.core.readings.observed import NO_WORD
+from quota_scheduler.core.readings.observed import NO_WORD, ObservedWord
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
@@ -54,12 +55,12 @@ from quota_scheduler.store import (
     documents,
     facts,
     ledger,
-    loans,
     outbox,
     tickets,
     windows,
 )
 from quota_scheduler.store import alerts as alert_store
+from quota_scheduler.store import loans as loan_store
 
 ANALYSE_EVERY = timedelta(seconds=60)
 """Caches and runs change slowly; once a minute is soon enough for an alert with a lookback of a day."""
@@ -93,9 +94,9 @@ class Recompute:
         """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
-        self._seen_limits: dict[str, Limit] = {}
+        self._seen_limits: tuple[Limit, ...] = ()
         self._analysis = Analysis()
-        self._written: dict[str, tuple[LimitReading, str]] = {}
+        self._written: dict[str, tuple[tuple[object, ...], str]] = {}
         self._kept: dict[str, tuple[Outlook, str]] = {}
         self._sets: dict[int, tuple[Labels, Priority]] = {}
         self._consumption: tuple[Histories, Consumption] | None = None
@@ -186,7 +187,7 @@ class Recompute:
         headrooms = Headrooms(
             balances, self.outlooks, queue=WaitingSums(waiting_totals), thresholds=self.forecasting.thresholds
         )
-        standing = loans.standing(tx)
+        standing = loan_store.standing(tx)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -199,10 +200,11 @@ class Recompute:
             level_facts = measure.level_facts(headrooms.with_loan(headroom), queue_facts, now=tx.now)
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
-            limit_facts = replace(
-                self._limit_facts(balances, instance),
+            limit_facts = self._limit_facts(
+                balances,
+                instance,
                 word=words.get(instance.limit.id, NO_WORD),
-                loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)),
+                loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)) if standing else (),
                 loan=level_facts.loan,
             )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
@@ -210,11 +212,16 @@ class Recompute:
 
     def _changed_limits(self) -> set[str]:
         """The limits that were changed by hand since the last tick: their levels follow at once."""
-        before = self._seen_limits
-        self._seen_limits = {limit.id: replace(limit, rate=None) for limit in self.limits}
-        return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
+        if self.limits is self._seen_limits:
+            return set()
+        before = {limit.id: replace(limit, rate=None) for limit in self._seen_limits}
+        after = {limit.id: replace(limit, rate=None) for limit in self.limits}
+        self._seen_limits = self.limits
+        return {name for name, limit in after.items() if before.get(name, limit) != limit}
 
-    def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
+    def _limit_facts(
+        self, balances: Balances, instance: LimitInstance, *, word: ObservedWord, loans: tuple[Loan, ...], loan: int
+    ) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
         return measure.LimitFacts(
@@ -227,6 +234,9 @@ class Recompute:
             parent=measure.pool_of(balances, instance),
             used_today=measure.used_today(history, instance.limit.zone, balances.now),
             usual_today=measure.usual_today(history, instance.limit.zone, balances.now),
+            word=word,
+            loans=loans,
+            loan=loan,
         )
 
     def _analyse(self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
@@ -253,7 +263,7 @@ class Recompute:
             counters=(*self._consumed(tx, totals, sets, balances), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
-            loans=tuple(loans.standing(tx)),
+            loans=tuple(loan_store.standing(tx)),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,

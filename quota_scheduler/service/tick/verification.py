@@ -30,7 +30,7 @@ from quota_scheduler.core.limits.limit import Limit, parts_of
 from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.store import Transaction, facts, forecasts, windows
 
-SEEDED_PER_TICK = 8
+SEEDED_PER_TICK = 4
 """Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
 MOST_REMEMBERED = 1_000
 """Judgements that can be taken back, should the clock turn out to have been ahead."""
