@@ -337,8 +337,8 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine store/sqlite store/spool_file store/copies sources/opencode",
-            id="the engine, its copies and the spool know SQLite, and the reader of a program that keeps its own",
+            "store/engine store/sqlite store/migrate store/spool_file store/copies sources/opencode",
+            id="the engine, its steps, its copies and the spool know SQLite, and the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry.proto", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),

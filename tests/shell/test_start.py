@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from quota_scheduler.store import Store
+
 SERVICE = """
 from quota_scheduler import assemble
 from quota_scheduler.cli import serve
@@ -35,12 +37,16 @@ def loaded(code: str, *arguments: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def of_a_service(tmp_path_factory) -> set[str]:
-    return loaded(SERVICE, str(tmp_path_factory.mktemp("start") / "quota.db"))
+    database = tmp_path_factory.mktemp("start") / "quota.db"
+    Store(database).close()
+    return loaded(SERVICE, str(database))
 
 
 @pytest.mark.parametrize(
     "library",
     [
+        pytest.param("peewee", id="a schema that is up to date needs nobody who brings it there"),
+        pytest.param("psycopg", id="nor does a file need the driver of a server"),
         pytest.param("apprise", id="what sends notifications comes with the first receiver"),
         pytest.param("requests", id="and so does what it sends them with"),
         pytest.param("urllib3", id="what asks other servers comes where there are bills or comments"),
