@@ -338,7 +338,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param(
             "sqlite3",
             "store/engine store/sqlite store/migrate store/spool_file store/copies sources/opencode",
-            id="the engine, its steps, copies and the spool know SQLite, and the reader of a program that keeps its own",
+            id="the engine, steps, copies and the spool know SQLite, and the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry.proto", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),
