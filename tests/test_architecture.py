@@ -212,8 +212,12 @@ ROOMS = [
         "notify", "core errors notify", "apprise requests", id="notify sends a message and says what became of it"
     ),
     pytest.param(
-        "jobs", "core errors metrics service traces", "apscheduler", id="jobs only say when, and count what was missed"
+        "jobs",
+        "core errors metrics service timetable traces",
+        "",
+        id="jobs only run what is due, and count what was missed",
     ),
+    pytest.param("timetable", "", "apscheduler", id="the timetable only says when"),
     pytest.param(
         "api",
         "api auth config core errors explanations facade page service shipping short_way traces",
@@ -327,7 +331,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("mcp", "tools/server", id="one file speaks with agents"),
         pytest.param("opentelemetry.sdk", "telemetry", id="one file makes spans"),
         pytest.param("jwt", "github/identity", id="only an App's identity signs"),
-        pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
+        pytest.param("apscheduler", "timetable", id="only the timetable knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
         pytest.param(
             "prometheus_client",
