@@ -1,13 +1,28 @@
 """Migrations: numbered steps, each in a transaction of its own, noted in the database itself."""
 
-from pathlib import Path
+import sqlite3
 
 import peewee
 from playhouse.migrations import MigrationError, Runner
 
-from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
+from quota_scheduler.errors import StoreError, first_line
+from quota_scheduler.store import steps
 
-MIGRATIONS = Path(__file__).parent / "migrations"
+
+class _File(peewee.SqliteDatabase):
+    """A file that is open already: two connections never write it at once."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        super().__init__(name, thread_safe=False)
+        self._open = connection
+
+    def _connect(self) -> sqlite3.Connection:
+        return self._open
+
+
+def bring_file_up_to_date(connection: sqlite3.Connection, name: str) -> None:
+    """Apply the steps that are still to be made to a file. Raises like ``bring_up_to_date``."""
+    bring_up_to_date(_File(connection, name), name)
 
 
 def bring_up_to_date(database: peewee.Database, name: str) -> None:
@@ -15,7 +30,8 @@ def bring_up_to_date(database: peewee.Database, name: str) -> None:
 
     Raises NotOurDatabase for one that a newer version wrote, StoreError where a step fails.
     """
-    runner = refuse_newer(database, name)
+    runner = Runner(database, str(steps.MIGRATIONS))
+    steps.missing(set(runner.applied()), name)
     try:
         runner.up()
     except (MigrationError, peewee.DatabaseError) as error:
@@ -26,23 +42,4 @@ def bring_up_to_date(database: peewee.Database, name: str) -> None:
 
 def is_up_to_date(database: peewee.Database, name: str) -> bool:
     """Whether every step has been applied. Raises NotOurDatabase for a database that a newer version wrote."""
-    runner = refuse_newer(database, name)
-    return set(runner.applied()) == set(steps(runner))
-
-
-def refuse_newer(database: peewee.Database, name: str) -> Runner:
-    """What would bring a database up to date. Raises NotOurDatabase for one that a newer version wrote."""
-    runner = Runner(database, str(MIGRATIONS))
-    if newer := sorted(set(runner.applied()) - set(steps(runner))):
-        raise NotOurDatabase(f"{name} was written by a newer version (schema {newer[-1]}): update this program")
-    return runner
-
-
-def steps(runner: Runner) -> list[str]:
-    """The names of all steps that this version knows, in order."""
-    return [migration.name for migration in runner.migrations()]
-
-
-def newest_step() -> str:
-    """The name of the last step that this version knows, as databases note it."""
-    return max(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
+    return not steps.missing(set(Runner(database, str(steps.MIGRATIONS)).applied()), name)

@@ -17,7 +17,7 @@ from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, facts, postgres_schema, read_only
 from quota_scheduler.store.engine import reason
-from quota_scheduler.store.migrate import newest_step
+from quota_scheduler.store.steps import newest_step
 from quota_scheduler.writer import Writer
 from tests.builders import a_limit, a_ticket
 from tests.postgres_process import MISSING, PostgresProcess, programs
