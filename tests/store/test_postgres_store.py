@@ -17,9 +17,10 @@ from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, facts, postgres_schema, read_only
 from quota_scheduler.store.engine import reason
+from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.migrate import newest_step
 from quota_scheduler.writer import Writer
-from tests.builders import a_limit, a_ticket
+from tests.builders import a_limit, a_ticket, a_usage_event
 from tests.postgres_process import MISSING, PostgresProcess, programs
 from tests.system.service_process import until
 from tests.torture.postgres_faults import pgbouncer
@@ -237,6 +238,25 @@ def test_a_text_with_the_one_sign_that_a_server_cannot_hold_is_kept_without_it(d
             tx.many_whole("INSERT INTO meta (name, value) VALUES (?, ?)", [("c\0", "3\0")])
         with store.reading() as tx:
             assert [facts.fact(tx, name) for name in ("a\0", "b\0", "c\0")] == ["1\ufffd", "2", "3\ufffd"]
+
+
+def test_a_number_that_came_in_past_the_service_is_refused_in_words_until_the_server_numbers_on(database):
+    names = "provider, account, model, team, project, workflow, task_type, agent, priority"
+    ask(database, f"INSERT INTO label_sets (id, {names}) VALUES (1, 'p', '', '', '', '', '', '', '', 'low')")
+    event = a_usage_event()
+    way_out = "SELECT setval(pg_get_serial_sequence('label_sets', 'id'), max(id)) FROM label_sets"
+    with Store(database) as store:
+        writer = Writer(store, Terms(LIMITS), tell=lambda *_: None)
+        writer.start()
+        refused = writer.do(lambda tx: LabelSets(tx).of(event)).exception(30)
+        assert (type(refused), str(refused)) == (
+            StoreError,
+            "the next number of label_sets is taken, since rows came in past the service; let the server number on "
+            f"({way_out}); nothing was changed",
+        )
+        ask(database, way_out)
+        assert writer.do(lambda tx: LabelSets(tx).of(event)).result(30) == 2
+        writer.stop()
 
 
 def write(store, number):
