@@ -111,9 +111,16 @@ def _named(tx: Transaction, requests: Sequence[Request], remembered: Remembered)
     """The tickets that requests name, that are offered, or that have fallen due."""
     named = named_by(requests)
     waiting = {number: ticket for number in named if (ticket := remembered.queue.get(number))}
-    ended = [balance.id for balance in remembered.balances.due()]
-    keys = [draft.key for draft in drafts_of(requests)]
-    return tickets.for_cycle(tx, ids=named - waiting.keys(), keys=keys, due=tx.now, ended=ended) | waiting
+    with_keys = tickets.numbers_of(tx, [draft.key for draft in drafts_of(requests)])
+    rows = tickets.for_cycle(
+        tx,
+        ids=(named | remembered.offered.keys()) - waiting.keys(),
+        due=remembered.expired_by(tx.now),
+        ended=[balance.id for balance in remembered.balances.due()],
+    )
+    if asked_again := [number for number in with_keys() if number not in rows]:
+        rows |= tickets.for_cycle(tx, ids=asked_again)
+    return rows | waiting
 
 
 def _past_leases(tx: Transaction, named: Iterable[tuple[int, int]]) -> dict[int, Lease]:
