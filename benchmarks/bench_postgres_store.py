@@ -3,18 +3,19 @@
     python -m benchmarks.bench_postgres_store [--seconds 4] [--rounds 3]
 
 The floor is ``pgbench`` with one prepared statement a transaction, 32 clients, twice (``bench_postgres``): what one
-admission writes in our tables, one by one, and bare, two rows of two tables. Beside it 32 threads ask one ``Writer``
-for admissions by one limit, then 16 threads each of two processes ask their own. Last, both ask for more than a limit
-allows, and what was admitted is held against it. CPU of both sides says more than rates on a machine that others use.
+admission writes in our tables, one by one, and bare, two rows of two tables. Beside it 32 tasks of an event loop ask
+one ``Writer`` for admissions by one limit, as requests over HTTP do, then 16 tasks each of two processes ask their own.
+Last, both ask for more than a limit allows, and what was admitted is held against it. CPU of both sides says more than
+rates on a machine that others use.
 """
 
 import argparse
+import asyncio
 import contextlib
 import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -57,6 +58,20 @@ def draft() -> Ticket:
     )  # fmt: skip
 
 
+async def ask(writer: Writer, askers: int, seconds: float) -> int:
+    """Let so many ask one request after another, as requests over HTTP do; returns how many were admitted."""
+    loop, ends_at = asyncio.get_running_loop(), time.perf_counter() + seconds
+
+    async def one_after_another() -> int:
+        admitted = 0
+        while time.perf_counter() < ends_at:
+            lease: Lease | None = (await writer.ask_from(loop, Submit(draft()))).ticket.lease
+            admitted += lease is not None
+        return admitted
+
+    return sum(await asyncio.gather(*(one_after_another() for _ in range(askers))))
+
+
 def work(url: str, amount: int, askers: int, seconds: float) -> None:
     """Be one replica: wait for a line on stdin, let so many ask, print how many were admitted and the CPU spent."""
     with Store(url) as store:
@@ -65,19 +80,8 @@ def work(url: str, amount: int, askers: int, seconds: float) -> None:
         writer.ask(Submit(draft())).result()
         print("ready", flush=True)
         sys.stdin.readline()
-        ends_at, admitted, began = time.perf_counter() + seconds, [0] * askers, time.process_time()
-
-        def ask(number: int) -> None:
-            while time.perf_counter() < ends_at:
-                lease: Lease | None = writer.ask(Submit(draft())).result().ticket.lease
-                admitted[number] += lease is not None
-
-        threads = [threading.Thread(target=ask, args=(number,)) for number in range(askers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        print(sum(admitted), time.process_time() - began, flush=True)
+        began = time.process_time()
+        print(asyncio.run(ask(writer, askers, seconds)), time.process_time() - began, flush=True)
         writer.stop()
 
 

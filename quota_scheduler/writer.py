@@ -31,7 +31,7 @@ from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
-from quota_scheduler.store import Store, Transaction
+from quota_scheduler.store import Foreseen, Store, Transaction
 from quota_scheduler.store.engine import reason
 from quota_scheduler.traces import OFF, Place, Times, Traces
 
@@ -300,11 +300,14 @@ class Writer:
 
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
-        times = Times()
+        times, requests = Times(), [item.request for item in asked]
+        foreseen = Foreseen(self.store.clock())
+        if self.store.is_shared:
+            cycle.foresee(foreseen, requests, self._memory)
         try:
-            with self.store.transaction() as tx:
+            with self.store.transaction(foreseen.questions) as tx:
                 self._follow(tx)
-                done = cycle.run_cycle(tx, [item.request for item in asked], self.terms, self._memory)
+                done = cycle.run_cycle(tx, requests, self.terms, self._memory)
                 for item, answer in zip(asked, done.answers, strict=True):
                     if item.note:
                         item.note(tx, answer)

@@ -22,7 +22,7 @@ from quota_scheduler.core.tickets.ticket import TURN_TAKEN, State, Ticket
 from quota_scheduler.service import pass_state
 from quota_scheduler.service.pass_state import PassState
 from quota_scheduler.service.rebuild import rebuild
-from quota_scheduler.store import Transaction, ramps, tickets, turns, windows
+from quota_scheduler.store import Foreseen, Transaction, ramps, tickets, turns, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 JITTER = timedelta(seconds=1)
@@ -156,6 +156,7 @@ class Memory:
         self._elsewhere: set[int] = set()
         self._read_at: datetime | None = None
         self._asked_end: Callable[[], datetime | None] | None = None
+        self._others_write = False
 
     def of(self, tx: Transaction, terms: Terms) -> Remembered:
         """What cycles remember, as the store is now.
@@ -170,14 +171,22 @@ class Memory:
             self.remembered = self._read(tx, terms)
         elif self.remembered.revision != marks.revision:
             self.remembered = self._caught_up(tx, terms, marks, self.remembered)
+        else:
+            self._others_write = False
         self.seen, self._read_at = self.remembered.revision, tx.now
         return self.remembered
+
+    def foresee(self, tx: Foreseen) -> None:
+        """Ask for what others will have written, where they wrote before the last cycle."""
+        if self.remembered and self._others_write:
+            _Missed(tx, self.remembered.revision)
 
     def _caught_up(self, tx: Transaction, terms: Terms, marks: turns.Marks, kept: Remembered) -> Remembered:
         """What is remembered with what was written since, or all of it read anew where that is no dearer."""
         was_away = self._read_at is None or tx.now - self._read_at > LONG_AWAY
         missed = _Missed(tx, kept.revision)
         written = missed.tickets()
+        self._others_write = True
         if marks.anew > kept.revision or was_away or len(written) == MOST_MISSED:
             kept = self._read(tx, terms)
         else:

@@ -16,7 +16,7 @@ from psycopg.types.numeric import IntDumper
 
 from quota_scheduler.addresses import hidden, without_password
 from quota_scheduler.errors import DatabaseAway, StoreError, first_line
-from quota_scheduler.store.database import About, Asked, Cursor
+from quota_scheduler.store.database import About, Asked, Cursor, Question
 from quota_scheduler.store.dialect import parameters, translated
 from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
@@ -102,17 +102,26 @@ class PostgresConnection:
     for as long as it stands still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
     """
 
-    def __init__(
-        self,
-        connection: WatchedConnection,
-        turn: tuple[Any, ...] | None = None,
-        pipeline: psycopg.Pipeline | None = None,
-    ) -> None:
-        self.connection, self.turn, self._pipeline, self.moved = connection, turn, pipeline, False
+    def __init__(self, connection: WatchedConnection, pipeline: psycopg.Pipeline | None = None) -> None:
+        self.connection, self._pipeline, self.moved = connection, pipeline, False
+        self.turn: tuple[Any, ...] | None = None
         self._unsent: list[Callable[[], object]] = []
+        self._along: dict[tuple[str, tuple[Any, ...]], _Answer] = {}
+
+    def ask_along(self, questions: Iterable[Question]) -> None:
+        """Ask what will be asked word for word before anything is written."""
+        self._along = {(sql, tuple(params)): self._executed(sql, params) for sql, params in questions}
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
+        if self._along:
+            if answer := self._along.pop((sql, tuple(params)), None):
+                return answer
+            if not sql.startswith("SELECT"):
+                self._along = {}  # what was asked before a write is not what is there after it
+        return self._executed(sql, params)
+
+    def _executed(self, sql: str, params: Sequence[Any]) -> _Answer:
         cursor = self.connection.cursor()
         self._run(partial(cursor.execute, _sql(sql), parameters(sql, params)))
         return _Answer(cursor, self)
@@ -129,9 +138,9 @@ class PostgresConnection:
         for statement in unsent:
             statement()
 
-    def settle(self) -> None:
+    def settle(self, *, always: bool = False) -> None:
         """Send what lies here, and wait until all of it is answered."""
-        if self._unsent and self._pipeline:
+        if self._pipeline and (self._unsent or always):
             self.send()
             self._pipeline.sync()
 
@@ -146,6 +155,7 @@ class PostgresConnection:
 
     def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters, without waiting for each."""
+        self._along = {}
         cursor = self.connection.cursor()
         self._run(partial(cursor.executemany, _sql(sql), [parameters(sql, row) for row in params]))
 
