@@ -167,7 +167,7 @@ ROOMS = [
     pytest.param(
         "store",
         "addresses core errors store",
-        "peewee playhouse psycopg psycopg_pool",
+        "msgspec peewee playhouse psycopg psycopg_pool",
         id="store turns rows into core values",
     ),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),

@@ -31,6 +31,7 @@ from quota_scheduler.store.postgres_connection import (
     away,
     configure,
     conninfo,
+    prepare,
     reachable,
 )
 from quota_scheduler.store.postgres_ear import CHANNEL, Ear
@@ -105,6 +106,7 @@ class Postgres:
             self._tried_at, self._is_away = time.monotonic(), True
             raise
         connection.watch = self._watch
+        prepare(connection)
         return connection
 
     def _configure(self, connection: WatchedConnection) -> None:
@@ -139,9 +141,9 @@ class Postgres:
                 yield taking, self._now(said)
                 taking.send()
                 if taking.moved:
-                    connection.execute(self._hint)
+                    connection.execute(self._hint, prepare=False)
                 commits = True
-                ended = connection.execute("COMMIT")
+                ended = connection.execute("COMMIT", prepare=False)
         except psycopg.OperationalError as error:
             is_cut = commits and connection.broken
             self._roll_back(connection)
@@ -267,7 +269,7 @@ def _turn(
     with contextlib.ExitStack() as opened:
         pipeline = opened.enter_context(connection.pipeline())
         taking = PostgresConnection(connection, pipeline)
-        connection.execute("BEGIN")
+        connection.execute("BEGIN", prepare=False)
         locked = connection.execute(_LOCK)
         taking.ask_along(along)
         taking.settle(always=True)

@@ -27,7 +27,7 @@ from quota_scheduler.service import cycle, record
 from quota_scheduler.service.memory import LATEST, Memory, Remembered, remember
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep import doctor
-from quota_scheduler.store import Store, ledger, windows
+from quota_scheduler.store import Foreseen, Store, ledger, windows
 from quota_scheduler.store.counters import all_counters
 from tests.builders import MONDAY, a_report, a_ticket
 from tests.fakes import FixedClock
@@ -80,8 +80,10 @@ class World:
 
     def run(self, *requests: Request) -> cycle.CycleResult:
         """One cycle for a batch of requests."""
+        foreseen = Foreseen(self.clock.at)
+        cycle.foresee(foreseen, requests, self.memory)
         try:
-            with self.store.transaction() as tx:
+            with self.store.transaction(foreseen.questions) as tx:
                 done = cycle.run_cycle(tx, requests, self.terms, self.memory)
         except BaseException:
             self.memory.forget()

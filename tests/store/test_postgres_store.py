@@ -1,6 +1,7 @@
 """A server that cannot serve us: one sentence with the way out, and nothing touched. And connections that are cut."""
 
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
@@ -19,6 +20,7 @@ from quota_scheduler.store import Store, facts, postgres_schema, read_only
 from quota_scheduler.store.engine import reason
 from quota_scheduler.store.label_sets import LabelSets
 from quota_scheduler.store.migrate import newest_step
+from quota_scheduler.store.postgres_connection import prepare, reachable
 from quota_scheduler.writer import Writer
 from tests.builders import a_limit, a_ticket, a_usage_event
 from tests.postgres_process import MISSING, PostgresProcess, programs
@@ -406,7 +408,46 @@ def test_the_doctor_verifies_a_database_on_a_server_and_names_what_is_spoilt(dat
 
 def test_behind_a_pooler_that_hands_connections_out_by_the_transaction(server, program):
     with pgbouncer(server, program) as dsn, Store(dsn) as here, Store(dsn) as there:
+        with closing(reachable(dsn)) as connection:
+            prepare(connection)
+            assert connection.prepare_threshold is None
         assert admit(here, *"abcde") + admit(there, *"fghij") == [State.RUNNING] * 10
         with there.reading() as view, here.reading() as tx:
             assert [found for found in verify(tx, LIMITS) if found.wrong] == []
             assert view.scalar("SELECT count(*) FROM tickets") == 10
+
+
+def test_plans_that_are_kept_are_made_anew_when_a_newer_version_has_changed_a_table(database):
+    with Store(database) as store:
+        assert admit(store, *"abcdef") == [State.RUNNING] * 6
+        with store.transaction() as tx:
+            kept = {row[0] for row in tx.rows("SELECT statement FROM pg_prepared_statements")}
+        assert any("INSERT INTO tickets" in plan for plan in kept)
+        assert any("FROM turns FOR UPDATE" in plan for plan in kept)
+        assert not any("FROM tickets" in plan for plan in kept)
+        ask(database, "ALTER TABLE tickets ADD COLUMN later TEXT", "ALTER TABLE turns ADD COLUMN later TEXT")
+        assert admit(store, *"ghi") == [State.RUNNING] * 3
+
+
+def test_what_is_asked_along_is_answered_as_of_the_turn_and_no_more_once_something_is_written(database):
+    look = ("SELECT value FROM meta WHERE name = ?", ("a",))
+    with Store(database) as here, Store(database) as there:
+        held = threading.Event()
+
+        def write():
+            with there.transaction() as tx:
+                held.set()
+                until(lambda: ask(database, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+                facts.remember(tx, "a", "1")
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            held.wait(30)
+            with here.transaction([look]) as tx:
+                assert tx.rows(*look) == [("1",)]  # what was written while it waited
+                facts.remember(tx, "a", "2")
+                assert tx.rows(*look) == [("2",)]
+            writing.result(30)
+        with here.transaction([look]) as tx:
+            facts.remember(tx, "a", "3")
+            assert tx.rows(*look) == [("3",)]
