@@ -139,7 +139,7 @@ class Facade(Questions):
 
     def _labels_of(self, number: int) -> Labels | None:
         with self._service.store.reading() as tx:
-            rows = tickets.for_cycle(tx, ids=[number], keys=(), due=tx.now)
+            rows = tickets.for_cycle(tx, ids=[number])
         return rows[number].labels if number in rows else None
 
     def submit(self, drafts: Sequence[Ticket], *, dry_run: bool = False) -> "list[asyncio.Future[Reply]]":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store.database import About, Asked, Clock, Connection, Cursor
+from quota_scheduler.store.database import About, Asked, Clock, Connection, Cursor, Question
 from quota_scheduler.store.steps import NOTED, missing
 
 APPLICATION_ID = 0x51534348
@@ -191,7 +191,7 @@ class Sqlite:
             bring_file_up_to_date(self._writer, str(self._path))
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[tuple[Connection, datetime]]:
+    def writing(self, _along: Sequence[Question] = (), /) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction; the caller sees to it that there is one at a time."""
         with transaction(self._writer, "IMMEDIATE"):
             yield self._connection, self.clock()
@@ -232,7 +232,7 @@ class SqliteView:
         """Whoever only looks changes nothing."""
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[tuple[Connection, datetime]]:
+    def writing(self, _along: Sequence[Question] = (), /) -> Iterator[tuple[Connection, datetime]]:
         """Whoever only looks cannot write."""
         raise StoreError("this view of the database cannot write")
         yield
