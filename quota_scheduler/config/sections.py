@@ -123,9 +123,8 @@ def _spool(top: Fields, around: Surroundings) -> tree.SpoolPlace:
     with top.section("spool") as spool:
         folder = spool.folder("file")
         file = spool.read("file", lambda value: places.resolved(text(value), folder, around.home), None)
-        return tree.SpoolPlace(
-            file or Path(around.database).with_name("spool.db"), spool.read("bytes", whole(0, 10**12), SPOOL_BYTES)
-        )
+        size = spool.read("bytes", whole(0, 10**12), SPOOL_BYTES)
+        return tree.SpoolPlace(file or Path(around.database).with_name("spool.db"), size, is_named=file is not None)
 
 
 def _listen(value: str) -> tree.Listen:
