@@ -93,7 +93,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
             tokens=tokens,
             tokens_file=tokens_file,
-            metrics_auth=read_metrics_auth(top, tokens, top.read("metrics_auth", yes_or_no, False)),
+            metrics_auth=read_metrics_auth(top, tokens),
             rate_limit=read_rate_limit(top),
             tls=read_tls(top, around.home),
             trusted_proxies=read_proxies(top),
