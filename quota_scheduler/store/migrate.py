@@ -8,14 +8,19 @@ from playhouse.migrations import MigrationError, Runner
 from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+OLDEST = "0005_forecasts"
+"""The first step with which tickets are written as they are read today."""
 
 
 def bring_up_to_date(database: peewee.Database, name: str) -> None:
     """Apply the steps that are still to be made to a database that people know as ``name``.
 
-    Raises NotOurDatabase for one that a newer version wrote, StoreError where a step fails.
+    Raises NotOurDatabase for one that a newer version wrote, or one from before the first release whose steps were
+    others; StoreError where a step fails.
     """
     runner = refuse_newer(database, name)
+    if isinstance(database, peewee.SqliteDatabase):  # servers came after the last step that was rewritten
+        _refuse_rewritten(runner, name)
     try:
         runner.up()
     except (MigrationError, peewee.DatabaseError) as error:
@@ -36,6 +41,37 @@ def refuse_newer(database: peewee.Database, name: str) -> Runner:
     if newer := sorted(set(runner.applied()) - set(steps(runner))):
         raise NotOurDatabase(f"{name} was written by a newer version (schema {newer[-1]}): update this program")
     return runner
+
+
+def _refuse_rewritten(runner: Runner, name: str) -> None:
+    """Leave a file alone whose steps were others than those of today, as some were before the first release.
+
+    Steps made upon it would seem to succeed, and the first statement about a column that is not there fail.
+    """
+    applied = set(runner.applied())
+    if not applied or applied == set(steps(runner)):
+        return
+    as_known = peewee.SqliteDatabase(":memory:")
+    today = Runner(as_known, str(MIGRATIONS))
+    today.fake()
+    today.History.delete().where(today.History.name.in_(applied)).execute()
+    today.up()
+    missing = sorted(_columns(as_known) - _columns(runner.database))
+    as_known.close()
+    why = f"there is no {missing[0]}" if missing else f"schema {max(applied)}" if OLDEST not in applied else ""
+    if why:
+        raise NotOurDatabase(
+            f"{name} was written before the first release, by steps that were changed later ({why}): "
+            "name another file with --database, and what transcripts hold is read again"
+        )
+
+
+def _columns(database: peewee.Database) -> set[str]:
+    """Every column of a file's tables, as ``table.column``."""
+    tables = (
+        "SELECT m.name || '.' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
+    )
+    return {column for (column,) in database.execute_sql(tables)}
 
 
 def steps(runner: Runner) -> list[str]:
