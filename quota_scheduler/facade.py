@@ -183,7 +183,9 @@ class Facade(Questions):
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
 
-    def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
+    async def observe(
+        self, observations: Sequence[Observation], throttles: Sequence[Throttle]
+    ) -> "Future[WordRecorded]":
         """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
         return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
 
@@ -225,7 +227,7 @@ class Facade(Questions):
         word = replace(run.word, observations=list(observations), throttles=list(throttles))
         return replace(run, word=word, totals=tuple(one for one in told if not isinstance(one, str)), refused=refused)
 
-    def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
+    async def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
         """Record what a headless run used and was told."""
         limits, word = self._service.writer.terms.limits, run.word
         return self._do(

@@ -83,7 +83,7 @@ class Service:
             "rates": (every.RATES_SECONDS, self.learn_rates),
             "prune": (every.PRUNE_SECONDS, self.prune),
         }
-        if self.store.is_shared:
+        if self.parts.spool.is_kept:
             timed["spool"] = every.SPOOL_SECONDS, self.parts.spool.replay
         if self.parts.ingests:
             timed["read"] = self.config.sources.claude_code.poll_seconds, self.read
