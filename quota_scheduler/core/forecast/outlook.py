@@ -34,7 +34,7 @@ free expires. Chosen by simulation on tuning owners (docs/explanation/admission.
 """
 LAST_CHANCE: Mapping[Priority, tuple[tuple[float, float], ...]] = {
     **QUANTILES,
-    Priority.NORMAL: ((0.0, 0.78), (24.0, 0.83), (168.0, 0.79), (720.0, 0.51)),
+    Priority.NORMAL: ((0.0, 0.80), (24.0, 0.86), (168.0, 0.84), (720.0, 0.51)),
 }
 """The same for work most of whose patience is spent: it gains nothing by waiting for better knowledge, others do."""
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
