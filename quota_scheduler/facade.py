@@ -147,7 +147,7 @@ class Facade(Questions):
 
     def _labels_of(self, number: int) -> Labels | None:
         with self._service.store.reading() as tx:
-            rows = tickets.for_cycle(tx, ids=[number], keys=(), due=tx.now)
+            rows = tickets.for_cycle(tx, ids=[number])
         return rows[number].labels if number in rows else None
 
     def submit(self, drafts: Sequence[Ticket], *, dry_run: bool = False) -> "list[asyncio.Future[Reply]]":
@@ -191,7 +191,9 @@ class Facade(Questions):
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
 
-    def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
+    async def observe(
+        self, observations: Sequence[Observation], throttles: Sequence[Throttle]
+    ) -> "Future[WordRecorded]":
         """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
         return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
 
@@ -233,7 +235,7 @@ class Facade(Questions):
         word = replace(run.word, observations=list(observations), throttles=list(throttles))
         return replace(run, word=word, totals=tuple(one for one in told if not isinstance(one, str)), refused=refused)
 
-    def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
+    async def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
         """Record what a headless run used and was told."""
         limits, word = self._service.writer.terms.limits, run.word
         return self._do(

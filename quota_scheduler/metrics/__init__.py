@@ -144,6 +144,8 @@ class Metrics:
             self._waits.labels(priority)
         for operation in OPERATIONS:
             self._query_seconds.labels(operation)
+        for outcome in SPOOLED:
+            self._spooled.labels(outcome)
         for task in self._tasks:
             self._task_runs.labels(task)
             self._task_failures.labels(task)

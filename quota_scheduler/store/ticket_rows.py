@@ -51,7 +51,7 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
         body=row[2],
         state=State(row[3]),
         priority=Priority(row[4]),
-        labels=Labels(*json.loads(row[5])),
+        labels=labels_in(row[5]),
         estimate=_load_estimate(row[6]),
         created_at=from_micros(row[7]),
         waiting_since=from_micros(row[8]),
@@ -109,6 +109,12 @@ def _length(span: timedelta) -> int:
 
 def _dump(items: Sequence[Any]) -> str:
     return json.dumps(items) if items else "[]"  # most tickets have none, and each would be written with every change
+
+
+@lru_cache(4096)
+def labels_in(text: str) -> Labels:
+    """Labels as they are stored; most tickets share theirs with others."""
+    return Labels(*json.loads(text))
 
 
 @lru_cache(4096)

@@ -123,9 +123,9 @@ def catch_up(written: Asked, balances: Balances) -> None:
     balances.replace(balance for row in written() if (balance := _balance(row, balances)))
 
 
-def closed_too_soon(tx: Transaction) -> Asked:
-    """Ask for the windows that were closed before their end."""
-    return tx.ask(_CLOSED_TOO_SOON, (to_micros(tx.now),))
+def closed_too_soon(tx: Transaction, *, since: datetime) -> Asked:
+    """Ask for the windows that were closed before their end, ``since`` lying no later than now."""
+    return tx.ask(_CLOSED_TOO_SOON, (to_micros(since),))
 
 
 def recall(
@@ -140,7 +140,7 @@ def recall(
 
     ``too_soon`` is what ``closed_too_soon`` asked for in this transaction, where that was done before.
     """
-    _take_up_again(too_soon or closed_too_soon(tx), balances)
+    _take_up_again(too_soon or closed_too_soon(tx, since=tx.now), balances)
     is_back = balances.starts_last is not None and balances.starts_last > tx.now
     ended = balances.ends_next is not None and balances.ends_next <= tx.now
     held = _reserved(tx, tickets, ended=ended, ahead=is_back)
@@ -166,7 +166,7 @@ def recall_closed(tx: Transaction, balances: Balances, *, since: datetime) -> No
 def _take_up_again(too_soon: Asked, balances: Balances) -> None:
     """Reopen what was closed before its end: the clock stood past the reset then, and has been put right since."""
     for row in too_soon():
-        if balance := _balance(row, balances):
+        if (balance := _balance(row, balances)) and balance.window and balance.window.ends_at > balances.now:
             balance.closed, balance.dirty = False, True
             balances.add(balance)
 
