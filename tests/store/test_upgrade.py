@@ -24,7 +24,7 @@ from quota_scheduler.errors import NotOurDatabase
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, dialect, postgres_schema
-from quota_scheduler.store.migrate import MIGRATIONS
+from quota_scheduler.store.steps import MIGRATIONS
 from tests.fakes import FixedClock
 from tests.on_postgres import in_order
 
