@@ -29,6 +29,7 @@ from quota_scheduler.core.units import Unit
 from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.parts import Derived, Parts
 from quota_scheduler.replicas.documents import PublishedReadings, encode_readings, readings_shape
+from quota_scheduler.replicas.kept_shown import KeptShown
 from quota_scheduler.replicas.leading import LeadStep
 from quota_scheduler.ruling import Ruling
 from quota_scheduler.service.ingest import Ingest
@@ -70,6 +71,7 @@ class Service:
         self.ruling = Ruling(parts, limits_hold)
         self.leading, self.do_as_leader = parts.leading, parts.do_as_leader
         self._office = self.leading.epoch
+        self._shown = KeptShown(parts.leading, parts.do_as_leader, parts.metrics)
         self._jobs = Jobs(self._tasks(), parts.metrics, leads=lambda: self.leads, traces=parts.traces)
 
     def _tasks(self) -> list[Job]:
@@ -117,6 +119,7 @@ class Service:
         if self.store.is_shared:
             self.lookout.start()
             self.store.listen(self.lookout.hint)
+        self._shown.go_on()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(self.leads)
         if self.leading.is_alone:
@@ -235,6 +238,7 @@ class Service:
         self.parts.recompute.begin_anew(self.leading.rules.thresholds)
         self.ruling.rule(starting=True)
         self.parts.deliverer.begin_anew()
+        self._shown.go_on()
         self._office = epoch
         self.parts.metrics.took_over()
         log.warning("leader.took_over epoch=%d", epoch)
@@ -292,6 +296,7 @@ class Service:
         readings = recompute.update(self._read_queue())
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.do_as_leader(partial(self._step, readings=readings)).result())
+        self._shown.keep()
         self.health.done(TICK)
 
     def _step(self, tx: Transaction, *, readings: Readings) -> Readings:

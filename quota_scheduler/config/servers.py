@@ -64,7 +64,10 @@ def _check(word: str, value: str) -> None:
         meant = did_you_mean(word, WORDS)  # only a word that is nearly one is repeated: it may be a piece of a password
         if meant:
             raise ValueError(f"the URL says {word!r}, which is no word of PostgreSQL's{meant}")
-        raise ValueError("behind its ? the URL says what is no word of PostgreSQL's: write signs of a password as %3F")
+        raise ValueError(
+            "behind its ? the URL says what is no word of PostgreSQL's: remove it, or write ? and & of a password as "
+            "%3F and %26"
+        )
     problem = _PARTICULAR.get(word, _anything)(value)
     if word in CHOICES and value not in CHOICES[word]:
         problem = not_among(value[:40], CHOICES[word])

@@ -163,6 +163,11 @@ class Metrics:
         with self._publishing:
             return self._snapshot.shown()
 
+    def go_on_from(self, shown: Shown) -> None:
+        """Let no counter be less than another process has shown it, and the same values be ``other``."""
+        with self._publishing:
+            self._snapshot.go_on_from(shown)
+
     def publish(self, readings: Readings, shown: Shown | None = None) -> None:
         """Serve these readings from now on, and no older ones; with ``shown`` as the process that computed them does.
 

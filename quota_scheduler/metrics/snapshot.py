@@ -71,6 +71,7 @@ class MetricsSnapshot:
     def __init__(self) -> None:
         self._shown: dict[tuple[str, Labels], float] = {}
         self._standing: dict[tuple[str, Labels], float] = {}
+        self._awaited: dict[tuple[str, Labels], float] = {}
         self._lines = Lines()
         self._kept: dict[tuple[str, Labels], Labels] = {}
         self._caps = {name: Cap(MODELS) for name in ("provider", "model", "task_type")}
@@ -87,8 +88,8 @@ class MetricsSnapshot:
             for name, values in shown.apart:
                 if name in self._caps:
                     self._caps[name].keep(values)
-        for name, labels, value in shown.standing:
-            self._shown[name, labels] = max(value, self._shown.get((name, labels), 0.0))
+        for name, labels, value in shown.standing:  # readings without them may come first, while files are read
+            self._awaited[name, labels] = max(value, self._awaited.get((name, labels), 0.0))
 
     def families(self, readings: Readings) -> Written:
         """All snapshot metrics. Raises ValueError for a counter that the table does not know."""
@@ -148,10 +149,10 @@ class MetricsSnapshot:
             labels = self._kept[key] = before.get(key) or self._capped(counter)
             if labels[0] in full or BY_NAME[counter.name].labels[0] != "limit":
                 sums[counter.name, labels] += counter.value
-        shown = {key: max(value, self._shown.get(key, 0.0)) for key, value in sums.items()}
+        shown = {key: max(value, self._shown.get(key, 0.0), self._awaited.pop(key, 0.0)) for key, value in sums.items()}
         for (name, labels), value in sorted(shown.items()):
             out.add(name, labels, value / MICRO if "_usd_" in name else value)
-        self._standing = {key: value for key, value in shown.items() if value > sums[key]}
+        self._standing = {key: value for key, value in shown.items() if value > sums[key]} | self._awaited
         self._shown = shown
 
     def _capped(self, counter: Counter) -> Labels:

@@ -67,6 +67,16 @@ def decode_readings(shape: str, body: str) -> PublishedReadings | None:
     return _unpacked(PublishedReadings, body) if shape == readings_shape() else None
 
 
+def encode_shown(shown: Shown) -> str:
+    """Write what counters stand at."""
+    return _packed(shown)
+
+
+def decode_shown(shape: str, body: str) -> Shown | None:
+    """Read it back, an equal value; None where another version wrote it."""
+    return _unpacked(Shown, body) if shape == shown_shape() else None
+
+
 def encode_rules(rules: Rules) -> str:
     """Write rules."""
     plain = tuple(_plain(limit) for limit in rules.limits)
@@ -80,6 +90,12 @@ def decode_rules(shape: str, body: str) -> Rules | None:
     plain = _unpacked(PlainRules, body)
     limits = tuple(_limit(one) for one in plain.limits)
     return Rules(limits, plain.policy, plain.thresholds, plain.models, plain.prices)
+
+
+@cache
+def shown_shape() -> str:
+    """Differs between versions that remember otherwise what was shown."""
+    return _shape(Shown)
 
 
 @cache

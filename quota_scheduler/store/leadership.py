@@ -6,8 +6,8 @@ from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.replicas.leadership import Leadership
 from quota_scheduler.store import Transaction
 
-READINGS, RULES = "readings", "rules"
-"""What is let known: one document each."""
+READINGS, RULES, SHOWN = "readings", "rules", "shown"
+"""What is let known, to other replicas or after a restart: one document each."""
 
 
 class PublishedBody(NamedTuple):

@@ -78,6 +78,8 @@ def loss(database: Path, file: Path, *, clock: Clock = utc_now) -> Loss:
 
     Raises NotOurDatabase for a file that is not ours or newer, StoreError for one that cannot be read.
     """
+    if not file.exists():
+        raise StoreError(f"there is no backup at {file}: name one that `quota-scheduler backup` wrote")
     copies.refuse_newer(file)
     with _reading(file, clock) as tx:
         there = restored.extent(tx)

@@ -208,7 +208,7 @@ def newer(path):
             NotOurDatabase, "kept.db is not a Quota Scheduler database", id="something else",
         ),
         pytest.param(newer, NotOurDatabase, "kept.db was written by a newer version .schema 9999_later.", id="newer"),
-        pytest.param(lambda path: path.unlink(), StoreError, "no database at .*kept.db", id="nothing"),
+        pytest.param(lambda path: path.unlink(), StoreError, "there is no backup at .*kept.db: name one", id="nothing"),
         pytest.param(damage, StoreError, "kept.db", id="damaged"),
     ],
 )  # fmt: skip
