@@ -37,7 +37,7 @@ DEFAULTS = {
 """What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
 _STEADY = re.compile(
     r"INSERT INTO \w+ \([\w, ]+\) (VALUES|SELECT [\w, ]+ FROM json_populate_recordset)\b|UPDATE (turns|sequences) |"
-    r"SELECT [\w, ]+ FROM breakers "
+    r"SELECT [\w, ]+ FROM (breakers|ramps) "
 )
 """Statements whose plan is the same however many rows a table has. The plan of a look into a table that is empty reads
 all of it, and would be kept while a million rows come."""

@@ -119,12 +119,6 @@ def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[
     return lambda: sorted(map(_moved, rows()), key=lambda moved: moved.id)
 
 
-def waiting_since(tx: Transaction, revision: int) -> Callable[[], list[Ticket]]:
-    """Those of them that wait, by id; taken later."""
-    rows = tx.ask(_SELECT + "WHERE t.revision > ? AND t.state = 'waiting' ORDER BY t.revision", (revision,))
-    return lambda: sorted(map(ticket_in, rows()), key=lambda ticket: ticket.id)
-
-
 def numbers_since(tx: Transaction, revision: int) -> set[int]:
     """The ids of the tickets that were written after a revision."""
     return {row[0] for row in tx.rows("SELECT id FROM tickets WHERE revision > ?", (revision,))}
@@ -232,13 +226,24 @@ def sequence(tx: Transaction, name: str) -> int:
     return int(tx.scalar("SELECT next FROM sequences WHERE name = ?", (name,)))
 
 
-def sequences(tx: Transaction) -> Callable[[], tuple[int, int]]:
-    """The next ticket and the next fence; asked now and told when they are taken."""
-    rows = tx.ask("SELECT next FROM sequences WHERE name IN ('ticket', 'fence') ORDER BY name DESC")
+class Standing(NamedTuple):
+    """The next ticket, the next fence, and when the first lease runs out."""
 
-    def taken() -> tuple[int, int]:
-        (ticket,), (fence,) = rows()
-        return ticket, fence
+    ticket: int
+    fence: int
+    lease_end: datetime | None
+
+
+def standing(tx: Transaction) -> Callable[[], Standing]:
+    """Where numbers and leases stand; asked now and told when it is taken."""
+    rows = tx.ask(
+        "SELECT name, next FROM sequences WHERE name IN ('ticket', 'fence') "
+        "UNION ALL SELECT 'lease', min(expires_at) FROM leases WHERE ended_at IS NULL"
+    )
+
+    def taken() -> Standing:
+        by_name: dict[str, Any] = dict(rows())
+        return Standing(by_name["ticket"], by_name["fence"], instant_or_none(by_name["lease"]))
 
     return taken
 
