@@ -75,7 +75,7 @@ class Service:
              "--listen", f"127.0.0.1:{self.port}", "--database", self.url],
             env={**os.environ, "HOME": str(self.folder)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while time.perf_counter() - began < 120:
+        while time.perf_counter() - began < 600:
             with contextlib.suppress(OSError):
                 if self.ask("GET", "/readyz")[0] == 200:
                     return (time.perf_counter() - began) * 1e3
