@@ -19,8 +19,8 @@ from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, facts, postgres_schema, read_only
 from quota_scheduler.store.engine import reason
 from quota_scheduler.store.label_sets import LabelSets
-from quota_scheduler.store.migrate import newest_step
 from quota_scheduler.store.postgres_connection import prepare, reachable
+from quota_scheduler.store.steps import newest_step
 from quota_scheduler.writer import Writer
 from tests.builders import a_limit, a_ticket, a_usage_event
 from tests.postgres_process import MISSING, PostgresProcess, programs
