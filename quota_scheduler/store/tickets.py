@@ -93,7 +93,7 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
-class Moved(NamedTuple):
+class MovedTicket(NamedTuple):
     """What whoever remembers the queue must know of a ticket that runs or is offered."""
 
     id: int
@@ -105,12 +105,12 @@ class Moved(NamedTuple):
 _MOVED = "SELECT id, state, labels, offer_until FROM tickets"
 
 
-def _moved(row: Sequence[Any]) -> Moved:
+def _moved(row: Sequence[Any]) -> MovedTicket:
     number, state, labels, offer_until = row
-    return Moved(number, State(state), labels_in(labels), instant_or_none(offer_until))
+    return MovedTicket(number, State(state), labels_in(labels), instant_or_none(offer_until))
 
 
-def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[Moved]]:
+def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[MovedTicket]]:
     """Every ticket that was written after a revision, in any state, by id, at most so many; taken later.
 
     In order of revision they are found by their index; in order of id all that were closed are read on the way.
@@ -183,7 +183,7 @@ def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     return shares
 
 
-def turns_taken(tx: Transaction) -> list[Moved]:
+def turns_taken(tx: Transaction) -> list[MovedTicket]:
     """Every ticket that runs or is offered."""
     return list(map(_moved, tx.rows(f"{_MOVED} WHERE state != 'closed' AND state IN ('offered', 'running')")))
 
@@ -226,7 +226,7 @@ def sequence(tx: Transaction, name: str) -> int:
     return int(tx.scalar("SELECT next FROM sequences WHERE name = ?", (name,)))
 
 
-class Standing(NamedTuple):
+class NextNumbers(NamedTuple):
     """The next ticket, the next fence, and when the first lease runs out."""
 
     ticket: int
@@ -234,16 +234,16 @@ class Standing(NamedTuple):
     lease_end: datetime | None
 
 
-def standing(tx: Transaction) -> Callable[[], Standing]:
+def standing(tx: Transaction) -> Callable[[], NextNumbers]:
     """Where numbers and leases stand; asked now and told when it is taken."""
     rows = tx.ask(
         "SELECT name, next FROM sequences WHERE name IN ('ticket', 'fence') "
         "UNION ALL SELECT 'lease', min(expires_at) FROM leases WHERE ended_at IS NULL"
     )
 
-    def taken() -> Standing:
+    def taken() -> NextNumbers:
         by_name: dict[str, Any] = dict(rows())
-        return Standing(by_name["ticket"], by_name["fence"], instant_or_none(by_name["lease"]))
+        return NextNumbers(by_name["ticket"], by_name["fence"], instant_or_none(by_name["lease"]))
 
     return taken
 
