@@ -87,7 +87,7 @@ class Remembered:
         """The instant, where a lease may have run out by then."""
         return now if self.lease_end and self.lease_end <= now else None
 
-    def count(self, ticket: Ticket | tickets.WhereItStands) -> None:
+    def count(self, ticket: Ticket | tickets.MovedTicket) -> None:
         """Count whether a ticket has its turn."""
         self.offered.pop(ticket.id, None)
         if ticket.state is State.OFFERED:
@@ -104,19 +104,20 @@ class Remembered:
 
     def catch_up(self, tx: Transaction, marks: turns.Marks, missed: "_Missed") -> None:
         """Take over what was written since: these tickets, the windows that moved, ramps and numbers."""
+        waiting = [moved.id for moved in missed.tickets() if moved.state is State.WAITING]
         for moved in missed.tickets():
             self.count(moved)
             if moved.state is not State.WAITING:
                 self.queue.remove(moved.id)
-        for ticket in missed.waiting():
+        for ticket in tickets.for_cycle(tx, ids=waiting).values():
             self.queue.add(ticket)
-        self.lease_end = missed.lease_end()
         if marks.open_windows > self.revision:
             windows.reload(tx, self.balances)
         else:
             windows.catch_up(missed.windows, self.balances)
         self.queue.ramps.take(missed.ramps())
-        self.numbers = Numbers(*missed.numbers())
+        ticket_number, fence, self.lease_end = missed.standing()
+        self.numbers = Numbers(ticket_number, fence)
         self.revision = marks.revision
 
     def take_pass(self, text: str) -> None:
@@ -139,11 +140,9 @@ class _Missed:
 
     def __init__(self, tx: Transaction, revision: int) -> None:
         self.tickets = cache(tickets.moved_since(tx, revision, MOST_MISSED))
-        self.waiting = tickets.waiting_since(tx, revision)
-        self.lease_end = tickets.next_end(tx)
         self.windows = windows.written(tx, since=revision)
         self.ramps = ramps.ask(tx, since=revision)
-        self.numbers = tickets.sequences(tx)
+        self.standing = tickets.standing(tx)
 
 
 class Memory:
@@ -239,9 +238,8 @@ def remember(tx: Transaction, terms: Terms) -> Remembered:
     windows.reload(tx, balances)
     queue = ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=share)
     queue.ramps.take(ramps.ask(tx)())
-    revision, lease_end = turns.look(tx).revision, tickets.next_end(tx)
-    numbers = Numbers(*tickets.sequences(tx)())
-    remembered = Remembered(balances, queue, numbers, share, revision, lease_end())
+    number, fence, lease_end = tickets.standing(tx)()
+    remembered = Remembered(balances, queue, Numbers(number, fence), share, turns.look(tx).revision, lease_end)
     for ticket in tickets.turns_taken(tx):
         remembered.count(ticket)
     return remembered

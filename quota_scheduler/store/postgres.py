@@ -2,8 +2,8 @@
 
 Every write begins by locking one row, so that the writes of all replicas have one order and each sees all before it;
 views are consistent (repeatable read) and never wait. The time is the server's. Nothing is kept in a session (no
-prepared statements, no settings, no session locks), so that a pooler that hands out connections by the transaction may
-stand between.
+settings, no session locks), so that a pooler that hands out connections by the transaction may stand between; plans of
+statements are kept where none does.
 
 A replica that is stopped while it holds the row would hold up all others: the server ends its transaction after
 ``IDLE_SECONDS``, and what it does afterwards is refused. A server that answers nothing is noticed by the watch

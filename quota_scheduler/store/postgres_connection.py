@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.types.numeric import Int8Dumper, IntDumper
+from psycopg.types.numeric import IntDumper
 
 from quota_scheduler.addresses import hidden, without_password
 from quota_scheduler.errors import DatabaseAway, StoreError, first_line
@@ -37,7 +37,7 @@ DEFAULTS = {
 """What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
 _STEADY = re.compile(
     r"INSERT INTO \w+ \([\w, ]+\) (VALUES|SELECT [\w, ]+ FROM json_populate_recordset)\b|UPDATE (turns|sequences) |"
-    r"SELECT [\w, ]+ FROM breakers "
+    r"SELECT [\w, ]+ FROM (breakers|ramps) "
 )
 """Statements whose plan is the same however many rows a table has. The plan of a look into a table that is empty reads
 all of it, and would be kept while a million rows come."""
@@ -227,7 +227,6 @@ def prepared(sql: str) -> bool | None:
 def configure(connection: WatchedConnection) -> None:
     """Let a connection understand our values."""
     adapters = connection.adapters
-    adapters.register_dumper(int, Int8Dumper)  # columns are of 64 bits, and by the value they would be prepared thrice
     adapters.register_dumper(bool, _BoolDumper)
     adapters.register_dumper(str, _TextDumper)
     adapters.register_loader("numeric", _NumberLoader)

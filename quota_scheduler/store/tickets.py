@@ -93,7 +93,7 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
-class WhereItStands(NamedTuple):
+class MovedTicket(NamedTuple):
     """What whoever remembers the queue must know of a ticket that runs or is offered."""
 
     id: int
@@ -105,24 +105,18 @@ class WhereItStands(NamedTuple):
 _MOVED = "SELECT id, state, labels, offer_until FROM tickets"
 
 
-def _moved(row: Sequence[Any]) -> WhereItStands:
+def _moved(row: Sequence[Any]) -> MovedTicket:
     number, state, labels, offer_until = row
-    return WhereItStands(number, State(state), labels_in(labels), instant_or_none(offer_until))
+    return MovedTicket(number, State(state), labels_in(labels), instant_or_none(offer_until))
 
 
-def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[WhereItStands]]:
+def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[MovedTicket]]:
     """Every ticket that was written after a revision, in any state, by id, at most so many; taken later.
 
     In order of revision they are found by their index; in order of id all that were closed are read on the way.
     """
     rows = tx.ask(f"{_MOVED} WHERE revision > ? ORDER BY revision LIMIT ?", (revision, most))
     return lambda: sorted(map(_moved, rows()), key=lambda moved: moved.id)
-
-
-def waiting_since(tx: Transaction, revision: int) -> Callable[[], list[Ticket]]:
-    """Those of them that wait, by id; taken later."""
-    rows = tx.ask(_SELECT + "WHERE t.revision > ? AND t.state = 'waiting' ORDER BY t.revision", (revision,))
-    return lambda: sorted(map(ticket_in, rows()), key=lambda ticket: ticket.id)
 
 
 def numbers_since(tx: Transaction, revision: int) -> set[int]:
@@ -189,7 +183,7 @@ def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     return shares
 
 
-def turns_taken(tx: Transaction) -> list[WhereItStands]:
+def turns_taken(tx: Transaction) -> list[MovedTicket]:
     """Every ticket that runs or is offered."""
     return list(map(_moved, tx.rows(f"{_MOVED} WHERE state != 'closed' AND state IN ('offered', 'running')")))
 
@@ -232,13 +226,24 @@ def sequence(tx: Transaction, name: str) -> int:
     return int(tx.scalar("SELECT next FROM sequences WHERE name = ?", (name,)))
 
 
-def sequences(tx: Transaction) -> Callable[[], tuple[int, int]]:
-    """The next ticket and the next fence; asked now and told when they are taken."""
-    rows = tx.ask("SELECT next FROM sequences WHERE name IN ('ticket', 'fence') ORDER BY name DESC")
+class NextNumbers(NamedTuple):
+    """The next ticket, the next fence, and when the first lease runs out."""
 
-    def taken() -> tuple[int, int]:
-        (ticket,), (fence,) = rows()
-        return ticket, fence
+    ticket: int
+    fence: int
+    lease_end: datetime | None
+
+
+def standing(tx: Transaction) -> Callable[[], NextNumbers]:
+    """Where numbers and leases stand; asked now and told when it is taken."""
+    rows = tx.ask(
+        "SELECT name, next FROM sequences WHERE name IN ('ticket', 'fence') "
+        "UNION ALL SELECT 'lease', min(expires_at) FROM leases WHERE ended_at IS NULL"
+    )
+
+    def taken() -> NextNumbers:
+        by_name: dict[str, Any] = dict(rows())
+        return NextNumbers(by_name["ticket"], by_name["fence"], instant_or_none(by_name["lease"]))
 
     return taken
 
