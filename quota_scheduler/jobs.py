@@ -1,9 +1,9 @@
-"""APScheduler: "call this every so many seconds". It never supplies a time that a decision depends on.
+"""What runs every so many seconds in one process, and what becomes of each run.
 
-Jobs live in memory and are defined in code; each may run once at a time, runs that were missed are run once, and what
-was missed or overlapped is counted instead of passing in silence.
+Each job may run once at a time, runs that were missed are run once, and what was missed or overlapped is counted
+instead of passing in silence. When they run stands in ``timetable``.
 
-APScheduler keeps the next run of a job as an instant of the wall clock: after a step back of half an hour nothing would
+A timetable keeps the next run of a job as an instant of the wall clock: after a step back of half an hour nothing would
 run for half an hour. So a watch compares wall and monotonic clock, and when they part lets every job run at once.
 """
 
@@ -12,17 +12,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
+from functools import partial
+from typing import TYPE_CHECKING
 
 from quota_scheduler.errors import DatabaseAway, NotLeading, QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
 from quota_scheduler.traces import OFF, Traces
+
+if TYPE_CHECKING:
+    from quota_scheduler.timetable import Timetable
 
 log = logging.getLogger(__name__)
 MISFIRE_GRACE_SECONDS = 30
@@ -64,21 +63,6 @@ class Job:
     where: Where = Where.EVERY
 
 
-class EverySeconds(BaseTrigger):  # type: ignore[misc]  # the library has no types
-    """Every so many seconds from the last look at the clock.
-
-    The library's own interval goes through all runs that were missed, one by one: a clock that jumps a year ahead would
-    keep it busy for a minute.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._wait = timedelta(seconds=seconds)
-
-    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
-        """The next run, always later than ``now``."""
-        return now + self._wait
-
-
 class Jobs:
     """The schedule of one process."""
 
@@ -93,38 +77,37 @@ class Jobs:
     ) -> None:
         """``wall`` is the wall clock in seconds that is watched for steps; ``leads``: whether this process does."""
         self._metrics, self._wall, self._leads, self._traces = metrics, wall, leads, traces
-        self._names = tuple(job.name for job in jobs)
+        self._jobs = tuple(jobs)
         self._failing: dict[str, str] = {}
         self._running: set[str] = set()
-        self._stopping = threading.Event()
+        self._stopping, self._beginning = threading.Event(), threading.Lock()
         self._steady_since = time.monotonic()
-        self._scheduler = BackgroundScheduler(
-            timezone="UTC",
-            executors={"default": ThreadPoolExecutor(max_workers=max(4, len(jobs)))},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_SECONDS},
-        )
-        self._scheduler.add_listener(self._skipped, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
-        for job in jobs:
-            self._scheduler.add_job(
-                self._run, EverySeconds(job.seconds), args=[job], id=job.name, next_run_time=datetime.now(UTC)
-            )
+        self._timetable: Timetable | None = None
 
     def start(self) -> None:
-        """Begin."""
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        self._scheduler.start()
-        threading.Thread(target=self._watch, name="jobs-clock", daemon=True).start()
+        """Begin: each job runs now for the first time. Does nothing after ``stop``; any thread may call it."""
+        from quota_scheduler.timetable import Timetable  # and with it APScheduler, which nobody waits for
+
+        with self._beginning:
+            if self._stopping.is_set():
+                return
+            self._timetable = Timetable(self._skipped, MISFIRE_GRACE_SECONDS)
+            for job in self._jobs:
+                self._timetable.add(job.name, job.seconds, partial(self._run, job))
+            self._timetable.start()
+            threading.Thread(target=self._watch, name="jobs-clock", daemon=True).start()
 
     def run_soon(self, name: str) -> None:
         """Let a job run now rather than at its next time, unless it does; from then on it goes on as ever."""
-        if name not in self._running and not self._stopping.is_set():
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+        if self._timetable and name not in self._running and not self._stopping.is_set():
+            self._timetable.run_now(name)
 
     def stop(self) -> None:
         """Start nothing more, and wait for what runs."""
-        self._stopping.set()
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
+        with self._beginning:
+            self._stopping.set()
+        if self._timetable:
+            self._timetable.stop()
 
     def _watch(self) -> None:
         """Date all jobs anew when the wall clock steps."""
@@ -137,11 +120,12 @@ class Jobs:
                 self._run_all_now()
 
     def _run_all_now(self) -> None:
-        for name in self._names:
+        for job in self._jobs:
             try:
-                self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+                if self._timetable:
+                    self._timetable.run_now(job.name)
             except Exception as error:  # one that cannot be dated must not keep the others waiting
-                log.error("task.undated task=%s error=%s", name, error)
+                log.error("task.undated task=%s error=%s", job.name, error)
 
     def _run(self, job: Job) -> None:
         started = time.monotonic()
@@ -178,6 +162,5 @@ class Jobs:
             log.error("task.failed task=%s error=%s", job.name, said,
                       exc_info=None if isinstance(error, QuotaSchedulerError) else error)  # fmt: skip
 
-    def _skipped(self, event: JobExecutionEvent) -> None:
-        reason = "overlap" if event.code == EVENT_JOB_MAX_INSTANCES else "misfire"
-        self._metrics.task_skipped(event.job_id, reason)
+    def _skipped(self, name: str, reason: str) -> None:
+        self._metrics.task_skipped(name, reason)

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -87,7 +88,7 @@ class Service:
             "rates": (every.RATES_SECONDS, self.learn_rates),
             "prune": (every.PRUNE_SECONDS, self.prune),
         }
-        if self.store.is_shared:
+        if self.parts.spool.is_kept:
             timed["spool"] = every.SPOOL_SECONDS, self.parts.spool.replay
         if self.parts.ingests:
             timed["read"] = self.config.sources.claude_code.poll_seconds, self.read
@@ -111,7 +112,7 @@ class Service:
         return self.leading.leads and self._office == self.leading.epoch
 
     def start(self) -> None:
-        """Begin to work: the writer first, then everything that writes."""
+        """Take work; what runs by itself begins with ``begin_tasks``, which is for whoever answers by then."""
         gc.freeze()  # what is built stays: looking through it again and again took a tenth of a first pass
         gc.set_threshold(*COLLECT_AFTER)
         self.health.expect(TICK, self.config.tick_seconds)
@@ -121,11 +122,16 @@ class Service:
         if self.store.is_shared:
             self.lookout.start()
             self.store.listen(self.lookout.hint)
-        self.parts.prices.warm()
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(self.leads)
-        self._jobs.start()
+        if self.leading.is_alone:
+            self.parts.metrics.replicas(agreeing=1, differing=0, differs=False)
+
+    def begin_tasks(self) -> None:
+        """Let run what runs by itself, the first tick at once; in a thread of its own, so that answers come first."""
+        self.parts.prices.warm()
         self.parts.notifier.warm()
+        threading.Thread(target=self._jobs.start, name="begin-tasks", daemon=True).start()
 
     def drain(self) -> None:
         """Take nothing new; answer who is parked."""

@@ -79,8 +79,10 @@ class Server(uvicorn.Server):
         reload: Callable[[], None],
         half_requests: HalfRequests,
         short_way: ShortWay,
+        answers: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._answers = answers
         self._service, self._read_again = service, reload
         self._half_requests, self._short_way = half_requests, short_way
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,6 +96,7 @@ class Server(uvicorn.Server):
             self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         await super().startup(sockets)
         self._supervisor.ready()
+        self._answers()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: look for half requests, for what takes too long, and whether to end."""
@@ -144,9 +147,14 @@ class Server(uvicorn.Server):
 
 
 def server(
-    service: "Service", facade: "Facade", *, reload: Callable[[], None], patience: Patience = PATIENCE
+    service: "Service",
+    facade: "Facade",
+    *,
+    reload: Callable[[], None],
+    answers: Callable[[], None] = lambda: None,
+    patience: Patience = PATIENCE,
 ) -> Server:
-    """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own."""
+    """The server of one service; at SIGHUP it calls ``reload`` in a thread of its own, and ``answers`` once it does."""
     half_requests, short_way = HalfRequests(patience), ShortWay(api.desks(facade), api.ANSWER_SECONDS)
     proxies, tls = service.config.trusted_proxies, service.config.tls
     config = uvicorn.Config(
@@ -165,7 +173,7 @@ def server(
         server_header=False,
     )
     read_certificate(service.config.tls)  # said in a sentence, before anything listens
-    return Server(config, service, reload, half_requests, short_way)
+    return Server(config, service, reload, half_requests, short_way, answers)
 
 
 def read_certificate(tls: Tls | None, into: ssl.SSLContext | None = None) -> None:
@@ -187,6 +195,6 @@ def _no_passphrase() -> str:
 
 
 def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload: Callable[[], None]) -> None:
-    """Serve until a signal to end comes."""
+    """Serve until a signal to end comes; what runs by itself begins once requests are answered."""
     allow_connections()
-    server(service, facade, reload=reload).run(sockets=[where])
+    server(service, facade, reload=reload, answers=service.begin_tasks).run(sockets=[where])

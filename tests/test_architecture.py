@@ -212,8 +212,12 @@ ROOMS = [
         "notify", "core errors notify", "apprise requests", id="notify sends a message and says what became of it"
     ),
     pytest.param(
-        "jobs", "core errors metrics service traces", "apscheduler", id="jobs only say when, and count what was missed"
+        "jobs",
+        "core errors metrics service timetable traces",
+        "",
+        id="jobs only run what is due, and count what was missed",
     ),
+    pytest.param("timetable", "", "apscheduler", id="the timetable only says when"),
     pytest.param(
         "api",
         "api auth config core errors explanations facade page service shipping short_way traces",
@@ -232,7 +236,10 @@ ROOMS = [
     pytest.param("readiness", "core errors runtime", "", id="readiness says whether work is taken"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
-    pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
+    pytest.param("known_heads", "", "", id="known_heads know what the parser has read"),
+    pytest.param(
+        "short_way", "half_requests known_heads", "uvicorn", id="short_way answers what is plain, and decides nothing"
+    ),
     pytest.param(
         "questions",
         "config core errors readiness runtime service store auth traces",
@@ -327,7 +334,7 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("mcp", "tools/server", id="one file speaks with agents"),
         pytest.param("opentelemetry.sdk", "telemetry", id="one file makes spans"),
         pytest.param("jwt", "github/identity", id="only an App's identity signs"),
-        pytest.param("apscheduler", "jobs", id="only jobs knows who calls"),
+        pytest.param("apscheduler", "timetable", id="only the timetable knows who calls"),
         pytest.param("inotify_simple", "sources/watch", id="only the watch knows how the kernel tells of changes"),
         pytest.param(
             "prometheus_client",
@@ -337,8 +344,8 @@ def test_no_file_imports_itself_by_way_of_others():
         pytest.param("yaml", "config alert_rules", id="only configuration and alert rules are YAML"),
         pytest.param(
             "sqlite3",
-            "store/engine store/sqlite store/spool_file store/copies sources/opencode",
-            id="the engine, its copies and the spool know SQLite, and the reader of a program that keeps its own",
+            "store/engine store/sqlite store/migrate store/spool_file store/copies sources/opencode",
+            id="the engine, steps, copies and the spool know SQLite, and the reader of a program that keeps its own",
         ),
         pytest.param("opentelemetry.proto", "sources/otlp/protobuf", id="one file knows the messages of OTLP"),
         pytest.param("rich", "terminal", id="only the terminal knows how text is painted"),

@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import peewee
-
 from quota_scheduler.errors import DatabaseBusy, StoreError
-from quota_scheduler.store import Transaction, migrate, sqlite, utc_now
+from quota_scheduler.store import Transaction, sqlite, steps, utc_now
 from quota_scheduler.store.database import Clock
 from quota_scheduler.store.engine import is_disk_full
 from quota_scheduler.store.sqlite import SqliteConnection
@@ -73,23 +71,21 @@ def _alone(partial: Path) -> Iterator[None]:
 
 def _fill(source: Path, partial: Path, finish: Finish, further: Further, clock: Clock) -> None:
     reader = sqlite.open_reader(source)
-    database = peewee.SqliteDatabase(str(partial), thread_safe=False)
+    database = sqlite3.connect(partial, isolation_level=None)
     try:
-        with reader.atomic():
+        with sqlite.transaction(reader):
             before = _sums(
                 Transaction(SqliteConnection(reader), clock())
             )  # pins the snapshot: what is written meanwhile is not in it
-            reader.connection().backup(
-                database.connection(), pages=PAGES_AT_ONCE, progress=lambda _, left, all_: further(all_ - left, all_)
-            )
-        database.execute_sql("PRAGMA journal_mode = delete")  # one file, nothing beside it
+            reader.backup(database, pages=PAGES_AT_ONCE, progress=lambda _, left, all_: further(all_ - left, all_))
+        database.execute("PRAGMA journal_mode = delete")  # one file, nothing beside it
         copied = Transaction(SqliteConnection(database), clock())
         check_whole(copied, source)
         if (after := _sums(copied)) != before:
             raise StoreError(f"the copy of {source} does not add up: {_difference(before, after)}")
-        with database.atomic("IMMEDIATE"):
+        with sqlite.transaction(database, "IMMEDIATE"):
             finish(copied)
-    except (peewee.DatabaseError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         full = "; make room, or choose another place" if is_disk_full(error) else ""
         raise StoreError(f"cannot copy {source} to {partial}: {error}{full}") from None
     finally:
@@ -101,8 +97,8 @@ def refuse_newer(path: Path) -> None:
     """Raise NotOurDatabase for a file that a newer version wrote, StoreError for one that cannot be read."""
     reader = sqlite.open_reader(path)
     try:
-        migrate.refuse_newer(reader, str(path))
-    except (peewee.DatabaseError, sqlite3.Error) as error:
+        steps.missing(sqlite.noted_steps(reader), str(path))
+    except sqlite3.Error as error:
         raise StoreError(f"cannot read {path}: {error}") from None
     finally:
         reader.close()
@@ -112,7 +108,7 @@ def check_whole(tx: Transaction, path: Path) -> None:
     """Raise StoreError for a database with damaged pages or indexes."""
     try:
         damage = [row[0] for row in tx.rows("PRAGMA integrity_check(3)")]
-    except (peewee.DatabaseError, sqlite3.Error) as error:
+    except sqlite3.Error as error:
         damage = [str(error)]
     if damage != ["ok"]:
         raise StoreError(f"{path} is damaged ({'; '.join(damage)}): use another backup")
@@ -158,12 +154,12 @@ def set_aside(path: Path, aside: Path) -> None:
     try:
         database = sqlite.open_writer(path)
         try:
-            mode = database.execute_sql("PRAGMA journal_mode = delete").fetchone()[0]
+            mode = database.execute("PRAGMA journal_mode = delete").fetchone()[0]
         finally:
             database.close()
         if mode != "delete":
-            raise peewee.OperationalError("database is locked")
-    except (peewee.DatabaseError, sqlite3.Error, StoreError) as error:
+            raise sqlite3.OperationalError("database is locked")
+    except (sqlite3.Error, StoreError) as error:
         if "locked" in str(error):
             raise StoreError(f"{path} is being read by another process: end it, then try again") from None
         for ending in BESIDE:
@@ -175,4 +171,4 @@ def set_aside(path: Path, aside: Path) -> None:
 
 def is_damage(error: BaseException) -> bool:
     """Whether a file says that it is damaged, or lacks what each of ours has."""
-    return isinstance(error, (sqlite3.DatabaseError, peewee.DatabaseError))
+    return isinstance(error, sqlite3.DatabaseError)

@@ -15,9 +15,9 @@ from psycopg import sql
 from quota_scheduler.addresses import without_password
 from quota_scheduler.errors import NotOurDatabase, StoreError, first_line
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.migrate import newest_step
 from quota_scheduler.store.postgres_connection import conninfo, reachable
-from quota_scheduler.store.sqlite import open_reader
+from quota_scheduler.store.sqlite import open_reader, transaction
+from quota_scheduler.store.steps import newest_step
 
 BATCH = 5_000
 """Rows that are read, added up and sent at once: some megabytes."""
@@ -82,7 +82,7 @@ def move(
     """
     source = open_reader(file)
     try:
-        with source.atomic():
+        with transaction(source):
             _check_source(source, file)
             with _target(url, again=again) as target:
                 moved = _copy_all(source, target, progress)
@@ -97,11 +97,9 @@ def move(
 
 
 def _check_source(source: Any, file: Path) -> None:
-    names = {row[0] for row in source.execute_sql("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+    names = {row[0] for row in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
     steps = (
-        source.execute_sql("SELECT max(name) FROM schema_migration").fetchone()
-        if "schema_migration" in names
-        else (None,)
+        source.execute("SELECT max(name) FROM schema_migration").fetchone() if "schema_migration" in names else (None,)
     )
     if steps[0] != newest_step():
         raise NotOurDatabase(
@@ -169,7 +167,7 @@ def _check_alone(connection: "psycopg.Connection[Any]", name: str) -> None:
 
 def _copy_all(source: Any, target: "psycopg.Connection[Any]", progress: Progress) -> list[Moved]:
     tables = {name: columns for name, columns in tables_of(target).items() if name not in NOT_MOVED}
-    counts = {name: source.execute_sql(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
+    counts = {name: source.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}
     total, done, moved = max(sum(counts.values()), 1), 0, []
 
     def went(rows: int) -> None:
@@ -210,7 +208,7 @@ def _copy(
     """Copy a table; returns what its columns add up to."""
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
     quoted = ", ".join(f'"{column.name}"' for column in columns)
-    rows = source.execute_sql(f'SELECT {quoted} FROM "{table}"')
+    rows = source.execute(f'SELECT {quoted} FROM "{table}"')
     sums = [0] * len(columns)
     with (
         target.cursor() as cursor,
@@ -270,7 +268,7 @@ def _marks(source: Any) -> tuple[int, ...]:
         "SELECT coalesce((SELECT max(rowid) FROM events), 0), coalesce((SELECT max(rowid) FROM tickets), 0), "
         "(SELECT revision FROM turns)"
     )
-    return tuple(source.execute_sql(query).fetchone())
+    return tuple(source.execute(query).fetchone())
 
 
 def _since(moved: tuple[int, ...], now: tuple[int, ...]) -> Since:

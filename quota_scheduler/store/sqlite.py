@@ -8,18 +8,18 @@ One read-write connection per file, in one process, held by a lock file beside i
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-import peewee
-
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store.database import About, Asked, Clock, Connection, Cursor
-from quota_scheduler.store.migrate import bring_up_to_date
+from quota_scheduler.store.database import About, Asked, Clock, Connection, Cursor, Question
+from quota_scheduler.store.steps import NOTED, missing
 
 APPLICATION_ID = 0x51534348
 """SQLite's ``application_id`` of our files ("QSCH"): tells them from other people's databases."""
@@ -31,6 +31,9 @@ FIXED_IN = (3, 51, 3)
 """First SQLite without the write-ahead-log reset bug."""
 
 
+SETS = (64, 16, 4)
+"""Rows that one statement inserts; a few numbers, so that each is compiled once."""
+_VALUES = re.compile(r"VALUES (\(\?(?:, \?)*\))")
 OWNER_ONLY = 0o600
 """Who may read and write what we create: labels and keys are nobody else's business."""
 
@@ -81,43 +84,48 @@ class Lock:
         self._holder.close()
 
 
-def open_writer(path: Path) -> peewee.SqliteDatabase:
+def open_writer(path: Path) -> sqlite3.Connection:
     """Open the one read-write connection, creating the file if there is none.
 
     Raises NotOurDatabase for a file that something else made, StoreError when it cannot be opened.
     """
     check_ours(path)
-    database = peewee.SqliteDatabase(
+    return _connect(
         str(path),
-        pragmas=(
-            ("journal_mode", "wal"),
-            ("synchronous", "full"),
-            ("foreign_keys", 1),
-            ("cache_size", -CACHE_KIB),
-            ("application_id", APPLICATION_ID),
-        ),
-        timeout=BUSY_TIMEOUT_SECONDS,
-        thread_safe=False,
-        check_same_thread=False,
-        autoconnect=False,
+        path,
+        "PRAGMA journal_mode = wal",
+        "PRAGMA synchronous = full",
+        "PRAGMA foreign_keys = 1",
+        f"PRAGMA cache_size = {-CACHE_KIB}",
+        f"PRAGMA application_id = {APPLICATION_ID}",
     )
-    return _connect(database, path)
 
 
-def open_reader(path: Path) -> peewee.SqliteDatabase:
+def open_reader(path: Path) -> sqlite3.Connection:
     """Open the file read-only; works beside a running writer. Raises StoreError when there is no such file."""
     if not path.exists():
         raise StoreError(f"no database at {path}: start the service once, or name the file with --database")
     check_ours(path)
-    database = peewee.SqliteDatabase(
-        _read_only(path),
-        uri=True,
-        timeout=BUSY_TIMEOUT_SECONDS,
-        thread_safe=False,
-        check_same_thread=False,
-        autoconnect=False,
-    )
-    return _connect(database, path)
+    return _connect(_read_only(path), path)
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection, kind: str = "") -> Iterator[None]:
+    """One transaction, IMMEDIATE where it writes; commits, or rolls back on any exception."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a commit that fails may have rolled back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+@lru_cache(64)
+def of_rows(sql: str, rows: int) -> str:
+    """An INSERT of one row as one of so many."""
+    return _VALUES.sub(lambda one: f"VALUES {', '.join([one[1]] * rows)}", sql, count=1)
 
 
 class SqliteConnection:
@@ -127,13 +135,12 @@ class SqliteConnection:
     turn: Any = None
     """Rows cost no journey here: ``turns`` is looked at when it is asked for."""
 
-    def __init__(self, database: peewee.SqliteDatabase) -> None:
-        self.database = database
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
-        cursor: Cursor = self.database.execute_sql(sql, params)
-        return cursor
+        return self._connection.execute(sql, params)
 
     def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
         """Run one query; it costs no journey, and is asked before what is written next."""
@@ -142,16 +149,23 @@ class SqliteConnection:
 
     def insert(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run one INSERT; returns the new row's id."""
-        key: int = self.database.execute_sql(sql, params).lastrowid
-        return key
+        key = self._connection.execute(sql, params).lastrowid
+        return key or 0
 
     def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters."""
-        self.database.connection().executemany(sql, params)
+        self._connection.executemany(sql, params)
 
     def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for each row: that is as fast here."""
-        self.executemany(sql, rows)
+        """Run one statement for many rows where it inserts: it takes two thirds of the time, and other threads, which
+        may go on at each statement, do so seldom."""
+        start = 0
+        for some in SETS if _VALUES.search(sql) else ():
+            whole = of_rows(sql, some)
+            while len(rows) - start >= some:
+                self._connection.execute(whole, [value for row in rows[start : start + some] for value in row])
+                start += some
+        self._connection.executemany(sql, rows[start:])
 
     def about(self) -> About:
         """The version, and whether pages and indexes hold together."""
@@ -179,7 +193,7 @@ class Sqlite:
         self.clock, self._path = clock, path
         self._lock = Lock(path)
         self._local = threading.local()
-        self._readers: list[peewee.Database] = []
+        self._readers: list[sqlite3.Connection] = []
         try:
             self._writer = open_writer(path)
         except BaseException:
@@ -189,23 +203,26 @@ class Sqlite:
 
     def migrate(self) -> None:
         """Bring the schema up to date."""
-        bring_up_to_date(self._writer, str(self._path))
+        if missing(noted_steps(self._writer), str(self._path)):
+            from quota_scheduler.store.migrate import bring_file_up_to_date  # and with it peewee, and its drivers
+
+            bring_file_up_to_date(self._writer, str(self._path))
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[tuple[Connection, datetime]]:
+    def writing(self, _along: Sequence[Question] = (), /) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction; the caller sees to it that there is one at a time."""
-        with self._writer.atomic("IMMEDIATE"):
+        with transaction(self._writer, "IMMEDIATE"):
             yield self._connection, self.clock()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, datetime]]:
-        """One consistent view, on a connection of this thread's own."""
-        database = getattr(self._local, "database", None)
-        if database is None:
-            database = self._local.database = open_reader(self._path)
-            self._readers.append(database)
-        with database.atomic():
-            yield SqliteConnection(database), self.clock()
+        """One consistent view, on a connection of this thread's own; one within another is the same."""
+        reader = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = open_reader(self._path)
+            self._readers.append(reader)
+        with contextlib.nullcontext() if reader.in_transaction else transaction(reader):
+            yield SqliteConnection(reader), self.clock()
 
     def listen(self, hint: Callable[[], None]) -> None:
         """Nobody else writes it."""
@@ -216,8 +233,8 @@ class Sqlite:
 
     def close(self) -> None:
         """Close every connection and give the right to write back."""
-        for database in (*self._readers, self._writer):
-            database.close()
+        for connection in (*self._readers, self._writer):
+            connection.close()
         self._lock.release()
 
 
@@ -227,13 +244,13 @@ class SqliteView:
     is_shared = True
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        self.clock, self._database = clock, open_reader(path)
+        self.clock, self._connection = clock, open_reader(path)
 
     def migrate(self) -> None:
         """Whoever only looks changes nothing."""
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[tuple[Connection, datetime]]:
+    def writing(self, _along: Sequence[Question] = (), /) -> Iterator[tuple[Connection, datetime]]:
         """Whoever only looks cannot write."""
         raise StoreError("this view of the database cannot write")
         yield
@@ -241,8 +258,8 @@ class SqliteView:
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, datetime]]:
         """One consistent view, beside a writer too."""
-        with self._database.atomic():
-            yield SqliteConnection(self._database), self.clock()
+        with transaction(self._connection):
+            yield SqliteConnection(self._connection), self.clock()
 
     def listen(self, hint: Callable[[], None]) -> None:
         """Nobody else writes it."""
@@ -253,7 +270,7 @@ class SqliteView:
 
     def close(self) -> None:
         """Close the connection."""
-        self._database.close()
+        self._connection.close()
 
 
 def _read_only(path: Path) -> str:
@@ -261,13 +278,35 @@ def _read_only(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=ro"
 
 
-def _connect(database: peewee.SqliteDatabase, path: Path) -> peewee.SqliteDatabase:
+def _connect(address: str, path: Path, *settings: str) -> sqlite3.Connection:
     try:
-        database.connect()
-        database.execute_sql("SELECT count(*) FROM sqlite_master")
-    except (peewee.DatabaseError, sqlite3.Error) as error:
-        raise StoreError(f"cannot open {path}: {error}; see that its folder exists and is writable") from None
-    return database
+        connection = sqlite3.connect(
+            address,
+            uri=address.startswith("file:"),
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,  # nothing begins by itself
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise StoreError(_cannot_open(path, error)) from None
+    try:
+        for statement in (*settings, "SELECT count(*) FROM sqlite_master"):
+            connection.execute(statement)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(_cannot_open(path, error)) from None
+    return connection
+
+
+def _cannot_open(path: Path, error: sqlite3.Error) -> str:
+    return f"cannot open {path}: {error}; see that its folder exists and is writable"
+
+
+def noted_steps(connection: sqlite3.Connection) -> set[str]:
+    """The steps of the schema that a file says were made; none where it is new."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (NOTED,)).fetchone():
+        return set()
+    return {name for (name,) in connection.execute(f"SELECT name FROM {NOTED}")}
 
 
 def check_ours(path: Path) -> None:

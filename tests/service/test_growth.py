@@ -43,15 +43,15 @@ def watched(world):
     with here.store.reading() as tx:
         tx.scalar("SELECT 1")
     for database in (readers._writer, *readers._readers):
-        database.connection().set_trace_callback(statements.append)
+        database.set_trace_callback(statements.append)
     yield here, running, statements
     for database in (readers._writer, *readers._readers):
-        database.connection().set_trace_callback(None)
+        database.set_trace_callback(None)
 
 
 def scans(here, statements):
     """What a plan says of statements that read all of a growing table, but for one that only holds what is open."""
-    connection, found = here.store._engine._writer.connection(), set()
+    connection, found = here.store._engine._writer, set()
     connection.set_trace_callback(None)
     for statement in set(statements):
         if statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from quota_scheduler.errors import StoreError
-from quota_scheduler.jobs import EverySeconds, Job, Jobs
+from quota_scheduler.jobs import Job, Jobs
 from quota_scheduler.metrics import Metrics
+from quota_scheduler.timetable import EverySeconds
 
 
 class Schedule:

@@ -3,8 +3,17 @@
 import json
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 
 import pytest
+
+from quota_scheduler.assemble import assemble
+from quota_scheduler.config import Listen, default_config
+from quota_scheduler.facade import Facade
+from quota_scheduler.server import listen, server
+from quota_scheduler.store import Store
+from tests.system.service_process import until
 
 SERVICE = """
 from quota_scheduler import assemble
@@ -35,12 +44,17 @@ def loaded(code: str, *arguments: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def of_a_service(tmp_path_factory) -> set[str]:
-    return loaded(SERVICE, str(tmp_path_factory.mktemp("start") / "quota.db"))
+    database = tmp_path_factory.mktemp("start") / "quota.db"
+    Store(database).close()
+    return loaded(SERVICE, str(database))
 
 
 @pytest.mark.parametrize(
     "library",
     [
+        pytest.param("peewee", id="a schema that is up to date needs nobody who brings it there"),
+        pytest.param("psycopg", id="nor does a file need the driver of a server"),
+        pytest.param("apscheduler", id="when periodic work runs is worked out beside the first answers"),
         pytest.param("apprise", id="what sends notifications comes with the first receiver"),
         pytest.param("requests", id="and so does what it sends them with"),
         pytest.param("urllib3", id="what asks other servers comes where there are bills or comments"),
@@ -74,3 +88,25 @@ print(openapi.cache_info().currsize, TicketBody.__pydantic_complete__)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "False", "1", "True"]
+
+
+def test_what_runs_by_itself_begins_once_requests_are_answered(tmp_path):
+    """The first tick takes as long as half a start: nobody waits for it who only wants an answer."""
+    service = assemble(replace(default_config(), database=tmp_path / "quota.db"))
+    where, seen = listen(Listen("127.0.0.1", 0)), []
+
+    def answers() -> None:
+        seen.append((serving.started, service.has_readings))
+        service.begin_tasks()
+
+    service.start()
+    serving = server(service, Facade(service), reload=lambda: None, answers=answers)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [where]})
+    thread.start()
+    try:
+        until(lambda: service.has_readings, what="the first tick")
+    finally:
+        serving.should_exit = True
+        thread.join(20)
+        service.stop()
+    assert seen == [(True, False)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from quota_scheduler.store import Store, migrate
+from quota_scheduler.store import Store, steps
 
 STEP = '''"""Locks two tables, in an order that a view may take the other way round."""
 
@@ -23,16 +23,16 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'ticke
 @pytest.fixture
 def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newer version: the steps there are, and one more."""
-    for step in migrate.MIGRATIONS.glob("*.py"):
+    for step in steps.MIGRATIONS.glob("*.py"):
         (tmp_path / step.name).write_text(step.read_text())
     (tmp_path / "9000_made_up.py").write_text(STEP)
-    monkeypatch.setattr(migrate, "MIGRATIONS", tmp_path)
+    monkeypatch.setattr(steps, "MIGRATIONS", tmp_path)
 
 
 @pytest.mark.usefixtures("newer")
 def test_a_write_under_way_is_waited_for(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
-        older.setattr(migrate, "MIGRATIONS", Path(migrate.__file__).parent / "migrations")
+        older.setattr(steps, "MIGRATIONS", Path(steps.__file__).parent / "migrations")
         Store(postgres_dsn).close()
     with psycopg.connect(postgres_dsn) as writer:
         writer.execute("SELECT * FROM turns FOR UPDATE")
@@ -51,7 +51,7 @@ def test_a_view_that_locks_the_other_way_round_holds_it_up_and_no_more(
     postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as older:
-        older.setattr(migrate, "MIGRATIONS", Path(migrate.__file__).parent / "migrations")
+        older.setattr(steps, "MIGRATIONS", Path(steps.__file__).parent / "migrations")
         Store(postgres_dsn).close()
     with psycopg.connect(postgres_dsn) as view:
         view.execute("SET deadlock_timeout = '1min'")  # so that the step is the one that gives way

@@ -3,7 +3,7 @@
 Amounts are in units as people write them (dollars, tokens), instants RFC 3339 in UTC with ``Z``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -22,8 +22,10 @@ from quota_scheduler.core.units import Unit, format_amount
 DAY_SECONDS = 86_400
 
 
-def limit_document(reading: LimitReading) -> dict[str, Any]:
-    """Return one limit as JSON types."""
+def limit_document(
+    reading: LimitReading, forecast_of: Callable[[LimitReading], dict[str, Any] | None] | None = None
+) -> dict[str, Any]:
+    """Return one limit as JSON types; ``forecast_of`` answers in place of ``forecast_document``."""
 
     base = reading.unit.base
 
@@ -61,7 +63,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
         "runs_remaining": _rounded(reading.runs_remaining, 1),
-        "forecast": forecast_document(reading),
+        "forecast": (forecast_of or forecast_document)(reading),
         "quality": quality_document(reading.quality),
         "observed": reading.observed.document() if reading.observed else None,
         "warn_at": reading.warn_at,
