@@ -7,7 +7,8 @@ Three servers run in turn on one core, the load generator on the other: the serv
 transaction per request; a bare Starlette app whose writer thread commits batches of one UPDATE and one INSERT each.
 With ``--before`` a check-out of another build runs beside them. Prints admissions per second with p50 and p99, the core
 time of each (its kernel time included; the only figure that other work on the machine leaves alone), the ratios, and
-the latency at a steady rate beside that of the bare app.
+the latency at a steady rate beside that of the bare app: with nobody waiting, with many, and with many while it
+ticks and reads 60 MB of transcripts, which come evenly from the beginning to the end. Rounds are taken in turns.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import sqlite3
@@ -29,15 +31,17 @@ from concurrent.futures import Future
 from pathlib import Path
 
 CLIENTS = 64
+SESSIONS = 27
+"""Made-up sessions with their sub-agents' files: 60 MB."""
 LABELS = '"labels":{{"provider":"anthropic","team":"t{team}"}}'
 BODY = '{{"key":"{key}",' + LABELS + ',"class":"low","estimate":{{"input":100,"output":900}}}}'
 CONFIG = """
-sources: {claude_code: {enabled: false}}
+sources: {{claude_code: {{enabled: {reads}}}}}
 limits:
-  - {id: monthly, match: {provider: anthropic}, unit: tokens, amount: 900T, window: month, holdback: 0}
-  - {id: team-daily, per: team, unit: usd, amount: 900M, window: day, holdback: 0}
-  - {id: running, unit: leases, amount: 900M}
-  - {id: full, match: {team: waits}, unit: tokens, amount: 1000, window: day, holdback: 0}
+  - {{id: monthly, match: {{provider: anthropic}}, unit: tokens, amount: 900T, window: month, holdback: 0}}
+  - {{id: team-daily, per: team, unit: usd, amount: 900M, window: day, holdback: 0}}
+  - {{id: running, unit: leases, amount: 900M}}
+  - {{id: full, match: {{team: waits}}, unit: tokens, amount: 1000, window: day, holdback: 0}}
 """
 
 
@@ -56,10 +60,11 @@ def serve(variant: str, port: int, folder: Path, database: str) -> None:
 
     if variant == "single":
         writer.MOST_AT_ONCE = 1
-    (folder / "quota.yaml").write_text(CONFIG)
+    (folder / "quota.yaml").write_text(CONFIG.format(reads=str(variant == "reading").lower()))
+    (folder / "claude" / "projects").mkdir(parents=True)
     config = load(
         folder / "quota.yaml",
-        {"HOME": str(folder)},
+        {"HOME": str(folder), "CLAUDE_CONFIG_DIR": str(folder / "claude")},
         {"listen": f"127.0.0.1:{port}", "database": database or f"sqlite:///{folder}/q.db"},
     )
     where = server.listen(config.listen)
@@ -209,7 +214,7 @@ class Load:
 
 @contextlib.contextmanager
 def running(variant: str, before: Path | None = None, database: str = ""):
-    """A server as a process of its own, of another build where its check-out is named; gives its port and its id."""
+    """A server as a process of its own, of another build where its check-out is named: its port, its id, its folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -229,7 +234,7 @@ def running(variant: str, before: Path | None = None, database: str = ""):
                     break
                 time.sleep(0.05)
             time.sleep(1.0)
-            yield port, process.pid
+            yield port, process.pid, Path(folder)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -254,6 +259,59 @@ def fill(port: int, count: int) -> None:
         assert connection.getresponse().read()
 
 
+def transcripts(folder: Path) -> list[Path]:
+    """Made-up transcripts of agents that nobody has read yet."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.corpus import write
+
+    write(folder, sessions=SESSIONS, responses=400)
+    return sorted((folder / "projects").rglob("*.jsonl"))
+
+
+async def coming(files: list[Path], source: Path, into: Path, seconds: float) -> None:
+    """Let files come evenly, each whole, for so many seconds."""
+    for file in files:
+        place = into / "claude" / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place.with_suffix(".part"))
+        place.with_suffix(".part").rename(place)
+        await asyncio.sleep(seconds / len(files))
+
+
+def tails(rate: float, waiting: int, seconds: float, rounds: int) -> None:
+    """The slowest hundredth at a steady rate: the service idle and busy beside the bare app, in turns."""
+    rows = {
+        "bare": ("bare", 0),
+        "service, nobody waiting": ("service", 0),
+        f"service, {waiting} waiting": ("service", waiting),
+        f"service, {waiting} waiting, ticks and an import of 60 MB going on": ("reading", waiting),
+    }
+    p50s: dict[str, list[float]] = {name: [] for name in rows}
+    p99s: dict[str, list[float]] = {name: [] for name in rows}
+    with tempfile.TemporaryDirectory() as source:
+        files = transcripts(Path(source))
+        for _ in range(rounds):
+            for name, (variant, line) in rows.items():
+                with running(variant) as (port, _, folder):
+                    if line:
+                        fill(port, line)
+                    load = Load(rate=rate)
+
+                    async def measured(load=load, port=port, variant=variant, folder=folder) -> None:
+                        reads = coming(files if variant == "reading" else [], Path(source), folder, seconds + 1)
+                        await asyncio.gather(load.run(port, seconds), reads)
+
+                    asyncio.run(measured())
+                    assert not load.bad, load.bad[0][:300]
+                    p50s[name].append(load.quantile(0.5))
+                    p99s[name].append(load.quantile(0.99))
+    for name in rows:
+        each = ", ".join(f"{p99:.1f}" for p99 in p99s[name])
+        ratio = statistics.median(a / b for a, b in zip(p99s[name], p99s["bare"], strict=True))
+        middle = statistics.median(p50s[name]), statistics.median(p99s[name])
+        print(f"{rate:.0f}/s, {name}: p50 {middle[0]:.1f} p99 {middle[1]:.1f} ms (of {each}), {ratio:.1f} x bare")
+
+
 def on_postgres(rounds: int, seconds: float) -> None:
     """The service on a real server with durable commits, and on a file, in turn; nobody is pinned to a core."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -265,7 +323,7 @@ def on_postgres(rounds: int, seconds: float) -> None:
             server.run("createdb", f"round{number}")
             rates, load_average = [], os.getloadavg()[0]
             for database in ("", server.dsn(f"round{number}")):
-                with running("free", database) as (port, _):
+                with running("free", database=database) as (port, _, _):
                     load = Load()
                     asyncio.run(load.run(port, seconds))
                     assert not load.bad, load.bad[0][:300]
@@ -305,7 +363,7 @@ def main() -> None:
     cores: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(given.rounds):
         for name, (variant, before) in variants.items():
-            with running(variant, before) as (port, process):
+            with running(variant, before) as (port, process, _):
                 load = Load(process=process)
                 asyncio.run(load.run(port, given.seconds))
                 assert not load.bad, load.bad[0][:300]
@@ -321,17 +379,7 @@ def main() -> None:
         core = statistics.median(b / a for a, b in zip(cores["service"], cores[other], strict=True))
         each = ", ".join(f"{r:.2f}" for r in ratios)
         print(f"service / {other}: {statistics.median(ratios):.2f}  (of {each}), by core time {core:.2f}")
-    for variant, waiting in (("bare", 0), ("service", 0), ("service", given.waiting)):
-        p99s = []
-        with running(variant) as (port, _):
-            if waiting:
-                fill(port, waiting)
-            for _ in range(5):
-                load = Load(rate=given.rate)
-                asyncio.run(load.run(port, given.seconds))
-                p99s.append(load.quantile(0.99))
-        each = ", ".join(f"{p99:.1f}" for p99 in p99s)
-        print(f"{variant}, {given.rate:.0f}/s with {waiting} waiting: p99 {statistics.median(p99s):.1f} ms (of {each})")
+    tails(given.rate, given.waiting, given.seconds, given.rounds)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -31,6 +32,9 @@ DRAIN_SECONDS = 1.0
 """For so long after a signal new work is answered 503 + Retry-After, before the socket closes: runners learn why."""
 M_ARENA_MAX, HEAPS = -8, 2
 """The knob of ``mallopt(3)`` of the GNU C library, and how far it is turned."""
+SWITCH_SECONDS = 0.0005
+"""How long Python lets a thread go on that another waits for. A request needs its turn four times (read, decided,
+stored, answered), and with the usual 5 ms it may wait so long each time while a tick or an import computes."""
 PATIENCE = Patience()
 END_SECONDS = 10
 """Answers under way may take this long to finish."""
@@ -197,4 +201,5 @@ def _no_passphrase() -> str:
 def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload: Callable[[], None]) -> None:
     """Serve until a signal to end comes; what runs by itself begins once requests are answered."""
     allow_connections()
+    sys.setswitchinterval(SWITCH_SECONDS)
     server(service, facade, reload=reload, answers=service.begin_tasks).run(sockets=[where])

@@ -39,6 +39,8 @@ PROGRESS_SECONDS = 2.0
 """A long pass says this often how far it is."""
 MOST_NAMED = 1_000
 """Files whose first garbled line is named; those of more are counted."""
+SLICE = 128
+"""Events of one transaction after the first pass, 5 ms: whoever asks to run meanwhile waits for one of them at most."""
 Scan = Callable[[Mapping[str, FileState]], Iterator[Batch]]
 Limits = Callable[[], Sequence[Limit]]
 Do = Callable[[Callable[[Transaction], Any]], "Future[Any]"]
@@ -164,7 +166,7 @@ class Ingest:
         ):
             self._has_recorded = True
             try:
-                recorded = self._do(partial(self._save, batch=self._priced(batch))).result()
+                recorded = self._in_slices(self._priced(batch))
             except StoreError:
                 raise
             except Exception as error:
@@ -187,6 +189,17 @@ class Ingest:
             self._unknown |= new
             self._do(partial(remember_unknown, door=self.name, fields=sorted(new))).result()
         return recorded
+
+    def _in_slices(self, batch: Batch) -> Recorded:
+        """Record a batch; after the first pass a little at a time, so that nobody who asks to run waits for all of it.
+
+        The files count as read with the last slice: what was recorded before it is counted once, however often read.
+        """
+        sum_, events = Recorded(), batch.events
+        while len(events) > SLICE and not self.progress.catching_up:
+            some, events = events[:SLICE], events[SLICE:]
+            sum_ = sum_.plus(self._do(partial(self._save, batch=Batch(events=some))).result())
+        return sum_.plus(self._do(partial(self._save, batch=replace(batch, events=events))).result())
 
     def _take_apart(self, batch: Batch) -> Recorded:
         """Record each event in a transaction of its own and name those that cannot be; then the states of the files."""

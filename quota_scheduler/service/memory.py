@@ -87,7 +87,7 @@ class Remembered:
         """The instant, where a lease may have run out by then."""
         return now if self.lease_end and self.lease_end <= now else None
 
-    def count(self, ticket: Ticket | tickets.Moved) -> None:
+    def count(self, ticket: Ticket | tickets.WhereItStands) -> None:
         """Count whether a ticket has its turn."""
         self.offered.pop(ticket.id, None)
         if ticket.state is State.OFFERED:

@@ -71,8 +71,9 @@ class Truth(Outlook):
 
     runs: Future = field(default_factory=lambda: Future([]))
 
-    def demand(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
+    def demand(self, priority: Priority, *, now: datetime, ends_at: datetime, pressing: bool = False) -> int:
         """Exactly what the classes above will ask for and could use before ``ends_at``."""
+        del pressing  # what is known for sure is kept from everybody alike
         return int(TOKENS * self.runs.usable(priority.rank, now.timestamp(), ends_at.timestamp()))
 
 

@@ -13,6 +13,7 @@ import heapq
 from collections.abc import Iterator
 from typing import Protocol
 
+from quota_scheduler.core.tickets.ticket import PRESSING
 from quota_scheduler.simulate.figures import SimOutcome
 from quota_scheduler.simulate.jobs import Least, SimJob
 from quota_scheduler.simulate.state import AUTOMATION, CLASSES, NEVER, Scenario, SimState
@@ -117,7 +118,7 @@ class Engine:
         return heap[0][0] if heap else NEVER
 
     def _arrive(self, run: Run) -> None:
-        job = SimJob(run, run.size, self.state.now, self.state.pairs(run))
+        job = SimJob(run, run.size, self.state.now, self.state.pairs(run), presses_from=self._until(run, PRESSING))
         self._jobs[run.number] = job
         self.outcome.asked(run)
         self._wait(job)
@@ -126,15 +127,18 @@ class Engine:
             self._give_up(job)
 
     def _wait(self, job: SimJob) -> None:
-        run, patience = job.run, job.run.patience
+        run = job.run
         self.state.queue(job)
         job.need = job.left if self.policy.by_size else job.asked
         if least := self._least.get((run.rank, run.group)):
             least.lower(job)
         job.version += 1
-        if patience != 0:
-            until = run.at + (self._patience if patience is None else patience)
-            heapq.heappush(self._giving_up, (max(until, self.state.now), run.number, job.version))
+        if run.patience != 0:
+            heapq.heappush(self._giving_up, (max(self._until(run), self.state.now), run.number, job.version))
+
+    def _until(self, run: Run, share: float = 1.0) -> float:
+        """When so much of the patience of a run is spent."""
+        return run.at + share * (self._patience if run.patience is None else run.patience)
 
     def _give_up(self, job: SimJob) -> None:
         self._leave(job)

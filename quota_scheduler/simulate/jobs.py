@@ -20,7 +20,8 @@ class SimJob:
     ``asked`` is what a lease would hold while it waits, ``need`` what the policy goes by.
 
     ``version`` tells which entries of the calendar of finishes and patience still hold; ``pairs`` are the meters that
-    bind it, each with what a unit of its size takes out of it.
+    bind it, each with what a unit of its size takes out of it; ``presses_from`` is from when on it presses, as a ticket
+    does that will be given up before long.
     """
 
     run: Run
@@ -32,6 +33,7 @@ class SimJob:
     is_running: bool = False
     has_started: bool = False
     version: int = 0
+    presses_from: float = math.inf
 
     @property
     def outstanding(self) -> float:
@@ -67,12 +69,13 @@ class SimJob:
 class Least:
     """What the smallest of many jobs needs of each of their meters, and what the slowest takes in a second.
 
-    Bounds, good for telling that none of them fits.
+    Bounds, good for telling that none of them fits; ``presses_from`` is when the first of them presses.
     """
 
     needs: list[float]
     rates: list[float]
     is_any: bool = False
+    presses_from: float = math.inf
 
     @classmethod
     def of(cls, jobs: Iterable[SimJob], meters: int) -> Least:
@@ -85,6 +88,7 @@ class Least:
     def lower(self, job: SimJob) -> None:
         """Let one more job be among them."""
         need, rate, self.is_any = min(job.left, job.asked), job.run.rate, True
+        self.presses_from = min(self.presses_from, job.presses_from)
         for place, (_, charge) in enumerate(job.pairs):
             if need * charge < self.needs[place]:
                 self.needs[place] = need * charge

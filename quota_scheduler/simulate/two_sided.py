@@ -43,8 +43,10 @@ class TwoSided(StartPolicy):
         self._refusing: dict[tuple[int, int], int] = {}
         """By class and group which of its windows refused last: it is asked first."""
         self._now = EPOCH
-        self._whole, self._refused = 0.0, dict[tuple[int, int], float]()
-        """Seconds in which no window ends, and by window and class the least that was refused in this pass.
+        self._pressing: dict[tuple[int, int], bool] = {}
+        """By class and group whether anybody presses."""
+        self._whole, self._refused = 0.0, dict[tuple[int, int, bool], float]()
+        """Seconds in which no window ends, and by window, class and haste the least that was refused in this pass.
 
         Within a pass there is ever less room: a run that needs as much, and uses it before any reset, is refused too.
         """
@@ -88,8 +90,9 @@ class TwoSided(StartPolicy):
     def _is_old(self, outlook: Outlook, meter: Meter) -> bool:
         return self._now - outlook.at >= timedelta(seconds=max(HOUR, meter.length / OUTLOOKS))
 
-    def _admits(self, place: int, amount: int, rank: int, state: SimState) -> bool:
-        return admits(self._headroom(place, rank, state), amount, CLASSES[rank], self._now) is None
+    def _admits(self, place: int, amount: int, rank: int, state: SimState, *, pressing: bool) -> bool:
+        headroom = self._headroom(place, rank, state)
+        return admits(headroom, amount, CLASSES[rank], self._now, pressing=pressing) is None
 
     def _balance(self, state: SimState, meter: Meter, instance: LimitInstance) -> Balance:
         until = meter.reset_after(state.now)
@@ -100,31 +103,32 @@ class TwoSided(StartPolicy):
 
     def may_admit(self, rank: int, group: int, least: Least, state: SimState) -> bool:
         places = state.bound[group]
+        self._pressing[rank, group] = least.presses_from <= state.now
         last = self._refusing.get((rank, group), 0)
         for number in (last, *(number for number in range(len(places)) if number != last)):
-            if number < len(places) and not self._may(places[number], rank, number, least, state):
+            if number < len(places) and not self._may(places[number], rank, group, number, least, state):
                 self._refusing[rank, group] = number
                 return False
         return True
 
-    def _may(self, place: int, rank: int, number: int, least: Least, state: SimState) -> bool:
+    def _may(self, place: int, rank: int, group: int, number: int, least: Least, state: SimState) -> bool:
         left = state.meters[place].reset_after(state.now) - state.now
         usable = min(least.needs[number], least.rates[number] * left)
-        return self._admits(place, int(TOKENS * usable), rank, state)
+        return self._admits(place, int(TOKENS * usable), rank, state, pressing=self._pressing[rank, group])
 
     def admits(self, job: SimJob, state: SimState) -> bool:
-        run, amount = job.run, job.need
+        run, amount, pressing = job.run, job.need, job.presses_from <= state.now
         places, is_whole = state.bound[run.group], amount <= run.rate * self._whole
         if is_whole and self._refused:
             for place, (_, charge) in zip(places, job.pairs, strict=True):
-                if amount * charge >= self._refused.get((place, run.rank), math.inf):
+                if amount * charge >= self._refused.get((place, run.rank, pressing), math.inf):
                     return False
         for place, (_, charge) in zip(places, job.pairs, strict=True):
             usable = self._usable(job, self._headroom(place, run.rank, state), charge)
-            if not self._admits(place, usable, run.rank, state):
+            if not self._admits(place, usable, run.rank, state, pressing=pressing):
                 if is_whole:
-                    self._refused[place, run.rank] = amount * charge
-                    if not run.charges:
+                    self._refused[place, run.rank, pressing] = amount * charge
+                    if not run.charges and (pressing or not self._pressing[run.rank, run.group]):
                         self._too_much[run.rank, run.group] = amount
                 return False
         return True

@@ -93,7 +93,7 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
-class Moved(NamedTuple):
+class WhereItStands(NamedTuple):
     """What whoever remembers the queue must know of a ticket that runs or is offered."""
 
     id: int
@@ -105,12 +105,12 @@ class Moved(NamedTuple):
 _MOVED = "SELECT id, state, labels, offer_until FROM tickets"
 
 
-def _moved(row: Sequence[Any]) -> Moved:
+def _moved(row: Sequence[Any]) -> WhereItStands:
     number, state, labels, offer_until = row
-    return Moved(number, State(state), labels_in(labels), instant_or_none(offer_until))
+    return WhereItStands(number, State(state), labels_in(labels), instant_or_none(offer_until))
 
 
-def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[Moved]]:
+def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[WhereItStands]]:
     """Every ticket that was written after a revision, in any state, by id, at most so many; taken later.
 
     In order of revision they are found by their index; in order of id all that were closed are read on the way.
@@ -189,7 +189,7 @@ def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     return shares
 
 
-def turns_taken(tx: Transaction) -> list[Moved]:
+def turns_taken(tx: Transaction) -> list[WhereItStands]:
     """Every ticket that runs or is offered."""
     return list(map(_moved, tx.rows(f"{_MOVED} WHERE state != 'closed' AND state IN ('offered', 'running')")))
 

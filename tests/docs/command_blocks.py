@@ -5,7 +5,7 @@ What a page can say to this reader, all of it in Markdown that shows nothing odd
     ```sh                            run as one script; variables and the folder last to the end of the page
     ```python                        run as one script
     ```yaml title="quota.yaml"       written to that file; any language but those two
-    ```text title="prints"           what the block before printed: line by line, blanks are one, … stands for anything
+    ```text title="prints"           what the block before printed: … stands for anything, an instant for any
     ```json title="prints"           the same as JSON: what is shown must be there, more may be; "…" stands for anything
     <!-- not run: why not -->        before a block: it is left alone, and `test_commands.py` counts it
     <!-- exits: 73 -->               before a block: it must end with this status; 0 without it
@@ -31,6 +31,11 @@ RUN = ("sh", "python")
 """Languages of blocks that are commands."""
 LONGEST_SECONDS = 60
 ANYTHING = "…"
+DAYS, MONTHS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun", "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+INSTANT = re.compile(
+    rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z|(?:(?:{DAYS}) )?\d\d (?:{MONTHS}) \d\d:\d\d(?::\d\d)?(?: (?:UTC|[A-Z]\w+/\w+))?"
+)
+"""One that a page shows stands for any other."""
 FENCE = re.compile(r'^(?P<indent> *)```(?P<language>\w+)(?: title="(?P<title>[^"]*)")?$')
 REMARK = re.compile(r"^ *<!-- (?P<word>not run|exits): (?P<text>.+) -->$")
 SERVE = re.compile(r"""^(?:make run|(?:\.venv/bin/)?quota-scheduler serve)(?: ARGS="(?P<args>[^"]*)")?$""")
@@ -199,7 +204,12 @@ def _pattern(line: str) -> str:
     """A shown line as a pattern: a line of … alone stands for any number of lines."""
     if line.strip() == ANYTHING:
         return r"[\s\S]*"
-    return ".*".join(map(re.escape, " ".join(line.split()).split(ANYTHING)))
+    words, begin, pattern = " ".join(line.split()), 0, ""
+    for loose in re.finditer(f"{ANYTHING}|{INSTANT.pattern}", words):
+        pattern += re.escape(words[begin : loose.start()])
+        pattern += ".*" if loose[0] == ANYTHING else f"(?:{INSTANT.pattern})"
+        begin = loose.end()
+    return pattern + re.escape(words[begin:])
 
 
 def _within(shown: Any, actual: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Pages of `docs/how-to` as they stand, and a machine to run them on: their code blocks are taken out and really run.
+"""A machine to run pages of `docs/how-to` on, block by block, where somebody's own programs and units are needed.
 
-A `console` block is a session: what follows `$ ` is a command, what follows it is what it prints. Both are compared but
-for instants, and the width of columns.
+Blocks are read as `command_blocks` reads them. A `console` block is a session: what follows `$ ` is a command, what
+follows it is what it prints. Both are compared but for instants, and the width of columns.
 """
 
 import re
@@ -10,17 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from tests.docs import command_blocks
+from tests.docs.command_blocks import INSTANT, Block
 from tests.system.service_process import REPOSITORY, Place, ServiceProcess, free_port, until
 
 HOW_TO = REPOSITORY / "docs/how-to"
-FENCE = re.compile(r"^```([a-z]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DAYS, MONTHS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun", "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-INSTANT = re.compile(
-    rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z|(?:(?:{DAYS}) )?\d\d (?:{MONTHS}) \d\d:\d\d(?::\d\d)?(?: (?:UTC|[A-Z]\w+/\w+))?"
-)
 FORECAST = re.compile(r"\$[\d.]+(\s+–)$")
 """In the table of teams: it grows through the day."""
 TICKET = re.compile(r"\b(t|ticket:)\d+\b")
@@ -36,32 +32,24 @@ sys.exit(int(os.environ.get("AGENT_EXIT", "0")))
 """Prints what `claude -p … --output-format json` ends with."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """A block of code: its language and its text."""
-
-    language: str
-    text: str
-
-    def session(self) -> Iterator[tuple[str, str]]:
-        """Each command of a `console` block, and what it prints."""
-        for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
-            command, _, printed = part.partition("\n")
-            while command.endswith("\\"):
-                more, _, printed = printed.partition("\n")
-                command = command[:-1] + more
-            yield command, printed
-
-
 def blocks(page: str, *languages: str) -> list[Block]:
     """The blocks of a page in these languages, in order; every block where none is named."""
-    found = [Block(*groups) for groups in FENCE.findall((HOW_TO / page).read_text(encoding="utf-8"))]
-    return [block for block in found if not languages or block.language in languages]
+    return [one for one in command_blocks.blocks(HOW_TO / page) if not languages or one.language in languages]
 
 
 def block(page: str, language: str, number: int = 0) -> str:
-    """The text of one block."""
-    return blocks(page, language)[number].text
+    """The text of one block, its last line ended."""
+    return blocks(page, language)[number].text + "\n"
+
+
+def commands(session: Block) -> Iterator[tuple[str, str]]:
+    """Each command of a `console` block, and what it prints."""
+    for part in re.split(r"^\$ ", session.text, flags=re.MULTILINE)[1:]:
+        command, _, printed = part.partition("\n")
+        while command.endswith("\\"):
+            more, _, printed = printed.partition("\n")
+            command = command[:-1] + more
+        yield command, printed
 
 
 def plain(text: str) -> str:
@@ -112,7 +100,7 @@ class Machine:
 
     def plays(self, session: Block) -> None:
         """Run a session, and compare what is printed with what the page says."""
-        for command, printed in session.session():
+        for command, printed in commands(session):
             ended = self.sh(command)
             assert (command, plain(ended.stdout + ended.stderr)) == (command, plain(printed))
 

@@ -2,12 +2,14 @@
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from quota_scheduler.store import utc_now
 from tests.shell.serving import Serving, serving_in
 
 
@@ -41,9 +43,9 @@ class Seen:
 
 
 @contextmanager
-def seen_in(folder: Path, config: str) -> Iterator[Seen]:
-    """A service that has read its sources and ticked once."""
-    with serving_in(folder, config) as serving:
+def seen_in(folder: Path, config: str, *, clock: Callable[[], datetime] = utc_now) -> Iterator[Seen]:
+    """A service that has read its sources and ticked once; ``clock`` is its own."""
+    with serving_in(folder, config, clock=clock) as serving:
         serving.service.read()
         serving.service.tick()
         serving.at_end.append(serving.service.drain)  # whoever listens is told, and nobody waits for them

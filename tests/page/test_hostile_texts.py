@@ -104,3 +104,50 @@ def test_what_if_answers_with_it_as_text(page):
     page.press("Play it", "dialog")
     page.sees("What was taken for granted", "#outcome")
     page.sees("part", "#outcome")
+
+
+STOP = """() => {
+    const one = document.activeElement, box = one.getBoundingClientRect();
+    const name = one.getAttribute('aria-label') || one.labels?.[0]?.textContent || one.textContent;
+    return {at: one.closest('section, header, footer, dialog')?.id || one.closest('header, footer')?.localName || 'top',
+        named: Boolean(name.trim()), inside: box.left >= -1 && box.right <= 376 && box.width > 0};
+}"""
+"""Where the focus is: in which part, whether it has a name, and whether a phone shows it from side to side."""
+
+
+def test_by_keyboard_alone_everything_is_reached_and_comes_back(page):
+    keyboard, seen, stops = page.page.keyboard, [], 0
+    while stops < 200:
+        keyboard.press("Tab")
+        stops += 1
+        if page.page.evaluate("document.activeElement === document.body"):
+            break
+        seen.append(page.page.evaluate(STOP))
+    # the link past the head stands outside until it has the focus, a table that scrolls begins inside
+    assert [one for one in seen if not (one["named"] and one["inside"])] == []
+    assert {one["at"] for one in seen} >= {"header", "limits", "queue", "alerts", "running", "efficiency", "footer"}
+    for part, opener in (("1", "limits"), ("2", "queue"), ("4", "running")):
+        keyboard.press(part)
+        while page.page.evaluate("!document.activeElement.matches('.open')"):
+            keyboard.press("Tab")
+        before = page.page.evaluate("document.activeElement.textContent")
+        keyboard.press("Enter")
+        page.page.locator("dialog .facts").wait_for()
+        assert page.page.evaluate("document.activeElement.closest('dialog') !== null")
+        keyboard.press("Escape")
+        page.page.locator("dialog").wait_for(state="hidden")
+        after = page.page.evaluate(
+            f"[document.activeElement.textContent, document.activeElement.closest('#{opener}') !== null]"
+        )
+        assert after == [before, True]
+
+
+def test_what_a_key_leads_to_does_not_lie_under_what_stands_above(service, look):
+    page = look(service)
+    page.sees("Everything is held", "#banner")
+    page.page.keyboard.press("2")
+    top, above = page.page.evaluate(
+        "['#queue-title', 'header'].map((one) => document.querySelector(one).getBoundingClientRect())"
+        ".map((box, place) => place ? box.bottom : box.top)"
+    )
+    assert top >= above

@@ -18,7 +18,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.usage import PriceTerms, Usage
 from quota_scheduler.errors import StoreError
-from quota_scheduler.service.ingest import Ingest
+from quota_scheduler.service.ingest import SLICE, Ingest
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction
 from quota_scheduler.store.engine import reason
@@ -250,3 +250,29 @@ def test_trouble_ends_with_a_pass_that_has_nothing_to_read(reading):
         reading.passes()
     problem = reading.ingest.progress.problem
     assert (bool(problem), reading.passes().ingest.progress.problem) == (True, "")
+
+
+def test_after_the_first_pass_a_file_comes_in_slices_and_counts_once_when_one_fails(reading: Reading, root: Path):
+    (root / "first.jsonl").write_bytes(a_line("first"))
+    reading.passes()
+    (root / "grown.jsonl").write_bytes(b"".join(a_line(f"r{number}") for number in range(3 * SLICE)))
+    came: list[int | str] = []
+    write = reading.do
+
+    def fails_once(work: Callable[[Transaction], Any]) -> "Future[Any]":
+        if len(came) == 2 and "full" not in came:
+            came.append("full")
+            full: Future[Any] = Future()
+            full.set_exception(StoreError("the disk is full"))
+            return full
+        before = reading.tokens
+        future = write(work)
+        came.append((reading.tokens - before) // 110)
+        return future
+
+    reading.ingest._do = fails_once
+    with pytest.raises(StoreError):
+        reading.passes()
+    reading.passes()
+    assert [one for one in came if one] == [SLICE, SLICE, "full", SLICE]
+    assert reading.tokens == 110 * (3 * SLICE + 1)

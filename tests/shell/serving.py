@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from quota_scheduler.config import Listen, load
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.facade import Facade
 from quota_scheduler.runtime import Service
+from quota_scheduler.store import utc_now
 
 LONGEST = 20.0
 """Seconds within which everything must have ended, on a busy machine too."""
@@ -60,10 +62,10 @@ class Serving:
 
 
 @contextmanager
-def serving_in(folder: Path, config: str = "") -> Iterator[Serving]:
-    """A service on a database in a folder, until the block ends."""
+def serving_in(folder: Path, config: str = "", *, clock: Callable[[], datetime] = utc_now) -> Iterator[Serving]:
+    """A service on a database in a folder, until the block ends; ``clock`` is its own."""
     (folder / "quota.yaml").write_text(f"database: sqlite:///quota.db\n{config}")
-    service = assemble(load(folder / "quota.yaml", {"HOME": str(folder)}))
+    service = assemble(load(folder / "quota.yaml", {"HOME": str(folder)}), clock=clock)
     service.writer.start()
     where = server.listen(Listen("127.0.0.1", 0))
     facade = Facade(service)

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quota_scheduler.api.plain_tickets import plain_draft
+from quota_scheduler.api.plain_tickets import PlainTickets, plain_draft, read_plain
 from quota_scheduler.api.tickets import TICKET
+from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.core.tickets.run_history import EstimateBasis
 from quota_scheduler.core.usage import Usage
+from quota_scheduler.service.apply_prices import priced_ticket
 from tests.shell.serving import Serving, serving_in
 
 NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
@@ -211,6 +214,31 @@ def test_what_is_refused_is_refused_as_ever(served: Serving, packet: bytes, stat
     ((line, headers, body),) = answers(served, packet)
     assert (line.split()[1], headers["content-type"], body["title"]) == (str(status), "application/problem+json", code)
     assert headers["x-frame-options"] == "DENY"
+
+
+def test_equal_work_costs_the_same_until_prices_or_what_is_learned_change(served: Serving):
+    facade, raw = served.facade, json.dumps(PLAIN).encode()
+    asked, desk, prices = read_plain(raw), PlainTickets(facade), served.service.parts.prices
+    assert asked is not None
+
+    def priced() -> tuple[Any, Any]:
+        """By the desk, twice, and anew."""
+        now = facade.now()
+        draft = plain_draft(raw, facade.estimate_basis, now)
+        assert draft is not None
+        anew = priced_ticket(draft, now, prices)
+        assert desk._priced(asked, now) == desk._priced(asked, now) == (anew.labels, anew.estimate)
+        return anew.labels, anew.estimate
+
+    first = priced()
+    prices.state({"anthropic/": OwnPrice(Decimal(1), Decimal(2))})
+    restated = priced()
+    served.service.estimate_basis = EstimateBasis(mixes={"provider:anthropic": Usage(0, 0, 0, 0, 1)})
+    learned = priced()
+    prices.state({})
+    served.service.estimate_basis = EstimateBasis()
+    assert len({first, restated, learned}) == 3
+    assert priced() == first
 
 
 # Behind proxies, and for names that ask often

@@ -39,6 +39,18 @@ def test_a_transaction_has_one_now(path):
         assert tx.now == MONDAY
 
 
+KEPT = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 15, 16, 63, 64, 65, 149])
+def test_a_set_of_rows_is_the_same_as_row_by_row_however_many(path, count):
+    with Store(path) as store, store.transaction() as tx:
+        tx.many_whole(KEPT, [(f"set {n}", "before") for n in range(0, count, 3)])
+        tx.many_whole(KEPT, [(f"set {n}", f"{n}") for n in range(count)])
+        kept = dict(tx.rows("SELECT name, value FROM meta WHERE name LIKE 'set %'"))
+    assert kept == {f"set {n}": f"{n}" for n in range(count)}
+
+
 def fail_half_way(store):
     with store.transaction() as tx:
         facts.remember(tx, "a", "1")

@@ -7,7 +7,8 @@ A ticket of class c starts iff in every enforced limit that binds it
 
 The ceiling is the allowance, for ``interactive`` the amount. Towards the reset the demand still to come shrinks to
 nothing, so that cheap work is let in rather than quota left to expire; early in a tight window it is held: one
-inequality, both sides, no release rule (measured against fixed thresholds in docs/explanation/admission.md).
+inequality, both sides, no release rule (measured against fixed thresholds in docs/explanation/admission.md). q is
+lower for a ticket that is pressing: who will be given up before long gains little by waiting on.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ EXPECTED = frozenset({Reason.PACED, Reason.THROTTLED})
 """Reasons that rest on what is expected; a limit without room is the truer one where both hold."""
 
 
-def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -> Reason | None:
+def admits(
+    headroom: Headroom, amount: int, priority: Priority, now: datetime, *, pressing: bool = False
+) -> Reason | None:
     """The test for one limit: None when ``amount`` may start now, else why not."""
     balance, ceiling = headroom.balance, headroom.ceiling(priority, now)
     if headroom.catching_up and priority is not Priority.INTERACTIVE:
@@ -43,7 +46,7 @@ def admits(headroom: Headroom, amount: int, priority: Priority, now: datetime) -
         return _short_of(balance, ceiling)
     if balance.limit.policy is Policy.FIXED_THRESHOLDS:
         return _fixed_thresholds_hold(headroom, priority)
-    rest = headroom.waiting_above(priority) + headroom.protected(priority, now)
+    rest = headroom.waiting_above(priority) + headroom.protected(priority, now, pressing=pressing)
     return None if committed + amount + rest <= ceiling else Reason.PACED
 
 
@@ -123,9 +126,10 @@ def decide(ticket: Ticket, headrooms: Headrooms, *, now: datetime) -> Verdict:
         return never
     held: list[Blocker] = []
     warned: list[Blocker] = []
+    pressing = ticket.presses(now)
     for headroom, whole in headrooms.asked(ticket):
         amount = headroom.usable(whole, ticket.estimate.duration, now)
-        reason = Reason.HELD if ticket.on_hold else admits(headroom, amount, ticket.priority, now)
+        reason = Reason.HELD if ticket.on_hold else admits(headroom, amount, ticket.priority, now, pressing=pressing)
         if reason is not None:
             blocker = Blocker(headroom.balance.name, reason, _until(headroom, reason, now))
             (held if headroom.enforced or ticket.on_hold else warned).append(blocker)

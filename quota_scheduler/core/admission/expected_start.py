@@ -14,7 +14,6 @@ from quota_scheduler.core.admission.decide import Blocker, Defer
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import window_at
-from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.run_history import USUAL_LENGTH
 from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
 from quota_scheduler.core.units import Unit
@@ -99,8 +98,7 @@ class _Line:
         in_time = self._in_windows(ticket, self._ends_at)
         if blocker.reason is not Reason.PACED:
             return in_time
-        amount, ceiling = self._need(ticket), self._headroom.ceiling(ticket.priority, self._now)
-        paced = _paced_until(self._headroom, amount, ticket.priority, ceiling, self._now, self._ends_at)
+        paced = _paced_until(self._headroom, ticket, self._need(ticket), self._now, self._ends_at)
         low = self._now + (paced - self._now) / 2
         return ExpectedStart(max(low, in_time.low), max(paced, in_time.expected), max(self._ends_at, in_time.high))
 
@@ -151,18 +149,17 @@ def _begins(limit: Limit, ends_at: datetime, count: int) -> datetime:
     return at + length * max(0, count - FORESEEN)
 
 
-def _paced_until(
-    headroom: Headroom, amount: int, priority: Priority, ceiling: int, now: datetime, ends_at: datetime
-) -> datetime:
+def _paced_until(headroom: Headroom, ticket: Ticket, amount: int, now: datetime, ends_at: datetime) -> datetime:
     """When the demand still to come has shrunk enough, if more important work comes as expected."""
-    outlook = headroom.outlook
+    outlook, priority = headroom.outlook, ticket.priority
+    ceiling = headroom.ceiling(priority, now)
     free = ceiling - headroom.committed(priority) - amount - headroom.waiting_above(priority)
     if outlook is None or free < 0:
         return ends_at
     low, high = now, ends_at
     for _ in range(STEPS):
         middle = low + (high - low) / 2
-        rest = outlook.demand(priority, now=middle, ends_at=ends_at)
+        rest = outlook.demand(priority, now=middle, ends_at=ends_at, pressing=ticket.presses(middle))
         came = outlook.median(priority, now=now, ends_at=ends_at) - outlook.median(
             priority, now=middle, ends_at=ends_at
         )

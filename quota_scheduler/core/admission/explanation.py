@@ -94,11 +94,12 @@ def _cheaper(ticket: Ticket, models: Sequence[str], reprice: Reprice) -> Iterato
 def _largest_that_fits(ticket: Ticket, headrooms: Headrooms) -> int:
     """The largest estimate, in tokens split as this one is, that could start now; 0 when none could."""
     now, usage = headrooms.balances.now, ticket.estimate.reserve
-    share = 1.0
+    pressing, share = ticket.presses(now), 1.0
     for headroom in headrooms.of(ticket):
         if not headroom.enforced or headroom.instance.limit.unit is Unit.LEASES:
             continue
-        rest = headroom.waiting_above(ticket.priority) + headroom.protected(ticket.priority, now)
+        expected = headroom.protected(ticket.priority, now, pressing=pressing)
+        rest = headroom.waiting_above(ticket.priority) + expected
         free = headroom.ceiling(ticket.priority, now) - headroom.committed(ticket.priority) - rest
         share = min(share, free / max(1, need(ticket, headroom.instance.limit)))
     if share <= 0:

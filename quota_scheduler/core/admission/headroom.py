@@ -128,12 +128,12 @@ class Headroom:
         """What waits in the classes above this one."""
         return sum(self.waiting[: priority.rank])
 
-    def protected(self, priority: Priority, now: datetime) -> int:
+    def protected(self, priority: Priority, now: datetime, *, pressing: bool = False) -> int:
         """What the classes above this one are still expected to ask for before the reset."""
         ends_at = self.ends_at(now)
         if self.outlook is None or ends_at is None or priority is Priority.INTERACTIVE:
             return 0
-        return self.outlook.demand(priority, now=now, ends_at=ends_at)
+        return self.outlook.demand(priority, now=now, ends_at=ends_at, pressing=pressing)
 
     def usable(self, amount: int, duration: timedelta | None, now: datetime) -> int:
         """The part of an amount that a run of this length can use before the reset.

@@ -2,7 +2,7 @@
 
     reading                 scope            episode          value                            size
     usage_ratio             limit instance   window start     used ÷ (amount + what is lent)   used
-    forecast_ratio          limit instance   window start     expected at the reset ÷ amount   expected
+    forecast_ratio          limit instance   window start     expected ÷ (amount + what is lent) expected
     burn_fast, burn_slow    limit instance   window start     lower lookback's B ÷ its factor  used
     unused_ratio            limit instance   window start     share that will expire unused    used
     wait_windows            limit instance   -                oldest wait ÷ window length      waiting tickets
@@ -15,8 +15,9 @@
     unpriced_tokens         provider/model   -                tokens without a price           tokens
     refused_seconds         provider/account -                since its provider first refused refusals in a row
 
-Limits in every mode but ``off`` are looked at, also those that only warn. Concurrency limits and run caps are not: all
-leases in use is a good day, and runs have alerts of their own. What exists but is not known has the value None.
+Burns, and when a limit runs out, are of its amount and what it may borrow on top. Limits in every mode but ``off`` are
+looked at, also those that only warn. Concurrency limits and run caps are not: all leases in use is a good day, and runs
+have alerts of their own. What exists but is not known has the value None.
 """
 
 from collections.abc import Iterator
@@ -165,8 +166,9 @@ def _burn(limit: LimitReading) -> tuple[float | None, float | None]:
     by_name = {burn.lookback: burn for burn in limit.projection.burns}
     if nearest is None:
         return None, None
-    fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), nearest.fast, limit.usage_ratio)
-    return fast, _burn_value(by_name.get("slow_long"), by_name.get("slow_short"), nearest.slow, limit.usage_ratio)
+    used = limit.balance.used / limit.balance.usable if limit.balance.usable else 1.0
+    fast = _burn_value(by_name.get("fast_long"), by_name.get("fast_short"), nearest.fast, used)
+    return fast, _burn_value(by_name.get("slow_long"), by_name.get("slow_short"), nearest.slow, used)
 
 
 def _burn_value(long: Burn | None, short: Burn | None, factor: float, usage_ratio: float) -> float | None:
@@ -218,7 +220,7 @@ def _at_this_rate(limit: LimitReading, ends_at: datetime, now: datetime) -> dict
             nearest
             and burn.lookback.endswith("_long")
             and burn.remaining > 1.0
-            and limit.balance.used < limit.balance.amount
+            and limit.balance.used < limit.balance.usable
         ):
             speed = burn.lookback.removesuffix("_long")
             facts[f"out_{speed}"] = iso(now + (ends_at - now) / burn.remaining)
@@ -238,9 +240,10 @@ def _outlook(limit: LimitReading) -> dict[str, Fact]:
     if forecast is None:
         return {}
     facts: dict[str, Fact] = {"expected": forecast.expected, "low": forecast.low, "high": forecast.high}
-    if forecast.high > limit.balance.amount > limit.balance.used:
-        early, late = forecast.exhaustion_interval(limit.balance.amount)
-        middle = forecast.exhaustion(limit.balance.amount)
+    usable = limit.balance.usable
+    if forecast.high > usable > limit.balance.used:
+        early, late = forecast.exhaustion_interval(usable)
+        middle = forecast.exhaustion(usable)
         for name, at in (("out_early", early), ("out_at", middle), ("out_late", late)):
             facts[name] = iso(at) if at else None
     return facts

@@ -14,6 +14,7 @@ def fall_due(work: Work) -> None:
     _end_leases(work, ended)
     _take_back_offers(work)
     _end_waits(work)
+    _let_press(work)
 
 
 def _reset_windows(work: Work) -> Mapping[int, Balance]:
@@ -68,6 +69,12 @@ def _end_waits(work: Work) -> None:
             work.close(ticket, Outcome.DEADLINE, Reason.DEADLINE)
         else:
             work.close(ticket, Outcome.WAITED_TOO_LONG, Reason.WAITED_TOO_LONG)
+
+
+def _let_press(work: Work) -> None:
+    """Look anew at those most of whose patience is spent: they leave less room to others from now on."""
+    for ticket in work.queue.press(work.now):
+        work.touch(ticket)
 
 
 def _is_late(ticket: Ticket, work: Work) -> bool:

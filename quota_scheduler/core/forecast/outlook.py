@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what reads an outlook from the database need not load numpy
 
 QUANTILES: Mapping[Priority, tuple[tuple[float, float], ...]] = {
     Priority.HIGH: ((0.0, 0.7), (168.0, 0.64), (720.0, 0.57)),
-    Priority.NORMAL: ((0.0, 0.88), (24.0, 0.93), (168.0, 0.89), (720.0, 0.76)),
+    Priority.NORMAL: ((0.0, 0.89), (24.0, 0.95), (168.0, 0.93), (720.0, 0.86)),
     Priority.LOW: ((0.0, 0.75), (24.0, 0.86), (168.0, 0.95), (720.0, 0.92)),
 }
 """(hours to the reset, quantile), by class; straight lines between, flat beyond.
@@ -32,6 +32,11 @@ Who asks for less important work leaves more room to the classes above, most of 
 an early mistake cannot be repaired, while in a month it can. In a window's last hours, and in sessions, what is left
 free expires. Chosen by simulation on tuning owners (docs/explanation/admission.md, "What was tried").
 """
+LAST_CHANCE: Mapping[Priority, tuple[tuple[float, float], ...]] = {
+    **QUANTILES,
+    Priority.NORMAL: ((0.0, 0.80), (24.0, 0.86), (168.0, 0.84), (720.0, 0.51)),
+}
+"""The same for work most of whose patience is spent: it gains nothing by waiting for better knowledge, others do."""
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""
 DEMAND_SPAN = timedelta(hours=26)
@@ -69,9 +74,12 @@ def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
     return forecast.quantiles_to_come(KNOTS, until) if forecast and covered else ()
 
 
-def quantile_for(priority: Priority, horizon: timedelta) -> float:
-    """Tell which quantile of the demand above it a class leaves room for, this long before the reset."""
-    hours, points = horizon.total_seconds() / 3600, QUANTILES[priority]
+def quantile_for(priority: Priority, horizon: timedelta, *, pressing: bool = False) -> float:
+    """Tell which quantile of the demand above it a class leaves room for, this long before the reset.
+
+    A lower one for work that is ``pressing``: most of its patience is spent.
+    """
+    hours, points = horizon.total_seconds() / 3600, (LAST_CHANCE if pressing else QUANTILES)[priority]
     i = bisect_left(points, (hours,))
     if i == 0 or i == len(points):
         return points[0 if i == 0 else -1][1]
@@ -99,14 +107,14 @@ class Outlook:
     length: timedelta = timedelta(0)
     after: tuple[tuple[float, ...], ...] = ((), (), (), ())
 
-    def demand(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
+    def demand(self, priority: Priority, *, now: datetime, ends_at: datetime, pressing: bool = False) -> int:
         """Return the demand of more important classes to leave room for until ``ends_at``.
 
-        Shrinks to nothing at the reset.
+        Shrinks to nothing at the reset; less for work that is ``pressing``.
         """
         if not self.above[priority.rank] or now >= ends_at:
             return 0
-        return self._rest(priority, quantile_for(priority, ends_at - now), now, ends_at)
+        return self._rest(priority, quantile_for(priority, ends_at - now, pressing=pressing), now, ends_at)
 
     def median(self, priority: Priority, *, now: datetime, ends_at: datetime) -> int:
         """Tell what the classes above this one will ask for until ``ends_at`` if they come as expected."""

@@ -69,7 +69,7 @@ class Lanes:
     def __init__(self, headrooms: Headrooms) -> None:
         self._headrooms, self._now = headrooms, headrooms.balances.now
         self._lanes: dict[GroupKey, Lane | None] = {}
-        self._gates: dict[tuple[str, int], Gate | None] = {}
+        self._gates: dict[tuple[str, int, bool], Gate | None] = {}
 
     def clear(self) -> None:
         """Know nothing any more."""
@@ -92,16 +92,17 @@ class Lanes:
             return None
         gates = []
         for instance in group.instances:
-            if (instance.name, rank) not in self._gates:
-                self._gates[instance.name, rank] = self._gate(headrooms.headroom(instance), group.priority)
-            if (gate := self._gates[instance.name, rank]) is None:
+            at = instance.name, rank, group.pressing
+            if at not in self._gates:
+                self._gates[at] = self._gate(headrooms.headroom(instance), group)
+            if (gate := self._gates[at]) is None:
                 return None
             gates.append(gate)
         return Lane(gates, [gate.balance for gate in gates if gate.balance.ramp], rank)
 
-    def _gate(self, view: Headroom, priority: Priority) -> Gate | None:
+    def _gate(self, view: Headroom, group: QueueGroup) -> Gate | None:
         """The gate of one limit for a class; None where more than sums decides in it."""
-        balance, limit = view.balance, view.balance.limit
+        balance, limit, priority = view.balance, view.balance.limit, group.priority
         is_count = limit.unit is Unit.LEASES
         if view.is_stale or balance.overage or balance.exhausted:
             return None  # the provider says what is, or a session has to be opened
@@ -110,7 +111,7 @@ class Lanes:
         if isinstance(limit.schedule, Session) and not self._has_begun(view):
             return None
         kept = balance.spent + sum(view.shadow[: priority.rank + 1])
-        expected = 0 if is_count else view.protected(priority, self._now)
+        expected = 0 if is_count else view.protected(priority, self._now, pressing=group.pressing)
         room = view.ceiling(priority, self._now) - kept - expected
         return Gate(view, balance, room, waits_above=not is_count, in_parts=limit.unit is Unit.PERCENT)
 

@@ -96,7 +96,7 @@ def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePo
     """
     groups: dict[GroupKey, list[Ticket]] = {}
     for ticket in sorted(waiting, key=arrival):
-        key = (), ticket.priority.rank, ticket.labels.value(policy.fair_share), "", ""
+        key = (), ticket.priority.rank, ticket.labels.value(policy.fair_share), "", "", False
         groups.setdefault(key, []).append(ticket)
     fair_order = FairOrder(groups.__getitem__, dict.fromkeys(groups, 0), running, policy, now)
     ordered: list[Ticket] = []

@@ -28,9 +28,9 @@ PLACES_KEPT = timedelta(seconds=10)
 """Places in a longer queue are at most about so old."""
 UNBOUND = ""
 """Stands for a limit where none binds a ticket: it starts at once, so every pass looks at it."""
-GroupKey = tuple[tuple[str, ...], int, str, str, str]
+GroupKey = tuple[tuple[str, ...], int, str, str, str, bool]
 """Names of the limits, rank, share, provider and account: while one provider's usage is read, or one account is
-refused, the others go on."""
+refused, the others go on. Last whether they are pressing, so that one test holds for all of a group."""
 
 
 def arrival(ticket: Ticket) -> tuple[datetime, int]:
@@ -49,6 +49,7 @@ class QueueGroup:
     instances: tuple[LimitInstance, ...]
     priority: Priority
     share: str
+    pressing: bool = False
     tickets: list[Ticket] = field(default_factory=list)
     least: list[int] = field(default_factory=list)
     amounts: list[int] = field(default_factory=list)
@@ -92,6 +93,8 @@ class ThrottleQueue:
         self._by_instance: dict[str, set[GroupKey]] = {}
         self._sums: dict[str, list[int]] = {}
         self._due: list[tuple[datetime, int]] = []
+        self._will_press: list[tuple[datetime, int]] = []
+        self._pressing: set[int] = set()
         self.ramps = Ramps()
         self.places: tuple[datetime, dict[int, int]] | None = None
         self._moved_since_places = False
@@ -118,13 +121,18 @@ class ThrottleQueue:
 
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
+        pressing = ticket.id in self._pressing
         self.remove(ticket.id)
         self._moved_since_places = True
+        if pressing:
+            self._pressing.add(ticket.id)
+        else:
+            heapq.heappush(self._will_press, (ticket.presses_from, ticket.id))
         instances = self._bind(ticket.labels.asking)
         key = self._key(ticket, instances)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = QueueGroup(instances, ticket.priority, key[2])
+            group = self._groups[key] = QueueGroup(instances, ticket.priority, key[2], key[5])
             for name in key[0] or (UNBOUND,):
                 self._by_instance.setdefault(name, set()).add(key)
         needs = [need(ticket, instance.limit) for instance in instances]
@@ -143,6 +151,7 @@ class ThrottleQueue:
         if ticket is None:
             return
         self._moved_since_places = True
+        self._pressing.discard(number)
         key, needs = self._standing.pop(number)
         group = self._groups[key]
         group.remove(ticket, needs)
@@ -162,8 +171,8 @@ class ThrottleQueue:
 
     def _key(self, ticket: Ticket, instances: tuple[LimitInstance, ...]) -> GroupKey:
         names = tuple(instance.name for instance in instances)
-        labels = ticket.labels
-        return names, ticket.priority.rank, labels.value(self._share_label), labels.provider, labels.account
+        labels, pressing = ticket.labels, ticket.id in self._pressing
+        return names, ticket.priority.rank, labels.value(self._share_label), labels.provider, labels.account, pressing
 
     def _count(self, key: GroupKey, needs: list[int], sign: int) -> None:
         names, place, *_ = key
@@ -280,6 +289,20 @@ class ThrottleQueue:
                 tickets[number] = ticket
         return [tickets[number] for number in sorted(tickets)]
 
+    def press(self, now: datetime) -> list[Ticket]:
+        """Let those stand among the pressing most of whose patience is spent; returns them."""
+        numbers = set()
+        while self._will_press and self._will_press[0][0] <= now:
+            at, number = heapq.heappop(self._will_press)
+            if (ticket := self._tickets.get(number)) and at == ticket.presses_from:
+                numbers.add(number)
+        tickets = [self._tickets[number] for number in sorted(numbers)]
+        for ticket in tickets:
+            self.remove(ticket.id)
+            self._pressing.add(ticket.id)
+            self.add(ticket)
+        return tickets
+
     def next_due(self) -> datetime | None:
-        """When the next deadline or longest wait comes, or came for somebody who has left."""
-        return self._due[0][0] if self._due else None
+        """When the next starts to press, or its deadline or longest wait comes, or came for somebody who has left."""
+        return min((heap[0][0] for heap in (self._due, self._will_press) if heap), default=None)

@@ -193,7 +193,8 @@ def _may_fit(group: QueueGroup, headrooms: Headrooms) -> bool:
     head, now = group.tickets[0], headrooms.balances.now
     for headroom, least in zip(headrooms.of(head), group.least, strict=True):
         amount = headroom.usable(least, group.longest, now)
-        if headroom.enforced and admits(headroom, amount, group.priority, now) is not None:
+        reason = admits(headroom, amount, group.priority, now, pressing=group.pressing)
+        if headroom.enforced and reason is not None:
             return False
     return True
 
@@ -224,7 +225,8 @@ def _room_kept(ticket: Ticket, headrooms: Headrooms) -> Shadow | None:
     now, amounts = headrooms.balances.now, []
     for headroom, whole in headrooms.asked(ticket):
         amount = headroom.usable(whole, ticket.estimate.duration, now)
-        reason = admits(headroom, amount - headroom.balance.reserved, ticket.priority, now)
+        once_free = amount - headroom.balance.reserved
+        reason = admits(headroom, once_free, ticket.priority, now, pressing=ticket.presses(now))
         if ticket.on_hold or (headroom.enforced and reason not in (None, Reason.PACED)):
             return None
         amounts.append((headroom.instance, amount))

@@ -175,9 +175,10 @@ def read_balance(headroom: Headroom, facts: LimitFacts, *, estimated: bool, now:
 
 
 def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> ProjectionReading:
-    """Read where a limit's window ends, and how fast it is used; a limit of nothing has no burn rate."""
+    """Read where a limit's window ends, and how fast it is used with what it may borrow; nothing has no burn rate."""
     balance, window = headroom.balance, headroom.balance.window
-    burn = burns(facts.lately, window, balance.spent, balance.amount, now, HOUR) if window and balance.amount else ()
+    usable = balance.amount + facts.loan
+    burn = burns(facts.lately, window, balance.spent, usable, now, HOUR) if window and balance.amount else ()
     risk = headroom.outlook.risk if headroom.outlook else "unknown"
     return ProjectionReading(facts.forecast, facts.weighted_mean, facts.track, risk, burn)
 

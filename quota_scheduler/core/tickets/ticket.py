@@ -130,6 +130,15 @@ class Lease(NamedTuple):
         return total(usage for _, usage in self.reported)
 
 
+PRESSING = 0.75
+"""Share of its patience from which on a ticket presses, since its next chance to start may be the last.
+
+Chosen on tuning owners (docs/explanation/admission.md, "What was tried").
+"""
+PATIENCE = timedelta(hours=72)
+"""The patience of a ticket that says nothing of it: that of normal work in the simulated world (simulate/world.py)."""
+
+
 class Ticket(NamedTuple):
     """A request to run something. ``id`` 0 means not stored yet; ``body`` is a hash of what was asked.
 
@@ -178,6 +187,16 @@ class Ticket(NamedTuple):
         return Ticket._make(
             (*self[:9], State.RUNNING, *self[10:16], None, lease, self.outcome, Reason.FITS, *self[20:])
         )
+
+    @property
+    def presses_from(self) -> datetime:
+        """When most of its patience will be spent."""
+        until = min((at for at in (self.deadline, self.wait_until) if at), default=self.waiting_since + PATIENCE)
+        return self.waiting_since + PRESSING * max(timedelta(0), until - self.waiting_since)
+
+    def presses(self, now: datetime) -> bool:
+        """Whether most of its patience is spent, so that waiting on gains less and less."""
+        return self.presses_from <= now
 
     @property
     def run_id(self) -> str:

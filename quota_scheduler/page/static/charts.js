@@ -1,7 +1,7 @@
 // Pictures of a limit as SVG: a bar to compare by, a fan to see where it ends. Kinds differ in shape, not in colour alone.
 
 import { svg } from "./dom.js";
-import { amount, dated, day, money, percent } from "./words.js";
+import { UNKNOWN, amount, dated, day, isUnheard, money, percent } from "./words.js";
 
 const HOUR_MS = 3600e3;
 
@@ -21,7 +21,7 @@ export function elapsed(row, now) {
 /** What a bar shows, in words, for whoever cannot see it. */
 export function said(row) {
   const forecast = row.forecast || {};
-  const words = [`${percent(row.usage_ratio)} used`];
+  const words = [isUnheard(row) ? `used ${UNKNOWN}` : `${percent(row.usage_ratio)} used`];
   if (row.reserved && row.amount) words.push(`${percent(row.reserved / row.amount)} reserved`);
   if (forecast.sufficient) {
     words.push(`expected ${percent(forecast.expected_ratio)} by the reset`);

@@ -5,7 +5,7 @@ import { largeFan } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { few, mark } from "./head.js";
 import { loanWords, resets, runsOut, stateOf, word } from "./limits.js";
-import { UNKNOWN, amount, count, dated, grouped, percent, short, unitWord, whose } from "./words.js";
+import { UNKNOWN, amount, count, dated, grouped, isUnheard, percent, short, unitWord, whose } from "./words.js";
 import { start } from "./work.js";
 
 const GONE = "This limit is gone: it was removed from the configuration, or counts nothing any more.";
@@ -194,19 +194,19 @@ function ticketDeeds(view, row, waits) {
 }
 
 /** What is known of a limit, named. */
-function figuresOf(row, now) {
+function figuresOf(row, now, at) {
   const unit = unitWord(row.unit), forecast = row.forecast || {};
   return facts([
-    ["Used", `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
+    ["Used", isUnheard(row) ? `${UNKNOWN}: nobody has reported yet` : `${amount(row.unit === "leases" ? row.leases : row.used, row.unit)} of ${`${amount(row.amount, row.unit)} ${unit}`.trim()}, ${percent(row.usage_ratio)}`],
     ["Loans", loanWords(row)],
     ["Reserved", row.unit === "leases" ? "" : amount(row.reserved, row.unit)],
-    ["Still free", row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
+    ["Still free", isUnheard(row) ? UNKNOWN : row.headroom < 0 ? `nothing: ${amount(-row.headroom, row.unit)} over what may be used` : amount(row.headroom, row.unit)],
     ["Expected at the reset", forecast.sufficient ? `${amount(forecast.expected, row.unit)} (${amount(forecast.low, row.unit)} to ${amount(forecast.high, row.unit)})` : row.forecast ? `${UNKNOWN}: too little history` : ""],
     ["Runs out", h("span", null, join(runsOut(row, now)))],
-    ["Resets", h("span", null, join(resets(row, now)))],
+    ["Resets", h("span", null, join(resets(row, now, at)))],
     ["State", h("span", null, stateOf(row), row.level_since && row.level !== "open" ? ` since ${dated(row.level_since, row.timezone, now)}` : "")],
     ["Pace of what is left", row.burn === null || row.headroom <= 0 ? "" : `${row.burn} times the pace that lasts to the reset`],
-    ["Used today", row.unit === "leases" ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
+    ["Used today", row.unit === "leases" || isUnheard(row) ? "" : `${amount(row.used_today, row.unit)}${row.usual_today === null ? "" : `, usually ${amount(row.usual_today, row.unit)} by now`}`],
     ["Runs that still fit", row.runs_remaining === null ? "" : `about ${Math.floor(row.runs_remaining)}`],
     ["Spent most by", row.spent_by],
     ["Waiting", row.waiting.filter((one) => one.waiting).map((one) => `${one.waiting} ${one.class}`).join(", ")],
@@ -220,7 +220,7 @@ export async function openLimit(view, name) {
   if (!row) return show(name, h("p", null, GONE));
   const now = view.now();
   const chart = h("div", { class: "chart" }), known = h("div"), explained = h("div");
-  put(known, figuresOf(row, now));
+  put(known, figuresOf(row, now, view.state.at));
   const content = show(row.limit, chart, known, explained);
   content.dataset.limit = name;
   if (row.ends_at) content.append(h("div", { class: "deeds" }, h("button", { "data-deed": "what-if", onclick: () => view.whatIf(row.rule) }, "What if it were different?")));
@@ -234,7 +234,7 @@ export async function openLimit(view, name) {
     const points = full.forecast.sufficient ? full.forecast.fan.map((point) => [point.at, ...point.quantiles]) : null;
     // Figures and sentences of one instant: the row may be of an earlier one.
     const fresh = { ...row, ...full };
-    put(known, figuresOf(fresh, now));
+    put(known, figuresOf(fresh, now, view.state.at));
     document.dispatchEvent(new Event("shown"));
     if (drawn()) put(chart, largeFan(fresh, now, points, full.forecast.course.map((point) => [point.at, point.used])));
     put(explained, h("ul", { class: "explained" }, full.forecast.explained.map((line) => h("li", null, line)), (row.observed ? [row.observed.why, ...row.observed.noticed] : []).filter(Boolean).map((line) => h("li", null, line))));

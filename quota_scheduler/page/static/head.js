@@ -59,6 +59,9 @@ export function banner(view) {
   document.body.classList.toggle("stale", Boolean(problem));
   if (!isNew(byId("banner"), [problem, state && !problem && [state.hold && held(view), state.problems, state.breakers, state.sources.filter((one) => one.catching_up)]])) return;
   put(byId("banner"), lines.map(([kind, sign, text]) => h("p", { class: kind }, h("span", { class: "sign", "aria-hidden": "true" }, sign), " ", text)));
+  // What is scrolled to must not end up under what stands still above it.
+  const head = byId("banner").parentElement, covers = lines.length && getComputedStyle(head).position === "sticky";
+  document.documentElement.style.scrollPaddingTop = covers ? `${head.offsetHeight + 8}px` : "";
 }
 
 function catchingUp(source) {
@@ -170,6 +173,7 @@ function well(view, state) {
   if (age > staleAfter(state)) return answer("Service", "warn", "figures are late", `the last are ${span(age)} old`);
   const busy = state.sources.filter((one) => one.catching_up).length;
   if (busy) return answer("Service", "warn", "catching up", `${count(busy, "source")} still being read`);
+  if (!state.queue) return answer("Service", "warn", "starting", "nothing was looked at yet");
   const notes = state.notes.filter((text) => !(state.hold && text.startsWith("everything is held")));  // the banner says that
   return answer("Service", "ok", "well", notes.length ? notes[0] : `version ${state.version}${several(state.replica)}`);
 }

@@ -2,7 +2,7 @@
 
 import { bar, fan } from "./charts.js";
 import { byId, h, keep, put, since } from "./dom.js";
-import { UNKNOWN, amount, clock, count, grouped, percent, unitWord } from "./words.js";
+import { UNKNOWN, amount, clock, count, grouped, isUnheard, percent, unitWord } from "./words.js";
 import { STOPPED, hasRunOut, mark } from "./head.js";
 
 const FIRST = 25;
@@ -54,9 +54,11 @@ export function runsOut(row, now) {
   return [since(forecast.exhaustion_at, "in"), clock(forecast.exhaustion_at, row.timezone, now)];
 }
 
-export function resets(row, now) {
+/** When a window is reset; `at` is of when the figures are: a session that begins then has not been opened by any use. */
+export function resets(row, now, at) {
   if (!row.ends_at) return row.unit === "leases" ? ["never"] : ["on first use"];
-  if (!row.starts_at) return ["on first use"];
+  const isToCome = row.period.startsWith("session") && !row.used && Date.parse(row.starts_at) >= Date.parse(at);
+  if (!row.starts_at || isToCome) return ["on first use"];
   return [since(row.ends_at, "in"), `${clock(row.ends_at, row.timezone, now)} ${row.timezone}`];
 }
 
@@ -74,6 +76,7 @@ export function word(row) {
 function figures(row) {
   const used = row.unit === "leases" ? row.leases : row.used;
   const of = `${amount(used, row.unit)} of ${amount(row.amount, row.unit)} ${unitWord(row.unit)}`.trim();
+  if (isUnheard(row)) return [UNKNOWN, `of ${amount(row.amount, row.unit)}`, "nobody has reported yet"];
   const more = row.reserved && row.unit !== "leases" ? `+ ${amount(row.reserved, row.unit)} reserved` : "";
   return [row.amount ? percent(used / row.amount) : percent(row.usage_ratio), of, more, loanWords(row), row.estimated ? "partly estimated" : ""];
 }
@@ -99,7 +102,7 @@ function rowOf(row, view) {
     h("div", { class: "cell pictures", role: "cell" }, bar(row, now), fan(row, now) || h("span", { class: "fan none" })),
     cell("figures", "used", figures(row)),
     cell("out", "runs out", runsOut(row, now)),
-    cell("reset", "resets", resets(row, now)),
+    cell("reset", "resets", resets(row, now, view.state.at)),
     cell("state", "state", [stateOf(row)], said && said.filter(Boolean).map((line) => h("span", { class: "sub" }, line))));
 }
 
@@ -143,6 +146,7 @@ export function limits(view) {
 
 function nothingYet(state) {
   if (state.sources.some((one) => one.catching_up)) return "The first pass over the sources is under way: limits come when it is done.";
+  if (!state.queue) return "Nothing was looked at yet: limits come with the first look, within seconds.";
   return "No limit has figures yet. They come with the first usage: let an agent run here, or send usage to POST /v1/usage.";
 }
 

@@ -127,3 +127,8 @@ export function whose(ticket) {
   const named = ["team", "project", "workflow", "agent"].map((name) => labels[name]).filter(Boolean);
   return named.join("/") || labels.provider || ticket.key;
 }
+
+/** Whether nothing is known of what is used: only a provider could say, and has not. */
+export function isUnheard(row) {
+  return row.unit === "percent" && !row.used && Boolean(row.observed) && row.observed.reported_ratio === null;
+}

@@ -10,6 +10,7 @@ from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.wording import WORDS
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.forecast.forecast import Forecast
+from quota_scheduler.core.instants import iso
 from quota_scheduler.core.readings.readings import Burn, ClassReading, LimitReading, Readings, RunReading, SourceReading
 from quota_scheduler.core.units import Unit
 from tests.builders import MINUTE, a_reading
@@ -86,6 +87,8 @@ def burns(rate: float, remaining: float) -> tuple[Burn, ...]:
         pytest.param({"burns": burns(9.0, 1.0)}, {"burn_fast": 0.0, "burn_slow": 0.0}, id="fast, but it lasts"),
         pytest.param({"burns": burns(9.0, 2.0), "used": 190_000}, {"burn_fast": 0.0, "burn_slow": 0.0},
                      id="fast, but under 20 % used"),
+        pytest.param({"burns": burns(9.0, 2.0), "used": 210_000, "loan": 100_000}, {"burn_fast": 0.0, "burn_slow": 0.0},
+                     id="under 20 % of what is lent, too"),
         pytest.param({"burns": (Burn("fast_long", 9, 2), Burn("fast_short", 2.8, 2))}, {"burn_fast": 0.5},
                      id="the short lookback must agree"),
         pytest.param({"burns": burns(9.0, 2.0), "ends_at": STARTS + timedelta(hours=1)}, {"burn_fast": None},
@@ -161,6 +164,28 @@ HOUR = timedelta(hours=1)
 def test_how_long_work_waits(limits, windows, seconds):
     found = values(limits=tuple(limits))
     assert (found["wait_windows", "max-weekly"], found["wait_seconds", "max-weekly"]) == (windows, seconds)
+
+
+TOMORROW = NOW + (ENDS - NOW) / 2
+
+
+@pytest.mark.parametrize(
+    ("used", "loan", "at_this_rate", "by_the_forecast"),
+    [
+        pytest.param(820_000, 0, True, True, id="it will run out"),
+        pytest.param(1_000_000, 0, False, False, id="it has run out"),
+        pytest.param(1_000_000, 500_000, True, True, id="a borrower has not: what is lent is left"),
+        pytest.param(1_500_000, 500_000, False, False, id="that is used, too"),
+        pytest.param(820_000, 900_000, True, False, id="what is lent lasts by the forecast"),
+    ],
+)
+def test_when_a_limit_runs_out_is_of_what_it_may_borrow_too(used, loan, at_this_rate, by_the_forecast):
+    """At twice the rate that lasts it runs out half-way to the reset, whatever it is that is left."""
+    forecast = replace(a_forecast(1_600_000), used=float(used), knots=((0.0,) * 4, (432_000.0, 3e5, 6e5, 8.5e5)))
+    limit = a_limit(used=used, loan=loan, burns=burns(9.0, 2.0), forecast=forecast)
+    facts = samples(Readings(at=NOW, limits=(limit,)))[0].facts
+    assert facts.get("out_fast") == (iso(TOMORROW) if at_this_rate else None)
+    assert facts.get("out_at") == (iso(forecast.exhaustion(1_000_000 + loan)) if by_the_forecast else None)
 
 
 def test_labels_of_a_limit_are_facts_that_matchers_see():

@@ -11,12 +11,14 @@ from quota_scheduler.core.cycle.snapshot import Numbers, RunTotals, Snapshot, pr
 from quota_scheduler.core.cycle.starts import Starts
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.cycle.work import Work
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.queue.wake import SLICE
 from quota_scheduler.core.tickets.ticket import Outcome, State
 from tests.builders import (
+    HOUR,
     MINUTE,
     MONDAY,
     a_concurrency_limit,
@@ -28,7 +30,7 @@ from tests.builders import (
     a_ticket,
     some_usage,
 )
-from tests.core.cycle.snapshots import a_snapshot, decided, in_words, reserved, states
+from tests.core.cycle.snapshots import RESET, a_snapshot, decided, in_words, reserved, states
 
 HIGH = Priority.HIGH
 OFFERED = a_ticket(10, number=1, state=State.OFFERED, offers=1, offer_until=MONDAY + MINUTE)
@@ -223,6 +225,23 @@ def offered(offers, **changes):
     ],
 )
 def test_what_falls_due(snapshot, changed):
+    assert states(decided(snapshot)) == changed
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed"),
+    [
+        pytest.param({}, {}, id="who says nothing of its patience is kept out by what is expected"),
+        pytest.param({"wait_until": MONDAY + 2 * HOUR}, {}, id="so is who has time enough"),
+        pytest.param({"wait_until": MONDAY + HOUR}, {1: "offered"}, id="not so who has waited for most of its time"),
+        pytest.param({"deadline": MONDAY + HOUR}, {1: "offered"}, id="or has come close to its deadline"),
+        pytest.param({"deadline": MONDAY + HOUR, "on_hold": True}, {1: "waiting"}, id="a person still holds it"),
+    ],
+)
+def test_who_will_be_given_up_before_long_presses(asked, changed):
+    expected = Outlook(MONDAY, RESET, above=((), *[(50.0, 60.0, 70.0, 80.0, 90.0, 95.0)] * 3))
+    snapshot = a_snapshot(a_ticket(8, number=1, at=MONDAY - 3 * HOUR, **asked), outlooks={"day": expected})
+    assert snapshot.queue.queue.next_due() == a_ticket(at=MONDAY - 3 * HOUR, **asked).presses_from
     assert states(decided(snapshot)) == changed
 
 

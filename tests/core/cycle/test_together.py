@@ -144,4 +144,4 @@ def _without_fence(answer):
     """An answer but for the number of its fence: which of several newcomers gets which says nothing."""
     if not isinstance(answer, Answer) or answer.ticket.lease is None:
         return answer
-    return replace(answer, ticket=answer.ticket._replace(lease=answer.ticket.lease._replace(fence=0)))
+    return answer._replace(ticket=answer.ticket._replace(lease=answer.ticket.lease._replace(fence=0)))

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.core.forecast.outlook import Outlook, demand_knots, demand_span, quantile_for
+from quota_scheduler.core.forecast.outlook import QUANTILES, Outlook, demand_knots, demand_span, quantile_for
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
 from tests.builders import DAY, HOUR, MICRO, MINUTE, MONDAY
@@ -22,20 +22,28 @@ def an_outlook(**changes):
     ("priority", "horizon", "quantile"),
     [
         pytest.param(Priority.HIGH, timedelta(0), 0.7, id="high at the reset"),
-        pytest.param(Priority.NORMAL, timedelta(0), 0.88, id="normal at the reset"),
+        pytest.param(Priority.NORMAL, timedelta(0), 0.89, id="normal at the reset"),
         pytest.param(Priority.LOW, timedelta(0), 0.75, id="low at the reset"),
-        pytest.param(Priority.NORMAL, -HOUR, 0.88, id="normal when the reset has passed"),
+        pytest.param(Priority.NORMAL, -HOUR, 0.89, id="normal when the reset has passed"),
         pytest.param(Priority.HIGH, timedelta(days=365), 0.57, id="high far from it"),
-        pytest.param(Priority.NORMAL, timedelta(days=365), 0.76, id="normal far from it"),
+        pytest.param(Priority.NORMAL, timedelta(days=365), 0.86, id="normal far from it"),
         pytest.param(Priority.LOW, timedelta(days=365), 0.92, id="low far from it"),
-        pytest.param(Priority.NORMAL, 12 * HOUR, 0.905, id="normal half a day before: half-way to a day"),
-        pytest.param(Priority.NORMAL, 24 * HOUR, 0.93, id="normal a day before: the most careful"),
+        pytest.param(Priority.NORMAL, 12 * HOUR, 0.92, id="normal half a day before: half-way to a day"),
+        pytest.param(Priority.NORMAL, 24 * HOUR, 0.95, id="normal a day before: the most careful"),
         pytest.param(Priority.LOW, 96 * HOUR, 0.905, id="low four days before: half-way to a week"),
         pytest.param(Priority.HIGH, 84 * HOUR, 0.67, id="high half a week before"),
     ],
 )
 def test_quantile_for(priority, horizon, quantile):
     assert quantile_for(priority, horizon) == pytest.approx(quantile)
+
+
+@pytest.mark.parametrize("hours", [0, 12, 24, 168, 500, 720, 9000])
+@pytest.mark.parametrize("priority", list(QUANTILES))
+def test_who_presses_keeps_less_for_others_and_at_least_what_is_as_likely_as_not(priority, hours):
+    pressing, patient = (quantile_for(priority, hours * HOUR, pressing=haste) for haste in (True, False))
+    assert 0.5 <= pressing <= patient
+    assert pressing < patient or priority is not Priority.NORMAL
 
 
 @pytest.mark.parametrize(
@@ -63,7 +71,7 @@ def test_between_the_knots_it_is_linear_and_beyond_them_flat():
         skewed.demand(priority, now=MONDAY, ends_at=MONDAY + horizon)
         for priority in (Priority.HIGH, Priority.NORMAL, Priority.LOW)
     ]
-    assert found == pytest.approx([1, 36, 92], abs=1)
+    assert found == pytest.approx([1, 64, 92], abs=1)
 
 
 def test_after_an_early_look_at_the_next_window_only_the_rate_is_known():

@@ -24,6 +24,7 @@ from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.units import Unit
 from tests.builders import (
     DAY,
+    HOUR,
     MINUTE,
     MONDAY,
     a_concurrency_limit,
@@ -37,7 +38,12 @@ from tests.core.cycle.snapshots import RESET, a_snapshot, reserved
 READ = frozenset({"anthropic"})
 SECOND = timedelta(seconds=1)
 TEAM_A = match_of({"team": "a"})
-BUSY = Outlook(MONDAY, RESET, 30 * DAY, ((0.0,) * 6, (5.0, 6.0, 7.0, 8.0, 9.0, 10.0), (2.0,) * 6, (1.0,) * 6))
+BUSY = Outlook(
+    MONDAY,
+    RESET,
+    30 * DAY,
+    ((0.0,) * 6, (5.0, 6.0, 7.0, 8.0, 9.0, 10.0), (1.0, 2.0, 4.0, 8.0, 16.0, 20.0), (1.0,) * 6),
+)
 REFUSED = Breaker("anthropic", "default", MONDAY, MONDAY, MONDAY + MINUTE)
 OVER = timedelta(hours=40)
 """Longer than any window: only a part of the estimate is used before the reset."""
@@ -156,6 +162,15 @@ def test_a_limit_has_no_lane(snapshot):
     assert lane_of(snapshot) is None
 
 
+def test_who_presses_has_a_lane_that_keeps_less_for_others():
+    snapshot = a_snapshot(
+        a_ticket(85, number=1, at=MONDAY - 3 * HOUR, wait_until=MONDAY + HOUR), outlooks={"day": BUSY}
+    )
+    assert amounts(snapshot) is None
+    assert [ticket.id for ticket in snapshot.queue.queue.press(MONDAY)] == [1]
+    assert amounts(snapshot) == [85]
+
+
 def test_on_a_ramp_the_next_one_waits_for_its_turn():
     snapshot = marked(a_snapshot(a_ticket(1, number=1, at=MONDAY - MINUTE)), ramp=30 * SECOND)
     assert amounts(snapshot) == [1]
@@ -187,6 +202,7 @@ LINE = st.lists(
             "priority": st.sampled_from(Priority),
             "on_hold": st.sampled_from([False] * 9 + [True]),
             "duration": st.sampled_from([None, None, None, OVER]),
+            "wait_until": st.sampled_from([None, MONDAY + MINUTE, MONDAY + HOUR, MONDAY + DAY]),
         }
     ),
     min_size=1,

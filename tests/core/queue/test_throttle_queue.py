@@ -44,6 +44,35 @@ def test_the_line_counts_what_waits():
     assert [place(queue, number, {}, POLICY, now=MONDAY + HOUR) for number in (1, 2, 3)] == [None, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("hours", "pressing"),
+    [
+        pytest.param(2, [], id="as long as there is time nobody presses"),
+        pytest.param(3, [1], id="from three quarters of its longest wait on one does"),
+        pytest.param(5, [1], id="who changes while it waits goes on pressing"),
+        pytest.param(54, [1, 2], id="who says nothing presses after two days and a quarter"),
+    ],
+)
+def test_who_presses_stands_apart(hours, pressing):
+    queue = ThrottleQueue([], some_balances(a_limit()).instances, share_label="team")
+    for ticket in (waiting(1, tokens=30, wait_until=MONDAY + 4 * HOUR), waiting(2), waiting(3)):
+        queue.add(ticket)
+    queue.remove(3)
+    for hour in range(hours + 1):
+        queue.press(MONDAY + hour * HOUR)
+        queue.add(waiting(1, tokens=20, wait_until=MONDAY + 4 * HOUR))
+    by_haste = {
+        key[-1]: ([ticket.id for ticket in queue.tickets_in(key)], queue.group(key).least)
+        for key in queue.groups(None)
+        if queue.group(key).pressing is key[-1]
+    }
+    needs = {1: 20, 2: 10}
+    patient = [number for number in needs if number not in pressing]
+    alike = {True: pressing, False: patient}
+    assert by_haste == {haste: (ids, [min(needs[number] for number in ids)]) for haste, ids in alike.items() if ids}
+    assert (queue.sums("day"), queue.count("day")) == ([0, 0, 30, 0], 2)
+
+
 def in_front(queue: ThrottleQueue, ticket: Ticket) -> list[int]:
     """Whoever stands before a ticket, found by asking everybody."""
     places = queue.places[1] if queue.places else {}

@@ -128,6 +128,22 @@ def test_a_limit_as_everybody_sees_it():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("used", "loan", "rate", "remaining"),
+    [
+        pytest.param(70, 0, 9.6, 20.0, id="of its own"),
+        pytest.param(70, 60, 6.0, 6.666667, id="what it may borrow is left, too"),
+        pytest.param(130, 60, 6.0, 20.0, id="a borrower has not run out"),
+        pytest.param(100, 0, 9.6, 1000.0, id="one that may not borrow has"),
+    ],
+)
+def test_burns_are_of_what_a_limit_may_borrow_too(used, loan, rate, remaining):
+    headroom = a_headroom(a_limit(100), used=used)
+    facts = measure.LimitFacts(lately=[(MONDAY - HOUR, 40.0)], loan=loan)
+    burn = measure.read_projection(headroom, facts, now=MONDAY).burns[0]
+    assert (burn.rate, burn.remaining) == pytest.approx((rate, remaining))
+
+
 def test_an_open_limit_has_no_cause_and_one_of_nothing_no_burn():
     headroom = a_headroom(a_limit(0))
     level = LevelState(ThrottleLevel.OPEN, MONDAY, MONDAY)

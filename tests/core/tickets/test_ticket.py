@@ -4,7 +4,7 @@ import pytest
 
 from quota_scheduler.core.tickets.ticket import GIVEN_UP, NEVER_RAN, REOPENING, Outcome, Reservation, need
 from quota_scheduler.core.units import Unit
-from tests.builders import a_concurrency_limit, a_limit, a_ticket
+from tests.builders import HOUR, MONDAY, a_concurrency_limit, a_limit, a_ticket
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,21 @@ from tests.builders import a_concurrency_limit, a_limit, a_ticket
 )
 def test_need(limit, amount):
     assert need(a_ticket(10), limit) == amount
+
+
+@pytest.mark.parametrize(
+    ("fields", "hours"),
+    [
+        pytest.param({}, 54, id="after two days and a quarter when it says nothing"),
+        pytest.param({"wait_until": MONDAY + 8 * HOUR}, 6, id="after three quarters of its longest wait"),
+        pytest.param({"deadline": MONDAY + 4 * HOUR}, 3, id="or of the time to its deadline"),
+        pytest.param({"wait_until": MONDAY + 8 * HOUR, "deadline": MONDAY + 2 * HOUR}, 1.5, id="whichever comes first"),
+        pytest.param({"deadline": MONDAY - HOUR}, 0, id="who comes late presses from the first"),
+    ],
+)
+def test_when_a_ticket_presses(fields, hours):
+    ticket = a_ticket(**fields)
+    assert (ticket.presses_from, ticket.presses(MONDAY + 2 * HOUR)) == (MONDAY + hours * HOUR, hours <= 2)
 
 
 def test_who_was_abandoned_never_ran_but_was_offered_room():
