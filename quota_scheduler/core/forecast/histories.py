@@ -23,6 +23,8 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
 
 Pairs = list[tuple[datetime, float]]
+Shared = dict[tuple[int, tuple[tuple[float, float], ...]], tuple[Buckets, Buckets]]
+"""What was made of a history, by which one it was and what was put into it; with it, lest another takes its number."""
 Sets = Mapping[int, tuple[Labels, Priority]]
 """Label sets as the store numbers them."""
 HOUR_SECONDS = 3_600
@@ -96,25 +98,22 @@ class UsageHistory:
         for below in range(rank + 1, len(CLASSES)):
             self.above[below] = moved(self.above[below], hour, amount)
 
-    def put(self, usage: Mapping[float, Sequence[int]]) -> None:
+    def put(self, usage: Mapping[float, Sequence[int]], shared: Shared) -> None:
         """Put what is used of each class, by rank, in the place of what these hours (seconds since 1970) had.
 
-        What could not run in them stays demand.
+        What could not run in them stays demand. What classes and instances have in common, they go on having in common.
         """
         nothing = [0] * len(CLASSES)
         demand = {
             at: list(accumulate((u + v for u, v in zip(used, self.unmet.get(at, nothing), strict=True)), initial=0))
             for at, used in usage.items()
         }
-        put: list[tuple[Buckets, dict[float, float], Buckets]] = []
 
         def with_these(history: Buckets, amounts: dict[float, float]) -> Buckets:
-            """What classes share, they go on sharing."""
-            for before, same, after in put:
-                if before is history and same == amounts:
-                    return after
-            put.append((history, amounts, replaced(history, amounts)))
-            return put[-1][-1]
+            key = id(history), tuple(amounts.items())
+            if key not in shared:
+                shared[key] = history, replaced(history, amounts)
+            return shared[key][1]
 
         self._lately = None
         self.all = with_these(self.all, {at: sum(used) for at, used in usage.items()})
@@ -194,14 +193,15 @@ class Histories:
         """Fold every rollup there is, some at a time, into histories made anew."""
         folding = self._folding(slices, sets, balances)
         self.first = _instant(folding.first)
-        self.series = {name: _history(counted) for name, counted in folding.counted().items()}
+        alike: Alike = {}
+        self.series = {name: _history(counted, alike) for name, counted in folding.counted().items()}
 
     def update(self, rows: Sequence[RollupRow], hours: Collection[int], sets: Sets, balances: Balances) -> None:
         """Put what the rollups of some hours (since 1970) say now, ``rows``, in the place of what they said before."""
         folding = self._folding([rows], sets, balances)
         first = _instant(folding.first)
         self.first = min(self.first, first) if self.first and first else self.first or first
-        counted = folding.counted()
+        counted, shared = folding.counted(), Shared()
         for name in self.series.keys() | counted.keys():
             usage = {float(hour * HOUR_SECONDS): [0] * len(CLASSES) for hour in hours}
             if name in counted:
@@ -209,7 +209,7 @@ class Histories:
                     for hour, charge in zip(of_rank.tolist(), charges.tolist(), strict=True):
                         usage[float(hour * HOUR_SECONDS)][rank] = charge
             if name in counted or not self.of(name).ends_before(min(usage)):
-                self.of(name).put(usage)
+                self.of(name).put(usage, shared)
 
     def _folding(self, slices: Iterable[Sequence[RollupRow]], sets: Sets, balances: Balances) -> Folding:
         folding = Folding(sets, lambda labels: self.bind(labels, balances))
@@ -231,12 +231,17 @@ def _instant(hour: int | None) -> datetime | None:
     return None if hour is None else datetime.fromtimestamp(hour * HOUR_SECONDS, UTC)
 
 
-def _history(counted: HourlyCharges) -> UsageHistory:
-    """The histories of one instance; classes above which the same was used share one."""
+Alike = dict[tuple[bytes, bytes], Buckets]
+"""Histories by what is in them: limits on the same work share one."""
+
+
+def _history(counted: HourlyCharges, alike: Alike) -> UsageHistory:
+    """The histories of one instance; classes above which the same was used share one, and so do instances."""
     above, sums = [no_buckets()], no_buckets()
     for rank in range(len(CLASSES)):
         if counted.hours[rank].size:
             sums = _buckets(counted.hours[: rank + 1], counted.charges[: rank + 1])
+            sums = alike.setdefault((sums.starts.tobytes(), sums.values.tobytes()), sums)
         above.append(sums)
     return UsageHistory(sums, above[:-1])
 

@@ -255,6 +255,21 @@ def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
     return round((sum(used[0::3]) + part * sum(used[1::3])) / known)
 
 
+class DaysOfUse:
+    """What limits used today, and usually have by now, looked up once for all that share a history and a zone."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._by_history: dict[tuple[int, str], tuple[int, int | None]] = {}
+
+    def of(self, history: UsageHistory, zone: str) -> tuple[int, int | None]:
+        """Return what was used since midnight, and by this time of the day on the last seven days in the mean."""
+        key = id(history.all), zone
+        if key not in self._by_history:
+            self._by_history[key] = used_today(history, zone, self._now), usual_today(history, zone, self._now)
+        return self._by_history[key]
+
+
 @lru_cache(maxsize=8)
 def _today(zone: str, now: datetime) -> list[float]:
     """Return when the civil day of an instant begins and ends in a zone, in seconds since 1970."""

@@ -155,14 +155,14 @@ class Forecasting:
     def _project(self, stale: Sequence[tuple[LimitInstance, Balance]], waiting: dict[str, int], now: datetime) -> None:
         """Forecast these limits and the demand of the classes above each rank, all in one go."""
         rows = [_Row(b, t, self.book.of(b.name), self._allowance(b, t, now)) for b, t in stale]
-        forecasts = iter(self._projections(rows, waiting, now))
+        forecasts, means = iter(self._projections(rows, waiting, now)), _Means(now)
         for row in rows:
             balance, name = row.balance, row.instance.name
             forecast = next(forecasts)
             above = tuple(next(forecasts) if history.starts.size else None for history in row.history.above)
             facts = _facts(balance, waiting.get(name, 0))
             self.projected[name] = Projected(
-                now, row.window, bool(balance.id), facts, balance.amount, forecast, row.weighted_mean(now)
+                now, row.window, bool(balance.id), facts, balance.amount, forecast, balance.spent + means.of(row)
             )
             previous = self.outlooks[name].risk if name in self.outlooks else "unknown"
             self.outlooks[name] = outlook_of(
@@ -214,9 +214,20 @@ class _Row:
         assert self.balance.window is not None
         return self.balance.window
 
-    def weighted_mean(self, now: datetime) -> int:
-        """The weighted-mean baseline, beside ours for comparison: what is used, and that mean kept up to the reset."""
-        return self.balance.spent + round(weighted_mean_to_come(self.history.all, now, self.window.ends_at))
+
+class _Means:
+    """The weighted-mean baseline, beside ours for comparison: that mean kept up to the reset, once for each history."""
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._to_come: dict[tuple[int, datetime], int] = {}
+
+    def of(self, row: _Row) -> int:
+        """What comes on top of what is used."""
+        key = id(row.history.all), row.window.ends_at
+        if key not in self._to_come:
+            self._to_come[key] = round(weighted_mean_to_come(row.history.all, self._now, row.window.ends_at))
+        return self._to_come[key]
 
 
 def _facts(balance: Balance, waiting: int) -> tuple[int, int]:

@@ -187,7 +187,7 @@ class Recompute:
         headrooms = Headrooms(
             balances, self.outlooks, queue=WaitingSums(waiting_totals), thresholds=self.forecasting.thresholds
         )
-        standing = loan_store.standing(tx)
+        standing, days = loan_store.standing(tx), measure.DaysOfUse(tx.now)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -206,6 +206,7 @@ class Recompute:
                 word=words.get(instance.limit.id, NO_WORD),
                 loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)) if standing else (),
                 loan=level_facts.loan,
+                days=days,
             )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(readings)
@@ -220,10 +221,18 @@ class Recompute:
         return {name for name, limit in after.items() if before.get(name, limit) != limit}
 
     def _limit_facts(
-        self, balances: Balances, instance: LimitInstance, *, word: ObservedWord, loans: tuple[Loan, ...], loan: int
+        self,
+        balances: Balances,
+        instance: LimitInstance,
+        *,
+        word: ObservedWord,
+        loans: tuple[Loan, ...],
+        loan: int,
+        days: measure.DaysOfUse,
     ) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
+        used_today, usual_today = days.of(history, instance.limit.zone)
         return measure.LimitFacts(
             forecast=projected.as_of(balances.ruling(instance)) if projected else None,
             weighted_mean=projected.weighted_mean_of(balances.ruling(instance)) if projected else None,
@@ -232,8 +241,8 @@ class Recompute:
             quality=self.quality.reading(name),
             spending=self._analysis.spending.get(name, Spending()),
             parent=measure.pool_of(balances, instance),
-            used_today=measure.used_today(history, instance.limit.zone, balances.now),
-            usual_today=measure.usual_today(history, instance.limit.zone, balances.now),
+            used_today=used_today,
+            usual_today=usual_today,
             word=word,
             loans=loans,
             loan=loan,

@@ -6,6 +6,7 @@ from quota_scheduler.core.forecast.histories import Histories, moved, no_buckets
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Mode
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.units import Unit
 from tests.builders import HOUR, MONDAY, a_concurrency_limit, a_limit, some_balances, some_labels, some_usage
 
 GROWTH, OPS = some_labels(team="growth"), some_labels(team="ops")
@@ -135,3 +136,14 @@ def test_since_shows_how_old_a_history_is():
         [15, 0, 35],
         [(NINE, 15), (TEN, 20)],
     )
+
+
+def test_instances_that_count_the_same_work_share_one_history_and_go_on_sharing_it():
+    limits = a_limit(), a_limit(id="second"), a_limit(id="calls", unit=Unit.REQUESTS)
+    balances, histories = some_balances(*limits), Histories(limits)
+    histories.fold([stored(*ROWS)], SETS, balances)
+    first, second, calls = (histories.of(limit.id) for limit in limits)
+    assert first.all is second.all is not calls.all
+    histories.update(stored((TEN, 1, some_usage(25))), [int(TEN.timestamp()) // 3600], SETS, balances)
+    assert first.all is second.all
+    assert second.lately() == [(NINE, 15), (TEN, 25)]
