@@ -23,10 +23,12 @@ FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/quota-scheduler --shell /usr/sbin/nologin quota && \
     install -d -o 10001 -g 10001 -m 0750 /var/lib/quota-scheduler
 COPY --from=build /opt/venv /opt/venv
+# What lies in no database, as the spool, is kept in /var/lib/quota-scheduler too.
 # All interfaces: the service then refuses to start without a token (see docs/how-to and examples/compose.yaml).
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    XDG_STATE_HOME=/var/lib \
     QUOTA_LISTEN=0.0.0.0:8484 \
     QUOTA_DATABASE=sqlite:////var/lib/quota-scheduler/quota.db
 USER 10001:10001

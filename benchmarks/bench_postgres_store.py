@@ -2,27 +2,30 @@
 
     python -m benchmarks.bench_postgres_store [--seconds 4] [--rounds 3]
 
-The floor is ``pgbench`` with one prepared statement a transaction at one row (``bench_postgres``), 32 clients. Beside
-it 32 threads ask one ``Writer`` for admissions by one limit, then 16 threads each of two processes ask their own. Last,
-both ask for more than a limit allows, and what was admitted is held against it.
+The floor is ``pgbench`` with one prepared statement a transaction, 32 clients, twice (``bench_postgres``): what one
+admission writes in our tables, one by one, and bare, two rows of two tables. Beside it 32 tasks of an event loop ask
+one ``Writer`` for admissions by one limit, as requests over HTTP do, then 16 tasks each of two processes ask their own.
+Last, both ask for more than a limit allows, and what was admitted is held against it. CPU of both sides says more than
+rates on a machine that others use.
 """
 
 import argparse
+import asyncio
 import contextlib
 import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.bench_postgres import HOT, SCHEMA, measure
+from benchmarks.bench_postgres import HOT, SAME, SCHEMA, bare, measure, processor_seconds
 from quota_scheduler.core.cycle.requests import Submit
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
@@ -55,6 +58,20 @@ def draft() -> Ticket:
     )  # fmt: skip
 
 
+async def ask(writer: Writer, askers: int, seconds: float) -> int:
+    """Let so many ask one request after another, as requests over HTTP do; returns how many were admitted."""
+    loop, ends_at = asyncio.get_running_loop(), time.perf_counter() + seconds
+
+    async def one_after_another() -> int:
+        admitted = 0
+        while time.perf_counter() < ends_at:
+            lease: Lease | None = (await writer.ask_from(loop, Submit(draft()))).ticket.lease
+            admitted += lease is not None
+        return admitted
+
+    return sum(await asyncio.gather(*(one_after_another() for _ in range(askers))))
+
+
 def work(url: str, amount: int, askers: int, seconds: float) -> None:
     """Be one replica: wait for a line on stdin, let so many ask, print how many were admitted and the CPU spent."""
     with Store(url) as store:
@@ -63,19 +80,8 @@ def work(url: str, amount: int, askers: int, seconds: float) -> None:
         writer.ask(Submit(draft())).result()
         print("ready", flush=True)
         sys.stdin.readline()
-        ends_at, admitted, began = time.perf_counter() + seconds, [0] * askers, time.process_time()
-
-        def ask(number: int) -> None:
-            while time.perf_counter() < ends_at:
-                lease: Lease | None = writer.ask(Submit(draft())).result().ticket.lease
-                admitted[number] += lease is not None
-
-        threads = [threading.Thread(target=ask, args=(number,)) for number in range(askers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        print(sum(admitted), time.process_time() - began, flush=True)
+        began = time.process_time()
+        print(asyncio.run(ask(writer, askers, seconds)), time.process_time() - began, flush=True)
         writer.stop()
 
 
@@ -91,8 +97,16 @@ def database(server: PostgresProcess, amount: int) -> Iterator[str]:
     server.run("psql", "-q", "-c", f"DROP DATABASE {name} WITH (FORCE)", "postgres")
 
 
-def admitted(server: PostgresProcess, replicas: int, *, amount: int, seconds: float) -> tuple[int, float]:
-    """How many all replicas together admitted, the first of each included, and the CPU seconds of them."""
+class Run(NamedTuple):
+    """What all replicas together admitted, the first of each included, and the CPU of theirs and of the server."""
+
+    admitted: int
+    ours: float
+    server: float
+
+
+def admitted(server: PostgresProcess, replicas: int, *, amount: int, seconds: float) -> Run:
+    """Let replicas admit for some seconds, with the same number of clients between them."""
     with database(server, amount) as url:
         command = [sys.executable, "-m", "benchmarks.bench_postgres_store", "--work", url, "--amount", str(amount)]
         command += ["--askers", str(CLIENTS // replicas), "--seconds", str(seconds)]
@@ -102,12 +116,27 @@ def admitted(server: PostgresProcess, replicas: int, *, amount: int, seconds: fl
         for process in processes:
             assert process.stdout
             assert process.stdout.readline() == "ready\n"
+        before = processor_seconds(server)
         for process in processes:
             assert process.stdin
             process.stdin.write("go\n")
             process.stdin.flush()
         said = [process.communicate()[0].split() for process in processes]
-        return sum(int(words[0]) + 1 for words in said), sum(float(words[1]) for words in said)
+        done, ours = sum(int(words[0]) + 1 for words in said), sum(float(words[1]) for words in said)
+        return Run(done, ours, processor_seconds(server) - before)
+
+
+def one_by_one(server: PostgresProcess, seconds: int) -> float:
+    """Admissions a second where each client writes what one admission writes, in a transaction of its own."""
+    with database(server, PLENTY) as url:
+        name = url.rpartition("/")[2]
+        with Store(url) as store:
+            writer = Writer(store, Terms(limits(PLENTY)), tell=lambda *_: None)
+            writer.start()
+            writer.ask(Submit(draft())).result()  # opens the window
+            writer.stop()
+        server.run("psql", "-q", "-c", "SELECT setval(pg_get_serial_sequence('tickets', 'id'), 100)", name)
+        return measure(server, SAME, CLIENTS, seconds, name)[0]
 
 
 def main() -> None:
@@ -121,28 +150,33 @@ def main() -> None:
     if given.work:
         work(given.work, int(given.amount), int(given.askers), given.seconds)
         return
-    ones, pairs = [], []
+    sames, bares, pairs = [], [], []
     with PostgresProcess(DURABLE) as server:
         server.run("psql", "-q", "-c", SCHEMA, "postgres")
         for _ in range(given.rounds):
             load = os.getloadavg()[0]
-            floor = measure(server, HOT, CLIENTS, int(given.seconds))[0]
-            rates, spent = [], []
-            for replicas in (1, 2):
-                done, cpu = admitted(server, replicas, amount=PLENTY, seconds=given.seconds)
-                rates.append(done / given.seconds)
-                spent.append(cpu / done * 1e3)
-            ones.append(rates[0] / floor)
-            pairs.append(rates[1] / rates[0])
+            floor = measure(server, bare(HOT), CLIENTS, int(given.seconds))[0]
+            same = one_by_one(server, int(given.seconds))
+            one, two = (admitted(server, n, amount=PLENTY, seconds=given.seconds) for n in (1, 2))
+            sames.append(one.admitted / given.seconds / same)
+            bares.append(one.admitted / given.seconds / floor)
+            pairs.append(two.admitted / one.admitted)
             print(
-                f"pgbench {floor:.0f}/s   one writer {rates[0]:.0f}/s ({ones[-1]:.2f} ×, {spent[0]:.2f} ms of CPU each)"
-                f"   two {rates[1]:.0f}/s ({pairs[-1]:.2f} × one, {spent[1]:.2f} ms)   load {load:.1f}",
+                f"pgbench: the same {same:.0f}/s, bare {floor:.0f}/s   one writer {one.admitted / given.seconds:.0f}/s "
+                f"({sames[-1]:.2f} ×, {bares[-1]:.2f} ×, {_cpu(one)})   two {two.admitted / given.seconds:.0f}/s "
+                f"({pairs[-1]:.2f} × one, {_cpu(two)})   load {load:.1f}",
                 flush=True,
             )
-        done, _ = admitted(server, 2, amount=SCARCE, seconds=2.0)
-    print(f"÷ pgbench {statistics.median(ones):.2f}   two ÷ one {statistics.median(pairs):.2f}")
+        done = admitted(server, 2, amount=SCARCE, seconds=2.0).admitted
+    middle = [f"{statistics.median(ratios):.2f}" for ratios in (sames, bares, pairs)]
+    print(f"÷ pgbench with the same {middle[0]}, bare {middle[1]}   two ÷ one {middle[2]}")
     # the first of each replica is admitted too, where there was room
     print(f"a limit for {SCARCE // TOKENS}: {done} were admitted, two for the first of each replica counted")
+
+
+def _cpu(run: Run) -> str:
+    each = [f"{seconds / run.admitted * 1e3:.3f}" for seconds in (run.ours, run.server)]
+    return f"{each[0]} ms of CPU each, the server {each[1]}"
 
 
 if __name__ == "__main__":

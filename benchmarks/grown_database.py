@@ -12,7 +12,7 @@ from pathlib import Path
 from quota_scheduler.core.instants import HOUR_MICROS, to_micros
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.service.reprice import PRICES
-from quota_scheduler.store import Store, Transaction, facts
+from quota_scheduler.store import Store, Transaction, facts, postgres_pulse
 from quota_scheduler.store.usage_columns import COLUMNS, NAMES
 
 TEAMS, WORKFLOWS, DAYS = 20, 40, 60
@@ -34,9 +34,11 @@ limits:
 """Twenty-five instances once all teams have used something."""
 _NUMBERS = (
     "WITH RECURSIVE n (i) AS "
-    "(SELECT CAST(0 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CAST(?1 AS INTEGER)) "
+    "(SELECT CAST(?6 AS INTEGER) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CAST(?1 AS INTEGER)) "
 )
-"""Row numbers as both engines count them, in 64 bits."""
+"""Row numbers as both engines count them, in 64 bits, from ?6 to before ?1."""
+SLICE = 500_000
+"""Rows of one statement: ten million at once take minutes, and a server that is busy for so long is given up."""
 _WIDE = "substr(CAST(1000000000000000000 + i AS TEXT), 2)"
 """A row's number in 18 digits."""
 _FACTS = (
@@ -65,8 +67,8 @@ _LEASES = (
 _RESERVED = (
     f"{_NUMBERS}INSERT INTO reservations SELECT i + 1, w.id, 1000, 0, 1000, 0, 0, 1000 FROM n CROSS JOIN windows w"
 )
-PATIENCE_SECONDS = 600.0
-"""How long a server may be silent here: what is asked of it takes minutes."""
+PATIENCE_SECONDS = 1_800.0
+"""How long a statement may take here, and a server be silent: sums and indexes over ten million rows take minutes."""
 _INDEXES = (
     "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE INDEX%' "
     "AND tablename IN ('events', 'runs', 'tickets', 'leases', 'reservations')"
@@ -80,8 +82,9 @@ def build(folder: Path, *, events: int, tickets: int, now: datetime, url: str = 
     """
     (folder / "quota.yaml").write_text(CONFIG)
     database = url or folder / "quota.db"
+    postgres_pulse.LONGEST_SECONDS = PATIENCE_SECONDS
     with (
-        Store(database, clock=lambda: now) as store,
+        Store(database, clock=lambda: now, patience=PATIENCE_SECONDS) as store,
         store.transaction() as tx,
         _indexed_later(tx, is_server=bool(url)),
     ):
@@ -136,9 +139,16 @@ def _label_sets(tx: Transaction) -> None:
     )
 
 
+def _in_slices(tx: Transaction, sql: str, rows: int, *params: int | str) -> None:
+    """Write so many rows, ``SLICE`` with each statement."""
+    padded = (*params, *(0 for _ in range(4 - len(params))))
+    for begin in range(0, rows, SLICE):
+        tx.execute(sql, (min(begin + SLICE, rows), *padded, begin))
+
+
 def _fill_ledger(tx: Transaction, events: int, now: int) -> None:
     span = DAYS * 24 * HOUR_MICROS
-    tx.execute(_EVENTS, (events, now - span, span, TEAMS * WORKFLOWS * len(MODELS)))
+    _in_slices(tx, _EVENTS, events, now - span, span, TEAMS * WORKFLOWS * len(MODELS))
     tx.execute(
         f"INSERT INTO rollups (hour, label_set, {COLUMNS}) SELECT at / {HOUR_MICROS}, label_set, {_SUMS} "
         "FROM events GROUP BY 1, 2"
@@ -163,8 +173,8 @@ def _fill_tickets(tx: Transaction, tickets: int, now: int) -> None:
         "('past', 'team0', ?1, ?1, 0, 0, 0, 0, 0, 0, 0, 1, 0)",
         (begin,),
     )
-    tx.execute(_TICKETS, (tickets, begin, apart, labels, estimate))
-    tx.execute(_LEASES, (tickets, begin, apart))
-    tx.execute(_RESERVED, (tickets,))
+    _in_slices(tx, _TICKETS, tickets, begin, apart, labels, estimate)
+    _in_slices(tx, _LEASES, tickets, begin, apart)
+    _in_slices(tx, _RESERVED, tickets)
     for name in ("ticket", "fence"):
         tx.execute("UPDATE sequences SET next = ? WHERE name = ?", (tickets + 1, name))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from grafana import ready
 from grafana.looks import (
     ANY,
     PLAIN,
@@ -31,6 +32,8 @@ def panels() -> list[Any]:
     """All of it, in reading order."""
     return [
         *_now(),
+        row("Work, replicas and the spool"),
+        *ready.panels(),
         row("Tasks"),
         *_tasks(),
         row("Usage in"),

@@ -266,9 +266,10 @@ def _traces(config: Config, instance: str) -> Traces:
 
 
 def _spool_file(config: Config, store: Store) -> SpoolFile | None:
-    """Where usage is kept while the database is away: a file has no server to be away from."""
+    """Where usage is kept while the database is away; beside a file, which has no server, only where that is asked."""
     place = config.spool
-    return opened(place.file, place.bytes, store.clock) if store.is_shared and place.bytes else None
+    is_wanted = place.bytes and (store.is_shared or place.is_named)
+    return opened(place.file, place.bytes, store.clock) if is_wanted else None
 
 
 def _leading(config: Config, store: Store, rules: Rules, monotonic: Callable[[], float]) -> Leading:

@@ -37,11 +37,11 @@ from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.scope import EVERYBODY, Scope
-from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.questions import Document, Questions
 from quota_scheduler.runtime import Service
-from quota_scheduler.service.apply_prices import priced_events, priced_report, priced_ticket
+from quota_scheduler.service.apply_prices import priced_estimate, priced_events, priced_report, priced_ticket
 from quota_scheduler.service.headless import record_run
 from quota_scheduler.service.observe import WordRecorded, record_word
 from quota_scheduler.service.operate import alerts as alerting
@@ -90,12 +90,20 @@ class Facade(Questions):
             (ticket.labels for ticket in tickets), lambda: [priced_ticket(ticket, now, prices) for ticket in tickets]
         )
 
-    def price_at_once(self, ticket: Ticket) -> Ticket | None:
-        """A ticket whose estimate knows what it costs; None where looking that up takes a while."""
-        now = self.now()
-        if (ticket.labels.provider, ticket.labels.model, now.toordinal()) not in self._priced:
+    def price_at_once(self, labels: Labels, estimate: Estimate, now: datetime) -> Estimate | None:
+        """An estimate that knows what it costs; None where looking that up takes a while."""
+        if (labels.provider, labels.model, now.toordinal()) not in self._priced:
             return None
-        return priced_ticket(ticket, now, self._service.parts.prices)
+        return priced_estimate(labels, estimate, now, self._service.parts.prices)
+
+    def prices_as_of(self, now: datetime) -> tuple[int, int]:
+        """While it is the same, the same work costs the same, where its price ``holds_all_day``."""
+        return self._service.parts.prices.stated, now.toordinal()
+
+    def price_holds_all_day(self, labels: Labels, now: datetime) -> bool:
+        """Whether the price of a model is the same from midnight to midnight (UTC)."""
+        rates, _ = self._service.parts.prices.rates(labels, now)
+        return bool(rates)
 
     async def _beside(self, labels: Iterable[Labels], work: Callable[[], T]) -> T:
         """Look prices up: beside the event loop where a name was not priced before today, a millisecond each."""
@@ -139,7 +147,7 @@ class Facade(Questions):
 
     def _labels_of(self, number: int) -> Labels | None:
         with self._service.store.reading() as tx:
-            rows = tickets.for_cycle(tx, ids=[number], keys=(), due=tx.now)
+            rows = tickets.for_cycle(tx, ids=[number])
         return rows[number].labels if number in rows else None
 
     def submit(self, drafts: Sequence[Ticket], *, dry_run: bool = False) -> "list[asyncio.Future[Reply]]":
@@ -183,7 +191,9 @@ class Facade(Questions):
             then=lambda terms, done: service.other_hosts(terms, sources, done.now),
         )
 
-    def observe(self, observations: Sequence[Observation], throttles: Sequence[Throttle]) -> "Future[WordRecorded]":
+    async def observe(
+        self, observations: Sequence[Observation], throttles: Sequence[Throttle]
+    ) -> "Future[WordRecorded]":
         """Keep what providers said about their windows, and let those that refuse for a moment be left alone."""
         return self._do(lambda tx: record_word(tx, observations, throttles, self._service.writer.terms.limits))
 
@@ -225,7 +235,7 @@ class Facade(Questions):
         word = replace(run.word, observations=list(observations), throttles=list(throttles))
         return replace(run, word=word, totals=tuple(one for one in told if not isinstance(one, str)), refused=refused)
 
-    def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
+    async def take_headless(self, run: "HeadlessRun", scope: Scope = EVERYBODY) -> "Future[WordRecorded]":
         """Record what a headless run used and was told."""
         limits, word = self._service.writer.terms.limits, run.word
         return self._do(

@@ -43,7 +43,10 @@ Found = tuple[tuple[PriceRates, ...], bool]
 
 
 class Prices:
-    """Prices of model calls. ``problem`` is one sentence when the table cannot be loaded; then costs are estimates."""
+    """Prices of model calls. ``problem`` is one sentence when the table cannot be loaded; then costs are estimates.
+
+    ``stated`` counts how often the operator's prices were stated: other ones hold when it has changed.
+    """
 
     def __init__(self, own: Mapping[str, OwnPrice] | None = None, *, load: "Callable[[], Table] | None" = None) -> None:
         """``own`` maps a model, or ``provider/model``, to the operator's price; it wins over the table."""
@@ -51,6 +54,7 @@ class Prices:
         self._load = load or Table.load
         self._table: Table | None = None
         self._opening = threading.Lock()
+        self.stated = 0
         self.state(own or {})
 
     def state(self, own: Mapping[str, OwnPrice]) -> None:
@@ -58,6 +62,7 @@ class Prices:
         spelt = {name.lower(): price.rates() for name, price in own.items()}
         self._own = {_one_name(name): rates for name, rates in spelt.items()} | spelt
         self._remembered: dict[tuple[str, str, int, PriceTerms], Found] = {}
+        self.stated += 1
 
     @property
     def fingerprint(self) -> str:

@@ -83,7 +83,7 @@ class Service:
             "rates": (every.RATES_SECONDS, self.learn_rates),
             "prune": (every.PRUNE_SECONDS, self.prune),
         }
-        if self.store.is_shared:
+        if self.parts.spool.is_kept:
             timed["spool"] = every.SPOOL_SECONDS, self.parts.spool.replay
         if self.parts.ingests:
             timed["read"] = self.config.sources.claude_code.poll_seconds, self.read
@@ -119,6 +119,8 @@ class Service:
             self.store.listen(self.lookout.hint)
         self.parts.metrics.database_checked(up=True)
         self.parts.metrics.leads(self.leads)
+        if self.leading.is_alone:
+            self.parts.metrics.replicas(agreeing=1, differing=0, differs=False)
 
     def begin_tasks(self) -> None:
         """Let run what runs by itself, the first tick at once; in a thread of its own, so that answers come first."""

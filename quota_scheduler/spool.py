@@ -52,6 +52,11 @@ class Spool:
         self._show()
 
     @property
+    def is_kept(self) -> bool:
+        """Whether there is a spool."""
+        return self._file is not None
+
+    @property
     def is_in_use(self) -> bool:
         """Whether something lies there, so that whatever comes must line up behind it."""
         return self._file is not None and self._file.entries > 0

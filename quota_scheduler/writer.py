@@ -31,7 +31,7 @@ from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError
 from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
-from quota_scheduler.store import Store, Transaction, tickets
+from quota_scheduler.store import Foreseen, Store, Transaction
 from quota_scheduler.store.engine import reason
 from quota_scheduler.traces import OFF, Place, Times, Traces
 
@@ -300,22 +300,25 @@ class Writer:
 
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
-        times = Times()
+        times, requests = Times(), [item.request for item in asked]
+        foreseen = Foreseen(self.store.clock())
+        if self.store.is_shared:
+            cycle.foresee(foreseen, requests, self._memory)
         try:
-            with self.store.transaction() as tx:
+            with self.store.transaction(foreseen.questions) as tx:
                 self._follow(tx)
-                done = cycle.run_cycle(tx, [item.request for item in asked], self.terms, self._memory)
+                done = cycle.run_cycle(tx, requests, self.terms, self._memory)
                 for item, answer in zip(asked, done.answers, strict=True):
                     if item.note:
                         item.note(tx, answer)
-                now, due = tx.now, tickets.next_due(tx)
+                now = tx.now
                 times.commits()
         except BaseException:
             self._memory.forget()
             if self._rereading:
                 self._rereading.lost()
             raise
-        wait = self._seconds_to(due(), now)
+        wait = self._seconds_to(self._memory.due(), now)
         if self._traces.is_on:
             self._traces.served([item.place for item in asked], times.over(), [reply.ticket for reply in done.answers])
         done = replace(done, changed=done.changed | self._memory.written_elsewhere())
@@ -326,9 +329,9 @@ class Writer:
         self._due = time.monotonic() + max(0.0, min(LOOK_SECONDS, wait))
         return done
 
-    def _seconds_to(self, rows_due: datetime | None, now: datetime) -> float:
-        due = [at for at in (rows_due, self._memory.due()) if at]
-        return max(0.001, (min(due) - now).total_seconds()) if due else LOOK_SECONDS
+    @staticmethod
+    def _seconds_to(due: datetime | None, now: datetime) -> float:
+        return max(0.001, (due - now).total_seconds()) if due else LOOK_SECONDS
 
     def _notice_sleep(self) -> None:
         """Let no lease expire right after the machine slept or its clock jumped: its runner slept too."""

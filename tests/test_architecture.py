@@ -167,7 +167,7 @@ ROOMS = [
     pytest.param(
         "store",
         "addresses core errors store",
-        "peewee playhouse psycopg psycopg_pool",
+        "msgspec peewee playhouse psycopg psycopg_pool",
         id="store turns rows into core values",
     ),
     pytest.param("service", "core errors service store", "", id="service runs the journeys and knows no edge"),
@@ -236,7 +236,10 @@ ROOMS = [
     pytest.param("readiness", "core errors runtime", "", id="readiness says whether work is taken"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
-    pytest.param("short_way", "half_requests", "uvicorn", id="short_way answers what is plain, and decides nothing"),
+    pytest.param("known_heads", "", "", id="known_heads know what the parser has read"),
+    pytest.param(
+        "short_way", "half_requests known_heads", "uvicorn", id="short_way answers what is plain, and decides nothing"
+    ),
     pytest.param(
         "questions",
         "config core errors readiness runtime service store auth traces",

@@ -339,8 +339,8 @@ async def _within_time(waiting: "Sequence[asyncio.Future[T]]", seconds: float = 
     try:
         async with asyncio.timeout(seconds):
             return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
-    except TimeoutError:
-        raise slow() from None
+    except TimeoutError as error:
+        raise slow() from error
     except StoreError as error:
         raise not_written(error) from error
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_output, require, written
+from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_output, require
 from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.pushed import taken
 from quota_scheduler.api.render import json_response
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import SKEW, is_plausible, parse_instant
 from quota_scheduler.core.labels import LONGEST_VALUE
+from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.scope import Scope
+from quota_scheduler.service.headless import ORIGIN
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -23,7 +26,10 @@ MOST_NAMED = 20
 
 
 async def record(request: Request) -> Response:
-    """Record what a run has used, where no transcript says it, and what the provider told it of limits."""
+    """Record what a run has used, where no transcript says it, and what the provider told it of limits.
+
+    202 says that it lies on this disk, and is recorded once the database is back.
+    """
     asker, service = require(request, Role.RUNNER), accepting(request)
     account, at = _account(request, asker.scope), _ended(request, service)
     if len(account) > LONGEST_VALUE or not (account.isprintable()):
@@ -32,16 +38,17 @@ async def record(request: Request) -> Response:
     output = await raw_output(request, most=MOST_USAGE_BYTES)
     run = await asyncio.to_thread(service.read_headless, output, at=at, account=account, forked=forked)
     run = service.claimed_run(run, asker.scope)
-    done = await written(service.take_headless(run, asker.scope))
-    return json_response(
-        {
-            "sessions": [total.session for total in run.totals],
-            "observations": done.accepted,
-            "duplicate": done.duplicate,
-            "throttles": len(done.throttles),
-            "refused": list(run.refused[:MOST_NAMED]),
-        }
-    )
+    observations, throttles = tuple(run.word.observations), tuple(run.word.throttles)
+    delivery = Pushed(ORIGIN, observations=observations, throttles=throttles, totals=run.totals, scope=asker.scope)
+    done = await taken(service, delivery, lambda: service.take_headless(run, asker.scope))
+    answer = {
+        "sessions": [total.session for total in run.totals],
+        "observations": done.accepted if done else 0,
+        "duplicate": done.duplicate if done else 0,
+        "throttles": len(done.throttles if done else throttles),
+        "refused": list(run.refused[:MOST_NAMED]),
+    }
+    return json_response(answer if done else {**answer, "spooled": delivery.size}, 200 if done else 202)
 
 
 def _account(request: Request, scope: Scope) -> str:

@@ -10,12 +10,14 @@ from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import MOST_IN_ARRAY, accepting, body, facade_of, require, written
+from quota_scheduler.api.access import MOST_IN_ARRAY, accepting, body, facade_of, require
 from quota_scheduler.api.problems import Problem, pointers
+from quota_scheduler.api.pushed import taken
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import Body
 from quota_scheduler.api.values import INSTANT, Instant, Key, Name, Wait
 from quota_scheduler.config import Role
+from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.observations.judging import longest
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
@@ -23,6 +25,7 @@ from quota_scheduler.core.observations.report_key import LENGTHS, PROVIDERS
 from quota_scheduler.core.scope import Scope
 from quota_scheduler.service.observe import OLDEST
 
+DOOR = "observations"
 MOST_RATIO = 2.0
 """A window of which more than twice its amount is used is a percentage in the wrong place: 102 % was seen."""
 FARTHEST_RESET = timedelta(days=62)
@@ -169,24 +172,30 @@ OBSERVATION: TypeAdapter[ObservationBody] = TypeAdapter(ObservationBody)
 
 
 async def observe(request: Request) -> Response:
-    """Take one report or an array; what is wrong with one does not keep the others out."""
+    """Take one report or an array; what is wrong with one does not keep the others out.
+
+    202 says that they lie on this disk, and are recorded once the database is back.
+    """
     asker, service = require(request, Role.RUNNER), accepting(request)
     raw = await body(request)
     items = raw if isinstance(raw, list) else [raw]
     if len(items) > MOST_IN_ARRAY:
         raise Problem(422, "too_many", f"{len(items)} reports: send at most {MOST_IN_ARRAY} at a time")
     said, rejected = await asyncio.to_thread(_valid, items, service.account_of, service.now(), asker.scope)
-    observations = [one for one in said if isinstance(one, Observation)]
-    throttles = [one for one in said if isinstance(one, Throttle)]
-    done = await written(service.observe(observations, throttles))
+    observations = tuple(one for one in said if isinstance(one, Observation))
+    throttles = tuple(one for one in said if isinstance(one, Throttle))
+    delivery = Pushed(DOOR, observations=observations, throttles=throttles, scope=asker.scope)
+    done = await taken(service, delivery, lambda: service.observe(observations, throttles))
     waiting = service.readings.queue
     counts: dict[str, Any] = {
-        "accepted": done.accepted,
-        "duplicate": done.duplicate,
+        "accepted": done.accepted if done else 0,
+        "duplicate": done.duplicate if done else 0,
         "throttles": len(throttles),
         "rejected": rejected,
         "waiting": sum(waits.waiting for waits in waiting.classes) if waiting else None,
     }
+    if done is None:
+        return json_response({**counts, "spooled": delivery.size}, 202)
     if rejected and not isinstance(raw, list):
         raise Problem(422, "invalid_body", str(rejected[0]["reason"]), **counts)
     return json_response(counts)

@@ -56,6 +56,8 @@ PUSHED: dict[str, dict[str, Any]] = {
     },
 }
 """Bodies that other programs send, as far as they are ours to describe."""
+SPOOLED = ("/v1/usage", "/v1/shipments", "/v1/observations", "/v1/headless")
+"""Answered 202 where what is sent is kept on disk; what other programs export to is answered 200 then, too."""
 LINKS: dict[tuple[str, str], dict[str, tuple[str, str, str, str]]] = {
     ("post", "/v1/tickets"): {
         "look": ("get", "/v1/tickets/{ticket}", "ticket", "$response.body#/id"),
@@ -179,7 +181,7 @@ def _operation(method: str, path: str, summary: str, model: type | None, role: s
             "default": problem,
         },
     }
-    if path == "/v1/usage" and method == "post":
+    if path in SPOOLED and method == "post":
         operation["responses"]["202"] = {
             "description": "the database is away: kept on disk, recorded when it is back",
             "content": {"application/json": {"schema": {}}},

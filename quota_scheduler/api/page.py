@@ -27,7 +27,7 @@ from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.page.assets import INDEX, load_assets
 from quota_scheduler.page.first import FirstAnswer
 from quota_scheduler.page.kept import KeptForAll
-from quota_scheduler.page.state import page_document, waiting_row
+from quota_scheduler.page.state import ForecastRows, page_document, waiting_row
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -61,6 +61,7 @@ class PageRoom:
 
     assets: Any = field(default_factory=load_assets)
     kept: KeptForAll = field(default_factory=KeptForAll)
+    forecasts: ForecastRows = field(default_factory=ForecastRows)
     first: FirstAnswer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,8 +119,8 @@ async def state(request: Request) -> Response:
 
 async def state_shown(request: Request, asker: Asker, seconds: float) -> PackedAnswer:
     """The state as one asker sees it, at most so many seconds old; made and packed once for all who are alike."""
-    service, kept = facade_of(request), room_of(request).kept
-    revision = _revision(service)
+    service, room = facade_of(request), room_of(request)
+    kept, revision = room.kept, _revision(service)
 
     def make(document: dict[str, Any]) -> PackedAnswer:
         you = {"name": asker.name, "role": asker.role.value, "operator": allows(asker.role, Role.OPERATOR)}
@@ -127,7 +128,9 @@ async def state_shown(request: Request, asker: Asker, seconds: float) -> PackedA
 
     async def of_asker() -> PackedAnswer:
         document = await kept.get(
-            ("state", revision, asker.scope), seconds, lambda: asyncio.to_thread(_state, service, revision, asker.scope)
+            ("state", revision, asker.scope),
+            seconds,
+            lambda: asyncio.to_thread(_state, service, room.forecasts, revision, asker.scope),
         )
         shown = await asyncio.to_thread(make, document)
         kept.put((LAST, asker), shown)
@@ -137,10 +140,11 @@ async def state_shown(request: Request, asker: Asker, seconds: float) -> PackedA
     return shown
 
 
-def _state(service: "Facade", revision: str, scope: Scope) -> dict[str, Any]:
+def _state(service: "Facade", forecasts: ForecastRows, revision: str, scope: Scope) -> dict[str, Any]:
     """The document of the page as a scope sees it; blocks for a moment."""
     sight, now = service.sight(scope), service.now()
     readings = service.seen(sight)
+    forecasts.keep(service.readings)
     problems = service.not_ready()
     more = {
         "revision": revision,
@@ -156,6 +160,7 @@ def _state(service: "Facade", revision: str, scope: Scope) -> dict[str, Any]:
     }
     return page_document(
         readings,
+        forecasts,
         alerts=service.alerts(scope),
         silences=service.silences(scope),
         turns=service.turns(scope),

@@ -98,13 +98,13 @@ class PlainPolls:
         is_poll = scope["method"] == "GET" and scope["query_string"] and _PATH.fullmatch(scope["path"])
         return bool(is_poll) and not self._service.traces.is_on
 
-    def ask(self, scope: Mapping[str, Any], body: bytes) -> "Asked | None":
+    def ask(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], body: bytes) -> "Asked | None":
         """Park whoever asks plainly."""
         service, path = self._service, _PATH.fullmatch(scope["path"])
         wait = _WAIT.fullmatch(scope["query_string"])
         if path is None or wait is None or not float(wait[1]) or body:
             return None
-        asker = plain_asker(service, scope, dict(scope["headers"]))
+        asker = plain_asker(service, headers)
         if asker is None or (asker.is_token and service.rates.take(asker.name)):
             return None
         read = Read(int(path[1]), True, asker.by, asker.scope)

@@ -3,6 +3,8 @@
     printable ASCII, no escapes, one object of few words ──► decoded in a microsecond ──► priced ──► the next cycle
     anything else ──► ``api.tickets``, which takes it or says what is wrong with it
 
+What many tickets have in common, their labels and their estimate with its price, is worked out once a day.
+
 What is taken here is what ``TicketBody`` would have made of it, to its fingerprint (tests/shell/test_plain_tickets.py):
 there it is said what a ticket may be, here only how most of them are.
 """
@@ -32,7 +34,7 @@ from quota_scheduler.core.names import canonical_provider
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.estimate import declared
 from quota_scheduler.core.tickets.run_history import EstimateBasis
-from quota_scheduler.core.tickets.ticket import Ticket
+from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.errors import StoreError
 from quota_scheduler.short_way import Asked, WholeAnswer
@@ -46,10 +48,14 @@ Text = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE)]
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 MARKS = b"".join(f"{name.lower()}: {value}\r\n".encode() for name, value in SAFE.items())
 JSON, HTTPS = b"content-type: application/json\r\n" + MARKS, f"strict-transport-security: {STRICT}\r\n".encode()
+MOST_ALIKE = 4096
+"""Kinds of work whose labels and price are kept; past it they are forgotten."""
+Work = tuple[Labels, Estimate]
+"""What a ticket is, and what it is expected to use."""
 _TTL: TypeAdapter[timedelta] = TypeAdapter(Ttl)
 
 
-class PlainLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class PlainLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False, frozen=True):
     """Labels, as ``LabelsBody`` has them."""
 
     provider: Text
@@ -62,7 +68,7 @@ class PlainLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     agent: Text | UnsetType = UNSET
 
 
-class PlainEstimate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class PlainEstimate(msgspec.Struct, forbid_unknown_fields=True, gc=False, frozen=True):
     """Whole tokens by kind, or in all, as ``EstimateBody`` has them."""
 
     input: Count | UnsetType = UNSET
@@ -126,37 +132,49 @@ def _length(text: str) -> tuple[timedelta, str]:
     return span, str(_TTL.dump_python(span, mode="json"))
 
 
-def plain_draft(body: bytes, basis: EstimateBasis, now: datetime) -> Ticket | None:
-    """The ticket that a plain body asks for, its cost still to be priced; None for a body that is not so plain."""
+def read_plain(body: bytes) -> PlainTicket | None:
+    """What a plain body says; None for one that is not so plain."""
     if ODD.search(body):
         return None
     try:
         asked = _DECODE(body)
-        ttl, ttl_text = (DEFAULT_TTL, UNSET) if asked.ttl is UNSET else _length(asked.ttl)
-    except (msgspec.MsgspecError, ValidationError):
+    except msgspec.MsgspecError:
         return None
+    return None if b" " in body and asked.holds_padding else asked
+
+
+def work_of(asked: PlainTicket, basis: EstimateBasis) -> Work | None:
+    """The labels of a ticket and its estimate, still to be priced; None where that is said in two ways or in none."""
     said = asked.labels
     labels = Labels(
         canonical_provider(said.provider), said.account or "", asked.model or said.model or "", said.team or "",
         said.project or "", said.workflow or "", said.task_type or "", said.agent or "",
     )  # fmt: skip
     usage = asked.estimate.usage(basis, labels)
-    if usage is None or asked.holds_padding:
+    return None if usage is None else (labels, declared(usage))
+
+
+def draft_of(asked: PlainTicket, work: Work, now: datetime, owner: str = "") -> Ticket | None:
+    """The ticket that is asked for; None where its time to live is no length of time."""
+    try:
+        ttl, ttl_text = (DEFAULT_TTL, UNSET) if asked.ttl is UNSET else _length(asked.ttl)
+    except ValidationError:
         return None
-    words = _Dumped(asked.key, said, asked.priority, asked.estimate, asked.run, asked.session, asked.model, ttl_text)
-    return Ticket(
-        id=0,
-        key=asked.key,
-        body=hashlib.blake2b(msgspec.json.encode(words), digest_size=16).hexdigest(),
-        labels=labels,
-        priority=asked.priority or Priority.NORMAL,
-        estimate=declared(usage),
-        created_at=now,
-        waiting_since=now,
-        ttl=ttl,
-        run=asked.run or "",
-        session=asked.session or "",
+    words = _Dumped(
+        asked.key, asked.labels, asked.priority, asked.estimate, asked.run, asked.session, asked.model, ttl_text
     )
+    fingerprint = hashlib.blake2b(msgspec.json.encode(words), digest_size=16).hexdigest()
+    return Ticket(
+        0, asked.key, fingerprint, work[0], asked.priority or Priority.NORMAL, work[1], now, now, ttl,
+        run=asked.run or "", session=asked.session or "", owner=owner,
+    )  # fmt: skip
+
+
+def plain_draft(body: bytes, basis: EstimateBasis, now: datetime) -> Ticket | None:
+    """The ticket that a plain body asks for, its cost still to be priced; None for a body that is not so plain."""
+    asked = read_plain(body)
+    work = asked and work_of(asked, basis)
+    return draft_of(asked, work, now) if asked and work else None
 
 
 class PlainTickets:
@@ -164,30 +182,52 @@ class PlainTickets:
 
     def __init__(self, service: "Facade") -> None:
         self._service = service
+        self._works: dict[tuple[PlainLabels, Any, PlainEstimate], Work] = {}
+        self._as_of: tuple[Any, ...] = ()
 
     def wants(self, scope: Mapping[str, Any]) -> bool:
         """Whether a request may be a plain ticket; the routes make the spans of those that are traced."""
         is_ticket = scope["path"] == "/v1/tickets" and scope["method"] == "POST" and not scope["query_string"]
         return is_ticket and not self._service.traces.is_on
 
-    def ask(self, scope: Mapping[str, Any], body: bytes) -> "Asked | None":
+    def ask(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], body: bytes) -> "Asked | None":
         """Ask for the ticket of a plain body."""
-        service, headers = self._service, dict(scope["headers"])
+        service = self._service
         if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
             return None
-        asker = plain_asker(service, scope, headers)
-        if asker is None or (draft := plain_draft(body, service.estimate_basis, service.now())) is None:
+        asker, asked = plain_asker(service, headers), read_plain(body)
+        if asker is None or asked is None:
             return None
-        priced = service.price_at_once(draft._replace(owner=asker.owner) if asker.owner else draft)
-        if priced is None or (asker.is_token and service.rates.take(asker.name)):
+        now = service.now()
+        work = self._priced(asked, now)
+        draft = work and draft_of(asked, work, now, asker.owner)
+        if not draft or (asker.is_token and service.rates.take(asker.name)):
             return None
-        (future,) = service.submit([priced])
+        (future,) = service.submit([draft])
         return Asked(future, partial(answered, service, scope, asker, future))
 
+    def _priced(self, asked: PlainTicket, now: datetime) -> Work | None:
+        """Labels and priced estimate of a ticket; None where it is not so plain, or looking its price up takes a while.
 
-def plain_asker(service: "Facade", scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Asker | None:
-    """The runner who asks, bound to no labels; None where ``headers`` stand there twice, or there is more to say."""
-    if len(headers) != len(scope["headers"]) or service.draining or not is_let_in_plainly(service, headers):
+        They are the same for the same words as long as prices, what is learned, and the day are.
+        """
+        service, words = self._service, (asked.labels, asked.model, asked.estimate)
+        basis, prices = service.estimate_basis, service.prices_as_of(now)
+        if self._as_of[:1] != (prices,) or self._as_of[1] is not basis or len(self._works) >= MOST_ALIKE:
+            self._works, self._as_of = {}, (prices, basis)
+        work = self._works.get(words)
+        if work is None and (unpriced := work_of(asked, basis)):
+            labels, estimate = unpriced
+            priced = service.price_at_once(labels, estimate, now)
+            work = priced and (labels, priced)
+            if work and service.price_holds_all_day(labels, now):
+                self._works[words] = work
+        return work
+
+
+def plain_asker(service: "Facade", headers: Mapping[bytes, bytes]) -> Asker | None:
+    """The runner who asks, bound to no labels; None where there is more to say."""
+    if service.draining or not is_let_in_plainly(service, headers):
         return None
     try:
         asker = asker_of(service, headers.get(b"authorization", b"").decode("latin-1"), Role.RUNNER)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from quota_scheduler.api.access import ANSWER_SECONDS, written
 from quota_scheduler.api.problems import Problem
@@ -11,22 +11,24 @@ from quota_scheduler.errors import StoreError
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
-    from quota_scheduler.service.record import Recorded
 
 AGAIN_SECONDS = 5
 """When who finds the spool full may come again."""
-Write = Callable[[], "Awaitable[Future[Recorded]]"]
+T = TypeVar("T")
 
 
 async def taken(
-    service: "Facade", delivery: Pushed, write: Write, *, within: float = ANSWER_SECONDS
-) -> "Recorded | None":
-    """What became of a delivery that ``write`` records; None where it lies in the spool. Raises Problem."""
+    service: "Facade", delivery: Pushed, write: Callable[[], Awaitable[Future[T]]], *, within: float = ANSWER_SECONDS
+) -> T | None:
+    """What became of a delivery that ``write`` records; None where it lies in the spool. Raises Problem.
+
+    A write that takes too long may still come to its end: what is replayed then counts once all the same.
+    """
     if not service.is_spooling:
         try:
             return await written(await write(), within=within)
         except Problem as problem:
-            if isinstance(problem.__cause__, StoreError) and await service.keep(delivery):
+            if isinstance(problem.__cause__, StoreError | TimeoutError) and await service.keep(delivery):
                 return None
             raise
     if await service.keep(delivery):

@@ -7,12 +7,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_body, require, written
+from quota_scheduler.api.access import MOST_USAGE_BYTES, accepting, raw_body, require
 from quota_scheduler.api.problems import Problem
+from quota_scheduler.api.pushed import taken
 from quota_scheduler.config import Role
 from quota_scheduler.core.instants import EPOCH
+from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.readings.other_hosts import ShippedSource
+from quota_scheduler.core.scope import Scope
 from quota_scheduler.shipping import wire
 from quota_scheduler.shipping.wire import Shipment
 
@@ -21,16 +24,33 @@ MOST_NAMED = 20
 
 
 async def receive(request: Request) -> Response:
-    """Record a shipment; what cannot be understood of it is named and keeps nothing else out."""
+    """Record a shipment; what cannot be understood of it is named and keeps nothing else out.
+
+    202 says that it lies on this disk, and is recorded once the database is back. How the host's sources are doing is
+    not kept: the next shipment says it.
+    """
     asker, service = require(request, Role.RUNNER), accepting(request)
     raw = await raw_body(request, most=MOST_USAGE_BYTES)
     shipment, batch, rejected = await asyncio.to_thread(_understood, raw)
     batch, foreign = service.claimed_batch(batch, asker.scope)
     rejected += [{"reason": sentence} for sentence in foreign[:MOST_NAMED]]
-    origin = f"{shipment.source}@{shipment.host}"
-    done = await written(await service.receive(origin, batch, _sources(shipment), asker.scope))
+    delivery = _delivery(shipment, batch, asker.scope)
+    sources = _sources(shipment)
+    done = await taken(service, delivery, lambda: service.receive(delivery.source, batch, sources, asker.scope))
+    if done is None:
+        receipt = wire.Receipt(service.now(), 0, 0, 0, rejected, delivery.size)
+        return Response(wire.encoded(receipt), 202, media_type="application/json")
     receipt = wire.Receipt(done.now, done.recorded.accepted, done.recorded.updated, done.recorded.duplicate, rejected)
     return Response(wire.encoded(receipt), media_type="application/json")
+
+
+def _delivery(shipment: Shipment, batch: Batch, scope: Scope) -> Pushed:
+    """What a shipment tells, as it is kept while the database is away."""
+    return Pushed(
+        f"{shipment.source}@{shipment.host}", batch.events, observations=batch.observations,
+        throttles=batch.throttles, scope=scope, totals=batch.totals, inherited=batch.inherited,
+        going_on=batch.going_on,
+    )  # fmt: skip
 
 
 def _understood(raw: bytes) -> tuple[Shipment, Batch, list[dict[str, Any]]]:

@@ -24,7 +24,7 @@ def command(ctx: click.Context, url: str, again: bool, as_json: bool) -> None:
       quota-scheduler migrate-data --to postgresql://quota@db.example.org/quota
       quota-scheduler migrate-data --to postgresql://quota@db.example.org/quota --again
     """
-    from quota_scheduler.config import places
+    from quota_scheduler.config import places, servers
 
     config = reach.config_of(ctx)
     if isinstance(config.database, str):
@@ -36,7 +36,7 @@ def command(ctx: click.Context, url: str, again: bool, as_json: bool) -> None:
     except ValueError as error:
         raise click.UsageError(f"--to: {error}") from None
     if not isinstance(target, str):
-        raise click.UsageError(f"--to {url} is a file: write {places.SERVER}")
+        raise click.UsageError(f"--to {url} is a file: write {servers.SERVER}")
     from quota_scheduler.store.moving import move
 
     moved, since = move(config.database, target, again=again, progress=progress("moved"))

@@ -144,6 +144,8 @@ def _say_sent(sent: "Sent", *, as_json: bool) -> None:
         print_json(asdict(sent))
     else:
         say(f"{sent.accepted} accepted, {sent.updated} updated, {sent.duplicate} known already")
+    if sent.spooled:
+        say(f"{sent.spooled} lie on the disk there until its database is back", err=True)
     if sent.refused:
         say(f"{sent.refused} could not be understood there: both must be of the same release", err=True)
         sys.exit(1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from quota_scheduler.config import places
 from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.nodes import Problems
-from quota_scheduler.config.scalars import not_among, number, one_of, slug, text, token_hash, whole
+from quota_scheduler.config.scalars import not_among, number, one_of, slug, text, token_hash, whole, yes_or_no
 from quota_scheduler.config.tree import ApiToken, RateLimit, Role, Tls
 from quota_scheduler.core.instants import parse_instant
 from quota_scheduler.core.labels import LONGEST_VALUE
@@ -23,6 +23,7 @@ from quota_scheduler.core.scope import BINDABLE
 LARGEST_FILE = 1 << 20
 LINE = "write role:name:sha256, and behind it label=value and expires=INSTANT where you need them"
 MOST_PER_SECOND = 100_000
+WITHOUT_TOKENS = "needs `tokens` or a `tokens_file`; add one or remove it"
 
 
 def read_tokens(top: Fields, home: Path) -> tuple[tuple[ApiToken, ...], Path | None]:
@@ -146,8 +147,11 @@ def line_of(token: ApiToken) -> str:
     return " ".join([f"{token.role.value}:{token.name}:{token.sha256}", *words])
 
 
-def read_metrics_auth(top: Fields, tokens: tuple[ApiToken, ...], given: bool) -> bool:
+def read_metrics_auth(top: Fields, tokens: tuple[ApiToken, ...]) -> bool:
     """Whether ``/metrics`` needs a token: it names every team, so it must where one token is bound to some."""
+    given = top.read("metrics_auth", yes_or_no, False)
+    if given and not _may_have_tokens(top):
+        top.complain("metrics_auth", f"{WITHOUT_TOKENS}: everybody on this machine sees all that there is")
     bound = next((token.name for token in tokens if token.labels), None)
     if bound is not None and not given:
         top.complain(
@@ -157,11 +161,21 @@ def read_metrics_auth(top: Fields, tokens: tuple[ApiToken, ...], given: bool) ->
     return given
 
 
+def _may_have_tokens(top: Fields) -> bool:
+    """Whether there are tokens, or a file that may be given some."""
+    return top.has("tokens") or top.has("tokens_file")
+
+
 def read_rate_limit(top: Fields) -> RateLimit:
     """How often one token may ask."""
     with top.section("rate_limit") as rate:
         per_second = rate.read("per_second", _per_second, RateLimit().per_second)
-        return RateLimit(per_second, rate.read("burst", whole(1, MOST_PER_SECOND), RateLimit().burst))
+        limit = RateLimit(per_second, rate.read("burst", whole(1, MOST_PER_SECOND), RateLimit().burst))
+        if limit.per_second and not _may_have_tokens(top):
+            rate.complain("per_second", f"{WITHOUT_TOKENS}: it is how often one token may ask")
+        if limit.burst != RateLimit().burst and not rate.has("per_second"):
+            rate.complain("burst", "needs the rate above which it is: add `per_second: 5`, or remove it")
+        return limit
 
 
 def _per_second(value: str) -> float:

@@ -26,6 +26,8 @@ def read_bills(top: Fields) -> tuple[Bill, ...]:
                 url=one.read("url", _address, ""),
                 every=one.read("every", _every, timedelta(hours=1)),
             )
+            if bill.api is not BillApi.ANALYTICS and bill.provider is not BillProvider.ANTHROPIC:
+                one.complain("api", f"is about reports of Anthropic, not of {bill.provider}: remove it")
             if (bill.provider, bill.account) in read:
                 one.complain("account", f"{bill.account!r} of {bill.provider} is an earlier entry's: name another")
             read[bill.provider, bill.account] = bill

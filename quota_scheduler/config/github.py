@@ -24,6 +24,9 @@ def read_github(top: Fields, home: Path) -> GitHub | None:
         app = _app(section, home)
         if token and app:
             section.complain("token", "and `app` cannot both be given: comments are written in one name, keep one")
+        for key in ("url", "login"):
+            if section.has(key) and not wanted:
+                section.complain(key, "needs who writes: add `token: ${GITHUB_TOKEN}` or an `app`, or remove it")
     return GitHub(url, token, app, login) if wanted else None
 
 

@@ -35,6 +35,8 @@ from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE
 
 T = TypeVar("T")
 RUN = "run"
+MOST_INSTANCES = 200
+"""Values of a label that have an instance of their own where nothing else is said."""
 PRESETS: Mapping[str, tuple[int, ...]] = {
     "all": EVEN_WEIGHTS,
     "uncached": tuple(0 if kind == "cache_read" else PER_MILLE for kind in KINDS),
@@ -146,7 +148,7 @@ def read_limit(fields: Fields, zone: str) -> Limit:
             per=fields.read("per", one_of_names([*LABEL_NAMES, RUN]), RUN if isinstance(schedule, PerRun) else ""),
             values=fields.several("values", text),
             overrides=_overrides(fields, unit),
-            max_instances=fields.read("max_instances", whole(1, 100_000), 200),
+            max_instances=fields.read("max_instances", whole(1, 100_000), MOST_INSTANCES),
             weights=_weights(fields),
             holdback=_holdback(fields, unit),
             mode=fields.read("mode", one_of(Mode), Mode.ENFORCE),
@@ -255,8 +257,9 @@ def _check(fields: Fields, limit: Limit) -> None:
         fields.complain("per", f"{limit.per!r} does not go with `window: run`, which caps each run: remove it")
     if per_run and limit.unit not in (Unit.TOKENS, Unit.USD):
         fields.complain("unit", f"{limit.unit} cannot be capped per run: use tokens or usd")
-    for key in ("overrides", "values"):
-        if fields.has(key) and limit.per in ("", RUN):
+    for key in ("overrides", "values", "max_instances"):
+        is_given = limit.max_instances != MOST_INSTANCES if key == "max_instances" else fields.has(key)
+        if is_given and limit.per in ("", RUN):
             fields.complain(key, "needs one instance per label: add `per: team` or another label, or remove it")
     for key, by_value in (("warn_at", limit.warn_at), ("at_limit", limit.at_limit)):
         if any(name for name, _ in by_value) and limit.per in ("", RUN):

@@ -7,12 +7,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from quota_scheduler.addresses import without_password
+from quota_scheduler.config.servers import SERVER, server
 
 PROGRAM = "quota-scheduler"
 FILE = "quota.yaml"
 DATABASE = "quota.db"
-SERVER = "postgresql://user:password@host:5432/quota"
-"""What the URL of a database on a server looks like."""
 NEIGHBOURS = ("CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CODEX_HOME", "PI_CODING_AGENT_DIR")
 """Variables by which usage sources find transcripts when no folder is configured."""
 
@@ -51,27 +50,13 @@ def database(folder: Path, home: Path, address: str) -> Path | str:
             raise ValueError(f"{address!r} names no file: write sqlite:///quota.db or sqlite:////absolute/quota.db")
         return resolved(address, folder, home)
     if scheme in ("postgresql", "postgres"):
-        return _server(address)
+        return server(address)
     if scheme != "sqlite":
         raise ValueError(f"there are no {scheme} databases here: write sqlite:///quota.db or {SERVER}")
     parts = urlsplit(address)
     if parts.netloc or not parts.path.strip("/"):
         raise ValueError(f"{address!r} names no file: write sqlite:///quota.db or sqlite:////absolute/quota.db")
     return folder / unquote(parts.path[1:])
-
-
-def _server(url: str) -> str:
-    """The URL of a database on a server; what it means is the driver's affair."""
-    parts = urlsplit(url)
-    try:
-        names_a_port = parts.port is None or parts.port > 0
-    except ValueError:
-        names_a_port = "," in parts.netloc  # several hosts
-    if not names_a_port:
-        raise ValueError(f"the port is no number from 1 to 65535: write {SERVER}")
-    if not parts.path.strip("/") and "dbname=" not in parts.query:
-        raise ValueError(f"the URL names no database: write {SERVER}")
-    return url
 
 
 def shown(database: Path | str) -> str:

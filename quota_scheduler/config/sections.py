@@ -93,7 +93,7 @@ def read_config(root: Branch, around: Surroundings, problems: Problems, seen: se
             alerts=read_alert_rules(top, tuple(one.id for one in receivers)),
             tokens=tokens,
             tokens_file=tokens_file,
-            metrics_auth=read_metrics_auth(top, tokens, top.read("metrics_auth", yes_or_no, False)),
+            metrics_auth=read_metrics_auth(top, tokens),
             rate_limit=read_rate_limit(top),
             tls=read_tls(top, around.home),
             trusted_proxies=read_proxies(top),
@@ -123,9 +123,8 @@ def _spool(top: Fields, around: Surroundings) -> tree.SpoolPlace:
     with top.section("spool") as spool:
         folder = spool.folder("file")
         file = spool.read("file", lambda value: places.resolved(text(value), folder, around.home), None)
-        return tree.SpoolPlace(
-            file or Path(around.database).with_name("spool.db"), spool.read("bytes", whole(0, 10**12), SPOOL_BYTES)
-        )
+        size = spool.read("bytes", whole(0, 10**12), SPOOL_BYTES)
+        return tree.SpoolPlace(file or Path(around.database).with_name("spool.db"), size, is_named=file is not None)
 
 
 def _listen(value: str) -> tree.Listen:

@@ -12,7 +12,10 @@ EXAMPLE = "http://localhost:4318"
 def read_traces(top: Fields) -> Tracing:
     """The collector, and the share of traces that is kept."""
     with top.section("traces") as traces:
-        return Tracing(traces.read("endpoint", _endpoint, ""), traces.read("share", ratio, 1.0))
+        tracing = Tracing(traces.read("endpoint", _endpoint, ""), traces.read("share", ratio, 1.0))
+        if traces.has("share") and not traces.has("endpoint"):
+            traces.complain("share", f"needs a collector: add `endpoint: {EXAMPLE}`, or remove it")
+        return tracing
 
 
 def _endpoint(value: str) -> str:

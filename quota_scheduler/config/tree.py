@@ -204,10 +204,14 @@ class Tracing:
 
 @dataclass(frozen=True, slots=True)
 class SpoolPlace:
-    """Where usage is kept while the server of the database is away, and how many bytes of it; 0: none."""
+    """Where usage is kept while the database is away, and how many bytes of it; 0: none.
+
+    ``is_named``: the file was chosen, so that a database that is a file is kept for, too.
+    """
 
     file: Path
     bytes: int
+    is_named: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

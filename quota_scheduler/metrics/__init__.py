@@ -144,6 +144,8 @@ class Metrics:
             self._waits.labels(priority)
         for operation in OPERATIONS:
             self._query_seconds.labels(operation)
+        for outcome in SPOOLED:
+            self._spooled.labels(outcome)
         for task in self._tasks:
             self._task_runs.labels(task)
             self._task_failures.labels(task)
@@ -215,12 +217,14 @@ class Metrics:
             self._decided = version, page
         return page
 
-    def decided(self, limit: str, decision: str, reason: str, seconds: float) -> None:
-        """A ticket got its verdict. ``limit`` is the first binding one, empty when none binds."""
+    def decided(self, limit: str, decision: str, reason: str, seconds: float, count: int = 1) -> None:
+        """Tickets got their verdict together. ``limit`` is the first binding one, empty when none binds."""
         decision = closed(decision, DECISIONS)
-        self._decisions.labels(self._name_of(limit), decision, closed(reason, REASONS)).inc()
+        self._decisions.labels(self._name_of(limit), decision, closed(reason, REASONS)).inc(count)
         self._version = next(self._versions)
-        self._decision_seconds.labels(decision).observe(seconds)
+        durations = self._decision_seconds.labels(decision)
+        for _ in range(count):
+            durations.observe(seconds)
 
     def _name_of(self, limit: str) -> str:
         """The limit as it may be exposed: also one that no tick has shown yet, as long as there is room."""

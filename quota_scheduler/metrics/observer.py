@@ -1,5 +1,6 @@
 """What happened, counted: decisions, starts, ended runs and deliveries, as the journeys tell of them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -10,6 +11,9 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.metrics import Metrics
 
+UNKNOWN = "?"
+"""No limit is called that."""
+
 
 class Observer:
     """Counts what it is told in ``metrics``; ``limits`` gives those that hold."""
@@ -19,13 +23,18 @@ class Observer:
 
     def decided(self, decisions: Sequence[tuple[Ticket, Verdict]], seconds: float) -> None:
         """Verdicts of one cycle, which took so long."""
+        counted: Counter[tuple[str, str, str]] = Counter()
+        firsts: dict[Labels, str] = {}
         for ticket, verdict in decisions:
             limit, word, reason = _decision(verdict)
-            name = "" if self._is_cap(limit) else limit or self._first_limit(ticket.labels.asking)
-            self._metrics.decided(name, word, reason, seconds)
+            if not limit and (limit := firsts.get(ticket.labels.asking, UNKNOWN)) is UNKNOWN:
+                limit = firsts[ticket.labels.asking] = self._first_limit(ticket.labels.asking)
+            counted[limit, word, reason] += 1
             if word == "admit" and ticket.was_deferred:
                 waited = self._clock() - ticket.waiting_since
                 self._metrics.started(ticket.priority.value, waited.total_seconds())
+        for (limit, word, reason), count in counted.items():
+            self._metrics.decided("" if self._is_cap(limit) else limit, word, reason, seconds, count)
 
     def closed(self, tickets: Sequence[Ticket]) -> None:
         """Tickets that ended; those that ran say what they took."""

@@ -5,10 +5,12 @@ a fan of few points each: two hundred of them stay below 60 KB packed.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.instants import iso, iso_or_none
-from quota_scheduler.core.readings.documents import limit_document
+from quota_scheduler.core.readings.documents import forecast_document, limit_document
 from quota_scheduler.core.readings.glance import REASONS, by_urgency
 from quota_scheduler.core.readings.readings import LimitReading, QueueReading, Readings, SourceReading
 from quota_scheduler.core.units import Unit
@@ -23,13 +25,54 @@ OF_ONE_FORECAST = ("track_record", "explained", "seed", "daily_level", "known", 
 Document = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ForecastShown:
+    """What a row shows of a forecast, and of what: the same object until a limit is forecast anew, or used."""
+
+    forecast: Forecast
+    amount: int
+    figures: Document
+    fan: list[list[Any]] | None
+
+
+@dataclass(slots=True)
+class ForecastRows:
+    """What rows show of forecasts, made once for each: two thirds of the time that two hundred limits take."""
+
+    _shown: dict[str, ForecastShown] = field(default_factory=dict)
+
+    def of(self, reading: LimitReading) -> ForecastShown | None:
+        """What one limit's row shows; None where it has no windows."""
+        forecast, amount = reading.projection.forecast, reading.balance.amount
+        if forecast is None:
+            return None
+        shown = self._shown.get(reading.limit)
+        if shown is None or shown.forecast is not forecast or shown.amount != amount:
+            figures = forecast_document(reading) or {}
+            kept = {name: value for name, value in figures.items() if name not in OF_ONE_FORECAST}
+            shown = ForecastShown(forecast, amount, kept, fan_row(reading))
+            self._shown[reading.limit] = shown
+        return shown
+
+    def keep(self, readings: Readings) -> None:
+        """Forget limits that are no more."""
+        staying = {reading.limit for reading in readings.limits}
+        self._shown = {name: shown for name, shown in self._shown.items() if name in staying}
+
+
 def page_document(
-    readings: Readings, *, alerts: Document, silences: Document, turns: Document, more: Mapping[str, Any]
+    readings: Readings,
+    forecasts: ForecastRows,
+    *,
+    alerts: Document,
+    silences: Document,
+    turns: Document,
+    more: Mapping[str, Any],
 ) -> Document:
     """Everything that is seen without opening anything, the most urgent limit first."""
     return {
         "at": iso(readings.at),
-        "limits": by_urgency(limit_row(reading) for reading in readings.limits),
+        "limits": by_urgency(limit_row(reading, forecasts) for reading in readings.limits),
         "queue": queue_summary(readings.queue),
         "sources": [source_row(source) for source in readings.sources],
         "last_usage": {provider: iso(at) for provider, at in readings.last_usage},
@@ -40,12 +83,11 @@ def page_document(
     }
 
 
-def limit_row(reading: LimitReading) -> Document:
+def limit_row(reading: LimitReading, forecasts: ForecastRows) -> Document:
     """One limit as a row of the page."""
-    document = {name: value for name, value in limit_document(reading).items() if name not in OF_ONE}
-    forecast = document["forecast"]
-    if forecast is not None:
-        document["forecast"] = {name: value for name, value in forecast.items() if name not in OF_ONE_FORECAST}
+    shown = forecasts.of(reading)
+    whole = limit_document(reading, forecast_of=lambda _: shown.figures if shown else None)
+    document = {name: value for name, value in whole.items() if name not in OF_ONE}
     used_today, usual = reading.balance.used_today, reading.balance.usual_today
     scale = reading.unit.base
     return {
@@ -54,7 +96,7 @@ def limit_row(reading: LimitReading) -> Document:
         "used_today": used_today / scale,
         "usual_today": None if usual is None else usual / scale,
         "burn": _burn(reading),
-        "fan": fan_row(reading),
+        "fan": shown.fan if shown else None,
     }
 
 

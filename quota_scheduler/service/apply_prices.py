@@ -110,10 +110,14 @@ def priced_report(labels: Labels, usage: ModelUsage | None, at: datetime, pricer
 
 def priced_ticket(ticket: Ticket, at: datetime, pricer: Pricer) -> Ticket:
     """A ticket whose estimate knows what it costs."""
-    estimate = ticket.estimate
-    reserve, estimated = _cost(ticket.labels, estimate.reserve, at, pricer)
-    median = reserve if estimate.median == estimate.reserve else _cost(ticket.labels, estimate.median, at, pricer)[0]
-    return ticket._replace(estimate=estimate._replace(median=median, reserve=reserve, estimated_cost=estimated))
+    return ticket._replace(estimate=priced_estimate(ticket.labels, ticket.estimate, at, pricer))
+
+
+def priced_estimate(labels: Labels, estimate: Estimate, at: datetime, pricer: Pricer) -> Estimate:
+    """An estimate that knows what it costs."""
+    reserve, estimated = _cost(labels, estimate.reserve, at, pricer)
+    median = reserve if estimate.median == estimate.reserve else _cost(labels, estimate.median, at, pricer)[0]
+    return estimate._replace(median=median, reserve=reserve, estimated_cost=estimated)
 
 
 def unpriced(estimate: Estimate) -> Estimate:

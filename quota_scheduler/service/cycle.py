@@ -7,10 +7,11 @@ requests (one or a thousand, or none when only the clock asks)
   → answers   after the commit, so that nothing is told that could be lost
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.admission.decide import Admit, Verdict
 from quota_scheduler.core.admission.loans import moved
 from quota_scheduler.core.cycle.cycle import decide_batch
@@ -23,10 +24,11 @@ from quota_scheduler.core.ledger.settlement import LeasesOf
 from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.service.comments import owe_comments
-from quota_scheduler.service.memory import Memory, Remembered
+from quota_scheduler.service.memory import JITTER, Memory, Remembered
 from quota_scheduler.service.rebuild import open_for
 from quota_scheduler.service.run_caps import count_passed
 from quota_scheduler.store import (
+    Foreseen,
     Transaction,
     breakers,
     counters,
@@ -40,6 +42,7 @@ from quota_scheduler.store import (
     tickets,
     windows,
 )
+from quota_scheduler.store.database import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,9 @@ def _result(decided: Decided, now: datetime) -> CycleResult:
 
 def snapshot_of(tx: Transaction, requests: Sequence[Request], terms: Terms, remembered: Remembered) -> Snapshot:
     """What a decision about these requests needs; only looks, so that a view that cannot write will do."""
+    accounts, too_soon, with_keys = _ask_first(tx, requests, remembered)
     balances = remembered.balances_now(tx)
-    accounts, too_soon = breakers.ask(tx), windows.closed_too_soon(tx)  # they travel with what is asked next
-    named = _named(tx, requests, remembered)
+    named = _named(tx, requests, remembered, with_keys)
     needs = needs_of(requests, named, now=tx.now)
     past = _past_leases(tx, needs.past)
     sessions = {session: _unclaimed(tx, session, needs, past) for session in needs.sessions}
@@ -107,13 +110,36 @@ def snapshot_of(tx: Transaction, requests: Sequence[Request], terms: Terms, reme
     return Snapshot(tx.now, terms, balances, queue, rows, runs, remembered.numbers, accounts())
 
 
-def _named(tx: Transaction, requests: Sequence[Request], remembered: Remembered) -> dict[int, Ticket]:
+def foresee(tx: Foreseen, requests: Sequence[Request], memory: Memory) -> None:
+    """Ask what a cycle with these requests will ask first."""
+    if memory.remembered:
+        memory.foresee(tx)
+        _ask_first(tx, requests, memory.remembered)
+
+
+def _ask_first(
+    tx: Transaction, requests: Sequence[Request], remembered: Remembered
+) -> tuple[Callable[[], Breakers], Asked, Callable[[], list[int]]]:
+    """What can be asked before the turn is taken: nothing of it depends on the instant, or on what others wrote."""
+    too_soon = windows.closed_too_soon(tx, since=remembered.balances.now - JITTER)
+    return breakers.ask(tx), too_soon, tickets.numbers_of(tx, [draft.key for draft in drafts_of(requests)])
+
+
+def _named(
+    tx: Transaction, requests: Sequence[Request], remembered: Remembered, with_keys: Callable[[], list[int]]
+) -> dict[int, Ticket]:
     """The tickets that requests name, that are offered, or that have fallen due."""
     named = named_by(requests)
     waiting = {number: ticket for number in named if (ticket := remembered.queue.get(number))}
-    ended = [balance.id for balance in remembered.balances.due()]
-    keys = [draft.key for draft in drafts_of(requests)]
-    return tickets.for_cycle(tx, ids=named - waiting.keys(), keys=keys, due=tx.now, ended=ended) | waiting
+    rows = tickets.for_cycle(
+        tx,
+        ids=(named | remembered.offered.keys()) - waiting.keys(),
+        due=remembered.expired_by(tx.now),
+        ended=[balance.id for balance in remembered.balances.due()],
+    )
+    if asked_again := [number for number in with_keys() if number not in rows]:
+        rows |= tickets.for_cycle(tx, ids=asked_again)
+    return rows | waiting
 
 
 def _past_leases(tx: Transaction, named: Iterable[tuple[int, int]]) -> dict[int, Lease]:

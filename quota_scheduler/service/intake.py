@@ -21,14 +21,15 @@ from quota_scheduler.core.ledger import produced
 from quota_scheduler.core.ledger.metered import settle
 from quota_scheduler.core.ledger.produced import Produced
 from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import ORDINARY, UsageEvent
 from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_anew, priced_events
 from quota_scheduler.service.observe import record_word
-from quota_scheduler.service.own_work import own_events
+from quota_scheduler.service.own_work import own_batch, own_events
 from quota_scheduler.service.record import Recorded, record_usage
-from quota_scheduler.store import Transaction, counters, metric_series
+from quota_scheduler.store import Transaction, counters, metric_series, session_totals
 from quota_scheduler.store import produced as produced_rows
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,7 @@ class Intake:
             *(Pushed(delivery.source, events=(event,), scope=delivery.scope) for event in delivery.events),
             *(Pushed(delivery.source, metered=(point,), scope=delivery.scope) for point in delivery.metered),
             *(Pushed(delivery.source, produced=(one,), scope=delivery.scope) for one in delivery.produced),
+            *(Pushed(delivery.source, totals=(total,), scope=delivery.scope) for total in delivery.totals),
         ]
         pieces = [_Waiting(part, Future()) for part in parts]
         left, lock, sum_ = [len(pieces)], threading.Lock(), [Recorded()]
@@ -192,6 +194,8 @@ class Intake:
             events += priced_events(settled.events, self._prices)
         _record_produced(tx, [one for delivery in deliveries for one in delivery.produced])
         recorded = record_usage(tx, events, self._limits())
+        for delivery in deliveries:
+            _record_sessions(tx, delivery)
         observations = [report for delivery in deliveries for report in delivery.observations]
         throttles = [refusal for delivery in deliveries for refusal in delivery.throttles]
         if observations or throttles:
@@ -209,6 +213,14 @@ def _record_produced(tx: Transaction, points: Sequence[Produced]) -> None:
         added, states = produced.settle(points, known)
         metric_series.save(tx, states)
         produced_rows.add(tx, added)
+
+
+def _record_sessions(tx: Transaction, delivery: Pushed) -> None:
+    """Keep what sessions tell of themselves, as far as it is of who sent it."""
+    if any(delivery.of_sessions):
+        told = Batch(totals=delivery.totals, inherited=delivery.inherited, going_on=delivery.going_on)
+        own = own_batch(tx, told, delivery.scope)
+        session_totals.save(tx, delivery.source, own.totals, own.inherited, own.going_on)
 
 
 def _tell(delivery: Pushed) -> None:

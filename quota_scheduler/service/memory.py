@@ -8,7 +8,7 @@ Whoever writes has the store alone, so that what it remembers then is what is th
 whole at the start, after a transaction failed half-way, when other rules bind, and when too much was missed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,7 +22,7 @@ from quota_scheduler.core.tickets.ticket import TURN_TAKEN, State, Ticket
 from quota_scheduler.service import pass_state
 from quota_scheduler.service.pass_state import PassState
 from quota_scheduler.service.rebuild import rebuild
-from quota_scheduler.store import Transaction, ramps, tickets, turns, windows
+from quota_scheduler.store import Foreseen, Transaction, ramps, tickets, turns, windows
 
 LATEST = datetime.max.replace(tzinfo=UTC)
 JITTER = timedelta(seconds=1)
@@ -39,27 +39,24 @@ LONG_AWAY = timedelta(hours=1)
 class Remembered:
     """The open windows, the throttle queue, who has a turn, the next free numbers, and what a pass has left.
 
-    ``taken`` is by ticket the share of each that runs or is offered, ``running`` how many of each share. All is as of
-    ``revision``, ``passed`` what the store holds of the pass.
+    ``taken`` is by ticket the share of each that runs or is offered, ``running`` how many of each share, ``offered``
+    until when each offer stands. No lease runs out before ``lease_end``: it may be earlier than the first that does,
+    where that one was renewed. All is as of ``revision``, ``passed`` what the store holds of the pass.
     """
 
     balances: Balances
     queue: ThrottleQueue
-    taken: dict[int, str]
     numbers: Numbers
     share_label: str
     revision: int = 0
-    running: dict[str, int] = field(init=False)
+    lease_end: datetime | None = None
+    taken: dict[int, str] = field(default_factory=dict)
+    running: dict[str, int] = field(default_factory=dict)
+    offered: dict[int, datetime | None] = field(default_factory=dict)
     unfinished: Unfinished = field(default_factory=Unfinished)
     passed: str = ""
     seen_all_at: datetime | None = None
     next_slot: datetime | None = None
-
-    def __post_init__(self) -> None:
-        """Count the turns of each share."""
-        self.running = {}
-        for share in self.taken.values():
-            self.running[share] = self.running.get(share, 0) + 1
 
     def balances_now(self, tx: Transaction) -> Balances:
         """The open windows as of now."""
@@ -77,15 +74,24 @@ class Remembered:
         """Take over what a cycle has left for the next one."""
         self.numbers, self.unfinished = onward.numbers, onward.unfinished
         for ticket in changed:
-            self._count(ticket)
+            self.count(ticket)
+            if ticket.state is State.RUNNING and ticket.lease:
+                self.lease_end = min(self.lease_end or LATEST, ticket.lease.expires_at)
         slots = (at for at in (self.next_slot, onward.next_slot) if at and at > now)
         self.next_slot = min(slots, default=None)  # one that this cycle had no cause to look at is still to come
         if seen_all:
             self.seen_all_at = now
         self.balances.rest()
 
-    def _count(self, ticket: Ticket) -> None:
+    def expired_by(self, now: datetime) -> datetime | None:
+        """The instant, where a lease may have run out by then."""
+        return now if self.lease_end and self.lease_end <= now else None
+
+    def count(self, ticket: Ticket | tickets.Moved) -> None:
         """Count whether a ticket has its turn."""
+        self.offered.pop(ticket.id, None)
+        if ticket.state is State.OFFERED:
+            self.offered[ticket.id] = ticket.offer_until
         if (before := self.taken.pop(ticket.id, None)) is not None:
             self.running[before] -= 1
             if not self.running[before]:
@@ -98,12 +104,13 @@ class Remembered:
 
     def catch_up(self, tx: Transaction, marks: turns.Marks, missed: "_Missed") -> None:
         """Take over what was written since: these tickets, the windows that moved, ramps and numbers."""
-        for ticket in missed.tickets():
-            self._count(ticket)
-            if ticket.state is State.WAITING:
-                self.queue.add(ticket)
-            else:
-                self.queue.remove(ticket.id)
+        for moved in missed.tickets():
+            self.count(moved)
+            if moved.state is not State.WAITING:
+                self.queue.remove(moved.id)
+        for ticket in missed.waiting():
+            self.queue.add(ticket)
+        self.lease_end = missed.lease_end()
         if marks.open_windows > self.revision:
             windows.reload(tx, self.balances)
         else:
@@ -131,7 +138,9 @@ class _Missed:
     """What others have written since a revision, asked for in one journey."""
 
     def __init__(self, tx: Transaction, revision: int) -> None:
-        self.tickets = cache(tickets.changed_since(tx, revision, MOST_MISSED))
+        self.tickets = cache(tickets.moved_since(tx, revision, MOST_MISSED))
+        self.waiting = tickets.waiting_since(tx, revision)
+        self.lease_end = tickets.next_end(tx)
         self.windows = windows.written(tx, since=revision)
         self.ramps = ramps.ask(tx, since=revision)
         self.numbers = tickets.sequences(tx)
@@ -146,6 +155,8 @@ class Memory:
         self.seen = turns.NOTHING
         self._elsewhere: set[int] = set()
         self._read_at: datetime | None = None
+        self._asked_end: Callable[[], datetime | None] | None = None
+        self._others_write = False
 
     def of(self, tx: Transaction, terms: Terms) -> Remembered:
         """What cycles remember, as the store is now.
@@ -160,14 +171,22 @@ class Memory:
             self.remembered = self._read(tx, terms)
         elif self.remembered.revision != marks.revision:
             self.remembered = self._caught_up(tx, terms, marks, self.remembered)
+        else:
+            self._others_write = False
         self.seen, self._read_at = self.remembered.revision, tx.now
         return self.remembered
+
+    def foresee(self, tx: Foreseen) -> None:
+        """Ask for what others will have written, where they wrote before the last cycle."""
+        if self.remembered and self._others_write:
+            _Missed(tx, self.remembered.revision)
 
     def _caught_up(self, tx: Transaction, terms: Terms, marks: turns.Marks, kept: Remembered) -> Remembered:
         """What is remembered with what was written since, or all of it read anew where that is no dearer."""
         was_away = self._read_at is None or tx.now - self._read_at > LONG_AWAY
         missed = _Missed(tx, kept.revision)
         written = missed.tickets()
+        self._others_write = True
         if marks.anew > kept.revision or was_away or len(written) == MOST_MISSED:
             kept = self._read(tx, terms)
         else:
@@ -186,12 +205,14 @@ class Memory:
 
     def forget(self) -> None:
         """Load what waits anew with the next cycle."""
-        self.remembered = None
+        self.remembered, self._asked_end = None, None
 
     def go_on(self, tx: Transaction, onward: Onward, changed: Iterable[Ticket], *, seen_all: bool) -> None:
         """Take over what a cycle has left for the next one, and leave it to other replicas."""
         assert self.remembered is not None
         self.remembered.go_on(onward, changed, now=tx.now, seen_all=seen_all)
+        if self.remembered.expired_by(tx.now):
+            self._asked_end = tickets.next_end(tx)
         if self.shared:
             self.remembered.keep_pass(tx)
         self.remembered.revision = max(self.remembered.revision, tx.revision)
@@ -202,10 +223,13 @@ class Memory:
         return written
 
     def due(self) -> datetime | None:
-        """The earliest instant at which something remembered falls due."""
+        """The earliest instant at which something remembered falls due; after the commit."""
         if (kept := self.remembered) is None:
             return None
-        return min((at for at in (kept.next_slot, kept.queue.next_due(), kept.balances.ends_next) if at), default=None)
+        if self._asked_end:
+            kept.lease_end, self._asked_end = self._asked_end(), None
+        instants = kept.next_slot, kept.queue.next_due(), kept.balances.ends_next, kept.lease_end
+        return min((at for at in (*instants, *kept.offered.values()) if at), default=None)
 
 
 def remember(tx: Transaction, terms: Terms) -> Remembered:
@@ -215,6 +239,9 @@ def remember(tx: Transaction, terms: Terms) -> Remembered:
     windows.reload(tx, balances)
     queue = ThrottleQueue(tickets.waiting(tx), balances.instances, share_label=share)
     queue.ramps.take(ramps.ask(tx)())
-    revision = turns.look(tx).revision
+    revision, lease_end = turns.look(tx).revision, tickets.next_end(tx)
     numbers = Numbers(*tickets.sequences(tx)())
-    return Remembered(balances, queue, tickets.turns_taken(tx, share), numbers, share, revision)
+    remembered = Remembered(balances, queue, numbers, share, revision, lease_end())
+    for ticket in tickets.turns_taken(tx):
+        remembered.count(ticket)
+    return remembered

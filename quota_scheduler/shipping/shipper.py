@@ -38,6 +38,8 @@ from quota_scheduler.shipping.wire import (
 
 log = logging.getLogger(__name__)
 PATH = "/v1/shipments"
+TAKEN = (200, 202)
+"""Stored: in the database, or on the service's disk until that is back."""
 SIGN_OF_LIFE_SECONDS = 20.0
 """So often the service hears from a shipper that has nothing to tell."""
 LONGEST_PAUSE = 60.0
@@ -88,12 +90,16 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of what was sent; ``refused`` are elements that the service could not understand."""
+    """What became of what was sent; ``refused`` are elements that the service could not understand.
+
+    ``spooled`` elements lie on the service's disk until its database is back.
+    """
 
     accepted: int = 0
     updated: int = 0
     duplicate: int = 0
     refused: int = 0
+    spooled: int = 0
 
     def plus(self, other: "Sent") -> "Sent":
         """Both together."""
@@ -102,6 +108,7 @@ class Sent:
             self.updated + other.updated,
             self.duplicate + other.duplicate,
             self.refused + other.refused,
+            self.spooled + other.spooled,
         )
 
 
@@ -201,7 +208,8 @@ class Shipper:
                 return sent
             for element in receipt.rejected[:MOST_TOLD]:
                 log.error("ship.refused source=%s element=%s", source.name, element)
-            sent = sent.plus(Sent(receipt.accepted, receipt.updated, receipt.duplicate, len(receipt.rejected)))
+            counts = receipt.accepted, receipt.updated, receipt.duplicate, len(receipt.rejected), receipt.spooled
+            sent = sent.plus(Sent(*counts))
         return sent
 
     def _shipment(self, source: str = "") -> Shipment:
@@ -242,7 +250,7 @@ class Shipper:
         except NoAnswer as error:
             return str(error), None
         received = self._clock()
-        if answer.status != 200:
+        if answer.status not in TAKEN:
             return self._refusal(answer), answer.retry_after(now=received.timestamp())
         try:
             receipt = receipt_in(answer.content)

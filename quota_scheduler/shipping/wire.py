@@ -115,14 +115,18 @@ class ToldOfItself(msgspec.Struct, omit_defaults=True, frozen=True):
     going_on: GoingOn | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """What became of a shipment; ``now`` is the service's clock when it answered."""
+class Receipt(msgspec.Struct, omit_defaults=True, frozen=True):
+    """What became of a shipment; ``now`` is the service's clock when it answered.
+
+    ``spooled`` elements lie on the service's disk until its database is back.
+    """
 
     now: datetime
     accepted: int
     updated: int
     duplicate: int
     rejected: list[dict[str, Any]]
+    spooled: int = 0
 
 
 _SHIPMENT = msgspec.json.Decoder(Shipment)

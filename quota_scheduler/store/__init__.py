@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from quota_scheduler.store import engine
-from quota_scheduler.store.database import PATIENCE_SECONDS, About, Address, Asked, Clock, Connection
+from quota_scheduler.store.database import PATIENCE_SECONDS, About, Address, Asked, Clock, Connection, Question
 from quota_scheduler.store.database import utc_now as utc_now
 
 Row = tuple[Any, ...]
@@ -23,6 +23,8 @@ class Transaction:
         self.connection = connection
         self.now = now
         self.revision = 0
+        self.turn: Row | None = None
+        """The row of ``turns`` as this transaction has read it, before it took a revision itself."""
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""
@@ -71,6 +73,23 @@ class Transaction:
         return self.connection.about()
 
 
+class Foreseen(Transaction):
+    """Notes what a transaction will ask first, so that the questions travel with its beginning (``Store.transaction``).
+
+    Whatever is asked of it brings nothing.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        """``now`` is any instant: what depends on that of the transaction cannot be foreseen."""
+        self.now = now
+        self.questions: list[Question] = []
+
+    def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
+        """Note a query."""
+        self.questions.append((sql, params))
+        return list
+
+
 class Store:
     """One database. ``transaction()`` is the only way to write, ``reading()`` never waits for it."""
 
@@ -94,12 +113,15 @@ class Store:
             raise
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """One read-write transaction, alone; commits at the end, rolls back on any exception."""
+    def transaction(self, along: Sequence[Question] = ()) -> Iterator[Transaction]:
+        """One read-write transaction, alone; commits at the end, rolls back on any exception.
+
+        ``along`` are queries (``Foreseen``) that will be asked in it, word for word, before anything is written.
+        """
         with self._mutex:
             began = time.perf_counter()
             try:
-                with self._engine.writing() as (connection, now):
+                with self._engine.writing(along) as (connection, now):
                     yield Transaction(connection, now)
                     done = time.perf_counter()
             except Exception as error:

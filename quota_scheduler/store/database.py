@@ -30,6 +30,8 @@ class About(NamedTuple):
     trouble: str
 
 
+Question = tuple[str, Sequence[Any]]
+"""A query and its parameters."""
 Asked = Callable[[], list[tuple[Any, ...]]]
 """Takes the rows of what was asked for; after the commit, too."""
 
@@ -91,8 +93,11 @@ class Database(Protocol):
     def migrate(self) -> None:
         """Bring the schema up to date. Raises NotOurDatabase or StoreError."""
 
-    def writing(self) -> AbstractContextManager[tuple[Connection, datetime]]:
-        """A write transaction that no other runs beside, and its instant; commits, or rolls back on any exception."""
+    def writing(self, along: Sequence[Question] = (), /) -> AbstractContextManager[tuple[Connection, datetime]]:
+        """A write transaction that no other runs beside, and its instant; commits, or rolls back on any exception.
+
+        ``along`` are queries that will be asked in it before anything is written: a server answers them with its turn.
+        """
 
     def reading(self) -> AbstractContextManager[tuple[Connection, datetime]]:
         """One consistent view that cannot write, and its instant."""

@@ -47,7 +47,7 @@ def add(tx: Transaction, decided: Sequence[Tallied]) -> None:
         "INSERT INTO decision_counts (hour, instance, class, decision, reason, value) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (hour, instance, class, decision, reason) "
         "DO UPDATE SET value = decision_counts.value + excluded.value",
-        [(hour, *row, value) for row, value in sorted(Counter(tuple(map(str, row[1:])) for row in named).items())],
+        [(hour, *map(str, row), value) for row, value in sorted(Counter(row[1:] for row in named).items())],
     )
     _raise_metrics(tx, named)
 

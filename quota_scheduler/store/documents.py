@@ -4,15 +4,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from quota_scheduler.core.instants import to_micros
 from quota_scheduler.store import Transaction, turns
 
 
-def save_bodies(tx: Transaction, table: str, bodies: Mapping[str, Any]) -> None:
+def body_text(body: Mapping[str, Any]) -> str:
+    """A document as it is stored."""
+    return msgspec.json.encode(body).decode()
+
+
+def save_bodies(tx: Transaction, table: str, fresh: Mapping[str, str]) -> None:
     """Replace a table of JSON documents by name (``outlooks`` or ``readings``), writing only what changed."""
     key = {"outlooks": "instance", "readings": "name"}[table]
     stored: dict[str, str] = dict(tx.rows(f"SELECT {key}, body FROM {table}"))
-    fresh = {name: json.dumps(body, separators=(",", ":")) for name, body in bodies.items()}
     gone = [(name,) for name in stored if fresh.get(name) != stored[name]]
     tx.many(f"DELETE FROM {table} WHERE {key} = ?", gone)
     changed = [(name, body) for name, body in fresh.items() if stored.get(name) != body]

@@ -61,6 +61,16 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, kinds)
 
 
+def taken_number(error: BaseException) -> str:
+    """The table whose next row a server would give a number that a row has already; empty for any other trouble.
+
+    So it is when rows came in with numbers of their own, past the service: 23505 of PostgreSQL, appendix A.
+    """
+    told = getattr(error, "diag", None) if getattr(error, "sqlstate", None) == "23505" else None
+    is_number = told is not None and told.constraint_name == f"{told.table_name}_pkey"
+    return str(told.table_name) if told is not None and is_number and "(id)=" in str(told.message_detail) else ""
+
+
 def reason(error: Exception) -> Exception:
     """Why a write failed: a StoreError where the database or its disk is to blame, else ``error`` itself.
 
@@ -75,6 +85,11 @@ def reason(error: Exception) -> Exception:
         if isinstance(link, Exception) and is_disk_full(link):
             return StoreError(
                 f"the disk is full or cannot be written ({first_line(link)}): make room; nothing was changed"
+            )
+        if table := taken_number(link):
+            return StoreError(
+                f"the next number of {table} is taken, since rows came in past the service; let the server number on "
+                f"(SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}); nothing was changed"
             )
         refused = link if is_refusal(link) else refused
         link = link.__context__

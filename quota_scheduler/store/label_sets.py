@@ -8,7 +8,7 @@ from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.store import Transaction
 
 _NAMES = "provider, account, model, team, project, workflow, task_type, agent, priority"
-_MAKE = f"INSERT INTO label_sets ({_NAMES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_MAKE = f"INSERT INTO label_sets ({_NAMES}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ({_NAMES}) DO NOTHING"
 _FIND = f"SELECT id FROM label_sets WHERE {' AND '.join(f'{name} = ?' for name in _NAMES.split(', '))}"
 FEW = 20
 """Label sets that are looked up one by one whatever there is."""

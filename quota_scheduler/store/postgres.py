@@ -14,7 +14,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,13 +24,14 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from quota_scheduler.addresses import without_password
 from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
 from quota_scheduler.store import postgres_schema
-from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, Clock, Connection, utc_now
+from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, Clock, Connection, Question, utc_now
 from quota_scheduler.store.postgres_connection import (
     PostgresConnection,
     WatchedConnection,
     away,
     configure,
     conninfo,
+    prepare,
     reachable,
 )
 from quota_scheduler.store.postgres_ear import CHANNEL, Ear
@@ -45,10 +46,11 @@ MOST_VIEWS = 8
 SILENT = "it answers nothing, on any connection"
 RETRY_SECONDS = 0.5
 """After a connection could not be made, the next is tried no sooner: who asks meanwhile is told at once."""
-_BEGIN = (
-    f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-    f"SELECT {TURN} FROM turns FOR UPDATE; SELECT clock_timestamp()"
+_LOCK = (
+    f"WITH turn AS MATERIALIZED (SELECT {TURN} FROM turns FOR UPDATE) SELECT {TURN}, clock_timestamp(), "
+    f"set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', true) FROM turn"
 )
+"""The turn, and when it was given: what stands beside a row that is locked is worked out before it is waited for."""
 _VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
 
 
@@ -104,6 +106,7 @@ class Postgres:
             self._tried_at, self._is_away = time.monotonic(), True
             raise
         connection.watch = self._watch
+        prepare(connection)
         return connection
 
     def _configure(self, connection: WatchedConnection) -> None:
@@ -128,19 +131,19 @@ class Postgres:
         postgres_schema.migrate(self._conninfo, without_password(self._url))
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[tuple[Connection, datetime]]:
+    def writing(self, along: Sequence[Question] = ()) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction in its turn among all replicas."""
-        connection, turn, said = self._begin()
+        stack = contextlib.ExitStack()
+        connection, taking, said = self._begin(stack, along)
         commits = False
         try:
-            with connection.pipeline() as pipeline:
-                taking = PostgresConnection(connection, turn, pipeline)
+            with stack:
                 yield taking, self._now(said)
                 taking.send()
                 if taking.moved:
-                    connection.execute(self._hint)
+                    connection.execute(self._hint, prepare=False)
                 commits = True
-                ended = connection.execute("COMMIT")
+                ended = connection.execute("COMMIT", prepare=False)
         except psycopg.OperationalError as error:
             is_cut = commits and connection.broken
             self._roll_back(connection)
@@ -156,22 +159,27 @@ class Postgres:
         if ended.statusmessage != "COMMIT":  # a statement had failed, and whoever ran it went on
             raise StoreError("the database took the write back, since a part of it had failed; nothing was changed")
 
-    def _begin(self) -> tuple[WatchedConnection, tuple[Any, ...], datetime]:
+    def _begin(
+        self, stack: contextlib.ExitStack, along: Sequence[Question]
+    ) -> tuple[WatchedConnection, PostgresConnection, datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""
         if self._watch.is_silent:
             raise away(self._url, SILENT)
         if self._writer is not None:
             with contextlib.suppress(psycopg.OperationalError):
-                return self._writer, *_turn_and_time(self._writer.execute(_BEGIN))
+                return self._writer, *_turn(stack, self._writer, along)
             self._let_go()
         self._writer = self._connect()
         try:
-            turn, said = _turn_and_time(self._writer.execute(_BEGIN))
+            taking, said = _turn(stack, self._writer, along)
         except psycopg.OperationalError as error:
             self._let_go()
             raise self._missed(first_line(error)) from None
+        except BaseException:
+            self._let_go()  # it may hold the turn
+            raise
         self._is_away = False
-        return self._writer, turn, said
+        return self._writer, taking, said
 
     def _roll_back(self, connection: WatchedConnection) -> None:
         try:
@@ -251,10 +259,22 @@ def _last_value(cursor: "psycopg.Cursor[Any]") -> datetime:
     return value
 
 
-def _turn_and_time(cursor: "psycopg.Cursor[Any]") -> tuple[tuple[Any, ...], datetime]:
-    """What the lock has read, and the time."""
-    cursor.nextset()
-    cursor.nextset()
-    row: tuple[Any, ...] | None = cursor.fetchone()
-    assert row is not None
-    return row, _last_value(cursor)
+def _turn(
+    stack: contextlib.ExitStack, connection: WatchedConnection, along: Sequence[Question]
+) -> tuple[PostgresConnection, datetime]:
+    """Begin a transaction, wait for its turn with what is asked along, and leave a pipeline open for what comes.
+
+    Each statement sees what was committed when it begins, so that what is asked behind the lock is what is there.
+    """
+    with contextlib.ExitStack() as opened:
+        pipeline = opened.enter_context(connection.pipeline())
+        taking = PostgresConnection(connection, pipeline)
+        connection.execute("BEGIN", prepare=False)
+        locked = connection.execute(_LOCK)
+        taking.ask_along(along)
+        taking.settle(always=True)
+        row = locked.fetchone()
+        assert row is not None
+        taking.turn = tuple(row[:-2])
+        stack.push(opened.pop_all())
+    return taking, row[-2]

@@ -1,27 +1,31 @@
 """One connection to PostgreSQL: how it is made, what it understands of our values, and statements to it.
 
-Nothing is kept in a session (no prepared statements, no settings, no session locks), so that a pooler that hands out
-connections by the transaction may stand between.
+Nothing is kept in a session (no settings, no session locks), so that a pooler that hands out connections by the
+transaction may stand between. Statements are prepared only where none does.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, LiteralString
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.types.numeric import IntDumper
+from psycopg.types.numeric import Int8Dumper, IntDumper
 
 from quota_scheduler.addresses import hidden, without_password
 from quota_scheduler.errors import DatabaseAway, StoreError, first_line
-from quota_scheduler.store.database import About, Asked, Cursor
+from quota_scheduler.store.database import About, Asked, Cursor, Question
 from quota_scheduler.store.dialect import parameters, translated
 from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
 
 CONNECT_SECONDS = 2
+PREPARED_AFTER = 3
+"""How often a statement is run before it is worth keeping its plan."""
+MOST_PREPARED = 200
+"""Plans that one session keeps: twice the statements of a cycle, a tick and a sweep together."""
 DEFAULTS = {
     "application_name": "quota-scheduler",
     "connect_timeout": str(CONNECT_SECONDS),
@@ -31,6 +35,12 @@ DEFAULTS = {
     "tcp_user_timeout": "10000",
 }
 """What the URL may say otherwise; a server that is cut off is noticed within seconds (libpq's own default: hours)."""
+_STEADY = re.compile(
+    r"INSERT INTO \w+ \([\w, ]+\) (VALUES|SELECT [\w, ]+ FROM json_populate_recordset)\b|UPDATE (turns|sequences) |"
+    r"SELECT [\w, ]+ FROM breakers "
+)
+"""Statements whose plan is the same however many rows a table has. The plan of a look into a table that is empty reads
+all of it, and would be kept while a million rows come."""
 _WHERE = re.compile(r'connection (failed|is bad): (connection to server at "[^"]*", port \d+ failed: )?')
 """What psycopg says before the reason: the address, which stands in our sentence already."""
 
@@ -102,19 +112,28 @@ class PostgresConnection:
     for as long as it stands still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
     """
 
-    def __init__(
-        self,
-        connection: WatchedConnection,
-        turn: tuple[Any, ...] | None = None,
-        pipeline: psycopg.Pipeline | None = None,
-    ) -> None:
-        self.connection, self.turn, self._pipeline, self.moved = connection, turn, pipeline, False
+    def __init__(self, connection: WatchedConnection, pipeline: psycopg.Pipeline | None = None) -> None:
+        self.connection, self._pipeline, self.moved = connection, pipeline, False
+        self.turn: tuple[Any, ...] | None = None
         self._unsent: list[Callable[[], object]] = []
+        self._along: dict[tuple[str, tuple[Any, ...]], _Answer] = {}
+
+    def ask_along(self, questions: Iterable[Question]) -> None:
+        """Ask what will be asked word for word before anything is written."""
+        self._along = {(sql, tuple(params)): self._executed(sql, params) for sql, params in questions}
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
+        if self._along:
+            if answer := self._along.pop((sql, tuple(params)), None):
+                return answer
+            if not sql.startswith("SELECT"):
+                self._along = {}  # what was asked before a write is not what is there after it
+        return self._executed(sql, params)
+
+    def _executed(self, sql: str, params: Sequence[Any]) -> _Answer:
         cursor = self.connection.cursor()
-        self._run(partial(cursor.execute, _sql(sql), parameters(sql, params)))
+        self._run(partial(cursor.execute, _sql(sql), parameters(sql, params), prepare=prepared(sql)))
         return _Answer(cursor, self)
 
     def _run(self, statement: Callable[[], object]) -> None:
@@ -129,9 +148,9 @@ class PostgresConnection:
         for statement in unsent:
             statement()
 
-    def settle(self) -> None:
+    def settle(self, *, always: bool = False) -> None:
         """Send what lies here, and wait until all of it is answered."""
-        if self._unsent and self._pipeline:
+        if self._pipeline and (self._unsent or always):
             self.send()
             self._pipeline.sync()
 
@@ -146,6 +165,7 @@ class PostgresConnection:
 
     def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters, without waiting for each."""
+        self._along = {}
         cursor = self.connection.cursor()
         self._run(partial(cursor.executemany, _sql(sql), [parameters(sql, row) for row in params]))
 
@@ -187,9 +207,27 @@ def reachable(url: str) -> WatchedConnection:
     return connection
 
 
+def prepare(connection: WatchedConnection) -> None:
+    """Let statements that come again be planned once, where the session at the other end is this connection's alone.
+
+    A pooler makes up the process that it says one talks to, since it is there to cancel statements by; the server's
+    own is another.
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if row and row[0] == connection.info.backend_pid:
+        connection.prepare_threshold, connection.prepared_max = PREPARED_AFTER, MOST_PREPARED
+
+
+@lru_cache(4096)
+def prepared(sql: str) -> bool | None:
+    """Whether the plan of a statement may be kept: False for never, None where it comes often enough."""
+    return None if _STEADY.match(sql) else False
+
+
 def configure(connection: WatchedConnection) -> None:
     """Let a connection understand our values."""
     adapters = connection.adapters
+    adapters.register_dumper(int, Int8Dumper)  # columns are of 64 bits, and by the value they would be prepared thrice
     adapters.register_dumper(bool, _BoolDumper)
     adapters.register_dumper(str, _TextDumper)
     adapters.register_loader("numeric", _NumberLoader)

@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, micros_or_none, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Checkpoint, Estimate, Lease, ModelUsage, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import Usage
 
+_micros = lru_cache(4096)(to_micros)
+"""Most instants of a cycle are the same."""
 LEASE_COLUMNS = ", ".join(
     f"l.{name}"
     for name in (
@@ -25,8 +27,8 @@ def row_of(t: Ticket) -> tuple[Any, ...]:
     state, session, offers, offer_until, fence, outcome, reason, closed_at, was_deferred, held = changing(t)
     return (
         t.id, t.key, t.body, state, t.priority.value, _dump_labels(t.labels), estimate_text(t.estimate),
-        to_micros(t.created_at), to_micros(t.waiting_since), t.ttl // MICROSECOND, t.run, session, _dump(t.flags),
-        micros_or_none(t.deadline), micros_or_none(t.wait_until), offers, offer_until, fence, outcome, reason,
+        _micros(t.created_at), _micros(t.waiting_since), _length(t.ttl), t.run, session, _dump(t.flags),
+        _maybe(t.deadline), _maybe(t.wait_until), offers, offer_until, fence, outcome, reason,
         closed_at, was_deferred, held, t.owner, t.comment_on,
     )  # fmt: skip
 
@@ -36,8 +38,8 @@ def changing(t: Ticket) -> tuple[Any, ...]:
     fence = t.lease.fence if t.lease else None
     outcome = t.outcome.value if t.outcome else None
     return (
-        t.state.value, t.session, t.offers, micros_or_none(t.offer_until), fence, outcome, t.reason.value,
-        micros_or_none(t.closed_at), int(t.was_deferred), int(t.on_hold),
+        t.state.value, t.session, t.offers, _maybe(t.offer_until), fence, outcome, t.reason.value,
+        _maybe(t.closed_at), int(t.was_deferred), int(t.on_hold),
     )  # fmt: skip
 
 
@@ -49,7 +51,7 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
         body=row[2],
         state=State(row[3]),
         priority=Priority(row[4]),
-        labels=Labels(*json.loads(row[5])),
+        labels=labels_in(row[5]),
         estimate=_load_estimate(row[6]),
         created_at=from_micros(row[7]),
         waiting_since=from_micros(row[8]),
@@ -74,10 +76,11 @@ def ticket_in(row: Sequence[Any]) -> Ticket:
 
 def lease_row(ticket: int, lease: Lease) -> tuple[Any, ...]:
     """All columns of a lease."""
-    checkpoints = _dump([[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints])
+    checkpoints = [[to_micros(c.at), _dump_usage(c.reported)] for c in lease.checkpoints] if lease.checkpoints else ()
+    reported = _dump_usage(lease.reported) if lease.reported else ()
     return (
-        lease.fence, ticket, to_micros(lease.granted_at), to_micros(lease.expires_at), lease.ttl // MICROSECOND,
-        lease.session, _dump(_dump_usage(lease.reported)), checkpoints, micros_or_none(lease.ended_at),
+        lease.fence, ticket, _micros(lease.granted_at), _micros(lease.expires_at), _length(lease.ttl),
+        lease.session, _dump(reported), _dump(checkpoints), _maybe(lease.ended_at),
     )  # fmt: skip
 
 
@@ -95,8 +98,23 @@ def lease_in(row: Sequence[Any]) -> Lease:
     )
 
 
+def _maybe(at: datetime | None) -> int | None:
+    return None if at is None else _micros(at)
+
+
+@lru_cache(1024)
+def _length(span: timedelta) -> int:
+    return span // MICROSECOND
+
+
 def _dump(items: Sequence[Any]) -> str:
     return json.dumps(items) if items else "[]"  # most tickets have none, and each would be written with every change
+
+
+@lru_cache(4096)
+def labels_in(text: str) -> Labels:
+    """Labels as they are stored; most tickets share theirs with others."""
+    return Labels(*json.loads(text))
 
 
 @lru_cache(4096)

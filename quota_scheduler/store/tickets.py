@@ -3,14 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from quota_scheduler.core.instants import MICROSECOND, from_micros, micros_or_none, to_micros
+from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.tickets.ticket import Lease, Ticket
+from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 from quota_scheduler.store import Transaction, turns
 from quota_scheduler.store.lists import NUMBERS, TEXTS
-from quota_scheduler.store.ticket_rows import changing, lease_in, lease_row, row_of, ticket_in
+from quota_scheduler.store.ticket_rows import changing, labels_in, lease_in, lease_row, row_of, ticket_in
 
 _LEASE = "fence, ticket, granted_at, expires_at, ttl, session, reported, checkpoints, ended_at"
 _TICKET = (
@@ -33,6 +33,7 @@ _EXPIRED = (
     )
     + "WHERE l.ended_at IS NULL AND l.expires_at <= ? AND t.state = 'running'"
 )
+_RUNNING = _SELECT + "WHERE t.state != 'closed' AND t.state = 'running'"
 _CHANGING = (
     "state",
     "session",
@@ -56,28 +57,33 @@ _PUT_LEASE = (
 
 
 def for_cycle(
-    tx: Transaction, *, ids: Iterable[int], keys: Iterable[str], due: datetime, ended: Sequence[int] = ()
+    tx: Transaction, *, ids: Iterable[int], due: datetime | None = None, ended: Sequence[int] = ()
 ) -> dict[int, Ticket]:
-    """Tickets a cycle needs beside the line: those offered, those named by id or key, and leases that have run out.
+    """Tickets a cycle needs beside the line: those named by id, and leases that have run out by an instant (``due``).
 
     Running tickets in windows that have just ``ended`` are among them, so that they remember what they had reported.
     """
-    asked: list[tuple[str, tuple[Any, ...]]] = [
-        (_SELECT + "WHERE t.state != 'closed' AND t.state = 'offered'", ()),
-        (_EXPIRED, (to_micros(due),)),
-    ]
+    asked: list[tuple[str, tuple[Any, ...]]] = []
     if ids := list(ids):
         asked.append((_SELECT + f"WHERE t.id IN {NUMBERS}", (json.dumps(ids),)))
-    if keys := list(keys):
-        asked.append((_SELECT + f"WHERE t.key IN {TEXTS}", (json.dumps(keys),)))
-    rows = tx.rows(" UNION ALL ".join(sql for sql, _ in asked), [value for _, params in asked for value in params])
+    if due:
+        asked.append((_EXPIRED, (to_micros(due),)))
     if ended:
-        rows += tx.rows(
-            _SELECT + "WHERE t.state != 'closed' AND t.state = 'running' AND t.id IN "
-            f"(SELECT ticket FROM reservations WHERE open = 1 AND window IN {NUMBERS})",
-            (json.dumps(list(ended)),),
-        )
-    return {row[0]: ticket_in(row) for row in rows}
+        in_them = f"(SELECT ticket FROM reservations WHERE open = 1 AND window IN {NUMBERS})"
+        asked.append((f"{_RUNNING} AND t.id IN {in_them}", (json.dumps(list(ended)),)))
+    taken = [tx.ask(sql, params) for sql, params in asked]
+    return {row[0]: ticket_in(row) for rows in taken for row in rows()}
+
+
+def numbers_of(tx: Transaction, keys: Sequence[str]) -> Callable[[], list[int]]:
+    """The ids of the tickets that have one of these keys; asked now, told when they are taken.
+
+    Nearly every key is new, and a look at the index says so sooner than a ticket with its lease is put together.
+    """
+    if not keys:
+        return list
+    rows = tx.ask(f"SELECT id FROM tickets WHERE key IN {TEXTS}", (json.dumps(keys),))
+    return lambda: [number for (number,) in rows()]
 
 
 def waiting(tx: Transaction) -> list[Ticket]:
@@ -87,12 +93,35 @@ def waiting(tx: Transaction) -> list[Ticket]:
     ]
 
 
-def changed_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[Ticket]]:
+class Moved(NamedTuple):
+    """What whoever remembers the queue must know of a ticket that runs or is offered."""
+
+    id: int
+    state: State
+    labels: Labels
+    offer_until: datetime | None
+
+
+_MOVED = "SELECT id, state, labels, offer_until FROM tickets"
+
+
+def _moved(row: Sequence[Any]) -> Moved:
+    number, state, labels, offer_until = row
+    return Moved(number, State(state), labels_in(labels), instant_or_none(offer_until))
+
+
+def moved_since(tx: Transaction, revision: int, most: int) -> Callable[[], list[Moved]]:
     """Every ticket that was written after a revision, in any state, by id, at most so many; taken later.
 
     In order of revision they are found by their index; in order of id all that were closed are read on the way.
     """
-    rows = tx.ask(_SELECT + "WHERE t.revision > ? ORDER BY t.revision LIMIT ?", (revision, most))
+    rows = tx.ask(f"{_MOVED} WHERE revision > ? ORDER BY revision LIMIT ?", (revision, most))
+    return lambda: sorted(map(_moved, rows()), key=lambda moved: moved.id)
+
+
+def waiting_since(tx: Transaction, revision: int) -> Callable[[], list[Ticket]]:
+    """Those of them that wait, by id; taken later."""
+    rows = tx.ask(_SELECT + "WHERE t.revision > ? AND t.state = 'waiting' ORDER BY t.revision", (revision,))
     return lambda: sorted(map(ticket_in, rows()), key=lambda ticket: ticket.id)
 
 
@@ -160,11 +189,9 @@ def running_shares(tx: Transaction, label: str) -> dict[str, int]:
     return shares
 
 
-def turns_taken(tx: Transaction, label: str) -> dict[int, str]:
-    """Every ticket that runs or is offered, with its value of the fair-share label."""
-    rows = tx.rows("SELECT id, labels FROM tickets WHERE state != 'closed' AND state IN ('offered', 'running')")
-    shares = {text: Labels(*json.loads(text)).value(label) for text in {row[1] for row in rows}}
-    return {number: shares[text] for number, text in rows}
+def turns_taken(tx: Transaction) -> list[Moved]:
+    """Every ticket that runs or is offered."""
+    return list(map(_moved, tx.rows(f"{_MOVED} WHERE state != 'closed' AND state IN ('offered', 'running')")))
 
 
 def next_ends(tx: Transaction, usual: timedelta) -> dict[Labels, datetime]:
@@ -225,13 +252,10 @@ def advance(tx: Transaction, *, ticket: int, fence: int) -> None:
     )
 
 
-def next_due(tx: Transaction) -> Callable[[], datetime | None]:
-    """The earliest instant at which a lease or an offer falls due; asked now, told when it is taken."""
-    asked = tx.ask(
-        "SELECT min(expires_at) FROM leases WHERE ended_at IS NULL UNION ALL "
-        "SELECT min(offer_until) FROM tickets WHERE state != 'closed' AND state = 'offered'"
-    )
-    return lambda: min((from_micros(at) for (at,) in asked() if at is not None), default=None)
+def next_end(tx: Transaction) -> Callable[[], datetime | None]:
+    """The earliest instant at which a lease runs out; asked now, told when it is taken."""
+    asked = tx.ask("SELECT min(expires_at) FROM leases WHERE ended_at IS NULL")
+    return lambda: next((from_micros(at) for (at,) in asked() if at is not None), None)
 
 
 def lease_lengths(tx: Transaction, since: datetime, *, most: int = 500) -> list[timedelta]:

@@ -30,9 +30,10 @@ class Marks(NamedTuple):
 
 def look(tx: Transaction) -> Marks:
     """Where the order of writes stands, this transaction's own included."""
-    row = None if tx.revision else tx.connection.turn  # the lock it began with has read it
+    row = None if tx.revision else tx.turn or tx.connection.turn  # on a server the lock it began with has read it
     row = row or tx.row(f"SELECT {TURN} FROM turns")
     assert row is not None
+    tx.turn = None if tx.revision else row
     return Marks(*row)
 
 

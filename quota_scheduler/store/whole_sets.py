@@ -3,12 +3,16 @@
 One statement for each row is parsed and planned for each, which cost more than deciding about it.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
+_encoded = msgspec.json.Encoder().encode
+_ODD = (b":true", b":false", b"\\u0000")
+"""What stands in JSON where a row holds a truth value or U+0000."""
 _INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)", re.DOTALL)
 _UPDATE = re.compile(r"UPDATE (\w+) SET ((?:\w+ = \?(?:, )?)+) WHERE (\w+) = \?")
 
@@ -51,7 +55,11 @@ def _names(columns: str) -> tuple[str, ...]:
 
 def document(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows as the JSON that the statement takes; truth values are numbers, and the one sign no text may hold is not."""
-    return json.dumps([dict(zip(names, map(_plain, row), strict=True)) for row in rows], separators=(",", ":"))
+    named = [dict(zip(names, row, strict=True)) for row in rows]
+    text = _encoded(named)
+    if any(sign in text for sign in _ODD):  # perhaps within a text: most sets have none at all
+        text = _encoded([{name: _plain(value) for name, value in row.items()} for row in named])
+    return text.decode()
 
 
 def _plain(value: Any) -> Any:

@@ -40,15 +40,17 @@ _ANY_AHEAD = (
 )
 _CLOSED = f"SELECT {_TALLY} FROM windows WHERE closed = 1 AND id IN {NUMBERS}"
 _INSERT = (
-    "INSERT INTO windows (rule, value, starts_at, ends_at, used, rest, reported, reserved, late, unleased, overrun, "
-    "estimated, closed, amount, ramp, anchored_at, standing, drift, revision) "
+    "INSERT INTO windows (rule, value, starts_at, ends_at, closed, used, rest, reported, reserved, late, unleased, "
+    "overrun, estimated, amount, ramp, anchored_at, standing, drift, revision) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
-    "UPDATE windows SET starts_at = ?, ends_at = ?, used = ?, rest = ?, reported = ?, reserved = ?, late = ?, "
-    "unleased = ?, overrun = ?, estimated = ?, closed = ?, amount = ?, ramp = ?, anchored_at = ?, standing = ?, "
+    "UPDATE windows SET starts_at = ?, ends_at = ?, closed = ?, used = ?, rest = ?, reported = ?, reserved = ?, "
+    "late = ?, unleased = ?, overrun = ?, estimated = ?, amount = ?, ramp = ?, anchored_at = ?, standing = ?, "
     "drift = ?, revision = ? WHERE id = ?"
 )
+_COUNT = _UPDATE.replace("starts_at = ?, ends_at = ?, closed = ?, ", "")
+"""What a cycle moves mostly: two indexes fewer are written anew."""
 _PUT = (
     "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
@@ -121,9 +123,9 @@ def catch_up(written: Asked, balances: Balances) -> None:
     balances.replace(balance for row in written() if (balance := _balance(row, balances)))
 
 
-def closed_too_soon(tx: Transaction) -> Asked:
-    """Ask for the windows that were closed before their end."""
-    return tx.ask(_CLOSED_TOO_SOON, (to_micros(tx.now),))
+def closed_too_soon(tx: Transaction, *, since: datetime) -> Asked:
+    """Ask for the windows that were closed before their end, ``since`` lying no later than now."""
+    return tx.ask(_CLOSED_TOO_SOON, (to_micros(since),))
 
 
 def recall(
@@ -138,7 +140,7 @@ def recall(
 
     ``too_soon`` is what ``closed_too_soon`` asked for in this transaction, where that was done before.
     """
-    _take_up_again(too_soon or closed_too_soon(tx), balances)
+    _take_up_again(too_soon or closed_too_soon(tx, since=tx.now), balances)
     is_back = balances.starts_last is not None and balances.starts_last > tx.now
     ended = balances.ends_next is not None and balances.ends_next <= tx.now
     held = _reserved(tx, tickets, ended=ended, ahead=is_back)
@@ -164,7 +166,7 @@ def recall_closed(tx: Transaction, balances: Balances, *, since: datetime) -> No
 def _take_up_again(too_soon: Asked, balances: Balances) -> None:
     """Reopen what was closed before its end: the clock stood past the reset then, and has been put right since."""
     for row in too_soon():
-        if balance := _balance(row, balances):
+        if (balance := _balance(row, balances)) and balance.window and balance.window.ends_at > balances.now:
             balance.closed, balance.dirty = False, True
             balances.add(balance)
 
@@ -209,7 +211,7 @@ def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:
 def save(tx: Transaction, balances: Balances) -> None:
     """Write what changed; provisional window ids become real ones, in reservations too."""
     ids: dict[int, int] = {}
-    moved = []
+    moved, counted = [], []
     if balances.dropped:
         tx.many("DELETE FROM windows WHERE id = ?", [(dropped,) for dropped in balances.dropped])
         turns.windows_moved(tx)
@@ -217,15 +219,18 @@ def save(tx: Transaction, balances: Balances) -> None:
     for balance in balances.all():
         if not balance.dirty:
             continue
-        if balance.id > 0:
-            moved.append((*_columns(balance), turns.take(tx), balance.id))
-        else:
-            begun = balance.limit.id, balance.value, *_columns(balance), turns.take(tx)
+        if balance.id <= 0:
+            begun = balance.limit.id, balance.value, *_span(balance), *_counters(balance), turns.take(tx)
             ids[balance.id] = tx.insert(_INSERT, begun)
             balance.id = ids[balance.id]
-        balance.dirty = False
+        elif balance.stored_span == balance.span:
+            counted.append((*_counters(balance), turns.take(tx), balance.id))
+        else:
+            moved.append((*_span(balance), *_counters(balance), turns.take(tx), balance.id))
+        balance.dirty, balance.stored_span = False, balance.span
     tx.many_whole(_UPDATE, moved)
-    for row in balances.reservations.values():
+    tx.many_whole(_COUNT, counted)
+    for row in balances.reservations.values() if ids else ():
         for held in row:
             held.window = ids.get(held.window, held.window)
     # who gives a place back and gets one again has two reservations in one window: the newer one, which stands last
@@ -239,9 +244,13 @@ def save(tx: Transaction, balances: Balances) -> None:
     )
 
 
-def _columns(balance: Balance) -> tuple[int | str | None, ...]:
+def _span(balance: Balance) -> tuple[int | None, int | None, int]:
     window = balance.window
     starts, ends = (to_micros(window.starts_at), to_micros(window.ends_at)) if window else (None, None)
+    return starts, ends, int(balance.closed)
+
+
+def _counters(balance: Balance) -> tuple[int | str | None, ...]:
     sums = (
         balance.used,
         balance.rest,
@@ -253,8 +262,7 @@ def _columns(balance: Balance) -> tuple[int | str | None, ...]:
     )
     standing = EXHAUSTED if balance.exhausted else OVERAGE if balance.overage else ""
     told = micros_or_none(balance.anchored_at), standing, balance.drift
-    flags = int(balance.estimated), int(balance.closed)
-    return starts, ends, *sums, *flags, balance.amount, balance.ramp // MICROSECOND, *told
+    return *sums, int(balance.estimated), balance.amount, balance.ramp // MICROSECOND, *told
 
 
 def renamed(tx: Transaction, limits: Sequence[Limit]) -> dict[str, str]:
@@ -319,5 +327,6 @@ def _balance(row: Sequence[Any], balances: Balances) -> Balance | None:
     balance.ramp = ramp * MICROSECOND
     balance.anchored_at, balance.drift = instant_or_none(anchored_at), drift
     balance.exhausted, balance.overage = standing == EXHAUSTED, standing == OVERAGE
+    balance.stored_span = balance.span
     balance.let_drift(balances.now)
     return balance

@@ -1,27 +1,22 @@
 """The demo as a newcomer runs it: what it promises happens, is told from the service's answers, and leaves nothing."""
 
-import json
 import os
+import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).parent.parent.parent
+from grafana.build import PAGES
+from tests.demo.demo_watched import Watched, command, variables, watch
+from tests.system.prometheus_process import needed
+
+DASHBOARDS = Path(__file__).parents[2] / "docs" / "reference" / "dashboards.md"
 WINDOW = 12.0
 """Seconds: the shortest in which service and runners of a busy machine find the time for everything."""
-
-
-def command(*args: str) -> list[str]:
-    return [sys.executable, "-m", "quota_scheduler", "demo", *args]
-
-
-def variables(folder: Path) -> dict[str, str]:
-    return os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(REPOSITORY)}
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -44,15 +39,16 @@ def until(look: Any, *, what: str, seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]], Path]:
-    """What one demo said and told, and the folder for temporary files it was given."""
-    folder = tmp_path_factory.mktemp("tmp")
-    done = subprocess.run(
-        command("--json", "--window", f"{WINDOW:g}", "--seconds", f"{2 * WINDOW:g}"),
-        env=variables(folder), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stderr, [json.loads(line) for line in done.stdout.splitlines()], folder
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """One demo from its begin to its end, for all who ask what happened in it."""
+    folder, beside = tmp_path_factory.mktemp("tmp"), tmp_path_factory.mktemp("beside")
+    return watch(folder, beside, "--window", f"{WINDOW:g}", "--seconds", f"{2 * WINDOW:g}")
+
+
+@pytest.fixture(scope="module")
+def played(watched: Watched) -> tuple[str, list[dict[str, Any]], Path]:
+    """What it said and told, and the folder for temporary files it was given."""
+    return watched.said, watched.events, watched.folder
 
 
 @pytest.mark.parametrize(
@@ -110,6 +106,14 @@ def test_it_names_two_addresses_and_leaves_nothing_behind(played):
     assert "everything is removed" in said
     assert list(folder.iterdir()) == []
     assert processes_in(folder) == []
+
+
+def test_panels_that_have_nothing_to_show_in_the_demo_are_those_of_the_reference(watched):
+    needed("prometheus", "prometheus")
+    titles = {uid: page.title for uid, page in PAGES.items()}
+    rows = re.findall(r"^\| (Quota [^|]+) \| ([^|]+) \| [^|]+ \| [^|]+ \|$", DASHBOARDS.read_text(), re.MULTILINE)
+    assert watched.silent == {(uid, panel) for uid, title in titles.items() for name, panel in rows if name == title}
+    assert {name for name, _ in rows} <= set(titles.values())
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ limits:
 
 
 class Pair:
-    """Two services at ports that stay theirs, and somebody who is told."""
+    """Two services at ports that stay theirs, and somebody who is told; ``more`` are others, as the file has them."""
 
-    def __init__(self, folder: Any, database: str, receiver: HttpReceiver) -> None:
+    def __init__(self, folder: Any, database: str, receiver: HttpReceiver, more: str = "") -> None:
         self.receiver = receiver
-        self.text = f"database: {database}\nreceivers: [{{id: box, url: '{receiver.url}'}}]\n{LIMITS}"
+        self.text = f"database: {database}\nreceivers: [{{id: box, url: '{receiver.url}'}}{more}]\n{LIMITS}"
         self.places = [Place(folder / name) for name in ("here", "there")]
         for place in self.places:
             place.home.mkdir()

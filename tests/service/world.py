@@ -24,10 +24,10 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import Lease
 from quota_scheduler.core.usage import UsageEvent
 from quota_scheduler.service import cycle, record
-from quota_scheduler.service.memory import Memory, Remembered, remember
+from quota_scheduler.service.memory import LATEST, Memory, Remembered, remember
 from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep import doctor
-from quota_scheduler.store import Store, ledger, windows
+from quota_scheduler.store import Foreseen, Store, ledger, windows
 from quota_scheduler.store.counters import all_counters
 from tests.builders import MONDAY, a_report, a_ticket
 from tests.fakes import FixedClock
@@ -80,8 +80,10 @@ class World:
 
     def run(self, *requests: Request) -> cycle.CycleResult:
         """One cycle for a batch of requests."""
+        foreseen = Foreseen(self.clock.at)
+        cycle.foresee(foreseen, requests, self.memory)
         try:
-            with self.store.transaction() as tx:
+            with self.store.transaction(foreseen.questions) as tx:
                 done = cycle.run_cycle(tx, requests, self.terms, self.memory)
         except BaseException:
             self.memory.forget()
@@ -155,6 +157,7 @@ class World:
         with self.store.transaction() as tx:
             kept, read = memory.of(tx, self.terms), remember(tx, self.terms)
         assert in_mind(kept) == in_mind(read)
+        assert (kept.lease_end or LATEST) <= (read.lease_end or LATEST)
         assert kept.balances.reservations == {}
 
     def windows(self, *, closed: bool = False) -> dict[str, tuple[int, int, int]]:
@@ -201,6 +204,7 @@ def in_mind(remembered: Remembered) -> dict[str, Any]:
         "groups": sorted(groups.items(), key=lambda group: group[0][0].id),
         "taken": remembered.taken,
         "running": remembered.running,
+        "offered": remembered.offered,
         "numbers": remembered.numbers,
         "revision": remembered.revision,
     }

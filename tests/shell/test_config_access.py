@@ -8,6 +8,8 @@ from quota_scheduler.config import RateLimit, load
 from quota_scheduler.config.tree import Tracing
 from quota_scheduler.errors import ConfigError
 
+TOKENS = f"tokens: [{{name: a, role: viewer, sha256: {'ab' * 32}}}]\n"
+
 
 def loaded(folder: Path, text: str):
     (folder / "quota.yaml").write_text(text)
@@ -31,8 +33,8 @@ def test_trusted_proxies(tmp_path: Path, text: str, proxies: tuple[str, ...]) ->
     ("text", "rate"),
     [
         pytest.param("", RateLimit(0.0, 20), id="as often as it likes"),
-        pytest.param("rate_limit: {per_second: 5}", RateLimit(5.0, 20), id="five a second"),
-        pytest.param("rate_limit: {per_second: 0.5, burst: 3}", RateLimit(0.5, 3), id="one in two seconds"),
+        pytest.param(f"{TOKENS}rate_limit: {{per_second: 5}}", RateLimit(5.0, 20), id="five a second"),
+        pytest.param(f"{TOKENS}rate_limit: {{per_second: 0.5, burst: 3}}", RateLimit(0.5, 3), id="one in two seconds"),
     ],
 )
 def test_rates(tmp_path: Path, text: str, rate: RateLimit) -> None:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.core.scope import EVERYBODY, Scope
+from quota_scheduler.service.headless import ORIGIN
+from quota_scheduler.spool import packed, unpacked
 from tests.shell.edge import START, Edge, start
 
 MODEL = "claude-opus-5-5"
@@ -156,3 +160,23 @@ def test_whose_it_is_and_when_it_ended(place):
 @pytest.mark.parametrize("query", ["?at=yesterday", "?at=2027-01-01T00:00:00Z", f"?account={'x' * 900}"])
 def test_a_query_that_cannot_be_meant_is_refused(place, query):
     assert place.edge.ask("POST", f"/v1/headless{query}", raw=b"{}").status == 422
+
+
+@pytest.mark.parametrize(
+    ("scope", "tokens"),
+    [
+        pytest.param(EVERYBODY, (300, 30), id="everybody's: what it states counts"),
+        pytest.param(Scope((("team", "growth"),)), (100, 10), id="of a token that is bound: not of another's session"),
+    ],
+)
+def test_a_total_that_lay_in_the_spool_counts_as_if_it_came_at_once(place, scope, tokens):
+    usage = {"provider": "anthropic", "key": "req_1", "at": "2026-11-22T08:59:00Z", "session": "S", "model": MODEL}
+    usage |= {"labels": {"team": "zebra"}, "input": 100, "output": 10}
+    assert place.edge.ask("POST", "/v1/usage", usage).status == 200
+    parts = place.edge.service.parts
+    run = parts.doors.headless.read(f"{EVENT}\n{result(300, 30)}".encode(), at=START)
+    delivery = Pushed(ORIGIN, observations=tuple(run.word.observations), totals=run.totals, scope=scope)
+    for _ in range(2):
+        parts.intake.put(parts.intake.priced(unpacked(packed(delivery)))).result(10)
+    assert place.tokens == tokens
+    assert [one["used_ratio"] for one in place.edge.ask("GET", "/v1/observations").body["observations"]] == [0.5]

@@ -146,9 +146,32 @@ def test_an_answer_is_that_of_the_routes_to_the_byte(served: Serving):
     assert body["verdict"] == "admit"
 
 
+def test_a_head_that_is_known_changes_no_answer(served: Serving):
+    first, second, third = answers(served, request("k1", JSON), request("k2", JSON), request("k1", JSON), count=3)
+    ids = {told[2]["id"] for told in (first, second)}
+    assert len(ids) == 2
+    assert (first[0], first[1] | {"date": ""}, first[2]) == (third[0], third[1] | {"date": ""}, third[2])
+
+
 @pytest.mark.parametrize(
     ("packets", "count"),
     [
+        pytest.param(
+            [request("k1", JSON), request("k2", JSON) + request("k3", JSON), request("k4", JSON)],
+            4,
+            id="two at once behind a head that is known",
+        ),
+        pytest.param(
+            [request("k1", JSON), request("k2", JSON)[:90], request("k2", JSON)[90:], request("k3", JSON)],
+            3,
+            id="split behind a head that is known",
+        ),
+        pytest.param([request(f"k{n}", JSON) for n in range(8)], 8, id="eight without waiting for an answer"),
+        pytest.param(
+            [request("k1", JSON), request("k2", JSON), request("k3", JSON, "Connection: close")],
+            3,
+            id="the last of which closes the connection",
+        ),
         pytest.param([request("p1", JSON) + request("p2", JSON)], 2, id="two at once"),
         pytest.param([request("s1", JSON)[:40], request("s1", JSON)[40:150], request("s1", JSON)[150:]], 1, id="split"),
         pytest.param([request("m1", JSON) + request("m2", ROUTES) + request("m3", JSON)], 3, id="both ways in turn"),

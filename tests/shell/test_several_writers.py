@@ -152,8 +152,8 @@ def test_outlooks_that_another_replica_has_worked_out_are_taken_over(pair: Pair)
 
     def save(outlooks: dict[str, Outlook]) -> None:
         with pair.store.transaction() as tx:
-            bodies = {name: outlook_document(outlook) for name, outlook in outlooks.items()}
-            documents.save_bodies(tx, "outlooks", bodies)
+            texts = {name: documents.body_text(outlook_document(outlook)) for name, outlook in outlooks.items()}
+            documents.save_bodies(tx, "outlooks", texts)
         pair.here.submit(str(len(outlooks)))
 
     save(known)

@@ -10,6 +10,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.produced import Produced, Product
 from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal, StatedUsage
 from quota_scheduler.core.scope import Scope
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.errors import DatabaseAway, StoreError
@@ -22,6 +23,13 @@ EVENT = UsageEvent("k0", NOW, Labels(provider="anthropic", team="t"), Usage(outp
 METERED = Metered("series", "group", 1, 2, 300, None, True, (1, 0, 0, 0, 0), EVENT)
 MADE = Produced("series", next(iter(Product)), "session", "run", NOW, 1, 2, 3)
 PUSHED = Pushed("otlp", (EVENT,), (METERED,), refused=("line 3: no JSON",), produced=(MADE,), costs=(("k0", 12),))
+TOTAL = SessionTotal("session", 7, NOW, (StatedUsage(EVENT.labels, EVENT.priority, EVENT.usage, 2),), NOW)
+OF_SESSIONS = Pushed(
+    "claude_code@build-7",
+    totals=(TOTAL,),
+    inherited=(Inheritance("session", "parent", NOW),),
+    going_on=(GoingOn("session", 8, NOW),),
+)
 BOUND = replace(PUSHED, scope=Scope((("team", "t"),)))
 
 
@@ -67,7 +75,12 @@ def a_spool(folder: Path, database: Database, *, most: int = 1_000_000) -> tuple
 
 
 @pytest.mark.parametrize(
-    "delivery", [pytest.param(PUSHED, id="everybody's"), pytest.param(BOUND, id="of a token that is bound")]
+    "delivery",
+    [
+        pytest.param(PUSHED, id="everybody's"),
+        pytest.param(BOUND, id="of a token that is bound"),
+        pytest.param(OF_SESSIONS, id="what sessions tell of themselves"),
+    ],
 )
 def test_what_is_kept_comes_back_as_it_was(delivery: Pushed):
     assert unpacked(packed(delivery)) == delivery

@@ -1,6 +1,7 @@
 """A server that cannot serve us: one sentence with the way out, and nothing touched. And connections that are cut."""
 
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
@@ -17,9 +18,11 @@ from quota_scheduler.service.operate.limits import redefine
 from quota_scheduler.service.upkeep.verify import verify
 from quota_scheduler.store import Store, facts, postgres_schema, read_only
 from quota_scheduler.store.engine import reason
+from quota_scheduler.store.label_sets import LabelSets
+from quota_scheduler.store.postgres_connection import prepare, reachable
 from quota_scheduler.store.steps import newest_step
 from quota_scheduler.writer import Writer
-from tests.builders import a_limit, a_ticket
+from tests.builders import a_limit, a_ticket, a_usage_event
 from tests.postgres_process import MISSING, PostgresProcess, programs
 from tests.system.service_process import until
 from tests.torture.postgres_faults import pgbouncer
@@ -239,6 +242,25 @@ def test_a_text_with_the_one_sign_that_a_server_cannot_hold_is_kept_without_it(d
             assert [facts.fact(tx, name) for name in ("a\0", "b\0", "c\0")] == ["1\ufffd", "2", "3\ufffd"]
 
 
+def test_a_number_that_came_in_past_the_service_is_refused_in_words_until_the_server_numbers_on(database):
+    names = "provider, account, model, team, project, workflow, task_type, agent, priority"
+    ask(database, f"INSERT INTO label_sets (id, {names}) VALUES (1, 'p', '', '', '', '', '', '', '', 'low')")
+    event = a_usage_event()
+    way_out = "SELECT setval(pg_get_serial_sequence('label_sets', 'id'), max(id)) FROM label_sets"
+    with Store(database) as store:
+        writer = Writer(store, Terms(LIMITS), tell=lambda *_: None)
+        writer.start()
+        refused = writer.do(lambda tx: LabelSets(tx).of(event)).exception(30)
+        assert (type(refused), str(refused)) == (
+            StoreError,
+            "the next number of label_sets is taken, since rows came in past the service; let the server number on "
+            f"({way_out}); nothing was changed",
+        )
+        ask(database, way_out)
+        assert writer.do(lambda tx: LabelSets(tx).of(event)).result(30) == 2
+        writer.stop()
+
+
 def write(store, number):
     with store.transaction() as tx:
         facts.remember(tx, "before", "1")
@@ -386,7 +408,46 @@ def test_the_doctor_verifies_a_database_on_a_server_and_names_what_is_spoilt(dat
 
 def test_behind_a_pooler_that_hands_connections_out_by_the_transaction(server, program):
     with pgbouncer(server, program) as dsn, Store(dsn) as here, Store(dsn) as there:
+        with closing(reachable(dsn)) as connection:
+            prepare(connection)
+            assert connection.prepare_threshold is None
         assert admit(here, *"abcde") + admit(there, *"fghij") == [State.RUNNING] * 10
         with there.reading() as view, here.reading() as tx:
             assert [found for found in verify(tx, LIMITS) if found.wrong] == []
             assert view.scalar("SELECT count(*) FROM tickets") == 10
+
+
+def test_plans_that_are_kept_are_made_anew_when_a_newer_version_has_changed_a_table(database):
+    with Store(database) as store:
+        assert admit(store, *"abcdef") == [State.RUNNING] * 6
+        with store.transaction() as tx:
+            kept = {row[0] for row in tx.rows("SELECT statement FROM pg_prepared_statements")}
+        assert any("INSERT INTO tickets" in plan for plan in kept)
+        assert any("FROM turns FOR UPDATE" in plan for plan in kept)
+        assert not any("FROM tickets" in plan for plan in kept)
+        ask(database, "ALTER TABLE tickets ADD COLUMN later TEXT", "ALTER TABLE turns ADD COLUMN later TEXT")
+        assert admit(store, *"ghi") == [State.RUNNING] * 3
+
+
+def test_what_is_asked_along_is_answered_as_of_the_turn_and_no_more_once_something_is_written(database):
+    look = ("SELECT value FROM meta WHERE name = ?", ("a",))
+    with Store(database) as here, Store(database) as there:
+        held = threading.Event()
+
+        def write():
+            with there.transaction() as tx:
+                held.set()
+                until(lambda: ask(database, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+                facts.remember(tx, "a", "1")
+
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            held.wait(30)
+            with here.transaction([look]) as tx:
+                assert tx.rows(*look) == [("1",)]  # what was written while it waited
+                facts.remember(tx, "a", "2")
+                assert tx.rows(*look) == [("2",)]
+            writing.result(30)
+        with here.transaction([look]) as tx:
+            facts.remember(tx, "a", "3")
+            assert tx.rows(*look) == [("3",)]

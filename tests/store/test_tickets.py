@@ -64,14 +64,14 @@ def look(store, query, *args, **more):
         return query(tx, *args, **more)
 
 
-def for_cycle(store, *, ids=(), keys=(), due=MONDAY):
-    return look(store, tickets.for_cycle, ids=ids, keys=keys, due=due)
+def for_cycle(store, *, ids=(), due=None):
+    return look(store, tickets.for_cycle, ids=ids, due=due)
 
 
 @pytest.mark.parametrize("ticket", [FULL, a_ticket(number=1)], ids=["with everything", "with nothing but what it must"])
 def test_a_ticket_comes_back_as_it_was(store, ticket):
     save(store, ticket)
-    assert for_cycle(store, ids=[1]) == for_cycle(store, keys=[ticket.key]) == {1: ticket}
+    assert for_cycle(store, ids=[1]) == {1: ticket}
 
 
 def test_what_may_change_about_a_ticket_is_changed(store):
@@ -103,15 +103,17 @@ def test_a_past_lease_is_kept_beside_the_new_one(store):
     assert look(store, tickets.lease_of, 1, 3) is None
 
 
-def test_a_cycle_gets_what_is_named_offered_or_due_and_nothing_else(store):
+def test_a_cycle_gets_what_is_named_or_due_and_nothing_else(store):
     expiring = a_lease(4, expires_at=MONDAY)
     save(
         store, a_ticket(number=1), a_ticket(number=2, state=State.OFFERED), a_ticket(number=3, state=State.CLOSED),
         a_running_ticket(number=4, lease=expiring), a_running_ticket(number=5), a_ticket(number=6, state=State.CLOSED),
         a_ticket(number=7),
     )  # fmt: skip
-    assert sorted(for_cycle(store, ids=[6, 99], keys=["k7", "none"])) == [2, 4, 6, 7]
-    assert sorted(for_cycle(store, due=MONDAY - MICRO)) == [2]
+    assert sorted(for_cycle(store, ids=[6, 99], due=MONDAY)) == [4, 6]
+    assert for_cycle(store, due=MONDAY - MICRO) == {}
+    assert look(store, tickets.numbers_of, ["k7", "none"])() == [7]
+    assert look(store, tickets.numbers_of, [])() == []
     assert [ticket.id for ticket in look(store, tickets.waiting)] == [1, 7]
     assert [ticket.id for ticket in look(store, tickets.open_tickets)] == [1, 2, 4, 5, 7]
 
@@ -142,19 +144,30 @@ def test_sequences_go_on_and_never_back(store):
 
 
 @pytest.mark.parametrize(
-    ("ticket", "due"),
+    ("ticket", "end"),
     [
-        pytest.param(a_ticket(number=1), None, id="nothing ever falls due"),
+        pytest.param(a_ticket(number=1), None, id="nothing runs"),
         pytest.param(a_running_ticket(), MONDAY + 4 * HOUR, id="a lease runs out"),
         pytest.param(a_running_ticket(lease=a_lease(ended_at=MONDAY)), None, id="one that has ended does not"),
-        pytest.param(
-            a_ticket(number=1, state=State.OFFERED, offer_until=MONDAY + MINUTE), MONDAY + MINUTE, id="an offer"
-        ),
     ],
 )
-def test_what_falls_due_next(store, ticket, due):
+def test_which_lease_runs_out_next(store, ticket, end):
     save(store, ticket)
-    assert look(store, tickets.next_due)() == due
+    assert look(store, tickets.next_end)() == end
+
+
+def test_who_remembers_the_queue_is_told_what_was_written_since(store):
+    offer = MONDAY + MINUTE
+    save(store, a_ticket(number=1))
+    save(store, a_running_ticket(number=3), a_ticket(number=2, state=State.OFFERED, offer_until=offer), new=2)
+    save(store, a_ticket(number=4), a_ticket(number=1, state=State.CLOSED), new=4)
+    told = [(moved.id, moved.state, moved.offer_until) for moved in look(store, tickets.moved_since, 1, 10)()]
+    assert told == [
+        (1, State.CLOSED, None), (2, State.OFFERED, offer), (3, State.RUNNING, None), (4, State.WAITING, None)
+    ]  # fmt: skip
+    assert [ticket.id for ticket in look(store, tickets.waiting_since, 1)()] == [4]
+    assert [moved.id for moved in look(store, tickets.turns_taken)] == [2, 3]
+    assert len(look(store, tickets.moved_since, 1, 2)()) == 2
 
 
 def test_closed_tickets_are_forgotten_with_their_leases(store):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from quota_scheduler.config.places import default_database
+
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy/systemd/quota-scheduler.service"
 MANIFESTS = ROOT / "deploy/kubernetes"
@@ -95,6 +97,20 @@ def test_nothing_runs_as_root_or_writes_the_image():
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def test_the_spool_lies_where_it_may_be_written_and_stays():
+    state = "/var/lib/quota-scheduler"
+    assert default_database({"XDG_STATE_HOME": "/var/lib"}).parent == Path(state)
+    assert "XDG_STATE_HOME=/var/lib " in (ROOT / "Dockerfile").read_text()
+    assert "Environment=XDG_STATE_HOME=/var/lib\n" in UNIT.read_text()
+    mounts = {mount["mountPath"]: mount for mount in container(manifests())["volumeMounts"]}
+    assert mounts[state].get("readOnly", False) is False
+    compose = yaml.safe_load((ROOT / "examples/replicas/compose.yaml").read_text())
+    services = {name: one for name, one in compose["services"].items() if name.startswith("scheduler-")}
+    volumes = [volume.partition(":")[0] for one in services.values() for volume in one["volumes"] if state in volume]
+    assert (len(volumes), set(volumes) <= compose["volumes"].keys()) == (len(services), True)
+    assert len(set(volumes)) == len(services) > 1
 
 
 @needs_kubectl

@@ -32,7 +32,7 @@ class Breakers:
                 self._put(row, settled)
 
     def __iter__(self) -> Iterator[Breaker]:
-        return iter(self._by_account[account] for account in sorted(self._by_account))
+        return iter([self._by_account[account] for account in sorted(self._by_account)])
 
     def _put(self, before: Breaker, after: Breaker | None) -> None:
         account = before.provider, before.account
@@ -94,7 +94,7 @@ class Breakers:
                 self._put(one, states.given_back(one, now, failed=outcome is Outcome.FAILED))
 
     def _probed_by(self, ticket: int) -> list[Breaker]:
-        return [one for one in self if one.probe == ticket]
+        return [one for one in self if one.probe == ticket] if self._by_account else []
 
     def refuse(self, throttles: Iterable[Throttle], now: datetime) -> None:
         """Providers have refused for a moment."""

@@ -63,9 +63,11 @@ class NobodyWaits:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Headroom:
     """One binding limit as a ticket finds it: a view that nobody changes, on counters that move with every decision.
+
+    Not frozen, which would make it five times as dear to make: a cycle makes one for each limit that it looks at.
 
     The counters are the ``balance``, and by rank what is ``waiting`` and the ``shadow``: what tickets ahead in order
     will need here as soon as running work returns its reservation (backfilling with a reservation for who is passed).
@@ -109,8 +111,7 @@ class Headroom:
         if self._allowance is None or self._allowance[0] is not balance.window:  # a headroom lives for one instant
             history = self.outlook.history if self.outlook else timedelta(0)
             held_back = balance.limit.held_back(balance.amount, history=history, window=self.window(now), now=now)
-            object.__setattr__(self, "_allowance", (balance.window, balance.amount - held_back))
-            assert self._allowance is not None
+            self._allowance = balance.window, balance.amount - held_back
         return self._allowance[1]
 
     @property

@@ -1,10 +1,11 @@
 """What runners and the clock ask of a cycle, and what it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.admission.expected_start import ExpectedStart
@@ -122,8 +123,7 @@ class Refused:
     ticket: Ticket | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A ticket as it stands after the cycle.
 
     ``verdict`` is None for a closed ticket that was not rejected; ``position`` counts from 1 among all that wait;
@@ -144,15 +144,12 @@ class Answer:
     expected: ExpectedStart | None = None
     counterfactuals: tuple[Mapping[str, Any], ...] = ()
     checks: tuple[Check, ...] = ()
-    figures: Mapping[str, Figures] = field(default_factory=dict)
+    figures: Mapping[str, Figures] = MappingProxyType({})
     refused_until: datetime | None = None
 
     def of(self, ticket: Ticket) -> "Answer":
         """The same answer for a ticket that was decided as one with it: all but the ticket is shared."""
-        return Answer(
-            ticket, self.verdict, self.position, self.reserved, self.stop, self.optimization, self.model, self.expected,
-            self.counterfactuals, self.checks, self.figures, self.refused_until,
-        )  # fmt: skip
+        return Answer._make((ticket, *self[1:]))
 
 
 Reply = Answer | Refused

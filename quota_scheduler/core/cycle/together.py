@@ -24,10 +24,14 @@ Weighed = list[tuple[Headroom, int, int]]
 
 
 def kinds_of(tickets: Iterable[Ticket]) -> dict[Kind, list[Ticket]]:
-    """Tickets sorted by what decides about them."""
-    kinds: dict[Kind, list[Ticket]] = {}
+    """Tickets sorted by what decides about them; whoever asks the same again mostly brings the very same objects."""
+    same: dict[tuple[int, Priority, int], list[Ticket]] = {}
     for ticket in tickets:
-        kinds.setdefault((ticket.labels, ticket.priority, ticket.estimate), []).append(ticket)
+        same.setdefault((id(ticket.labels), ticket.priority, id(ticket.estimate)), []).append(ticket)
+    kinds: dict[Kind, list[Ticket]] = {}
+    for alike in same.values():
+        first = alike[0]
+        kinds.setdefault((first.labels, first.priority, first.estimate), []).extend(alike)
     return kinds
 
 

@@ -117,12 +117,12 @@ class Work:
         fence, self._numbers = self._numbers.fence, Numbers(self._numbers.ticket, self._numbers.fence + 1)
         lease = Lease(fence, self.now, self.now + ticket.ttl, ticket.ttl, ticket.session)
         self.breakers.begins(ticket.id, self.now)
-        self.put(ticket._replace(state=State.RUNNING, offer_until=None, lease=lease, reason=Reason.FITS))
+        self.put(ticket.granted(lease))
 
     def number(self, draft: Ticket) -> Ticket:
         """A draft under the next free id; it does not stand in line before it is ``put``."""
         number, self._numbers = self._numbers.ticket, Numbers(self._numbers.ticket + 1, self._numbers.fence)
-        ticket = self._tickets[number] = draft._replace(id=number)
+        ticket = self._tickets[number] = draft.numbered(number)
         self._before[number] = None
         return ticket
 

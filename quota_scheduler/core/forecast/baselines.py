@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import mul
+
+import numpy as np
+
+from quota_scheduler.core.forecast.series import Buckets
 
 Pairs = Sequence[tuple[datetime, float]]
 Baseline = Callable[[Pairs, datetime, datetime, datetime], float]
 
 DAY = timedelta(days=1)
+DAY_SECONDS = 86_400.0
+MICROSECOND = 1e-6
+"""Seconds: the smallest step of an instant."""
 
 
 def weighted_mean(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:
@@ -29,6 +37,18 @@ def weighted_mean(history: Pairs, now: datetime, starts_at: datetime, ends_at: d
     weights = [1 / (i + 1) for i in range(len(newest))]
     mean = sum(w * v for w, v in zip(weights, newest, strict=True)) / sum(weights) if newest else 0.0
     return _used(history, starts_at) + mean * ((ends_at - now) / DAY)
+
+
+def weighted_mean_to_come(history: Buckets, now: datetime, ends_at: datetime) -> float:
+    """Return what ``weighted_mean`` adds to what is used now, of a history kept as arrays: ticks ask it of each."""
+    moment = now.timestamp()
+    first = int(history.starts.searchsorted(moment - 7 * DAY_SECONDS))
+    starts, values = history.starts[first:], history.values[first:]
+    back = np.floor((moment - starts - MICROSECOND) / DAY_SECONDS).astype(np.int64) + 1  # 0: an hour yet to begin
+    newest = [usage for usage in np.bincount(np.maximum(back, 0), weights=values).tolist() if usage > 0]
+    weights = [1 / (i + 1) for i in range(len(newest))]
+    mean = sum(map(mul, weights, newest)) / sum(weights) if newest else 0.0
+    return float(values[starts >= moment].sum()) + mean * ((ends_at - now) / DAY)
 
 
 def pro_rata(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:

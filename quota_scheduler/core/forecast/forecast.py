@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quota_scheduler.core.forecast.risk import Risk, risk_band
-from quota_scheduler.core.forecast.shape import Knot, probability, spread
+from quota_scheduler.core.forecast.shape import Knot, probability, spread, spreads
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
 SUFFICIENT_DAYS = 7.0
@@ -93,6 +93,14 @@ class Forecast:
     def to_come(self, q: float, until: datetime | None = None) -> float:
         """Return the ``q``-quantile of what is still to come before ``until`` (default: the reset)."""
         return self._quantile(q, self._at(until))
+
+    def quantiles_to_come(self, points: Sequence[float], until: datetime | None = None) -> tuple[float, ...]:
+        """Return several quantiles at once of what is still to come before ``until`` (default: the reset)."""
+        knot = self._at(until)
+        if self.rate_cap is None:
+            return spreads(points, knot)
+        most = self.rate_cap * knot[0]
+        return tuple(min(value, most) for value in spreads(points, knot))
 
     def p_exceed(self, amount: float, until: datetime | None = None) -> float:
         """Return the probability that usage is above ``amount`` at ``until`` (default: the reset)."""
@@ -199,8 +207,12 @@ class Forecast:
             return self.knots[0]
         left, right = self.knots[i - 1], self.knots[i]
         part = (seconds - left[0]) / (right[0] - left[0])
-        low, mid, high = (left[j] + part * (right[j] - left[j]) for j in (1, 2, 3))
-        return seconds, low, mid, high
+        return (
+            seconds,
+            left[1] + part * (right[1] - left[1]),
+            left[2] + part * (right[2] - left[2]),
+            left[3] + part * (right[3] - left[3]),
+        )
 
 
 def _text(instant: datetime) -> str:

@@ -10,7 +10,7 @@ place of what they were. Of the rollups themselves nothing is kept: what this ta
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -62,10 +62,12 @@ class UsageHistory:
         first = pairs(Buckets(self.all.starts[:1], self.all.values[:1]), 0.0)
         return newer if not first or (newer and newer[0] == first[0]) else first + newer
 
-    def used(self, start: datetime, end: datetime) -> float:
-        """Add up the usage of the hours that begin in ``[start, end)``."""
-        i, j = self.all.starts.searchsorted((start.timestamp(), end.timestamp()))
-        return float(self.all.values[i:j].sum())
+    def used_between(self, edges: Sequence[float]) -> list[float]:
+        """Add up the usage of the hours that begin between each two of ``edges`` (seconds since 1970)."""
+        places = self.all.starts.searchsorted(edges).tolist()
+        first = min(places)
+        values = self.all.values[first : max(places)].tolist()
+        return [sum(values[i - first : j - first]) for i, j in pairwise(places)]
 
     def course(self, start: datetime, now: datetime) -> Pairs:
         """How use grew since ``start``: what was used by the end of each hour with any; the hour of now ends now.
@@ -194,7 +196,10 @@ class Histories:
 
     def of(self, instance: str) -> UsageHistory:
         """Return the histories of an instance; empty for one that nothing was ever counted in."""
-        return self.series.setdefault(instance, UsageHistory())
+        history = self.series.get(instance)
+        if history is None:
+            history = self.series[instance] = UsageHistory()
+        return history
 
     def fold(self, slices: Iterable[Sequence[RollupRow]], sets: Sets, balances: Balances) -> None:
         """Fold every rollup there is, some at a time, into histories made anew."""

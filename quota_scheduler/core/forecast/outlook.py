@@ -44,12 +44,12 @@ SPIKE_USAGE = 0.85
 
 
 class Ahead(Protocol):
-    """A forecast of demand: the ``q``-quantile of what comes before an instant, which it covers up to ``ends_at``."""
+    """A forecast of demand: quantiles of what comes before an instant, which it covers up to ``ends_at``."""
 
     @property
     def ends_at(self) -> datetime: ...
 
-    def to_come(self, q: float, until: datetime | None = None) -> float: ...
+    def quantiles_to_come(self, points: Sequence[float], until: datetime | None = None) -> tuple[float, ...]: ...
 
 
 def demand_span(window: Window, *, now: datetime) -> Window:
@@ -66,7 +66,7 @@ def demand_span(window: Window, *, now: datetime) -> Window:
 def demand_knots(forecast: Ahead | None, until: datetime) -> tuple[float, ...]:
     """Keep of a forecast of demand its quantiles at an instant; nothing beyond what it covers."""
     covered = forecast is not None and until <= forecast.ends_at
-    return tuple(forecast.to_come(q, until) for q in KNOTS) if forecast and covered else ()
+    return forecast.quantiles_to_come(KNOTS, until) if forecast and covered else ()
 
 
 def quantile_for(priority: Priority, horizon: timedelta) -> float:
@@ -155,13 +155,18 @@ def outlook_of(
     if not forecast.sufficient or amount <= 0:
         return Outlook(now, forecast.ends_at, observed)
     ends_at, length = forecast.ends_at, forecast.ends_at - forecast.starts_at
-    knots = tuple(demand_knots(demand, ends_at) for demand in above)
-    after = tuple(demand_knots(demand, ends_at + length) for demand in above)
+    knots, after = _demand_by_rank(above, ends_at), _demand_by_rank(above, ends_at + length)
     p80 = forecast.p80 / amount
     spike = p80 > SPIKE_USAGE and is_spiking(history, now, zone, factor=thresholds.spike_factor)
     risk = str(risk_band(p80, previous, thresholds=thresholds))
     ratio = forecast.expected / amount
     return Outlook(now, ends_at, observed, knots, risk, ratio, spike, length, after)
+
+
+def _demand_by_rank(above: Sequence[Forecast | None], until: datetime) -> tuple[tuple[float, ...], ...]:
+    """Return what is kept of each forecast of demand; ranks above which the same was asked for share one."""
+    by_forecast = {id(demand): demand_knots(demand, until) for demand in {id(one): one for one in above}.values()}
+    return tuple(by_forecast[id(demand)] for demand in above)
 
 
 def is_spiking(history: UsageHistory, now: datetime, zone: str, *, factor: float) -> bool:

@@ -101,7 +101,7 @@ def project_many(windows: Sequence[Projectable], *, now: datetime, step: timedel
         raise ValueError("now must be an aware instant")
     if not windows:
         return []
-    places, distinct = _distinct(windows)
+    places, distinct = distinct_histories(windows)
     rows = [series(window.history, now, step, window.since) for window in distinct]
     factors = [day_model.weekdays(row.whole.tolist(), row.complete) for row in rows]
     volatilities = _volatility(rows, factors)
@@ -120,7 +120,7 @@ def project_many(windows: Sequence[Projectable], *, now: datetime, step: timedel
     return forecasts
 
 
-def _distinct(windows: Sequence[Projectable]) -> tuple[list[int], list[Projectable]]:
+def distinct_histories(windows: Sequence[Projectable]) -> tuple[list[int], list[Projectable]]:
     """Return which history each window goes by, and one window for each: limits on the same work share what it used.
 
     Histories are one where they are equal to the bit and complete from the same instant.

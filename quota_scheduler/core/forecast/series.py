@@ -129,7 +129,7 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
     newest = newest if newest > 1e-3 else width
     daily = width >= 0.8 * DAY
     back = np.rint((ages - newest) / DAY) if daily else np.ceil(ages / DAY - 1e-9) - 1.0
-    places = np.minimum(back, KEEP_DAYS).astype(np.int64)
+    places = np.clip(back, 0, KEEP_DAYS).astype(np.int64)  # an hour that has hardly begun is of today
     ahead, burst = (None, None) if width > 3_600 else _shape(ages, values, newest / width)
     days = np.bincount(places, weights=values, minlength=KEEP_DAYS + 1)[:KEEP_DAYS]
     return Series(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from quota_scheduler.core.forecast.series import DAY
@@ -61,8 +62,15 @@ LARGEST = 1e300
 def spread(q: float, knot: Knot) -> float:
     """Read the ``q``-quantile from the three quantiles of a knot."""
     if q >= 0.5:
-        return knot[2] + _interpolate(q, UPPER) * (knot[3] - knot[2])
-    return max(0.0, knot[2] - _interpolate(q, LOWER) * (knot[2] - knot[1]))
+        return knot[2] + _position(q) * (knot[3] - knot[2])
+    return max(0.0, knot[2] - _position(q) * (knot[2] - knot[1]))
+
+
+def spreads(points: Sequence[float], knot: Knot) -> tuple[float, ...]:
+    """Read several quantiles at once."""
+    _, low, middle, high = knot
+    up, down = high - middle, middle - low
+    return tuple(middle + _position(q) * up if q >= 0.5 else max(0.0, middle - _position(q) * down) for q in points)
 
 
 def probability(value: float, knot: Knot) -> float:
@@ -84,7 +92,10 @@ def confidence(used: float, knot: Knot) -> float:
     return CLAIMED[-1][1]
 
 
-def _interpolate(q: float, shape: tuple[tuple[float, float], ...]) -> float:
+@lru_cache(maxsize=256)
+def _position(q: float) -> float:
+    """Return how far out a quantile lies; everybody asks for the same few."""
+    shape = UPPER if q >= 0.5 else LOWER
     for (p0, x0), (p1, x1) in pairwise(shape):
         if abs(q - 0.5) <= abs(p1 - 0.5):
             return x0 + (x1 - x0) * (q - p0) / (p1 - p0)

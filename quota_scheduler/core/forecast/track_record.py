@@ -167,7 +167,7 @@ def replay(history: Buckets, windows: Sequence[Window], *, amount: float, since:
         inside = (starts >= window.starts_at.timestamp()) & (starts < window.ends_at.timestamp())
         actual = float(history.values[inside].sum())
         for part in PARTS:
-            now = _full_hour(window.starts_at + window.length * part / 1000)
+            now = full_hour(window.starts_at + window.length * part / 1000)
             if now >= window.ends_at:
                 break
             forecast = project(history, window, now=now, step=HOUR, calibration=track.calibration, since=since)
@@ -176,5 +176,6 @@ def replay(history: Buckets, windows: Sequence[Window], *, amount: float, since:
     return track
 
 
-def _full_hour(at: datetime) -> datetime:
+def full_hour(at: datetime) -> datetime:
+    """Return an instant moved up to the next full hour."""
     return datetime.fromtimestamp(math.ceil(at.timestamp() / 3600) * 3600, UTC)

@@ -22,6 +22,7 @@ class Balance:
     ``anchored_at`` is as of when the provider said how much is used: what happened up to then is in its word.
     ``exhausted`` says that it refuses until the reset, ``overage`` that it lets work go on for money. ``drift`` is what
     is used elsewhere in an hour, and ``drifted`` what that may have come to since its word, as of the last look.
+    ``stored_span`` is the window, and whether it is closed, as the store has it.
     """
 
     id: int
@@ -44,12 +45,18 @@ class Balance:
     drift: int = 0
     drifted: int = field(default=0, compare=False)
     dirty: bool = field(default=True, compare=False)
+    stored_span: tuple[Window | None, bool] | None = field(default=None, compare=False)
     name: str = field(init=False, compare=False)
     amount: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Name the instance it belongs to, and the amount that rules it: asked for at every decision."""
         self.name, self.amount = self.limit.instance_id(self.value), self.limit.amount_of(self.value)
+
+    @property
+    def span(self) -> tuple[Window | None, bool]:
+        """Which span of time it is about, and whether that is closed: seldom changes, unlike the counters."""
+        return self.window, self.closed
 
     def use(self, fine: int) -> int:
         """Count usage in parts of the base, less than nothing for what is taken back; returns by how much it moves.

@@ -117,15 +117,20 @@ class Balances(OpenWindows):
         balance = self.open_for_use(instance, self.now) if running else self.open_for_offer(instance)
         if balance is None:  # a session that ended in the future of a skewed clock: hold in the newest
             balance = self.by_name[instance.name][-1]
-        return [self.hold(ticket, balance, amount, whole=whole or 0) for ticket in tickets]
+        return self._hold_alike(tickets, balance, amount, whole or 0)
 
     def hold(self, ticket: int, balance: Balance, amount: int, *, whole: int) -> Reservation:
         """Hold an amount of a window for a ticket, of the ``whole`` that it needs, if that is more."""
-        reservation = Reservation(ticket, balance.id, balance.name, amount, whole=max(amount, whole), dirty=True)
-        self.reservations.setdefault(ticket, []).append(reservation)
-        balance.reserved += max(0, amount)
+        return self._hold_alike([ticket], balance, amount, whole)[0]
+
+    def _hold_alike(self, tickets: Iterable[int], balance: Balance, amount: int, whole: int) -> list[Reservation]:
+        window, name, whole = balance.id, balance.name, max(amount, whole)
+        made = [Reservation(ticket, window, name, amount, 0, 0, 0, True, whole, True) for ticket in tickets]
+        for reservation in made:
+            self.reservations.setdefault(reservation.ticket, []).append(reservation)
+        balance.reserved += max(0, amount) * len(made)
         balance.dirty = True
-        return reservation
+        return made
 
     def begin(self, ticket: int) -> None:
         """Open the sessions in which a ticket was only offered so far: its run starts now."""

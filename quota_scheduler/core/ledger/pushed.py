@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.produced import Produced
+from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import UsageEvent
@@ -15,6 +16,7 @@ class Pushed:
 
     ``costs`` are what programs say that events cost, by key, in pico-dollars: where that is what fast answers cost, the
     event was one. ``produced`` are commits and pull requests. ``skipped`` counts records that carry no usage.
+    ``totals``, ``inherited`` and ``going_on`` are what sessions tell of themselves.
     ``scope`` is what the token that pushed it is bound to.
     """
 
@@ -28,9 +30,17 @@ class Pushed:
     skipped: int = 0
     produced: tuple[Produced, ...] = ()
     scope: Scope = EVERYBODY
+    totals: tuple[SessionTotal, ...] = ()
+    inherited: tuple[Inheritance, ...] = ()
+    going_on: tuple[GoingOn, ...] = ()
 
     @property
     def size(self) -> int:
         """How much there is to write."""
         told = (self.events, self.metered, self.observations, self.throttles, self.produced)
-        return sum(map(len, told))
+        return sum(map(len, told)) + sum(map(len, self.of_sessions))
+
+    @property
+    def of_sessions(self) -> tuple[tuple[object, ...], ...]:
+        """What sessions tell of themselves, by kind."""
+        return self.totals, self.inherited, self.going_on

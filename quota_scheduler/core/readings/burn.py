@@ -75,9 +75,11 @@ def burns(history: History, window: Window, used: int, amount: int, now: datetim
     if nearest is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
         return ()
     left, headroom = window.ends_at - now, amount - used
+    lookbacks = [min(lookback, elapsed).total_seconds() for lookback in nearest.lookbacks]
+    lately = _ages(history, max(lookbacks), now, step)
     return tuple(
-        _burn(name, _per_second(history, now - min(lookback, elapsed), now, step), window, left, headroom, amount)
-        for name, lookback in zip(LOOKBACKS, nearest.lookbacks, strict=True)
+        _burn(name, _per_second(lately, lookback), window, left, headroom, amount)
+        for name, lookback in zip(LOOKBACKS, lookbacks, strict=True)
     )
 
 
@@ -93,16 +95,25 @@ def _burn(name: str, rate: float, window: Window, left: timedelta, headroom: int
     return Burn(lookback=name, rate=rate * window.length.total_seconds() / amount, remaining=remaining)
 
 
-def _per_second(history: History, start: datetime, now: datetime, step: timedelta) -> float:
-    """Consumption per second of ``[start, now)``; a bucket cut by either end counts in proportion."""
-    return sum(_shares(history, start, now, step)) / (now - start).total_seconds()
-
-
-def _shares(history: History, start: datetime, now: datetime, step: timedelta) -> Iterable[float]:
+def _ages(history: History, longest: float, now: datetime, step: timedelta) -> list[tuple[float, float, float]]:
+    """Return how many seconds ago each bucket of the longest lookback began and ended, and its consumption."""
+    lately, width = [], step.total_seconds()
     for at, amount in reversed(history):
         if at >= now:
             continue
-        end = min(at + step, now)
-        if end <= start:
-            return
-        yield amount * ((end - max(at, start)) / (end - at))
+        begun = (now - at).total_seconds()
+        ended = max(begun - width, 0.0)
+        if ended >= longest:
+            break
+        lately.append((begun, ended, amount))
+    return lately
+
+
+def _per_second(lately: Iterable[tuple[float, float, float]], lookback: float) -> float:
+    """Consumption per second of the last ``lookback`` seconds; a bucket cut by either end counts in proportion."""
+    shares = (
+        amount * ((min(begun, lookback) - ended) / (begun - ended))
+        for begun, ended, amount in lately
+        if ended < lookback
+    )
+    return sum(shares) / lookback

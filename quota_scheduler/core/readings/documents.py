@@ -3,9 +3,10 @@
 Amounts are in units as people write them (dollars, tokens), instants RFC 3339 in UTC with ``Z``.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from quota_scheduler.core.forecast.forecast import Forecast
@@ -13,19 +14,23 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
 from quota_scheduler.core.instants import iso, iso_or_none, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.readings.readings import LimitReading
+from quota_scheduler.core.readings.readings import LimitReading, ProjectionReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelState, ThrottleLevel
-from quota_scheduler.core.units import Unit, format_amount, in_units
+from quota_scheduler.core.units import Unit, format_amount
 
 DAY_SECONDS = 86_400
 
 
-def limit_document(reading: LimitReading) -> dict[str, Any]:
-    """Return one limit as JSON types."""
+def limit_document(
+    reading: LimitReading, forecast_of: Callable[[LimitReading], dict[str, Any] | None] | None = None
+) -> dict[str, Any]:
+    """Return one limit as JSON types; ``forecast_of`` answers in place of ``forecast_document``."""
+
+    base = reading.unit.base
 
     def amount(value: float) -> float:
-        return in_units(round(value), reading.unit)
+        return round(value) / base if base > 1 else round(value)
 
     return {
         "limit": reading.limit,
@@ -46,7 +51,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "ends_at": iso_or_none(reading.balance.ends_at),
         "level": reading.level,
         "level_since": iso_or_none(reading.level_since),
-        "level_caused_at": iso_or_none(as_published(reading).level_caused_at),
+        "level_caused_at": iso_or_none(_caused_at(reading)),
         "risk": reading.projection.risk,
         "optimization_level": reading.optimization,
         "estimated": reading.balance.estimated,
@@ -58,7 +63,7 @@ def limit_document(reading: LimitReading) -> dict[str, Any]:
         "spent_by": reading.spending.cause,
         "run_tokens_mean": _rounded(reading.spending.run_tokens, 0),
         "runs_remaining": _rounded(reading.runs_remaining, 1),
-        "forecast": forecast_document(reading),
+        "forecast": (forecast_of or forecast_document)(reading),
         "quality": quality_document(reading.quality),
         "observed": reading.observed.document() if reading.observed else None,
         "warn_at": reading.warn_at,
@@ -88,14 +93,25 @@ def level_state(document: Mapping[str, Any]) -> LevelState | None:
     return LevelState(ThrottleLevel(document["level"]), parse_instant(since), caused_at, at, used, amount)
 
 
-def as_published(reading: LimitReading) -> LimitReading:
-    """Leave out what changes with every tick and no document tells: an unchanged limit is not stored again."""
+def as_published(reading: LimitReading) -> tuple[object, ...]:
+    """Return what a document is made of: a limit of which that is unchanged is not stored again.
+
+    What changes with every tick and no document tells is not in it.
+    """
+    return *_TOLD(reading), _caused_at(reading)
+
+
+_UNTOLD = ("projection", "level_caused_at")
+_TOLD = attrgetter(
+    *(field.name for field in fields(LimitReading) if field.name not in _UNTOLD),
+    *(f"projection.{field.name}" for field in fields(ProjectionReading) if field.name != "burns"),
+)
+
+
+def _caused_at(reading: LimitReading) -> datetime | None:
+    """When the level had a cause last, to the minute."""
     at = reading.level_caused_at
-    return replace(
-        reading,
-        projection=replace(reading.projection, burns=()),
-        level_caused_at=at.replace(second=0, microsecond=0) if at else None,
-    )
+    return at.replace(second=0, microsecond=0) if at else None
 
 
 def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
@@ -104,8 +120,10 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
     if forecast is None:
         return None
 
+    base = reading.unit.base
+
     def amount(value: float) -> float:
-        return in_units(round(value), reading.unit)
+        return round(value) / base if base > 1 else round(value)
 
     ratio = reading.balance.amount or 1
     return {

@@ -1,7 +1,7 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -127,8 +127,7 @@ def read_limit(
     """Read one limit instance as everybody sees it at ``now``."""
     limit, name = headroom.balance.limit, headroom.balance.name
     observed = read_observed(headroom.balance, facts.word, now=now)
-    balance = read_balance(headroom, used_today=facts.used_today, usual_today=facts.usual_today, now=now)
-    balance = replace(balance, estimated=is_estimated(headroom.balance, observed), loan=facts.loan)
+    balance = read_balance(headroom, facts, estimated=is_estimated(headroom.balance, observed), now=now)
     optimization = optimization_level(balance.headroom, balance.amount, headroom.thresholds)
     return LimitReading(
         limit=name,
@@ -158,7 +157,7 @@ def read_limit(
     )
 
 
-def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None, now: datetime) -> BalanceReading:
+def read_balance(headroom: Headroom, facts: LimitFacts, *, estimated: bool, now: datetime) -> BalanceReading:
     """Read what is used, reserved and left of a limit at ``now``."""
     balance, window = headroom.balance, headroom.balance.window
     return BalanceReading(
@@ -168,9 +167,10 @@ def read_balance(headroom: Headroom, *, used_today: int, usual_today: int | None
         reserved=balance.reserved,
         starts_at=window.starts_at if window else None,
         ends_at=window.ends_at if window else None,
-        estimated=balance.estimated,
-        used_today=used_today,
-        usual_today=usual_today,
+        estimated=estimated,
+        used_today=facts.used_today,
+        usual_today=facts.usual_today,
+        loan=facts.loan,
     )
 
 
@@ -235,8 +235,7 @@ def every_instance(balances: Balances) -> list[LimitInstance]:
 
 def used_today(history: UsageHistory, zone: str, now: datetime) -> int:
     """Tell what a limit used since midnight in its zone, to the hour."""
-    midnight, end = Calendar(Every.DAY, zone).span(now)
-    return round(history.used(midnight, end))
+    return round(history.used_between(_today(zone, now))[0])
 
 
 def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
@@ -246,23 +245,33 @@ def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
     """
     if not history.all.starts.size:
         return None
-    first, days = float(history.all.starts[0]), []
-    for at, hour, midnight in _days_before(zone, now):
-        if at.timestamp() < first:
-            break
-        begun = history.used(hour, hour + HOUR) * ((at - hour) / HOUR)
-        days.append(history.used(midnight, hour) + begun)
-    return round(sum(days) / len(days)) if days else None
+    first, edges, part = float(history.all.starts[0]), *_days_before(zone, now)
+    known = sum(at >= first for at, _, _, _ in edges)
+    if not known:
+        return None
+    # oldest first, so that all are found in one look
+    used = history.used_between([edge for day in reversed(edges[:known]) for edge in day[1:]])
+    return round((sum(used[0::3]) + part * sum(used[1::3])) / known)
 
 
 @lru_cache(maxsize=8)
-def _days_before(zone: str, now: datetime) -> list[tuple[datetime, datetime, datetime]]:
-    """Return this instant of each of the last seven days, newest first, with its hour and its midnight in a zone.
+def _today(zone: str, now: datetime) -> list[float]:
+    """Return when the civil day of an instant begins and ends in a zone, in seconds since 1970."""
+    return [end.timestamp() for end in Calendar(Every.DAY, zone).span(now)]
 
-    All limits of a tick ask for the same.
+
+@lru_cache(maxsize=8)
+def _days_before(zone: str, now: datetime) -> tuple[list[tuple[float, float, float, float]], float]:
+    """Return this instant of each of the last seven days, newest first, with its midnight in a zone and its hour.
+
+    In seconds since 1970, and with the part of the hour that has passed. All limits of a tick ask for the same.
     """
-    calendar, moments = Calendar(Every.DAY, zone), [now - back * DAY for back in range(1, USUAL_DAYS + 1)]
-    return [(at, at.replace(minute=0, second=0, microsecond=0), calendar.span(at)[0]) for at in moments]
+    calendar, days = Calendar(Every.DAY, zone), []
+    begun = now.replace(minute=0, second=0, microsecond=0)
+    for back in range(1, USUAL_DAYS + 1):
+        at, hour = now - back * DAY, begun - back * DAY
+        days.append((at.timestamp(), calendar.span(at)[0].timestamp(), hour.timestamp(), (hour + HOUR).timestamp()))
+    return days, (now - begun) / HOUR
 
 
 def pool_of(balances: Balances, instance: LimitInstance) -> str:

@@ -1,7 +1,7 @@
 // The page: what it knows, when it asks anew, and what keys do.
 
 import { ask, token } from "./ask.js";
-import { first } from "./early.js";
+import { given } from "./early.js";
 import { askToken, close, deed, help, looking, openLimit, openTicket } from "./deeds.js";
 import { byId, h, put } from "./dom.js";
 import { answers, banner, status } from "./head.js";
@@ -18,7 +18,7 @@ const AGAIN_SECONDS = 5;
 
 const view = {
   state: null, queue: null, more: null, problem: "", problemAt: 0, mode: "polling", asksToken: false,
-  from: 0, find: "", apart: 0,
+  from: 0, find: "", apart: 0, isFirst: false,
   /** What o'clock it is for the service. */
   now: () => Date.now() + view.apart,
   open: (kind, name) => (kind === "limit" ? openLimit(view, name) : openTicket(view, name)),
@@ -31,30 +31,27 @@ const view = {
 
 let asking = null, again = false, fresh = "", lastAsked = 0, lastMore = 0, later = 0;
 
-/** What was asked for before this module was there, once. */
-function early(path) {
-  const answer = first.get(path);
-  first.delete(path);
-  return answer;
-}
-
 async function askQueue() {
   const find = view.find ? `&find=${encodeURIComponent(view.find)}` : "";
   const wanted = `from=${view.from}&most=${PAGE}${find}`;
-  const answer = await (early(`v1/page/queue?${wanted}`) || ask("GET", `v1/page/queue?${wanted}`));
+  const answer = await ask("GET", `v1/page/queue?${wanted}`);
   if (wanted === `from=${view.from}&most=${PAGE}${find}`) {
     view.queue = answer;
     view.from = answer.from;
   }
 }
 
+function take(state) {
+  view.state = state;
+  view.apart = Date.parse(state.now) - Date.now();
+  view.problem = "";
+}
+
 async function round() {
   try {
-    const [state] = await Promise.all([early("v1/page") || ask("GET", `v1/page${fresh}`), askQueue()]);
-    view.state = state;
+    const [state] = await Promise.all([ask("GET", `v1/page${fresh}`), askQueue()]);
+    take(state);
     fresh = "";
-    view.apart = Date.parse(state.now) - Date.now();
-    view.problem = "";
   } catch (failure) {
     if (failure.status === 401 || failure.status === 403) return needToken(failure);
     if (!view.problem) view.problemAt = Date.now();
@@ -64,16 +61,18 @@ async function round() {
   clearTimeout(later);
   // A service that comes back unchanged has no news to send: what failed is asked again by itself.
   if (view.problem) later = setTimeout(refresh, AGAIN_SECONDS * 1000);
-  if (!view.problem && Date.now() - lastMore > MORE_SECONDS * 1000) {
-    lastMore = Date.now();
-    try {
-      view.more = await ask("GET", "v1/page/more", null, { seconds: 60 });
-      draw();
-    } catch {
-      lastMore = 0;
-    }
+  return view.problem ? undefined : askMore();
+}
+
+async function askMore() {
+  if (Date.now() - lastMore <= MORE_SECONDS * 1000) return;
+  lastMore = Date.now();
+  try {
+    view.more = await ask("GET", "v1/page/more", null, { seconds: 60 });
+    draw();
+  } catch {
+    lastMore = 0;
   }
-  return undefined;
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -106,8 +105,18 @@ function needToken(failure) {
   askToken(why, (text) => { token.set(text); view.asksToken = false; refresh(true); });
 }
 
-function draw() {
-  for (const part of [status, banner, answers, limits, queue, alerts, running, more, tools, looking]) {
+/** Draw what came with the page: what a screen has room for before the first frame, the rest of it right after. */
+function drawFirst({ now, state, queue: line }) {
+  take({ ...state, now });
+  view.queue = line;
+  view.isFirst = true;
+  draw([status, banner, answers, limits, queue, tools]);
+  view.isFirst = false;
+  requestAnimationFrame(() => setTimeout(() => { draw(); askMore(); }));
+}
+
+function draw(parts = [status, banner, answers, limits, queue, alerts, running, more, tools, looking]) {
+  for (const part of parts) {
     try {
       part(view);
     } catch (error) {
@@ -178,7 +187,8 @@ byId("dialog").addEventListener("cancel", (event) => { if (view.asksToken) event
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(true); });
 addEventListener("online", () => refresh(true));
 
-refresh(true);
+if (given) drawFirst(given);
+else refresh(true);
 listen({
   news: (revision) => { if (!revision || !view.state || view.problem || revision !== view.state.revision) refresh(); },
   how: (mode) => { view.mode = mode; status(view); tick(); },

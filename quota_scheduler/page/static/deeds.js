@@ -5,7 +5,7 @@ import { largeFan } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { few, mark } from "./head.js";
 import { loanWords, resets, runsOut, stateOf, word } from "./limits.js";
-import { UNKNOWN, amount, count, dated, percent, short, unitWord, whose } from "./words.js";
+import { UNKNOWN, amount, count, dated, grouped, percent, short, unitWord, whose } from "./words.js";
 import { start } from "./work.js";
 
 const GONE = "This limit is gone: it was removed from the configuration, or counts nothing any more.";
@@ -67,7 +67,7 @@ async function confirm(view, { title, foresee, lines, verb, method, path, body, 
 function named(outcome) {
   if (!outcome || !outcome.named.length) return null;
   const more = outcome.starts - outcome.named.length;
-  return h("ul", { class: "named" }, outcome.named.map((row) => h("li", null, `${row.id} ${whose(row)}, ${row.class}, ${short(row.tokens)} tokens`)), more > 0 && h("li", null, `and ${more.toLocaleString("en-US")} more`));
+  return h("ul", { class: "named" }, outcome.named.map((row) => h("li", null, `${row.id} ${whose(row)}, ${row.class}, ${short(row.tokens)} tokens`)), more > 0 && h("li", null, `and ${grouped(more)} more`));
 }
 
 async function carryOut(view, button, { method, path, body, done }) {
@@ -98,7 +98,7 @@ const DEEDS = {
     const reason = h("input", { id: "hold-reason", maxlength: 400, value: "held on the page" });
     const deed = {
       title: "Hold everything?", foresee: null, verb: "Hold everything", danger: true, method: "POST", path: "v1/hold", done: "Everything is held.",
-      lines: () => [`Nothing new starts, for anybody, until it is let go on: ${waiting.toLocaleString("en-US")} waiting stay where they are. ${state.running.length} running go on.`,
+      lines: () => [`Nothing new starts, for anybody, until it is let go on: ${grouped(waiting)} waiting stay where they are. ${state.running.length} running go on.`,
         state.offered.length ? `${state.offered.length} that were told they may start still may.` : "", h("label", { class: "field" }, "Why ", reason)],
     };
     return { ...deed, body: () => ({ on: true, reason: reason.value.trim() || "held on the page" }) };
@@ -174,7 +174,7 @@ export function openTicket(view, id) {
     row.message && h("p", null, row.message),
     facts([
       ["Key", row.key], ["Class", row.class], ["Estimate", `${short(row.tokens)} tokens`], ["Labels", labels],
-      waits ? ["Place", `${row.position} of ${view.queue.waiting.toLocaleString("en-US")}`] : null,
+      waits ? ["Place", `${row.position} of ${grouped(view.queue.waiting)}`] : null,
       waits && row.expected_start !== undefined ? ["Expected start", `${start(row, zone, now).filter(Boolean).join(", ")} ${zone}`] : null,
       waits ? ["Waits", since(row.since, "for")] : ["Runs", since(row.since, "for")],
       row.expires_at ? ["Ends", since(row.expires_at, "unless")] : null,

@@ -1,18 +1,7 @@
-// The first answers: they came with the page where nobody has to say who asks; else they are asked for at once.
-
-import { ask } from "./ask.js";
+// What came with the page: its first figures, where nobody has to say who asks.
 
 const came = document.getElementById("first");
 
-function given() {
-  const { now, state, queue } = JSON.parse(came.textContent);
-  came.remove();
-  return [Promise.resolve({ ...state, now }), Promise.resolve(queue)];
-}
-
-const paths = ["v1/page", "v1/page/queue?from=0&most=20"];
-const answers = came ? given() : paths.map((path) => ask("GET", path));
-
-/** Answers by path, each to be taken once; failures are for whoever takes them. */
-export const first = new Map(paths.map((path, place) => [path, answers[place]]));
-for (const answer of answers) answer.catch(() => {});
+/** The state, the rows of the queue and the service's now; null where they have to be asked for. */
+export const given = came && JSON.parse(came.textContent);
+if (came) came.remove();

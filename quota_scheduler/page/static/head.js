@@ -1,7 +1,7 @@
 // The first glance: what runs out when, what waits and why, what runs, what it costs, what alarms, is the service well.
 
 import { byId, h, put, since } from "./dom.js";
-import { UNKNOWN, clock, count, dated, money, percent, span } from "./words.js";
+import { UNKNOWN, clock, count, dated, grouped, inOrder, money, percent, span } from "./words.js";
 
 export const STOPPED = ["exhausted", "paused"];
 
@@ -92,7 +92,7 @@ function runsOut(view, state) {
   const names = stopped.length ? `used up or paused: ${few(stopped.map((row) => row.limit))}` : "";
   const next = enforced(state)
     .filter((row) => !stopped.includes(row) && row.usage_ratio < 1 && row.forecast && row.forecast.sufficient && row.forecast.exhaustion_at)
-    .sort((a, b) => a.forecast.exhaustion_at.localeCompare(b.forecast.exhaustion_at))[0];
+    .sort((a, b) => inOrder(a.forecast.exhaustion_at, b.forecast.exhaustion_at))[0];
   if (!state.limits.length) return answer("Runs out next", "", UNKNOWN, "no limit has figures yet");
   if (next) {
     const at = next.forecast.exhaustion_at;
@@ -117,17 +117,17 @@ function waiting(view, state) {
   const total = view.queue ? view.queue.waiting : state.queue ? state.queue.waiting : null;
   if (total === null) return answer("Waiting", "", UNKNOWN, "nobody has looked yet");
   if (!total) return answer("Waiting", "ok", "nobody");
-  const oldest = state.queue && state.queue.classes.filter((one) => one.oldest_at).sort((a, b) => a.oldest_at.localeCompare(b.oldest_at))[0];
+  const oldest = state.queue && state.queue.classes.filter((one) => one.oldest_at).sort((a, b) => inOrder(a.oldest_at, b.oldest_at))[0];
   const why = state.queue && state.queue.reasons[0];
   const people = state.queue && state.queue.classes.find((one) => one.class === "interactive" && one.waiting);
-  return answer("Waiting", people ? "warn" : "", total.toLocaleString("en-US"),
-    why ? `most: ${why.words} (${why.waiting.toLocaleString("en-US")})` : "",
-    oldest ? h("span", null, "longest ", since(oldest.oldest_at, "for"), people ? `; ${people.waiting.toLocaleString("en-US")} interactive` : "") : "");
+  return answer("Waiting", people ? "warn" : "", grouped(total),
+    why ? `most: ${why.words} (${grouped(why.waiting)})` : "",
+    oldest ? h("span", null, "longest ", since(oldest.oldest_at, "for"), people ? `; ${grouped(people.waiting)} interactive` : "") : "");
 }
 
 function running(state) {
   const over = state.running.filter((row) => (row.spent_ratio || 0) > 1).length;
-  return answer("Running", "", state.running.length ? state.running.length.toLocaleString("en-US") : "nothing",
+  return answer("Running", "", state.running.length ? grouped(state.running.length) : "nothing",
     state.offered.length ? `${state.offered.length} may start: their runners have yet to come` : "",
     over ? mark("warn", "»", `${over} over what ${over === 1 ? "it" : "they"} reserved`) : "");
 }

@@ -2,10 +2,11 @@
 
 import { bar, fan } from "./charts.js";
 import { byId, h, keep, put, since } from "./dom.js";
-import { UNKNOWN, amount, clock, count, percent, unitWord } from "./words.js";
+import { UNKNOWN, amount, clock, count, grouped, percent, unitWord } from "./words.js";
 import { STOPPED, hasRunOut, mark } from "./head.js";
 
 const FIRST = 25;
+const ROW_PX = 54;
 const STATES = {
   exhausted: ["bad", "■", "used up"],
   paused: ["bad", "❚❚", "paused"],
@@ -94,7 +95,7 @@ function rowOf(row, view) {
   return h("div", { class: `limit row ${stateKind(row)}`, role: "row" },
     h("div", { class: "cell name", role: "rowheader" },
       h("button", { class: "open", "data-deed": "open", onclick: () => view.open("limit", row.limit) }, row.limit),
-      h("span", { class: "sub" }, [periodWord(row.period), row.scope.replace(/^provider=/, "")].filter(Boolean).join(" · "), waiting ? ` · ${waiting.toLocaleString("en-US")} wait` : "")),
+      h("span", { class: "sub" }, [periodWord(row.period), row.scope.replace(/^provider=/, "")].filter(Boolean).join(" · "), waiting ? ` · ${grouped(waiting)} wait` : "")),
     h("div", { class: "cell pictures", role: "cell" }, bar(row, now), fan(row, now) || h("span", { class: "fan none" })),
     cell("figures", "used", figures(row)),
     cell("out", "runs out", runsOut(row, now)),
@@ -114,7 +115,9 @@ export function limits(view) {
   if (!state) return;
   const find = byId("limits-find").value.trim().toLowerCase();
   const chosen = state.limits.filter((row) => `${row.limit} ${row.scope} ${row.provider} ${row.unit}`.toLowerCase().includes(find));
-  const seen = all || find ? chosen : chosen.slice(0, FIRST);
+  // The height of the window would have to be laid out first.
+  const most = view.isFirst ? Math.min(FIRST, Math.ceil(screen.availHeight / ROW_PX)) : FIRST;
+  const seen = all || find ? chosen : chosen.slice(0, most);
   const holder = byId("limits-rows");
   if (!state.limits.length) {
     holder.kept = null;

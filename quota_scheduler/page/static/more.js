@@ -3,7 +3,7 @@
 import { costs } from "./charts.js";
 import { byId, h, put, since } from "./dom.js";
 import { byDay, mark } from "./head.js";
-import { UNKNOWN, amount, count, dated, day, money, percent, short, unitWord } from "./words.js";
+import { UNKNOWN, amount, count, dated, day, grouped, money, percent, short, unitWord } from "./words.js";
 
 export function more(view) {
   const { more: document_, state } = view, holder = byId("more-left");
@@ -45,7 +45,7 @@ function efficiency(document_) {
   const rows = [...document_.efficiency].sort((a, b) => b.cost_usd - a.cost_usd).slice(0, 12);
   if (!rows.length) return section("efficiency", "Efficiency", "", h("p", { class: "empty" }, "No run of a workflow in 7 days."));
   const body = rows.map((row) => h("tr", null,
-    h("th", { scope: "row" }, row.workflow || "no workflow named"), number(row.runs.toLocaleString("en-US")),
+    h("th", { scope: "row" }, row.workflow || "no workflow named"), number(grouped(row.runs)),
     number(short(row.tokens_per_run), trend(row.tokens_per_run, row.before && row.before.tokens_per_run, "less")),
     number(percent(row.cache_hit_rate), trend(row.cache_hit_rate, row.before && row.before.cache_hit_rate, "more")),
     number(row.success_rate === null ? UNKNOWN : percent(row.success_rate)), number(money(row.cost_usd))));

@@ -1,7 +1,7 @@
 // The answer to a what-if: one sentence, then tables by policy, class and limit, then what was taken for granted.
 
 import { h } from "./dom.js";
-import { amount, count, dated, short, span, unitWord } from "./words.js";
+import { amount, count, dated, grouped, short, span, unitWord } from "./words.js";
 
 const BEST = "clairvoyant";
 const SERVICE = "two-sided";
@@ -50,15 +50,15 @@ function byClass(cases, policy) {
   const classes = Object.keys(cases[0].policies[0].classes);
   const rows = classes.flatMap((name) => cases.map((what) => {
     const row = under(what, policy).classes[name];
-    return row.runs ? h("tr", null, h("th", { scope: "row" }, name), h("td", null, what.case), number(row.runs.toLocaleString("en-US")), number(short(row.demand)), number(short(row.done)), number(short(row.denied)), number(short(row.unfinished)),
-      number(row.cut_off.toLocaleString("en-US")), number(wait(row.wait_median_hours)), number(wait(row.wait_p95_hours))) : null;
+    return row.runs ? h("tr", null, h("th", { scope: "row" }, name), h("td", null, what.case), number(grouped(row.runs)), number(short(row.demand)), number(short(row.done)), number(short(row.denied)), number(short(row.unfinished)),
+      number(grouped(row.cut_off)), number(wait(row.wait_median_hours)), number(wait(row.wait_p95_hours))) : null;
   }));
   return table(`By class, under ${policy}`, ["Class", "Case", "Runs", "Tokens wanted", "Done", "Refused", "Unfinished", "Cut off", "Waits (median)", "Waits (95 %)"], 2, rows);
 }
 
 function byLimit(cases, policy) {
   const rows = cases.flatMap((what) => under(what, policy).limits.map((row) => h("tr", null,
-    h("th", { scope: "row" }, row.limit || "no limit"), h("td", null, what.case), h("td", null, [row.windows.toLocaleString("en-US"), row.window].filter(Boolean).join(" × ")), number(`${amount(row.amount, row.unit)} ${unitWord(row.unit)}`.trim()), number(amount(row.used, row.unit)),
+    h("th", { scope: "row" }, row.limit || "no limit"), h("td", null, what.case), h("td", null, [grouped(row.windows), row.window].filter(Boolean).join(" × ")), number(`${amount(row.amount, row.unit)} ${unitWord(row.unit)}`.trim()), number(amount(row.used, row.unit)),
     number(amount(row.unused, row.unit)), number(amount(row.lost, row.unit)), number(amount(row.redone, row.unit)))));
   return table(`By limit, under ${policy}`, ["Limit", "Case", "Windows", "Amount in all", "Used", "Unused", "Unused while somebody waited", "Used for nothing"], 3, rows);
 }

@@ -1,20 +1,47 @@
 // Spans, clocks and amounts as they are read at a glance; the same words as `quota-scheduler watch` has.
 
 export const UNKNOWN = "unknown";
+const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const QUARTER_MS = 15 * 60e3;
+const MOST_AHEAD = 2000;
 const clocks = new Map();
+const aheads = new Map();
 
-function parts(zone, at) {
+/** How far clocks of a zone are ahead of UTC, in ms: looked up once for each quarter of an hour, and for UTC not at all. */
+function ahead(zone, ms) {
+  if (zone === "UTC") return 0;
+  const key = `${zone} ${Math.floor(ms / QUARTER_MS)}`;
+  if (aheads.has(key)) return aheads.get(key);
+  if (aheads.size >= MOST_AHEAD) aheads.clear();
   if (!clocks.has(zone)) {
-    const form = { timeZone: zone, hourCycle: "h23", weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" };
-    clocks.set(zone, new Intl.DateTimeFormat("en-GB", form));
+    const form = { timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric" };
+    clocks.set(zone, new Intl.DateTimeFormat("en-US", form));
   }
-  return Object.fromEntries(clocks.get(zone).formatToParts(at).map((part) => [part.type, part.value]));
+  const p = Object.fromEntries(clocks.get(zone).formatToParts(ms).map((part) => [part.type, Number(part.value)]));
+  aheads.set(key, Date.UTC(p.year, p.month - 1, p.day, p.hour, p.minute) - Math.floor(ms / 60e3) * 60e3);
+  return aheads.get(key);
 }
 
-const days = new Map();
+/** What clocks of a zone say at an instant, as a date to be read in UTC. Throws RangeError where it is no instant. */
+function civil(zone, at) {
+  const ms = Number(at), there = new Date(ms + ahead(zone, ms));
+  there.toISOString();
+  return there;
+}
+
 function dayNumber(zone, at) {
-  if (!days.has(zone)) days.set(zone, new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" }));
-  return Date.parse(days.get(zone).format(at) + "T00:00:00Z") / 86400000;
+  return Math.floor(civil(zone, at) / 86400e3);
+}
+
+/** Numbers in groups of three: 12,345. */
+export function grouped(number) {
+  return String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** Which of two texts comes first, as their signs stand: instants of one form in the order of time. */
+export function inOrder(one, other) {
+  return one < other ? -1 : Number(one > other);
 }
 
 /** A span in two units at most: 45 s, 13 min, 2 h 05, 3 d 4 h. */
@@ -24,20 +51,21 @@ export function span(seconds) {
   const minutes = Math.floor(whole / 60);
   if (minutes < 100) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")}`;
+  if (hours < 48) return `${hours} h ${two(minutes % 60)}`;
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** An instant in a zone, as far as one needs it: 17:52, Mon 09:00, 1 Dec 00:00. */
 export function clock(text, zone, now) {
-  const at = new Date(text);
-  const p = parts(zone, at);
-  const ahead = dayNumber(zone, at) - dayNumber(zone, now);
-  if (ahead === 0) return `${p.hour}:${p.minute}`;
-  if (ahead > 0 && ahead < 7) return `${p.weekday} ${p.hour}:${p.minute}`;
-  const year = Math.abs(ahead) > 300 ? ` ${p.year}` : "";
-  return `${p.day} ${p.month}${year} ${p.hour}:${p.minute}`;
+  const p = civil(zone, new Date(text)), there = Math.floor(p / 86400e3) - dayNumber(zone, now);
+  const time = `${two(p.getUTCHours())}:${two(p.getUTCMinutes())}`;
+  if (there === 0) return time;
+  if (there > 0 && there < 7) return `${WEEKDAYS[p.getUTCDay()]} ${time}`;
+  const year = Math.abs(there) > 300 ? ` ${p.getUTCFullYear()}` : "";
+  return `${p.getUTCDate()} ${MONTHS[p.getUTCMonth()]}${year} ${time}`;
 }
+
+const two = (number) => String(number).padStart(2, "0");
 
 /** The same where another day is meant as easily: today 17:52. */
 export function dated(text, zone, now) {
@@ -46,8 +74,8 @@ export function dated(text, zone, now) {
 
 /** A civil day as an axis has it: 27 Nov. */
 export function day(text) {
-  const [year, month, date] = text.split("-").map(Number);
-  return new Date(Date.UTC(year, month - 1, date)).toLocaleDateString("en-GB", { timeZone: "UTC", day: "numeric", month: "short" });
+  const [, month, date] = text.split("-").map(Number);
+  return `${date} ${MONTHS[month - 1]}`;
 }
 
 export function percent(ratio) {
@@ -72,7 +100,7 @@ export function money(value) {
   if (value === null || value === undefined) return UNKNOWN;
   const size = Math.abs(value), sign = value < 0 ? "-" : "";
   if (size > 0 && size < 0.005) return "< $0.01";
-  return `${sign}$${size >= 1000 ? Math.round(size).toLocaleString("en-US") : size.toFixed(2)}`;
+  return `${sign}$${size >= 1000 ? grouped(Math.round(size)) : size.toFixed(2)}`;
 }
 
 /** An amount in the unit of its limit. */
@@ -90,7 +118,7 @@ export function unitWord(unit) {
 }
 
 export function count(number, one, many) {
-  return `${number.toLocaleString("en-US")} ${number === 1 ? one : many || one + "s"}`;
+  return `${grouped(number)} ${number === 1 ? one : many || one + "s"}`;
 }
 
 /** Who a ticket is of: team, project, workflow and agent as far as it names them, else its provider. */

@@ -3,7 +3,7 @@
 import { leaseBar } from "./charts.js";
 import { byId, h, keep, put, since } from "./dom.js";
 import { mark } from "./head.js";
-import { UNKNOWN, clock, count, percent, short, whose } from "./words.js";
+import { UNKNOWN, clock, count, grouped, inOrder, percent, short, whose } from "./words.js";
 
 const SEVERITIES = { critical: ["bad", "■"], page: ["bad", "■"], warning: ["warn", "▲"], ticket: ["warn", "▲"], info: ["", "●"] };
 const RANK = { critical: 0, page: 0, warning: 1, ticket: 1, info: 2 };
@@ -21,7 +21,7 @@ export function queue(view) {
     if (holder.querySelector(".empty")) put(holder);
     keep(holder, line.rows, (row) => row.id, (row) => waitingRow(row, view), `@${Math.floor(now / 60000)}`);
   }
-  const found = line.matching === line.waiting ? count(line.waiting, "ticket") : `${line.matching.toLocaleString("en-US")} of ${count(line.waiting, "ticket")}`;
+  const found = line.matching === line.waiting ? count(line.waiting, "ticket") : `${grouped(line.matching)} of ${count(line.waiting, "ticket")}`;
   put(byId("queue-note"), line.waiting ? `${found}, first to start first` : "");
   pager(view, line);
   const offered = state ? state.offered : [];
@@ -59,7 +59,7 @@ function pager(view, line) {
   const holder = byId("queue-pager"), from = line.from, to = from + line.rows.length;
   if (line.matching <= PAGE) return put(holder);
   const go = (begin) => () => view.page(begin);
-  const text = `${from + 1}–${Math.max(to, from + 1)} of ${line.matching.toLocaleString("en-US")}`;
+  const text = `${from + 1}–${Math.max(to, from + 1)} of ${grouped(line.matching)}`;
   if (holder.dataset.shown === text) return undefined;
   holder.dataset.shown = text;
   const last = Math.floor((line.matching - 1) / PAGE) * PAGE;
@@ -95,7 +95,7 @@ export function alerts(view) {
   if (!state) return;
   const firing = state.alerts.filter((one) => one.phase === "firing");
   const quiet = (one) => Boolean(one.acknowledged_by || one.silenced_by.length);
-  firing.sort((a, b) => quiet(a) - quiet(b) || (RANK[a.severity] ?? 9) - (RANK[b.severity] ?? 9) || a.since.localeCompare(b.since));
+  firing.sort((a, b) => quiet(a) - quiet(b) || (RANK[a.severity] ?? 9) - (RANK[b.severity] ?? 9) || inOrder(a.since, b.since));
   const pending = state.alerts.filter((one) => one.phase === "pending").length, resolved = state.alerts.filter((one) => one.phase === "resolved").length;
   const note = [firing.length ? `${firing.length} firing` : "", pending ? `${pending} pending` : "", resolved ? `${resolved} resolved lately` : ""].filter(Boolean).join(", ");
   put(byId("alerts-note"), note);

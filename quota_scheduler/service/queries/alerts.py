@@ -37,10 +37,9 @@ def _why_muted(state: AlertState, silences: Sequence[Silence], now: datetime) ->
 
 def silences_document(tx: Transaction) -> dict[str, Any]:
     """Every silence that has not ended, with the alerts that it covers now."""
-    alerts = alert_store.load_alerts(tx)
-    return {
-        "silences": [silence_document(silence, alerts, tx.now) for silence in alert_store.load_silences(tx, tx.now)]
-    }
+    silences = alert_store.load_silences(tx, tx.now)
+    alerts = alert_store.load_alerts(tx) if silences else ()
+    return {"silences": [silence_document(silence, alerts, tx.now) for silence in silences]}
 
 
 def silence_document(silence: Silence, alerts: Iterable[tuple[int, AlertState]], now: datetime) -> dict[str, Any]:

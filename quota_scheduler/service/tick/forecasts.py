@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.forecast.baselines import weighted_mean
+from quota_scheduler.core.forecast.baselines import weighted_mean_to_come
+from quota_scheduler.core.forecast.batch import project_at_once
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
 from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_of
-from quota_scheduler.core.forecast.project import Projectable, project_many
+from quota_scheduler.core.forecast.project import Projectable
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.schedule import Window
@@ -213,7 +214,7 @@ class Forecasting:
             windows += [
                 Projectable(above, span, since=since, like=widest) for above in row.history.above if above.starts.size
             ]
-        return project_many(windows, now=now, step=measure.HOUR)
+        return project_at_once(windows, now=now, step=measure.HOUR)
 
     def _allowance(self, instance: LimitInstance, balance: Balance, now: datetime) -> int:
         outlook = self.outlooks.get(instance.name)
@@ -239,8 +240,7 @@ class _Row:
 
     def weighted_mean(self, now: datetime) -> int:
         """The weighted-mean baseline, beside ours for comparison: what is used, and that mean kept up to the reset."""
-        week = self.history.since(now - timedelta(days=7))
-        return self.balance.spent + round(weighted_mean(week, now, now, self.window.ends_at))
+        return self.balance.spent + round(weighted_mean_to_come(self.history.all, now, self.window.ends_at))
 
 
 def _facts(balance: Balance, waiting: int) -> tuple[int, int]:

@@ -13,9 +13,9 @@ save       readings, outlooks, tracks, states, owed notifications   one transact
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
+from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.alerts import step as alert_engine
 from quota_scheduler.core.alerts.routing import Target
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -37,7 +37,7 @@ from quota_scheduler.core.readings.cache_loss import PriceOf
 from quota_scheduler.core.readings.consumption import Consumption, SetApart, Sets, Sums, unpriced_models
 from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
-from quota_scheduler.core.readings.observed import NO_WORD
+from quota_scheduler.core.readings.observed import NO_WORD, ObservedWord
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
 from quota_scheduler.core.readings.runs import labels_of
 from quota_scheduler.core.readings.throttle_level import LevelState
@@ -55,12 +55,12 @@ from quota_scheduler.store import (
     documents,
     facts,
     ledger,
-    loans,
     outbox,
     tickets,
     windows,
 )
 from quota_scheduler.store import alerts as alert_store
+from quota_scheduler.store import loans as loan_store
 
 ANALYSE_EVERY = timedelta(seconds=60)
 """Caches and runs change slowly; once a minute is soon enough for an alert with a lookback of a day."""
@@ -94,9 +94,10 @@ class Recompute:
         """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
         self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
-        self._seen_limits: dict[str, Limit] = {}
+        self._seen_limits: tuple[Limit, ...] = ()
         self._analysis = Analysis()
-        self._written: dict[str, tuple[LimitReading, dict[str, Any]]] = {}
+        self._written: dict[str, tuple[tuple[object, ...], str]] = {}
+        self._kept: dict[str, tuple[Outlook, str]] = {}
         self._sets: dict[int, tuple[Labels, Priority]] = {}
         self._consumption: tuple[Histories, Consumption] | None = None
 
@@ -143,23 +144,32 @@ class Recompute:
         alert_store.save_step(tx, result, self._targets)
         self.forecasting.save(tx)
         self.quality.save(tx)
-        documents.save_bodies(
-            tx, "outlooks", {name: outlook_document(outlook) for name, outlook in self.outlooks.items()}
-        )
-        documents.save_bodies(tx, "readings", self._documents(readings))
+        documents.save_bodies(tx, "outlooks", self._outlook_texts())
+        documents.save_bodies(tx, "readings", self._limit_texts(readings))
         return replace(
             readings, alerts_firing=alert_engine.firing(result.states), outbox_oldest_at=outbox.oldest_owed(tx)
         )
 
-    def _documents(self, readings: Readings) -> dict[str, dict[str, Any]]:
-        """Every limit as a document; one that looks as it did is not written out anew."""
+    def _outlook_texts(self) -> dict[str, str]:
+        """Every outlook as it is stored; one that is what it was is not written out anew."""
+        before_by_name, self._kept = self._kept, {}
+        for name, outlook in self.outlooks.items():
+            before = before_by_name.get(name)
+            is_same = before is not None and before[0] is outlook
+            self._kept[name] = (
+                before if before and is_same else (outlook, documents.body_text(outlook_document(outlook)))
+            )
+        return {name: text for name, (_, text) in self._kept.items()}
+
+    def _limit_texts(self, readings: Readings) -> dict[str, str]:
+        """Every limit as it is stored; one that looks as it did is not written out anew."""
         published = ((reading.limit, as_published(reading), reading) for reading in readings.limits)
         before_by_name, self._written = self._written, {}
         for name, looks, reading in published:
             before = before_by_name.get(name)
-            document = before[1] if before and before[0] == looks else limit_document(reading)
-            self._written[name] = looks, document
-        return {name: document for name, (_, document) in self._written.items()}
+            text = before[1] if before and before[0] == looks else documents.body_text(limit_document(reading))
+            self._written[name] = looks, text
+        return {name: text for name, (_, text) in self._written.items()}
 
     def _limits(
         self,
@@ -177,7 +187,7 @@ class Recompute:
         headrooms = Headrooms(
             balances, self.outlooks, queue=WaitingSums(waiting_totals), thresholds=self.forecasting.thresholds
         )
-        standing = loans.standing(tx)
+        standing = loan_store.standing(tx)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -190,10 +200,11 @@ class Recompute:
             level_facts = measure.level_facts(headrooms.with_loan(headroom), queue_facts, now=tx.now)
             level = level_step(before.get(name), level_facts, tx.now, corrected=instance.limit.id in changed)
             self._levels[name] = level
-            limit_facts = replace(
-                self._limit_facts(balances, instance),
+            limit_facts = self._limit_facts(
+                balances,
+                instance,
                 word=words.get(instance.limit.id, NO_WORD),
-                loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)),
+                loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)) if standing else (),
                 loan=level_facts.loan,
             )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
@@ -201,11 +212,16 @@ class Recompute:
 
     def _changed_limits(self) -> set[str]:
         """The limits that were changed by hand since the last tick: their levels follow at once."""
-        before = self._seen_limits
-        self._seen_limits = {limit.id: replace(limit, rate=None) for limit in self.limits}
-        return {name for name, limit in self._seen_limits.items() if before.get(name, limit) != limit}
+        if self.limits is self._seen_limits:
+            return set()
+        before = {limit.id: replace(limit, rate=None) for limit in self._seen_limits}
+        after = {limit.id: replace(limit, rate=None) for limit in self.limits}
+        self._seen_limits = self.limits
+        return {name for name, limit in after.items() if before.get(name, limit) != limit}
 
-    def _limit_facts(self, balances: Balances, instance: LimitInstance) -> measure.LimitFacts:
+    def _limit_facts(
+        self, balances: Balances, instance: LimitInstance, *, word: ObservedWord, loans: tuple[Loan, ...], loan: int
+    ) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
         return measure.LimitFacts(
@@ -218,6 +234,9 @@ class Recompute:
             parent=measure.pool_of(balances, instance),
             used_today=measure.used_today(history, instance.limit.zone, balances.now),
             usual_today=measure.usual_today(history, instance.limit.zone, balances.now),
+            word=word,
+            loans=loans,
+            loan=loan,
         )
 
     def _analyse(self, tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
@@ -244,7 +263,7 @@ class Recompute:
             counters=(*self._consumed(tx, totals, sets, balances), *counters.all_counters(tx)),
             sources=self._sources(tx.now),
             last_usage=tuple(sorted(newest.items())),
-            loans=tuple(loans.standing(tx)),
+            loans=tuple(loan_store.standing(tx)),
             outbox_oldest_at=outbox.oldest_owed(tx),
             facts={
                 "run_means": self._analysis.run_means,

@@ -11,7 +11,9 @@ What it remembers is rebuilt from the database whenever that holds something els
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
+from quota_scheduler.core.forecast.batch_replay import ReplayedPast, replay_at_once
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.track_record import (
@@ -20,7 +22,6 @@ from quota_scheduler.core.forecast.track_record import (
     TrackRecord,
     closed_windows,
     part_reached,
-    replay,
 )
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -29,7 +30,7 @@ from quota_scheduler.core.limits.limit import Limit, parts_of
 from quota_scheduler.core.limits.schedule import Calendar
 from quota_scheduler.store import Transaction, facts, forecasts, windows
 
-SEEDED_PER_TICK = 8
+SEEDED_PER_TICK = 4
 """Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
 MOST_REMEMBERED = 1_000
 """Judgements that can be taken back, should the clock turn out to have been ahead."""
@@ -175,17 +176,22 @@ class Verification:
 
     def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Histories, now: datetime) -> None:
         """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
-        fresh = [b for b in instances if b.limit.is_windowed and self._wants_seed(b.name)]
-        for instance in fresh[:SEEDED_PER_TICK] if book.first else ():
+        untracked = (b for b in instances if b.limit.is_windowed and self._wants_seed(b.name))
+        fresh = list(islice(untracked, SEEDED_PER_TICK)) if book.first else []
+        for instance, track in zip(fresh, replay_at_once([_past_of(b, book, now) for b in fresh]), strict=True):
             self._untried.discard(instance.name)
-            history = book.of(instance.name)
-            track, first = TrackRecord(), history.first
-            if first and (closed := closed_windows(instance.limit.schedule, history.all, since=first, before=now)):
-                track = replay(history.all, closed, amount=instance.limit.amount_of(instance.value), since=first)
             self._learn(instance.name, shapes[instance.limit.id], track)
 
     def _wants_seed(self, instance: str) -> bool:
         return instance not in self.tracks or instance in self._untried
+
+
+def _past_of(instance: LimitInstance, book: Histories, now: datetime) -> ReplayedPast:
+    """What a limit instance can earn a track from: nothing where it was never used."""
+    history = book.of(instance.name)
+    first = history.first
+    windows = closed_windows(instance.limit.schedule, history.all, since=first, before=now) if first else []
+    return ReplayedPast(history.all, windows, instance.limit.amount_of(instance.value), first or now)
 
 
 def _ended_with(tx: Transaction, prediction: Prediction, limit: Limit) -> int | None:

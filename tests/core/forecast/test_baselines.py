@@ -1,10 +1,19 @@
 """What the method is measured against, as sums that can be done by hand."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
-from quota_scheduler.core.forecast.baselines import BASELINES, OLD_NAMES, mean_7, pro_rata, weighted_mean
+from quota_scheduler.core.forecast.baselines import (
+    BASELINES,
+    OLD_NAMES,
+    mean_7,
+    pro_rata,
+    weighted_mean,
+    weighted_mean_to_come,
+)
+from quota_scheduler.core.forecast.series import buckets
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -33,6 +42,14 @@ def days(*usage: float) -> list[tuple[datetime, float]]:
 )
 def test_baselines(baseline, history, expected):
     assert baseline(history, NOW, STARTS, ENDS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 30, 59, 61])
+def test_what_a_weighted_mean_adds_is_the_same_from_arrays(minutes):
+    generator, now = Random(minutes), NOW + timedelta(minutes=minutes)
+    hours = [NOW - timedelta(hours=back) for back in range(24 * 9, -2, -1) if generator.random() < 0.4]
+    history = [(hour, float(generator.randrange(1_000))) for hour in hours]
+    assert weighted_mean_to_come(buckets(history), now, ENDS) == weighted_mean(history, now, now, ENDS)
 
 
 def test_at_the_start_of_a_window_there_is_no_rate_to_keep_up():

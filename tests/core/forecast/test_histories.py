@@ -130,4 +130,8 @@ def test_since_shows_how_old_a_history_is():
     history = folded((NINE - 99 * HOUR, 1, some_usage(1)), *ROWS).of("day")
     assert history.since(TEN) == [(NINE - 99 * HOUR, 1), (TEN, 20)]
     assert history.since(NINE - 99 * HOUR)[:2] == [(NINE - 99 * HOUR, 1), (NINE, 15)], "the first is not told twice"
-    assert (history.used(NINE, TEN), history.lately()) == (15, [(NINE, 15), (TEN, 20)])
+    nine, ten = NINE.timestamp(), TEN.timestamp()
+    assert (history.used_between([nine, ten, nine, ten + 1]), history.lately()) == (
+        [15, 0, 35],
+        [(NINE, 15), (TEN, 20)],
+    )

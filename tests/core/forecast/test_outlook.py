@@ -94,8 +94,8 @@ def test_an_outlook_keeps_the_quantiles_of_demand_at_the_reset():
     class Ahead:
         ends_at = MONDAY + DAY
 
-        def to_come(self, q, until=None):
-            return q * (until - MONDAY) / HOUR
+        def quantiles_to_come(self, points, until=None):
+            return tuple(q * (until - MONDAY) / HOUR for q in points)
 
     assert demand_knots(Ahead(), MONDAY + 5 * HOUR) == pytest.approx((2.5, 3.0, 3.5, 4.0, 4.5, 4.75))
     assert demand_knots(Ahead(), MONDAY + 25 * HOUR) == ()
