@@ -217,7 +217,11 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
 
 async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
     """The JSON body, of ``most`` bytes. Raises Problem for anything else, and for one too large."""
-    raw = await _raw(request, most)
+    return await parsed(await _raw(request, most))
+
+
+async def parsed(raw: bytes) -> Any:
+    """The bytes of a body as JSON; long ones are read beside the event loop. Raises Problem."""
     return await asyncio.to_thread(_parsed, raw) if len(raw) > LONG_BYTES else _parsed(raw)
 
 

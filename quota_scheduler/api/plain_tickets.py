@@ -42,7 +42,7 @@ from quota_scheduler.short_way import Asked, WholeAnswer
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
 
-_ODD = re.compile(rb"[^\x20-\x5b\x5d-\x7e]")
+ODD = re.compile(rb"[^\x20-\x5b\x5d-\x7e]")
 """What no plain body holds: control characters, backslashes, and what is not ASCII."""
 Text = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE)]
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
@@ -134,7 +134,7 @@ def _length(text: str) -> tuple[timedelta, str]:
 
 def read_plain(body: bytes) -> PlainTicket | None:
     """What a plain body says; None for one that is not so plain."""
-    if _ODD.search(body):
+    if ODD.search(body):
         return None
     try:
         asked = _DECODE(body)

@@ -11,6 +11,12 @@ from quota_scheduler.store import Transaction
 KEPT = 10 * NEWEST
 """Examples kept of a workflow or task type: enough to find twenty of alike length."""
 _COLUMNS = "ticket, ended_at, workflow, task_type, words, expected, guessed, " + ", ".join(Usage._fields[:6])
+_RANKED = (
+    f"(SELECT {_COLUMNS}, row_number() OVER (PARTITION BY workflow ORDER BY ended_at DESC, ticket DESC) AS a, "
+    "row_number() OVER (PARTITION BY task_type ORDER BY ended_at DESC, ticket DESC) AS b FROM finished_runs) AS ranked "
+    "WHERE a <= ? OR b <= ?"
+)
+"""The newest of each workflow and of each task type."""
 _INSERT = f"INSERT INTO finished_runs ({_COLUMNS}) VALUES ({', '.join('?' * 13)}) ON CONFLICT (ticket) DO NOTHING"
 
 
@@ -24,8 +30,8 @@ def remember(tx: Transaction, runs: Iterable[FinishedRun]) -> None:
 
 
 def load(tx: Transaction) -> list[Finished]:
-    """Every example that is kept."""
-    rows = tx.rows(f"SELECT {_COLUMNS} FROM finished_runs ORDER BY ended_at DESC")
+    """Every example that is to be kept, newest first: of runs that end by the thousand most go when pruned next."""
+    rows = tx.rows(f"SELECT {_COLUMNS} FROM {_RANKED} ORDER BY ended_at DESC, ticket DESC", (KEPT, KEPT))
     return [
         Finished(from_micros(at), workflow, task, words, expected, bool(guessed), Usage(*usage))
         for _, at, workflow, task, words, expected, guessed, *usage in rows
@@ -34,10 +40,4 @@ def load(tx: Transaction) -> list[Finished]:
 
 def prune(tx: Transaction) -> int:
     """Drop what neither its workflow nor its task type needs any more; returns how many."""
-    return tx.execute(
-        "DELETE FROM finished_runs WHERE ticket NOT IN (SELECT ticket FROM ("
-        "SELECT ticket, row_number() OVER (PARTITION BY workflow ORDER BY ended_at DESC) AS a, "
-        "row_number() OVER (PARTITION BY task_type ORDER BY ended_at DESC) AS b FROM finished_runs"
-        ") AS ranked WHERE a <= ? OR b <= ?)",
-        (KEPT, KEPT),
-    )
+    return tx.execute(f"DELETE FROM finished_runs WHERE ticket NOT IN (SELECT ticket FROM {_RANKED})", (KEPT, KEPT))

@@ -3,8 +3,8 @@
     rollups (hour by labels) ─folding─► all    usage of the instance, in its unit
     unmet demand             ──rank───► above  demand of the classes above each rank: usage and what could not run
 
-A fold of 120 days is done once a day; in between, the hours that changed are read again as a whole and put in the place
-of what they were. Of the rollups themselves nothing is kept: what this takes follows from the hours and the limits.
+A fold of 120 days is done now and then; in between, the hours that changed are read again as a whole and put in the
+place of what they were. Of the rollups themselves nothing is kept: what this takes follows from hours and limits.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -122,6 +122,17 @@ class UsageHistory:
             for rank in range(1, len(CLASSES))
         ]
 
+    def let_go(self, at: float) -> None:
+        """Forget the hours that begin before ``at`` (seconds since 1970)."""
+        shorter: dict[int, Buckets] = {}
+        for history in (self.all, *self.above):
+            i = int(history.starts.searchsorted(at))
+            shorter.setdefault(
+                id(history), Buckets(history.starts[i:].copy(), history.values[i:].copy()) if i else history
+            )
+        self.all, *self.above = (shorter[id(history)] for history in (self.all, *self.above))
+        self.unmet = {hour: amounts for hour, amounts in self.unmet.items() if hour >= at}
+
     def ends_before(self, at: float) -> bool:
         """Whether it has nothing in the hour that begins at ``at`` (seconds since 1970) or later."""
         return all(not history.starts.size or history.starts[-1] < at for history in (self.all, *self.above))
@@ -210,6 +221,13 @@ class Histories:
                         usage[float(hour * HOUR_SECONDS)][rank] = charge
             if name in counted or not self.of(name).ends_before(min(usage)):
                 self.of(name).put(usage, shared)
+
+    def let_go(self, since: datetime) -> None:
+        """Forget the hours before that of ``since``."""
+        hour = since.replace(minute=0, second=0, microsecond=0)
+        for history in self.series.values():
+            history.let_go(hour.timestamp())
+        self.first = max(self.first, hour) if self.first else None
 
     def _folding(self, slices: Iterable[Sequence[RollupRow]], sets: Sets, balances: Balances) -> Folding:
         folding = Folding(sets, lambda labels: self.bind(labels, balances))

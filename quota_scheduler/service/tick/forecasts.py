@@ -1,12 +1,13 @@
 """The forecasts of a tick: histories kept up to date, limits that changed projected again.
 
+restore   what the last service kept of its histories                        service.tick.kept_histories
 refresh   only the hours that changed, from the ledger's rollups             core.forecast.histories
 verify    closed windows, and what new limits learn from their past          service.tick.verification
 project   limits that changed, at most every thirty seconds each             core.forecast
 keep      the forecasts that are due to be judged later                      service.tick.verification
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -18,11 +19,12 @@ from quota_scheduler.core.forecast.outlook import Outlook, demand_span, outlook_
 from quota_scheduler.core.forecast.project import Projectable
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
-from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.documents import read_outlook
+from quota_scheduler.core.units import Unit
+from quota_scheduler.service.tick.kept_histories import KeptHistories, counting
 from quota_scheduler.service.tick.verification import Verification
 from quota_scheduler.store import Transaction, documents, ledger, rollups
 from quota_scheduler.store import forecasts as forecast_store
@@ -34,8 +36,12 @@ REFRESH_EVERY = timedelta(minutes=5)
 """A limit that nothing happens in is forecast again this often: time passes for it too."""
 JUMP = 20
 """Usage that moves by a twentieth of the amount at once is forecast again at once."""
-FOLD_EVERY = timedelta(days=1)
-"""How often all histories are folded anew, which lets go of what has become too old."""
+FOLD_EVERY = timedelta(days=7)
+"""How often all histories are folded anew, whatever has been noted of the hours that moved."""
+FOLD_POINTS_EVERY = timedelta(days=1)
+"""The same where a limit counts percent points: what was charged at a rate that has been learned anew since goes."""
+KEEP_EVERY = timedelta(days=1)
+"""How often histories let go of what is too old, and are kept for the next start."""
 OVERLAP = timedelta(seconds=10)
 """Transactions that were under way when we looked last may carry an instant that much earlier."""
 
@@ -74,7 +80,9 @@ class Forecasting:
         self.projected: dict[str, Projected] = {}
         self.verification = Verification()
         self.book = Histories(())
+        self._kept = KeptHistories()
         self._folded_at: datetime | None = None
+        self._kept_at: datetime | None = None
         self._looked_at: datetime | None = None
 
     def update(
@@ -95,6 +103,8 @@ class Forecasting:
     def save(self, tx: Transaction) -> None:
         """Write what this look taught, beside everything else the tick writes."""
         self.verification.save(tx)
+        if self._looked_at:
+            self._kept.save(tx, self._looked_at)
 
     # what is remembered
 
@@ -105,29 +115,43 @@ class Forecasting:
                 self.outlooks.setdefault(name, read_outlook(body))
 
     def _refresh(self, tx: Transaction, balances: Balances) -> bool:
-        """Fold what changed in the ledger since the last look; everything once a day, and when limits count otherwise.
+        """Fold what changed in the ledger since the last look; everything each week, and when limits count otherwise.
 
-        Returns whether it was everything.
+        Returns whether a day has begun since the histories were folded or kept.
         """
-        since, looked_at = tx.now - HISTORY, self._looked_at
-        is_current = (
-            looked_at is not None
-            and looked_at <= tx.now
-            and self._folded_at is not None
-            and timedelta(0) <= tx.now - self._folded_at < FOLD_EVERY
-            and _counting(self.book.limits) == _counting(balances.limits)
-        )
-        if is_current and looked_at:
-            if hours := rollups.changed_hours(tx, since=since, changed_since=looked_at - OVERLAP):
+        since = tx.now - HISTORY
+        if self._looked_at is None and (going := self._kept.restored(tx, balances.limits)):
+            self.book, self._looked_at = going.book, going.as_of
+            self._folded_at, self._kept_at = going.folded_at, going.as_of
+        lately = self._looked_at - OVERLAP if self._looked_at and self._is_current(balances) else None
+        if lately:
+            if hours := rollups.changed_hours(tx, since=since, changed_since=lately):
                 self.book.update(rollups.of_hours(tx, hours), hours, ledger.label_sets(tx), balances)
         else:
             self.book = Histories(balances.limits)
             self.book.fold(rollups.slices(tx, since), ledger.label_sets(tx), balances)
-            self._folded_at = tx.now
-        lately = looked_at - OVERLAP if is_current and looked_at else None
+            self._folded_at, self._kept_at = tx.now, None
         self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
         self._looked_at = tx.now
-        return not is_current
+        is_new_day = self._kept_at is None or tx.now - self._kept_at >= KEEP_EVERY
+        if is_new_day and self._folded_at:
+            self.book.let_go(since)
+            self._kept.begin(self.book, tx.now, self._folded_at)
+            self._kept_at = tx.now
+        return is_new_day
+
+    def _is_current(self, balances: Balances) -> bool:
+        """Whether histories need only what changed: folded not long ago, looked at in the past, and counted alike."""
+        now, looked_at, folded_at = balances.now, self._looked_at, self._folded_at
+        if (
+            looked_at is None
+            or folded_at is None
+            or looked_at > now
+            or counting(self.book.limits) != counting(balances.limits)
+        ):
+            return False
+        has_points = any(limit.unit is Unit.PERCENT for limit in balances.limits)
+        return timedelta(0) <= now - folded_at < (FOLD_POINTS_EVERY if has_points else FOLD_EVERY)
 
     def _forget(self, names: set[str]) -> None:
         for memory in (self.projected, self.outlooks):
@@ -233,8 +257,3 @@ class _Means:
 def _facts(balance: Balance, waiting: int) -> tuple[int, int]:
     """What a forecast follows from beside history: usage, and what is committed or waits."""
     return balance.spent, balance.reserved + waiting
-
-
-def _counting(limits: Iterable[Limit]) -> list[tuple[object, ...]]:
-    """What decides which usage counts in which limit instance."""
-    return [(limit.id, limit.mode == "off", limit.shape(), limit.max_instances, limit.values) for limit in limits]

@@ -22,8 +22,8 @@ from quota_scheduler.store import alerts as alert_store
 
 CLOSED_TICKETS_KEPT = timedelta(hours=24)
 """How long a closed ticket's key still names it."""
-CHANGES_KEPT = timedelta(days=2)
-"""How long is known which hours moved: all of them are read anew once a day."""
+CHANGES_KEPT = timedelta(days=8)
+"""How long is known which hours moved: histories are gone on from for a week, then all hours are read anew."""
 MIX_DAYS = timedelta(days=7)
 
 

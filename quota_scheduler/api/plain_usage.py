@@ -1,0 +1,129 @@
+"""Usage that is pushed in the plainest words, by the thousand: read in a third of the time that validation takes.
+
+    printable ASCII, no escapes, an array of objects of usual words ──► decoded to structs ──► events
+    anything else in any of them ──► ``api.usage``, which takes each event by itself or says what is wrong with it
+
+What is taken here is what ``EventBody`` would have made of it (tests/shell/test_plain_usage.py): there it is said what
+an event may be, here only how most of them are.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from quota_scheduler.api.plain_tickets import ODD
+from quota_scheduler.api.values import LARGEST
+from quota_scheduler.core.instants import is_plausible
+from quota_scheduler.core.labels import LONGEST_VALUE, Labels
+from quota_scheduler.core.names import canonical_provider
+from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.usage import Usage, UsageEvent
+
+Name = Annotated[str, Meta(max_length=LONGEST_VALUE)]
+Key = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE)]
+Count = Annotated[int, Meta(ge=0, le=LARGEST)]
+_WHOLE_SECONDS, _MICROSECONDS = len("2026-11-28T09:00:00"), len("2026-11-28T09:00:00.123456")
+_SIGNS = ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"))
+"""Where they stand in an instant as it is usually written."""
+
+
+class PlainEventLabels(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
+    """Labels of an event, as ``EventBody`` has them."""
+
+    account: Name = ""
+    team: Name = ""
+    project: Name = ""
+    workflow: Name = ""
+    task_type: Name = ""
+    agent: Name = ""
+
+
+NO_LABELS = PlainEventLabels()
+
+
+class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """One usage event in usual words, as ``EventBody`` has them."""
+
+    provider: Key
+    key: Key
+    at: Name
+    model: Name = ""
+    run: Name = ""
+    session: Name = ""
+    labels: PlainEventLabels = NO_LABELS
+    input: Count = 0
+    cache_read: Count = 0
+    cache_write_5m: Count = 0
+    cache_write_1h: Count = 0
+    output: Count = 0
+    requests: Count = 1
+    status: Name = ""
+    prompt_version: Name = ""
+    priority: Priority = msgspec.field(default=Priority.INTERACTIVE, name="class")
+    message: Name = ""
+    sidechain: bool = False
+    origin: Name = ""
+
+    @property
+    def holds_padding(self) -> bool:
+        """Whether a text begins or ends with a space, which would have to go."""
+        of = self.labels
+        texts = (
+            self.provider, self.key, self.model, self.run, self.session, self.status, self.prompt_version, self.message,
+            self.origin, of.account, of.team, of.project, of.workflow, of.task_type, of.agent,
+        )  # fmt: skip
+        return any(text[0] == " " or text[-1] == " " for text in texts if text)
+
+
+_DECODE = msgspec.json.Decoder(list[PlainEvent]).decode
+
+
+def plain_events(body: bytes, *, most: int) -> list[UsageEvent] | None:
+    """The events of a plain array, their cost still to be priced; None for a body that is not so plain.
+
+    An array of more than ``most`` is not.
+    """
+    if body[:1] != b"[" or ODD.search(body):
+        return None
+    try:
+        said = _DECODE(body)
+    except msgspec.MsgspecError:
+        return None
+    if len(said) > most:
+        return None
+    events = []
+    for one in said:
+        at, of = _instant(one.at), one.labels
+        if at is None or one.holds_padding:
+            return None
+        labels = Labels(
+            canonical_provider(one.provider), of.account, one.model, of.team, of.project, of.workflow, of.task_type,
+            of.agent,
+        )  # fmt: skip
+        kinds = one.input, one.cache_read, one.cache_write_5m, one.cache_write_1h, one.output
+        event = UsageEvent(
+            one.key, at, labels, Usage(*kinds, one.requests), one.run or one.session, one.session, one.message,
+            one.sidechain, one.priority, (), one.prompt_version, one.status, origin=one.origin,
+        )  # fmt: skip
+        events.append(event)
+    return events
+
+
+@lru_cache(4096)
+def _instant(text: str) -> datetime | None:
+    """An instant as programs write it, in UTC; None for one that is written otherwise, or is none."""
+    stem = text[:-1] if text.endswith("Z") else text.removesuffix("+00:00")
+    if stem == text or not _WHOLE_SECONDS <= len(stem) <= _MICROSECONDS:
+        return None
+    if any(stem[place] != sign for place, sign in _SIGNS):
+        return None
+    if len(stem) > _WHOLE_SECONDS and not (stem[_WHOLE_SECONDS] == "." and stem[_WHOLE_SECONDS + 1 :].isdigit()):
+        return None
+    try:
+        at = datetime.fromisoformat(stem).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return at if is_plausible(at) else None
