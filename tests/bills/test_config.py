@@ -22,8 +22,8 @@ def test_a_bill_needs_a_provider_and_a_key(tmp_path):
     assert read(tmp_path, "{provider: anthropic, key: '${KEY}'}") == (
         Bill(BillProvider.ANTHROPIC, "default", HOME["KEY"], BillApi.ANALYTICS, "", timedelta(hours=1)),
     )
-    (bill,) = read(tmp_path, "{provider: openai, account: a, key: k, api: usage_report, url: 'http://x', every: 5m}")
-    assert bill == Bill(BillProvider.OPENAI, "a", "k", BillApi.USAGE_REPORT, "http://x", timedelta(minutes=5))
+    (bill,) = read(tmp_path, "{provider: anthropic, account: a, key: k, api: usage_report, url: 'http://x', every: 5m}")
+    assert bill == Bill(BillProvider.ANTHROPIC, "a", "k", BillApi.USAGE_REPORT, "http://x", timedelta(minutes=5))
     assert "'k'" not in repr(bill)
 
 

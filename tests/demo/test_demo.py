@@ -42,7 +42,7 @@ def until(look: Any, *, what: str, seconds: float = 30) -> None:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """One demo from its begin to its end, for all who ask what happened in it."""
     folder, beside = tmp_path_factory.mktemp("tmp"), tmp_path_factory.mktemp("beside")
-    return watch(folder, beside, "--window", f"{WINDOW:g}", "--seconds", f"{2 * WINDOW:g}")
+    return watch(folder, beside, "--window", f"{WINDOW:g}", "--seconds", f"{2.5 * WINDOW:g}")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def played(watched: Watched) -> tuple[str, list[dict[str, Any]], Path]:
         pytest.param("deferred", 0.4, id="low work is deferred early"),
         pytest.param("fan", 0.8, id="the fan tightens before the window ends"),
         pytest.param("loan", 0.8, id="a loan is made"),
-        pytest.param("repaid", 1.8, id="a loan is paid back"),
+        pytest.param("repaid", 2.4, id="a loan is paid back"),
         pytest.param("alert_fired", 1.0, id="an alert fires before the reset"),
         pytest.param("reset", 1.2, id="the window is reset"),
         pytest.param("alert_resolved", 1.3, id="the alert resolves after the reset"),

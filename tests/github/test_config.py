@@ -22,7 +22,6 @@ def read(folder: Path, text: str):
     ("text", "github"),
     [
         pytest.param("", None, id="off by default"),
-        pytest.param("github: {url: 'https://ghe.example/api/v3'}", None, id="an address alone turns nothing on"),
         pytest.param("github: {token: '${TOKEN}'}", GitHub("https://api.github.com", "ghp_EXAMPLE"), id="a token"),
         pytest.param(
             "github: {token: t, url: 'https://ghe.example/api/v3/', login: 'github-actions[bot]'}",

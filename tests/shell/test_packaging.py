@@ -239,7 +239,7 @@ def test_compose_publishes_on_loopback_alone(file):
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
 
 
-def test_replicas_wait_for_whom_they_need_and_differ_by_name_alone():
+def test_replicas_wait_for_whom_they_need_and_differ_by_name_and_spool_alone():
     services = composed("replicas/compose.yaml")[1]["services"]
     waits_for = {
         name: {other: how["condition"].removeprefix("service_") for other, how in service.get("depends_on", {}).items()}
@@ -253,7 +253,9 @@ def test_replicas_wait_for_whom_they_need_and_differ_by_name_alone():
         "grafana": {"prometheus": "healthy"},
     }  # fmt: skip
     one, other = services["scheduler-1"], services["scheduler-2"]
-    assert {key for key in one if one[key] != other[key]} == {"hostname"}
+    assert {key for key in one if one[key] != other[key]} == {"hostname", "volumes"}
+    spools = [{str(volume) for volume in service["volumes"]} for service in (one, other)]
+    assert sorted(spools[0] ^ spools[1]) == [f"spool-{number}:/var/lib/quota-scheduler" for number in (1, 2)]
     own = {"secrets", "scheduler-1", "scheduler-2"}  # the image of ours has a check of its own
     assert [name for name in services if name not in own and "healthcheck" not in services[name]] == []
 

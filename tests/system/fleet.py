@@ -26,7 +26,7 @@ def config(good: str, bad: str) -> str:
     return f"""
 limits:
   - {{id: anthropic-monthly, match: {{provider: anthropic}}, unit: tokens, amount: 500M, window: month}}
-  - {{id: anthropic-weekly, match: {{provider: anthropic}}, unit: tokens, amount: 140M, window: {week}}}
+  - {{id: anthropic-weekly, match: {{provider: anthropic}}, unit: tokens, amount: 240M, window: {week}}}
   - {{id: nightly-daily, match: {{workflow: nightly}}, unit: tokens, amount: 6M, window: {day}}}
   - {{id: spend, match: {{provider: anthropic}}, unit: usd, amount: 10000, window: {week}}}
   - {{id: marketing, match: {{team: [growth, content]}}, unit: usd, amount: 100, window: {day}}}

@@ -25,7 +25,7 @@ def service(tmp_path: Path) -> Iterator[ServiceProcess]:
     place = Place(tmp_path)
     place.config(CONFIG)
     with ServiceProcess(place) as service:
-        yield service.ready()
+        yield service.caught_up()
 
 
 def loans(service: ServiceProcess) -> list[tuple[str, str, float, float, str | None]]:

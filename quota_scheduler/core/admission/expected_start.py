@@ -118,8 +118,8 @@ class _Line:
         line = [self._need(other) for other in self._ahead] + [self._need(ticket)]
         soonest = _window_of(line, left if self._freed else left - headroom.balance.reserved, whole)
         latest = _window_of(line, left - headroom.balance.reserved, whole)
-        if soonest == 0 and self._freed:
-            freed = min(self._freed, ends_at)
+        if soonest == 0 and (self._freed or not latest):
+            freed = min(self._freed or self._now, ends_at)  # nothing but what is expected of others keeps it out
             return ExpectedStart(self._now, freed, max(ends_at, _begins(limit, ends_at, latest)))
         expected = _begins(limit, ends_at, max(1, soonest))
         return ExpectedStart(ends_at, expected, max(expected, _begins(limit, ends_at, latest)))

@@ -7,6 +7,7 @@ import pytest
 from quota_scheduler.core.admission.decide import Blocker, Defer
 from quota_scheduler.core.admission.expected_start import ExpectedStart, expected_start, starts_by_limit
 from quota_scheduler.core.admission.headroom import Headrooms
+from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.schedule import Window, window_at
 from quota_scheduler.core.tickets.ticket import Reason
@@ -95,3 +96,16 @@ def test_M3_nobody_knows_when_a_person_lets_go():
 def test_windows_far_ahead_follow_at_their_length():
     far = starts(a_limit(), (100,) * 100, used=100)[-1]
     assert far.expected == MIDNIGHT + 99 * DAY
+
+
+def test_what_is_kept_for_others_alone_comes_free_before_the_reset():
+    """Nobody runs, the window has room: 40 are kept where 10 are expected, 30 are free; a third of the day helps."""
+    limit = a_limit()
+    row = Balance(1, limit, "", window_at(limit.schedule, MONDAY), used=10)
+    knots = (10, 40, 40, 40, 40, 40)
+    outlook = Outlook(MONDAY, MIDNIGHT, 30 * DAY, ((), knots, knots, knots))
+    headrooms = Headrooms(some_balances(limit, rows=[row]), {limit.id: outlook})
+    verdict = Defer(MIDNIGHT, Reason.PACED, (Blocker(limit.id, Reason.PACED, MIDNIGHT),))
+    start = expected_start(verdict, starts_by_limit(a_ticket(60), verdict, headrooms, busy_until={}))
+    hours = [(at - MONDAY) / HOUR for at in (start.low, start.expected, start.high)]
+    assert hours == pytest.approx([2.5, 5, 15], abs=0.2)  # amounts are whole

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quota_scheduler.core.forecast.histories import UsageHistory, no_buckets
+from quota_scheduler.core.forecast.histories import Shared, UsageHistory, no_buckets
 from quota_scheduler.core.forecast.packing import pack, unpack
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.priority import CLASSES
@@ -50,7 +50,7 @@ def test_what_is_packed_comes_back_as_it_was(make):
 def test_what_comes_back_moves_as_it_did():
     before, after = wanted(), unpack(pack(wanted()))
     for history in (before, after):
-        history.put({AT: [1, 2, 3, 4], AT + 3600: [5, 0, 0, 0]})
+        history.put({AT: [1, 2, 3, 4], AT + 3600: [5, 0, 0, 0]}, Shared())
         history.add_demand(MONDAY, 0, 7)
     assert plain(after) == plain(before)
 
