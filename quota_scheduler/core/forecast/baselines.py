@@ -5,6 +5,7 @@ Each takes the same input as ``project`` and returns only a number, the expected
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import mul
@@ -42,10 +43,13 @@ def weighted_mean(history: Pairs, now: datetime, starts_at: datetime, ends_at: d
 def weighted_mean_to_come(history: Buckets, now: datetime, ends_at: datetime) -> float:
     """Return what ``weighted_mean`` adds to what is used now, of a history kept as arrays: ticks ask it of each."""
     moment = now.timestamp()
-    first = int(history.starts.searchsorted(moment - 7 * DAY_SECONDS))
+    first = bisect_left(history.starts, moment - 7 * DAY_SECONDS)
     starts, values = history.starts[first:], history.values[first:]
     back = np.floor((moment - starts - MICROSECOND) / DAY_SECONDS).astype(np.int64) + 1  # 0: an hour yet to begin
-    newest = [usage for usage in np.bincount(np.maximum(back, 0), weights=values).tolist() if usage > 0]
+    by_day = [0.0] * 9
+    for day, usage in zip(np.maximum(back, 0).tolist(), values.tolist(), strict=True):
+        by_day[day] += usage
+    newest = [usage for usage in by_day if usage > 0]
     weights = [1 / (i + 1) for i in range(len(newest))]
     mean = sum(map(mul, weights, newest)) / sum(weights) if newest else 0.0
     return float(values[starts >= moment].sum()) + mean * ((ends_at - now) / DAY)

@@ -5,6 +5,7 @@
 What a forecast knew and what came of it does not depend on the forecasts before it; how wide its band was does.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +53,7 @@ def _moments(past: ReplayedPast, sources: list[HistorySource], asked: list[Asked
     """Add every moment at which a window would have been forecast; returns their rows, and how each window ended."""
     starts, moments = past.history.starts, []
     for window in past.windows:
-        i, j = starts.searchsorted((window.starts_at.timestamp(), window.ends_at.timestamp()))
+        i, j = (bisect_left(starts, at.timestamp()) for at in (window.starts_at, window.ends_at))
         actual = float(past.history.values[i:j].sum())
         span = Projectable(past.history, window, since=past.since)
         for part in PARTS:

@@ -8,6 +8,7 @@ numbers; a hundred rows at a time cost little more than one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ def cut(histories: Sequence[Buckets], now: Array, since: Array, step: float = HO
     ``since`` is from when on each is complete, infinitely late where its first bucket says so.
     """
     bounds = [
-        history.starts.searchsorted((at - KEEP_DAYS * DAY, at)).tolist()
+        (bisect_left(history.starts, at - KEEP_DAYS * DAY), bisect_left(history.starts, at))
         for history, at in zip(histories, now.tolist(), strict=True)
     ]
     first = np.array([history.starts[0] if history.starts.size else np.inf for history in histories])

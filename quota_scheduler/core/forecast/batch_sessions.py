@@ -5,6 +5,7 @@ What these compute and why stands there, in words and for one session; a test co
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,7 +103,7 @@ def _sessions(rows: HistoryRows, spans: SessionSpans) -> tuple[Array, Integers]:
 
 def _opened_by_use(starts: Array, start: float, length: float) -> list[float]:
     """Return when sessions opened, each by the first use after the one before, newest first."""
-    recent = starts[int(starts.searchsorted(start - LOOKBACK)) :]
+    recent = starts[bisect_left(starts, start - LOOKBACK) :]
     following = np.maximum(recent.searchsorted(recent + length), np.arange(1, recent.size + 1)).tolist()
     begins, opened, i = recent.tolist(), [], 0
     while i < len(begins) and begins[i] + length <= start:

@@ -8,6 +8,7 @@ Work comes in spells of hours: who is busy this morning is busy this afternoon, 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def burst_of(back: NDArray[np.int64], values: Array, part: float, shares: Array)
     ``back`` is how many whole hours ago each bucket began, ascending in time, ``part`` how much of the newest hour has
     passed, ``shares`` what a usual day uses in each of the next 24 hours.
     """
-    newest = int((-back).searchsorted(1 - HOURS))
+    newest = bisect_left(-back, 1 - HOURS)
     came = float(values[newest:] @ PAST[back[newest:]])
     usual = float(shares[::-1] @ PAST) - (1.0 - part) * float(shares[-1] * PAST[0])
     return Burst(came, usual, [0.0, *(shares * COMING).cumsum().tolist()])

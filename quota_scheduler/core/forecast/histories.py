@@ -7,6 +7,7 @@ A fold of 120 days is done now and then; in between, the hours that changed are 
 place of what they were. Of the rollups themselves nothing is kept: what this takes follows from hours and limits.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -66,8 +67,9 @@ class UsageHistory:
 
     def used_between(self, edges: Sequence[float]) -> list[float]:
         """Add up the usage of the hours that begin between each two of ``edges`` (seconds since 1970)."""
-        places = self.all.starts.searchsorted(edges).tolist()
-        first = min(places)
+        first = bisect_left(self.all.starts, min(edges))
+        starts = self.all.starts[first:].tolist()
+        places = [first + bisect_left(starts, edge) for edge in edges]
         values = self.all.values[first : max(places)].tolist()
         return [sum(values[i - first : j - first]) for i, j in pairwise(places)]
 
@@ -126,7 +128,7 @@ class UsageHistory:
         """Forget the hours that begin before ``at`` (seconds since 1970)."""
         shorter: dict[int, Buckets] = {}
         for history in (self.all, *self.above):
-            i = int(history.starts.searchsorted(at))
+            i = bisect_left(history.starts, at)
             shorter.setdefault(
                 id(history), Buckets(history.starts[i:].copy(), history.values[i:].copy()) if i else history
             )
@@ -140,7 +142,8 @@ class UsageHistory:
 
 def pairs(history: Buckets, since: float) -> Pairs:
     """Return the buckets from ``since`` (seconds since 1970) on, as instants and amounts."""
-    i = int(history.starts.searchsorted(since))
+    # Not numpy's search: it lets go of the interpreter for a microsecond, and who waits for it starts to wait anew.
+    i = bisect_left(history.starts, since)
     instants = (datetime.fromtimestamp(at, UTC) for at in history.starts[i:].tolist())
     return list(zip(instants, history.values[i:].tolist(), strict=True))
 
@@ -148,7 +151,7 @@ def pairs(history: Buckets, since: float) -> Pairs:
 def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
     """Return the history with an amount added to one hour; an hour left without any disappears: it opens no session."""
     at = hour.timestamp()
-    i = int(history.starts.searchsorted(at))
+    i = bisect_left(history.starts, at)
     if i == history.starts.size or history.starts[i] != at:
         if not amount:
             return history
@@ -162,8 +165,8 @@ def moved(history: Buckets, hour: datetime, amount: float) -> Buckets:
 
 def replaced(history: Buckets, amounts: Mapping[float, float]) -> Buckets:
     """Return the history with these amounts in these hours (seconds since 1970); an hour without any disappears."""
-    i = int(history.starts.searchsorted(min(amounts)))
-    j = int(history.starts.searchsorted(max(amounts), side="right"))
+    i = bisect_left(history.starts, min(amounts))
+    j = bisect_right(history.starts, max(amounts))
     before = dict(zip(history.starts[i:j].tolist(), history.values[i:j].tolist(), strict=True))
     after = {at: float(amount) for at, amount in {**before, **amounts}.items() if amount}
     if after == before:

@@ -8,7 +8,7 @@ oldest hour of each block.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -104,7 +104,7 @@ class Series:
         return self._before(end) - self._before(start)
 
     def _before(self, moment: float) -> float:
-        i = int(self.starts.searchsorted(moment, side="right")) - 1
+        i = bisect_right(self.starts, moment) - 1
         if i < 0:
             return 0.0
         long = self.newest if i == self.starts.size - 1 else self.step
@@ -122,7 +122,7 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
         cut = buckets(history, now - timedelta(days=KEEP_DAYS))
     if since is not None:
         begun = min(begun, since.timestamp())
-    i, j = cut.starts.searchsorted((moment - KEEP_DAYS * DAY, moment))
+    i, j = bisect_left(cut.starts, moment - KEEP_DAYS * DAY), bisect_left(cut.starts, moment)
     starts, values = cut.starts[i:j], np.minimum(np.maximum(cut.values[i:j], 0.0), LARGEST)
     ages = moment - starts
     newest = math.fmod(ages[-1], width) if ages.size else 0.0
@@ -156,7 +156,7 @@ def _shape(ages: Array, values: Array, part: float) -> tuple[list[float], Burst]
     ``part`` is how much of the newest hour has passed.
     """
     hours = np.ceil(ages / 3_600.0 - 1e-9) - 1
-    first = int((-hours).searchsorted(-24 * SHAPE_DAYS, side="right"))
+    first = bisect_right(-hours, -24 * SHAPE_DAYS)
     back, usage = np.maximum(hours[first:], 0).astype(np.int64), values[first:]
     day = np.bincount(back // 24, weights=usage, minlength=SHAPE_DAYS)
     share = usage / np.maximum(day[back // 24], 1e-300)

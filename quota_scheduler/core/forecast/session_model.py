@@ -133,7 +133,7 @@ def _sessions(row: Series, start: float, length: float) -> Array:
     if length >= WHOLE_DAY * DAY:
         count = min(SESSIONS, int((start - starts[0]) // length))
         return np.asarray(start - length * np.arange(count, 0, -1), dtype=np.float64)
-    begins = starts[np.searchsorted(starts, start - LOOKBACK) :].tolist()
+    begins = starts[bisect_left(starts, start - LOOKBACK) :].tolist()
     opened: list[float] = []
     i = 0
     while i < len(begins) and begins[i] + length <= start:
@@ -144,7 +144,7 @@ def _sessions(row: Series, start: float, length: float) -> Array:
 
 def _rate(row: Series, now: float, half_life: float) -> float:
     """Return usage per second lately, older usage counting half as much each ``half_life``."""
-    i = int(np.searchsorted(row.starts, now - 8 * half_life))
+    i = bisect_left(row.starts, now - 8 * half_life)
     ages = np.maximum(now - row.starts[i:] - row.step / 2, 0.0)
     return float(np.dot(row.values[i:], 0.5 ** (ages / half_life))) * LN_2 / half_life
 
