@@ -1,8 +1,13 @@
 """Whether a service takes work, and what an operator should know although it does: ``/readyz``, in sentences."""
 
+import time
+
 from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.errors import first_line
 from quota_scheduler.runtime import Service
+
+FIRST_PASS_SECONDS = 2.0
+"""How long a start waits for its first look at the sources: where little is to be read it takes a tenth of that."""
 
 
 def problems(service: Service) -> list[str]:
@@ -10,7 +15,7 @@ def problems(service: Service) -> list[str]:
     parts = service.parts
     sentences = ["the service is stopping"] if service.draining else []
     sentences += _database(service)
-    sentences += _nothing_to_show(service)
+    sentences += _nothing_to_show(service) + _first_pass(service)
     sentences += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
     sentences += [parts.following.problem] if parts.following.problem else []
     sentences += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
@@ -47,3 +52,11 @@ def _nothing_to_show(service: Service) -> list[str]:
     if service.leading.is_alone or service.has_readings or makes_them:
         return []
     return ["no limit has been read yet: the first readings of the leader are waited for"]
+
+
+def _first_pass(service: Service) -> list[str]:
+    """A short first pass is waited for: until it is over nothing starts but what people ask for."""
+    behind = service.writer.terms.catching_up
+    if not behind or time.monotonic() - service.begun > FIRST_PASS_SECONDS:
+        return []
+    return [f"usage of {', '.join(sorted(behind))} is being read for the first time"]

@@ -3,6 +3,7 @@
 import gc
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -70,7 +71,7 @@ class Service:
         self.tokens_changed: Callable[[], None] | None = None
         self._tokens_file = _stamp(config.tokens_file)
         self.draining = False
-        self.moved = 0
+        self.moved, self.begun = 0, time.monotonic()
         self.estimate_basis = EstimateBasis()
         self.readings, self.has_readings = Readings(self.store.clock()), False
         self.ruling = Ruling(parts, limits_hold)
@@ -268,8 +269,8 @@ class Service:
         """One pass over every source; what is new is shown at once."""
         is_new = False
         for ingest in self.parts.ingests:
-            recorded = ingest.poll()
-            is_new |= bool(recorded.accepted or recorded.updated)
+            was_behind, recorded = ingest.progress.catching_up, ingest.poll()
+            is_new |= bool(recorded.accepted or recorded.updated) or was_behind
             self.health.done(_reading(ingest))
             behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
             self.writer.change_terms(
@@ -289,8 +290,7 @@ class Service:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
         if any(ingest.progress.catching_up for ingest in self.parts.ingests):
             self._note_progress()
-            now = self.store.clock()
-            self._show_progress(now)
+            self._show_progress(self.store.clock())
             return
         if self.ruling.limits_hold.is_over(self.store.clock()):
             self.ruling.refresh_limits()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.corpus import write
 from tests.system.service_process import Place, Reply, ServiceProcess, free_port, until
 from tests.system.transcripts import Agent, amounts
 
@@ -211,3 +212,12 @@ def test_usage_is_imported_through_the_service_while_it_runs(place: Place) -> No
             done = place.run(*where, "usage", "import", "-", "--json", stdin=events)
             found = json.loads(done.stdout)
             assert (found["accepted"], found["duplicate"]) == counts
+
+
+def test_who_is_ready_starts_at_once_what_fits(place: Place) -> None:
+    """A first pass over little is waited for: before it is over, work would only wait."""
+    write(place.home / ".claude/projects", sessions=40, responses=40)
+    place.config("limits: [{id: week, match: {provider: anthropic}, unit: tokens, amount: 900M, window: week}]\n")
+    with ServiceProcess(place) as service:
+        ticket = {"key": "k", "labels": {"provider": "anthropic"}, "estimate": {"output": 9}, "class": "normal"}
+        assert service.ready().ask("POST", "/v1/tickets", ticket).body["state"] == "running"
