@@ -71,8 +71,7 @@ class Service:
         self.tokens_changed: Callable[[], None] | None = None
         self._tokens_file = _stamp(config.tokens_file)
         self.draining = False
-        self.moved, self.begun = 0, time.monotonic()
-        self.estimate_basis = EstimateBasis()
+        self.moved, self.begun, self.estimate_basis = 0, 0.0, EstimateBasis()
         self.readings, self.has_readings = Readings(self.store.clock()), False
         self.ruling = Ruling(parts, limits_hold)
         self.leading, self.do_as_leader = parts.leading, parts.do_as_leader
@@ -133,6 +132,7 @@ class Service:
 
     def begin_tasks(self) -> None:
         """Let run what runs by itself, the first tick at once; in a thread of its own, so that answers come first."""
+        self.begun = time.monotonic()
         self.parts.prices.warm()
         self.parts.notifier.warm()
         threading.Thread(target=self._jobs.start, name="begin-tasks", daemon=True).start()

@@ -16,7 +16,7 @@ from tests.replicas.test_on_postgres import Pair, release, submit
 from tests.system.service_process import HttpReceiver, ServiceProcess, until
 
 pytestmark = pytest.mark.system
-SOON = 2.0
+SOON = 4.0
 """Seconds within which a question is answered on a busy machine; a receiver is waited for thirty."""
 
 
