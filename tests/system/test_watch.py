@@ -46,7 +46,7 @@ def test_a_glance_shows_limits_the_queue_with_reasons_and_leases(
     service: ServiceProcess, columns: int, rows: int
 ) -> None:
     with watching(service, columns=columns, rows=rows) as terminal:
-        text = terminal.shows("LIMITS 2", "WAITING 1", "RUNNING 2", "runs: too many run at once")
+        text = terminal.shows("LIMITS 2", "WAITING 1", "RUNNING 2", "runs: too many run at once", "full")
         assert re.search(r"weekly +\S.* Mon 00:00", text)
         assert re.search(r"runs +█+ +100%.* full", text)
         assert re.search(r"t1 +growth/first .*0% of 200k  runs \d+ s, ends in", text)
