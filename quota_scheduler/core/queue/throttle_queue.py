@@ -24,6 +24,8 @@ from quota_scheduler.core.tickets.ticket import Ticket, need
 Bind = Callable[[Labels], tuple[LimitInstance, ...]]
 SHORT = 200
 """A throttle queue up to this long is put in order for every answer."""
+STALE = 1_000
+"""Entries of who has left that a calendar of the queue may hold, beside two for each that waits (100 kB)."""
 PLACES_KEPT = timedelta(seconds=10)
 """Places in a longer queue are at most about so old."""
 UNBOUND = ""
@@ -143,7 +145,20 @@ class ThrottleQueue:
         for due in (ticket.deadline, ticket.wait_until):
             if due:
                 heapq.heappush(self._due, (due, ticket.id))
+        self._let_go()
         return key
+
+    def _let_go(self) -> None:
+        """Forget who has left, once they are many: most start long before they would press or be late."""
+        most = STALE + 2 * len(self._tickets)
+        if len(self._will_press) > most:
+            waiting = self._tickets.keys() - self._pressing
+            self._will_press = [(self._tickets[number].presses_from, number) for number in waiting]
+            heapq.heapify(self._will_press)
+        if len(self._due) > most:
+            ends = ((due, ticket.id) for ticket in self for due in (ticket.deadline, ticket.wait_until))
+            self._due = [(due, number) for due, number in ends if due]
+            heapq.heapify(self._due)
 
     def remove(self, number: int) -> None:
         """Let a ticket leave; nothing happens when it does not wait."""

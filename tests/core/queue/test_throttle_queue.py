@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from quota_scheduler.core.queue.order import place
-from quota_scheduler.core.queue.throttle_queue import SHORT, ThrottleQueue
+from quota_scheduler.core.queue.throttle_queue import SHORT, STALE, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Ticket
 from tests.builders import HOUR, MONDAY, a_limit, some_balances
 from tests.core.queue.lines import HIGH, LOW, POLICY, waiting
@@ -109,3 +109,13 @@ def test_who_stands_ahead_is_known_however_the_line_moves(count):
     agrees()
     queue.know_places(list(queue), at=MONDAY + HOUR)
     agrees()
+
+
+def test_who_has_left_is_forgotten_although_its_time_is_far():
+    """Most start long before they would press or be late: calendars must not grow with all that ever waited."""
+    queue = ThrottleQueue([waiting(1)], some_balances(a_limit()).instances, share_label="team")
+    for number in range(2, 4 * STALE):
+        queue.add(waiting(number)._replace(deadline=MONDAY + 90 * HOUR))
+        queue.remove(number)
+    assert max(len(queue._will_press), len(queue._due)) <= STALE + 3
+    assert [ticket.id for ticket in queue.press(MONDAY + 60 * HOUR)] == [1]
