@@ -67,7 +67,10 @@ class KeptHistories:
             return None
         book = Histories(limits)
         book.first = from_micros(mark["first"]) if mark["first"] is not None else None
-        book.series = {name: unpack(row.body) for name, row in rows.items()}
+        try:
+            book.series = {name: unpack(row.body) for name, row in rows.items()}
+        except (ValueError, IndexError):  # bytes that we did not write
+            return None
         return KeptBook(book, as_of, from_micros(mark["folded_at"]))
 
     def begin(self, book: Histories, as_of: datetime, folded_at: datetime) -> None:

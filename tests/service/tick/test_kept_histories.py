@@ -76,6 +76,11 @@ def lost(house: House) -> None:
         tx.execute("DELETE FROM kept_histories WHERE instance = 'day'")
 
 
+def damaged(house: House) -> None:
+    with house.store.transaction() as tx:
+        tx.execute("UPDATE kept_histories SET body = 'AAAA' WHERE instance = 'day'")
+
+
 def counted_otherwise(house: House) -> None:
     """Limits were changed, histories began to be kept, and the limits were changed back."""
     with house.store.transaction() as tx:
@@ -96,6 +101,7 @@ def back(house: House) -> None:
         pytest.param(of_another_time, LIMITS, id="a row is older than the mark"),
         pytest.param(lost, LIMITS, id="a row is gone"),
         pytest.param(counted_otherwise, LIMITS, id="a row counts otherwise"),
+        pytest.param(damaged, LIMITS, id="a row is damaged"),
     ],
 )
 def test_what_cannot_be_gone_on_from_is_folded_anew(house, spoil, limits):
