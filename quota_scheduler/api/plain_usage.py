@@ -14,8 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from quota_scheduler.api.plain_tickets import ODD
-from quota_scheduler.api.values import LARGEST
+from quota_scheduler.api.plain_tickets import ODD, Count, Text
 from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
 from quota_scheduler.core.names import canonical_provider
@@ -23,8 +22,6 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 Name = Annotated[str, Meta(max_length=LONGEST_VALUE)]
-Key = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE)]
-Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 _WHOLE_SECONDS, _MICROSECONDS = len("2026-11-28T09:00:00"), len("2026-11-28T09:00:00.123456")
 _SIGNS = ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"))
 """Where they stand in an instant as it is usually written."""
@@ -47,8 +44,8 @@ NO_LABELS = PlainEventLabels()
 class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """One usage event in usual words, as ``EventBody`` has them."""
 
-    provider: Key
-    key: Key
+    provider: Text
+    key: Text
     at: Name
     model: Name = ""
     run: Name = ""

@@ -32,6 +32,7 @@ NUMBERS = (
     "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
 )  # fmt: skip
 AUTHENTICATION = ("password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none")
+"""Ways to say who one is, of which ``require_auth`` names some."""
 OTHERS = (
     "application_name", "client_encoding", "dbname", "fallback_application_name", "gssdelegation", "gsslib", "host",
     "hostaddr", "krbsrvname", "oauth_client_id", "oauth_client_secret", "oauth_issuer", "oauth_scope", "options",

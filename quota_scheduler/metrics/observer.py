@@ -11,9 +11,6 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.tickets.ticket import State, Ticket
 from quota_scheduler.metrics import Metrics
 
-UNKNOWN = "?"
-"""No limit is called that."""
-
 
 class Observer:
     """Counts what it is told in ``metrics``; ``limits`` gives those that hold."""
@@ -26,10 +23,10 @@ class Observer:
         counted: Counter[tuple[str, str, str]] = Counter()
         firsts: dict[Labels, str] = {}
         for ticket, verdict in decisions:
-            limit, word, reason = _decision(verdict)
-            if not limit and (limit := firsts.get(ticket.labels.asking, UNKNOWN)) is UNKNOWN:
-                limit = firsts[ticket.labels.asking] = self._first_limit(ticket.labels.asking)
-            counted[limit, word, reason] += 1
+            (limit, word, reason), asking = _decision(verdict), ticket.labels.asking
+            if not limit and asking not in firsts:
+                firsts[asking] = self._first_limit(asking)
+            counted[limit or firsts[asking], word, reason] += 1
             if word == "admit" and ticket.was_deferred:
                 waited = self._clock() - ticket.waiting_since
                 self._metrics.started(ticket.priority.value, waited.total_seconds())

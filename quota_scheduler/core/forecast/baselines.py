@@ -46,7 +46,7 @@ def weighted_mean_to_come(history: Buckets, now: datetime, ends_at: datetime) ->
     first = bisect_left(history.starts, moment - 7 * DAY_SECONDS)
     starts, values = history.starts[first:], history.values[first:]
     back = np.floor((moment - starts - MICROSECOND) / DAY_SECONDS).astype(np.int64) + 1  # 0: an hour yet to begin
-    by_day = [0.0] * 9
+    by_day = [0.0] * (7 + 2)  # seven days and a part of one more, and the hour yet to begin
     for day, usage in zip(np.maximum(back, 0).tolist(), values.tolist(), strict=True):
         by_day[day] += usage
     newest = [usage for usage in by_day if usage > 0]

@@ -36,7 +36,10 @@ LAST_CHANCE: Mapping[Priority, tuple[tuple[float, float], ...]] = {
     **QUANTILES,
     Priority.NORMAL: ((0.0, 0.80), (24.0, 0.86), (168.0, 0.84), (720.0, 0.51)),
 }
-"""The same for work most of whose patience is spent: it gains nothing by waiting for better knowledge, others do."""
+"""The same for work most of whose patience is spent: it gains nothing by waiting for better knowledge, others do.
+
+Chosen likewise (docs/explanation/admission.md, "Who presses").
+"""
 KNOTS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Quantiles that an outlook carries; between them it is linear."""
 DEMAND_SPAN = timedelta(hours=26)

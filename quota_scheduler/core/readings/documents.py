@@ -26,11 +26,7 @@ def limit_document(
     reading: LimitReading, forecast_of: Callable[[LimitReading], dict[str, Any] | None] | None = None
 ) -> dict[str, Any]:
     """Return one limit as JSON types; ``forecast_of`` answers in place of ``forecast_document``."""
-
-    base = reading.unit.base
-
-    def amount(value: float) -> float:
-        return round(value) / base if base > 1 else round(value)
+    amount = _amounts_in(reading.unit)
 
     return {
         "limit": reading.limit,
@@ -81,6 +77,12 @@ def limit_document(
     }
 
 
+def _amounts_in(unit: Unit) -> Callable[[float], float]:
+    """What ``in_units`` makes of a rounded amount; a document has thirty, so that the base is looked up once."""
+    base = unit.base
+    return lambda value: round(value) / base if base > 1 else round(value)
+
+
 def level_state(document: Mapping[str, Any]) -> LevelState | None:
     """Read the throttle level from a limit's document, as the next tick goes on from it; None of an old one."""
     since, starts_at = document.get("level_since"), document.get("starts_at")
@@ -120,10 +122,7 @@ def forecast_document(reading: LimitReading) -> dict[str, Any] | None:
     if forecast is None:
         return None
 
-    base = reading.unit.base
-
-    def amount(value: float) -> float:
-        return round(value) / base if base > 1 else round(value)
+    amount = _amounts_in(reading.unit)
 
     ratio = reading.balance.amount or 1
     return {

@@ -2,7 +2,17 @@
 
 import pytest
 
-from quota_scheduler.core.tickets.ticket import GIVEN_UP, NEVER_RAN, REOPENING, Outcome, Reservation, need
+from quota_scheduler.core.tickets.ticket import (
+    GIVEN_UP,
+    NEVER_RAN,
+    REOPENING,
+    Lease,
+    Outcome,
+    Reason,
+    Reservation,
+    State,
+    need,
+)
 from quota_scheduler.core.units import Unit
 from tests.builders import HOUR, MONDAY, a_concurrency_limit, a_limit, a_ticket
 
@@ -53,3 +63,13 @@ def test_who_was_abandoned_never_ran_but_was_offered_room():
 def test_a_reservation(reservation, spent, held, extra, overrun):
     figures = reservation.spent, reservation.held, reservation.extra, reservation.overrun
     assert figures == (spent, held, extra, overrun)
+
+
+def test_the_quick_copies_are_what_replacing_fields_would_make():
+    """They go by place: a field that is added in between must not end up in another's."""
+    ticket = a_ticket(number=3, offer_until=MONDAY, was_deferred=True)
+    lease = Lease(7, MONDAY, MONDAY + HOUR, HOUR, "")
+    assert ticket.numbered(9) == ticket._replace(id=9)
+    assert ticket.granted(lease) == ticket._replace(
+        state=State.RUNNING, offer_until=None, lease=lease, reason=Reason.FITS
+    )
