@@ -53,6 +53,7 @@ def of_a_service(tmp_path_factory) -> set[str]:
     "library",
     [
         pytest.param("peewee", id="a schema that is up to date needs nobody who brings it there"),
+        pytest.param("pydantic", id="what validates bodies comes with the first body, and soon after the start"),
         pytest.param("psycopg", id="nor does a file need the driver of a server"),
         pytest.param("apscheduler", id="when periodic work runs is worked out beside the first answers"),
         pytest.param("apprise", id="what sends notifications comes with the first receiver"),
