@@ -54,6 +54,7 @@ def of_a_service(tmp_path_factory) -> set[str]:
     [
         pytest.param("peewee", id="a schema that is up to date needs nobody who brings it there"),
         pytest.param("pydantic", id="what validates bodies comes with the first body, and soon after the start"),
+        pytest.param("numpy", id="what forecasts are counted with comes with the first tick"),
         pytest.param("psycopg", id="nor does a file need the driver of a server"),
         pytest.param("apscheduler", id="when periodic work runs is worked out beside the first answers"),
         pytest.param("apprise", id="what sends notifications comes with the first receiver"),

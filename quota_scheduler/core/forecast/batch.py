@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeVar
 
 from quota_scheduler.core.forecast import batch_level, day_model
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_days import DayFans, effective, times_usual
 from quota_scheduler.core.forecast.batch_finish import AskedWindow, Prospects
 from quota_scheduler.core.forecast.batch_series import HOUR, cut
@@ -28,8 +26,9 @@ from quota_scheduler.core.forecast.project import KNOTS, Projectable, distinct_h
 from quota_scheduler.core.forecast.series import DAY, Buckets, History, buckets
 from quota_scheduler.core.forecast.session_model import LONGEST_SHARE
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
+
 CHUNK = 128
 """Histories that are worked on at once: as many as stay in the processor's cache, and no step takes 5 ms."""
 

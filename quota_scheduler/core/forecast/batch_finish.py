@@ -12,10 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_days import DayFans
 from quota_scheduler.core.forecast.batch_sessions import SessionFans
 from quota_scheduler.core.forecast.calibration import Calibration
@@ -24,8 +23,8 @@ from quota_scheduler.core.forecast.project import Projectable
 from quota_scheduler.core.forecast.series import DAY
 from quota_scheduler.core.forecast.shape import CLAIMED, LARGEST, LOWER, UPPER
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ What these compute and why stands there, in words and for one series; a test com
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.day_model import CLIP, SMALLEST, WEEKS
 from quota_scheduler.core.forecast.level import (
     BEFORE,
@@ -31,8 +30,8 @@ from quota_scheduler.core.forecast.level import (
     WEEK_SHARE,
 )
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch import HistorySource, prospects
 from quota_scheduler.core.forecast.batch_finish import AskedWindow
 from quota_scheduler.core.forecast.project import Projectable
