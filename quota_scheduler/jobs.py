@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.errors import DatabaseAway, NotLeading, QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
@@ -50,8 +51,7 @@ class Where(StrEnum):
     EVERY = "every replica"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A task by name, run at the start and then every ``seconds``, on the replicas that ``where`` names.
 
     One that ``is_first`` begins before the others, for which much is still to be loaded.

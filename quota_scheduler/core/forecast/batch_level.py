@@ -5,8 +5,9 @@ What these compute and why stands there, in words and for one series; a test com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.day_model import CLIP, SMALLEST, WEEKS
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from quota_scheduler.core.forecast.arrays import Array, Integers
 
 
-@dataclass(frozen=True, slots=True)
-class UsageLevels:
+class UsageLevels(Struct, frozen=True):
     """Usage a day of each row: lately, over two months, over three."""
 
     short: Array
@@ -114,8 +114,7 @@ def _without_the_largest(roots: Array, seen: Integers) -> Array:
     return cut
 
 
-@dataclass(frozen=True, slots=True)
-class _Usual:
+class _Usual(Struct, frozen=True):
     """Days made even by their weekday, those of quiet weekdays left out: from the left, ``count`` of each row."""
 
     even: Array

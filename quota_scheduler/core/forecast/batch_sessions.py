@@ -6,9 +6,10 @@ What these compute and why stands there, in words and for one session; a test co
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_series import HistoryRows
@@ -44,8 +45,7 @@ def _age() -> Integers:
     return np.arange(SESSIONS)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSpans:
+class SessionSpans(Struct, frozen=True):
     """Sessions to forecast, one a row: whose history, from when, for how long, and what was used in it."""
 
     row: Integers
@@ -54,8 +54,7 @@ class SessionSpans:
     used: Array
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFans:
+class SessionFans(Struct, frozen=True):
     """What is to come by past sessions before calibration, some moments a row; ``share`` is 0 where there are none."""
 
     low: Array

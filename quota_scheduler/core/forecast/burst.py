@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.arrays import np
 
@@ -50,8 +51,7 @@ def coming() -> Array:
     return left
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Struct, frozen=True):
     """The last day of an hourly history: what came and what a usual day of 1 would have brought, newest hours most.
 
     ``fading`` is the share of a usual day before each hour ahead (25 values), weighed by what is left of a burst then.

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.labels import Labels
@@ -36,8 +37,7 @@ HOURS = 2**24
 """More than there are hours between any two instants: keys hold instance, class and hour in one number."""
 
 
-@dataclass(slots=True)
-class HourlyCharges:
+class HourlyCharges(Struct):
     """What one limit instance counted: for each class, by rank, its hours since 1970 in order, and the charges."""
 
     hours: list[Integers] = field(default_factory=lambda: [np.empty(0, np.int64)] * RANKS)

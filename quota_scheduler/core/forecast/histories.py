@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, RollupRow
@@ -43,8 +44,7 @@ def no_buckets() -> Buckets:
     return Buckets(np.empty(0), np.empty(0))
 
 
-@dataclass(slots=True)
-class UsageHistory:
+class UsageHistory(Struct):
     """Hourly history of one limit instance in its unit: its usage, and the demand of the classes above each rank."""
 
     all: Buckets = field(default_factory=no_buckets)

@@ -4,7 +4,6 @@ Amounts are in units as people write them (dollars, tokens), instants RFC 3339 i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
@@ -105,8 +104,8 @@ def as_published(reading: LimitReading) -> tuple[object, ...]:
 
 _UNTOLD = ("projection", "level_caused_at")
 _TOLD = attrgetter(
-    *(field.name for field in fields(LimitReading) if field.name not in _UNTOLD),
-    *(f"projection.{field.name}" for field in fields(ProjectionReading) if field.name != "burns"),
+    *(name for name in LimitReading.__struct_fields__ if name not in _UNTOLD),
+    *(f"projection.{name}" for name in ProjectionReading.__struct_fields__ if name != "burns"),
 )
 
 
