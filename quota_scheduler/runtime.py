@@ -104,7 +104,7 @@ class Service:
                 "follow": (every.FOLLOW_SECONDS, self.follow),
             }
         return [
-            Job(name, seconds, work, steady=name == "prune", where=TASKS[name].where)
+            Job(name, seconds, work, steady=name == "prune", where=TASKS[name].where, is_first=name == "read")
             for name, (seconds, work) in timed.items()
         ]
 
@@ -130,12 +130,11 @@ class Service:
         if self.leading.is_alone:
             self.parts.metrics.replicas(agreeing=1, differing=0, differs=False)
 
-    def begin_tasks(self) -> None:
-        """Let run what runs by itself, the first tick at once; in a thread of its own, so that answers come first."""
+    def begin_tasks(self, *warm: Callable[[], None]) -> None:
+        """Let run what runs by itself, then ``warm``; in a thread of its own, so that answers come first."""
         self.begun = time.monotonic()
-        self.parts.prices.warm()
-        self.parts.notifier.warm()
-        threading.Thread(target=self._jobs.start, name="begin-tasks", daemon=True).start()
+        loads = (self.parts.prices.warm, self.parts.notifier.warm, *warm)
+        threading.Thread(target=self._jobs.start, args=(loads,), name="begin-tasks", daemon=True).start()
 
     def drain(self) -> None:
         """Take nothing new; answer who is parked."""

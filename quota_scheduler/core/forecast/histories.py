@@ -7,21 +7,27 @@ A fold of 120 days is done now and then; in between, the hours that changed are 
 place of what they were. Of the rollups themselves nothing is kept: what this takes follows from hours and limits.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct, field
 
-from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, Integers, RollupRow
+from quota_scheduler.core.forecast.arrays import np
+from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, RollupRow
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
+
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Integers
 
 Pairs = list[tuple[datetime, float]]
 Shared = dict[tuple[int, tuple[tuple[float, float], ...]], tuple[Buckets, Buckets]]
