@@ -18,6 +18,7 @@ from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.replicas.following import Following
 from quota_scheduler.replicas.leading import Do, Leading
+from quota_scheduler.service.chain_sessions import SessionChaining
 from quota_scheduler.service.comments import CommentDesk, Commenter
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
@@ -76,6 +77,7 @@ class Parts:
     following: Following
     traces: Traces
     spool: Spool
+    chaining: SessionChaining
 
 
 @dataclass(frozen=True, slots=True)

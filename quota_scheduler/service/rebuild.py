@@ -15,11 +15,12 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.booking import SessionUses
 from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_by, sets_of
-from quota_scheduler.core.ledger.sessions import SESSION_MEMORY, Use, rechained
+from quota_scheduler.core.ledger.sessions import SESSION_MEMORY
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.service import chained_sessions
+from quota_scheduler.service.read_uses import ReadUses, begun, put_in_place
 from quota_scheduler.store import Transaction, ledger, rollups, windows
 
 SetUsage = tuple[int, Usage]
@@ -70,10 +71,11 @@ def rebuild(
         instances = [i for i in missing(balances, recent) if i.limit.id in ids]
         if instances:
             _open(tx, balances, instances)
-    if not are_sure:
-        _rebuild_sessions(tx, balances, [limit for limit in chosen if chained_sessions.is_chained(limit)])
+    are_chained = are_sure or _chain(tx, balances, chosen)
     windows.save(tx, balances)
-    if rules is None and not are_sure:
+    if not are_chained:
+        chained_sessions.due(tx)
+    elif rules is None and not are_sure:
         chained_sessions.keep(tx, limits)
 
 
@@ -87,29 +89,29 @@ def _by_start(limits: Iterable[Limit], now: datetime) -> dict[datetime, set[str]
     return by_start
 
 
-def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
-    """Find the session windows that are open now from what the ledger knows."""
+def rebuild_sessions(tx: Transaction, limits: Sequence[Limit], ahead: ReadUses | None = None) -> bool:
+    """Find the session windows that are open now from what the ledger knows.
+
+    ``ahead`` are the uses that were read before. False where there are too many left to read them in a write: whoever
+    reads them beside it (``service.chain_sessions``) is told by a fact.
+    """
     balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
-    _rebuild_sessions(tx, balances, [limit for limit in limits if chained_sessions.is_chained(limit)])
-    windows.save(tx, balances)
-    chained_sessions.keep(tx, limits)
+    are_chained = _chain(tx, balances, limits, ahead)
+    if are_chained:
+        windows.save(tx, balances)
+        chained_sessions.keep(tx, limits)
+    else:
+        chained_sessions.due(tx)
+    return are_chained
 
 
-def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Limit]) -> None:
-    if not limits:
-        return
-    sets, since = ledger.label_sets(tx), tx.now - SESSION_MEMORY
-    of_set: dict[int, list[LimitInstance]] = {}
-    uses: dict[LimitInstance, list[Use]] = {}
-    for at, number, usage in ledger.uses_between(tx, since, tx.now + SKEW):
-        if number not in of_set:
-            of_set[number] = [i for i in balances.instances(sets[number][0]) if i.limit in limits]
-        for instance in of_set[number]:
-            if amount := instance.limit.fine_charge(usage):
-                uses.setdefault(instance, []).append(Use(at, amount))
-    reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
-    for instance, used in uses.items():
-        rechained(balances, instance, used, since=since, reserved=reserved)
+def _chain(tx: Transaction, balances: Balances, limits: Collection[Limit], ahead: ReadUses | None = None) -> bool:
+    """Put sessions in their place, unless too many uses are left to read for it."""
+    chained = [limit for limit in limits if chained_sessions.is_chained(limit)]
+    if not chained:
+        return True
+    uses = ahead or begun(tx, balances, chained)
+    return put_in_place(tx, uses, balances)
 
 
 def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, datetime]) -> SessionUses:
