@@ -5,9 +5,10 @@
 
 A size is so many usage events of 60 days (20 teams, 40 workflows, 2 models, 25 limit instances) and so many tickets
 that closed within the day. Before each comes what it is compared with: the same limits, labels and use of the last day,
-and nothing older; a ratio says what history costs, not what there is to do. For each: a real ``serve`` on it is asked until it is ready, rests for some seconds, answers
-claims one after another, takes ``--more`` events in arrays of 1,000, and is killed with SIGKILL and started again. With
-``--database postgres`` each lies on a server of its own, whose settings are the usual ones, vacuumed and analysed.
+and nothing older; a ratio says what history costs, not what there is to do. For each: a real ``serve`` on it is asked
+until it is ready, rests for some seconds, answers claims one after another, takes ``--more`` events in arrays of 1,000,
+and is killed with SIGKILL and started again. With ``--database postgres`` each lies on a server of its own, whose
+settings are the usual ones, vacuumed and analysed.
 Prints time to ready, memory, CPU a tick, latency of a claim, and each as a ratio to the last day alone.
 """
 

@@ -197,6 +197,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         high_usage_run=config.high_usage_run,
         price=prices.price,
         thresholds=terms.thresholds,
+        gets_further=partial(health.further, behind.TICK),
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(

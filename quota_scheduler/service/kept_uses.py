@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 
 from quota_scheduler.core.instants import from_micros, instant_or_none, micros_or_none, to_micros
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -43,7 +44,8 @@ def gone_on(tx: Transaction, text: str, limits: Sequence[Limit]) -> ReadUses | N
     uses = begun(tx, windows.load(tx, limits, since=tx.now - SESSION_MEMORY), limits)
     uses.know_sets(tx)
     uses.since, uses.as_of = from_micros(kept["since"]), from_micros(kept["as_of"])
-    if not tx.now - GOOD_FOR <= uses.as_of <= tx.now or kept["counting"] != _counting(uses, kept["sets"]):
+    age = tx.now - SESSION_MEMORY - uses.since
+    if not timedelta(0) <= age <= GOOD_FOR or kept["counting"] != _counting(uses, kept["sets"]):
         return None
     uses.place, uses.count = (kept["place"][0], kept["place"][1]), kept["count"]
     by_id = {limit.id: limit for limit in limits}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quota_scheduler.core.instants import HOUR_MICROS, SKEW, from_micros, to_micros
+from quota_scheduler.core.instants import EPOCH, HOUR_MICROS, MICROSECOND, SKEW, from_micros, to_micros
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.session_chain import SessionChain, hour_of
@@ -22,9 +22,6 @@ from quota_scheduler.store import Transaction, ledger, rollups, windows
 
 MOST_IN_A_WRITE = 20_000
 """Uses that a write reads at most: about a fifth of a second."""
-OVERLAP = timedelta(seconds=150)
-"""A write that had not ended when we looked may carry an instant that much earlier: a statement takes two minutes at
-most (``postgres_pulse.LONGEST_SECONDS``), and a pause five seconds."""
 GOOD_FOR = timedelta(days=1)
 """What was read longer ago is read anew."""
 START = -1
@@ -33,7 +30,11 @@ START = -1
 
 @dataclass(slots=True)
 class ReadUses:
-    """What was read so far: of the uses from ``since`` up to a ``place``, as they were stored ``as_of`` an instant."""
+    """What was read so far: the uses from ``since`` up to a ``place``.
+
+    ``as_of`` is the instant of the last write that had moved any hour when the reading began. Writes have one order,
+    and their instants are those of their turns: whoever came later carries a later one.
+    """
 
     limits: tuple[Limit, ...]
     balances: Balances
@@ -86,7 +87,7 @@ def begun(tx: Transaction, balances: Balances, limits: Sequence[Limit]) -> ReadU
     """Begin to read what these limits count, of which sessions are chained."""
     since = tx.now - SESSION_MEMORY
     reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
-    return ReadUses(tuple(limits), balances, reserved, since, tx.now, (to_micros(since), START))
+    return ReadUses(tuple(limits), balances, reserved, since, _last_change(tx), (to_micros(since), START))
 
 
 def put_in_place(tx: Transaction, uses: ReadUses, balances: Balances) -> bool:
@@ -99,7 +100,7 @@ def put_in_place(tx: Transaction, uses: ReadUses, balances: Balances) -> bool:
     if any(known.get(number) != instances for number, instances in uses.of_set.items()):
         return False
     uses.balances, uses.reserved, uses.of_set = balances, reserved, known
-    uses.rewind(_sure_until(tx, uses), tx.now)
+    uses.rewind(_sure_until(tx, uses), _last_change(tx))
     if ledger.are_more(tx, from_micros(uses.place[0]), tx.now + SKEW, MOST_IN_A_WRITE):
         return False
     uses.take(tx, MOST_IN_A_WRITE + 1)
@@ -108,10 +109,16 @@ def put_in_place(tx: Transaction, uses: ReadUses, balances: Balances) -> bool:
     return True
 
 
+def _last_change(tx: Transaction) -> datetime:
+    return rollups.last_change(tx) or EPOCH
+
+
 def _sure_until(tx: Transaction, uses: ReadUses) -> datetime:
     """Up to when what was read is what is stored now, and stands on what is stored."""
     sure = [from_micros(uses.place[0])]
-    moved = rollups.changed_hours(tx, since=uses.since, changed_since=uses.as_of - OVERLAP)
+    if _last_change(tx) < uses.as_of:  # the clock was put back, and says nothing
+        return uses.since
+    moved = rollups.changed_hours(tx, since=uses.since, changed_since=uses.as_of + MICROSECOND)
     sure += [from_micros(hour * HOUR_MICROS) for hour in moved[:1]]
     for instance, chain in uses.chains.items():
         grounds = grounds_of(uses.balances, instance, since=uses.since, reserved=uses.reserved)
