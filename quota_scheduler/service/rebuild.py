@@ -9,7 +9,7 @@ uses_of             what a batch needs to know to put the sessions it moves in t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from quota_scheduler.core.instants import HOUR_MICROS, SKEW, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
@@ -36,22 +36,34 @@ def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> N
 def _open(tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
     sets, by_name = ledger.label_sets(tx), {instance.name: instance for instance in instances}
     for window, rows in opened(balances, instances).items():
-        numbers = sets_of([by_name[name] for name in rows], sets, balances)
-        used = _used_in(tx, window, numbers, balances.limits)
-        fill(rows, ((sets[number][0], usage) for number, usage in used), balances)
+        by_agent = {name for name in rows if _is_by_agent(by_name[name].limit)}
+        for names, used_in in ((rows.keys() - by_agent, _used_in), (by_agent, _used_by_agents)):
+            if not names:
+                continue
+            some = {name: balance for name, balance in rows.items() if name in names}
+            numbers = sets_of([by_name[name] for name in some], sets, balances)
+            used = used_in(tx, window, numbers)
+            fill(some, ((sets[number][0], usage) for number, usage in used), balances)
 
 
-def _used_in(tx: Transaction, window: Window, numbers: Sequence[int], limits: Iterable[Limit]) -> list[SetUsage]:
-    """What was used in a window under these label sets: of sums by hour, unless they say too little.
+def _is_by_agent(limit: Limit) -> bool:
+    """Whether what a limit counts follows from the agent, of which sums by hour know nothing."""
+    return limit.per == "agent" or "agent" in dict(limit.match)
 
-    They know no agent, and nothing of a part of an hour.
-    """
-    bounds = window.starts_at, window.ends_at
-    by_agent = any(limit.per == "agent" or "agent" in dict(limit.match) for limit in limits)
-    if by_agent or any(to_micros(at) % HOUR_MICROS for at in bounds):
-        return ledger.used_between(tx, *bounds, numbers)
-    chosen = frozenset(numbers)
-    return [(number, usage) for number, usage in rollups.used_between(tx, *bounds) if number in chosen]
+
+def _used_by_agents(tx: Transaction, window: Window, numbers: Sequence[int]) -> list[SetUsage]:
+    return ledger.used_between(tx, window.starts_at, window.ends_at, numbers)
+
+
+def _used_in(tx: Transaction, window: Window, numbers: Sequence[int]) -> list[SetUsage]:
+    """What was used in a window under these label sets: of sums by hour, and of events in what is no whole hour."""
+    chosen, first, last = frozenset(numbers), -(-to_micros(window.starts_at) // HOUR_MICROS), window.ends_at
+    whole = from_micros(first * HOUR_MICROS), from_micros(to_micros(last) // HOUR_MICROS * HOUR_MICROS)
+    used = [(number, usage) for number, usage in rollups.used_between(tx, *whole) if number in chosen]
+    for span in ((window.starts_at, whole[0]), (whole[1], window.ends_at)):
+        if span[0] < span[1]:
+            used += ledger.used_between(tx, *span, numbers)
+    return used
 
 
 def rebuild(
