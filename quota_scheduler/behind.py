@@ -1,6 +1,6 @@
 """What is not known yet where it counts: first passes over sources, and sessions that are put in their place."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from quota_scheduler.health import Health
 from quota_scheduler.parts import Parts

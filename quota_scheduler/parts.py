@@ -1,9 +1,10 @@
 """What a service is made of: built once by ``assemble``, handed to whatever runs it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
     from quota_scheduler.bills.reader import BillReader
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
+class Doors(Struct, frozen=True):
     """What reads the bodies that others push."""
 
     otlp: OtlpDoor
@@ -49,8 +49,7 @@ class Doors:
     headless: HeadlessDoor
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What a service is made of, each built once."""
 
     store: Store
@@ -80,8 +79,7 @@ class Parts:
     chaining: SessionChaining
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """What follows from a configuration alone, and is worked out anew when it is read again."""
 
     tokens: Tokens

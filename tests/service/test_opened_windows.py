@@ -31,7 +31,10 @@ MIDNIGHT = MONDAY.replace(hour=0)
             id="one that begins and ends within an hour",
         ),
         pytest.param([MONTH], [(-2 * DAY, 1), (-HOUR, 2), (HOUR, 4)], {"month": 7}, id="a month of it"),
-        pytest.param([AGENTS], [(HOUR, 4), (2 * HOUR, 8)], {"agents:codex": 12, "agents:none": 0}, id="by agent, which sums do not know"),
+        pytest.param(
+            [AGENTS], [(HOUR, 4), (2 * HOUR, 8)], {"agents:codex": 12, "agents:none": 0},
+            id="by agent, which sums do not know",
+        ),
         pytest.param(
             [INDIA, CODEX], [(-6 * HOUR, 1), (HOUR, 4)], {"india": 4, "codex": 4}, id="beside one that counts all"
         ),
