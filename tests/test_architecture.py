@@ -238,6 +238,9 @@ ROOMS = [
     pytest.param("spool", "core errors store", "msgspec", id="spool keeps what the database is away for"),
     pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
+    pytest.param(
+        "behind", "health parts service", "", id="behind knows what must be known before anything is computed"
+    ),
     pytest.param("readiness", "core errors runtime", "", id="readiness says whether work is taken"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),
