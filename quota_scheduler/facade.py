@@ -71,7 +71,6 @@ class Facade(Questions):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._priced: set[tuple[str, str, int]] = set()
-        self.parked_for = service.waiters.parked_for
         self.park, self.leave = service.waiters.park, service.waiters.leave
 
     @cached_property

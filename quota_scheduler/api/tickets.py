@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import TypeAdapter
 from starlette.requests import Request
@@ -118,20 +118,34 @@ async def read(request: Request) -> Response:
     asker = require(request, Role.RUNNER if claim else Role.VIEWER)
     service, number = facade_of(request), render.read_id(request.path_params["ticket"])
     wait = _wait(request)
-    with service.parked_for(number) as changed:
-        answer = await _ask(service, Read(number, claim, asker.by, asker.scope))
-        if wait and answer.ticket.state is State.WAITING and not service.draining:
-            await _parked(service, asker, changed, wait)
-            answer = await _ask(service, Read(number, claim, asker.by, asker.scope)) if not service.draining else answer
+    asked = Read(number, claim, asker.by, asker.scope)
+    answer = await (_parked(service, asker, asked, wait) if wait else _ask(service, asked))
     return render.json_response(_rendered(service, asker, answer))
 
 
-async def _parked(service: "Facade", asker: Asker, changed: "asyncio.Future[None]", wait: float) -> None:
-    """Wait for a change; who has waited a while has asked for nothing meanwhile, and is not counted for it."""
-    began = time.monotonic()
-    await asyncio.wait([changed], timeout=wait)
-    if asker.is_token and time.monotonic() - began >= FREE_SECONDS:
-        service.rates.give_back(asker.name)
+async def _parked(service: "Facade", asker: Asker, asked: Read, wait: float) -> Answer:
+    """Look until the ticket has changed; who has waited a while has asked for nothing meanwhile, and is not counted."""
+    changed = service.park(asked.ticket)  # first, here and below, so that no change falls between
+    try:
+        first = answer = await _ask(service, asked)
+        began = now = time.monotonic()
+        while stands(answer, first) and now < began + wait and not service.draining:
+            await asyncio.wait([changed], timeout=began + wait - now)
+            now = time.monotonic()
+            service.leave(asked.ticket, changed)
+            changed = service.park(asked.ticket)
+            answer = await _ask(service, asked) if not service.draining else answer
+        if asker.is_token and now - began >= FREE_SECONDS:
+            service.rates.give_back(asker.name)
+        return answer
+    finally:
+        service.leave(asked.ticket, changed)
+
+
+def stands(reply: Reply, before: Answer | None) -> TypeGuard[Answer]:
+    """Whether a ticket waits, as it did when ``before`` was answered: what woke its reader was seen by then already."""
+    waits = isinstance(reply, Answer) and reply.ticket.state is State.WAITING
+    return waits and (before is None or reply.ticket == before.ticket)
 
 
 async def withdraw(request: Request) -> Response:
