@@ -31,11 +31,10 @@ from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.claims import claimed, claimed_total, of_scope, own_word
 from quota_scheduler.core.ledger.pushed import Pushed
-from quota_scheduler.core.ledger.source_batch import Batch
+from quota_scheduler.core.ledger.source_batch import Batch, ShippedSource
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent

@@ -6,7 +6,7 @@
       └─ runs, was refused, … ────────────────────────────────────────────────┘
     whoever hangs up ──► nothing is left of it
 
-A change that was made elsewhere may be announced after the first look saw it already: hence the look at what it came to.
+A change that was made elsewhere may be announced after the first look, which saw it already: so what it came to counts.
 
 What is answered is what ``api.tickets.read`` answers, which takes whatever is not so plain.
 """
