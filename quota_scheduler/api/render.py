@@ -1,12 +1,12 @@
 """Tickets and answers as JSON types."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem, inside
