@@ -102,7 +102,7 @@ def zipf(total: int, accounts: int) -> list[int]:
     return [max(1, round(total * weight / sum(weights))) for weight in weights]
 
 
-SQLITE = Costs(transaction=0.001, request=0.0007, event=0.000046, limit=0.000048, commit=0.001)
+SQLITE = Costs(transaction=0.00096, request=0.00056, event=0.000028, limit=0.0001, commit=0.001)
 """Measured: see docs/explanation/scale.md."""
 
 

@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from quota_scheduler.config import Config, is_blank
 from quota_scheduler.config.tree import Bill, BillProvider, Without
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import UNASKED
+from quota_scheduler.core.ledger.pushed import Pushed
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.policy import QueuePolicy
 from quota_scheduler.core.readings.documents import read_outlook
@@ -45,6 +47,7 @@ from quota_scheduler.service.keep_bills import KeptBills
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.operate.holds import EverythingHeld, everything_held
 from quota_scheduler.service.receive import ShippedSources
+from quota_scheduler.service.record import Recorded
 from quota_scheduler.service.reprice import Repricing
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.service.settle_unlisted import UnlistedUsage
@@ -235,7 +238,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         sources=sources,
         doors=_doors(config),
         intake=intake,
-        spool=Spool(_spool_file(config, store), lambda one: intake.put(intake.priced(one)), metrics),
+        spool=Spool(_spool_file(config, store), partial(_record_late, intake, shipped), metrics),
         comments=CommentDesk(
             store, do_as_leader, writer.ask, context, commenter_of(config), must_lead=leading.must_lead
         ),
@@ -250,6 +253,13 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
     service.ruling.hold_in_force(terms, held)
     behind.wait(parts)
     return service
+
+
+def _record_late(intake: Intake, shipped: ShippedSources, delivery: Pushed) -> "Future[Recorded]":
+    """Record what was pushed while the database was away; what it says of other hosts is shown after its commit."""
+    recorded = intake.put(intake.priced(delivery))
+    recorded.add_done_callback(lambda done: None if done.exception() else shipped.catch_up(delivery.sources))
+    return recorded
 
 
 def _traces(config: Config, instance: str) -> Traces:

@@ -32,11 +32,10 @@ from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.claims import claimed, claimed_total, of_scope, own_word
 from quota_scheduler.core.ledger.pushed import Pushed
-from quota_scheduler.core.ledger.source_batch import Batch
+from quota_scheduler.core.ledger.source_batch import Batch, ShippedSource
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.priority import Priority
-from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.ticket import Estimate, ModelUsage, Ticket
 from quota_scheduler.core.usage import UsageEvent
@@ -72,7 +71,6 @@ class Facade(Questions):
     def __init__(self, service: Service) -> None:
         super().__init__(service)
         self._priced: set[tuple[str, str, int]] = set()
-        self.parked_for = service.waiters.parked_for
         self.park, self.leave = service.waiters.park, service.waiters.leave
 
     @cached_property

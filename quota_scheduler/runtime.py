@@ -18,11 +18,11 @@ from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
 from quota_scheduler.config.reloading import reloaded
 from quota_scheduler.core.cycle.terms import Terms
+from quota_scheduler.core.ledger.source_batch import ShippedSource
 from quota_scheduler.core.limits.changes import LimitsHold
 from quota_scheduler.core.queue.order import order
 from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.readings.holders import QueueSnapshot, queue_in
-from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.readings.readings import Readings, SourceReading
 from quota_scheduler.core.replicas.leadership import RENEWALS
 from quota_scheduler.core.replicas.shown import Shown

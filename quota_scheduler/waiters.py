@@ -4,8 +4,7 @@ A ticket that another replica changes wakes them too: ``service.lookout`` looks 
 """
 
 import asyncio
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 
 class Waiters:
@@ -29,17 +28,11 @@ class Waiters:
         """Whether any request waits; from any thread."""
         return bool(self._parked)
 
-    @contextlib.contextmanager
-    def parked_for(self, ticket: int) -> Iterator["asyncio.Future[None]"]:
-        """A future that the ticket's next change resolves. Park first, then look: no change falls between."""
-        future = self.park(ticket)
-        try:
-            yield future
-        finally:
-            self.leave(ticket, future)
-
     def park(self, ticket: int) -> "asyncio.Future[None]":
-        """The same for who says ``leave`` at every end."""
+        """A future that the ticket's next change resolves; say ``leave`` at every end.
+
+        Park first, then look: no change falls between.
+        """
         future = asyncio.get_running_loop().create_future()
         self._parked.setdefault(ticket, set()).add(future)
         return future

@@ -1,9 +1,12 @@
 """Waiting for a ticket's turn, asked in plain words: parked without a task, a few small objects for each who waits.
 
     read ──waits──► parked ──changed, or time is over──► read once more ──► answered
-      │               └─────the service is about to stop──────────────────────▲
+      │               │ ▲──── it stands as it stood, and time is left ──┘     ▲
+      │               └─────the service is about to stop──────────────────────┤
       └─ runs, was refused, … ────────────────────────────────────────────────┘
     whoever hangs up ──► nothing is left of it
+
+A change that was made elsewhere may be announced after the first look, which saw it already: so what it came to counts.
 
 What is answered is what ``api.tickets.read`` answers, which takes whatever is not so plain.
 """
@@ -16,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from quota_scheduler.api.access import ANSWER_SECONDS, Asker
 from quota_scheduler.api.bounds import FREE_SECONDS, LONGEST_POLL
+from quota_scheduler.api.parking import stands
 from quota_scheduler.api.plain_tickets import answered, plain_asker
 from quota_scheduler.core.cycle.requests import Answer, Read, Reply
-from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.short_way import Asked
 
 if TYPE_CHECKING:
@@ -31,14 +34,14 @@ _WAIT = re.compile(rb"wait=(\d{1,3}(?:\.\d{1,6})?)")
 class Poll:
     """One who waits. Lives in the event loop; ``decided`` is done when there is something to tell, or nobody left."""
 
-    __slots__ = ("_asker", "_changed", "_read", "_reply", "_service", "_since", "_timer", "_wait", "decided")
+    __slots__ = ("_asker", "_changed", "_read", "_reply", "_service", "_since", "_timer", "_until", "_wait", "decided")
 
     def __init__(self, service: "Facade", asker: Asker, read: Read, wait: float) -> None:
         """``wait`` is in seconds."""
         loop = asyncio.get_running_loop()
         self._service, self._asker, self._read, self._wait = service, asker, read, wait
-        self._reply: Reply | None = None
-        self._since = loop.time()
+        self._reply: Answer | None = None
+        self._since = self._until = loop.time()
         self.decided: asyncio.Future[Reply] = loop.create_future()
         self.decided.add_done_callback(self._end)
         self._changed = service.park(read.ticket)  # first, so that no change falls between
@@ -57,26 +60,33 @@ class Poll:
         if error is not None:
             self.decided.set_exception(error)
             return
-        reply = asked.result()
-        waits = isinstance(reply, Answer) and reply.ticket.state is State.WAITING
-        if self._reply is not None or not waits or self._service.draining:
-            self.decided.set_result(reply)
+        reply, now = asked.result(), self.decided.get_loop().time()
+        if self._service.draining or not stands(reply, self._reply) or (self._reply is not None and now >= self._until):
+            self._tell(reply)
             return
-        self._reply = reply
-        self._timer = self.decided.get_loop().call_later(self._wait, self._changed.cancel)
+        if self._reply is None:
+            self._reply, self._until = reply, now + self._wait
+        self._timer = self.decided.get_loop().call_at(self._until, self._changed.cancel)
         self._changed.add_done_callback(self._wake)
 
     def _wake(self, _: "asyncio.Future[None]") -> None:
-        """The ticket has changed, or time is over; who was parked a while has asked for nothing meanwhile."""
+        """The ticket may have changed, or time is over."""
         if self.decided.done():
             return
         self._timer.cancel()
-        if self._asker.is_token and self.decided.get_loop().time() - self._since >= FREE_SECONDS:
-            self._service.rates.give_back(self._asker.name)
         if self._service.draining and self._reply is not None:
-            self.decided.set_result(self._reply)
-        else:
-            self._timer = self._ask()
+            self._tell(self._reply)
+            return
+        self._service.leave(self._read.ticket, self._changed)
+        self._changed = self._service.park(self._read.ticket)
+        self._timer = self._ask()
+
+    def _tell(self, reply: Reply) -> None:
+        """Answer; who was parked a while has asked for nothing meanwhile."""
+        parked = self.decided.get_loop().time() - self._since if self._reply is not None else 0.0
+        if self._asker.is_token and parked >= FREE_SECONDS:
+            self._service.rates.give_back(self._asker.name)
+        self.decided.set_result(reply)
 
     def _give_up(self) -> None:
         if not self.decided.done():

@@ -1,6 +1,7 @@
 """Tickets and answers as JSON types."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -92,7 +93,7 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
             filter(
                 None,
                 [
-                    explain(ticket, verdict, zone=zone, figures=reply.figures),
+                    explain(ticket, verdict, zone=zone, expected=_likely(reply), figures=reply.figures),
                     _refused(reply, zone),
                     unnamed_model(ticket, limits.values()),
                 ],
@@ -119,6 +120,10 @@ def _answered(reply: Answer, limits: Mapping[str, Limit], zone: str, *, fence: b
         body["lease"] = _lease(reply, limits, fence=fence)
         body["stop"] = reply.stop
     return body
+
+
+def _likely(reply: Answer) -> datetime | None:
+    return reply.expected.expected if reply.expected else None
 
 
 def _refused(reply: Answer, zone: str) -> str:

@@ -14,6 +14,7 @@ from quota_scheduler.api.access import Asker, accepting, decided, facade_of, req
 from quota_scheduler.api.bodies import one, one_or_many
 from quota_scheduler.api.bounds import FREE_SECONDS, LONGEST_POLL
 from quota_scheduler.api.door import may_claim
+from quota_scheduler.api.parking import stands
 from quota_scheduler.api.problems import Problem, inside, pointed
 from quota_scheduler.api.schemas import PlanBody, PreflightBody, ReportBody, TicketBody
 from quota_scheduler.config import Role
@@ -27,7 +28,7 @@ from quota_scheduler.core.cycle.requests import (
     Reply,
     Withdraw,
 )
-from quota_scheduler.core.tickets.ticket import ModelUsage, State, Ticket
+from quota_scheduler.core.tickets.ticket import ModelUsage, Ticket
 
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
@@ -117,20 +118,28 @@ async def read(request: Request) -> Response:
     asker = require(request, Role.RUNNER if claim else Role.VIEWER)
     service, number = facade_of(request), render.read_id(request.path_params["ticket"])
     wait = _wait(request)
-    with service.parked_for(number) as changed:
-        answer = await _ask(service, Read(number, claim, asker.by, asker.scope))
-        if wait and answer.ticket.state is State.WAITING and not service.draining:
-            await _parked(service, asker, changed, wait)
-            answer = await _ask(service, Read(number, claim, asker.by, asker.scope)) if not service.draining else answer
+    asked = Read(number, claim, asker.by, asker.scope)
+    answer = await (_parked(service, asker, asked, wait) if wait else _ask(service, asked))
     return render.json_response(_rendered(service, asker, answer))
 
 
-async def _parked(service: "Facade", asker: Asker, changed: "asyncio.Future[None]", wait: float) -> None:
-    """Wait for a change; who has waited a while has asked for nothing meanwhile, and is not counted for it."""
-    began = time.monotonic()
-    await asyncio.wait([changed], timeout=wait)
-    if asker.is_token and time.monotonic() - began >= FREE_SECONDS:
-        service.rates.give_back(asker.name)
+async def _parked(service: "Facade", asker: Asker, asked: Read, wait: float) -> Answer:
+    """Look until the ticket has changed; who has waited a while has asked for nothing meanwhile, and is not counted."""
+    changed = service.park(asked.ticket)  # first, here and below, so that no change falls between
+    try:
+        first = answer = await _ask(service, asked)
+        began = now = time.monotonic()
+        while stands(answer, first) and now < began + wait and not service.draining:
+            await asyncio.wait([changed], timeout=began + wait - now)
+            now = time.monotonic()
+            service.leave(asked.ticket, changed)
+            changed = service.park(asked.ticket)
+            answer = await _ask(service, asked) if not service.draining else answer
+        if asker.is_token and now - began >= FREE_SECONDS:
+            service.rates.give_back(asker.name)
+        return answer
+    finally:
+        service.leave(asked.ticket, changed)
 
 
 async def withdraw(request: Request) -> Response:

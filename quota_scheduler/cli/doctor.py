@@ -12,14 +12,16 @@ from quota_scheduler.config import Config
 @click.command("doctor")
 @click.option("--providers", is_flag=True, help="Name what providers and agents write that nobody here knows.")
 @click.option("--verify", is_flag=True, help="Make every kept sum anew from raw rows and compare each row of it.")
+@click.option("--mend", is_flag=True, help="Let go of kept histories, so that the next start makes them anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, providers: bool, verify: bool) -> None:
+def command(ctx: click.Context, as_json: bool, providers: bool, verify: bool, mend: bool) -> None:
     """Check the database: counters against the ledger and the leases, and what no event has bound lately.
 
     Exit code 1 when something does not add up. Works beside a running service, on what one instant left. With --verify
     it takes longer and misses nothing: seconds for a hundred thousand events. With --providers it looks at the newest
-    files and answers instead, and the exit code is 0.
+    files and answers instead, and the exit code is 0. With --mend it lets go of what forecasts would go on from, where
+    --verify found that wrong: stop the service first.
 
     \b
     Examples:
@@ -34,6 +36,8 @@ def command(ctx: click.Context, as_json: bool, providers: bool, verify: bool) ->
     from quota_scheduler.service.upkeep.doctor import examine
     from quota_scheduler.service.upkeep.verify import verify as everything
 
+    if mend:
+        _mend(config)
     with reach.look(config) as tx:
         findings = everything(tx, config.limits, step=_step) if verify else examine(tx, config.limits)
     if verify and sys.stderr.isatty():
@@ -46,6 +50,21 @@ def command(ctx: click.Context, as_json: bool, providers: bool, verify: bool) ->
             reach.say(f"{'WRONG' if finding.wrong else 'ok   '}  {finding.check}: {finding.detail}")
     if wrong:
         sys.exit(1)
+
+
+def _mend(config: Config) -> None:
+    """Let go of kept histories. Raises DatabaseBusy while a service holds the file."""
+    from quota_scheduler.service.upkeep.verify_histories import mend
+    from quota_scheduler.store import Store
+
+    with reach.look(config):  # says what is missing or wrong, and makes no file
+        pass
+    store = Store(config.database)
+    try:
+        with store.transaction() as tx:
+            mend(tx)
+    finally:
+        store.close()
 
 
 def _step(name: str) -> None:

@@ -23,7 +23,7 @@ from quota_scheduler.core.ledger.plain_events import NOTHING
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.readings.readings import SourceReading
-from quota_scheduler.errors import StoreError
+from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_events, priced_plain
 from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.rebuild import rebuild_sessions
@@ -95,7 +95,7 @@ class Ingest:
         self._garbled: set[str] = set()
         self._unknown: set[str] = set()
         self._stopping = threading.Event()
-        self._has_recorded = False
+        self._has_recorded = self._is_away = False
 
     def poll(self) -> Recorded:
         """Make one pass; returns what it recorded. A pass that is stopped goes on from there the next time.
@@ -106,7 +106,7 @@ class Ingest:
             try:
                 return self._pass()
             except StoreError as error:
-                self._say_problem(str(error))
+                self._say_problem(str(error), is_away=isinstance(error, DatabaseAway))
                 raise
 
     def stop(self) -> None:
@@ -265,10 +265,11 @@ class Ingest:
                 self._garbled.add(path)
                 log.warning("source.garbled source=%s line=%s", self.name, place)
 
-    def _say_problem(self, problem: str) -> None:
+    def _say_problem(self, problem: str, *, is_away: bool = False) -> None:
         """Log trouble of the database when it begins, changes and ends, and not with each pass."""
         before, self.progress.problem = self.progress.problem, problem
-        if problem and problem != before:
+        was_away, self._is_away = self._is_away, is_away
+        if problem and problem != before and not (was_away and is_away):  # it is away in ever other words
             log.error("source.stopped source=%s error=%s", self.name, problem)
         elif before and not problem:
             log.info("source.goes_on source=%s after=%s", self.name, before)

@@ -30,6 +30,7 @@ from quota_scheduler.errors import StoreError
 from quota_scheduler.service.apply_prices import Pricer, priced_anew, priced_events
 from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.own_work import own_batch, own_events
+from quota_scheduler.service.receive import catch_up
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, counters, metric_series, session_totals
 from quota_scheduler.store import produced as produced_rows
@@ -158,13 +159,7 @@ class Intake:
 
     def _apart(self, waiting: _Waiting) -> None:
         """Record the parts of a delivery each by itself; its future resolves with the last of them."""
-        delivery = waiting.delivery
-        parts = [
-            *(Pushed(delivery.source, events=(event,), scope=delivery.scope) for event in delivery.events),
-            *(Pushed(delivery.source, metered=(point,), scope=delivery.scope) for point in delivery.metered),
-            *(Pushed(delivery.source, produced=(one,), scope=delivery.scope) for one in delivery.produced),
-            *(Pushed(delivery.source, totals=(total,), scope=delivery.scope) for total in delivery.totals),
-        ]
+        parts = _parts(waiting.delivery)
         pieces = [_Waiting(part, Future()) for part in parts]
         left, lock, sum_ = [len(pieces)], threading.Lock(), [Recorded()]
 
@@ -202,9 +197,22 @@ class Intake:
         if observations or throttles:
             record_word(tx, observations, throttles, self._limits())
         for delivery in deliveries:
+            catch_up(tx, delivery.sources)
             counters.add(tx, "quota_source_errors_total", (delivery.source,), len(delivery.refused))
             _tell(delivery)
         return [recorded] if len(deliveries) == 1 else [Recorded() for _ in deliveries]
+
+
+def _parts(delivery: Pushed) -> list[Pushed]:
+    """Each thing that a delivery tells, as one of its own."""
+    kinds = {
+        "events": delivery.events, "metered": delivery.metered, "produced": delivery.produced,
+        "totals": delivery.totals, "inherited": delivery.inherited, "going_on": delivery.going_on,
+        "observations": delivery.observations, "throttles": delivery.throttles, "sources": delivery.sources,
+        "refused": delivery.refused,
+    }  # fmt: skip
+    parts: list[dict[str, Any]] = [{kind: (one,)} for kind, ones in kinds.items() for one in ones]
+    return [Pushed(delivery.source, scope=delivery.scope, **part) for part in parts]
 
 
 def _record_produced(tx: Transaction, points: Sequence[Produced]) -> None:

@@ -1,14 +1,13 @@
 """Usage from another host: a shipment's events, and how that host's sources are doing, in one transaction."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
-from quota_scheduler.core.ledger.source_batch import Batch
+from quota_scheduler.core.ledger.source_batch import Batch, ShippedSource
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.service.observe import record_word
 from quota_scheduler.service.record import Recorded, record_usage
 from quota_scheduler.store import Transaction, counters, session_totals
@@ -33,13 +32,31 @@ def receive(
     session_totals.save(tx, origin, batch.totals, batch.inherited, batch.going_on)
     if batch.observations or batch.throttles:
         record_word(tx, batch.observations, batch.throttles, limits)
-    seen = [source._replace(seen_at=tx.now) for source in sources]
-    before = {(one.host, one.source): one.errors for one in shipped_store.load(tx)} if seen else {}
+    _keep(tx, [source._replace(seen_at=tx.now) for source in sources], _stored(tx) if sources else {})
+    return Received(recorded, tx.now)
+
+
+def catch_up(tx: Transaction, sources: Sequence[ShippedSource]) -> None:
+    """Record how sources were doing while the database was away, unless their host has been heard of since."""
+    before = _stored(tx) if sources else {}
+    for source in sources:  # one after another: several shipments of one host may come together
+        last = before.get((source.host, source.source))
+        if last is None or last.seen_at < source.seen_at:
+            _keep(tx, [source], before)
+            before[source.host, source.source] = source
+
+
+def _stored(tx: Transaction) -> dict[tuple[str, str], ShippedSource]:
+    return {(one.host, one.source): one for one in shipped_store.load(tx)}
+
+
+def _keep(tx: Transaction, seen: Sequence[ShippedSource], before: Mapping[tuple[str, str], ShippedSource]) -> None:
+    """Save what was said, and count the garbled lines that are new since what was said ``before``."""
     for source in seen:
-        if (more := source.errors - before.get((source.host, source.source), 0)) > 0:
+        last = before.get((source.host, source.source))
+        if (more := source.errors - (last.errors if last else 0)) > 0:
             counters.add(tx, "quota_source_errors_total", (source.origin,), more)
     shipped_store.save(tx, seen)
-    return Received(recorded, tx.now)
 
 
 class ShippedSources:
@@ -53,6 +70,14 @@ class ShippedSources:
         """Let these be what their shippers said last."""
         with self._mutex:
             self._sources.update(((one.host, one.source), one._replace(seen_at=now)) for one in sources)
+
+    def catch_up(self, sources: Iterable[ShippedSource]) -> None:
+        """The same of what they said a while ago, where nothing was heard since."""
+        with self._mutex:
+            for one in sources:
+                last = self._sources.get((one.host, one.source))
+                if last is None or last.seen_at < one.seen_at:
+                    self._sources[one.host, one.source] = one
 
     def begin_anew(self, sources: Iterable[ShippedSource]) -> None:
         """Let these be all there are, seen when they say: other replicas hear shippers too."""

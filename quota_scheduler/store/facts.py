@@ -21,3 +21,8 @@ def remember(tx: Transaction, name: str, value: str) -> None:
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
     )
+
+
+def forget(tx: Transaction, name: str) -> None:
+    """Remember a fact no more."""
+    tx.send("DELETE FROM meta WHERE name = ?", (name,))

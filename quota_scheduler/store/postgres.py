@@ -73,7 +73,10 @@ class Postgres:
         self._watch = Watch(lambda: reachable(url), patience)
         logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
-            postgres_schema.check(connection, without_password(url), read_only=read_only)
+            try:
+                postgres_schema.check(connection, without_password(url), read_only=read_only)
+            except psycopg.OperationalError as error:  # it was cut off while it was asked
+                raise away(url, first_line(error)) from None
         self._views = ConnectionPool(
             self._conninfo,
             kwargs={"autocommit": True, "prepare_threshold": None},
@@ -106,7 +109,11 @@ class Postgres:
             self._tried_at, self._is_away = time.monotonic(), True
             raise
         connection.watch = self._watch
-        prepare(connection)
+        try:
+            prepare(connection)
+        except psycopg.OperationalError as error:
+            connection.close()
+            raise self._missed(first_line(error)) from None
         return connection
 
     def _configure(self, connection: WatchedConnection) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from quota_scheduler.core.instants import MICROSECOND, from_micros, to_micros
-from quota_scheduler.core.readings.other_hosts import ShippedSource
+from quota_scheduler.core.ledger.source_batch import ShippedSource
 from quota_scheduler.store import Row, Transaction
 
 _COLUMNS = "host, source, seen_at, lag, catching_up, errors, files, done_bytes, total_bytes, clock_difference, program"

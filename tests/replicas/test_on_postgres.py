@@ -114,6 +114,29 @@ def test_who_is_parked_here_is_woken_by_what_is_released_there(pair: Pair) -> No
     release(pair.here, pair.here.get(f"/v1/tickets/{waiting['id']}"), 10)
 
 
+def test_who_is_parked_here_is_not_answered_for_what_was_so_already(pair: Pair) -> None:
+    """The first look here is the first news of a ticket that was sent there, and its change is announced after it."""
+    wait = 0.5
+    running = submit(pair.there, "fills it", 900, "q")
+    took: dict[str, float] = {}
+
+    def park(number: str, more: str) -> None:
+        began = time.monotonic()
+        answer = pair.here.get(f"/v1/tickets/{number}?wait={wait}{more}")
+        took[f"{answer['state']}{more}"] = time.monotonic() - began
+
+    waiting = [(submit(pair.there, f"fits not {more}", 200, "q")["id"], more) for more in ("", "&claim=no")]
+    threads = [threading.Thread(target=park, args=each) for each in waiting]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert {state: seconds >= wait for state, seconds in took.items()} == {"waiting": True, "waiting&claim=no": True}
+    for number, _ in waiting:
+        assert pair.there.ask("DELETE", f"/v1/tickets/{number}").status == 200
+    release(pair.there, running, 10)
+
+
 def test_a_hold_here_holds_there(pair: Pair) -> None:
     assert pair.here.ask("POST", "/v1/hold", {"on": True, "reason": "a look"}).status == 200
     held = submit(pair.there, "held", 1)

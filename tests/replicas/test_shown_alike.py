@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from quota_scheduler.core.readings.other_hosts import ShippedSource
+from quota_scheduler.core.ledger.source_batch import ShippedSource
 from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.facade import Facade
 from quota_scheduler.metrics.table import FAMILIES

@@ -17,7 +17,7 @@ import pytest
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.pricing import Priced
 from quota_scheduler.core.usage import PriceTerms, Usage
-from quota_scheduler.errors import StoreError
+from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service.ingest import SLICE, Ingest
 from quota_scheduler.sources import claude_code
 from quota_scheduler.store import Store, Transaction
@@ -241,6 +241,29 @@ def test_R8_a_full_disk_is_told_once_when_it_begins_and_once_when_it_ends(readin
         f"source.stopped source=claude_code error={problem}", f"source.goes_on source=claude_code after={problem}"
     ]  # fmt: skip
     assert (problem.startswith("the disk is full"), reading.ingest.progress.problem, reading.tokens) == (True, "", 110)
+
+
+def test_a_database_that_is_away_in_ever_other_words_is_told_once(reading, root, said, monkeypatch):
+    (root / "a.jsonl").write_bytes(a_line("r1"))
+    write, words = reading.do, iter(["connection refused", "no connection within 0.5 s", "connection refused"])
+
+    def away(work: Callable[[Transaction], Any]) -> "Future[Any]":
+        word = next(words, "")
+        if not word:
+            return write(work)
+        failed: Future[Any] = Future()
+        failed.set_exception(DatabaseAway(word))
+        return failed
+
+    monkeypatch.setattr(reading.ingest, "_do", away)
+    for _ in range(3):
+        with pytest.raises(DatabaseAway):
+            reading.passes()
+    reading.passes()
+    assert said() == [
+        "source.stopped source=claude_code error=connection refused",
+        "source.goes_on source=claude_code after=connection refused",
+    ]
 
 
 def test_trouble_ends_with_a_pass_that_has_nothing_to_read(reading):

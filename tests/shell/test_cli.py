@@ -201,6 +201,19 @@ def test_doctor_says_what_adds_up_and_what_does_not(edge: Edge, run: Run, folder
     assert "counted 151 tokens, the ledger adds up to 150 tokens" in line
 
 
+def test_doctor_lets_go_of_kept_histories_while_no_service_holds_the_file(edge: Edge, run: Run, folder: Path) -> None:
+    edge.service.tick()
+    refused = run("doctor", "--mend")
+    assert (refused.code, "is in use by process" in refused.err) == (1, True), refused
+    edge.service.stop()
+    counted = "SELECT (SELECT count(*) FROM kept_histories), (SELECT count(*) FROM meta WHERE name = 'histories_kept')"
+    with sqlite3.connect(folder / "quota.db") as database:
+        before = database.execute(counted).fetchone()
+    assert run("doctor", "--mend").code == 0
+    with sqlite3.connect(folder / "quota.db") as database:
+        assert (before, database.execute(counted).fetchone()) == ((1, 1), (0, 0))
+
+
 def test_alerts_are_listed(edge: Edge, run: Run) -> None:
     assert run("alerts", "list").out == "No alerts.\n"
     assert run("alerts", "list", "--json").json == {"alerts": []}

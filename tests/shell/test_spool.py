@@ -11,12 +11,14 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.produced import Produced, Product
 from quota_scheduler.core.ledger.pushed import Pushed
+from quota_scheduler.core.ledger.source_batch import ShippedSource
 from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal, StatedUsage
 from quota_scheduler.core.scope import Scope
 from quota_scheduler.core.usage import Usage, UsageEvent
 from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.spool import Spool, opened, packed, unpacked
 from quota_scheduler.store.spool_file import SpoolFile
+from tests.builders import SECOND
 from tests.fakes import FixedClock
 from tests.shell.sample import NOW
 
@@ -30,6 +32,7 @@ OF_SESSIONS = Pushed(
     totals=(TOTAL,),
     inherited=(Inheritance("session", "parent", NOW),),
     going_on=(GoingOn("session", 8, NOW),),
+    sources=(ShippedSource("build-7", "codex", NOW, SECOND, True, 1, 2, 3, 4, -SECOND, "0.1.0"),),
 )
 BOUND = replace(PUSHED, scope=Scope((("team", "t"),)))
 

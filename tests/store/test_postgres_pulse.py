@@ -95,3 +95,30 @@ def test_what_was_cut_off_while_it_was_stored_does_not_say_that_nothing_was(stor
     proxy.heal()
     until(lambda: answers(store), seconds=5, what="an answer")
     assert look(store) == 2  # it was
+
+
+class CutAt:
+    """Lets so many answers pass, and wants the next one cut."""
+
+    def __init__(self, answers: int) -> None:
+        self.left = answers
+
+    def __call__(self, _: bytes) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_a_start_that_is_cut_off_at_any_answer_is_one_sentence(postgres_dsn: str, proxy: Proxy):
+    """The schema is there; answers to the greeting and the password are among those that are cut."""
+    Store(postgres_dsn).close()
+    url = urlsplit(postgres_dsn)._replace(netloc=f"postgres@127.0.0.1:{proxy.port}").geturl()
+    said: list[str] = []
+    for answers in range(60):
+        proxy.cuts, proxy.cut_share, proxy.cut_wanted = 0, 1.0, CutAt(answers)
+        try:
+            Store(url).close()
+        except StoreError as error:
+            said.append(f"{error}")
+        if not proxy.cuts:
+            break
+    assert (len(said) >= 8, [text for text in said if "\n" in text or "nothing was changed" not in text]) == (True, [])

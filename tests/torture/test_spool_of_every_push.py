@@ -116,6 +116,10 @@ def test_every_push_outlives_a_database_that_is_away_and_a_kill(
             until(lambda: used(second) == answered, what=f"{answered} of what lay in the spool")
             until(lambda: reported(second) == {("weekly", 0.41)}, what="the provider's word")
             until(lambda: not any(second.sample("quota_scheduler_spool_bytes").values()), what="an empty spool")
+            until(
+                lambda: any(second.sample("quota_source_lag_seconds", source="codex@build-7").values()),
+                what="how the other host's source was doing",
+            )
             assert headless(second).status == 200
             again = there.run(
                 "ship", "--to", f"http://127.0.0.1:{second.port}", "--host", "build-7", "--once", "--state", "new.db"

@@ -109,8 +109,18 @@ def _largest_that_fits(ticket: Ticket, headrooms: Headrooms) -> int:
     return smaller.estimate.reserve.tokens if fits and smaller.estimate.reserve.tokens < usage.tokens else 0
 
 
-def explain(ticket: Ticket, verdict: Verdict | None, *, zone: str, figures: Mapping[str, Figures] = NO_FIGURES) -> str:
-    """One sentence on what became of a ticket and why, with ``figures`` by limit instance; times in ``zone``."""
+def explain(
+    ticket: Ticket,
+    verdict: Verdict | None,
+    *,
+    zone: str,
+    expected: datetime | None = None,
+    figures: Mapping[str, Figures] = NO_FIGURES,
+) -> str:
+    """One sentence on what became of a ticket and why, with ``figures`` by limit instance; times in ``zone``.
+
+    ``expected`` is when it is expected to start, where that is known.
+    """
     if ticket.state is State.CLOSED:
         return _closed(ticket, verdict, figures)
     match verdict:
@@ -122,11 +132,19 @@ def explain(ticket: Ticket, verdict: Verdict | None, *, zone: str, figures: Mapp
             clock = f"{until.astimezone(ZoneInfo(zone)):%H:%M:%S}"
             return f"It waits until {clock} {zone}: {_why(reason, held, ticket, figures)}."
         case Defer(until, reason, held):
-            return f"It waits until {local_time(until, zone)}: {_why(reason, held, ticket, figures)}."
+            return f"It waits until {_when(until, expected or until, zone)}: {_why(reason, held, ticket, figures)}."
         case Reject(reason, held):
             return f"Rejected: {_why(reason, held, ticket, figures)}."
         case _:
             return "It waits."
+
+
+def _when(until: datetime, expected: datetime, zone: str) -> str:
+    """Until when it waits: what is left comes free before its window ends, or others stand before it in the next."""
+    latest, likely = local_time(until, zone), local_time(expected, zone)
+    if likely == latest:
+        return latest
+    return f"{likely} if all goes as expected" + (f", else until {latest}" if expected < until else "")
 
 
 def unnamed_model(ticket: Ticket, limits: Iterable[Limit]) -> str:

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.produced import Produced
+from quota_scheduler.core.ledger.source_batch import ShippedSource
 from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.scope import EVERYBODY, Scope
@@ -16,7 +17,7 @@ class Pushed(Struct, frozen=True):
     ``costs`` are what programs say that events cost, by key, in pico-dollars: where that is what fast answers cost, the
     event was one. ``produced`` are commits and pull requests. ``skipped`` counts records that carry no usage.
     ``totals``, ``inherited`` and ``going_on`` are what sessions tell of themselves.
-    ``scope`` is what the token that pushed it is bound to.
+    ``scope`` is what the token that pushed it is bound to. ``sources`` are how another host's sources were doing then.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Pushed(Struct, frozen=True):
     totals: tuple[SessionTotal, ...] = ()
     inherited: tuple[Inheritance, ...] = ()
     going_on: tuple[GoingOn, ...] = ()
+    sources: tuple[ShippedSource, ...] = ()
 
     @property
     def size(self) -> int:

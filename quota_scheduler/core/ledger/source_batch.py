@@ -6,6 +6,9 @@ A batch and the states in it belong into one transaction: then a crash between t
 nothing twice, and reading something again is harmless, because the ledger counts every response once.
 """
 
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
@@ -13,7 +16,7 @@ from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTo
 from quota_scheduler.core.observations.observation import Observation, Throttle
 from quota_scheduler.core.usage import UsageEvent
 
-__all__ = ["Batch", "FileState"]
+__all__ = ["Batch", "FileState", "ShippedSource"]
 
 
 class FileState(Struct, frozen=True):
@@ -63,3 +66,31 @@ class Batch(Struct, frozen=True):
     def all_events(self) -> list[UsageEvent]:
         """Every event, also those that came by columns."""
         return [*self.events, *self.plain.events()]
+
+
+class ShippedSource(NamedTuple):
+    """One source on another host: ``lag`` is the age of its last complete pass when it was ``seen_at``.
+
+    ``clock_difference`` is how far our clock is ahead of the host's; its instants were corrected by it.
+    """
+
+    host: str
+    source: str
+    seen_at: datetime
+    lag: timedelta
+    catching_up: bool
+    errors: int
+    files: int
+    done_bytes: int
+    total_bytes: int
+    clock_difference: timedelta
+    program: str
+
+    @property
+    def origin(self) -> str:
+        """What usage that it read says it came from."""
+        return f"{self.source}@{self.host}"
+
+    def behind(self, now: datetime) -> timedelta:
+        """The age of its last complete pass: what it was when it was seen, and the silence since."""
+        return max(timedelta(0), now - self.seen_at) + self.lag

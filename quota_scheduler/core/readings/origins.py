@@ -16,7 +16,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from quota_scheduler.core.instants import iso_or_none
-from quota_scheduler.core.readings.other_hosts import FORGOTTEN, ShippedSource
+from quota_scheduler.core.ledger.source_batch import ShippedSource
+from quota_scheduler.core.readings.other_hosts import FORGOTTEN
 from quota_scheduler.core.readings.readings import SourceReading
 
 BLIND_SPOTS: Mapping[str, str] = {

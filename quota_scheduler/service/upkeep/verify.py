@@ -10,6 +10,7 @@ from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.units import LARGEST_SUM
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.service.upkeep.doctor import Finding, examine, some
+from quota_scheduler.service.upkeep.verify_histories import kept_histories
 from quota_scheduler.store import Transaction, ledger, rebuilt
 
 Step = Callable[[str], None]
@@ -30,6 +31,8 @@ def verify(tx: Transaction, limits: Sequence[Limit], *, step: Step = lambda _: N
     findings.append(_partial(tx, whole, sets))
     step("tickets and counters")
     findings += [_closed_windows(tx), _leaks(tx), _numbers(tx)]
+    step("histories")
+    findings.append(kept_histories(tx, limits))
     return findings
 
 

@@ -8,7 +8,7 @@ from quota_scheduler.core.admission.figures import Figures
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Outcome, Reason, State
 from quota_scheduler.core.units import Unit
-from tests.builders import MIDNIGHT, a_running_ticket, a_ticket
+from tests.builders import DAY, HOUR, MIDNIGHT, SECOND, a_running_ticket, a_ticket
 
 BERLIN = "Europe/Berlin"
 
@@ -96,6 +96,48 @@ def closed(outcome, reason=Reason.FITS):
 )
 def test_explain(ticket, verdict, sentence):
     assert explain(ticket, verdict, zone=BERLIN) == sentence
+
+
+PACED = Defer(MIDNIGHT, Reason.PACED, held("day", reason=Reason.PACED))
+KEPT = "what day has left is kept for more important work that is expected before the reset"
+LATEST = "Tue 24 Nov 01:00 Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected", "sentence"),
+    [
+        pytest.param(PACED, None, f"It waits until {LATEST}: {KEPT}.", id="nobody knows"),
+        pytest.param(PACED, MIDNIGHT, f"It waits until {LATEST}: {KEPT}.", id="with the reset"),
+        pytest.param(PACED, MIDNIGHT + 9 * SECOND, f"It waits until {LATEST}: {KEPT}.", id="within its minute"),
+        pytest.param(
+            PACED,
+            MIDNIGHT - 6 * HOUR,
+            f"It waits until Mon 23 Nov 19:00 Europe/Berlin if all goes as expected, else until {LATEST}: {KEPT}.",
+            id="before the reset",
+        ),
+        pytest.param(
+            Defer(MIDNIGHT, Reason.NO_HEADROOM, held("day")),
+            MIDNIGHT + 2 * DAY,
+            "It waits until Thu 26 Nov 01:00 Europe/Berlin if all goes as expected: day has no room for it.",
+            id="behind others, two windows later",
+        ),
+        pytest.param(
+            Defer(MIDNIGHT, Reason.HELD, ()),
+            MIDNIGHT - HOUR,
+            "It waits until an operator lets it go on: an operator holds it.",
+            id="a person decides",
+        ),
+        pytest.param(
+            Defer(MIDNIGHT, Reason.PROVIDER_THROTTLED, ()),
+            MIDNIGHT - HOUR,
+            "It waits until 01:00:00 Europe/Berlin: anthropic refuses requests for the moment, so one ticket tries "
+            "after a pause.",
+            id="its provider decides",
+        ),
+    ],
+)
+def test_until_when_is_what_is_expected(verdict, expected, sentence):
+    assert explain(a_ticket(), verdict, zone=BERLIN, expected=expected) == sentence
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from quota_scheduler.core.ledger.source_batch import ShippedSource
 from quota_scheduler.core.readings.origins import (
     BLIND_SPOTS,
     OriginActivity,
@@ -13,7 +14,6 @@ from quota_scheduler.core.readings.origins import (
     WordActivity,
     origins,
 )
-from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.readings.readings import SourceReading
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, SECOND
 

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from quota_scheduler.core.readings.other_hosts import ShippedSource, shipped_readings
+from quota_scheduler.core.ledger.source_batch import ShippedSource
+from quota_scheduler.core.readings.other_hosts import shipped_readings
 from quota_scheduler.core.readings.readings import SourceReading
 from tests.builders import DAY, MINUTE, MONDAY, SECOND
 
