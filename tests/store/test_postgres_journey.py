@@ -1,4 +1,4 @@
-"""Statements that go to a server together: what each brought, whatever happened to another, and whose plans are kept."""
+"""Statements that go to a server together: what each brought, whatever happened to another, and what plans are kept."""
 
 from collections.abc import Iterator
 from contextlib import closing
