@@ -104,7 +104,7 @@ def main() -> None:
         rates = []
         for replicas in (1, 2):
             with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "quota.db") as store:
-                store.is_shared = replicas > 1
+                store._engine.is_shared = replicas > 1  # for this process they are two replicas
                 with store.transaction() as tx:
                     windows.adapt(tx, LIMITS)
                 writers = [Writer(store, Terms(LIMITS), tell=lambda *_: None) for _ in range(replicas)]

@@ -378,10 +378,9 @@ def test_each_library_has_one_owner(library, owner):
     ],
 )
 def test_no_file_but_that_of_its_database_names_another_driver(driver):
-    assert importers(driver) <= {
-        f"store/{name}.py"
-        for name in ("moving", "postgres", "postgres_connection", "postgres_ear", "postgres_pulse", "postgres_schema")
-    }
+    of_servers = ("connection", "ear", "journey", "pulse", "schema", "wal")
+    names = ("moving", "postgres", *(f"postgres_{name}" for name in of_servers))
+    assert importers(driver) <= {f"store/{name}.py" for name in names}
 
 
 def test_only_what_people_start_reads_the_environment():

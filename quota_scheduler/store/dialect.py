@@ -7,6 +7,7 @@ Everything else is written so that both read it. A statement is translated once 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 MIN_MAX = """
@@ -37,6 +38,7 @@ _LOOKED_UP = re.compile(r"(?<!label_set )\bIN (\(SELECT CAST\(value AS (?:TEXT|B
 nearly so; each member of an array is looked up in the index. Label sets are what other rows are picked by: those come
 by the thousand, and an array is searched from its beginning for every row."""
 _PLACEHOLDER = re.compile(r"\?(\d*)")
+_DRIVERS = re.compile(r"%%|%s|%\(p(\d+)\)s")
 _GLOB = re.compile(r"GLOB '([^']*)'")
 
 
@@ -48,6 +50,14 @@ def translated(sql: str) -> str:
     sql = _with_sums(_GLOB.sub(_like, sql)).replace("%", "%%")
     sql = _lists(_LOOKED_UP.sub(r"= ANY (ARRAY\1)", sql))
     return _PLACEHOLDER.sub(lambda found: f"%(p{found[1]})s" if found[1] else "%s", sql)
+
+
+@lru_cache(4096)
+def numbered(sql: str) -> bytes:
+    """A statement of ours as PostgreSQL's protocol takes it: parameters by number."""
+    place = count(1)
+    text = _DRIVERS.sub(lambda found: "%" if found[0] == "%%" else f"${found[1] or next(place)}", translated(sql))
+    return text.encode()
 
 
 def parameters(sql: str, params: Sequence[Any]) -> Sequence[Any] | dict[str, Any]:

@@ -16,14 +16,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from quota_scheduler.addresses import without_password
 from quota_scheduler.errors import DatabaseAway, MaybeStored, StoreError, first_line
-from quota_scheduler.store import postgres_schema
+from quota_scheduler.store import postgres_schema, postgres_wal
 from quota_scheduler.store.database import PATIENCE_SECONDS, TURN, Clock, Connection, Question, utc_now
 from quota_scheduler.store.postgres_connection import (
     PostgresConnection,
@@ -35,6 +35,7 @@ from quota_scheduler.store.postgres_connection import (
     reachable,
 )
 from quota_scheduler.store.postgres_ear import CHANNEL, Ear
+from quota_scheduler.store.postgres_journey import Journeys
 from quota_scheduler.store.postgres_pulse import Watch
 
 IDLE_SECONDS = 5
@@ -46,12 +47,23 @@ MOST_VIEWS = 8
 SILENT = "it answers nothing, on any connection"
 RETRY_SECONDS = 0.5
 """After a connection could not be made, the next is tried no sooner: who asks meanwhile is told at once."""
+_WIDTH = len(TURN.split(","))
 _LOCK = (
     f"WITH turn AS MATERIALIZED (SELECT {TURN} FROM turns FOR UPDATE) SELECT {TURN}, clock_timestamp(), "
-    f"set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', true) FROM turn"
+    f"set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', true), {postgres_wal.LETS_GO}{{}} FROM turn"
 )
+_TURN = _LOCK.format("").encode()
 """The turn, and when it was given: what stands beside a row that is locked is worked out before it is waited for."""
-_VIEW = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT clock_timestamp()"
+_TURN_FOR_QUESTIONS = _LOCK.format(", set_config('enable_seqscan', 'off', true)").encode()
+"""The same for a cycle, whose questions find what they look for by an index, and keep their plans: a plan that was made
+while a table was empty would read all of it, and be kept while a million rows come."""
+
+
+class _Writer(NamedTuple):
+    """The connection that writes, and the conversation with it."""
+
+    connection: WatchedConnection
+    journeys: Journeys
 
 
 class Postgres:
@@ -64,17 +76,19 @@ class Postgres:
         self._given_clock = None if clock is utc_now else clock
         self.clock: Clock = self._given_clock or self._server_time
         self._seen = (utc_now(), time.monotonic())
-        self._writer: WatchedConnection | None = None
+        self._writer: _Writer | None = None
         self._tried_at = -RETRY_SECONDS
         self._is_away = False
         self._name = secrets.token_hex(4)
         self._ear: Ear | None = None
         self._hint = f"NOTIFY {CHANNEL}, '{self._name}'".encode()
+        self._left: int | None = None
         self._watch = Watch(lambda: reachable(url), patience)
         logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns at each try; we say it once ourselves
         with contextlib.closing(self._connect()) as connection:
             try:
                 postgres_schema.check(connection, without_password(url), read_only=read_only)
+                self._log_is_known = postgres_wal.is_known(connection)
             except psycopg.OperationalError as error:  # it was cut off while it was asked
                 raise away(url, first_line(error)) from None
         self._views = ConnectionPool(
@@ -140,20 +154,22 @@ class Postgres:
     @contextlib.contextmanager
     def writing(self, along: Sequence[Question] = ()) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction in its turn among all replicas."""
-        stack = contextlib.ExitStack()
-        connection, taking, said = self._begin(stack, along)
+        writer, taking, said = self._begin(along)
         commits = False
         try:
-            with stack:
-                yield taking, self._now(said)
-                taking.send()
-                if taking.moved:
-                    connection.execute(self._hint, prepare=False)
-                commits = True
-                ended = connection.execute("COMMIT", prepare=False)
+            yield taking, self._now(said)
+            writer.journeys.hear()
+            if taking.moved:
+                writer.journeys.add(self._hint)
+            ended = writer.journeys.add(b"COMMIT")
+            if taking.lets_go:
+                writer.journeys.add(postgres_wal.FLUSH, keep=True)
+            commits = True
+            writer.journeys.go()
+            writer.journeys.end()
         except psycopg.OperationalError as error:
-            is_cut = commits and connection.broken
-            self._roll_back(connection)
+            is_cut = commits and writer.connection.broken
+            self._roll_back(writer)
             if is_cut:
                 where = without_password(self._url)
                 raise MaybeStored(
@@ -161,24 +177,24 @@ class Postgres:
                 ) from None
             raise
         except BaseException:
-            self._roll_back(connection)
+            self._roll_back(writer)
             raise
-        if ended.statusmessage != "COMMIT":  # a statement had failed, and whoever ran it went on
+        if ended.word != b"COMMIT":  # a statement had failed, and whoever ran it went on
             raise StoreError("the database took the write back, since a part of it had failed; nothing was changed")
+        self._left = taking.turn[0] + taking.moved if taking.turn and self._log_is_known else None
 
-    def _begin(
-        self, stack: contextlib.ExitStack, along: Sequence[Question]
-    ) -> tuple[WatchedConnection, PostgresConnection, datetime]:
+    def _begin(self, along: Sequence[Question]) -> tuple[_Writer, PostgresConnection, datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""
         if self._watch.is_silent:
             raise away(self._url, SILENT)
         if self._writer is not None:
             with contextlib.suppress(psycopg.OperationalError):
-                return self._writer, *_turn(stack, self._writer, along)
+                return self._writer, *_turn(self._writer, along, self._left)
             self._let_go()
-        self._writer = self._connect()
+        connection = self._connect()
+        self._writer = _Writer(connection, Journeys(connection, self._watch))
         try:
-            taking, said = _turn(stack, self._writer, along)
+            taking, said = _turn(self._writer, along, self._left)
         except psycopg.OperationalError as error:
             self._let_go()
             raise self._missed(first_line(error)) from None
@@ -188,9 +204,10 @@ class Postgres:
         self._is_away = False
         return self._writer, taking, said
 
-    def _roll_back(self, connection: WatchedConnection) -> None:
+    def _roll_back(self, writer: _Writer) -> None:
         try:
-            connection.execute("ROLLBACK")
+            writer.journeys.end()
+            writer.connection.execute("ROLLBACK")
         except psycopg.Error:
             self._let_go()
 
@@ -198,25 +215,30 @@ class Postgres:
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(psycopg.Error):
-                writer.close()
+                writer.connection.close()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, datetime]]:
-        """One consistent view."""
-        with self._view() as (connection, said):
+        """One consistent view. What was seen is durable when it ends."""
+        with self._view() as (connection, said, log):
             try:
                 yield PostgresConnection(connection), self._now(said)
+                if log:
+                    connection.execute("ROLLBACK")
+                    postgres_wal.wait_for(connection, log)
             except psycopg.OperationalError as error:
                 if connection.broken:
                     raise self._missed(first_line(error)) from None
                 raise
             finally:
                 with contextlib.suppress(psycopg.Error):
-                    connection.execute("ROLLBACK")
+                    if connection.info.transaction_status:
+                        connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def _view(self) -> Iterator[tuple[WatchedConnection, datetime]]:
+    def _view(self) -> Iterator[tuple[WatchedConnection, datetime, str | None]]:
         """A connection of the pool with a view begun; those that have broken while they lay there are passed over."""
+        begin = postgres_wal.VIEW_OF_LOG if self._log_is_known else postgres_wal.VIEW
         for _ in range(MOST_VIEWS + 1):
             self._refuse_at_once()
             seconds = RETRY_SECONDS if self._is_away else POOL_SECONDS
@@ -225,14 +247,14 @@ class Postgres:
             except PoolTimeout:
                 raise self._missed(f"no connection within {seconds:g} s") from None
             try:
-                said = _last_value(connection.execute(_VIEW))
+                said, log = _last_row(connection.execute(begin))
             except psycopg.OperationalError:
                 self._is_away = True  # until another answers: the next is waited for no longer than it takes to connect
                 self._views.putconn(connection)
                 continue
             self._is_away = False
             try:
-                yield connection, said
+                yield connection, said, log
             finally:
                 self._views.putconn(connection)
             return
@@ -257,31 +279,27 @@ class Postgres:
             self._views.close(timeout=1.0)
 
 
-def _last_value(cursor: "psycopg.Cursor[Any]") -> datetime:
-    """The one value of the last of several statements."""
+def _last_row(cursor: "psycopg.Cursor[Any]") -> tuple[datetime, str | None]:
+    """The one row of the last of several statements."""
     while cursor.nextset():
         pass
-    (value,) = cursor.fetchone() or (None,)
-    assert isinstance(value, datetime)
-    return value
+    said, log = cursor.fetchone() or (None, None)
+    assert isinstance(said, datetime)
+    return said, log
 
 
-def _turn(
-    stack: contextlib.ExitStack, connection: WatchedConnection, along: Sequence[Question]
-) -> tuple[PostgresConnection, datetime]:
-    """Begin a transaction, wait for its turn with what is asked along, and leave a pipeline open for what comes.
+def _turn(writer: _Writer, along: Sequence[Question], left: int | None) -> tuple[PostgresConnection, datetime]:
+    """Begin a transaction, and wait for its turn with what is asked along.
 
     Each statement sees what was committed when it begins, so that what is asked behind the lock is what is there.
     """
-    with contextlib.ExitStack() as opened:
-        pipeline = opened.enter_context(connection.pipeline())
-        taking = PostgresConnection(connection, pipeline)
-        connection.execute("BEGIN", prepare=False)
-        locked = connection.execute(_LOCK)
-        taking.ask_along(along)
-        taking.settle(always=True)
-        row = locked.fetchone()
-        assert row is not None
-        taking.turn = tuple(row[:-2])
-        stack.push(opened.pop_all())
-    return taking, row[-2]
+    taking = PostgresConnection(writer.connection, writer.journeys)
+    writer.journeys.begin()
+    writer.journeys.add(b"BEGIN")
+    locked = writer.journeys.add(_TURN_FOR_QUESTIONS if along else _TURN, (left,), keep=True)
+    taking.ask_along(writer.journeys, along)
+    writer.journeys.go()
+    row = locked.fetchone()
+    said, _, lets_go = row[_WIDTH:][:3]
+    taking.turn, taking.lets_go = row[:_WIDTH], lets_go is not None
+    return taking, said

@@ -5,8 +5,8 @@ transaction may stand between. Statements are prepared only where none does.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, LiteralString
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -17,15 +17,12 @@ from psycopg.types.numeric import IntDumper
 from quota_scheduler.addresses import hidden, without_password
 from quota_scheduler.errors import DatabaseAway, StoreError, first_line
 from quota_scheduler.store.database import About, Asked, Cursor, Question
-from quota_scheduler.store.dialect import parameters, translated
+from quota_scheduler.store.dialect import numbered, parameters, translated
+from quota_scheduler.store.postgres_journey import PREPARED_AFTER, Journeys, Told
 from quota_scheduler.store.postgres_pulse import Watch
 from quota_scheduler.store.whole_sets import document, whole
 
 CONNECT_SECONDS = 2
-PREPARED_AFTER = 3
-"""How often a statement is run before it is worth keeping its plan."""
-MOST_PREPARED = 200
-"""Plans that one session keeps: twice the statements of a cycle, a tick and a sweep together."""
 DEFAULTS = {
     "application_name": "quota-scheduler",
     "connect_timeout": str(CONNECT_SECONDS),
@@ -80,47 +77,26 @@ class _NumberLoader(psycopg.adapt.Loader):
         return float(text) if "." in text or "N" in text else int(text)
 
 
-class _Answer:
-    """What a statement brought, waited for when somebody looks."""
-
-    def __init__(self, cursor: "psycopg.Cursor[Any]", connection: "PostgresConnection") -> None:
-        self._cursor, self._connection = cursor, connection
-
-    def fetchone(self) -> Any:
-        """The next row, or None."""
-        self._connection.settle()
-        return self._cursor.fetchone()
-
-    def fetchall(self) -> list[Any]:
-        """All rows."""
-        self._connection.settle()
-        return self._cursor.fetchall()
-
-    @property
-    def rowcount(self) -> int:
-        """How many rows it changed or brought."""
-        self._connection.settle()
-        return self._cursor.rowcount
-
-
 class PostgresConnection:
     """Statements to one connection, translated.
 
-    In a ``pipeline`` what is written lies here until rows are asked for, or the commit comes, and goes out with them: a
-    journey to the server costs more than most statements. It lies at the server without a Sync behind it no longer than
-    it takes to send: a server that waits for one counts its client as busy, and lets it keep the turn of all replicas
-    for as long as it stands still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
+    With ``journeys`` what is written lies here until rows are asked for, or the commit comes, and goes out with them: a
+    journey to the server costs more than most statements. Nothing lies at the server without a Sync behind it: a server
+    that waits for one counts its client as busy, and lets it keep the turn of all replicas for as long as it stands
+    still (``idle_in_transaction_session_timeout`` begins with the answer to a Sync).
     """
 
-    def __init__(self, connection: WatchedConnection, pipeline: psycopg.Pipeline | None = None) -> None:
-        self.connection, self._pipeline, self.moved = connection, pipeline, False
+    def __init__(self, connection: WatchedConnection, journeys: Journeys | None = None) -> None:
+        self.connection, self.moved, self.lets_go = connection, False, False
         self.turn: tuple[Any, ...] | None = None
-        self._unsent: list[Callable[[], object]] = []
-        self._along: dict[tuple[str, tuple[Any, ...]], _Answer] = {}
+        self._journeys = journeys
+        self._along: dict[tuple[str, tuple[Any, ...]], Told] = {}
 
-    def ask_along(self, questions: Iterable[Question]) -> None:
+    def ask_along(self, journeys: Journeys, questions: Iterable[Question]) -> None:
         """Ask what will be asked word for word before anything is written."""
-        self._along = {(sql, tuple(params)): self._executed(sql, params) for sql, params in questions}
+        self._along = {
+            (sql, tuple(params)): journeys.add(numbered(sql), params, keep=True) for sql, params in questions
+        }
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""
@@ -129,30 +105,9 @@ class PostgresConnection:
                 return answer
             if not sql.startswith("SELECT"):
                 self._along = {}  # what was asked before a write is not what is there after it
-        return self._executed(sql, params)
-
-    def _executed(self, sql: str, params: Sequence[Any]) -> _Answer:
-        cursor = self.connection.cursor()
-        self._run(partial(cursor.execute, _sql(sql), parameters(sql, params), prepare=prepared(sql)))
-        return _Answer(cursor, self)
-
-    def _run(self, statement: Callable[[], object]) -> None:
-        if self._pipeline:
-            self._unsent.append(statement)
-        else:
-            statement()
-
-    def send(self) -> None:
-        """Send what lies here; who calls this sends more, and a Sync behind it."""
-        unsent, self._unsent = self._unsent, []
-        for statement in unsent:
-            statement()
-
-    def settle(self, *, always: bool = False) -> None:
-        """Send what lies here, and wait until all of it is answered."""
-        if self._pipeline and (self._unsent or always):
-            self.send()
-            self._pipeline.sync()
+        if self._journeys:
+            return self._journeys.add(numbered(sql), params, keep=is_steady(sql))
+        return self.connection.execute(_sql(sql), parameters(sql, params))
 
     def ask(self, sql: str, params: Sequence[Any] = ()) -> Asked:
         """Run one query whose rows are taken later."""
@@ -165,9 +120,8 @@ class PostgresConnection:
 
     def executemany(self, sql: str, params: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each set of parameters, without waiting for each."""
-        self._along = {}
-        cursor = self.connection.cursor()
-        self._run(partial(cursor.executemany, _sql(sql), [parameters(sql, row) for row in params]))
+        for row in params:
+            self.execute(sql, row)
 
     def execute_whole(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for a set of rows, no key twice."""
@@ -215,13 +169,13 @@ def prepare(connection: WatchedConnection) -> None:
     """
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     if row and row[0] == connection.info.backend_pid:
-        connection.prepare_threshold, connection.prepared_max = PREPARED_AFTER, MOST_PREPARED
+        connection.prepare_threshold = PREPARED_AFTER
 
 
 @lru_cache(4096)
-def prepared(sql: str) -> bool | None:
-    """Whether the plan of a statement may be kept: False for never, None where it comes often enough."""
-    return None if _STEADY.match(sql) else False
+def is_steady(sql: str) -> bool:
+    """Whether the plan of a statement may be kept."""
+    return bool(_STEADY.match(sql))
 
 
 def configure(connection: WatchedConnection) -> None:

@@ -424,9 +424,21 @@ def test_plans_that_are_kept_are_made_anew_when_a_newer_version_has_changed_a_ta
             kept = {row[0] for row in tx.rows("SELECT statement FROM pg_prepared_statements")}
         assert any("INSERT INTO tickets" in plan for plan in kept)
         assert any("FROM turns FOR UPDATE" in plan for plan in kept)
-        assert not any("FROM tickets" in plan for plan in kept)
+        assert any("FROM tickets WHERE key" in plan for plan in kept)  # a cycle's, which is asked along
+        assert not any("FROM meta" in plan for plan in kept)
         ask(database, "ALTER TABLE tickets ADD COLUMN later TEXT", "ALTER TABLE turns ADD COLUMN later TEXT")
         assert admit(store, *"ghi") == [State.RUNNING] * 3
+
+
+def test_a_plan_that_is_kept_of_a_question_reads_no_table_whole_though_that_was_empty_when_it_was_made(database):
+    questions = "FROM pg_prepared_statements WHERE statement LIKE 'SELECT id%' AND generic_plans > 0"
+    with Store(database) as store:
+        admit(store, *"abcdefghijkl")
+        with store.transaction() as tx:
+            kept = tx.rows(f"SELECT name, cardinality(parameter_types) {questions}")
+            plans = [tx.rows(f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * width)})") for name, width in kept]
+    assert len(plans) == 2  # the windows that have ended too soon, and the keys
+    assert not [line for plan in plans for (line,) in plan if "Seq Scan" in line]
 
 
 def test_what_is_asked_along_is_answered_as_of_the_turn_and_no_more_once_something_is_written(database):
