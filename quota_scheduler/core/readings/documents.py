@@ -14,7 +14,7 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
 from quota_scheduler.core.instants import iso, iso_or_none, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.readings.readings import LimitReading, ProjectionReading
+from quota_scheduler.core.readings.readings import BalanceReading, LimitReading, ProjectionReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelState, ThrottleLevel
 from quota_scheduler.core.units import Unit, format_amount
@@ -103,9 +103,11 @@ def as_published(reading: LimitReading) -> tuple[object, ...]:
     return *_TOLD(reading), _caused_at(reading)
 
 
-_UNTOLD = ("projection", "level_caused_at")
+_UNTOLD = ("balance", "projection", "level_caused_at")
+_USE_OF_TODAY = ("used_today", "usual_today")
 _TOLD = attrgetter(
     *(field.name for field in fields(LimitReading) if field.name not in _UNTOLD),
+    *(f"balance.{field.name}" for field in fields(BalanceReading) if field.name not in _USE_OF_TODAY),
     *(f"projection.{field.name}" for field in fields(ProjectionReading) if field.name != "burns"),
 )
 
