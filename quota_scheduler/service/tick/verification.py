@@ -114,15 +114,18 @@ class Verification:
 
     def is_due(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> bool:
         """Whether the window has reached a part at which its forecast is to be kept and was not yet."""
+        return self._part_due(instance, balance, forecast, now) is not None
+
+    def _part_due(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> int | None:
         part = part_reached(balance.window, now) if balance.window and balance.id else None
         if part is None or balance.window is None or forecast.observed_days <= 0:
-            return False
-        return (instance.name, balance.window.starts_at, part) not in self._predictions
+            return None
+        return None if (instance.name, balance.window.starts_at, part) in self._predictions else part
 
     def keep(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> None:
         """Keep a forecast of the window until it has closed, if it is due."""
-        part = part_reached(balance.window, now) if balance.window else None
-        if part is not None and self.is_due(instance, balance, forecast, now):
+        part = self._part_due(instance, balance, forecast, now)
+        if part is not None:
             made = Prediction(instance.name, part, forecast, balance.amount)
             self._predictions[made.key] = made
             self._owed.made.append(made)
