@@ -45,7 +45,7 @@ def load(tx: Transaction) -> list[Finished]:
             expected,
             bool(guessed),
             Usage(*usage),
-        )  # fmt: skip
+        )
         for _, at, workflow, task, words, expected, guessed, *usage in rows
     ]
 

@@ -66,7 +66,8 @@ def test_a_limit_among_others_is_read_as_if_it_stood_alone(tmp_path: Path, seed:
     for limit in together.limits:
         (single,) = alone[limit.limit].limits
         assert without_forecast(limit) == without_forecast(single)
-        assert limit.projection.forecast is not None and single.projection.forecast is not None
+        assert limit.projection.forecast is not None
+        assert single.projection.forecast is not None
         assert limit.projection.forecast.knots[-1] == pytest.approx(single.projection.forecast.knots[-1], rel=1e-9)
         exact = [replace(sample, facts={}) for sample in of_limit(limit.limit, together)]
         assert exact == [replace(sample, facts={}) for sample in of_limit(limit.limit, alone[limit.limit])]
