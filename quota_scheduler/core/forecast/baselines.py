@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import mul
 
 import numpy as np
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.series import Buckets
 
@@ -41,8 +41,7 @@ def weighted_mean(history: Pairs, now: datetime, starts_at: datetime, ends_at: d
     return _used(history, starts_at) + mean * ((ends_at - now) / DAY)
 
 
-@dataclass(frozen=True, slots=True)
-class WeightedMean:
+class WeightedMean(Struct, frozen=True):
     """The weighted mean of a history as of ``now``: usage per day, and what stands ``ahead`` in hours yet to begin."""
 
     now: datetime

@@ -9,11 +9,11 @@ place of what they were. Of the rollups themselves nothing is kept: what this ta
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 
 import numpy as np
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, Integers, RollupRow
 from quota_scheduler.core.forecast.series import Buckets
@@ -40,8 +40,7 @@ def no_buckets() -> Buckets:
     return _NOTHING
 
 
-@dataclass(slots=True)
-class Shared:
+class Shared(Struct):
     """What was made of histories, by which they were and what was put into them: of one bucket row, and of all.
 
     Beside what was made stands what it was made of, lest another takes its number.
@@ -51,8 +50,7 @@ class Shared:
     whole: dict[tuple[object, ...], tuple[Sequence[Buckets], Sequence[Buckets]]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class UsageHistory:
+class UsageHistory(Struct):
     """Hourly history of one limit instance in its unit: its usage, and the demand of the classes above each rank."""
 
     all: Buckets = field(default_factory=no_buckets)

@@ -10,9 +10,10 @@ w" is the factor x · W / w (Google SRE workbook, chapter 5, applied to windows 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.readings.readings import Burn
@@ -31,8 +32,7 @@ MOST = 1000.0
 History = Sequence[tuple[datetime, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class BurnClass:
+class BurnClass(Struct, frozen=True):
     """Lookbacks for windows of about ``length``, in the order of ``LOOKBACKS``, and the factors that alert."""
 
     length: timedelta

@@ -3,11 +3,11 @@
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.samples import samples
 from quota_scheduler.core.alerts.state import Sample
