@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import mul
 
-import numpy as np
 from msgspec import Struct
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.series import Buckets
 
 Pairs = Sequence[tuple[datetime, float]]

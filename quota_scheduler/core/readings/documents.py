@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import fields
-
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
@@ -107,9 +105,9 @@ def as_published(reading: LimitReading) -> tuple[object, ...]:
 _UNTOLD = ("balance", "projection", "level_caused_at")
 _USE_OF_TODAY = ("used_today", "usual_today")
 _TOLD = attrgetter(
-    *(field.name for field in fields(LimitReading) if field.name not in _UNTOLD),
-    *(f"balance.{field.name}" for field in fields(BalanceReading) if field.name not in _USE_OF_TODAY),
-    *(f"projection.{field.name}" for field in fields(ProjectionReading) if field.name != "burns"),
+    *(name for name in LimitReading.__struct_fields__ if name not in _UNTOLD),
+    *(f"balance.{name}" for name in BalanceReading.__struct_fields__ if name not in _USE_OF_TODAY),
+    *(f"projection.{name}" for name in ProjectionReading.__struct_fields__ if name != "burns"),
 )
 
 
