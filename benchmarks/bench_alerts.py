@@ -36,7 +36,7 @@ from quota_scheduler.core.forecast.project import project
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.forecast.track_record import TrackRecord, part_reached
 from quota_scheduler.core.limits.schedule import Calendar, Every, Window
-from quota_scheduler.core.readings.burn import burns
+from quota_scheduler.core.readings.burn import RecentUse, burns
 from quota_scheduler.core.readings.readings import BalanceReading, LimitReading, ProjectionReading, Readings
 from quota_scheduler.core.units import Unit
 
@@ -243,7 +243,7 @@ def _reading(watch: Watch, history: Buckets, start: datetime, now: datetime) -> 
         balance=BalanceReading(watch.amount, watch.amount, used, 0, watch.window.starts_at, watch.window.ends_at),
         projection=ProjectionReading(
             watch.forecast,
-            burns=burns([row for row in lately if row[1] > 0], watch.window, used, watch.amount, now, HOUR),
+            burns=burns(RecentUse([row for row in lately if row[1] > 0], now, HOUR), watch.window, used, watch.amount),
         ),
     )  # fmt: skip
 

@@ -311,7 +311,7 @@ def _terms(leading: Leading, rules: Rules, prices: Prices) -> tuple[Terms, Limit
             operate.apply_limits(tx, rules.limits, starting=True)
     with store.reading() as tx:
         hold, held = operate.limits_hold(tx, rules.limits), everything_held(tx)
-        outlooks = {name: read_outlook(body) for name, body in documents.load_bodies(tx, "outlooks").items()}
+        outlooks = {name: read_outlook(body) for name, body in documents.outlooks(tx).items()}
         marks = turns.look(tx)
     terms = Terms(
         hold.limits,

@@ -7,8 +7,8 @@ What is taken here is what ``EventBody`` would have made of it (tests/shell/test
 an event may be, here only how most of them are.
 """
 
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -23,8 +23,8 @@ from quota_scheduler.core.usage import Usage, UsageEvent
 
 Name = Annotated[str, Meta(max_length=LONGEST_VALUE)]
 _WHOLE_SECONDS, _MICROSECONDS = len("2026-11-28T09:00:00"), len("2026-11-28T09:00:00.123456")
-_SIGNS = ((4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"))
-"""Where they stand in an instant as it is usually written."""
+_ZONES = "Z", "+00:00"
+"""UTC, as it is usually written."""
 
 
 class PlainEventLabels(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
@@ -65,14 +65,13 @@ class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     origin: Name = ""
 
     @property
-    def holds_padding(self) -> bool:
-        """Whether a text begins or ends with a space, which would have to go."""
+    def texts(self) -> tuple[str, ...]:
+        """Everything in it that people write."""
         of = self.labels
-        texts = (
+        return (
             self.provider, self.key, self.model, self.run, self.session, self.status, self.prompt_version, self.message,
             self.origin, of.account, of.team, of.project, of.workflow, of.task_type, of.agent,
         )  # fmt: skip
-        return any(text[0] == " " or text[-1] == " " for text in texts if text)
 
 
 _DECODE = msgspec.json.Decoder(list[PlainEvent]).decode
@@ -89,12 +88,12 @@ def plain_events(body: bytes, *, most: int) -> list[UsageEvent] | None:
         said = _DECODE(body)
     except msgspec.MsgspecError:
         return None
-    if len(said) > most:
+    if len(said) > most or _is_padded(said):
         return None
     events = []
     for one in said:
         at, of = _instant(one.at), one.labels
-        if at is None or one.holds_padding:
+        if at is None:
             return None
         labels = Labels(
             canonical_provider(one.provider), of.account, one.model, of.team, of.project, of.workflow, of.task_type,
@@ -109,18 +108,23 @@ def plain_events(body: bytes, *, most: int) -> list[UsageEvent] | None:
     return events
 
 
-@lru_cache(4096)
+def _is_padded(said: Sequence[PlainEvent]) -> bool:
+    """Whether a text begins or ends with a space, which would have to go: one look for all of them."""
+    joined = "\n".join(["\n".join(one.texts) for one in said])
+    return "\n " in joined or " \n" in joined or joined[:1] == " " or joined[-1:] == " "
+
+
 def _instant(text: str) -> datetime | None:
     """An instant as programs write it, in UTC; None for one that is written otherwise, or is none."""
-    stem = text[:-1] if text.endswith("Z") else text.removesuffix("+00:00")
-    if stem == text or not _WHOLE_SECONDS <= len(stem) <= _MICROSECONDS:
+    length = len(text) - (1 if text.endswith("Z") else len("+00:00"))
+    if not _WHOLE_SECONDS <= length <= _MICROSECONDS or text[length:] not in _ZONES:
         return None
-    if any(stem[place] != sign for place, sign in _SIGNS):
+    if not (text[4] == text[7] == "-" and text[10] == "T" and text[13] == text[16] == ":"):
         return None
-    if len(stem) > _WHOLE_SECONDS and not (stem[_WHOLE_SECONDS] == "." and stem[_WHOLE_SECONDS + 1 :].isdigit()):
+    if length > _WHOLE_SECONDS and not (text[_WHOLE_SECONDS] == "." and text[_WHOLE_SECONDS + 1 : length].isdigit()):
         return None
     try:
-        at = datetime.fromisoformat(stem).replace(tzinfo=UTC)
+        at = datetime.fromisoformat(text)
     except ValueError:
         return None
     return at if is_plausible(at) else None

@@ -60,7 +60,7 @@ def state_of(config: Config) -> dict[str, Any]:
         from quota_scheduler.store import breakers, documents
 
         with reach.look(config) as tx:
-            bodies = documents.load_bodies(tx, "readings")
+            bodies = documents.limit_documents(tx)
             at = tx.scalar("SELECT max(at) FROM readings")
             held, muted = everything_held(tx), muted_document(tx)
             refusing = breaker_documents(breakers.load(tx), tx.now)

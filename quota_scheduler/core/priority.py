@@ -11,13 +11,12 @@ class Priority(StrEnum):
     NORMAL = "normal"
     LOW = "low"
 
-    @property
-    def rank(self) -> int:
-        """0 for the most important class."""
-        return RANKS[self]
+    rank: int
+    """0 for the most important class; also its index in every per-class tuple of the core."""
 
+    def __init__(self, _: str) -> None:
+        """Kept as it is: a decision asks for it a dozen times."""
+        self.rank = len(type(self).__members__)
 
-RANKS = {priority: rank for rank, priority in enumerate(Priority)}
-"""Rank by class; also the index of a class in every per-class tuple of the core."""
 
 CLASSES = tuple(Priority)

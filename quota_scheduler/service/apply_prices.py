@@ -31,13 +31,36 @@ class Pricer(Protocol):
 
 
 def priced_events(events: Iterable[UsageEvent], pricer: Pricer) -> list[UsageEvent]:
-    """Events with their cost at their own time; one that names its own keeps it."""
+    """Events with their cost at their own time; one that names its own keeps it.
+
+    Rates are asked once for each kind of work and day.
+    """
+    days: dict[tuple[Labels, PriceTerms | None, int], _Day] = {}
     return [
         replace(event, cost_given=True)
         if event.usage.cost_microusd or event.usage.cost_rest
-        else priced_anew(event, pricer)
+        else _priced(event, pricer, days)
         for event in events
     ]
+
+
+def _priced(event: UsageEvent, pricer: Pricer, days: "dict[tuple[Labels, PriceTerms | None, int], _Day]") -> UsageEvent:
+    slot = event.labels, event.terms, event.at.toordinal()
+    day = days.get(slot)
+    if day is None:
+        day = days[slot] = _day(event, event.at, pricer)
+    if day.exact is None or not event.usage.tokens:
+        return priced_anew(event, pricer)
+    return event.costing(_exactly(day.exact, *event.usage[:6]), estimated=False)
+
+
+def _exactly(
+    rates: tuple[int, ...], fresh: int, read: int, write_5m: int, write_1h: int, out: int, requests: int
+) -> int:
+    """The cost in pico-dollars, where each kind of tokens has one whole rate."""
+    r_fresh, r_read, r_5m, r_1h, r_out, r_request = rates
+    tokens = fresh * r_fresh + read * r_read + write_5m * r_5m + write_1h * r_1h + out * r_out
+    return tokens + (requests or 1) * r_request
 
 
 def priced_anew(event: UsageEvent, pricer: Pricer) -> UsageEvent:
@@ -62,9 +85,7 @@ def priced_plain(plain: PlainEvents, pricer: Pricer) -> PlainEvents:
             day = days[slot] = _day(plain.kinds[kind], from_micros(at), pricer)
         tokens = fresh + read + write_5m + write_1h + out
         if day.exact is not None and tokens:
-            r_fresh, r_read, r_5m, r_1h, r_out, r_request = day.exact
-            pico = fresh * r_fresh + read * r_read + write_5m * r_5m + write_1h * r_1h + out * r_out
-            cost, rest = divmod(pico + (requests or 1) * r_request, PICO)
+            cost, rest = divmod(_exactly(day.exact, fresh, read, write_5m, write_1h, out, requests), PICO)
             costs.append((cost, 0, rest, False))
             continue
         usage = Usage(fresh, read, write_5m, write_1h, out, requests)

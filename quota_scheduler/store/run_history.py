@@ -30,10 +30,22 @@ def remember(tx: Transaction, runs: Iterable[FinishedRun]) -> None:
 
 
 def load(tx: Transaction) -> list[Finished]:
-    """Every example that is to be kept, newest first: of runs that end by the thousand most go when pruned next."""
+    """Every example that is to be kept, newest first: of runs that end by the thousand most go when pruned next.
+
+    There may be thousands of them, and few names: each name is one text in memory.
+    """
+    names: dict[str, str] = {}
     rows = tx.rows(f"SELECT {_COLUMNS} FROM {_RANKED} ORDER BY ended_at DESC, ticket DESC", (KEPT, KEPT))
     return [
-        Finished(from_micros(at), workflow, task, words, expected, bool(guessed), Usage(*usage))
+        Finished(
+            from_micros(at),
+            names.setdefault(workflow, workflow),
+            names.setdefault(task, task),
+            words,
+            expected,
+            bool(guessed),
+            Usage(*usage),
+        )
         for _, at, workflow, task, words, expected, guessed, *usage in rows
     ]
 

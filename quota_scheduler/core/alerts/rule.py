@@ -1,6 +1,6 @@
 """A rule: a condition on one reading, and how it is told. It is data (``alerts/rules.yaml``)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 
@@ -11,6 +11,31 @@ Facts = Mapping[str, Fact]
 """What is known about a scope, raw: amounts in the base of their unit, instants as RFC 3339 text in UTC."""
 NEVER = timedelta(0)
 """A repeat interval that says an alert once and not again while it fires."""
+
+
+class LateFacts(Mapping[str, Fact]):
+    """Facts that are put together when somebody looks at them: of a thousand samples few move an alert."""
+
+    __slots__ = ("_facts", "_make")
+
+    def __init__(self, make: Callable[[], Facts]) -> None:
+        self._make = make
+        self._facts: Facts | None = None
+
+    @property
+    def _made(self) -> Facts:
+        if self._facts is None:
+            self._facts = self._make()
+        return self._facts
+
+    def __getitem__(self, name: str) -> Fact:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 class Severity(StrEnum):

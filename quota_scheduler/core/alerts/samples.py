@@ -22,10 +22,11 @@ have alerts of their own. What exists but is not known has the value None.
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from quota_scheduler.core.admission.breaker import Breaker, BreakerPhase
 from quota_scheduler.core.alerts.observed_samples import observed_samples
-from quota_scheduler.core.alerts.rule import Fact, Facts
+from quota_scheduler.core.alerts.rule import Fact, Facts, LateFacts
 from quota_scheduler.core.alerts.state import Sample
 from quota_scheduler.core.alerts.work_samples import cache_sample, run_samples
 from quota_scheduler.core.instants import iso
@@ -62,8 +63,8 @@ def _samples(readings: Readings) -> Iterator[Sample]:
     nothing_holds = all(_is_free(limit) for limit in readings.limits)
     for limit in readings.limits:
         if limit.unit is not Unit.LEASES and limit.period != "run":
-            facts = _limit_facts(limit, causes.get(limit.limit, ""), readings.at)
-            yield from _limit(limit, facts)
+            facts = LateFacts(partial(_limit_facts, limit, causes.get(limit.limit, ""), readings.at))
+            yield from _limit(limit, facts, readings.at)
             yield from _waits(limit, facts, readings.at, nothing_holds=nothing_holds)
             yield from observed_samples(limit, facts, readings.at)
     limits = by_name(readings.limits)
@@ -79,7 +80,7 @@ def _samples(readings: Readings) -> Iterator[Sample]:
         yield _refused(breaker, readings.at)
 
 
-def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
+def _limit(limit: LimitReading, facts: Facts, now: datetime) -> Iterator[Sample]:
     episode = iso(limit.balance.starts_at) if limit.balance.starts_at else ""
     fast, slow = _burn(limit)
     expected = _expected(limit)
@@ -90,14 +91,9 @@ def _limit(limit: LimitReading, facts: Facts) -> Iterator[Sample]:
         ("forecast_ratio", forecast, expected or 0.0),
         ("burn_fast", fast, limit.balance.used),
         ("burn_slow", slow, limit.balance.used),
-        ("unused_ratio", _number(facts, "unused"), limit.balance.used),
+        ("unused_ratio", _unused(limit, now), limit.balance.used),
     ):
         yield Sample(reading, limit.limit, episode, value, float(size), limit.unit.value, facts=facts)
-
-
-def _number(facts: Facts, name: str) -> float | None:
-    value = facts.get(name)
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _is_free(limit: LimitReading) -> bool:
@@ -117,7 +113,7 @@ def _waits(limit: LimitReading, facts: Facts, now: datetime, *, nothing_holds: b
     since = now - limit.level_since if limit.level_since else timedelta(0)
     for_nothing = min(waited, since) if nothing_holds and limit.mode == "enforce" else timedelta(0)
     size = float(sum(group.waiting for group in limit.queue.waiting))
-    waits = {**facts, "waited_seconds": waited.total_seconds()}
+    waits = LateFacts(lambda: {**facts, "waited_seconds": waited.total_seconds()})
     yield Sample("wait_windows", limit.limit, "", windows, size, facts=waits)
     yield Sample("wait_seconds", limit.limit, "", for_nothing.total_seconds(), size, facts=waits)
 

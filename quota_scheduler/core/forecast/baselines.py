@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import mul
 
+from msgspec import Struct
+
 from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.series import Buckets
 
@@ -39,8 +41,20 @@ def weighted_mean(history: Pairs, now: datetime, starts_at: datetime, ends_at: d
     return _used(history, starts_at) + mean * ((ends_at - now) / DAY)
 
 
-def weighted_mean_to_come(history: Buckets, now: datetime, ends_at: datetime) -> float:
-    """Return what ``weighted_mean`` adds to what is used now, of a history kept as arrays: ticks ask it of each."""
+class WeightedMean(Struct, frozen=True):
+    """The weighted mean of a history as of ``now``: usage per day, and what stands ``ahead`` in hours yet to begin."""
+
+    now: datetime
+    per_day: float
+    ahead: float
+
+    def to_come(self, ends_at: datetime) -> float:
+        """Return what ``weighted_mean`` adds to what is used now, until a window ends."""
+        return self.ahead + self.per_day * ((ends_at - self.now) / DAY)
+
+
+def weighted_mean_of(history: Buckets, now: datetime) -> WeightedMean:
+    """Return the mean that ``weighted_mean`` keeps up, of a history kept as arrays: ticks ask it of each."""
     moment = now.timestamp()
     first = bisect_left(history.starts, moment - 7 * DAY_SECONDS)
     starts, values = history.starts[first:], history.values[first:]
@@ -51,7 +65,7 @@ def weighted_mean_to_come(history: Buckets, now: datetime, ends_at: datetime) ->
     newest = [usage for usage in by_day if usage > 0]
     weights = [1 / (i + 1) for i in range(len(newest))]
     mean = sum(map(mul, weights, newest)) / sum(weights) if newest else 0.0
-    return float(values[starts >= moment].sum()) + mean * ((ends_at - now) / DAY)
+    return WeightedMean(now, mean, float(values[starts >= moment].sum()))
 
 
 def pro_rata(history: Pairs, now: datetime, starts_at: datetime, ends_at: datetime) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from quota_scheduler.core.forecast.arrays import Integers
 
 Pairs = list[tuple[datetime, float]]
-Shared = dict[tuple[int, tuple[tuple[float, float], ...]], tuple[Buckets, Buckets]]
-"""What was made of a history, by which one it was and what was put into it; with it, lest another takes its number."""
 Sets = Mapping[int, tuple[Labels, Priority]]
 """Label sets as the store numbers them."""
 HOUR_SECONDS = 3_600
@@ -41,9 +40,20 @@ LATELY = timedelta(hours=26)
 """As far back as the longest lookback of a burn rate, and a part of an hour."""
 
 
+@cache
 def no_buckets() -> Buckets:
-    """Return a history without use."""
+    """Return the history without use: one for all, since histories that are one are looked at once."""
     return Buckets(np.empty(0), np.empty(0))
+
+
+class Shared(Struct):
+    """What was made of histories, by which they were and what was put into them: of one bucket row, and of all.
+
+    Beside what was made stands what it was made of, lest another takes its number.
+    """
+
+    rows: dict[tuple[object, ...], tuple[Buckets, Buckets]] = field(default_factory=dict)
+    whole: dict[tuple[object, ...], tuple[Sequence[Buckets], Sequence[Buckets]]] = field(default_factory=dict)
 
 
 class UsageHistory(Struct):
@@ -124,6 +134,16 @@ class UsageHistory(Struct):
 
         What could not run in them stays demand. What classes and instances have in common, they go on having in common.
         """
+        before = self.all, *self.above[1:]
+        hours = tuple((at, *used, *self.unmet.get(at, ())) for at, used in usage.items())
+        key = (*map(id, before), hours)
+        if key not in shared.whole:
+            shared.whole[key] = before, self._with(usage, shared)
+        self._lately = None
+        self.all, *self.above[1:] = shared.whole[key][1]
+
+    def _with(self, usage: Mapping[float, Sequence[int]], shared: Shared) -> list[Buckets]:
+        """Return its usage, and the demand above each rank, with what was used in these hours."""
         nothing = [0] * len(CLASSES)
         demand = {
             at: list(accumulate((u + v for u, v in zip(used, self.unmet.get(at, nothing), strict=True)), initial=0))
@@ -131,16 +151,17 @@ class UsageHistory(Struct):
         }
 
         def with_these(history: Buckets, amounts: dict[float, float]) -> Buckets:
-            key = id(history), tuple(amounts.items())
-            if key not in shared:
-                shared[key] = history, replaced(history, amounts)
-            return shared[key][1]
+            key = id(history), *amounts.items()
+            if key not in shared.rows:
+                shared.rows[key] = history, replaced(history, amounts)
+            return shared.rows[key][1]
 
-        self._lately = None
-        self.all = with_these(self.all, {at: sum(used) for at, used in usage.items()})
-        self.above[1:] = [
-            with_these(self.above[rank], {at: sums[rank] for at, sums in demand.items()})
-            for rank in range(1, len(CLASSES))
+        return [
+            with_these(self.all, {at: sum(used) for at, used in usage.items()}),
+            *(
+                with_these(self.above[rank], {at: sums[rank] for at, sums in demand.items()})
+                for rank in range(1, len(CLASSES))
+            ),
         ]
 
     def let_go(self, at: float) -> None:

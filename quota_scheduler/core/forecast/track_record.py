@@ -8,6 +8,7 @@ was redefined) is not verified: its end is not what was forecast.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -130,7 +131,8 @@ def part_reached(window: Window, now: datetime) -> int | None:
     if not window.contains(now):
         return None
     passed = (now - window.starts_at) / window.length * 1000
-    return max((part for part in PARTS if part <= passed), default=None)
+    reached = bisect_right(PARTS, passed)
+    return PARTS[reached - 1] if reached else None
 
 
 def closed_windows(schedule: Schedule, history: Buckets, *, since: datetime, before: datetime) -> list[Window]:

@@ -121,7 +121,12 @@ class Balances(OpenWindows):
 
     def hold(self, ticket: int, balance: Balance, amount: int, *, whole: int) -> Reservation:
         """Hold an amount of a window for a ticket, of the ``whole`` that it needs, if that is more."""
-        return self._hold_alike([ticket], balance, amount, whole)[0]
+        whole = max(amount, whole)
+        reservation = Reservation(ticket, balance.id, balance.name, amount, 0, 0, 0, True, whole, True)
+        self.reservations.setdefault(ticket, []).append(reservation)
+        balance.reserved += max(0, amount)
+        balance.dirty = True
+        return reservation
 
     def _hold_alike(self, tickets: Iterable[int], balance: Balance, amount: int, whole: int) -> list[Reservation]:
         window, name, whole = balance.id, balance.name, max(amount, whole)

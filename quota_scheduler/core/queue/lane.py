@@ -33,11 +33,6 @@ class Gate(NamedTuple):
     waits_above: bool
     in_parts: bool
 
-    def amount(self, ticket: Ticket, whole: int, now: datetime) -> int:
-        """What a ticket holds here of the whole that it needs."""
-        duration = ticket.estimate.duration
-        return whole if duration is None and not self.in_parts else self.headroom.usable(whole, duration, now)
-
 
 class Lane(Struct, frozen=True):
     """A group whose tickets start by sums alone. It holds as long as nobody is looked at otherwise."""
@@ -53,11 +48,12 @@ class Lane(Struct, frozen=True):
         for balance in self.ramped:
             if (at := ramps.holds(ticket, balance, now)) and at > now:
                 return None
-        amounts = []
+        amounts, rank, is_short = [], self.rank, ticket.estimate.duration is None
         for gate, whole in zip(self.gates, needs, strict=True):
-            amount, balance = gate.amount(ticket, whole, now), gate.balance
-            above = sum(gate.headroom.waiting[: self.rank]) if gate.waits_above else 0
-            if whole > balance.amount or balance.reserved + amount + above > gate.room:
+            headroom, balance, room, waits_above, in_parts = gate
+            amount = whole if is_short and not in_parts else headroom.usable(whole, ticket.estimate.duration, now)
+            above = sum(headroom.waiting[:rank]) if waits_above and rank else 0
+            if whole > balance.amount or balance.reserved + amount + above > room:
                 return None
             amounts.append(amount)
         return amounts
@@ -78,9 +74,10 @@ class Lanes:
 
     def of(self, key: GroupKey, group: QueueGroup) -> Lane | None:
         """The lane of a group; None where its tickets have to be looked at one by one."""
-        if key not in self._lanes:
-            self._lanes[key] = self._found(group)
-        return self._lanes[key]
+        lane = self._lanes.get(key)
+        if lane is None and key not in self._lanes:
+            lane = self._lanes[key] = self._found(group)
+        return lane
 
     def _found(self, group: QueueGroup) -> Lane | None:
         headrooms, labels, rank = self._headrooms, group.tickets[0].labels, group.priority.rank
@@ -93,9 +90,10 @@ class Lanes:
         gates = []
         for instance in group.instances:
             at = instance.name, rank, group.pressing
-            if at not in self._gates:
-                self._gates[at] = self._gate(headrooms.headroom(instance), group)
-            if (gate := self._gates[at]) is None:
+            gate = self._gates.get(at)
+            if gate is None and at not in self._gates:
+                gate = self._gates[at] = self._gate(headrooms.headroom(instance), group)
+            if gate is None:
                 return None
             gates.append(gate)
         return Lane(gates, [gate.balance for gate in gates if gate.balance.ramp], rank)

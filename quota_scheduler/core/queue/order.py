@@ -7,7 +7,7 @@ turns when B has had none, so 11 comes before 10. Who goes now is ``core/queue/w
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from quota_scheduler.core.queue.policy import QueuePolicy
@@ -23,8 +23,11 @@ class Turn(NamedTuple):
     place: int
 
 
-Head = tuple[int, int, datetime, int, GroupKey, int]
-"""Rank by class and age, turns of its share, since when it waits and its id; with its group, and its place there."""
+Head = tuple[int, int, datetime, int, GroupKey, int, Sequence[Ticket]]
+"""Rank by class and age, turns of its share, since when it waits and its id; with its group, its place and all there.
+
+Ids differ, so that nothing behind them is compared.
+"""
 
 
 class FairOrder:
@@ -44,48 +47,50 @@ class FairOrder:
         now: datetime,
     ) -> None:
         """``places`` says from which place on each group is to be gone through, ``running`` what each share runs."""
-        self._tickets_in, self._policy, self._now = tickets_in, policy, now
+        self._aging_step, self._now = policy.aging_step, now
         self._turns = dict(running)
-        self._heap = [head for key, place in places.items() if (head := self._head(key, place))]
+        self._heap = [head for key, place in places.items() if (head := self._head(key, place, tickets_in(key)))]
         heapq.heapify(self._heap)
+        self._looked_at: Sequence[Ticket] = ()
 
-    def _head(self, key: GroupKey, place: int) -> Head | None:
+    def _head(self, key: GroupKey, place: int, tickets: Sequence[Ticket]) -> Head | None:
         """What orders a group that goes on from a place; None at its end."""
-        tickets = self._tickets_in(key)
         if place >= len(tickets):
             return None
         ticket = tickets[place]
-        by_age = rank(ticket, self._policy, now=self._now)
-        return by_age, self._turns.get(key[2], 0), ticket.waiting_since, ticket.id, key, place
+        since = ticket.waiting_since
+        by_age = _aged(key[1], since, self._now, self._aging_step)
+        return by_age, self._turns.get(key[2], 0), since, ticket.id, key, place, tickets
 
-    def _push(self, key: GroupKey, place: int) -> None:
-        if head := self._head(key, place):
+    def _push(self, key: GroupKey, place: int, tickets: Sequence[Ticket]) -> None:
+        if head := self._head(key, place, tickets):
             heapq.heappush(self._heap, head)
 
     def next(self) -> Turn | None:
         """The next ticket to look at; None at the end."""
         while self._heap:
-            _, turns, _, number, key, place = heapq.heappop(self._heap)
-            tickets = self._tickets_in(key)
+            _, turns, _, number, key, place, tickets = heapq.heappop(self._heap)
             if place >= len(tickets):
                 continue
-            if tickets[place].id == number and turns == self._turns.get(key[2], 0):
-                return Turn(tickets[place], key, place)
-            self._push(key, place)
+            ticket = tickets[place]
+            if ticket.id == number and turns == self._turns.get(key[2], 0):
+                self._looked_at = tickets
+                return Turn(ticket, key, place)
+            self._push(key, place, tickets)
         return None
 
     def started(self, key: GroupKey, following: int) -> None:
-        """A share has had a turn; its group goes on at the place ``following``."""
+        """The share of the ticket that was next has had a turn; its group goes on at the place ``following``."""
         self._turns[key[2]] = self._turns.get(key[2], 0) + 1
-        self._push(key, following)
+        self._push(key, following, self._looked_at)
 
     def passed(self, key: GroupKey, place: int) -> None:
-        """The ticket at ``place`` stays where it is: look at the one behind it."""
-        self._push(key, place + 1)
+        """The ticket that was next, at ``place``, stays where it is: look at the one behind it."""
+        self._push(key, place + 1, self._looked_at)
 
     def remaining(self) -> dict[GroupKey, int]:
         """Groups that have not been looked at to their end, and from which place on."""
-        return {key: place for *_, key, place in self._heap}
+        return {head[4]: head[5] for head in self._heap}
 
 
 def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePolicy, *, now: datetime) -> list[Ticket]:
@@ -108,7 +113,11 @@ def order(waiting: Iterable[Ticket], running: Mapping[str, int], policy: QueuePo
 
 def rank(ticket: Ticket, policy: QueuePolicy, *, now: datetime) -> int:
     """A ticket's place by class and age; lower goes first, and age can lift it above every class."""
-    return ticket.priority.rank - int((now - ticket.waiting_since) / policy.aging_step)
+    return _aged(ticket.priority.rank, ticket.waiting_since, now, policy.aging_step)
+
+
+def _aged(rank: int, since: datetime, now: datetime, step: timedelta) -> int:
+    return rank - int((now - since) / step)
 
 
 def place(

@@ -190,8 +190,8 @@ class ThrottleQueue:
         return names, ticket.priority.rank, labels.value(self._share_label), labels.provider, labels.account, pressing
 
     def _count(self, key: GroupKey, needs: list[int], sign: int) -> None:
-        names, place, *_ = key
-        for name, amount in zip(names, needs, strict=True):
+        place = key[1]
+        for name, amount in zip(key[0], needs, strict=True):
             self.sums(name)[place] += sign * amount
 
     def sums(self, name: str) -> list[int]:

@@ -9,8 +9,9 @@ w" is the factor x · W / w (Google SRE workbook, chapter 5, applied to windows 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -54,6 +55,11 @@ CLASSES = (
 """A month, a week, a day and a session: 6.0 over 6 h is 5 % of a month, 2.8 over 12 h is 20 % of a week."""
 
 
+LONGEST = max(lookback for burn_class in CLASSES for lookback in burn_class.lookbacks)
+"""As far back as anything is looked at."""
+
+
+@lru_cache(maxsize=256)
 def burn_class(length: timedelta) -> BurnClass | None:
     """Return the class nearest to a window's length on a logarithmic scale; None for windows under two hours."""
     if length < SHORTEST:
@@ -61,26 +67,45 @@ def burn_class(length: timedelta) -> BurnClass | None:
     return min(CLASSES, key=lambda candidate: abs(math.log(length / candidate.length)))
 
 
-def burns(history: History, window: Window, used: int, amount: int, now: datetime, step: timedelta) -> tuple[Burn, ...]:
-    """Measure the burn over the four lookbacks of the window's class.
+class RecentUse:
+    """What was used lately, by its age: limits that share a history, and with it a rate, measure it once.
 
     ``history`` holds (start of a ``step``-long bucket, consumption) in ascending order; what lies at or after ``now``
-    is not looked at, the bucket that contains ``now`` counts as filled up to it. A lookback is cut at the window's
-    start, so that nothing of the window before is held against this one. A ``step`` longer than a lookback smooths it.
+    is not looked at, the bucket that contains ``now`` counts as filled up to it. A ``step`` longer than a lookback
+    smooths it.
+    """
+
+    def __init__(self, history: History, now: datetime, step: timedelta) -> None:
+        self.now = now
+        self._ages = _ages(history, LONGEST.total_seconds(), now, step)
+        self._rates: dict[float, float] = {}
+
+    def per_second(self, lookback: float) -> float:
+        """Consumption per second of the last so many seconds; a bucket cut by either end counts in proportion."""
+        rate = self._rates.get(lookback)
+        if rate is None:
+            rate = self._rates[lookback] = _per_second(self._ages, lookback)
+        return rate
+
+
+def burns(recent: RecentUse, window: Window, used: int, amount: int) -> tuple[Burn, ...]:
+    """Measure the burn over the four lookbacks of the window's class.
+
+    A lookback is cut at the window's start, so that nothing of the window before is held against this one.
 
     Empty for a window under two hours, in its first 5 %, outside it, and for an amount of 0.
     """
-    nearest = burn_class(window.length)
+    now, length = recent.now, window.length
+    nearest = burn_class(length)
     elapsed = now - window.starts_at
-    if nearest is None or amount <= 0 or not window.contains(now) or elapsed / window.length < QUIET_RATIO:
+    if nearest is None or amount <= 0 or not window.contains(now) or elapsed / length < QUIET_RATIO:
         return ()
-    left, headroom = window.ends_at - now, amount - used
-    lookbacks = [min(lookback, elapsed).total_seconds() for lookback in nearest.lookbacks]
-    lately = _ages(history, max(lookbacks), now, step)
-    return tuple(
-        _burn(name, _per_second(lately, lookback), window, left, headroom, amount)
-        for name, lookback in zip(LOOKBACKS, lookbacks, strict=True)
-    )
+    left, headroom, seconds = (window.ends_at - now).total_seconds(), amount - used, length.total_seconds()
+    burned = []
+    for name, lookback in zip(LOOKBACKS, nearest.lookbacks, strict=True):
+        rate = recent.per_second(min(lookback, elapsed).total_seconds())
+        burned.append(Burn(lookback=name, rate=rate * seconds / amount, remaining=_remaining(rate * left, headroom)))
+    return tuple(burned)
 
 
 def cumulative_burn(window: Window, used: int, amount: int, now: datetime) -> float | None:
@@ -89,10 +114,11 @@ def cumulative_burn(window: Window, used: int, amount: int, now: datetime) -> fl
     return used / amount / passed if amount > 0 and passed >= SETTLED_RATIO else None
 
 
-def _burn(name: str, rate: float, window: Window, left: timedelta, headroom: int, amount: int) -> Burn:
-    to_come = rate * left.total_seconds()
-    remaining = min(MOST, to_come / headroom) if headroom > 0 else (MOST if to_come > 0 else 0.0)
-    return Burn(lookback=name, rate=rate * window.length.total_seconds() / amount, remaining=remaining)
+def _remaining(to_come: float, headroom: int) -> float:
+    """R: what comes before the reset at a rate, over what is left of the amount."""
+    if headroom > 0:
+        return min(MOST, to_come / headroom)
+    return MOST if to_come > 0 else 0.0
 
 
 def _ages(history: History, longest: float, now: datetime, step: timedelta) -> list[tuple[float, float, float]]:
@@ -109,11 +135,10 @@ def _ages(history: History, longest: float, now: datetime, step: timedelta) -> l
     return lately
 
 
-def _per_second(lately: Iterable[tuple[float, float, float]], lookback: float) -> float:
-    """Consumption per second of the last ``lookback`` seconds; a bucket cut by either end counts in proportion."""
-    shares = (
+def _per_second(lately: Sequence[tuple[float, float, float]], lookback: float) -> float:
+    shares = [
         amount * ((min(begun, lookback) - ended) / (begun - ended))
         for begun, ended, amount in lately
         if ended < lookback
-    )
+    ]
     return sum(shares) / lookback

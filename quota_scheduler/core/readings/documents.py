@@ -13,7 +13,7 @@ from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
 from quota_scheduler.core.instants import iso, iso_or_none, parse_instant
 from quota_scheduler.core.limits.schedule import local_time
-from quota_scheduler.core.readings.readings import LimitReading, ProjectionReading
+from quota_scheduler.core.readings.readings import BalanceReading, LimitReading, ProjectionReading
 from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.readings.throttle_level import LevelState, ThrottleLevel
 from quota_scheduler.core.units import Unit, format_amount
@@ -102,9 +102,11 @@ def as_published(reading: LimitReading) -> tuple[object, ...]:
     return *_TOLD(reading), _caused_at(reading)
 
 
-_UNTOLD = ("projection", "level_caused_at")
+_UNTOLD = ("balance", "projection", "level_caused_at")
+_USE_OF_TODAY = ("used_today", "usual_today")
 _TOLD = attrgetter(
     *(name for name in LimitReading.__struct_fields__ if name not in _UNTOLD),
+    *(f"balance.{name}" for name in BalanceReading.__struct_fields__ if name not in _USE_OF_TODAY),
     *(f"projection.{name}" for name in ProjectionReading.__struct_fields__ if name != "burns"),
 )
 

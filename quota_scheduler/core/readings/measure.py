@@ -11,7 +11,7 @@ from quota_scheduler.core.admission.headroom import Headroom, in_pool
 from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.efficiency.optimization import optimization_level
 from quota_scheduler.core.forecast.forecast import Forecast
-from quota_scheduler.core.forecast.histories import Pairs, UsageHistory
+from quota_scheduler.core.forecast.histories import UsageHistory
 from quota_scheduler.core.forecast.track_record import TrackReading
 from quota_scheduler.core.labels import Labels, is_pattern
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -20,7 +20,7 @@ from quota_scheduler.core.limits.limit import Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, PerRun, Session, span_text
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingByInstance, WaitingTotals
-from quota_scheduler.core.readings.burn import burns
+from quota_scheduler.core.readings.burn import RecentUse, burns
 from quota_scheduler.core.readings.observed import NO_WORD, ObservedWord, is_estimated, read_observed
 from quota_scheduler.core.readings.readings import (
     BalanceReading,
@@ -108,7 +108,7 @@ class LimitFacts(Struct, frozen=True):
 
     forecast: Forecast | None = None
     weighted_mean: int | None = None
-    lately: Pairs = field(default_factory=list)
+    recent: RecentUse | None = None
     track: TrackReading | None = None
     spending: Spending = field(default_factory=Spending)
     parent: str = ""
@@ -139,7 +139,7 @@ def read_limit(
         zone=limit.zone,
         mode=limit.mode.value,
         balance=balance,
-        projection=read_projection(headroom, facts, now=now),
+        projection=read_projection(headroom, facts),
         queue=queue.queue,
         level=level.level.value,
         level_since=level.since,
@@ -173,11 +173,11 @@ def read_balance(headroom: Headroom, facts: LimitFacts, *, estimated: bool, now:
     )
 
 
-def read_projection(headroom: Headroom, facts: LimitFacts, *, now: datetime) -> ProjectionReading:
+def read_projection(headroom: Headroom, facts: LimitFacts) -> ProjectionReading:
     """Read where a limit's window ends, and how fast it is used with what it may borrow; nothing has no burn rate."""
     balance, window = headroom.balance, headroom.balance.window
     usable = balance.amount + facts.loan
-    burn = burns(facts.lately, window, balance.spent, usable, now, HOUR) if window and balance.amount else ()
+    burn = burns(facts.recent, window, balance.spent, usable) if facts.recent and window and balance.amount else ()
     risk = headroom.outlook.risk if headroom.outlook else "unknown"
     return ProjectionReading(facts.forecast, facts.weighted_mean, facts.track, risk, burn)
 
@@ -254,19 +254,27 @@ def usual_today(history: UsageHistory, zone: str, now: datetime) -> int | None:
     return round((sum(used[0::3]) + part * sum(used[1::3])) / known)
 
 
-class DaysOfUse:
-    """What limits used today, and usually have by now, looked up once for all that share a history and a zone."""
+class SharedLooks:
+    """What is read of histories as of one instant, once for all limits that share one."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
-        self._by_history: dict[tuple[int, str], tuple[int, int | None]] = {}
+        self._days: dict[tuple[int, str], tuple[int, int | None]] = {}
+        self._recent: dict[int, RecentUse] = {}
 
-    def of(self, history: UsageHistory, zone: str) -> tuple[int, int | None]:
+    def recent(self, history: UsageHistory) -> RecentUse:
+        """Return what was used in the newest day."""
+        key = id(history.all)
+        if key not in self._recent:
+            self._recent[key] = RecentUse(history.lately(), self._now, HOUR)
+        return self._recent[key]
+
+    def days(self, history: UsageHistory, zone: str) -> tuple[int, int | None]:
         """Return what was used since midnight, and by this time of the day on the last seven days in the mean."""
         key = id(history.all), zone
-        if key not in self._by_history:
-            self._by_history[key] = used_today(history, zone, self._now), usual_today(history, zone, self._now)
-        return self._by_history[key]
+        if key not in self._days:
+            self._days[key] = used_today(history, zone, self._now), usual_today(history, zone, self._now)
+        return self._days[key]
 
 
 @lru_cache(maxsize=8)

@@ -84,7 +84,7 @@ def _row(one: Suggestion) -> dict[str, Any]:
 def _risks(tx: Transaction) -> list[AtRisk]:
     """The limits as last published, whose window is still open."""
     risks = []
-    for name, body in documents.load_bodies(tx, "readings").items():
+    for name, body in documents.limit_documents(tx).items():
         forecast, ends_at, unit = body.get("forecast"), body.get("ends_at"), Unit(body.get("unit", Unit.TOKENS))
         if forecast and ends_at and parse_instant(ends_at) > tx.now:
             amount, expected, p80 = (

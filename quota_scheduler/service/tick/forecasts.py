@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from quota_scheduler.core.forecast.baselines import weighted_mean_to_come
+from quota_scheduler.core.forecast.baselines import WeightedMean, weighted_mean_of
 from quota_scheduler.core.forecast.batch import project_at_once
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import Histories, UsageHistory
@@ -98,6 +98,7 @@ class Forecasting:
         self.verification.update(tx, balances, instances, self.book, fresh=fresh)
         rows = [(b, balances.ruling(b)) for b in instances if b.limit.is_windowed]
         stale = [(b, t) for b, t in rows if self._is_stale(b, t, waiting.get(b.name, 0), tx.now)]
+        self.verification.seed(balances, instances, self.book, beside=len(stale))
         self._project(stale, waiting, tx.now)
         for instance, balance in rows:
             if (projected := self.projected.get(instance.name)) and projected.window == balance.window:
@@ -115,7 +116,7 @@ class Forecasting:
     def _restore(self, tx: Transaction) -> None:
         """Go on from the outlooks of the tick before a restart: their risk has a hysteresis."""
         if self._looked_at is None:
-            for name, body in documents.load_bodies(tx, "outlooks").items():
+            for name, body in documents.outlooks(tx).items():
                 self.outlooks.setdefault(name, read_outlook(body))
 
     def _refresh(self, tx: Transaction, balances: Balances) -> bool:
@@ -156,7 +157,7 @@ class Forecasting:
             looked_at is None
             or folded_at is None
             or looked_at > now
-            or counting(self.book.limits) != counting(balances.limits)
+            or (self.book.limits != balances.limits and counting(self.book.limits) != counting(balances.limits))
         ):
             return False
         has_points = any(limit.unit is Unit.PERCENT for limit in balances.limits)
@@ -252,14 +253,14 @@ class _Means:
 
     def __init__(self, now: datetime) -> None:
         self._now = now
-        self._to_come: dict[tuple[int, datetime], int] = {}
+        self._means: dict[int, WeightedMean] = {}
 
     def of(self, row: _Row) -> int:
         """What comes on top of what is used."""
-        key = id(row.history.all), row.window.ends_at
-        if key not in self._to_come:
-            self._to_come[key] = round(weighted_mean_to_come(row.history.all, self._now, row.window.ends_at))
-        return self._to_come[key]
+        key = id(row.history.all)
+        if key not in self._means:
+            self._means[key] = weighted_mean_of(row.history.all, self._now)
+        return round(self._means[key].to_come(row.window.ends_at))
 
 
 def _facts(balance: Balance, waiting: int) -> tuple[int, int]:

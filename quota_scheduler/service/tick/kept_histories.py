@@ -38,12 +38,13 @@ class KeptBook(Struct, frozen=True):
 
 
 class _Round(Struct):
-    """Histories being written: as of when they stood when it began, whose they are, and how many are written."""
+    """Histories being written: as of when they stood when it began, whose they are, and how limits count."""
 
     book: Histories
     as_of: datetime
     folded_at: datetime
     instances: list[str]
+    counting: str
     written: int = 0
 
 
@@ -74,7 +75,7 @@ class KeptHistories:
 
     def begin(self, book: Histories, as_of: datetime, folded_at: datetime) -> None:
         """Keep all histories, some with each save; they stand as of ``as_of`` now."""
-        self._round = _Round(book, as_of, folded_at, sorted(book.series))
+        self._round = _Round(book, as_of, folded_at, sorted(book.series), fingerprint(book.limits))
 
     def save(self, tx: Transaction, looked_at: datetime) -> None:
         """Write some of what is to be kept, as of ``looked_at``; after the last, that all are there."""
@@ -82,7 +83,7 @@ class KeptHistories:
             return
         some = one.instances[one.written : one.written + PER_TICK]
         one.written += len(some)
-        ours, series = fingerprint(one.book.limits), one.book.series
+        ours, series = one.counting, one.book.series
         kept_store.save(tx, {name: kept_store.KeptHistory(looked_at, ours, pack(series[name])) for name in some})
         if one.written < len(one.instances):
             return

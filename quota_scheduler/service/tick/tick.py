@@ -36,7 +36,7 @@ from quota_scheduler.core.queue.waiting import WaitingByInstance
 from quota_scheduler.core.readings import measure
 from quota_scheduler.core.readings.cache_loss import PriceOf
 from quota_scheduler.core.readings.consumption import Consumption, SetApart, Sets, Sums, unpriced_models
-from quota_scheduler.core.readings.documents import as_published, level_state, limit_document, outlook_document
+from quota_scheduler.core.readings.documents import as_published, level_state, outlook_document
 from quota_scheduler.core.readings.holders import QueueSnapshot, WaitingSums, queue_in, queue_reading
 from quota_scheduler.core.readings.observed import NO_WORD, ObservedWord
 from quota_scheduler.core.readings.readings import Counter, LimitReading, Readings, SourceReading, Spending
@@ -171,7 +171,7 @@ class Recompute:
         before_by_name, self._written = self._written, {}
         for name, looks, reading in published:
             before = before_by_name.get(name)
-            text = before[1] if before and before[0] == looks else documents.body_text(limit_document(reading))
+            text = before[1] if before and before[0] == looks else documents.body_text(reading)
             self._written[name] = looks, text
         return {name: text for name, (_, text) in self._written.items()}
 
@@ -191,7 +191,7 @@ class Recompute:
         headrooms = Headrooms(
             balances, self.outlooks, queue=WaitingSums(waiting_totals), thresholds=self.forecasting.thresholds
         )
-        standing, days = loan_store.standing(tx), measure.DaysOfUse(tx.now)
+        standing, looks = loan_store.standing(tx), measure.SharedLooks(tx.now)
         self._levels, readings = {}, []
         for instance in instances:
             name = instance.name
@@ -210,7 +210,7 @@ class Recompute:
                 word=words.get(instance.limit.id, NO_WORD),
                 loans=tuple(loan for loan in standing if name in (loan.lender, loan.borrower)) if standing else (),
                 loan=level_facts.loan,
-                days=days,
+                looks=looks,
             )
             readings.append(measure.read_limit(headroom, queue_facts, level, limit_facts, now=tx.now))
         return tuple(readings)
@@ -232,15 +232,15 @@ class Recompute:
         word: ObservedWord,
         loans: tuple[Loan, ...],
         loan: int,
-        days: measure.DaysOfUse,
+        looks: measure.SharedLooks,
     ) -> measure.LimitFacts:
         name, history = instance.name, self.forecasting.book.of(instance.name)
         projected = self.forecasting.projected.get(name)
-        used_today, usual_today = days.of(history, instance.limit.zone)
+        used_today, usual_today = looks.days(history, instance.limit.zone)
         return measure.LimitFacts(
             forecast=projected.as_of(balances.ruling(instance)) if projected else None,
             weighted_mean=projected.weighted_mean_of(balances.ruling(instance)) if projected else None,
-            lately=history.lately(),
+            recent=looks.recent(history),
             track=self.forecasting.verification.reading(name),
             quality=self.quality.reading(name),
             spending=self._analysis.spending.get(name, Spending()),
@@ -315,5 +315,5 @@ class Recompute:
 
 def _stored_levels(tx: Transaction) -> dict[str, LevelState]:
     """The throttle levels as the last tick before a restart left them."""
-    states = ((name, level_state(body)) for name, body in documents.load_bodies(tx, "readings").items())
+    states = ((name, level_state(body)) for name, body in documents.limit_documents(tx).items())
     return {name: state for name, state in states if state}

@@ -33,6 +33,10 @@ from quota_scheduler.store import Transaction, facts, forecasts, windows
 
 SEEDED_PER_TICK = 4
 """Tracks earned from the past in one tick, so that the first ticks of an installation stay short."""
+BUSY = 200
+"""Forecasts in a tick beside which no track is earned: four cost as much as those, and the next tick has less to do."""
+MOST_PUT_OFF = 10
+"""Busy ticks in a row after which tracks are earned all the same."""
 MOST_REMEMBERED = 1_000
 """Judgements that can be taken back, should the clock turn out to have been ahead."""
 MARK = "forecasts_saved"
@@ -59,6 +63,8 @@ class Verification:
         self._mark: int | None = None
         self._untried: set[str] = set()
         self._judged: list[tuple[Prediction, tuple[str, TrackRecord]]] = []
+        self._put_off = 0
+        self._shapes: tuple[tuple[Limit, ...], dict[str, str]] = (), {}
 
     def track(self, instance: str) -> TrackRecord | None:
         """The track record of a limit instance."""
@@ -82,11 +88,16 @@ class Verification:
         self._restore(tx)
         if fresh:
             self._try_again(book)
-        shapes = {limit.id: windows.shape_text(limit) for limit in balances.limits}
+        shapes = self._shapes_of(balances.limits)
         self._take_back(tx.now)
         self._rebase(instances, shapes)
         self._verify(tx, {limit.id: limit for limit in balances.limits}, shapes)
-        self._seed(instances, shapes, book, tx.now)
+
+    def _shapes_of(self, limits: tuple[Limit, ...]) -> dict[str, str]:
+        """The shape of every limit by id; written anew when limits have changed."""
+        if self._shapes[0] != limits:
+            self._shapes = limits, {limit.id: windows.shape_text(limit) for limit in limits}
+        return self._shapes[1]
 
     def save(self, tx: Transaction) -> None:
         """Write what changed since the last save."""
@@ -103,15 +114,18 @@ class Verification:
 
     def is_due(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> bool:
         """Whether the window has reached a part at which its forecast is to be kept and was not yet."""
+        return self._part_due(instance, balance, forecast, now) is not None
+
+    def _part_due(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> int | None:
         part = part_reached(balance.window, now) if balance.window and balance.id else None
         if part is None or balance.window is None or forecast.observed_days <= 0:
-            return False
-        return (instance.name, balance.window.starts_at, part) not in self._predictions
+            return None
+        return None if (instance.name, balance.window.starts_at, part) in self._predictions else part
 
     def keep(self, instance: LimitInstance, balance: Balance, forecast: Forecast, now: datetime) -> None:
         """Keep a forecast of the window until it has closed, if it is due."""
-        part = part_reached(balance.window, now) if balance.window else None
-        if part is not None and self.is_due(instance, balance, forecast, now):
+        part = self._part_due(instance, balance, forecast, now)
+        if part is not None:
             made = Prediction(instance.name, part, forecast, balance.amount)
             self._predictions[made.key] = made
             self._owed.made.append(made)
@@ -174,8 +188,16 @@ class Verification:
     def _learn(self, instance: str, shape: str, track: TrackRecord) -> None:
         self.tracks[instance] = self._owed.tracks[instance] = shape, track
 
-    def _seed(self, instances: Iterable[LimitInstance], shapes: dict[str, str], book: Histories, now: datetime) -> None:
-        """Let limits that nothing was judged of yet earn a track from the windows of their imported past."""
+    def seed(self, balances: Balances, instances: Iterable[LimitInstance], book: Histories, *, beside: int) -> None:
+        """Let limits that nothing was judged of yet earn a track from the windows of their imported past.
+
+        ``beside`` is how many limits the same tick forecasts.
+        """
+        self._put_off = self._put_off + 1 if beside >= BUSY else 0
+        if 0 < self._put_off <= MOST_PUT_OFF:
+            return
+        self._put_off = 0
+        shapes, now = self._shapes_of(balances.limits), balances.now
         untracked = (b for b in instances if b.limit.is_windowed and self._wants_seed(b.name))
         fresh = list(islice(untracked, SEEDED_PER_TICK)) if book.first else []
         for instance, track in zip(fresh, replay_at_once([_past_of(b, book, now) for b in fresh]), strict=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quota_scheduler.core.alerts.rule import SEVERITIES, RuleTexts, Severity
+from quota_scheduler.core.alerts.rule import SEVERITIES, LateFacts, RuleTexts, Severity
 
 
 def test_severities_rank_from_mild_to_bad():
@@ -19,3 +19,13 @@ def test_severities_rank_from_mild_to_bad():
 )
 def test_templates(texts, templates):
     assert texts.templates == templates
+
+
+def test_facts_are_put_together_once_and_only_when_somebody_looks():
+    looks = []
+    facts = LateFacts(lambda: looks.append("look") or {"limit": "day", "used": 3})
+    assert looks == []
+    assert (facts == {"limit": "day", "used": 3}, facts.get("amount"), {**facts, "used": 4}, len(facts)) == (
+        True, None, {"limit": "day", "used": 4}, 2,
+    )  # fmt: skip
+    assert looks == ["look"]

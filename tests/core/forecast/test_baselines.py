@@ -11,7 +11,7 @@ from quota_scheduler.core.forecast.baselines import (
     mean_7,
     pro_rata,
     weighted_mean,
-    weighted_mean_to_come,
+    weighted_mean_of,
 )
 from quota_scheduler.core.forecast.series import buckets
 
@@ -49,7 +49,7 @@ def test_what_a_weighted_mean_adds_is_the_same_from_arrays(minutes):
     generator, now = Random(minutes), NOW + timedelta(minutes=minutes)
     hours = [NOW - timedelta(hours=back) for back in range(24 * 9, -2, -1) if generator.random() < 0.4]
     history = [(hour, float(generator.randrange(1_000))) for hour in hours]
-    assert weighted_mean_to_come(buckets(history), now, ENDS) == weighted_mean(history, now, now, ENDS)
+    assert weighted_mean_of(buckets(history), now).to_come(ENDS) == weighted_mean(history, now, now, ENDS)
 
 
 def test_at_the_start_of_a_window_there_is_no_rate_to_keep_up():

@@ -147,3 +147,8 @@ def test_instances_that_count_the_same_work_share_one_history_and_go_on_sharing_
     histories.update(stored((TEN, 1, some_usage(25))), [int(TEN.timestamp()) // 3600], SETS, balances)
     assert first.all is second.all
     assert second.lately() == [(NINE, 15), (TEN, 25)]
+    assert [first.above[rank] is second.above[rank] for rank in (1, 2, 3)] == [True] * 3
+    second.add_demand(TEN, 0, 7)
+    histories.update(stored((TEN, 1, some_usage(30))), [int(TEN.timestamp()) // 3600], SETS, balances)
+    assert first.all is second.all, "what could not run is demand, and no usage"
+    assert (second.above[3].values - first.above[3].values).tolist() == [0, 7]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quota_scheduler.core.limits.schedule import Window
-from quota_scheduler.core.readings.burn import CLASSES, LOOKBACKS, MOST, burn_class, burns, cumulative_burn
+from quota_scheduler.core.readings.burn import CLASSES, LOOKBACKS, MOST, History, RecentUse, burn_class, cumulative_burn
+from quota_scheduler.core.readings.burn import burns as burns_of
 from quota_scheduler.core.readings.readings import Burn
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -18,6 +19,10 @@ SESSION = Window(START, START + 5 * HOUR)
 
 def steady(start: datetime, end: datetime, per_step: float, step: timedelta) -> list[tuple[datetime, float]]:
     return [(start + i * step, per_step) for i in range((end - start) // step)]
+
+
+def burns(history: History, window: Window, used: int, amount: int, now: datetime, step: timedelta) -> tuple[Burn, ...]:
+    return burns_of(RecentUse(history, now, step), window, used, amount)
 
 
 def rates(found: tuple[Burn, ...]) -> dict[str, tuple[float, float]]:
@@ -99,6 +104,16 @@ def test_each_lookback_sees_its_own_stretch() -> None:
         "slow_long": pytest.approx(500 / 45 * 300 / 30_500, abs=1e-6),
         "slow_short": pytest.approx(500 / 10 * 300 / 30_500, abs=1e-6),
     }
+
+
+@pytest.mark.parametrize("window", [pytest.param(MONTH, id="a month"), pytest.param(SESSION, id="a session")])
+def test_limits_that_share_a_history_measure_what_each_would_alone(window: Window) -> None:
+    now = START + 2.5 * HOUR + 40 * DAY * (window is MONTH) / 10
+    history = [(START + i * HOUR, 100.0 + i % 7) for i in range(24 * 30)]
+    together = RecentUse(history, now, HOUR)
+    others = [burns_of(together, one, 500, 30_500) for one in (SESSION, MONTH)]
+    assert len(others) == 2
+    assert burns_of(together, window, 500, 30_500) == burns(history, window, 500, 30_500, now, HOUR) != ()
 
 
 def test_a_bucket_still_filling_is_as_dense_as_what_has_passed_of_it() -> None:

@@ -91,7 +91,7 @@ def test_a_forecast_explains_itself_in_five_lines():
 
 
 def test_a_limit_that_only_time_passed_for_is_not_stored_again():
-    later = a_reading(MONEY, burns=(), level_caused_at=NOW + timedelta(seconds=2))
+    later = a_reading(MONEY, burns=(), level_caused_at=NOW + timedelta(seconds=2), used_today=3, usual_today=4)
     assert as_published(later) == as_published(MONEY)
     assert as_published(a_reading(MONEY, used=6 * MICRO)) != as_published(MONEY)
 

@@ -13,6 +13,7 @@ from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.waiting import WaitingTotals
 from quota_scheduler.core.readings import measure
+from quota_scheduler.core.readings.burn import RecentUse
 from quota_scheduler.core.readings.readings import (
     BalanceReading,
     ClassReading,
@@ -107,7 +108,7 @@ def test_a_limit_as_everybody_sees_it():
         limit, value="growth", used=50, reported=20, reserved=10, outlook=Outlook(MONDAY, risk="high")
     )
     facts = measure.LimitFacts(
-        lately=[(MONDAY - HOUR, 40.0)],
+        recent=RecentUse([(MONDAY - HOUR, 40.0)], MONDAY, HOUR),
         weighted_mean=90,
         spending=Spending("72 % by docs"),
         parent="pool",
@@ -139,8 +140,8 @@ def test_a_limit_as_everybody_sees_it():
 )
 def test_burns_are_of_what_a_limit_may_borrow_too(used, loan, rate, remaining):
     headroom = a_headroom(a_limit(100), used=used)
-    facts = measure.LimitFacts(lately=[(MONDAY - HOUR, 40.0)], loan=loan)
-    burn = measure.read_projection(headroom, facts, now=MONDAY).burns[0]
+    facts = measure.LimitFacts(recent=RecentUse([(MONDAY - HOUR, 40.0)], MONDAY, HOUR), loan=loan)
+    burn = measure.read_projection(headroom, facts).burns[0]
     assert (burn.rate, burn.remaining) == pytest.approx((rate, remaining))
 
 

@@ -17,7 +17,9 @@ from quota_scheduler.core.instants import to_micros
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
+from quota_scheduler.core.readings.measure import every_instance
 from quota_scheduler.core.units import Unit
+from quota_scheduler.service.tick.verification import BUSY, MOST_PUT_OFF, Verification
 from quota_scheduler.store import forecasts, ledger, rollups, turns, windows
 from tests.builders import DAY, HOUR, MIDNIGHT, MINUTE, MONDAY, a_limit, a_session_limit, a_ticket, a_usage_event
 from tests.service.tick.ticking import House
@@ -52,6 +54,19 @@ def through_a_day(house: House, tokens: int = 100) -> None:
     house.until(MONDAY + 3 * HOUR, HOUR)
     house.use(tokens)
     house.until(MIDNIGHT, HOUR)
+
+
+def test_tracks_are_earned_from_the_past_beside_a_busy_tick_only_after_ten_of_them(house: House) -> None:
+    house.import_days(10, 100)
+    earned, verification = [], Verification()
+    with house.store.reading() as tx:
+        balances = windows.load(tx, house.limits, tickets=())
+        book = Histories(balances.limits)
+        book.fold(rollups.slices(tx, tx.now - 20 * DAY), ledger.label_sets(tx), balances)
+        for _ in range(MOST_PUT_OFF + 1):
+            verification.seed(balances, every_instance(balances), book, beside=BUSY)
+            earned.append("day" in verification.tracks)
+    assert earned == [False] * MOST_PUT_OFF + [True]
 
 
 # Kept and judged

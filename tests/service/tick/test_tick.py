@@ -16,6 +16,7 @@ from quota_scheduler.core.readings.documents import limit_document
 from quota_scheduler.core.readings.readings import LimitReading
 from quota_scheduler.core.units import MICRO, Unit
 from quota_scheduler.core.usage import Usage
+from quota_scheduler.store import documents
 from tests.builders import DAY, HOUR, MINUTE, MONDAY, MONTHLY, SECOND, a_concurrency_limit, a_limit, a_ticket
 from tests.service.tick.ticking import House
 
@@ -218,6 +219,15 @@ def test_an_unchanged_limit_is_not_written_again(house: House) -> None:
     (before,) = house.rows("SELECT at FROM readings WHERE name = 'day'")
     house.tick(timedelta(seconds=2))
     assert house.rows("SELECT at FROM readings WHERE name = 'day'") == [before]
+
+
+def test_what_is_stored_of_a_limit_is_what_was_read_of_it(house: House) -> None:
+    house.import_days(10, 100)
+    readings = house.tick()
+    with house.store.transaction() as tx:
+        assert documents.limit_documents(tx) == {limit.limit: limit_document(limit) for limit in readings.limits}
+        tx.send("UPDATE readings SET body = ?", ('{"limit": "day", "level": "open"}',))
+        assert documents.limit_documents(tx) == {"day": {"limit": "day", "level": "open"}}, "as builds before wrote it"
 
 
 # Demand of the classes above
