@@ -69,7 +69,8 @@ def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms, memory
     decided = decide_batch(requests, snapshot)
     _save(tx, decided, snapshot, shared=memory.shared)
     changed = decided.changes.tickets.values()
-    memory.go_on(tx, decided.onward, changed, seen_all=snapshot.queue.look_at_all)
+    quiet = not decided.changes.breakers and not snapshot.breakers.is_any
+    memory.go_on(tx, decided.onward, changed, seen_all=snapshot.queue.look_at_all, quiet=quiet)
     return _result(decided, tx.now)
 
 
@@ -121,8 +122,11 @@ def _ask_first(
     tx: Transaction, requests: Sequence[Request], remembered: Remembered
 ) -> tuple[Callable[[], Breakers], Asked, Callable[[], list[int]]]:
     """What can be asked before the turn is taken: nothing of it depends on the instant, or on what others wrote."""
+    with_keys = tickets.numbers_of(tx, [draft.key for draft in drafts_of(requests)])
+    if remembered.is_quiet(tx.now):
+        return Breakers, list, with_keys
     too_soon = windows.closed_too_soon(tx, since=remembered.balances.now - JITTER)
-    return breakers.ask(tx), too_soon, tickets.numbers_of(tx, [draft.key for draft in drafts_of(requests)])
+    return breakers.ask(tx), too_soon, with_keys
 
 
 def _named(
