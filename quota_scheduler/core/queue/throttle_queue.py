@@ -226,14 +226,14 @@ class ThrottleQueue:
         line = self._line(name, places)
         walked = line.placed if mine else chain(line.placed, line.others)
         before: list[Ticket] = []
-        left = 0
+        left, rank = 0, ticket.priority.rank
         for number in walked:
             if len(before) == SHORT or (mine and places[number] >= mine):
                 break
             other = self._tickets.get(number)
             if other is None:
                 left += 1
-            elif number != ticket.id and not other.on_hold and (mine or other.priority.rank <= ticket.priority.rank):
+            elif number != ticket.id and not other.on_hold and (mine or other.priority.rank <= rank):
                 before.append(other)
         if left > SHORT:
             del self._lines[1][name]
