@@ -72,10 +72,6 @@ class QueueGroup:
         del self.tickets[at]
         self.amounts = [a - b for a, b in zip(self.amounts, needs, strict=True)]
 
-    def tighten(self) -> None:
-        """Make the lower bound exact."""
-        self.least = [min(need(ticket, instance.limit) for ticket in self.tickets) for instance in self.instances]
-
 
 class _Line(NamedTuple):
     """Who waits for one limit: those who have a place, in that order, and those who came since; some may have left."""
@@ -117,6 +113,11 @@ class ThrottleQueue:
     def needs(self, number: int) -> list[int]:
         """What a waiting ticket needs in each limit that binds it, in their order."""
         return self._standing[number][1]
+
+    def tighten(self, key: GroupKey) -> None:
+        """Make the lower bound of a group exact, by what was worked out as each came: it may have 10,000 of them."""
+        group = self._groups[key]
+        group.least = [min(column) for column in zip(*(self._standing[t.id][1] for t in group.tickets), strict=True)]
 
     def __iter__(self) -> Iterator[Ticket]:
         return iter(self._tickets.values())
