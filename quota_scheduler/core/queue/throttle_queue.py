@@ -33,6 +33,13 @@ UNBOUND = ""
 GroupKey = tuple[tuple[str, ...], int, str, str, str, bool]
 """Names of the limits, rank, share, provider and account: while one provider's usage is read, or one account is
 refused, the others go on. Last whether they are pressing, so that one test holds for all of a group."""
+Entry = tuple[datetime, int]
+"""An instant at which something comes for a ticket, and its id."""
+
+
+def _patience(ticket: Ticket) -> tuple[datetime, datetime | None, datetime | None]:
+    """What says when a ticket presses, is late, or has waited too long."""
+    return ticket.waiting_since, ticket.deadline, ticket.wait_until
 
 
 def arrival(ticket: Ticket) -> tuple[datetime, int]:
@@ -90,8 +97,8 @@ class ThrottleQueue:
         self._groups: dict[GroupKey, QueueGroup] = {}
         self._by_instance: dict[str, set[GroupKey]] = {}
         self._sums: dict[str, list[int]] = {}
-        self._due: list[tuple[datetime, int]] = []
-        self._will_press: list[tuple[datetime, int]] = []
+        self._due: list[Entry] = []
+        self._will_press: list[Entry] = []
         self._pressing: set[int] = set()
         self.ramps = Ramps()
         self.places: tuple[datetime, dict[int, int]] | None = None
@@ -124,12 +131,13 @@ class ThrottleQueue:
 
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
-        pressing = ticket.id in self._pressing
+        pressing, before = ticket.id in self._pressing, self._tickets.get(ticket.id)
         self.remove(ticket.id)
         self._moved_since_places = True
+        is_noted = before is not None and _patience(before) == _patience(ticket)
         if pressing:
             self._pressing.add(ticket.id)
-        else:
+        elif not is_noted:
             heapq.heappush(self._will_press, (ticket.presses_from, ticket.id))
         instances = self._bind(ticket.labels.asking)
         key = self._key(ticket, instances)
@@ -144,7 +152,7 @@ class ThrottleQueue:
         self._count(key, needs, +1)
         self._join_lines(ticket.id, key[0])
         for due in (ticket.deadline, ticket.wait_until):
-            if due:
+            if due and not is_noted:
                 heapq.heappush(self._due, (due, ticket.id))
         self._let_go()
         return key
@@ -153,13 +161,16 @@ class ThrottleQueue:
         """Forget who has left, once they are many: most start long before they would press or be late."""
         most = STALE + 2 * len(self._tickets)
         if len(self._will_press) > most:
-            waiting = self._tickets.keys() - self._pressing
-            self._will_press = [(self._tickets[number].presses_from, number) for number in waiting]
-            heapq.heapify(self._will_press)
+            self._will_press = self._of_who_waits(self._will_press, but=self._pressing)
         if len(self._due) > most:
-            ends = ((due, ticket.id) for ticket in self for due in (ticket.deadline, ticket.wait_until))
-            self._due = [(due, number) for due, number in ends if due]
-            heapq.heapify(self._due)
+            self._due = self._of_who_waits(self._due)
+
+    def _of_who_waits(self, heap: Iterable[Entry], but: Collection[int] = ()) -> list[Entry]:
+        """The entries of those who are still there, each once: to work them out anew takes ten times as long."""
+        waiting = self._tickets
+        kept = list({entry for entry in heap if entry[1] in waiting and entry[1] not in but})
+        heapq.heapify(kept)
+        return kept
 
     def remove(self, number: int) -> None:
         """Let a ticket leave; nothing happens when it does not wait."""
