@@ -4,12 +4,12 @@ Everything is checked before anything starts; every problem is reported with its
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
+from msgspec.structs import replace
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity

@@ -4,11 +4,11 @@ import logging
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 import quota_scheduler

@@ -3,15 +3,14 @@
 An error's `code` is the name of its entry in both, so a sentence that was seen leads to the line that explains it.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 PAGE = "docs/reference/errors.md"
 SERVED = "/docs"
 """Where the running service shows the same, without another host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """An error: ``status`` of HTTP (0 when it is no answer), what it means, and the way out."""
 
     status: int

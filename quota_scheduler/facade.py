@@ -7,10 +7,11 @@ that resolves after the commit; those that only look block for a moment and belo
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.state import Silence
 from quota_scheduler.core.cycle.requests import (

@@ -9,9 +9,9 @@ Uvicorn waits for ever, so that a thousand sockets that say nothing would take e
 """
 
 import resource
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 ANSWERING_SECONDS = 5.0
@@ -22,8 +22,7 @@ TIMEOUT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How long a request may take to come whole, and how many may be half at a time.
 
     Thousands of runners that come in the same moment are all half until their requests are read, seconds later on a

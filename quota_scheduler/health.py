@@ -9,8 +9,9 @@ Everything is measured on the monotonic clock: a wall clock that is set back mus
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
+
+from msgspec import Struct
 
 from quota_scheduler.errors import StoreError
 
@@ -26,8 +27,7 @@ CALM_SECONDS = 5.0
 """Writes must have been taken for so long: a nearly full disk takes the small ones in between."""
 
 
-@dataclass(slots=True)
-class _Task:
+class _Task(Struct):
     every: float
     seen: float
     mark: object = None

@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.errors import DatabaseAway, NotLeading, QuotaSchedulerError
 from quota_scheduler.metrics import Metrics
@@ -48,8 +49,7 @@ class Where(StrEnum):
     EVERY = "every replica"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A task by name, run at the start and then every ``seconds``, on the replicas that ``where`` names.
 
     One that is ``steady`` does its work only after the clock has gone on without a step for so long: what it deletes by

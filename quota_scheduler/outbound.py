@@ -1,10 +1,11 @@
 """Asking other servers over HTTP: one request, one answer, nothing retried behind anybody's back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from quota_scheduler.errors import QuotaSchedulerError
 
@@ -22,8 +23,7 @@ class NoAnswer(QuotaSchedulerError):
     code = "no_answer"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(Struct, frozen=True):
     """What a server said; names of headers are in lower case."""
 
     status: int

@@ -1,9 +1,10 @@
 """What a service is made of: built once by ``assemble``, handed to whatever runs it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from quota_scheduler.bills.reader import BillReader
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
+class Doors(Struct, frozen=True):
     """What reads the bodies that others push."""
 
     otlp: OtlpDoor
@@ -48,8 +48,7 @@ class Doors:
     headless: HeadlessDoor
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What a service is made of, each built once."""
 
     store: Store
@@ -78,8 +77,7 @@ class Parts:
     spool: Spool
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Struct, frozen=True):
     """What follows from a configuration alone, and is worked out anew when it is read again."""
 
     tokens: Tokens

@@ -1,13 +1,16 @@
 """The genai-prices data that ships in the wheel. Only this file knows it; it is imported when first needed (0.2 s)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler import price_corrections as corrections
 from quota_scheduler.core.kin import ModelFamilies
@@ -184,8 +187,7 @@ class Table:
         return self._sellers[seller]
 
 
-@dataclass(frozen=True)
-class _Sold:
+class _Sold(Struct, frozen=True):
     """What one seller has that is charged by the token."""
 
     by_id: Mapping[str, Any]

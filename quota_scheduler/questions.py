@@ -5,10 +5,11 @@ Questions to the database block for a moment: they belong into a thread.
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from quota_scheduler import readiness
 from quota_scheduler.auth import RateLimits, Tokens

@@ -5,7 +5,7 @@ an operator, through any replica ───────────────�
 a change that expires, a rate that is learned ─leader──▶ ┘
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.limits.changes import LimitsHold

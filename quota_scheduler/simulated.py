@@ -14,8 +14,9 @@ import os
 import pickle
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.pricing import OwnPrice
 from quota_scheduler.price_catalog import Prices
@@ -36,8 +37,7 @@ class TooBusy(Exception):
     """As many replays as may are being played."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayJob:
+class ReplayJob(Struct, frozen=True):
     """What a child is handed; ``prices`` are the operator's own."""
 
     replay: Replay

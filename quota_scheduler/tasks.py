@@ -9,7 +9,7 @@ comes first does what has fallen due. Every write of a leader's task goes throug
 it where another leads by now.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from quota_scheduler.jobs import Where
 
@@ -34,8 +34,7 @@ TOKENS_SECONDS = 2.0
 """How often is looked whether the tokens file has changed: a token that was taken away ends that soon."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimedTask:
+class TimedTask(Struct, frozen=True):
     """Something that runs by itself: ``why`` it runs where it does."""
 
     name: str

@@ -21,9 +21,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.requests import Reply, Request
 from quota_scheduler.core.cycle.terms import Terms
@@ -60,22 +62,19 @@ Note = Callable[[Transaction, Reply], None]
 """Writes down who asked for what, in the transaction of the deed itself."""
 
 
-@dataclass(slots=True)
-class _Job:
+class _Job(Struct):
     work: Callable[[Transaction], Any]
     future: "Future[Any]"
     then: Callable[[Terms, Any], Terms] | None = None
     place: Place = None
 
 
-@dataclass(slots=True)
-class _Change:
+class _Change(Struct):
     change: Callable[[Terms], Terms]
     future: "Future[Terms]"
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     request: Request
     future: "Future[Reply] | asyncio.Future[Reply]"
     note: "Note | None" = None

@@ -1,9 +1,10 @@
 """Valid values of the core; each case overrides what it is about."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance
@@ -125,6 +126,6 @@ def a_reading(before: LimitReading | None = None, **changes: Any) -> LimitReadin
     """A limit's reading, or ``before`` with changes; the fields of its balance, projection and queue by their names."""
     parts: dict[str, Any] = {}
     for name, kind in PARTS_OF_A_READING.items():
-        given = {field: changes.pop(field) for field in kind.__dataclass_fields__ if field in changes}
+        given = {field: changes.pop(field) for field in kind.__struct_fields__ if field in changes}
         parts[name] = replace(getattr(before, name), **given) if before else kind(**given)
     return replace(before, **parts, **changes) if before else LimitReading(**parts, **changes)

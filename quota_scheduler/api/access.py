@@ -7,9 +7,9 @@ import math
 import zlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
@@ -53,8 +53,7 @@ def facade_of(request: Request) -> "Facade":
     return facade
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(Struct, frozen=True):
     """Who asks: the name for the audit log, the role, and what the token is bound to."""
 
     name: str
@@ -138,8 +137,7 @@ def accepting(request: Request) -> "Facade":
     return facade
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Struct, frozen=True):
     """A body as it came: its bytes without the encoding of the way, and what it says that it is."""
 
     content: bytes

@@ -1,11 +1,11 @@
 """Tickets and answers as JSON types."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.responses import Response
 
 from quota_scheduler.api.problems import Problem, inside

@@ -13,13 +13,13 @@ import json
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, to_builtins
 
 from quota_scheduler.backtest.chart import bars
 from quota_scheduler.backtest.scores import Honesty, Projection, ScoreRow, honesty, measure
@@ -41,8 +41,7 @@ METHODS = ("weighted-mean", "pro-rata", "mean-7", "ours")
 Method = Callable[[Pairs, datetime, datetime, datetime], Projection]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The whole table, the honesty of the confidence, and whether no method saw the future.
 
     ``assumed`` are sentences on how the files were understood.
@@ -55,7 +54,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as JSON types."""
-        return asdict(self) | {"leak_free": dict(self.leak_free)}
+        told: dict[str, Any] = to_builtins(self)
+        return told | {"leak_free": dict(self.leak_free)}
 
     def to_json(self) -> str:
         """Return the result as JSON text."""
@@ -164,8 +164,7 @@ def leak_free(method: Method, cases: Sequence[Case], sample: int = 40) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     starts_at: datetime
     ends_at: datetime
 

@@ -7,10 +7,10 @@ others (docs/explanation/forecasting.md says what each measure is good for).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from quota_scheduler.backtest.traces import Case
 
@@ -26,8 +26,7 @@ BINS = 5
 """Equal bins of confidence over which claims and hits are compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreRow:
+class ScoreRow(Struct, frozen=True):
     """The measures of one method over one group of cases; None where a method gives no interval.
 
     ``wape``: pooled error over pooled totals. ``mdape``: median relative error. ``within_10``: share of projections
@@ -48,8 +47,7 @@ class ScoreRow:
     ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Honesty:
+class Honesty(Struct, frozen=True):
     """Whether ``confidence`` may be believed.
 
     ``error``: mean gap between claim and hit rate in the middle of windows. ``claims``: how many projections claimed

@@ -8,8 +8,9 @@ Instants are naive, as recorded: a day of a trace is its owner's day.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -26,8 +27,7 @@ Pairs = Sequence[tuple[datetime, float]]
 Bounds = tuple[datetime, datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """One series: usage by ``step`` from ``start`` on, idle steps as zero."""
 
     name: str
@@ -51,8 +51,7 @@ class Trace:
         return float(sum(self.values[max(0, i) : max(0, j)]))
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """A moment in a window whose total is known; ``scale`` is the series' mean total of such windows."""
 
     trace: Trace

@@ -6,10 +6,11 @@ A provider's module turns an ask into a path and an answer into a page; who asks
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.observations.bill import BillLine, Ceiling
@@ -27,8 +28,7 @@ class NotThis(Exception):
     """The answer is not what this report looks like; the text says what is missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """A part of a report: the buckets from ``start`` to ``end``; ``page`` is the provider's mark, empty at first."""
 
     start: datetime
@@ -36,8 +36,7 @@ class Ask:
     page: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPage:
+class ReportPage(Struct, frozen=True):
     """What one answer held: lines or observations, how many rows could not be understood, and the next page's mark."""
 
     lines: tuple[BillLine, ...] = ()
@@ -47,8 +46,7 @@ class ReportPage:
     next: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportReader:
+class ReportReader(Struct, frozen=True):
     """One report of one provider.
 
     ``span`` is how much one ask may cover, ``settles`` how long a bucket may still change, ``bucket`` its length; a

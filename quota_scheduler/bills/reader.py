@@ -9,9 +9,11 @@ left alone; one that refuses the key is asked again an hour later, and said so o
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.bills.pages import Ask, NotThis, ReportPage, ReportReader
 from quota_scheduler.core.observations.bill import BillCursor, BillLine, Ceiling
@@ -48,8 +50,7 @@ class Keeper(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class BillReader:
+class BillReader(Struct):
     """The reports of one organisation. ``poll`` is called often, and asks when something is due."""
 
     name: str

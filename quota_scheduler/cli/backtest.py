@@ -56,7 +56,7 @@ def _chosen(methods: str) -> list[str]:
 
 
 def _of_folder(folder: Path, methods: list[str]) -> "Result":
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from quota_scheduler.backtest import run as backtest
 

@@ -12,12 +12,12 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
+from msgspec.structs import replace
 
 from quota_scheduler.cli.elsewhere import named_url
 from quota_scheduler.config import Config, Listen, load
@@ -52,8 +52,7 @@ def config_of(ctx: click.Context) -> Config:
     return load(path, os.environ, overrides)
 
 
-@dataclass(frozen=True)
-class NamedService(Listen):
+class NamedService(Listen, frozen=True):
     """A service that was named by its URL. What stands in a file of this machine is not its answer."""
 
     url: str = ""

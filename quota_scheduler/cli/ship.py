@@ -7,11 +7,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import asdict
 
 from quota_scheduler.cli.connection import config_of, print_json, say
 from quota_scheduler.errors import DatabaseBusy, QuotaSchedulerError

@@ -195,7 +195,7 @@ def _say_table(
     sources: tuple[Path, ...], policies: tuple[str, ...], picture: Path | None, count: int, *, as_json: bool
 ) -> None:
     """The table that scheduling is judged by: every kind of window, at quotas of .7, .9 and 1.1 of the demand."""
-    from dataclasses import asdict
+    from msgspec.structs import asdict
 
     from quota_scheduler.simulate import to_text
     from quota_scheduler.simulate.policies import POLICIES

@@ -8,9 +8,10 @@ This is the only place that looks at the environment, and it does so through the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from quota_scheduler.config import places
 from quota_scheduler.config.environment import chosen_amounts, overlay

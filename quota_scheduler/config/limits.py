@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from quota_scheduler.config.fields import Fields
 from quota_scheduler.config.nodes import Branch, Listing, Problems, Scalar

@@ -8,9 +8,10 @@ Every scalar stays text until the key that reads it says what it is. So ``mode: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from msgspec import Struct
 
 SHOWN = 60
 """Characters of a wrong value that a problem repeats."""
@@ -24,8 +25,7 @@ class Layer(Enum):
     COMMAND_LINE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a value was written: a file, a variable or an option; relative paths in it start at ``folder``."""
 
     layer: Layer
@@ -33,8 +33,7 @@ class Origin:
     folder: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One place in the configuration: ``path`` is ``limits[2].window``, ``line`` counts from 1, 0 where unknown."""
 
     origin: Origin
@@ -50,8 +49,7 @@ class Node:
         return f"{where}: {self.path}" if self.path else where
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar(Node):
+class Scalar(Node, frozen=True):
     """One value. ``text`` None means nothing was written; ``written`` is the text before variables were put in.
 
     ``broken`` says that a problem with it has been reported already.
@@ -69,15 +67,13 @@ class Scalar(Node):
         return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
 
 
-@dataclass(frozen=True, slots=True)
-class Listing(Node):
+class Listing(Node, frozen=True):
     """A list."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Branch(Node):
+class Branch(Node, frozen=True):
     """A mapping; ``entries`` is filled while the layers are put together."""
 
     entries: dict[str, Node]

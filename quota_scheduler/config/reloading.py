@@ -1,6 +1,6 @@
 """What of a configuration takes effect when it is read again while the service runs."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from quota_scheduler.config.tree import Config
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from quota_scheduler.config import places, tree
 from quota_scheduler.config.access import read_metrics_auth, read_proxies, read_rate_limit, read_tls, read_tokens
@@ -57,8 +59,7 @@ SHARES_IN_ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What the configuration is read in: the user's folders, and variables that are not ours but matter."""
 
     home: Path

@@ -9,6 +9,8 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
+from msgspec import Struct
+
 from quota_scheduler.config import places
 from quota_scheduler.core.alerts.routing import Matchers
 from quota_scheduler.core.alerts.rule import Severity
@@ -33,8 +35,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(Struct, frozen=True):
     """Where the service listens; port 0 lets the system choose."""
 
     host: str = "127.0.0.1"
@@ -64,8 +65,7 @@ class Without(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSource:
+class AgentSource(Struct, frozen=True):
     """The files of one agent. ``roots`` are absolute; none means the places where the agent keeps them itself.
 
     ``accounts`` are those of the roots that name one; all others are of ``account``.
@@ -80,8 +80,7 @@ class AgentSource:
     poll_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """Where usage is read from; ``usage_endpoint`` says whether claude.ai is asked what is left of its accounts."""
 
     claude_code: AgentSource
@@ -119,8 +118,7 @@ class Bill:
     every: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class PushedSource:
+class PushedSource(Struct, frozen=True):
     """What others push through one door: which names in it give which label, and whose account it is.
 
     ``accounts`` are pairs of what a call says of its caller and the account's name; others are of ``account``.
@@ -142,8 +140,7 @@ class Receiver:
     match: Matchers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GitHubApp:
+class GitHubApp(Struct, frozen=True):
     """A GitHub App in whose name is written: its number or client id, its key, and where it is installed."""
 
     id: str
@@ -178,24 +175,21 @@ class ApiToken:
     expires: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """How often one token may ask: ``per_second`` over time, ``burst`` at once. 0 a second: as often as it likes."""
 
     per_second: float = 0.0
     burst: int = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """The files of a certificate, with those that vouch for it, and of its private key."""
 
     certificate: Path
     key: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Tracing:
+class Tracing(Struct, frozen=True):
     """Where spans go, the base URL of a collector or empty for nowhere, and which share of traces is kept."""
 
     endpoint: str = ""
@@ -214,15 +208,13 @@ class SpoolPlace:
     is_named: bool = field(default=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
+class Models(Struct, frozen=True):
     """Models in order of preference, dearest first."""
 
     fallback: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """Everything that can be configured.
 
     ``origin`` says for people where the values come from, ``file`` is the file among them. ``database`` is an absolute

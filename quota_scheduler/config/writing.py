@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec.structs import asdict
 
 from quota_scheduler.config.tree import AgentSource, ApiToken, Config, GitHub, Sources
 from quota_scheduler.core.instants import iso

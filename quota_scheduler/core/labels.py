@@ -4,10 +4,11 @@ import fnmatch
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.names import ANY, canonical, canonical_model, could_call
 from quota_scheduler.core.priority import Priority
@@ -119,8 +120,7 @@ def _in_scope(name: str, value: str) -> str:
     return canonical(name, value)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRule:
+class LabelRule(Struct, frozen=True):
     """``when`` a record's facts match these shell patterns, ``set`` these labels. First matching rule wins.
 
     Patterns use ``*``, ``?`` and ``[]``; ``*`` also matches a path separator, and ``~/work/**`` also matches

@@ -5,10 +5,11 @@ decimals) is exact, and a cost is rounded once, half to even, at the end.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.usage import KINDS, Usage
 
@@ -31,16 +32,14 @@ class Priced(NamedTuple):
     estimated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(Struct, frozen=True):
     """The rates of a whole request whose input side is ``above`` this many tokens, as the providers charge it."""
 
     above: int
     kinds: KindRates
 
 
-@dataclass(frozen=True, slots=True)
-class PriceRates:
+class PriceRates(Struct, frozen=True):
     """What one model costs at one time: rates by kind, the tiers for long inputs ascending, and a rate per request.
 
     ``search`` is the rate of a web search that the provider makes for a response.
@@ -91,8 +90,7 @@ class PriceRates:
         return kinds
 
 
-@dataclass(frozen=True, slots=True)
-class OwnPrice:
+class OwnPrice(Struct, frozen=True):
     """A price the operator states, in dollars per million tokens; 0 is a price.
 
     A kind that is not given costs as much as ``input``: no discount is assumed that nobody has stated. ``request`` and

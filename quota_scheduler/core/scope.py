@@ -6,8 +6,9 @@ Names that a token makes up, keys and runs, are its scope's own: ``team=growth/n
 ``nightly``. Sessions keep their names, because transcripts that are read elsewhere name them too.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import UNASKED, Labels
 from quota_scheduler.core.usage import UsageEvent

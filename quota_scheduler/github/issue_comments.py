@@ -10,9 +10,10 @@ search ──▶ ours, by mark and login: the lowest is edited, others are delet
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.comments.patience import Setback, Trouble, asked_wait, is_limited, until_reset, wait_after
 from quota_scheduler.core.comments.place import CommentPlace
@@ -50,14 +51,12 @@ class _Stopped(Exception):
         self.setback = setback
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnComment:
+class _OwnComment(Struct, frozen=True):
     number: int
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(Struct, frozen=True):
     """What a page of comments had of ours."""
 
     tag: str

@@ -11,12 +11,12 @@ reads, for the price of the live part.
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from struct import pack
 from threading import Lock
 from typing import Protocol
 
+from msgspec import Struct
 from prometheus_client import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.exposition import generate_latest as encode_text
@@ -36,8 +36,7 @@ class Format(Enum):
     OPENMETRICS = CONTENT_TYPE_OPENMETRICS
 
 
-@dataclass(frozen=True, slots=True)
-class MetricFamilies:
+class MetricFamilies(Struct, frozen=True):
     """Metric families as the encoders want them."""
 
     families: tuple[Metric, ...]
@@ -71,8 +70,7 @@ def encode(families: MetricFamilies, form: Format) -> bytes:
     return body.removesuffix(EOF)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """An encoded piece of the body: plain, and as a deflate stream that ends on a byte, with its checksum."""
 
     plain: bytes

@@ -8,8 +8,8 @@ nothing but numbers changes. Both formats have the same lines, they differ in wh
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.utils import floatToGoString
@@ -69,8 +69,7 @@ class Lines:
             self._lines.pop(name, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """The families of one snapshot: their samples, and their lines as written once."""
 
     samples: Mapping[str, Samples]

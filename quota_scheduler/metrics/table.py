@@ -4,14 +4,13 @@
 ``max without (instance)``. *Live* ones are counted by one process: aggregate them with ``sum``.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 CACHED = " (cached)"
 """What the help of a snapshot metric ends with; how old it is says quota_scheduler_snapshot_timestamp_seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """One metric. ``kind`` is counter, gauge or histogram; ``labels`` are in the order in which values are given."""
 
     name: str

@@ -8,11 +8,12 @@ import re
 import threading
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeGuard
+
+from msgspec import Struct
 
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, one_line
 
@@ -68,8 +69,7 @@ def note_answers() -> "list[Response | Exception]":
     return heard
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Struct, frozen=True):
     """Says what the result of a call means. ``name`` is the service's, ``secrets`` are blotted out of what it said."""
 
     name: str

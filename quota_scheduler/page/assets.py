@@ -2,9 +2,10 @@
 
 import gzip
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+
+from msgspec import Struct
 
 from quota_scheduler.page.bundle import bundled
 
@@ -28,8 +29,7 @@ TAG_DIGITS = 16
 """Hexadecimal digits of a tag: two versions of a file never share one by chance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(Struct, frozen=True):
     """One file: as it is, packed with gzip, what it is, and the tag that changes with its content."""
 
     content: bytes

@@ -5,8 +5,9 @@ a fan of few points each: two hundred of them stay below 60 KB packed.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.instants import iso, iso_or_none
@@ -25,8 +26,7 @@ OF_ONE_FORECAST = ("track_record", "explained", "seed", "daily_level", "known", 
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ForecastShown:
+class ForecastShown(Struct, frozen=True):
     """What a row shows of a forecast, and of what: the same object until a limit is forecast anew, or used."""
 
     forecast: Forecast
@@ -35,8 +35,7 @@ class ForecastShown:
     fan: list[list[Any]] | None
 
 
-@dataclass(slots=True)
-class ForecastRows:
+class ForecastRows(Struct):
     """What rows show of forecasts, made once for each: two thirds of the time that two hundred limits take."""
 
     _shown: dict[str, ForecastShown] = field(default_factory=dict)

@@ -8,10 +8,11 @@ provider, model, team, … input, cache_read, …       labels and kinds of toke
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.history.recorded_runs import Piece, RecordedRun, Recording, stitched
 from quota_scheduler.core.labels import LABEL_NAMES, Labels

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import iso
 from quota_scheduler.core.replicas.leadership import Leadership

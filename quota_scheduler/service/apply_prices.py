@@ -1,9 +1,10 @@
 """Putting costs on usage before it is recorded: prices are looked up outside any transaction."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import from_micros
 from quota_scheduler.core.labels import Labels

@@ -15,9 +15,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.decide import Reject, Verdict
 from quota_scheduler.core.comments.patience import GIVE_UP_AFTER, LOOK_AGAIN, Setback, Trouble, wait_after
@@ -52,8 +53,7 @@ class Commenter(Protocol):
         """Wait for nothing any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommentContext:
+class CommentContext(Struct, frozen=True):
     """What comments need to know beside tickets: limits in force, what was read of them, and the zone of people."""
 
     limits: Callable[[], Sequence[Limit]]

@@ -8,8 +8,9 @@ requests (one or a thousand, or none when only the clock asks)
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.admission.decide import Admit, Verdict
@@ -45,8 +46,7 @@ from quota_scheduler.store import (
 from quota_scheduler.store.database import Asked
 
 
-@dataclass(frozen=True, slots=True)
-class CycleResult:
+class CycleResult(Struct, frozen=True):
     """What a cycle did: an answer per request, the tickets that changed, and what metrics and the log tell.
 
     ``started`` are those whose lease it granted, ``offered`` those that it offered one, ``closed`` those it closed.

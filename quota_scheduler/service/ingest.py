@@ -11,11 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.plain_events import NOTHING
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
@@ -46,8 +48,7 @@ Limits = Callable[[], Sequence[Limit]]
 Do = Callable[[Callable[[Transaction], Any]], "Future[Any]"]
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """How a source is doing."""
 
     catching_up: bool = True

@@ -13,9 +13,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger import produced
 from quota_scheduler.core.ledger.metered import settle
@@ -46,8 +48,7 @@ Do = Callable[[Callable[[Transaction], Any]], "Future[Any]"]
 Limits = Callable[[], Sequence[Limit]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Struct, frozen=True):
     delivery: Pushed
     future: "Future[Recorded]"
 

@@ -6,8 +6,10 @@ let_rule  transaction    who begins to lead, or has read its configuration again
 check     inside each transaction of a leader's job: a leader that was paused finds another's epoch, or its own over
 """
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.other_hosts import FORGOTTEN
 from quota_scheduler.core.replicas.leadership import RENEWALS, Leadership, claimed
@@ -16,8 +18,7 @@ from quota_scheduler.errors import NotLeading
 from quota_scheduler.store import Transaction, leadership, replicas, turns
 
 
-@dataclass(frozen=True, slots=True)
-class LeadershipSeen:
+class LeadershipSeen(Struct, frozen=True):
     """Who leads, who led before, and which replicas are there, as of one look."""
 
     standing: Leadership

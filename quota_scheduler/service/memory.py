@@ -9,9 +9,10 @@ whole at the start, after a transaction failed half-way, when other rules bind, 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.cycle.result import Onward
 from quota_scheduler.core.cycle.snapshot import Numbers, QueueState, Unfinished
@@ -35,8 +36,7 @@ LONG_AWAY = timedelta(hours=1)
 """Whoever was stopped for longer reads everything: closed tickets are kept for a day, and their rows tell no more."""
 
 
-@dataclass(slots=True)
-class Remembered:
+class Remembered(Struct):
     """The open windows, the throttle queue, who has a turn, the next free numbers, and what a pass has left.
 
     ``taken`` is by ticket the share of each that runs or is offered, ``running`` how many of each share, ``offered``

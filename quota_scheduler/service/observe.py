@@ -11,8 +11,10 @@ room is looked at by the cycle that follows every write.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import MICROSECOND, SKEW
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -39,8 +41,7 @@ WINDOWS_JUDGED = 3
 """Reports of this many lengths of a window are judged together: enough to know which windows came before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class WordRecorded:
+class WordRecorded(Struct, frozen=True):
     """What became of reports: the three counts add up to how many there were.
 
     ``skewed`` of the accepted ones claimed to be from further ahead than a clock may be wrong by, and count as from

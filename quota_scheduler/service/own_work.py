@@ -5,7 +5,8 @@ call counts, as one of no session. Who sent it hears the same as of calls that w
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.settlement import LEASE_KEY
 from quota_scheduler.core.ledger.source_batch import Batch

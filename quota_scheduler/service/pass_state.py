@@ -1,9 +1,10 @@
 """Where the pass over the throttle queue stands, as text: whichever replica's turn it is goes on from there."""
 
 import json
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.admission.headroom import Shadow
 from quota_scheduler.core.cycle.snapshot import Unfinished
@@ -12,8 +13,7 @@ from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 
 
-@dataclass(frozen=True, slots=True)
-class PassState:
+class PassState(Struct, frozen=True):
     """When all were last looked at, when a ramp lets the next one start, and what a pass cut short has left."""
 
     seen_all_at: datetime | None = None

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.ledger.source_batch import Batch
 from quota_scheduler.core.limits.limit import Limit
@@ -14,8 +15,7 @@ from quota_scheduler.store import Transaction, counters, session_totals
 from quota_scheduler.store import shipped as shipped_store
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """What became of a shipment, and when that was."""
 
     recorded: Recorded

@@ -9,7 +9,8 @@ raw record ─source or API─► UsageEvent ─price─► record_usage ── 
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from quota_scheduler.core.ledger import doors
 from quota_scheduler.core.ledger.balances import Balances
@@ -39,8 +40,7 @@ from quota_scheduler.store import Transaction, counters, ledger, pruned, reprici
 from quota_scheduler.store import doors as door_store
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """What became of a batch; the counts add up to its size."""
 
     accepted: int = 0

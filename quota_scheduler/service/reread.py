@@ -6,8 +6,9 @@ would. What a process has changed itself it has put in force itself.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.core.readings.documents import read_outlook

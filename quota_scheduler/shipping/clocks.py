@@ -7,8 +7,9 @@ need no correction, and instants that nobody corrects are the same in every ship
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 IGNORED = timedelta(seconds=2)
 """Differences up to this are those of round trips and of clocks that somebody keeps."""
@@ -16,14 +17,12 @@ REMEMBERED = 8
 """Answers that are looked at: a minute or so of them, so that a clock that is set is noticed soon."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     difference: timedelta
     trip: timedelta
 
 
-@dataclass(slots=True)
-class ClockDifference:
+class ClockDifference(Struct):
     """What is to be added to this host's instants; whole seconds, and it moves only when it is wrong by over 2 s."""
 
     value: timedelta = timedelta(0)

@@ -11,11 +11,11 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct, field
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.observations.observation import Observation, Throttle
@@ -67,8 +67,7 @@ class States(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Shipped:
+class Shipped(Struct):
     """One source on this host."""
 
     name: str
@@ -88,8 +87,7 @@ class Shipped:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """What became of what was sent; ``refused`` are elements that the service could not understand.
 
     ``spooled`` elements lie on the service's disk until its database is back.

@@ -6,11 +6,11 @@ Fields that are empty are left out. One bad element of a shipment is refused by 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.labels import LABEL_NAMES, LONGEST_VALUE, Labels

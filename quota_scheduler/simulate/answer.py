@@ -6,8 +6,9 @@ tokens of runs in tokens, amounts of limits in their own unit, waits in hours, s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from quota_scheduler.core.history.recorded_runs import Recording
 from quota_scheduler.core.instants import iso
@@ -21,8 +22,7 @@ from quota_scheduler.simulate.policies import BEST
 from quota_scheduler.simulate.windows import Tally
 
 
-@dataclass(frozen=True, slots=True)
-class ClassFigures:
+class ClassFigures(Struct, frozen=True):
     """What became of the runs of a class. ``demand`` is ``done``, ``denied``, or ``unfinished`` at the end.
 
     Denied is what was refused, given up or broken off; ``cut_off`` how often an empty limit stopped a run.
@@ -39,8 +39,7 @@ class ClassFigures:
     wait_mean_hours: float
 
 
-@dataclass(frozen=True, slots=True)
-class LimitFigures:
+class LimitFigures(Struct, frozen=True):
     """What became of the windows of a limit. ``amount`` of them all is ``used``, ``unused`` or ``unfinished``.
 
     ``lost`` of what was unused somebody waited for; of what was used ``redone`` was for nothing, and ``carried`` used
@@ -61,8 +60,7 @@ class LimitFigures:
     over: float
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyAnswer:
+class PolicyAnswer(Struct, frozen=True):
     """One policy: ``harm`` is the share of interactive and high tokens that were denied, ``avoidable_harm`` in points.
 
     Avoidable is what the clairvoyant did not deny; ``value`` is 8, 4, 2, 1 x finished tokens by class over the
@@ -79,8 +77,7 @@ class PolicyAnswer:
     limits: tuple[LimitFigures, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CaseAnswer:
+class CaseAnswer(Struct, frozen=True):
     """Every policy under the same limits; the clairvoyant, which knows what is to come, is always among them."""
 
     case: str
@@ -189,5 +186,5 @@ def document(
         "runs": len(inside),
         "tokens": sum(run.usage.tokens for run in inside),
         "assumed": list(dict.fromkeys(sentences)),
-        "cases": [{"case": case.case, "policies": [asdict(row) for row in case.policies]} for case in cases],
+        "cases": [{"case": case.case, "policies": [to_builtins(row) for row in case.policies]} for case in cases],
     }

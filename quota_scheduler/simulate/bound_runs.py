@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.history.recorded_runs import RecordedRun
@@ -16,8 +18,7 @@ from quota_scheduler.simulate.windows import Meter, Span
 from quota_scheduler.simulate.world import DAY, P80, PATIENCE, SHORTEST, Run, World
 
 
-@dataclass(slots=True)
-class BoundRuns:
+class BoundRuns(Struct):
     """Runs bound to the instances of limits; ``scenario`` makes fresh meters each time, for they are what moves."""
 
     recorded: Sequence[RecordedRun]
@@ -103,8 +104,7 @@ class BoundRuns:
         return World(name, begin, days, runs, 1.0)
 
 
-@dataclass(slots=True)
-class Demands:
+class Demands(Struct):
     """What can be known of the demand on each meter: asked for as policies ask, computed once for each limit."""
 
     bound: BoundRuns

@@ -7,11 +7,11 @@ per window and hour serves every policy and factor.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 
 import numpy as np
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.histories import UsageHistory
@@ -37,8 +37,7 @@ def instant(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-@dataclass(slots=True)
-class Future:
+class Future(Struct):
     """The runs of a world by class group, with running sums; ``longest`` is how long one takes at most, in seconds."""
 
     rows: list[tuple[list[float], list[float], list[Run]]]
@@ -65,8 +64,7 @@ class Future:
         return self._late[rank, end]
 
 
-@dataclass(frozen=True, slots=True)
-class Truth(Outlook):
+class Truth(Outlook, frozen=True):
     """An outlook that knows every run to come, for the clairvoyant."""
 
     runs: Future = field(default_factory=lambda: Future([]))
@@ -77,8 +75,7 @@ class Truth(Outlook):
         return int(TOKENS * self.runs.usable(priority.rank, now.timestamp(), ends_at.timestamp()))
 
 
-@dataclass(slots=True)
-class Demand:
+class Demand(Struct):
     """What can be known of a world's demand."""
 
     world: World

@@ -7,9 +7,8 @@ value               8, 4, 2, 1 x finished tokens by class / the clairvoyant's
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 
 from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.windows import Tally
@@ -29,8 +28,7 @@ def _rows() -> list[list[float]]:
     return [[] for _ in WEIGHTS]
 
 
-@dataclass(slots=True)
-class SimOutcome:
+class SimOutcome(Struct):
     """What happened, by class where it is a list; tokens in mean days, waits in seconds.
 
     ``quota``, ``used`` and ``lost`` are those of the first of the ``limits``.
@@ -134,8 +132,7 @@ class SimOutcome:
         return sum(weight * done for weight, done in zip(WEIGHTS, self.done, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRow:
+class PolicyRow(Struct, frozen=True):
     """One line of the table: shares in percent, stalls per 1,000 runs, waits in hours (median, P95, mean)."""
 
     worlds: str

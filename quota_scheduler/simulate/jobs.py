@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from quota_scheduler.simulate.windows import Meter
 from quota_scheduler.simulate.world import Run
@@ -13,8 +14,7 @@ LEAST_RESERVED = 0.25
 """A running run counts with at least this share of its estimate: it may need more than was reserved."""
 
 
-@dataclass(slots=True, eq=False)
-class SimJob:
+class SimJob(Struct, eq=False):
     """A run as it stands: ``left`` to do at ``since``.
 
     ``asked`` is what a lease would hold while it waits, ``need`` what the policy goes by.
@@ -65,8 +65,7 @@ class SimJob:
         self.version += 1
 
 
-@dataclass(slots=True)
-class Least:
+class Least(Struct):
     """What the smallest of many jobs needs of each of their meters, and what the slowest takes in a second.
 
     Bounds, good for telling that none of them fits; ``presses_from`` is when the first of them presses.

@@ -9,9 +9,10 @@ requests in millions; what a run takes out of it is in proportion to its tokens,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.history.recorded_runs import RecordedRun, Recording
 from quota_scheduler.core.instants import iso
@@ -44,8 +45,7 @@ class NothingToReplay(ValueError):
     """There are no runs, or no limits, to replay."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """Runs of ``recording`` that asked from ``since`` to ``until``, under ``limits``; those before are history.
 
     Without ``since`` it begins after a week of history where the recording has one; without ``until`` it ends with the

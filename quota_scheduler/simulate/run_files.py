@@ -6,9 +6,10 @@ A line that cannot be meant is left out, and the answer says so; a header that l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.history.recorded_runs import RecordedRun, Recording
 from quota_scheduler.core.labels import Labels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from quota_scheduler.simulate.jobs import SimJob
 from quota_scheduler.simulate.windows import Meter, WindowKind, first_window, meters, whole_windows
@@ -18,8 +18,7 @@ WINDOWS_OF_PATIENCE = 1.2
 """Windows that a run without a patience of its own waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """What is played: runs in order of arrival, and the meters that bind them from ``start`` to ``end``.
 
     ``bound`` names the places of the meters that bind the runs of each group. Runs before ``start`` are history.

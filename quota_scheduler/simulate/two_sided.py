@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.history.recorded_runs import RecordedRun
 from quota_scheduler.core.labels import LABEL_NAMES, Labels, match_of
@@ -34,8 +36,7 @@ FIRST_DAY = {Every.DAY: 0, Every.WEEK: 0, Every.MONTH: 1}
 """Where windows begin whose beginning nobody gives: weeks on Monday, months on the first."""
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIf:
+class WhatIf(Struct, frozen=True):
     """What is asked, as it was written. Everything empty: how it would have been, as things are."""
 
     policies: tuple[str, ...] = ("two-sided",)

@@ -7,10 +7,10 @@ each opened by its first use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct, field
 
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.simulate.world import DAY, HOUR, World
@@ -57,8 +57,7 @@ Span = Callable[[float], tuple[float, float]]
 """When the window of an instant begins and ends, where that stands in a calendar."""
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """What became of the windows of a limit: ``amount`` is ``used``, ``unused`` or, in the last, ``unfinished``.
 
     ``lost`` is the part of what was unused that somebody waited for; ``redone`` that of what was used that was for
@@ -76,8 +75,7 @@ class Tally:
     over: float = 0.0
 
 
-@dataclass(slots=True, eq=False)
-class Meter:
+class Meter(Struct, eq=False):
     """One window as it fills; a ``session`` is closed until the first use opens it.
 
     ``rate`` is what running work takes out of it in a second, ``asked`` and ``work`` what the waiting of a class would

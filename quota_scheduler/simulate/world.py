@@ -10,10 +10,10 @@ docs/explanation/admission.md, "The world".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import numpy as np
+from msgspec import Struct
 
 HOUR = 3_600.0
 DAY = 86_400.0
@@ -61,8 +61,7 @@ FLEET_MOST = 120
 """Days that a fleet is played at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class DailyTrace:
+class DailyTrace(Struct, frozen=True):
     """Recorded usage by day, from ``first`` on."""
 
     name: str
@@ -70,8 +69,7 @@ class DailyTrace:
     days: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One run that asks to start. ``patience`` None means 1.2 windows; ``member`` is the series it belongs to.
 
     Runs of one ``group`` are bound by the same meters; ``charges`` say what a unit of size takes out of each of them,
@@ -95,8 +93,7 @@ class Run:
         return self.estimate * P80
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(Struct, frozen=True):
     """Everything that asks for one quota, in order of arrival; ``level`` is the mean demand a day."""
 
     name: str

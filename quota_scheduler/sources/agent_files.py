@@ -8,9 +8,11 @@ that were read before is not said again: a refusal of yesterday is no news.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.sources.calls import FileReader, Label, ModelCall, OpenReader, event_of, word_of
@@ -24,8 +26,7 @@ OPENS, CLOSES, WHITE = b"{"[0], b"}"[0], b" \t\r"
 """How the lines of all these files begin and end."""
 
 
-@dataclass(slots=True)
-class _OpenFile:
+class _OpenFile(Struct):
     """A file's reader, the offset it has read to, and where the lines begin that no earlier pass has told of."""
 
     reader: FileReader

@@ -1,9 +1,10 @@
 """Agents whose files are read: where each keeps them, and who reads them. Another is one module and one entry here."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from msgspec import Struct
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.sources import codex, copilot, gemini, opencode, pi, qwen
@@ -15,8 +16,7 @@ Scan = Callable[[Mapping[str, FileState]], Iterator[Batch]]
 """One pass over what is new since the known states."""
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(Struct, frozen=True):
     """One program whose files are read.
 
     ``folder`` is its own below the home folder, unless the variable ``moved_by`` names another; what is read stands in

@@ -9,11 +9,11 @@ the transcript itself rules over this one. ``usage`` is of the main loop alone, 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from quota_scheduler.core.instants import EPOCH
 from quota_scheduler.core.labels import LONGEST_VALUE
@@ -30,8 +30,7 @@ BEFORE_FILES = -(2**53)
 """Places of these totals lie below those of every transcript, the later one above: a total in a file is the truer."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeadlessRun:
+class HeadlessRun(Struct, frozen=True):
     """What a run printed. ``refused`` says what of it could not be understood."""
 
     word: Word

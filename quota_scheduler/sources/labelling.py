@@ -5,10 +5,11 @@ line ──► its file ──► the root that holds it ──► account
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import LONGEST_VALUE, LabelRule, Labels, label_transcript
 from quota_scheduler.core.priority import Priority

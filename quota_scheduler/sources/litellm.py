@@ -7,11 +7,11 @@ nothing: they do not count. A cost of 0 means that the proxy knows no price. Tex
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import EPOCH, is_plausible
 from quota_scheduler.core.labels import Labels

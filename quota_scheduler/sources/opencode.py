@@ -10,11 +10,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.usage import Usage

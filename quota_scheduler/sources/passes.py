@@ -4,7 +4,8 @@ changed files ──Tail──► complete lines ──the source's ``take``─�
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
@@ -21,8 +22,7 @@ MAX_BYTES = 64 << 20
 """Or once it has read this much: it bounds memory."""
 
 
-@dataclass(slots=True)
-class OpenBatch:
+class OpenBatch(Struct):
     """A batch being filled. ``garbled`` names the first bad line of each file, ``errors`` counts all of them."""
 
     events: list[UsageEvent] = field(default_factory=list)

@@ -4,7 +4,8 @@ A door knows neither folder nor rule; the programs that send, or the gateway bet
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels, is_control
 from quota_scheduler.core.priority import Priority
@@ -13,8 +14,7 @@ Find = Callable[[str], str]
 """From the name of an attribute, key or header to what the record says under it; empty where it does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class PushedLabels:
+class PushedLabels(Struct, frozen=True):
     """Which names give which label; the first that a record has wins. ``accounts`` names accounts by what calls say.
 
     ``team`` is that of what names none.

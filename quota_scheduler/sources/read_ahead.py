@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.plain_events import parted
 from quota_scheduler.core.ledger.source_batch import Batch, FileState

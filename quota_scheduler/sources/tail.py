@@ -8,9 +8,11 @@ newline is left for the next pass. Files are read, not mapped: one that is cut s
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.source_batch import FileState
 
@@ -24,8 +26,7 @@ _LARGEST_INTEGER = 2**63 - 1
 """The largest a database column holds; some file systems number their files beyond it."""
 
 
-@dataclass(slots=True)
-class ChangedFiles:
+class ChangedFiles(Struct):
     """What one look over the roots met: files to read with the offset to start at, oldest change first.
 
     ``unreadable`` are folders, links and files that could not be looked at, with the reason; ``linked`` files that

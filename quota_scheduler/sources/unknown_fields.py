@@ -7,12 +7,12 @@ a sixth kind of tokens, a third window. Known means read, or left out on purpose
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from quota_scheduler.sources import opencode
 from quota_scheduler.sources.tail import changed_files
@@ -30,8 +30,7 @@ ANY = "*"
 _NOBODY = Teller("", datetime(2000, 1, 1, tzinfo=UTC), "doctor")
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownField:
+class UnknownField(Struct, frozen=True):
     """One field that nobody here knows: which agent wrote it, in which version where it says so, and a file with it."""
 
     source: str

@@ -12,11 +12,12 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from quota_scheduler.core.ledger.source_batch import Batch, FileState
 from quota_scheduler.sources.labelling import PROVIDER
@@ -40,8 +41,7 @@ LARGEST_ANSWER = 1 << 20
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-@dataclass(frozen=True, slots=True)
-class UsageAnswer:
+class UsageAnswer(Struct, frozen=True):
     """What asking came to: a word, or the problem that kept it from being said; not to be asked before an instant."""
 
     word: Word
@@ -153,8 +153,7 @@ class UsagePoll:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class NoToken:
+class NoToken(Struct, frozen=True):
     """Why there is no token."""
 
     text: str

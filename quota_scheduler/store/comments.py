@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from quota_scheduler.core.comments.place import CommentPlace
 from quota_scheduler.core.instants import from_micros, to_micros
@@ -22,8 +23,7 @@ _OWE = (
 _AT = "WHERE repo = ? AND issue = ? AND workflow = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class OwedComment:
+class OwedComment(Struct, frozen=True):
     """One comment to be looked at: about which ticket, since when, and what is known of it."""
 
     place: CommentPlace

@@ -9,9 +9,10 @@ is asked once per wait and not once per alert. Rows that a killed process left i
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from quota_scheduler.core.alerts.message import PART, receiver_of
 from quota_scheduler.core.alerts.retries import GIVE_UP_AFTER, is_too_old, may_be_tried, wait
@@ -33,8 +34,7 @@ class OutboxState(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class OwedMessage:
+class OwedMessage(Struct, frozen=True):
     """One claimed notification; ``attempts`` counts this one."""
 
     id: int

@@ -1,8 +1,9 @@
 """Replicas: one row for each process on the database, as it said last of itself."""
 
 import json
-from dataclasses import astuple
 from datetime import datetime
+
+from msgspec.structs import astuple
 
 from quota_scheduler.core.instants import from_micros, to_micros
 from quota_scheduler.core.readings.readings import SourceReading

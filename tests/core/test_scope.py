@@ -1,9 +1,9 @@
 """What a token is bound to: what is filled in, what is refused, whose a name is."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import UNASKED, Labels
 from quota_scheduler.core.scope import EVERYBODY, Scope

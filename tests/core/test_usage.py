@@ -1,10 +1,9 @@
 """Usage: sums, weights, and which copy of a response is the true one."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority

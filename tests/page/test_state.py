@@ -1,8 +1,7 @@
 """What a row says of a forecast is made once for each forecast, and anew when it or the amount has changed."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.readings import LimitReading, Readings
 from quota_scheduler.page.state import ForecastRows, limit_row

@@ -4,7 +4,6 @@ import builtins
 import time
 import types
 import typing
-from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as wall_time
 from decimal import Decimal
@@ -14,6 +13,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.limits.limit import AtLimit, Holdback, Limit, Mode, Policy
@@ -57,7 +58,7 @@ def of(kind: Any) -> st.SearchStrategy[Any]:
     """Any value of a type that documents hold."""
     if kind in PLAIN:
         return PLAIN[kind]
-    if is_dataclass(kind):
+    if isinstance(kind, type) and issubclass(kind, Struct):
         hints = get_type_hints(kind)
         return st.builds(kind, **{one.name: of(hints[one.name]) for one in fields(kind)})
     inside = get_args(kind)

@@ -1,9 +1,9 @@
 """What the leader computed is what every replica shows, and says from when it is."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.other_hosts import ShippedSource
 from quota_scheduler.core.readings.readings import SourceReading

@@ -1,8 +1,7 @@
 """Tickets: verdicts, keys, leases and fences, on a real database with a clock that is set."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer, Reject
 from quota_scheduler.core.cycle.requests import Answer, Read, Refusal, Refused, Release, Renew, Submit, Withdraw

@@ -1,9 +1,9 @@
 """One call through several doors, in a real store: in any order one record, also in windows and after restarts."""
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage, UsageEvent

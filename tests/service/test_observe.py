@@ -1,8 +1,7 @@
 """The provider's word in: kept once each, at its own time, whatever the order."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.observations.observation import Throttle
 from quota_scheduler.service.observe import WordRecorded, record_word

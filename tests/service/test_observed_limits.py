@@ -1,9 +1,9 @@
 """Limits that a provider reports on: who is admitted and who waits, as reports come and windows pass."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.requests import Renew
 from quota_scheduler.core.labels import match_of

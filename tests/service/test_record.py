@@ -1,11 +1,11 @@
 """Usage in: counted once, in the window of its own time, whatever the order and however often it is told."""
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Mode

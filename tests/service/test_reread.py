@@ -1,8 +1,7 @@
 """Terms are read again when somebody has moved them, when their time is over, and when a reading came to nothing."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.terms import Terms
 from quota_scheduler.service.reread import Rereading

@@ -2,11 +2,11 @@
 
 import csv
 import json
-from dataclasses import replace
 from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from quota_scheduler.api.schemas import EventBody

@@ -2,11 +2,11 @@
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import LabelRule, Labels
 from quota_scheduler.core.ledger.deduplicate import count_once

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from quota_scheduler.config import ApiToken, Config, Listen, Receiver, Role, default_config, load, starter_yaml
 from quota_scheduler.config.writing import limits_hash, redacted

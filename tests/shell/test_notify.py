@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.message import Delivery, DeliveryOutcome, Message
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity

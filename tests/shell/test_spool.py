@@ -1,10 +1,11 @@
 """The spool: what is kept comes back as it was, in order, once, bounded, and over a crash."""
 
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.metered import Metered

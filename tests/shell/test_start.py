@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.assemble import assemble
 from quota_scheduler.config import Listen, default_config
@@ -22,7 +22,7 @@ from quota_scheduler.config import default_config
 from quota_scheduler.facade import Facade
 from quota_scheduler.server import server
 from pathlib import Path
-from dataclasses import replace
+from msgspec.structs import replace
 import sys
 
 service = assemble.assemble(replace(default_config(), database=Path(sys.argv[1])))

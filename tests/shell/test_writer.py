@@ -3,12 +3,12 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.decide import RETRY, Defer
 from quota_scheduler.core.cycle.requests import Answer, Read, Refusal, Refused, Submit

@@ -1,13 +1,13 @@
 """The wire format: what was read on one host is the same event in the service."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.source_batch import Batch

@@ -1,10 +1,10 @@
 """Simulations: the world, the windows, and what each policy does to people's work and to the quota."""
 
 import random
-from dataclasses import replace
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.simulate import POLICIES, DailyTrace, SimOutcome, WindowKind, compare, play, read, to_text
 from quota_scheduler.simulate.demand import demand_of

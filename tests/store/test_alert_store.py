@@ -1,11 +1,11 @@
 """Alert states, silences and the outbox, on a real database."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.retries import GIVE_UP_ATTEMPTS, may_be_tried
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity

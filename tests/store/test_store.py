@@ -5,10 +5,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError

@@ -6,12 +6,12 @@ mappings and thresholds make of the answers.
 
 import re
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from grafana.build import PAGES
 from quota_scheduler.core.readings.readings import Counter, Readings, Spending

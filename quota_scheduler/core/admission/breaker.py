@@ -10,9 +10,11 @@ goes on. Every instant is an argument, and whatever only had to wait for its tim
 """
 
 import zlib
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.observations.observation import Throttle
@@ -41,8 +43,7 @@ class BreakerPhase(StrEnum):
     HALF_OPEN = "half_open"
 
 
-@dataclass(frozen=True, slots=True)
-class Breaker:
+class Breaker(Struct, frozen=True):
     """One account's breaker since its provider refused at ``opened_at``, the first of ``refusals`` in a row.
 
     ``until`` is when ``pause``, the present one, ends. ``moved_at`` is when it last changed: no instant lies further

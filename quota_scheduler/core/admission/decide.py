@@ -11,8 +11,9 @@ inequality, both sides, no release rule (measured against fixed thresholds in do
 lower for a ticket that is pressing: who will be given up before long gains little by waiting on.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.ledger.balance import Balance
@@ -79,8 +80,7 @@ def _fixed_thresholds_hold(headroom: Headroom, priority: Priority) -> Reason | N
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Blocker:
+class Blocker(Struct, frozen=True):
     """A limit that does not let a ticket start now, and the earliest instant that could change it."""
 
     instance: str
@@ -88,15 +88,13 @@ class Blocker:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(Struct, frozen=True):
     """Start now. ``warned`` are limits in mode warn that would have said no."""
 
     warned: tuple[Blocker, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Defer:
+class Defer(Struct, frozen=True):
     """Wait until ``until``: the last of the resets of the limits without room, else of those that expect others."""
 
     until: datetime
@@ -105,8 +103,7 @@ class Defer:
     warned: tuple[Blocker, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(Struct, frozen=True):
     """Never, as asked."""
 
     reason: Reason

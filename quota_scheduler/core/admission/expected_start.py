@@ -6,9 +6,10 @@ Where only running leases stand in the way, the line moves by one usual run afte
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.breaker import PROBE_WITHIN
 from quota_scheduler.core.admission.decide import Blocker, Defer
@@ -32,8 +33,7 @@ Ahead = Callable[[Ticket, str], Sequence[Ticket]]
 """Those who wait for a limit and stand before a ticket, first to go first."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedStart:
+class ExpectedStart(Struct, frozen=True):
     """When a waiting ticket may start: at best, as expected, and at the latest that is foreseen."""
 
     low: datetime

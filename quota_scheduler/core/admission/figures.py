@@ -1,7 +1,8 @@
 """The figures behind a verdict: what a limit that keeps a ticket out has used and reserved, and what was asked."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.headroom import Headroom
 from quota_scheduler.core.limits.limit import Limit
@@ -10,8 +11,7 @@ from quota_scheduler.core.units import Unit, format_amount, in_units
 from quota_scheduler.core.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """One limit as a ticket finds it, in the base of its unit.
 
     ``ceiling`` is how far the ticket's class may go: the ``amount``, less what is held back, and what may be borrowed.

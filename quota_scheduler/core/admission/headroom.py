@@ -12,9 +12,11 @@ There is no new borrowing while another member has a waiting ticket that would f
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.forecast.outlook import Outlook
@@ -63,8 +65,7 @@ class NobodyWaits:
         return None
 
 
-@dataclass(slots=True)
-class Headroom:
+class Headroom(Struct):
     """One binding limit as a ticket finds it: a view that nobody changes, on counters that move with every decision.
 
     Not frozen, which would make it five times as dear to make: a cycle makes one for each limit that it looks at.

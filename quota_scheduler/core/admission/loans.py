@@ -6,9 +6,11 @@ Running leases keep what they hold: a lender that needs its amount meanwhile is 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.headroom import in_pool
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
@@ -20,8 +22,7 @@ Pair = tuple[str, str]
 Ended = Literal["", "repaid", "window"]
 
 
-@dataclass(frozen=True, slots=True)
-class Loan:
+class Loan(Struct, frozen=True):
     """What one member of a pool owes to another in one window, in the base of its unit.
 
     ``id`` 0: not stored yet. ``most`` is the largest it was. ``ended`` says how: paid back, or with its window.
@@ -39,8 +40,7 @@ class Loan:
     ended: Ended = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """Where a member of a pool stands: how much it may lend and borrow, of what it has."""
 
     name: str

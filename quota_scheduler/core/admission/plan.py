@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.tickets.ticket import Ticket, need
@@ -14,8 +15,7 @@ P80_SIGMAS = 0.8416
 """The 80th percentile of a normal error in standard deviations: a reservation is P80, an estimate the median."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanItem:
+class PlanItem(Struct, frozen=True):
     """One item: what it needs, and the first limit that will not have room for it after those before it."""
 
     key: str
@@ -28,8 +28,7 @@ class PlanItem:
         return not self.short_of
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The items in order, their sum with one standard deviation in micro-dollars and tokens, and what is left."""
 
     items: tuple[PlanItem, ...]

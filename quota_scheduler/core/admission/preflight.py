@@ -4,8 +4,9 @@ No probe spends quota: everything is read from what is known.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.decide import Defer, Reject, Verdict
 from quota_scheduler.core.admission.headroom import Headroom
@@ -21,8 +22,7 @@ NOTE_FROM = 0.8
 FORECAST_REASONS = frozenset({Reason.PACED, Reason.THROTTLED})
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One check: its name, whether it passes, the figures, and what to do where it does not."""
 
     check: str

@@ -1,15 +1,15 @@
 """When most is used: by hour of the day and by weekday, on the clock of a zone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-@dataclass(frozen=True, slots=True)
-class Peaks:
+class Peaks(Struct, frozen=True):
     """Shares (0-1) of all tokens: 24 by hour from midnight, seven by weekday from Monday."""
 
     hours: tuple[float, ...]

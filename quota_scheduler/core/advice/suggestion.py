@@ -1,8 +1,9 @@
 """One piece of advice: what to do, what it saves, how sure that is, and the runs that show it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from heapq import nsmallest
+
+from msgspec import Struct
 
 from quota_scheduler.core.efficiency.runs import RunSummary
 from quota_scheduler.core.units import MICRO
@@ -20,8 +21,7 @@ Price = Callable[[RunSummary, Usage], int]
 """What a part of a run's usage costs, in micro-dollars, with the run's own provider and model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True):
     """``kind`` is a stable word, ``subject`` what it is about (a workflow, a limit), ``text`` one or two sentences.
 
     ``tokens`` and ``microusd`` are what it would have saved over the period, 0 where that is not known; ``confidence``

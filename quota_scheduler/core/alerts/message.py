@@ -1,9 +1,10 @@
 """A message to one receiver, and what became of it."""
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 from quota_scheduler.core.alerts.rule import Severity
 
@@ -25,8 +26,7 @@ class DeliveryOutcome(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """The result of one attempt. ``reason`` of a failure is from a closed set: error, timeout, nomatch, rejected.
 
     ``detail`` is for people and never holds an address or a secret. ``retry_after`` is the least wait before the next
@@ -39,8 +39,7 @@ class Delivery:
     retry_after: timedelta = timedelta(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """What is sent to one target. ``resolved`` closes incidents where the receiver knows them."""
 
     target: str

@@ -7,9 +7,10 @@ anything else              ─► nothing, with the reason why nobody hears of i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from quota_scheduler.core.alerts import wording as alert_text
 from quota_scheduler.core.alerts.rule import AlertRule
@@ -31,8 +32,7 @@ class NoticeReason(StrEnum):
     TOLD_ONCE = "told_once"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """What an alert calls for at one instant: a notification of this ``kind``, or none, and the ``reason``."""
 
     kind: NoticeKind | None

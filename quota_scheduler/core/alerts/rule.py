@@ -1,9 +1,10 @@
 """A rule: a condition on one reading, and how it is told. It is data (``alerts/rules.yaml``)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 Fact = str | int | float | None
 Facts = Mapping[str, Fact]
@@ -36,8 +37,7 @@ class Op(StrEnum):
     BELOW = "<"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTexts:
+class RuleTexts(Struct, frozen=True):
     """What a rule says to people: templates with ``{names}`` (see ``wording``).
 
     ``summary`` names the condition, ``title`` is the subject of a message, the others are its lines: while the alert
@@ -56,8 +56,7 @@ class RuleTexts:
         return (self.summary, self.title, *self.message, *self.resolved, *self.gone)
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRule:
+class AlertRule(Struct, frozen=True):
     """A condition on one reading, and how it is told.
 
     It fires at ``threshold`` held for ``hold`` and resolves once ``clear`` has held for ``keep_firing_for``. ``floor``

@@ -5,9 +5,10 @@ rule for one scope and episode, a transition is the only thing that may cause a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.alerts.routing import Matchers, Target, fits, named, wants
 from quota_scheduler.core.alerts.rule import AlertRule, Facts, Severity
@@ -40,8 +41,7 @@ class NoticeKind(StrEnum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One reading of one scope at one instant. ``value`` None: the scope exists, the value is not known.
 
     ``episode`` tells this window, or run, from the next: it is part of the alert's key. ``size`` is what floors look
@@ -58,8 +58,7 @@ class Sample:
     facts: Facts = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AlertState:
+class AlertState(Struct, frozen=True):
     """What has become of one rule for one scope and episode.
 
     ``since`` is when the condition began to hold, ``clear_since`` and ``absent_since`` since when a firing alert has
@@ -94,8 +93,7 @@ class AlertState:
         return named(self.rule, self.severity, self.scope, self.facts)
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(Struct, frozen=True):
     """Nobody is told about alerts that every matcher fits, until ``ends_at``; their states go on.
 
     Without matchers it silences everything.
@@ -113,8 +111,7 @@ class Silence:
         return self.starts_at <= now < self.ends_at and fits(self.matchers, state.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """A notification that is due, written out.
 
     ``above`` are the rules of its ladder that are told instead; ``still`` are the lower rungs that go on firing, and
@@ -142,8 +139,7 @@ class Transition:
         return wants(target, self.rule, self.names) and not any(wants(target, up, self.names) for up in self.above)
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(Struct, frozen=True):
     """All states after a step, those of them that must be written, the keys to forget, and what is to be told."""
 
     states: tuple[AlertState, ...] = ()

@@ -14,8 +14,9 @@ nothing; of one ladder a receiver hears the highest rung; the same samples twice
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.notices import notices
 from quota_scheduler.core.alerts.rule import AlertRule, Fact, Facts, Op

@@ -6,9 +6,10 @@ where nothing of it is left, else at least a minute, growing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 BETWEEN_WRITES = timedelta(seconds=1)
 WRITES_AN_HOUR = 450
@@ -32,8 +33,7 @@ class Trouble(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Setback:
+class Setback(Struct, frozen=True):
     """What went wrong in one sentence, how long GitHub asked to be left alone, and whether that is about everything."""
 
     trouble: Trouble

@@ -4,9 +4,10 @@ Everything that runners or operators chose stands in code spans; every time in a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject
 from quota_scheduler.core.admission.explanation import WHY, WHY_SEVERAL
@@ -43,8 +44,7 @@ AFTERWARDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CommentFacts:
+class CommentFacts(Struct, frozen=True):
     """What a comment needs beside the answer: the zone of people, limits as they stand by instance, and what was used.
 
     ``amounts`` are, in words and by instance, the whole amounts of the limits that turned a ticket away; ``used`` is

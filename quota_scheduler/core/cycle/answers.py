@@ -1,9 +1,10 @@
 """Answers: a ticket as it stands after the cycle, with its verdict, why, until when, and what is advised."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Reject, Verdict
 from quota_scheduler.core.admission.expected_start import ExpectedStart, expected_start, starts_by_limit

@@ -1,8 +1,9 @@
 """What tickets leave behind as they close: unmet demand, work that limits turned away, and examples for estimates."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
@@ -19,8 +20,7 @@ Moved = tuple[Ticket | None, Ticket]
 """A ticket as it was before the cycle, None for a new one, and as it is after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnmetDemand:
+class UnmetDemand(Struct, frozen=True):
     """Work that wanted to run in a limit when it arrived and did not, in the limit's unit; negative: it is back."""
 
     arrived_at: datetime
@@ -29,8 +29,7 @@ class UnmetDemand:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class TurnedAway:
+class TurnedAway(Struct, frozen=True):
     """Work that one window of a limit turned away, in the limit's unit, and whether it had begun: a stall."""
 
     rule: str
@@ -41,8 +40,7 @@ class TurnedAway:
     stalled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
+class FinishedRun(Struct, frozen=True):
     """How a run ended, and what that teaches about the next one, if anything."""
 
     ticket: int
@@ -51,8 +49,7 @@ class FinishedRun:
     example: Finished | None
 
 
-@dataclass(frozen=True, slots=True)
-class Harm:
+class Harm(Struct, frozen=True):
     """Work of a class that one limit turned away (``amount`` in its unit), and whether it had begun: a stall."""
 
     instance: LimitInstance

@@ -1,16 +1,16 @@
 """What a cycle has to read for its requests, from the requests themselves and the tickets that they name."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.cycle.requests import Release, Renew, Request, Revoke, Submit, Withdraw
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.ticket import Lease, State, Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What to read beside the tickets.
 
     ``settling`` are the tickets whose lease may be settled in this cycle, ``settled`` those of them that may have been

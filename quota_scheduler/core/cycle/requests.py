@@ -1,11 +1,12 @@
 """What runners and the clock ask of a cycle, and what it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.decide import Verdict
 from quota_scheduler.core.admission.expected_start import ExpectedStart
@@ -16,16 +17,14 @@ from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.tickets.ticket import ModelUsage, Outcome, Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(Struct, frozen=True):
     """Ask to run; ``draft`` has id 0. ``dry_run`` decides and keeps nothing."""
 
     draft: Ticket
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """Look at a ticket; reading an offered one claims it, unless it is another's or only looked at.
 
     Here and below ``by`` is the token that asks, None for who may act on every ticket: operators, and everybody
@@ -38,8 +37,7 @@ class Read:
     scope: Scope = EVERYBODY
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(Struct, frozen=True):
     """Give a ticket up: waiting ones leave the queue, a running one settles."""
 
     ticket: int
@@ -47,8 +45,7 @@ class Withdraw:
     scope: Scope = EVERYBODY
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(Struct, frozen=True):
     """A running lease's heartbeat. ``usage`` is the total of the run so far, None when nothing is reported."""
 
     ticket: int
@@ -60,8 +57,7 @@ class Renew:
     scope: Scope = EVERYBODY
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """The run is over: settle."""
 
     ticket: int
@@ -73,30 +69,26 @@ class Release:
     scope: Scope = EVERYBODY
 
 
-@dataclass(frozen=True, slots=True)
-class Revoke:
+class Revoke(Struct, frozen=True):
     """An operator takes a lease away."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """An operator keeps a ticket from starting, or lets it go on."""
 
     ticket: int
     on: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """An operator lets a waiting ticket start, whatever its limits say."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reclass:
+class Reclass(Struct, frozen=True):
     """An operator moves a waiting ticket to another class; one that waits no more stays as it is."""
 
     ticket: int
@@ -115,8 +107,7 @@ class Refusal(StrEnum):
     NOT_OWNER = "not_owner"
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """A request that does not fit what the ticket is now."""
 
     refusal: Refusal

@@ -1,8 +1,9 @@
 """What a cycle gives back: answers, what the store writes, and what the next cycle goes on with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.admission.breakers import Account
@@ -15,8 +16,7 @@ from quota_scheduler.core.ledger.deduplicate import Change
 from quota_scheduler.core.tickets.ticket import Lease, Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """Rows for the store: it writes them as they are and decides nothing.
 
     ``ledger`` are corrections that the balances have counted already; ``past_leases`` are earlier leases that reported
@@ -36,8 +36,7 @@ class Changes:
     tallied: Sequence[Tallied]
 
 
-@dataclass(frozen=True, slots=True)
-class Onward:
+class Onward(Struct, frozen=True):
     """What the next cycle goes on with; ``next_slot`` is when a ramp, or a breaker, lets the next ticket start."""
 
     numbers: Numbers
@@ -46,8 +45,7 @@ class Onward:
     next_slot: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """What a cycle decided: an answer per request, in order, and the verdict of each arrival and each start."""
 
     answers: tuple[Reply, ...]

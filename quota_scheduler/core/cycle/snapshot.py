@@ -10,8 +10,9 @@ breakers  accounts whose provider refuses for a moment  moved in place
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.admission.headroom import Shadow
@@ -22,16 +23,14 @@ from quota_scheduler.core.tickets.ticket import Lease, Ticket
 from quota_scheduler.core.usage import Usage, UsageEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """What a pass cut short has left: by group the place to go on from, and the shadows that were cast so far."""
 
     groups: Mapping[GroupKey, int] = field(default_factory=dict)
     shadows: Mapping[int, Shadow] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class QueueState:
+class QueueState(Struct, frozen=True):
     """Who waits and who has had a turn.
 
     ``running`` counts by share what runs or is offered. ``look_at_all`` begins a pass over the whole queue; else only
@@ -44,8 +43,7 @@ class QueueState:
     look_at_all: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedRows:
+class LoadedRows(Struct, frozen=True):
     """What was read for these requests beside the queue.
 
     ``tickets`` are those that requests name, by id or key, that are offered, or that have fallen due. ``own_events``
@@ -61,24 +59,21 @@ class LoadedRows:
     past_leases: Mapping[int, Lease] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RunTotals:
+class RunTotals(Struct, frozen=True):
     """By run: what was ``used`` already, and what its open tickets are ``promised``: with both it stays in its cap."""
 
     used: Mapping[str, Usage] = field(default_factory=dict)
     promised: Mapping[str, Usage] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """The next free ticket id and fence."""
 
     ticket: int = 1
     fence: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Everything a cycle needs, as of ``now``: the only time it sees."""
 
     now: datetime

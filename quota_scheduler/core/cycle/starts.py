@@ -1,7 +1,8 @@
 """Who may start: arrivals stand in line with what waits and never pass it, and a pass lets go whoever fits."""
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.decide import (
     RETRY,

@@ -1,8 +1,9 @@
 """Terms: what rules every cycle until somebody replaces them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.admission.explanation import Reprice
 from quota_scheduler.core.forecast.outlook import Outlook
@@ -17,8 +18,7 @@ def same(ticket: Ticket, _model: str) -> Ticket:
     return ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """What rules every cycle: replaced as a whole, so that nobody sees half a change.
 
     ``catching_up`` are the providers whose usage is still being read, ``hold`` is the incident switch: nothing starts.

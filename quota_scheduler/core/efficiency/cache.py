@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
+
+from msgspec import Struct
 
 from quota_scheduler.core.efficiency.runs import RunSummary, cache_hit_rate
 from quota_scheduler.core.usage import Usage, total
@@ -17,8 +18,7 @@ BASELINE_DAY_TOKENS = 100_000
 """Input-side tokens that a day needs to count: the rate of a handful of calls says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheReading:
+class CacheReading(Struct, frozen=True):
     """Cache hit rate of one workflow over the lookback, against its own past.
 
     ``baseline`` is None until seven days of it are known. ``input_tokens`` are the input-side tokens of the lookback;
@@ -35,8 +35,7 @@ class CacheReading:
     lost: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DayUsage:
+class DayUsage(Struct, frozen=True):
     """The usage of one workflow with one provider on one UTC day."""
 
     workflow: str

@@ -10,9 +10,10 @@ cheap, which is why the success rates stand beside the ratio.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from statistics import NormalDist, fmean
+
+from msgspec import Struct
 
 from quota_scheduler.core.efficiency.runs import COMPLETED, RunSummary, success_rate
 
@@ -24,8 +25,7 @@ CONFIDENCE = 0.95
 """Share of such intervals that hold the true ratio."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlagReading:
+class FlagReading(Struct, frozen=True):
     """An optimization flag: in how many workflows it was in force lately, and what it brought.
 
     ``effect`` (low, expected, high) is tokens per run with it over without, matched by workflow; ``success_with`` and
@@ -39,8 +39,7 @@ class FlagReading:
     success_without: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FlagEffect:
+class FlagEffect(Struct, frozen=True):
     """``expected`` 0.7 says a run with the flag takes 70 % of the tokens; ``low`` to ``high`` is a 95 % interval.
 
     Runs are the completed ones compared; ``workflows`` the matched ones; success rates are of all finished runs of

@@ -1,7 +1,8 @@
 """Optimization: what is asked of runners, by how much of a limit is left."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
 
@@ -15,8 +16,7 @@ class Optimization(StrEnum):
     EMERGENCY = "emergency"
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What a level asks: the optimization ``flags`` to put in force, and one sentence for people."""
 
     flags: tuple[str, ...]

@@ -5,9 +5,10 @@ cache hit rate = cache read ÷ (cache read + cache write + fresh input); output 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage, total
@@ -60,8 +61,7 @@ class RunKind(NamedTuple):
     most_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class EfficiencyRow:
+class EfficiencyRow(Struct, frozen=True):
     """Runs added up under one name: a run's, a workflow's, or whatever they were grouped by.
 
     ``success_rate`` is the completed share of the finished runs, None while none has finished.

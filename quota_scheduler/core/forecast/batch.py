@@ -11,11 +11,12 @@ from the one before, then only finishes them in turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import fields
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast import batch_level, day_model
@@ -34,8 +35,7 @@ CHUNK = 128
 """Histories that are worked on at once: as many as stay in the processor's cache, and no step takes 5 ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistorySource:
+class HistorySource(Struct, frozen=True):
     """A history, cut at ``now`` (seconds since 1970), and from when on it is complete."""
 
     history: Buckets
@@ -43,8 +43,7 @@ class HistorySource:
     since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class _OfHistories:
+class _OfHistories(Struct, frozen=True):
     """What is known of each history."""
 
     days: Array
@@ -59,8 +58,7 @@ class _OfHistories:
     ratio: Array
 
 
-@dataclass(frozen=True, slots=True)
-class _OfWindows:
+class _OfWindows(Struct, frozen=True):
     """What the histories of some windows say of each, at the same places as the windows."""
 
     place: Integers
@@ -140,8 +138,7 @@ def prospects(sources: Sequence[HistorySource], asked: Sequence[AskedWindow], st
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
+class _Columns(Struct, frozen=True):
     """The windows as columns: whose history, from when, for how long, as of when, what was used, moments ahead."""
 
     row: Integers

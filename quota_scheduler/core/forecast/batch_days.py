@@ -5,9 +5,8 @@ What these compute and why stands there, in words and for one window; a test com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.batch_level import UsageLevels
@@ -60,8 +59,7 @@ def _by_hour(sums: Array, part: Array) -> Array:
     return np.asarray(sums[rows, hour] + (place - hour) * (sums[rows, hour + 1] - sums[rows, hour]))
 
 
-@dataclass(frozen=True, slots=True)
-class DayFans:
+class DayFans(Struct, frozen=True):
     """What is to come by the day model before calibration: some moments a row."""
 
     is_ahead: NDArray[np.bool_]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.batch_days import DayFans
@@ -28,8 +28,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class AskedWindow:
+class AskedWindow(Struct, frozen=True):
     """One window to forecast as of ``now``; ``history`` is the number of its own, ``like`` of the one it is like."""
 
     window: Projectable
@@ -38,8 +37,7 @@ class AskedWindow:
     like: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prospects:
+class Prospects(Struct, frozen=True):
     """Everything about some windows that does not depend on how past forecasts fared, one a row."""
 
     asked: Sequence[AskedWindow]

@@ -5,9 +5,8 @@ What these compute and why stands there, in words and for one series; a test com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.day_model import CLIP, SMALLEST, WEEKS
@@ -35,8 +34,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class UsageLevels:
+class UsageLevels(Struct, frozen=True):
     """Usage a day of each row: lately, over two months, over three."""
 
     short: Array
@@ -115,8 +113,7 @@ def _without_the_largest(roots: Array, seen: Integers) -> Array:
     return cut
 
 
-@dataclass(frozen=True, slots=True)
-class _Usual:
+class _Usual(Struct, frozen=True):
     """Days made even by their weekday, those of quiet weekdays left out: from the left, ``count`` of each row."""
 
     even: Array

@@ -7,10 +7,10 @@ What a forecast knew and what came of it does not depend on the forecasts before
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.batch import HistorySource, prospects
 from quota_scheduler.core.forecast.batch_finish import AskedWindow
@@ -20,8 +20,7 @@ from quota_scheduler.core.forecast.track_record import PARTS, TrackRecord, full_
 from quota_scheduler.core.limits.schedule import Window
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayedPast:
+class ReplayedPast(Struct, frozen=True):
     """A history complete since then, its closed windows, oldest first, and the ``amount`` of the limit."""
 
     history: Buckets

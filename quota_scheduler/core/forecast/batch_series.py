@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.burst import COMING, DOUBT, HOURS, MOST, PAST
@@ -26,8 +26,7 @@ SPAN = 2.0**31
 """Seconds between two rows where all are searched as one: sixty years, more than any history has."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRows:
+class HistoryRows(Struct, frozen=True):
     """One history a row, each cut at its own ``now`` (seconds since 1970); what the names mean, ``Series`` tells.
 
     ``starts``, ``values`` and ``sums`` are filled from the left, ``counts`` tells how far; what is behind that is

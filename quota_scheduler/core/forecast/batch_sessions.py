@@ -6,9 +6,9 @@ What these compute and why stands there, in words and for one session; a test co
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.batch_series import HistoryRows
@@ -39,8 +39,7 @@ AGE = np.arange(SESSIONS)
 """How many sessions ago each was, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSpans:
+class SessionSpans(Struct, frozen=True):
     """Sessions to forecast, one a row: whose history, from when, for how long, and what was used in it."""
 
     row: Integers
@@ -49,8 +48,7 @@ class SessionSpans:
     used: Array
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFans:
+class SessionFans(Struct, frozen=True):
     """What is to come by past sessions before calibration, some moments a row; ``share`` is 0 where there are none."""
 
     low: Array

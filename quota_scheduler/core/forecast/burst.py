@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -37,8 +37,7 @@ OVERNIGHT = math.exp(-HOURS / LASTS)
 """What is left of it a day later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Struct, frozen=True):
     """The last day of an hourly history: what came and what a usual day of 1 would have brought, newest hours most.
 
     ``fading`` is the share of a usual day before each hour ahead (25 values), weighed by what is left of a burst then.

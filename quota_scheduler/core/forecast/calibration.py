@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
 
@@ -28,8 +30,7 @@ CLAIMS = 5
 """Equal bins of confidence whose claims and hits are kept apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Horizon:
+class Horizon(Struct, frozen=True):
     """Sums over verified forecasts made at about the same distance from the reset."""
 
     verified: int = 0
@@ -51,8 +52,7 @@ class Horizon:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """Sums over forecasts that claimed about the same confidence: how many, claimed in all, came true."""
 
     verified: int = 0
@@ -60,8 +60,7 @@ class Claim:
     true: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """State of one series (a limit and its kind of window): widening of both sides and the track record.
 
     ``low`` and ``high`` are logarithms of the factors on the lower and upper half of the interval.

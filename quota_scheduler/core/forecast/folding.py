@@ -8,9 +8,9 @@ charged by itself and rounded down, as a ledger that knew them one by one would.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from quota_scheduler.core.labels import Labels
@@ -33,8 +33,7 @@ HOURS = 2**24
 """More than there are hours between any two instants: keys hold instance, class and hour in one number."""
 
 
-@dataclass(slots=True)
-class HourlyCharges:
+class HourlyCharges(Struct):
     """What one limit instance counted: for each class, by rank, its hours since 1970 in order, and the charges."""
 
     hours: list[Integers] = field(default_factory=lambda: [np.empty(0, np.int64)] * RANKS)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.risk import Risk, risk_band
 from quota_scheduler.core.forecast.shape import Knot, probability, spread, spreads
@@ -23,8 +24,7 @@ SUFFICIENT_DAYS = 7.0
 """A risk and a confidence are named from so many observed days on."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastAccuracy:
+class PastAccuracy(Struct, frozen=True):
     """How past forecasts of the series fared at about this distance from the reset."""
 
     verified: int = 0
@@ -33,8 +33,7 @@ class PastAccuracy:
     brier: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """The predictive distribution of the usage of one window at its reset.
 
     ``used``, ``expected``, ``low`` and ``high`` are in the unit of the history; low to high holds

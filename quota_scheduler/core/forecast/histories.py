@@ -9,11 +9,11 @@ place of what they were. Of the rollups themselves nothing is kept: what this ta
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 
 import numpy as np
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, Integers, RollupRow
 from quota_scheduler.core.forecast.series import Buckets
@@ -38,8 +38,7 @@ def no_buckets() -> Buckets:
     return Buckets(np.empty(0), np.empty(0))
 
 
-@dataclass(slots=True)
-class UsageHistory:
+class UsageHistory(Struct):
     """Hourly history of one limit instance in its unit: its usage, and the demand of the classes above each rank."""
 
     all: Buckets = field(default_factory=no_buckets)

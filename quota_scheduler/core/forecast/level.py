@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
+
+from msgspec import Struct
 
 # Numbers without another source were chosen on development traces, where their optimum is flat (changing a weight by a
 # third moves the error by less than .01): docs/explanation/forecasting.md, "Level" and "Change points".
@@ -58,8 +59,7 @@ QUIET = 0.25
 """A weekday with less than this part of a usual day says nothing about a change."""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageLevel:
+class UsageLevel(Struct, frozen=True):
     """Usage a day: lately, over two months, over three."""
 
     short: float

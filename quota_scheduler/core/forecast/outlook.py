@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.risk import DAY, SPIKE_DAYS, is_spike, risk_band
@@ -90,8 +91,7 @@ def quantile_for(priority: Priority, horizon: timedelta, *, pressing: bool = Fal
     return low + (high - low) * (hours - before) / (after - before)
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(Struct, frozen=True):
     """What is known of a limit's future as of ``at``.
 
     ``above[rank]`` holds the quantiles ``KNOTS`` of the demand still to come before ``ends_at`` from classes above

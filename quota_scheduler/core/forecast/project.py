@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from quota_scheduler.core.forecast import day_model, session_model
 from quota_scheduler.core.forecast.burst import times_usual
@@ -43,8 +43,7 @@ class Span(Protocol):
     def ends_at(self) -> datetime: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Projectable:
+class Projectable(Struct, frozen=True):
     """One window to forecast, and what there is to go by.
 
     ``history`` holds (start of a bucket, usage) in ascending order, instants aware; gaps are idle. ``certain`` is

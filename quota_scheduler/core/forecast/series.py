@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.burst import Burst, burst_of
@@ -33,8 +33,7 @@ LARGEST = 1e100
 """No bucket counts for more, so that squares and sums of any finite history are finite."""
 
 
-@dataclass(frozen=True, slots=True)
-class Buckets:
+class Buckets(Struct, frozen=True):
     """A history as two arrays, for callers that keep one: bucket starts in seconds since 1970, and usage."""
 
     starts: Array
@@ -54,8 +53,7 @@ def buckets(history: Sequence[tuple[datetime, float]], since: datetime | None = 
     return Buckets(np.array(list(map(datetime.timestamp, instants))), np.array(usage, dtype=np.float64))
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """``days``: usage by day, newest first, ``KEEP_DAYS`` long. ``head``: how much of day 0 has been seen.
 
     ``begun``: the passed part of a calendar day of a daily history, 0 when day 0 is whole or ends

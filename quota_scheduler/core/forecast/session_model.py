@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast.series import DAY, Series
@@ -92,8 +92,7 @@ def to_come(
     return list(fan), min(1.0, opened.size / ENOUGH)
 
 
-@dataclass(frozen=True, slots=True)
-class _Paths:
+class _Paths(Struct, frozen=True):
     """Usage in past sessions, one a row: up to a fifth before this moment, up to it, by each moment ahead, in all."""
 
     before_fifth: Array

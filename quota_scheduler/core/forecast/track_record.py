@@ -9,9 +9,11 @@ was redefined) is not verified: its end is not what was forecast.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.calibration import REMAINING, Calibration, observe
 from quota_scheduler.core.forecast.forecast import Forecast
@@ -32,8 +34,7 @@ MOST_GRACE = timedelta(hours=6)
 HOUR = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class HorizonReading:
+class HorizonReading(Struct, frozen=True):
     """How past forecasts fared that were made with this part of their window still to come (``over_50``: per cent).
 
     ``coverage`` of their 80 % intervals, ``error`` relative to the actual totals, ``brier`` score of ``p_exceed``.
@@ -46,8 +47,7 @@ class HorizonReading:
     brier: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TrackReading:
+class TrackReading(Struct, frozen=True):
     """How past forecasts of a limit fared: over all horizons lately, and by horizon since it is known.
 
     ``calibration_error`` is the mean gap between claimed confidence and how often it came true.
@@ -59,8 +59,7 @@ class TrackReading:
     horizons: tuple[HorizonReading, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TrackRecord:
+class TrackRecord(Struct, frozen=True):
     """What past forecasts of a limit teach. ``recent``: whether each of the last intervals held, newest last."""
 
     calibration: Calibration = field(default_factory=Calibration)
@@ -103,8 +102,7 @@ class TrackRecord:
         return TrackRecord(Calibration.from_dict(data["calibration"]), tuple(map(bool, data["recent"])))
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True):
     """A forecast kept until its window has closed: ``part`` per mille of the window, ``amount`` of the limit then."""
 
     instance: str

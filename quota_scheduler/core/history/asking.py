@@ -1,9 +1,10 @@
 """What somebody wants to see of what was used: from the words of a command line or a query to spans and scopes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.history.periods import HOUR, PERIODS, Period, begin_of, begin_of_day
 from quota_scheduler.core.instants import is_plausible, parse_instant
@@ -36,8 +37,7 @@ class Words(NamedTuple):
     top: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """Usage from ``since`` until before ``until``, whole UTC hours, by ``by`` in the civil time of ``zone``.
 
     ``match`` selects by labels. ``top`` keeps that many rows and adds the others up, 0 keeps all.

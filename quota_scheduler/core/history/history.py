@@ -6,8 +6,9 @@ Nothing is rounded before it is shown, so that rows, others and totals agree to 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.efficiency.runs import cache_hit_rate
 from quota_scheduler.core.history.asking import Question
@@ -52,8 +53,7 @@ FIGURES = tuple(Sum().document())
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """What was used: ``rows`` by what was asked, ``others`` the sum of the ``left_out`` rows, and the total.
 
     ``forgotten`` is what sums by hour know of the span and raw events no longer do: it belongs to no row.

@@ -8,11 +8,12 @@ hour an hour of sums belongs to the period in which it begins.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -31,8 +32,7 @@ class Period(StrEnum):
 PERIODS = tuple(Period)
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """A span ``[starts_at, ends_at)`` of whole UTC hours in which a zone is ``offset`` ahead of UTC."""
 
     starts_at: datetime

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SHARE = 0.9
 """P90: design, section 4."""
@@ -10,8 +11,7 @@ DAYS = 30
 """Days that are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendation:
+class Recommendation(Struct, frozen=True):
     """``amount`` in the unit of what was used; ``days`` of them, idle ones too, are what it rests on."""
 
     amount: float

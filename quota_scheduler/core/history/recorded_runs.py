@@ -7,9 +7,11 @@ runs, as a session that is taken up again the next morning is.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.priority import Priority
@@ -31,8 +33,7 @@ class Piece(NamedTuple):
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
+class RecordedRun(Struct, frozen=True):
     """One run: it asked at ``at``, would take ``length``, and used ``usage``.
 
     ``reserve`` is what its ticket reserved, ``patience`` how long it would have waited; None where nobody said.
@@ -48,8 +49,7 @@ class RecordedRun:
     patience: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """Runs in order of arrival, and in sentences what was assumed about them."""
 
     runs: tuple[RecordedRun, ...]

@@ -7,9 +7,11 @@ counted    the changes in every window they touch, the reservations they shrink,
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -24,8 +26,7 @@ LARGEST_COST = 10**15
 """Most micro-dollars that one event may cost: a billion dollars. With it a batch of thousands stays an integer."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerFacts:
+class LedgerFacts(Struct, frozen=True):
     """What the ledger knows about a batch: see ``count_once`` for ``by_key`` and ``by_message``.
 
     ``pruned`` are the tokens counted for events whose rows are gone, ``reports`` what ended leases were settled as.
@@ -38,8 +39,7 @@ class LedgerFacts:
     reports: Mapping[Identity, UsageEvent] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(Struct, frozen=True):
     """What a batch changes: corrections of the ledger, and how many tokens are now counted for pruned events.
 
     ``accepted``, ``updated`` and ``duplicate`` add up to the size of the batch.
@@ -52,8 +52,7 @@ class Booking:
     duplicate: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SessionUses:
+class SessionUses(Struct, frozen=True):
     """Instances whose sessions a batch may move, what was used of each ``since`` then, and what was reserved in."""
 
     instances: Mapping[str, LimitInstance] = field(default_factory=dict)

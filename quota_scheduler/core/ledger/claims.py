@@ -4,7 +4,8 @@ Nothing is looked up here; whether a session or a call is recorded as somebody e
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.pushed import Pushed

@@ -13,9 +13,10 @@ that of ccusage 20 (its ``adapter/claude``), measured on real ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import UNASKED, Labels
 from quota_scheduler.core.ledger.doors import door_of

@@ -9,8 +9,10 @@ key is made of the group and its time, so the same export twice counts once.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.usage import KINDS, Usage, UsageEvent
 
@@ -27,8 +29,7 @@ class SeriesState(NamedTuple):
     calls: int
 
 
-@dataclass(frozen=True, slots=True)
-class Metered:
+class Metered(Struct, frozen=True):
     """One point: how many tokens of one type a program has counted from ``start`` to ``at``, in nanoseconds.
 
     ``draft`` is the event that all points of its ``group`` and time become, without usage. ``calls`` is how many

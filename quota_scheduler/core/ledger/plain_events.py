@@ -10,9 +10,11 @@ process boundary as arrays; everything that must look at events asks for those i
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, compress
 from operator import attrgetter
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
 from quota_scheduler.core.ledger.deduplicate import LONGEST_ID, MESSAGE_KEY, pair_key, request_of
@@ -29,8 +31,7 @@ _UNCHARGED = (0, 0, 0)
 Columns = tuple[Sequence[int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlainEvents:
+class PlainEvents(Struct, frozen=True):
     """Calls by columns. ``kinds`` are one event each with what many have in common; ``kind`` says which is whose.
 
     ``at`` is in microseconds since 1970. ``usage`` are the columns of token kinds and requests, ``costs`` those of

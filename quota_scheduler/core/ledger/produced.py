@@ -5,9 +5,11 @@ has grown by since its last report, as sums of tokens do.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.metered import SeriesState, grown
 
@@ -19,8 +21,7 @@ class Product(StrEnum):
     PULL_REQUESTS = "pull_requests"
 
 
-@dataclass(frozen=True, slots=True)
-class Produced:
+class Produced(Struct, frozen=True):
     """So many of a ``product`` in a session, from ``start`` to ``until`` in nanoseconds; ``run`` as exports say it."""
 
     series: str

@@ -1,6 +1,6 @@
 """Usage that others push: what one request through a door hands to the journey that records it."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from quota_scheduler.core.ledger.metered import Metered
 from quota_scheduler.core.ledger.produced import Produced
@@ -10,8 +10,7 @@ from quota_scheduler.core.scope import EVERYBODY, Scope
 from quota_scheduler.core.usage import UsageEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(Struct, frozen=True):
     """What one body tells. ``source`` is the door; ``refused`` says what could not be understood, each with its place.
 
     ``costs`` are what programs say that events cost, by key, in pico-dollars: where that is what fast answers cost, the

@@ -1,7 +1,8 @@
 """Runs that pass their cap: what changes of the ledger add to each run, and whether that takes it over."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import Change
@@ -9,8 +10,7 @@ from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.usage import Usage
 
 
-@dataclass(slots=True)
-class RunGrowth:
+class RunGrowth(Struct):
     """What changes add to one run, and the labels that it was last seen with; None where something only goes."""
 
     usage: Usage = field(default_factory=Usage)

@@ -5,9 +5,10 @@ model under ``lease:<id>``, unless the session has ledger events; if those come 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import MICROSECOND, SKEW
 from quota_scheduler.core.ledger.balance import LimitInstance

@@ -6,7 +6,7 @@ A batch and the states in it belong into one transaction: then a crash between t
 nothing twice, and reading something again is harmless, because the ledger counts every response once.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from quota_scheduler.core.ledger.plain_events import NOTHING, PlainEvents
 from quota_scheduler.core.ledger.unlisted import GoingOn, Inheritance, SessionTotal
@@ -16,8 +16,7 @@ from quota_scheduler.core.usage import UsageEvent
 __all__ = ["Batch", "FileState"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(Struct, frozen=True):
     """One file and the ``offset`` in bytes up to which it has been read, always the start of a line.
 
     ``size`` and ``mtime_ns`` are those the file had when it was read to its last complete line, so that a file that
@@ -31,8 +30,7 @@ class FileState:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """A part of one pass over a source; the pass ends with the batch that is ``last``, which may be empty.
 
     ``errors`` counts garbled lines, and ``garbled`` names the places of the first of each file, as ``path, byte 12``.

@@ -11,10 +11,11 @@ a call that some other door lists later takes its part out of the unlisted again
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import MICROSECOND
 from quota_scheduler.core.labels import Labels
@@ -40,8 +41,7 @@ class StatedUsage(NamedTuple):
     web_searches: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SessionTotal:
+class SessionTotal(Struct, frozen=True):
     """A total that a session stated ``at`` an instant, of all that it had used by then, its ancestors' use included.
 
     ``place`` is where it stands in the session's file: of two totals the later one is the truer. What belongs to it

@@ -6,9 +6,11 @@ counted, and when it resets, is the file's. Of a field with a value for each tea
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.limits.limit import (
     DEFAULT,
@@ -30,8 +32,7 @@ BY_VALUE = ("overrides", "warn_at", "at_limit")
 """Those that may have a value for each instance."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitChange:
+class LimitChange(Struct, frozen=True):
     """One field of one limit, as JSON wrote it; ``expires_at`` None lasts until it is taken back."""
 
     rule: str
@@ -146,8 +147,7 @@ def effective(limits: Iterable[Limit], changes: Iterable[LimitChange], *, now: d
     return tuple(by_id.values())
 
 
-@dataclass(frozen=True, slots=True)
-class LimitsHold:
+class LimitsHold(Struct, frozen=True):
     """The limits that hold from now on, when the next run-time change of them expires, and when the last one did."""
 
     limits: tuple[Limit, ...]

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
+
+from msgspec import Struct
 
 from quota_scheduler.core.labels import UNASKED, Labels, Match, matches
 from quota_scheduler.core.limits.schedule import PerRun, Schedule, Unwindowed, Window
@@ -55,8 +57,7 @@ class AtLimit(StrEnum):
     GO_ON = "go_on"
 
 
-@dataclass(frozen=True, slots=True)
-class Holdback:
+class Holdback(Struct, frozen=True):
     """What is kept for people by decree: a share of the amount, or an amount, or the default that history retires."""
 
     per_mille: int | None = None
@@ -102,8 +103,7 @@ def parts_of(name: str) -> tuple[str, str]:
     return rule, value
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True, dict=True):
     """A rule: at most ``amount`` of ``unit`` per window, for what ``match`` selects; one instance per ``per`` value.
 
     ``amount`` and ``overrides`` are in the base of the unit, ``weights`` per mille by token kind. ``holdback`` None is
@@ -135,11 +135,11 @@ class Limit:
     rate: Rate | None = None
     warn_at: tuple[tuple[str, int], ...] = ()
     at_limit: tuple[tuple[str, AtLimit], ...] = ()
-    _amounts: Mapping[str, int] = field(init=False, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Name the overrides by instance: every window asks for its own, and there may be thousands."""
-        object.__setattr__(self, "_amounts", {self._named(name): amount for name, amount in self.overrides})
+    @cached_property
+    def _amounts(self) -> Mapping[str, int]:
+        """The overrides by instance: every window asks for its own, and there may be thousands."""
+        return {self._named(name): amount for name, amount in self.overrides}
 
     def selects(self, labels: Labels) -> bool:
         """Whether usage or a ticket with these labels counts against this limit."""

@@ -6,8 +6,9 @@ accounts of agents without a report ──► the windows that their subscriptio
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.limits.schedule import local_time
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow
@@ -25,8 +26,7 @@ HOW_TO_REPORT = {
 LONGEST_ID = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """One limit in percent: ``observed`` names the window, ``why`` says in a line what is known of it.
 
     ``account`` is empty for the default one.

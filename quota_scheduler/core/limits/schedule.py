@@ -8,10 +8,11 @@ hour.
 import calendar
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import local_time as local_time
 from quota_scheduler.core.units import LONGEST_TEXT
@@ -30,8 +31,7 @@ class Every(StrEnum):
     MONTH = "month"
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Struct, frozen=True):
     """Windows on the calendar of ``zone``: each ``every``, starting at ``clock`` on ``day``.
 
     ``day`` is a weekday 0-6 from Monday for weeks, a day 1-31 for months (the last day where a month is shorter), and
@@ -74,8 +74,7 @@ class Calendar:
         return datetime.combine(day, self.clock, ZoneInfo(self.zone)).astimezone(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """Windows opened by their first use at or after the last one's end, each ``length`` long."""
 
     length: timedelta
@@ -91,21 +90,18 @@ class Session:
         return spans
 
 
-@dataclass(frozen=True, slots=True)
-class PerRun:
+class PerRun(Struct, frozen=True):
     """One cap for each run: no reset and no forecast."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unwindowed:
+class Unwindowed(Struct, frozen=True):
     """No window at all: a limit on what runs at once."""
 
 
 Schedule = Calendar | Session | PerRun | Unwindowed
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """One concrete span ``[starts_at, ends_at)`` of a limit."""
 
     starts_at: datetime

@@ -5,7 +5,8 @@ was met together with the scope's labels, or is a provider or a model, which are
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.labels import LABEL_NAMES, Labels, Match, matches
 from quota_scheduler.core.limits.limit import OTHER, Limit
@@ -19,8 +20,7 @@ BY_VALUE = ("values", "overrides", "warn_at", "at_limit")
 """Parts of a written limit that name values of its label."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeView:
+class ScopeView(Struct, frozen=True):
     """What one scope may see; ``met`` are by label the values that were met together with its own."""
 
     scope: Scope

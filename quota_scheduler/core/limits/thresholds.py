@@ -1,10 +1,9 @@
 """The thresholds that levels and one policy go by; every one is configuration (docs/reference/config.md)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(Struct, frozen=True):
     """What levels, bands and the policy ``fixed-thresholds`` compare with. Defaults are the founding documents'.
 
     Shares are 0-1. ``risk_*``: the 80th percentile at the reset over the amount from which risk is in that band.

@@ -1,9 +1,10 @@
 """What a provider says it has counted and charged: one line of its usage or cost report."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from quota_scheduler.core.usage import Usage, total
 
@@ -15,8 +16,7 @@ class Report(StrEnum):
     COST = "cost"
 
 
-@dataclass(frozen=True, slots=True)
-class BillLine:
+class BillLine(Struct, frozen=True):
     """What was counted between ``starts_at`` and ``ends_at`` for one model and group; either may be empty.
 
     ``group`` tells lines of one model apart: a workspace, a project, a kind of cost. In a line of the usage report
@@ -38,8 +38,7 @@ class BillLine:
             raise ValueError(f"a line of the {self.report} report ends before it begins: {self.starts_at}")
 
 
-@dataclass(frozen=True, slots=True)
-class Ceiling:
+class Ceiling(Struct, frozen=True):
     """How much a provider allows an organisation in a moment: ``requests_per_minute`` of a group of models.
 
     ``group`` names the models, or what else the limiter is about. What is left of it no report says.
@@ -52,8 +51,7 @@ class Ceiling:
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class BillCursor:
+class BillCursor(Struct, frozen=True):
     """How far a report has been read: up to ``read_to`` nothing changes any more.
 
     With a ``page``, the provider's mark of it, the buckets from ``asked_from`` to ``asked_to`` have been read up to

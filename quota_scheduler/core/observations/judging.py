@@ -15,8 +15,10 @@ an earlier reset                      the same; and an echo where it is that of 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import SKEW
 from quota_scheduler.core.observations.observation import Observation, Standing
@@ -58,8 +60,7 @@ def month_before(at: datetime) -> datetime:
     return at.replace(year=last.year, month=last.month, day=min(at.day, last.day))
 
 
-@dataclass(slots=True)
-class _Judging:
+class _Judging(Struct):
     """The windows so far, and what was said once and needs to be said again."""
 
     length: timedelta | None

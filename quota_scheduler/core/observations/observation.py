@@ -5,9 +5,10 @@
 Units differ from door to door (0-100 or 0-1, seconds or ISO instants); here a ratio is 0-1 and an instant has a zone.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class ProviderWindow(StrEnum):
@@ -28,8 +29,7 @@ class Standing(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What a provider said about one window of one account at ``observed_at``.
 
     ``used_ratio`` is 0-1 of what the window allows, sometimes above; None where the report only says where the window
@@ -54,8 +54,7 @@ class Observation:
             raise ValueError(f"an observation of {self.provider}/{self.window} has a time without a zone")
 
 
-@dataclass(frozen=True, slots=True)
-class Throttle:
+class Throttle(Struct, frozen=True):
     """A provider that refused for a moment: a 429 or 529 that names no window. It says nothing about any quota.
 
     ``retry_after`` is how long it asked to be left alone, None where it did not say.

@@ -5,8 +5,9 @@ follow it best of what a record tells: weights by model and kind of token are no
 at them (docs/explanation/observed-limits.md has the figures).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.units import MICRO
 
@@ -18,8 +19,7 @@ UNLEARNED = 5 * POINT
 """What a lease reserves while nobody knows what it will take (design, section 2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """How many millionths of a percent point a dollar of usage takes, at list price; ``low`` to ``high`` are an 80 %
     interval. ``spans`` is how many pieces of windows it was learned from, up to ``learned_at``.
     """

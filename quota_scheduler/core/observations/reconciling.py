@@ -9,10 +9,11 @@ likeliest that the figures bear out, never more than that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import iso, iso_or_none
 from quota_scheduler.core.observations.points import POINT, Rate
@@ -82,8 +83,7 @@ class Circumstances(NamedTuple):
     partial: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(Struct, frozen=True):
     """One account and span. ``own`` is up to ``as_of``, when the others said what they say.
 
     Percent are points (0-100) of the provider's window: ``own_percent`` as learned, ``low`` to ``high`` its interval,

@@ -1,9 +1,10 @@
 """One window as a provider's reports, taken together, describe it: see ``judging`` for how."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 
 class WindowChange(StrEnum):
@@ -33,8 +34,7 @@ class Mark(NamedTuple):
     ratio: float
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedWindow:
+class ReportedWindow(Struct, frozen=True):
     """What the reports about one window come to.
 
     ``ratio`` (0-1, sometimes above) is how much of it is used as of ``observed_at``, None where only its standing was

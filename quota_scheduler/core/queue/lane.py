@@ -8,9 +8,10 @@ it, and every group about which there is more to say, is looked at as ever.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.ledger.balance import Balance
@@ -38,8 +39,7 @@ class Gate(NamedTuple):
         return whole if duration is None and not self.in_parts else self.headroom.usable(whole, duration, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """A group whose tickets start by sums alone. It holds as long as nobody is looked at otherwise."""
 
     gates: list[Gate]

@@ -1,11 +1,11 @@
 """How the queue is ordered and offered: every number is configuration."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class QueuePolicy:
+
+class QueuePolicy(Struct, frozen=True):
     """How the queue is ordered and offered; every number is configuration."""
 
     aging_step: timedelta = timedelta(minutes=30)

@@ -10,10 +10,11 @@ The throttle queue lives in memory beside the store's single writer; after a fai
 import heapq
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -47,8 +48,7 @@ def arrival(ticket: Ticket) -> tuple[datetime, int]:
     return ticket.waiting_since, ticket.id
 
 
-@dataclass(slots=True)
-class QueueGroup:
+class QueueGroup(Struct):
     """Waiting tickets that stand or fall by the same limits, oldest first.
 
     In each limit ``amounts`` is what all need together and ``least`` a lower bound of what the smallest needs, made

@@ -4,16 +4,16 @@ The throttle queue keeps its tickets in groups with running sums, so that a tota
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.queue.throttle_queue import Bind, ThrottleQueue
 from quota_scheduler.core.tickets.ticket import Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingTotals:
+class WaitingTotals(Struct, frozen=True):
     """What waits in one class for one limit instance.
 
     ``amount`` is what all need together in the limit's unit, ``least`` about what the smallest needs.

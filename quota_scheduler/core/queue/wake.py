@@ -6,9 +6,10 @@ starts of many are spread over a ramp. A long pass is cut into slices, between w
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.admission.decide import Admit, Defer, Verdict, admits, decide, occupy
 from quota_scheduler.core.admission.headroom import Headrooms, Shadow
@@ -31,8 +32,7 @@ AT_ONCE = Admit()
 """The verdict of whoever starts without a warning."""
 
 
-@dataclass(slots=True)
-class WakeResult:
+class WakeResult(Struct):
     """What a pass decided, and what is left of it for the next slice.
 
     ``remaining`` is, by group, from which place on it is still to be looked at. ``shadows`` is, by ticket, what those

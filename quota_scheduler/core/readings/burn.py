@@ -10,8 +10,9 @@ w" is the factor x · W / w (Google SRE workbook, chapter 5, applied to windows 
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from quota_scheduler.core.limits.schedule import Window
 from quota_scheduler.core.readings.readings import Burn
@@ -30,8 +31,7 @@ MOST = 1000.0
 History = Sequence[tuple[datetime, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class BurnClass:
+class BurnClass(Struct, frozen=True):
     """Lookbacks for windows of about ``length``, in the order of ``LOOKBACKS``, and the factors that alert."""
 
     length: timedelta

@@ -7,8 +7,9 @@ more        those tokens as they were counted, less the same tokens counted as c
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.labels import Labels

@@ -1,8 +1,10 @@
 """What a closed window came to: who used it, what ran in it, and what waiting work could have used of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -17,8 +19,7 @@ from quota_scheduler.core.usage import Usage
 LabelSets = Mapping[int, tuple[Labels, Priority]]
 
 
-@dataclass(frozen=True, slots=True)
-class WaitedTicket:
+class WaitedTicket(Struct, frozen=True):
     """A ticket that waited when a window was reset. ``takes`` is how long its run was expected to be, if known."""
 
     priority: Priority
@@ -28,8 +29,7 @@ class WaitedTicket:
     takes: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
-class WindowFacts:
+class WindowFacts(Struct, frozen=True):
     """What happened in the span of a window, by label set: usage and runs; and the tickets that waited at its reset."""
 
     used: Sequence[tuple[int, Usage]] = ()

@@ -1,8 +1,9 @@
 """What was used over all windows, as counters, and what of it has no price."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -34,8 +35,7 @@ class SetApart(NamedTuple):
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
+class _Counted(Struct, frozen=True):
     """What of one label set is counted: all of it, the part that was backfilled, and that beyond the listed calls."""
 
     whole: Sums = NOTHING

@@ -4,10 +4,11 @@ Amounts are in units as people write them (dollars, tokens), instants RFC 3339 i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import fields
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.outlook import Outlook

@@ -6,10 +6,11 @@ A ticket that several limits hold is counted in each; by class and by reason eve
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Verdict, decide
 from quota_scheduler.core.admission.headroom import Headrooms
@@ -28,16 +29,14 @@ VOICES_OF_ALL = 2_000
 """So many are decided about in all groups together, or one of each: a tick stays short however the line is mixed."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlikeTickets:
+class AlikeTickets(Struct, frozen=True):
     """Waiting tickets that are decided alike; the oldest speaks for them."""
 
     ticket: Ticket
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSnapshot:
+class QueueSnapshot(Struct, frozen=True):
     """Everything that waits, as whoever keeps the throttle queue knows it; ``hold`` is the incident switch."""
 
     waiting: WaitingByInstance

@@ -10,8 +10,9 @@ which it was taken: a day's loss says nothing of a session of five hours. What i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from quota_scheduler.core.readings.burn import SETTLED_RATIO
 from quota_scheduler.core.readings.readings import LimitReading
@@ -21,8 +22,7 @@ Charges = tuple[tuple[str, int], ...]
 """What was taken out of each limit instance, in the base of its unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimeTaken:
+class TimeTaken(Struct, frozen=True):
     """``amount`` taken out of a ``limit``, as a ``share`` of all it has, and as ``lasting`` at its pace.
 
     ``amount`` is in the base of the limit's unit, 0 where the limit does not count what was lost. ``lasting`` is None

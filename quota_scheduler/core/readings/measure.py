@@ -1,9 +1,10 @@
 """Readings of a limit, measured from its window, its history and its forecast."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.admission.decide import admits
 from quota_scheduler.core.admission.headroom import Headroom, in_pool
@@ -51,8 +52,7 @@ def waiting_amounts(waiting_totals: WaitingByInstance) -> dict[str, int]:
     return {instance: sum(totals.amount for totals in classes.values()) for instance, classes in waiting_totals.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFacts:
+class QueueFacts(Struct, frozen=True):
     """What waits and runs in one limit instance, and whether the limit is ``holding`` a class back."""
 
     queue: LimitQueueReading
@@ -100,8 +100,7 @@ def level_facts(headroom: Headroom, queue: QueueFacts, *, now: datetime) -> Leve
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LimitFacts:
+class LimitFacts(Struct, frozen=True):
     """What was computed about a limit instance beside its counters; ``weighted_mean`` is that baseline's projection.
 
     ``loans`` are those that stand and in which it is lender or borrower, ``loan`` is what it may borrow in all.

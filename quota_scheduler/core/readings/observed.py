@@ -1,9 +1,10 @@
 """What the provider says of a limit: how fresh it is, why not fresher, and what else is known of its window."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import iso_or_none
 from quota_scheduler.core.ledger.balance import Balance
@@ -33,8 +34,7 @@ class Freshness(StrEnum):
     UNAVAILABLE = "unavailable"  # of the window of now nothing was said
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedReading:
+class ObservedReading(Struct, frozen=True):
     """The provider's word on a limit.
 
     ``why`` says in a sentence why it is not live, empty where it is. ``ratio`` (0-1) was reported as of ``observed_at``
@@ -77,8 +77,7 @@ class ObservedReading:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedWord:
+class ObservedWord(Struct, frozen=True):
     """What reports about a limit came to, newest window last, and what was learned from it."""
 
     reported: ReportedWindow | None = None

@@ -8,10 +8,12 @@ bills            ─┘
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from quota_scheduler.core.instants import iso_or_none
 from quota_scheduler.core.readings.other_hosts import FORGOTTEN, ShippedSource
@@ -72,8 +74,7 @@ class WordActivity(NamedTuple):
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OriginReading:
+class OriginReading(Struct, frozen=True):
     """One door. ``lag_seconds`` is how far reading is behind, None where nothing is read or no service tells."""
 
     origin: str

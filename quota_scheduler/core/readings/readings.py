@@ -4,9 +4,10 @@ One immutable set is published per tick; it is also stored, so that a reader of 
 see what the leader computed.
 """
 
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.admission.loans import Loan
@@ -19,8 +20,7 @@ from quota_scheduler.core.readings.scheduling_quality import QualityReading
 from quota_scheduler.core.units import Unit
 
 
-@dataclass(frozen=True, slots=True)
-class DayOfUse:
+class DayOfUse(Struct, frozen=True):
     """One civil day of a limit: what was used, in its unit, and how many runs began."""
 
     day: date
@@ -28,8 +28,7 @@ class DayOfUse:
     runs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Burn:
+class Burn(Struct, frozen=True):
     """Burn over one lookback: ``rate`` 1 is on pace; ``remaining`` above 1 runs out before the reset."""
 
     lookback: str
@@ -37,8 +36,7 @@ class Burn:
     remaining: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClassReading:
+class ClassReading(Struct, frozen=True):
     """What waits in one priority class of a limit."""
 
     priority: str
@@ -46,8 +44,7 @@ class ClassReading:
     oldest_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldReading:
+class HeldReading(Struct, frozen=True):
     """What one limit holds of one class for one reason; ``until`` is the earliest instant that could change it."""
 
     limit: str
@@ -58,8 +55,7 @@ class HeldReading:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class QueueReading:
+class QueueReading(Struct, frozen=True):
     """Everybody who waits once: by class, all of them named, and by reason; and by who holds them, where they may be
     counted in several limits."""
 
@@ -68,8 +64,7 @@ class QueueReading:
     held: tuple[HeldReading, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
+class Spending(Struct, frozen=True):
     """Who spends a limit, and in what portions, as far as the ledger tells.
 
     ``cause``: one sentence on who spends most of the current window. ``run_tokens``: mean tokens per run over seven
@@ -87,8 +82,7 @@ class Spending:
     overrun: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BalanceReading:
+class BalanceReading(Struct, frozen=True):
     """What is used, reserved and left of a limit, in the base of its unit.
 
     ``used`` includes what running leases reported; ``used_today`` is what was used since midnight in the limit's zone,
@@ -124,8 +118,7 @@ class BalanceReading:
         return (self.used + self.reserved) / self.amount if self.amount else 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectionReading:
+class ProjectionReading(Struct, frozen=True):
     """Where a window ends: its forecast, what that was measured against, how it fared, and what follows from it.
 
     ``forecast`` is None where a limit has no windows, ``track`` until a forecast of it was verified.
@@ -140,8 +133,7 @@ class ProjectionReading:
     burns: tuple[Burn, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LimitQueueReading:
+class LimitQueueReading(Struct, frozen=True):
     """What waits for a limit and runs in it.
 
     ``overshoot_bound`` is by how much running leases have passed their reservations, in the base of its unit.
@@ -152,8 +144,7 @@ class LimitQueueReading:
     overshoot_bound: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LimitReading:
+class LimitReading(Struct, frozen=True):
     """One limit instance as everybody sees it.
 
     ``parent`` is the pool it belongs to, empty without one; ``labels`` are those that everything in it carries.
@@ -212,8 +203,7 @@ class LimitReading:
         return max(0, self.balance.headroom) / per_run if per_run else None
 
 
-@dataclass(frozen=True, slots=True)
-class RunReading:
+class RunReading(Struct, frozen=True):
     """One run that is large enough to be looked at; ``charges`` are what it took out of each limit instance."""
 
     run: str
@@ -231,8 +221,7 @@ class RunReading:
     charges: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(Struct, frozen=True):
     """A monotone total with its label values, in the order that its metric declares them."""
 
     name: str
@@ -240,8 +229,7 @@ class Counter:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class SourceReading:
+class SourceReading(Struct, frozen=True):
     """How an origin of usage is doing."""
 
     source: str
@@ -253,8 +241,7 @@ class SourceReading:
     total_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(Struct, frozen=True):
     """Everything computed at ``at``.
 
     ``concurrency`` is by provider: its running leases, and how many it may have at once (None: no limit on them all).

@@ -10,8 +10,9 @@ in order of class, whenever its demand came; so harm is never told too small, no
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.priority import CLASSES, Priority
 
@@ -28,8 +29,7 @@ def could_have_used(amount: int, *, waited: timedelta, takes: timedelta) -> int:
     return amount if waited >= takes else int(amount * (waited / takes))
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedWindow:
+class ClosedWindow(Struct, frozen=True):
     """What happened in one closed window of a limit, in its unit; tuples are by rank.
 
     ``used`` is all that was used, ``served`` the same by class; ``missed`` was turned away, ``stalls`` of those had
@@ -82,8 +82,7 @@ class ClosedWindow:
         return worth_so_far
 
 
-@dataclass(frozen=True, slots=True)
-class ClassQuality:
+class ClassQuality(Struct, frozen=True):
     """How one class fared: ``denied`` is the share of its demand that was turned away, ``stalls`` that of its runs."""
 
     priority: str
@@ -91,8 +90,7 @@ class ClassQuality:
     stalls: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class QualityReading:
+class QualityReading(Struct, frozen=True):
     """Scheduling quality over ``windows`` closed windows since ``since``; ratios, None where there was no demand."""
 
     windows: int

@@ -1,8 +1,9 @@
 """Readings and documents as a bound token sees them: what is its own or shared, and of that no name of another."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.limits.limit import Limit, parts_of
 from quota_scheduler.core.limits.sight import ScopeView

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from msgspec import Struct
+
 HYSTERESIS = 0.03
 """How far below its mark usage must fall before a level counts as left, as a share of the amount."""
 LINGER = timedelta(minutes=5)
@@ -34,8 +36,7 @@ class ThrottleLevel(StrEnum):
 _RANKS = {level: rank for rank, level in enumerate(ThrottleLevel)}
 
 
-@dataclass(frozen=True, slots=True)
-class LevelFacts:
+class LevelFacts(Struct, frozen=True):
     """What a level follows from. Amounts are in the base of the limit's unit.
 
     ``holding``: admission is holding some class back in this limit. ``spent``: the provider says that nothing is left.

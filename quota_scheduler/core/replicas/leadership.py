@@ -9,8 +9,10 @@ clock's, that of the database.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import EPOCH
 from quota_scheduler.core.replicas.replica import Replica
@@ -19,8 +21,7 @@ RENEWALS = 3
 """Renewals in one ttl: two may be late or lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leadership:
+class Leadership(Struct, frozen=True):
     """Who leads in which epoch, and until when unless it renews; ``holder`` is empty where nobody does.
 
     ``address`` is where the holder is asked, for people. ``rules`` is the fingerprint of the rules in force, which

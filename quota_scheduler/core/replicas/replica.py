@@ -1,8 +1,10 @@
 """Replicas: processes that serve from one database, each as it said last of itself."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.other_hosts import FORGOTTEN
 from quota_scheduler.core.readings.readings import SourceReading
@@ -11,8 +13,7 @@ SILENT = 2
 """A replica that has said nothing for so many ttl is not there: it says something once in each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(Struct, frozen=True):
     """One process on the database, of a name that no other ever has.
 
     ``address`` is where it is asked, ``rules`` the fingerprint of its own rules, ``problem`` why it is not ready on

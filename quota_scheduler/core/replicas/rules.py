@@ -6,11 +6,13 @@ version that knows one figure more agrees with one that does not.
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+
+from msgspec import NODEFAULT, Struct, field
+from msgspec.structs import FieldInfo, fields, replace
 
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.thresholds import DEFAULT, Thresholds
@@ -23,8 +25,7 @@ DEFAULTED = "the default"
 """What is said of a figure that one side does not state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The limits of the file, the policy of the queue, thresholds, models in order of preference, and own prices."""
 
     limits: tuple[Limit, ...] = ()
@@ -49,8 +50,7 @@ class Rules:
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleDifference:
+class RuleDifference(Struct, frozen=True):
     """One figure that two configurations do not have in common."""
 
     figure: str
@@ -124,12 +124,12 @@ def _told(value: Any) -> list[tuple[str, str]]:
     return [
         (one.name, _text(getattr(value, one.name)))
         for one in fields(value)
-        if one.init and getattr(value, one.name) != _default(one)
+        if getattr(value, one.name) != _default(one)
     ]
 
 
-def _default(one: "Field[Any]") -> Any:
-    return one.default_factory() if one.default_factory is not MISSING else one.default
+def _default(one: FieldInfo) -> Any:
+    return one.default_factory() if one.default_factory is not NODEFAULT else one.default
 
 
 def _text(value: Any) -> str:
@@ -138,7 +138,7 @@ def _text(value: Any) -> str:
         return str(value.value)
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g} s"
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Struct):
         inside = [_text(getattr(value, one.name)) for one in fields(value) if getattr(value, one.name) is not None]
         return f"{type(value).__name__.lower()} {' '.join(inside)}".strip()
     if isinstance(value, frozenset):

@@ -1,10 +1,9 @@
 """What metrics have shown already: counters that stand still, and label values that are kept apart."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """What the metrics of one process remember; with the same memory and readings two show the same.
 
     ``standing`` are counters whose true sum fell below what was shown, with their labels and what they stand at;

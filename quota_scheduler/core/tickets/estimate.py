@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from quota_scheduler.core.priority import Priority
 from quota_scheduler.core.tickets.ticket import Estimate
@@ -51,8 +52,7 @@ SPLIT_WORDS = 500
 """Descriptions longer than this ask to be split."""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(Struct, frozen=True):
     """A task in words: its type, text, how many files it touches, how complex and urgent it is."""
 
     task_type: str = ""

@@ -7,9 +7,10 @@ a bare number ──► split as work of the same workflow was, else of its task
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.tickets.estimate import (
@@ -47,8 +48,7 @@ def usual_length(lengths: Iterable[timedelta]) -> timedelta:
     return in_order[len(in_order) // 2] if in_order else USUAL_LENGTH
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """One completed run: whose work it was, how long its description was, what was expected, and what it took.
 
     ``expected`` are the tokens of the estimate's median before any correction, ``guessed`` whether that was a guess.
@@ -63,8 +63,7 @@ class Finished:
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class RunHistory:
+class RunHistory(Struct, frozen=True):
     """What is known of finished runs, newest first, by workflow and by task type."""
 
     by_workflow: dict[str, list[Finished]] = field(default_factory=dict)
@@ -101,8 +100,7 @@ class RunHistory:
         return guess._replace(median=middle, reserve=reserve)
 
 
-@dataclass(frozen=True, slots=True)
-class EstimateBasis:
+class EstimateBasis(Struct, frozen=True):
     """What is known of past work when a new ticket comes: finished runs, and how work splits over the token kinds."""
 
     runs: RunHistory = field(default_factory=RunHistory)

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import Priority
@@ -104,8 +106,7 @@ ModelUsage = tuple[tuple[str, Usage], ...]
 """Usage of one run so far, by model, models in order of name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """What a lease had reported when a window of it was reset, or its provider said how much of it is used."""
 
     at: datetime

@@ -1,8 +1,9 @@
 """Holding everything: who did it, when and why, for all who ask why nothing starts."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import iso
 from quota_scheduler.service.operate.limits import HOLD
@@ -12,8 +13,7 @@ HELD = "hold.all"
 """What the audit log calls it."""
 
 
-@dataclass(frozen=True, slots=True)
-class EverythingHeld:
+class EverythingHeld(Struct, frozen=True):
     """An operator lets nothing start; ``since`` is None where the audit log does not know."""
 
     reason: str

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import asdict
 
 from quota_scheduler.core.advice.peaks import peaks
 from quota_scheduler.core.advice.risks import AtRisk

@@ -6,7 +6,9 @@ the deed as a request ───┘
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.cycle import decide_batch
 from quota_scheduler.core.cycle.requests import Answer, Reply, Request
@@ -23,8 +25,7 @@ MOST_SLICES = 400
 """Slices of the pass that are tried: thousands of starts, a second or two; a longer answer is cut and says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Consequences:
+class Consequences(Struct, frozen=True):
     """Who would ``start``, in order, and who would ``end``; ``is_cut`` where there may be more.
 
     ``reply`` is the answer to the deed itself, None for one that is about no ticket. ``over`` is, by limit that this

@@ -1,8 +1,10 @@
 """What a tick computes once a minute: caches, large runs, and who spends each limit."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.efficiency.cache import BASELINE_DAYS, CacheReading, DayUsage, cache_readings
 from quota_scheduler.core.efficiency.flag_effect import FlagReading, flag_readings
@@ -32,8 +34,7 @@ CACHE_LOOKBACKS = {"1d": LOOKBACK, "7d": timedelta(days=7)}
 """Lookbacks of the cache hit rate by limit, as their label values name them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastCaches:
+class PastCaches(Struct, frozen=True):
     """How the caches of whole days before ``until`` (UTC days since 1970) fared, read ``at``: it seldom changes."""
 
     at: datetime
@@ -43,8 +44,7 @@ class PastCaches:
     by_instance: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
+class Analysis(Struct, frozen=True):
     """What was found ``at``; ``run_means`` are mean tokens per run over seven days, by provider."""
 
     at: datetime | None = None
@@ -56,8 +56,7 @@ class Analysis:
     past: PastCaches | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Large:
+class Large(Struct, frozen=True):
     """Which runs are worth a look: active ``since`` an instant (None: no run is) with at least so many tokens."""
 
     since: datetime | None

@@ -8,8 +8,10 @@ keep      the forecasts that are due to be judged later                      ser
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.baselines import weighted_mean_to_come
 from quota_scheduler.core.forecast.batch import project_at_once
@@ -46,8 +48,7 @@ OVERLAP = timedelta(seconds=10)
 """Transactions that were under way when we looked last may carry an instant that much earlier."""
 
 
-@dataclass(slots=True)
-class Projected:
+class Projected(Struct):
     """The last forecast of a limit instance, and what it was computed from. ``begun``: its window was open."""
 
     at: datetime
@@ -224,8 +225,7 @@ class Forecasting:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """One limit instance about to be forecast."""
 
     instance: LimitInstance

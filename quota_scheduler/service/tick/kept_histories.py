@@ -10,8 +10,9 @@ counted otherwise, was not written when we thought so: then all hours are read a
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from quota_scheduler.core.forecast.histories import Histories
 from quota_scheduler.core.forecast.packing import pack, unpack
@@ -28,8 +29,7 @@ GOOD_FOR = timedelta(days=7)
 """Older ones are not gone on from: which hours have moved is known for a day longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptBook:
+class KeptBook(Struct, frozen=True):
     """Histories to go on from: as of when they stand, and when they were folded whole."""
 
     book: Histories
@@ -37,8 +37,7 @@ class KeptBook:
     folded_at: datetime
 
 
-@dataclass(slots=True)
-class _Round:
+class _Round(Struct):
     """Histories being written: as of when they stood when it began, whose they are, and how many are written."""
 
     book: Histories

@@ -11,8 +11,9 @@ save       readings, outlooks, tracks, states, owed notifications   one transact
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.admission.loans import Loan

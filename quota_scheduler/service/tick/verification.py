@@ -9,9 +9,10 @@ What it remembers is rebuilt from the database whenever that holds something els
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.forecast.batch_replay import ReplayedPast, replay_at_once
 from quota_scheduler.core.forecast.forecast import Forecast
@@ -38,8 +39,7 @@ MARK = "forecasts_saved"
 """Remembered fact: how often this was saved; another number than ours says that the memory is stale."""
 
 
-@dataclass(slots=True)
-class Owed:
+class Owed(Struct):
     """What the next transaction of a tick has to write."""
 
     tracks: dict[str, tuple[str, TrackRecord]] = field(default_factory=dict)

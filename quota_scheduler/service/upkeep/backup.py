@@ -3,9 +3,10 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import iso, parse_instant
 from quota_scheduler.errors import StoreError
@@ -30,8 +31,7 @@ RESTORED_AT = "backup.restored_at"
 RESTORING = ".restoring"
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
+class Backup(Struct, frozen=True):
     """A backup that was written: where, how large in bytes, and what is in it."""
 
     file: Path
@@ -40,8 +40,7 @@ class Backup:
     events: int
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """What a restore takes away: ``events`` and ``tickets`` that the backup does not have, and up to when each goes."""
 
     there: restored.Reaching

@@ -1,8 +1,9 @@
 """The doctor: rebuilds what raw events cover, and compares it with the counters that decisions are made on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 from quota_scheduler.core.instants import iso, to_micros
 from quota_scheduler.core.labels import UNASKED, Labels
@@ -23,8 +24,7 @@ MOST_NAMED = 10
 """Values that one finding names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One check: what was looked at, whether it is wrong, and the figures."""
 
     check: str

@@ -7,8 +7,9 @@ them, and other hosts ship theirs later still.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import MICROSECOND
 from quota_scheduler.core.ledger.balance import LimitInstance

@@ -10,11 +10,11 @@ Only what the client made up itself is believed: a model may write the same sent
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import is_plausible, parse_instant
 from quota_scheduler.core.observations.observation import Standing

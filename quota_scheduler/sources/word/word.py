@@ -8,10 +8,12 @@ a key that nobody knows is named in ``unknown``. What is absent is unknown, neve
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow, Standing, Throttle
@@ -34,8 +36,7 @@ MOST_NAMED = 50
 LONGEST_NAME = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Teller:
+class Teller(Struct, frozen=True):
     """Who says it, and when: the account of a provider, by which door (``source``), at the instant of the record."""
 
     account: str
@@ -44,8 +45,7 @@ class Teller:
     provider: str = ANTHROPIC
 
 
-@dataclass(slots=True)
-class Word:
+class Word(Struct):
     """What a report said. ``refused`` says of each entry left out what it was and why, ``unknown`` names its keys.
 
     ``version`` is that of the program that wrote it, where it says so.

@@ -1,11 +1,11 @@
 """A breaker over time: what opens it, how long it pauses, who tries, and what closes it."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.breaker import (
     JITTER,

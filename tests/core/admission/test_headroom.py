@@ -1,12 +1,12 @@
 """Headrooms: what a ticket finds in the limits that bind it, and that nobody else changes it under its hands."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.headroom import Headrooms, in_pool
 from quota_scheduler.core.labels import match_of

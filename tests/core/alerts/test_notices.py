@@ -1,9 +1,9 @@
 """Whether people hear of an alert now, and why."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.notices import Notice, NoticeReason, notice_of, notices
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity

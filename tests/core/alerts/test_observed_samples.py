@@ -1,9 +1,9 @@
 """Samples of limits that a provider reports on."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.observed_samples import observed_samples
 from quota_scheduler.core.observations.points import POINT

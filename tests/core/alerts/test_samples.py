@@ -1,9 +1,9 @@
 """What alert rules look at: one table per reading."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.alerts.samples import samples

@@ -1,9 +1,10 @@
 """What silences cover, and whom a transition reaches."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.routing import Matchers
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity

@@ -1,11 +1,11 @@
 """The alert engine, as tables of sequences: each row is what was known minute by minute, and what people were told."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.state import AlertState, Cause, NoticeKind, Phase, Sample, Silence, StepResult

@@ -1,9 +1,9 @@
 """What people read, as they read it: the shipped rules on whole readings."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.core.alerts.samples import samples

@@ -1,9 +1,9 @@
 """Caches and runs as samples, with what they took of the limit concerned."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.alerts.work_samples import NO_WORKFLOW, cache_sample, run_samples
 from quota_scheduler.core.efficiency.cache import CacheReading

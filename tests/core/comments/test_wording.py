@@ -1,9 +1,9 @@
 """What a comment says, whole."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.decide import Admit, Blocker, Defer
 from quota_scheduler.core.admission.expected_start import ExpectedStart

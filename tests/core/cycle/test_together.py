@@ -1,11 +1,11 @@
 """Newcomers that all fit are decided as one, and never otherwise than one by one."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.admission.breakers import Breakers

@@ -1,10 +1,10 @@
 """Forecasts made at once are those made one by one, but for the last digits."""
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from random import Random
 
 import pytest
+from msgspec.structs import asdict
 
 from quota_scheduler.core.forecast.batch import CHUNK, project_at_once
 from quota_scheduler.core.forecast.forecast import Forecast
@@ -15,7 +15,11 @@ from tests.core.forecast.made_up import DAY, HOUR, NOW, a_history, a_window, som
 def flat(forecast: Forecast) -> list[object]:
     """Everything a forecast says, one after the other."""
     said = asdict(forecast)
-    return [*said.pop("record").values(), *(part for knot in said.pop("knots") for part in knot), *said.values()]
+    return [
+        *asdict(said.pop("record")).values(),
+        *(part for knot in said.pop("knots") for part in knot),
+        *said.values(),
+    ]
 
 
 def alike(one: list[Forecast], other: list[Forecast]) -> bool:

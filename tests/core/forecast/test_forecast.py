@@ -1,10 +1,10 @@
 """A forecast as a value: what can be asked of it, and that it survives storing."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy
 from quota_scheduler.core.forecast.risk import Risk

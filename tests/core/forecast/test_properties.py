@@ -2,12 +2,12 @@
 
 import json
 import math
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import Forecast

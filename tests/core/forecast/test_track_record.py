@@ -1,10 +1,10 @@
 """Forecasts kept at fixed parts of a window, and verified when it has closed."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.series import buckets

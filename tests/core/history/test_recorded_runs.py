@@ -1,9 +1,9 @@
 """Recorded runs: calls joined to runs, and runs as their tickets asked for them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.history.recorded_runs import Piece, RecordedRun, as_asked, in_vain, stitched
 from quota_scheduler.core.labels import Labels

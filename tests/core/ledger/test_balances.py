@@ -1,10 +1,9 @@
 """The balances: in which window usage counts, what reservations hold, and what a reset carries over."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance

@@ -1,11 +1,11 @@
 """Booking: what a batch changes, given what the ledger knows; tables of facts and the changes that follow."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.booking import (

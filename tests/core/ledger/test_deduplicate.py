@@ -1,12 +1,12 @@
 """Counting once: which records of one response stand, and what a batch changes."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.deduplicate import (

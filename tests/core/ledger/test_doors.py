@@ -1,11 +1,11 @@
 """Which door counts where calls cannot be matched."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.doors import DoorRank, Telling, asked, choices, door_of, is_ruled_out, tellers_of, told
 from quota_scheduler.core.usage import Extent

@@ -1,8 +1,7 @@
 """Ruling: the provider's word decides where a window begins and ends, and in percent how much of it is used."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.ruling import anchor_of, counted_from, has_grown, rebase, rule

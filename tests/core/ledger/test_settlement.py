@@ -1,10 +1,9 @@
 """Settlement: a run's reports and its transcript describe the same usage."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.deduplicate import Change

@@ -1,8 +1,7 @@
 """Which limits only have another name."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.labels import match_of
 from quota_scheduler.core.limits.limit import Mode

@@ -1,12 +1,12 @@
 """Judging reports: which window each is about, and how much of it is used."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.observations.judging import judge, month_before
 from quota_scheduler.core.observations.observation import Observation, Standing

@@ -1,8 +1,7 @@
 """Percent points: what usage takes out of a quota whose size nobody publishes."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.observations.points import POINT, UNLEARNED, WHOLE, Rate
 from quota_scheduler.core.units import Unit

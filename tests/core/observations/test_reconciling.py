@@ -1,8 +1,7 @@
 """Own sum, provider's word and bill side by side: what drifts, and the likeliest cause."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.observations.observation import ProviderWindow
 from quota_scheduler.core.observations.points import Rate

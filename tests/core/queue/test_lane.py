@@ -1,11 +1,11 @@
 """Lanes: whoever starts by sums alone would have been let go by a look, in the same turn and with the same room."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.admission.breakers import Breakers

@@ -1,9 +1,9 @@
 """What a fallen cache hit rate takes more out of each limit, at prices that can be checked by hand."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.efficiency.cache import CacheReading
 from quota_scheduler.core.labels import Labels

@@ -1,10 +1,10 @@
 """Readings as documents: what the API answers and the store keeps."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.loans import Loan
 from quota_scheduler.core.forecast.forecast import Forecast, PastAccuracy

@@ -1,9 +1,9 @@
 """What an amount is in time: the pace of a limit, and for how long it would have lasted on what was taken."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.in_time import by_name, pace, time_taken
 from quota_scheduler.core.units import Unit

@@ -1,8 +1,7 @@
 """What the provider says of a limit: how fresh it is, and why not fresher."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.ledger.balance import Balance
 from quota_scheduler.core.limits.schedule import Window

@@ -1,9 +1,9 @@
 """Readings: what follows from the figures of one limit."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.forecast.histories import UsageHistory, moved, no_buckets
 from quota_scheduler.core.readings.measure import usual_today

@@ -1,8 +1,7 @@
 """What people and programs read of a provider that refuses for a moment."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.readings.refusing import breaker_documents

@@ -1,9 +1,9 @@
 """Throttle level: up at once, down late, fresh with each window."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.throttle_level import LevelFacts, LevelState, ThrottleLevel, step
 

@@ -1,9 +1,9 @@
 """Who may lead: a table of what stands, who asks, who else is there, and what comes of it."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.core.replicas.leadership import Leadership, claimed

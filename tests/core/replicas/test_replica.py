@@ -1,9 +1,9 @@
 """What replicas read on their hosts, as the leader shows it."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.readings.readings import SourceReading
 from quota_scheduler.core.replicas.replica import Replica, sources_elsewhere, there

@@ -1,10 +1,10 @@
 """Rules are compared figure by figure, and the difference is said in words for people."""
 
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.limits.limit import Holdback, Limit, Mode
 from quota_scheduler.core.limits.schedule import Calendar, Every, Session

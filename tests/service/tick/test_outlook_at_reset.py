@@ -1,9 +1,9 @@
 """A reset is seen by a cycle, not by a tick: the outlook of the window that has just ended has to serve the new one."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.requests import Read, Submit
 from quota_scheduler.core.priority import Priority

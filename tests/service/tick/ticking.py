@@ -1,11 +1,13 @@
 """A store, a clock and the tick, without sources and without anybody to notify: usage goes in, readings come out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from quota_scheduler.core.cycle.requests import Answer, Request
 from quota_scheduler.core.cycle.terms import Terms

@@ -1,8 +1,7 @@
 """What a percent point costs, learned from reports and what was used here, kept over restarts."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from quota_scheduler.core.observations.points import POINT
 from quota_scheduler.service.observe import judged as judged_windows
