@@ -4,10 +4,12 @@
                                       [--claims 400] [--more 0]
 
 A size is so many usage events of 60 days (20 teams, 40 workflows, 2 models, 25 limit instances) and so many tickets
-that closed within the day. For each: a real ``serve`` on it is asked until it is ready, rests for some seconds, answers
-claims one after another, takes ``--more`` events in arrays of 1,000, and is killed with SIGKILL and started again. With
-``--database postgres`` each lies on a server of its own, whose settings are the usual ones, vacuumed and analysed.
-Prints time to ready, memory, CPU a tick, latency of a claim, and each as a ratio to the smallest size.
+that closed within the day. Before each comes what it is compared with: the same limits, labels and use of the last day,
+and nothing older; a ratio says what history costs, not what there is to do. For each: a real ``serve`` on it is asked
+until it is ready, rests for some seconds, answers claims one after another, takes ``--more`` events in arrays of 1,000,
+and is killed with SIGKILL and started again. With ``--database postgres`` each lies on a server of its own, whose
+settings are the usual ones, vacuumed and analysed.
+Prints time to ready, memory, CPU a tick, latency of a claim, and each as a ratio to the last day alone.
 """
 
 import argparse
@@ -28,13 +30,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.grown_database import build
+from benchmarks.grown_database import DAYS, build
 
 JSON = {"Content-Type": "application/json"}
 TICKS_SECONDS = 2.0
 MOST_TICKETS = 1_000_000
 """Tickets that closed within the day, whatever more events there are: a day's tickets do not grow for good."""
-FILLING = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB", "maintenance_work_mem": "512MB"}
+FILLING = {
+    "fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB", "maintenance_work_mem": "512MB",
+    "work_mem": "256MB", "shared_buffers": "1GB", "jit": "off",
+    "wal_level": "minimal", "max_wal_senders": "0", "archive_mode": "off",
+}  # fmt: skip
 """Settings of a server while its database is made; it is measured with the usual ones."""
 
 
@@ -151,10 +157,10 @@ def use(service: Service, events: int) -> None:
 
 
 @contextlib.contextmanager
-def a_database(folder: Path, size: int, tickets: int, *, on_server: bool) -> Iterator[str]:
+def a_database(folder: Path, size: int, tickets: int, *, on_server: bool, days: int = DAYS) -> Iterator[str]:
     """A database of a size, and its URL; on a server it is swept and analysed, as it is after a while."""
     if not on_server:
-        build(folder, events=size, tickets=tickets, now=datetime.now(UTC))
+        build(folder, events=size, tickets=tickets, now=datetime.now(UTC), days=days)
         yield f"sqlite:///{folder}/quota.db"
         return
     import psycopg
@@ -162,7 +168,7 @@ def a_database(folder: Path, size: int, tickets: int, *, on_server: bool) -> Ite
     from tests.postgres_process import DURABLE, PostgresProcess
 
     with PostgresProcess(FILLING) as server:
-        build(folder, events=size, tickets=tickets, now=datetime.now(UTC), url=server.dsn())
+        build(folder, events=size, tickets=tickets, now=datetime.now(UTC), url=server.dsn(), days=days)
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
         server.stop()
@@ -210,21 +216,23 @@ def main() -> None:
     parser.add_argument("--claims", type=int, default=400)
     parser.add_argument("--more", type=int, default=0)
     given = parser.parse_args()
-    first: Figures | None = None
     for size in given.sizes:
-        on_server = given.database == "postgres"
-        with (
-            tempfile.TemporaryDirectory() as name,
-            a_database(Path(name), size, min(size, MOST_TICKETS), on_server=on_server) as url,
-        ):
-            figures = measure(Path(name), url, seconds=given.seconds, claims=given.claims, more=given.more)
-        first = first or figures
-        columns = (
-            f"{field.name} {value:.1f} ({value / max(1e-9, getattr(first, field.name)):.2f} ×)"
-            for field in fields(Figures)
-            if (value := getattr(figures, field.name))
-        )
-        print(f"{size:>9,}: {', '.join(columns)}", flush=True)
+        young = None
+        for days in (1, DAYS) if size else (1,):
+            events, tickets = (size, min(size, MOST_TICKETS)) if days == DAYS else (size // DAYS, 0)
+            on_server = given.database == "postgres"
+            with (
+                tempfile.TemporaryDirectory() as name,
+                a_database(Path(name), events, tickets, on_server=on_server, days=days) as url,
+            ):
+                figures = measure(Path(name), url, seconds=given.seconds, claims=given.claims, more=given.more)
+            young = young or figures
+            columns = (
+                f"{field.name} {value:.1f} ({value / max(1e-9, getattr(young, field.name)):.2f} ×)"
+                for field in fields(Figures)
+                if (value := getattr(figures, field.name))
+            )
+            print(f"{events:>10,} of {days:>2} days: {', '.join(columns)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ _INDEXES = (
 )
 
 
-def build(folder: Path, *, events: int, tickets: int, now: datetime, url: str = "") -> Path | str:
+def build(folder: Path, *, events: int, tickets: int, now: datetime, url: str = "", days: int = DAYS) -> Path | str:
     """Write a database of so many events of 60 days and so many tickets that closed within the last day.
 
     It lies in a file of the folder, or on a server at ``url``.
@@ -91,7 +91,7 @@ def build(folder: Path, *, events: int, tickets: int, now: datetime, url: str = 
         if events or tickets:
             _label_sets(tx)
         if events:
-            _fill_ledger(tx, events, to_micros(now))
+            _fill_ledger(tx, events, to_micros(now), days)
         if tickets:
             _fill_tickets(tx, tickets, to_micros(now))
         _add_up(tx)
@@ -103,6 +103,9 @@ def build(folder: Path, *, events: int, tickets: int, now: datetime, url: str = 
 def _indexed_later(tx: Transaction, *, is_server: bool) -> Iterator[None]:
     """Make indexes of a server when the rows are there: ten million rows take minutes in place of an hour."""
     indexes = tx.rows(_INDEXES) if is_server else []
+    if is_server:
+        tx.execute("SET LOCAL session_replication_role = replica")  # nobody looks whether what is pointed at is there
+        tx.execute("TRUNCATE events, runs, tickets, leases, reservations, rollups")  # tables made anew need no log
     for name, _ in indexes:
         tx.execute(f"DROP INDEX {name}")
     yield
@@ -146,8 +149,8 @@ def _in_slices(tx: Transaction, sql: str, rows: int, *params: int | str) -> None
         tx.execute(sql, (min(begin + SLICE, rows), *padded, begin))
 
 
-def _fill_ledger(tx: Transaction, events: int, now: int) -> None:
-    span = DAYS * 24 * HOUR_MICROS
+def _fill_ledger(tx: Transaction, events: int, now: int, days: int) -> None:
+    span = days * 24 * HOUR_MICROS
     _in_slices(tx, _EVENTS, events, now - span, span, TEAMS * WORKFLOWS * len(MODELS))
     tx.execute(
         f"INSERT INTO rollups (hour, label_set, {COLUMNS}) SELECT at / {HOUR_MICROS}, label_set, {_SUMS} "

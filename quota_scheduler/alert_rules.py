@@ -3,14 +3,14 @@
 Everything is checked before anything starts; every problem is reported with its path, the value and the way out.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
 from msgspec.structs import replace
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from quota_scheduler.core.alerts.rule import AlertRule, Op, RuleTexts, Severity
 from quota_scheduler.core.alerts.wording import WORDS, placeholders
@@ -23,6 +23,7 @@ SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same in C where the wheel has it: a tenth of the time, which every start waits for."""
 RUNBOOKS = "alerts/runbooks.md"
 RATIOS = {"usage_ratio", "forecast_ratio", "unused_ratio", "cache_hit_rate", "cache_hit_rate_alone"}
+_ID = re.compile(r"[a-z][a-z0-9_]*")
 MOST_RATIO = 10.0
 """A ratio threshold above this is a percentage by mistake."""
 
@@ -41,95 +42,136 @@ def _number(value: Any) -> float:
     )
 
 
-def _floor(value: Any) -> dict[str, float]:
+def _share(value: Any) -> float:
+    share = _number(value)
+    if not 0 <= share < 1:
+        raise ValueError("write a share of 0 or more and below 1")
+    return share
+
+
+def _floor(value: Any) -> tuple[tuple[str, float], ...]:
     if not isinstance(value, Mapping):
         raise ValueError("write one amount by unit, such as {tokens: 1k, usd: 0.50}")
-    return {Unit(unit).value: float(amount_in(amount, Unit(unit))) for unit, amount in value.items()}
+    return tuple(sorted((Unit(unit).value, float(amount_in(amount, Unit(unit)))) for unit, amount in value.items()))
 
 
-Span = Annotated[timedelta, BeforeValidator(_span)]
-Number = Annotated[float, BeforeValidator(_number)]
-Floor = Annotated[dict[str, float], BeforeValidator(_floor)]
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("write a text")
+    return value
 
 
-class RuleChange(BaseModel):
-    """What the config may change about one rule; what it does not name stays as shipped.
-
-    A new ``threshold`` without ``clear`` moves the clearing mark along with it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    enabled: bool = True
-    threshold: Number | None = None
-    clear: Number | None = None
-    hold: Span | None = Field(default=None, alias="for")
-    keep_firing_for: Span | None = None
-    rearm: Span | None = None
-    tell_from: Span | None = None
-    repeat: Span | None = None
-    floor: Floor | None = None
-    evidence: Number | None = None
-    severity: Severity | None = None
-    receivers: list[str] | None = None
-    runbook: str | None = None
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("write a list of texts")
+    return tuple(value)
 
 
-class RuleFile(BaseModel):
-    """One rule as ``rules.yaml`` writes it; the fields are explained in docs/reference/alerts.md."""
+def _lines(value: Any) -> tuple[str, ...]:
+    if not (lines := _texts(value)):
+        raise ValueError("write one line at least")
+    return lines
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    reading: str
-    op: Op
-    threshold: Number
-    clear: Number
-    hold: Span = Field(alias="for")
-    keep_firing_for: Span = timedelta(0)
-    gone_after: Span = timedelta(0)
-    rearm: Span = timedelta(0)
-    tell_from: Span = timedelta(0)
-    repeat: Span = timedelta(0)
-    floor: Floor = {}
-    evidence: Number = 0.0
-    drop_share: float = Field(default=0.0, ge=0, lt=1)
-    drop_points: float = Field(default=0.0, ge=0, lt=1)
-    severity: Severity
-    under: list[str] = []
-    once: bool = False
-    goes_on: bool = False
-    summary: str
-    title: str
-    message: list[str] = Field(min_length=1)
-    resolved: list[str] = []
-    gone: list[str] = []
+def _id(value: Any) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise ValueError("write small letters, digits and underscores, a letter first")
+    return value
 
-    def rule(self) -> AlertRule:
-        """Return the rule as the core steps it."""
-        return AlertRule(
-            id=self.id,
-            reading=self.reading,
-            op=self.op,
-            threshold=self.threshold,
-            clear=self.clear,
-            severity=self.severity,
-            texts=RuleTexts(self.summary, self.title, tuple(self.message), tuple(self.resolved), tuple(self.gone)),
-            runbook=f"{RUNBOOKS}#{self.id}",
-            hold=self.hold,
-            keep_firing_for=self.keep_firing_for,
-            gone_after=self.gone_after,
-            rearm=self.rearm,
-            tell_from=self.tell_from,
-            repeat=self.repeat,
-            floor=tuple(sorted(self.floor.items())),
-            evidence=self.evidence,
-            drop_share=self.drop_share,
-            drop_points=self.drop_points,
-            under=tuple(self.under),
-            once=self.once,
-            goes_on=self.goes_on,
-        )
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("write true or false")
+    return value
+
+
+def _one_of(kind: type[Op] | type[Severity]) -> Callable[[Any], Op | Severity]:
+    def read(value: Any) -> Op | Severity:
+        if value not in list(kind):
+            raise ValueError(f"write one of {', '.join(kind)}")
+        return kind(value)
+
+    return read
+
+
+Words = Mapping[str, Callable[[Any], Any]]
+"""What a mapping may say, and how each of it is read, which raises ValueError."""
+CHANGES: Words = {
+    "enabled": _truth,
+    "threshold": _number,
+    "clear": _number,
+    "for": _span,
+    "keep_firing_for": _span,
+    "rearm": _span,
+    "tell_from": _span,
+    "repeat": _span,
+    "floor": _floor,
+    "evidence": _number,
+    "severity": _one_of(Severity),
+    "receivers": _texts,
+    "runbook": _text,
+}
+"""What the config may change about one rule; what it does not name stays as shipped.
+
+A new ``threshold`` without ``clear`` moves the clearing mark along with it.
+"""
+RULE: Words = {
+    "id": _id,
+    "reading": _text,
+    "op": _one_of(Op),
+    "threshold": _number,
+    "clear": _number,
+    "for": _span,
+    "severity": _one_of(Severity),
+    "summary": _text,
+    "title": _text,
+    "message": _lines,
+    "keep_firing_for": _span,
+    "gone_after": _span,
+    "rearm": _span,
+    "tell_from": _span,
+    "repeat": _span,
+    "floor": _floor,
+    "evidence": _number,
+    "drop_share": _share,
+    "drop_points": _share,
+    "under": _texts,
+    "once": _truth,
+    "goes_on": _truth,
+    "resolved": _texts,
+    "gone": _texts,
+}
+"""One rule as ``rules.yaml`` writes it; the words are explained in docs/reference/alerts.md."""
+NEEDED = tuple(RULE)[: tuple(RULE).index("message") + 1]
+"""What each rule must say; the others have defaults, those of ``AlertRule``."""
+TEXTS = ("summary", "title", "message", "resolved", "gone")
+
+
+def _read_words(
+    where: str, given: Any, words: Words, problems: list[str], needed: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What a mapping says, read; every problem is added to ``problems`` as path, reason and value."""
+    if not isinstance(given, Mapping):
+        problems.append(f"{where}: write what it says by key, not {given!r}")
+        return {}
+    read = {}
+    for name, value in given.items():
+        if name not in words:
+            problems.append(f"{where}.{name}: there is no such key; it may have {', '.join(words)}")
+            continue
+        try:
+            read[name] = words[name](value)
+        except (ValueError, TypeError) as error:
+            problems.append(f"{where}.{name}: {error} (given: {value!r})")
+    problems += [f"{where}.{name}: is missing" for name in needed if name not in given]
+    return read
+
+
+def _rule_of(said: Mapping[str, Any]) -> AlertRule:
+    """The rule as the core steps it."""
+    texts = RuleTexts(**{name: said[name] for name in TEXTS if name in said})
+    fields = {("hold" if name == "for" else name): value for name, value in said.items() if name not in TEXTS}
+    return AlertRule(texts=texts, runbook=f"{RUNBOOKS}#{said['id']}", **fields)
 
 
 def load_rules(
@@ -163,10 +205,10 @@ def _read(path: Path) -> list[AlertRule]:
     rules: list[AlertRule] = []
     for index, entry in enumerate(document["rules"]):
         name = entry.get("id", index) if isinstance(entry, dict) else index
-        try:
-            rules.append(RuleFile.model_validate(entry).rule())
-        except ValidationError as error:
-            problems += _problems_of(f"{path.name}: {name}", RuleFile, error)
+        wrong: list[str] = []
+        said = _read_words(f"{path.name}: {name}", entry, RULE, wrong, NEEDED)
+        problems += wrong
+        rules += [] if wrong else [_rule_of(said)]
     problems += [f"{path.name}: {problem}" for problem in check(rules)]
     if problems:
         raise ConfigError(problems)
@@ -208,23 +250,25 @@ def _word_problems(rule: AlertRule) -> list[str]:
 def _changed(rule: AlertRule, change: Any, receivers: Collection[str] | None, problems: list[str]) -> AlertRule | None:
     """The rule with what the config changes; None when it is disabled or the change is not well-formed."""
     where = f"alerts.rules.{rule.id}"
-    try:
-        wanted = RuleChange.model_validate(change or {})
-    except ValidationError as error:
-        problems += _problems_of(where, RuleChange, error)
+    wrong: list[str] = []
+    fields = _read_words(
+        where, {key: value for key, value in (change or {}).items() if value is not None}, CHANGES, wrong
+    )
+    if wrong:
+        problems += wrong
         return None
-    fields = {name: getattr(wanted, name) for name in wanted.model_fields_set if name != "enabled"}
-    fields = {name: value for name, value in fields.items() if value is not None}
+    is_wanted = fields.pop("enabled", True)
+    if "for" in fields:
+        fields["hold"] = fields.pop("for")
     if "threshold" in fields:
         fields.setdefault("clear", round(fields["threshold"] + rule.clear - rule.threshold, 9))
     if "floor" in fields:
-        fields["floor"] = tuple(sorted({**dict(rule.floor), **fields["floor"]}.items()))
+        fields["floor"] = tuple(sorted({**dict(rule.floor), **dict(fields["floor"])}.items()))
     if "receivers" in fields:
         problems += _unknown_receivers(where, fields["receivers"], receivers)
-        fields["receivers"] = tuple(fields["receivers"])
     new = replace(rule, **fields)
     problems += [f"alerts.rules.{problem}" for problem in _mark_problem(new)]
-    return new if wanted.enabled else None
+    return new if is_wanted else None
 
 
 def _unknown_receivers(where: str, names: Iterable[str], configured: Collection[str] | None) -> list[str]:
@@ -234,17 +278,3 @@ def _unknown_receivers(where: str, names: Iterable[str], configured: Collection[
     return [
         f"{where}.receivers: there is no receiver {n!r}; configured are: {listed}" for n in names if n not in configured
     ]
-
-
-def _problems_of(where: str, model: type[BaseModel], error: ValidationError) -> list[str]:
-    """Each problem of a validation as path, value and reason."""
-    problems = []
-    keys = [field.alias or name for name, field in model.model_fields.items()]
-    for detail in error.errors():
-        path = ".".join([where, *(str(part) for part in detail["loc"])])
-        if detail["type"] == "extra_forbidden":
-            problems.append(f"{path}: there is no such key; it may have {', '.join(keys)}")
-            continue
-        value = "" if detail["type"] == "missing" else f" (given: {detail['input']!r})"
-        problems.append(f"{path}: {detail['msg'].removeprefix('Value error, ')}{value}")
-    return problems

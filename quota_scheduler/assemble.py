@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 import quota_scheduler
-from quota_scheduler import story
+from quota_scheduler import behind, story
 from quota_scheduler.alert_rules import load_rules
 from quota_scheduler.auth import Tokens
 from quota_scheduler.config import Config, is_blank
@@ -37,6 +37,7 @@ from quota_scheduler.replicas.leading import Do, Leading, this_process
 from quota_scheduler.runtime import Service
 from quota_scheduler.service import cycle
 from quota_scheduler.service.apply_prices import priced_ticket, unpriced
+from quota_scheduler.service.chain_sessions import SessionChaining
 from quota_scheduler.service.comments import CommentContext, CommentDesk
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.intake import Intake
@@ -196,6 +197,7 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         high_usage_run=config.high_usage_run,
         price=prices.price,
         thresholds=terms.thresholds,
+        gets_further=partial(health.further, behind.TICK),
     )
     recompute.outlooks.update(terms.outlooks)
     deliverer = Deliverer(
@@ -242,10 +244,11 @@ def assembled(config: Config, store: Store, *, monotonic: Callable[[], float] = 
         do_as_leader=do_as_leader,
         following=following,
         traces=traces,
+        chaining=SessionChaining(store, do_as_leader, lambda: writer.terms.limits),
     )
     service = Service(config, parts, derived, limits_hold=limits_hold)
     service.ruling.hold_in_force(terms, held)
-    service.change_terms(catching_up=frozenset(ingest.provider for ingest in ingests))
+    behind.wait(parts)
     return service
 
 

@@ -10,7 +10,7 @@ run for half an hour. So a watch compares wall and monotonic clock, and when the
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,7 +35,9 @@ STEP_SECONDS = 2.0
 STEADY_SHARE = 0.9
 """Of its distance, that the clock must have been steady for: a run comes a moment early or late."""
 
-
+FIRST_SECONDS = 0.5
+"""How long the other jobs wait for the first runs that come before them: a look at sources where little is new takes
+a tenth of that, and a start is ready when it is over."""
 AWAY = "the database is away"
 NOT_LEADER = "not_leader"
 """Why a run did not happen that is the leader's."""
@@ -52,6 +54,7 @@ class Where(StrEnum):
 class Job(Struct, frozen=True):
     """A task by name, run at the start and then every ``seconds``, on the replicas that ``where`` names.
 
+    One that ``is_first`` begins before the others, for which much is still to be loaded.
     One that is ``steady`` does its work only after the clock has gone on without a step for so long: what it deletes by
     age is gone for good, and a clock that is ahead once makes everything old.
     """
@@ -61,6 +64,7 @@ class Job(Struct, frozen=True):
     work: Callable[[], object]
     steady: bool = False
     where: Where = Where.EVERY
+    is_first: bool = False
 
 
 class Jobs:
@@ -80,12 +84,19 @@ class Jobs:
         self._jobs = tuple(jobs)
         self._failing: dict[str, str] = {}
         self._running: set[str] = set()
+        self._first: tuple[threading.Thread, ...] = ()
         self._stopping, self._beginning = threading.Event(), threading.Lock()
         self._steady_since = time.monotonic()
         self._timetable: Timetable | None = None
 
-    def start(self) -> None:
-        """Begin: each job runs now for the first time. Does nothing after ``stop``; any thread may call it."""
+    def start(self, warm: Sequence[Callable[[], None]] = ()) -> None:
+        """Begin: each job runs now for the first time. Does nothing after ``stop``; any thread may call it.
+
+        ``warm`` loads what is wanted before long; it is called when all jobs have begun.
+        """
+        self._run_first()
+        if self._stopping.is_set():
+            return
         from quota_scheduler.timetable import Timetable  # and with it APScheduler, which nobody waits for
 
         with self._beginning:
@@ -93,9 +104,27 @@ class Jobs:
                 return
             self._timetable = Timetable(self._skipped, MISFIRE_GRACE_SECONDS)
             for job in self._jobs:
-                self._timetable.add(job.name, job.seconds, partial(self._run, job))
+                self._timetable.add(job.name, job.seconds, partial(self._run, job), has_run=job.is_first)
             self._timetable.start()
             threading.Thread(target=self._watch, name="jobs-clock", daemon=True).start()
+        for load in warm:
+            load()
+
+    def _run_first(self) -> None:
+        """Let the first jobs run, each in a thread of its own, and wait for them a little."""
+        with self._beginning:
+            if self._stopping.is_set():
+                return
+            self._first = tuple(
+                threading.Thread(target=self._run, args=(job,), name=f"first-{job.name}", daemon=True)
+                for job in self._jobs
+                if job.is_first
+            )
+            for thread in self._first:
+                thread.start()
+        until = time.monotonic() + FIRST_SECONDS
+        for thread in self._first:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def run_soon(self, name: str) -> None:
         """Let a job run now rather than at its next time, unless it does; from then on it goes on as ever."""
@@ -108,6 +137,8 @@ class Jobs:
             self._stopping.set()
         if self._timetable:
             self._timetable.stop()
+        for thread in self._first:
+            thread.join()
 
     def _watch(self) -> None:
         """Date all jobs anew when the wall clock steps."""
@@ -129,6 +160,9 @@ class Jobs:
 
     def _run(self, job: Job) -> None:
         started = time.monotonic()
+        if job.name in self._running:  # a first run, of which the timetable does not know, may take long
+            self._skipped(job.name, "overlap")
+            return
         self._running.add(job.name)
         try:
             if not self._is_here(job):

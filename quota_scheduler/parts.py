@@ -19,6 +19,7 @@ from quota_scheduler.notify.notifier import AppriseNotifier
 from quota_scheduler.price_catalog import Prices
 from quota_scheduler.replicas.following import Following
 from quota_scheduler.replicas.leading import Do, Leading
+from quota_scheduler.service.chain_sessions import SessionChaining
 from quota_scheduler.service.comments import CommentDesk, Commenter
 from quota_scheduler.service.deliver import Deliverer
 from quota_scheduler.service.ingest import Ingest
@@ -75,6 +76,7 @@ class Parts(Struct, frozen=True):
     following: Following
     traces: Traces
     spool: Spool
+    chaining: SessionChaining
 
 
 class Derived(Struct, frozen=True):

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from msgspec import Struct
@@ -45,9 +44,11 @@ HOURS = tuple(timedelta(hours=hour) for hour in range(24))
 
 def table_version() -> str:
     """The version of the data; empty where it is not installed."""
+    from importlib import metadata  # 4 ms that only whoever asks pays for
+
     try:
-        return version("genai-prices")
-    except PackageNotFoundError:
+        return metadata.version("genai-prices")
+    except metadata.PackageNotFoundError:
         return ""
 
 

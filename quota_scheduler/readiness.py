@@ -17,6 +17,7 @@ def problems(service: Service) -> list[str]:
     sentences += _database(service)
     sentences += _nothing_to_show(service) + _first_pass(service)
     sentences += [f"reading {one.name}: {one.progress.problem}" for one in parts.ingests if one.progress.problem]
+    sentences += [parts.chaining.problem] if parts.chaining.comes_first else []
     sentences += [parts.following.problem] if parts.following.problem else []
     sentences += [f"messages: {parts.deliverer.problem}"] if parts.deliverer.problem else []
     return sentences + service.health.problems()
@@ -26,6 +27,7 @@ def notes(service: Service) -> list[str]:
     """What an operator should know although work is taken."""
     parts, now = service.parts, service.store.clock()
     sentences = [f"{ingest.name} is catching up" for ingest in parts.ingests if ingest.progress.catching_up]
+    sentences += [parts.chaining.problem] if parts.chaining.is_due and not parts.chaining.comes_first else []
     sentences += [sentence(breaker, now) for breaker in refusing(service.readings.breakers, now)]
     sentences += parts.notifier.problems(wait=False)
     sentences += [] if service.config.receivers else ["no receiver is configured: alerts reach nobody"]

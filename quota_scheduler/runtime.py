@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from quota_scheduler import behind
 from quota_scheduler import tasks as every
 from quota_scheduler.auth import RateLimits, Tokens
 from quota_scheduler.config import Config
@@ -34,7 +35,6 @@ from quota_scheduler.replicas.documents import PublishedReadings, encode_reading
 from quota_scheduler.replicas.kept_shown import KeptShown
 from quota_scheduler.replicas.leading import LeadStep
 from quota_scheduler.ruling import Ruling
-from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.service.lookout import Lookout
 from quota_scheduler.service.operate import limits as operate
 from quota_scheduler.service.queries.queue import expected_ends
@@ -45,7 +45,6 @@ from quota_scheduler.store import shipped as shipped_store
 from quota_scheduler.tasks import TASKS
 
 log = logging.getLogger(__name__)
-TICK = "the tick"
 THE_FILE = "configuration"
 """Who the audit log names where a file was changed and read again."""
 COLLECT_AFTER = (2_000, 2_000, 1)
@@ -89,6 +88,7 @@ class Service:
             "ends": (every.ENDS_SECONDS, self.learn_ends),
             "rates": (every.RATES_SECONDS, self.learn_rates),
             "prune": (every.PRUNE_SECONDS, self.prune),
+            "sessions": (every.SESSIONS_SECONDS, self.chain_sessions),
         }
         if self.parts.spool.is_kept:
             timed["spool"] = every.SPOOL_SECONDS, self.parts.spool.replay
@@ -104,7 +104,7 @@ class Service:
                 "follow": (every.FOLLOW_SECONDS, self.follow),
             }
         return [
-            Job(name, seconds, work, steady=name == "prune", where=TASKS[name].where)
+            Job(name, seconds, work, steady=name == "prune", where=TASKS[name].where, is_first=name == "read")
             for name, (seconds, work) in timed.items()
         ]
 
@@ -117,9 +117,9 @@ class Service:
         """Take work; what runs by itself begins with ``begin_tasks``, which is for whoever answers by then."""
         gc.freeze()  # what is built stays: looking through it again and again took a tenth of a first pass
         gc.set_threshold(*COLLECT_AFTER)
-        self.health.expect(TICK, self.config.tick_seconds)
+        self.health.expect(behind.TICK, self.config.tick_seconds)
         for ingest in self.parts.ingests:
-            self.health.expect(_reading(ingest), self.config.sources.claude_code.poll_seconds)
+            self.health.expect(behind.reading(ingest), self.config.sources.claude_code.poll_seconds)
         self.writer.start()
         if self.store.is_shared:
             self.lookout.start()
@@ -130,12 +130,11 @@ class Service:
         if self.leading.is_alone:
             self.parts.metrics.replicas(agreeing=1, differing=0, differs=False)
 
-    def begin_tasks(self) -> None:
-        """Let run what runs by itself, the first tick at once; in a thread of its own, so that answers come first."""
+    def begin_tasks(self, *warm: Callable[[], None]) -> None:
+        """Let run what runs by itself, then ``warm``; in a thread of its own, so that answers come first."""
         self.begun = time.monotonic()
-        self.parts.prices.warm()
-        self.parts.notifier.warm()
-        threading.Thread(target=self._jobs.start, name="begin-tasks", daemon=True).start()
+        loads = (self.parts.prices.warm, self.parts.notifier.warm, *warm)
+        threading.Thread(target=self._jobs.start, args=(loads,), name="begin-tasks", daemon=True).start()
 
     def drain(self) -> None:
         """Take nothing new; answer who is parked."""
@@ -149,6 +148,7 @@ class Service:
             ingest.stop()
         for bill in self.parts.bills:
             bill.stop()
+        self.parts.chaining.stop()
         self.parts.comments.close()
         self._jobs.stop()
         self.parts.metrics.leads(False)
@@ -263,7 +263,7 @@ class Service:
         if is_over:
             self._jobs.run_soon("lead")
         else:
-            self.health.done(TICK)
+            self.health.done(behind.TICK)
 
     def read(self) -> None:
         """One pass over every source; what is new is shown at once."""
@@ -271,15 +271,16 @@ class Service:
         for ingest in self.parts.ingests:
             was_behind, recorded = ingest.progress.catching_up, ingest.poll()
             is_new |= bool(recorded.accepted or recorded.updated) or was_behind
-            self.health.done(_reading(ingest))
-            behind = frozenset(source.provider for source in self.parts.ingests if source.progress.catching_up)
-            self.writer.change_terms(
-                lambda terms, behind=behind: (
-                    terms if terms.catching_up == behind else replace(terms, catching_up=behind)
-                )  # type: ignore[misc]
-            )
+            self.health.done(behind.reading(ingest))
+            behind.wait(self.parts)
         if is_new:
             self._jobs.run_soon("tick")
+
+    def chain_sessions(self) -> None:
+        """Put sessions in their place where that is due."""
+        if self.parts.chaining.go_on(leads=self.leads):
+            self._jobs.run_soon("tick")
+        behind.wait(self.parts)
 
     def read_bills(self) -> None:
         """Read what is due of providers' usage and cost reports."""
@@ -288,8 +289,8 @@ class Service:
 
     def tick(self) -> None:
         """Publish new readings, unless a first pass is still under way: then only how far it is."""
-        if any(ingest.progress.catching_up for ingest in self.parts.ingests):
-            self._note_progress()
+        if behind.comes_first(self.parts):
+            behind.note(self.parts, self.health)
             self._show_progress(self.store.clock())
             return
         if self.ruling.limits_hold.is_over(self.store.clock()):
@@ -302,7 +303,7 @@ class Service:
         self.change_terms(outlooks=dict(recompute.outlooks))
         self._publish(self.do_as_leader(partial(self._step, readings=readings)).result())
         self._shown.keep()
-        self.health.done(TICK)
+        self.health.done(behind.TICK)
 
     def _step(self, tx: Transaction, *, readings: Readings) -> Readings:
         """Move the alerts and save everything; where there may be followers, for them too."""
@@ -319,13 +320,6 @@ class Service:
             self.ruling.keep_to_rules()
             with self.store.reading() as tx:
                 self.parts.shipped.begin_anew(shipped_store.load(tx))
-
-    def _note_progress(self) -> None:
-        """A first pass takes its time: it works as long as it gets further."""
-        self.health.done(TICK)
-        for ingest in self.parts.ingests:
-            if ingest.progress.catching_up:
-                self.health.further(_reading(ingest), (ingest.progress.files, ingest.progress.done_bytes))
 
     def _read_queue(self) -> QueueSnapshot:
         """What waits, from the queue that the writer keeps; a long one is put in order here, beside its work."""
@@ -393,8 +387,3 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
     except OSError:
         found = None
     return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
-
-
-def _reading(ingest: Ingest) -> str:
-    """What the pass over a source is called where it does not work."""
-    return f"reading {ingest.name}"

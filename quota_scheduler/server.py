@@ -11,6 +11,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -202,4 +203,4 @@ def serve(service: "Service", facade: "Facade", where: socket.socket, *, reload:
     """Serve until a signal to end comes; what runs by itself begins once requests are answered."""
     allow_connections()
     sys.setswitchinterval(SWITCH_SECONDS)
-    server(service, facade, reload=reload, answers=service.begin_tasks).run(sockets=[where])
+    server(service, facade, reload=reload, answers=partial(service.begin_tasks, api.warm)).run(sockets=[where])

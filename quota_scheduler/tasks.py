@@ -15,7 +15,7 @@ from quota_scheduler.jobs import Where
 
 READ, BILLS, TICK, DELIVER, COMMENTS = "read", "bills", "tick", "deliver", "comments"
 LEARN, ENDS, RATES, PRUNE, LEAD, FOLLOW = "learn", "ends", "rates", "prune", "lead", "follow"
-TOKENS, SPOOL = "tokens", "spool"
+TOKENS, SPOOL, SESSIONS = "tokens", "spool", "sessions"
 
 DELIVER_SECONDS = 1.0
 COMMENT_SECONDS = 1.0
@@ -24,6 +24,8 @@ LEARN_SECONDS = 60.0
 RATES_SECONDS = 5.0
 """A first rate lets more start at once than a fixed part for each lease: it is worth looking often."""
 PRUNE_SECONDS = 3600.0
+SESSIONS_SECONDS = 5.0
+"""How soon sessions are put in their place that a write left to be, since too much counts in them."""
 SPOOL_SECONDS = 1.0
 """How soon after the database is back usage is recorded that lies in the spool."""
 BILL_SECONDS = 15.0
@@ -53,6 +55,7 @@ TASKS = {
         TimedTask(LEARN, Where.EVERY, "estimates are made where a ticket comes in; only looks"),
         TimedTask(ENDS, Where.EVERY, "expected ends serve explanations of this process; only looks"),
         TimedTask(RATES, Where.LEADER, "what a percent point costs is learned once, and read by all"),
+        TimedTask(SESSIONS, Where.EVERY, "who leads puts sessions in their place; all know when they are"),
         TimedTask(PRUNE, Where.LEADER, "what is too old is deleted once"),
         TimedTask(TOKENS, Where.EVERY, "each has a tokens file of its own, and reads it again when it changes"),
         TimedTask(SPOOL, Where.EVERY, "what was pushed while the database was away lies on one host"),

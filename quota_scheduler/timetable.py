@@ -48,9 +48,10 @@ class Timetable:
 
         self._scheduler.add_listener(told, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
 
-    def add(self, name: str, seconds: float, work: Callable[[], None]) -> None:
-        """Let work run now, and every so many seconds from then on."""
-        self._scheduler.add_job(work, EverySeconds(seconds), id=name, next_run_time=datetime.now(UTC))
+    def add(self, name: str, seconds: float, work: Callable[[], None], *, has_run: bool = False) -> None:
+        """Let work run now, and every so many seconds from then on; what ``has_run`` is not due before."""
+        due = datetime.now(UTC) + (timedelta(seconds=seconds) if has_run else timedelta(0))
+        self._scheduler.add_job(work, EverySeconds(seconds), id=name, next_run_time=due)
 
     def start(self) -> None:
         """Begin."""

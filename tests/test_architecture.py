@@ -199,8 +199,8 @@ ROOMS = [
         "msgspec google inotify_simple opentelemetry",
         id="sources turn logs into usage events",
     ),
-    pytest.param("config", "addresses config core errors", "yaml pydantic", id="config builds one tree"),
-    pytest.param("alert_rules", "core data_files errors", "yaml pydantic", id="alert_rules turn data into alert rules"),
+    pytest.param("config", "addresses config core errors", "yaml", id="config builds one tree"),
+    pytest.param("alert_rules", "core data_files errors", "yaml", id="alert_rules turn data into alert rules"),
     pytest.param("waiters", "", "", id="waiters park requests"),
     pytest.param("traces", "core", "", id="traces know what a span is about, and no library"),
     pytest.param("telemetry", "core traces", "opentelemetry", id="telemetry sends spans"),
@@ -238,6 +238,9 @@ ROOMS = [
     pytest.param("spool", "core errors store", "msgspec", id="spool keeps what the database is away for"),
     pytest.param("tasks", "jobs", "", id="tasks say what runs where"),
     pytest.param("page", "core page", "", id="page composes what is shown, and speaks no HTTP"),
+    pytest.param(
+        "behind", "health parts service", "", id="behind knows what must be known before anything is computed"
+    ),
     pytest.param("readiness", "core errors runtime", "", id="readiness says whether work is taken"),
     pytest.param("health", "errors", "", id="health says whether what should happen does"),
     pytest.param("half_requests", "", "uvicorn", id="half_requests end after a time"),

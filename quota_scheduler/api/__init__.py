@@ -1,5 +1,6 @@
 """HTTP: the routes and their documentation."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -10,31 +11,11 @@ from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
 import quota_scheduler
-from quota_scheduler.api import (
-    alerts,
-    consequences,
-    docs_page,
-    headless,
-    history,
-    limits,
-    litellm,
-    observations,
-    operate,
-    otlp,
-    page,
-    page_files,
-    problems,
-    queue,
-    shipments,
-    simulate,
-    tickets,
-    usage,
-)
-from quota_scheduler.api import queries as state
+from quota_scheduler.api import problems
 from quota_scheduler.api.access import ANSWER_SECONDS as ANSWER_SECONDS
 from quota_scheduler.api.access import facade_of, require
 from quota_scheduler.api.door import Door
-from quota_scheduler.api.openapi import openapi
+from quota_scheduler.api.late import late, loaded
 from quota_scheduler.api.plain_polls import PlainPolls
 from quota_scheduler.api.plain_tickets import PlainTickets
 from quota_scheduler.api.render import json_response
@@ -44,65 +25,66 @@ from quota_scheduler.errors import QuotaSchedulerError
 if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
 
-ROUTES: tuple[tuple[str, str, Any], ...] = (
-    ("POST", "/v1/tickets", tickets.submit),
-    ("GET", "/v1/tickets/{ticket}", tickets.read),
-    ("DELETE", "/v1/tickets/{ticket}", tickets.withdraw),
-    ("POST", "/v1/leases/{lease}/renew", tickets.renew),
-    ("POST", "/v1/leases/{lease}/release", tickets.release),
-    ("POST", "/v1/preflight", tickets.preflight),
-    ("POST", "/v1/plans/estimate", tickets.estimate_plan),
-    ("POST", "/v1/simulate", simulate.simulate),
-    ("GET", "/v1/queue", queue.queue),
-    ("GET", "/v1/decisions", state.decisions),
-    ("POST", "/v1/hold", operate.hold_all),
-    ("POST", "/v1/tickets/{ticket}/hold", operate.hold_ticket),
-    ("POST", "/v1/tickets/{ticket}/start", operate.start_ticket),
-    ("DELETE", "/v1/leases/{lease}", operate.revoke_lease),
-    ("PATCH", "/v1/tickets/{ticket}", operate.change_ticket),
-    ("PATCH", "/v1/limits/{limit}", limits.change_limit),
-    ("POST", "/v1/consequences", consequences.consequences),
-    ("POST", "/v1/usage", usage.record),
-    ("POST", "/v1/shipments", shipments.receive),
-    ("POST", "/v1/observations", observations.observe),
-    ("GET", "/v1/observations", observations.observations),
-    ("POST", "/v1/logs", otlp.logs),
-    ("POST", "/v1/metrics", otlp.metrics),
-    ("POST", "/v1/traces", otlp.traces),
-    ("POST", "/v1/litellm", litellm.record),
-    ("POST", "/v1/headless", headless.record),
-    ("GET", "/v1/limits", limits.limits),
-    ("GET", "/v1/limits/{limit}", limits.limit),
-    ("GET", "/v1/limits/{limit:path}/forecast", state.limit_forecast),
-    ("GET", "/api/quota/forecast", state.quota_forecast),
-    ("GET", "/v1/efficiency", state.efficiency),
-    ("GET", "/v1/runs", state.runs),
-    ("GET", "/v1/suggestions", state.suggestions),
-    ("GET", "/v1/usage/summary", state.usage),
-    ("GET", "/v1/usage/history", history.history),
-    ("GET", "/v1/usage/events", history.events),
-    ("GET", "/v1/windows", state.windows),
-    ("GET", "/v1/loans", state.loans),
-    ("GET", "/v1/ceilings", state.ceilings),
-    ("GET", "/v1/sources", state.sources),
-    ("GET", "/v1/reconciliation", state.reconciliation),
-    ("GET", "/v1/alerts", alerts.look),
-    ("POST", "/v1/alerts/{alert}/ack", alerts.acknowledge),
-    ("GET", "/v1/silences", alerts.silences),
-    ("POST", "/v1/silences", alerts.silence),
-    ("DELETE", "/v1/silences/{silence}", alerts.end_silence),
-    ("GET", "/v1/audit", state.audit),
-    ("GET", "/v1/page", page.state),
-    ("GET", "/v1/page/queue", page.queue),
-    ("GET", "/v1/page/more", page.more),
-    ("GET", "/v1/page/events", page.events),
-    ("GET", "/metrics", state.metrics),
-    ("GET", "/healthz", state.healthz),
-    ("GET", "/readyz", state.readyz),
+_ANSWERED: tuple[tuple[str, str, str], ...] = (
+    ("POST", "/v1/tickets", "tickets.submit"),
+    ("GET", "/v1/tickets/{ticket}", "tickets.read"),
+    ("DELETE", "/v1/tickets/{ticket}", "tickets.withdraw"),
+    ("POST", "/v1/leases/{lease}/renew", "tickets.renew"),
+    ("POST", "/v1/leases/{lease}/release", "tickets.release"),
+    ("POST", "/v1/preflight", "tickets.preflight"),
+    ("POST", "/v1/plans/estimate", "tickets.estimate_plan"),
+    ("POST", "/v1/simulate", "simulate.simulate"),
+    ("GET", "/v1/queue", "queue.queue"),
+    ("GET", "/v1/decisions", "queries.decisions"),
+    ("POST", "/v1/hold", "operate.hold_all"),
+    ("POST", "/v1/tickets/{ticket}/hold", "operate.hold_ticket"),
+    ("POST", "/v1/tickets/{ticket}/start", "operate.start_ticket"),
+    ("DELETE", "/v1/leases/{lease}", "operate.revoke_lease"),
+    ("PATCH", "/v1/tickets/{ticket}", "operate.change_ticket"),
+    ("PATCH", "/v1/limits/{limit}", "limits.change_limit"),
+    ("POST", "/v1/consequences", "consequences.consequences"),
+    ("POST", "/v1/usage", "usage.record"),
+    ("POST", "/v1/shipments", "shipments.receive"),
+    ("POST", "/v1/observations", "observations.observe"),
+    ("GET", "/v1/observations", "observations.observations"),
+    ("POST", "/v1/logs", "otlp.logs"),
+    ("POST", "/v1/metrics", "otlp.metrics"),
+    ("POST", "/v1/traces", "otlp.traces"),
+    ("POST", "/v1/litellm", "litellm.record"),
+    ("POST", "/v1/headless", "headless.record"),
+    ("GET", "/v1/limits", "limits.limits"),
+    ("GET", "/v1/limits/{limit}", "limits.limit"),
+    ("GET", "/v1/limits/{limit:path}/forecast", "queries.limit_forecast"),
+    ("GET", "/api/quota/forecast", "queries.quota_forecast"),
+    ("GET", "/v1/efficiency", "queries.efficiency"),
+    ("GET", "/v1/runs", "queries.runs"),
+    ("GET", "/v1/suggestions", "queries.suggestions"),
+    ("GET", "/v1/usage/summary", "queries.usage"),
+    ("GET", "/v1/usage/history", "history.history"),
+    ("GET", "/v1/usage/events", "history.events"),
+    ("GET", "/v1/windows", "queries.windows"),
+    ("GET", "/v1/loans", "queries.loans"),
+    ("GET", "/v1/ceilings", "queries.ceilings"),
+    ("GET", "/v1/sources", "queries.sources"),
+    ("GET", "/v1/reconciliation", "queries.reconciliation"),
+    ("GET", "/v1/alerts", "alerts.look"),
+    ("POST", "/v1/alerts/{alert}/ack", "alerts.acknowledge"),
+    ("GET", "/v1/silences", "alerts.silences"),
+    ("POST", "/v1/silences", "alerts.silence"),
+    ("DELETE", "/v1/silences/{silence}", "alerts.end_silence"),
+    ("GET", "/v1/audit", "queries.audit"),
+    ("GET", "/v1/page", "page.state"),
+    ("GET", "/v1/page/queue", "page.queue"),
+    ("GET", "/v1/page/more", "page.more"),
+    ("GET", "/v1/page/events", "page.events"),
+    ("GET", "/metrics", "queries.metrics"),
+    ("GET", "/healthz", "queries.healthz"),
+    ("GET", "/readyz", "queries.readyz"),
 )
-
-
-PUSHED = (otlp.logs, otlp.metrics, otlp.traces, litellm.record)
+"""Method, path, and the room and function that answer."""
+ROOMS = (*dict.fromkeys(name.partition(".")[0] for _, _, name in _ANSWERED), "page_files")
+ROUTES = tuple((method, path, late(name)) for method, path, name in _ANSWERED)
+PUSHED = ("/v1/logs", "/v1/metrics", "/v1/traces", "/v1/litellm")
 """Answered with a slash behind their path too: exporters take a redirect for success and do not follow it."""
 TITLE = "Quota Scheduler"
 
@@ -113,9 +95,9 @@ def build(service: "Facade") -> Door:
     Plain routes: validation happens in one place of ours, and the hot ones pay for nothing else.
     """
     routes = [Route(path, handler, methods=[method]) for method, path, handler in ROUTES]
-    routes += [Route(f"{path}/", handler, methods=[method]) for method, path, handler in ROUTES if handler in PUSHED]
+    routes += [Route(f"{path}/", handler, methods=[method]) for method, path, handler in ROUTES if path in PUSHED]
     routes += [Route("/openapi.json", document, include_in_schema=False), Route("/docs", docs, include_in_schema=False)]
-    routes += [Route("/", page_files.index), Route("/page/{file}", page_files.asset)]
+    routes += [Route("/", late("page_files.index")), Route("/page/{file}", late("page_files.asset"))]
     handlers: dict[Any, ExceptionHandler] = {
         problems.Problem: problems.on_problem,
         QuotaSchedulerError: problems.on_own_error,
@@ -123,7 +105,7 @@ def build(service: "Facade") -> Door:
         Exception: problems.on_unknown,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
-    app.state.service, app.state.page = service, page.PageRoom()
+    app.state.service, app.state.page = service, None
     return Door(app, service, {handler: path.replace(":path", "") for _, path, handler in ROUTES})
 
 
@@ -132,21 +114,30 @@ def desks(service: "Facade") -> tuple[PlainTickets, PlainPolls]:
     return PlainTickets(service), PlainPolls(service)
 
 
+def warm() -> None:
+    """Load every room, so that nobody who asks waits for one; a start does without most of them."""
+    for room in ROOMS:
+        loaded(room)
+    loaded("page").load_assets()
+
+
 def described() -> dict[str, Any]:
     """The OpenAPI document of this version."""
-    return {**openapi(), "info": {"title": TITLE, "version": quota_scheduler.__version__}}
+    return {**loaded("openapi").openapi(), "info": {"title": TITLE, "version": quota_scheduler.__version__}}
 
 
 async def document(request: Request) -> Response:
     """The OpenAPI document."""
     _looked_at(request)
-    return json_response(described())
+    return json_response(await asyncio.to_thread(described))
 
 
 async def docs(request: Request) -> Response:
     """The same as a page."""
     _looked_at(request)
-    return HTMLResponse(docs_page.page(described()), headers={"Content-Security-Policy": docs_page.POLICY})
+    docs_page = await asyncio.to_thread(loaded, "docs_page")
+    document = docs_page.page(await asyncio.to_thread(described))
+    return HTMLResponse(document, headers={"Content-Security-Policy": docs_page.POLICY})
 
 
 def _looked_at(request: Request) -> None:

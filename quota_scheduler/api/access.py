@@ -10,10 +10,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
-from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from quota_scheduler.api.problems import Problem, invalid
+from quota_scheduler.api.problems import Problem
 from quota_scheduler.auth import allows, is_over, scope_of
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Reply
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from quota_scheduler.facade import Facade
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 MOST_IN_ARRAY = 1_000
 MEGABYTE = 1024 * 1024
 MOST_BYTES = MEGABYTE
@@ -220,7 +218,7 @@ async def body(request: Request, *, most: int = MOST_BYTES) -> Any:
 
 async def parsed(raw: bytes) -> Any:
     """The bytes of a body as JSON; long ones are read beside the event loop. Raises Problem."""
-    return await asyncio.to_thread(_parsed, raw) if len(raw) > LONG_BYTES else _parsed(raw)
+    return await asyncio.to_thread(parsed_at_once, raw) if len(raw) > LONG_BYTES else parsed_at_once(raw)
 
 
 async def raw_body(request: Request, *, most: int) -> bytes:
@@ -236,7 +234,7 @@ async def raw_output(request: Request, *, most: int) -> bytes:
 async def optional_body(request: Request) -> Any:
     """The JSON body, an empty object where there is none. Raises Problem."""
     raw = await _raw(request, MOST_BYTES)
-    return _parsed(raw) if raw else {}
+    return parsed_at_once(raw) if raw else {}
 
 
 async def _raw(request: Request, most: int) -> bytes:
@@ -273,53 +271,12 @@ def _too_large(most: int) -> Problem:
     return Problem(413, "too_large", f"the body is larger than {most // MEGABYTE} MB: send smaller arrays", close=True)
 
 
-def _parsed(raw: bytes) -> Any:
+def parsed_at_once(raw: bytes) -> Any:
+    """The bytes of a body as JSON, however long. Raises Problem."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "not_json", f"the body is not JSON: {error}") from None
-
-
-async def one_or_many(request: Request, adapter: TypeAdapter[M]) -> tuple[list[M | Problem], bool]:
-    """One object or an array of them, each validated or what is wrong with it; the flag says which it was.
-
-    Raises Problem for what is neither, and for one object that is wrong.
-    """
-    content = await _raw(request, MOST_BYTES)
-    if content[:1] == b"{":
-        return [_one(content, adapter)], False
-    raw = await asyncio.to_thread(_parsed, content) if len(content) > LONG_BYTES else _parsed(content)
-    if not isinstance(raw, list):
-        return [validated(raw, adapter)], False
-    if len(raw) > MOST_IN_ARRAY:
-        raise Problem(422, "too_many", f"{len(raw)} entries: send at most {MOST_IN_ARRAY} at a time")
-    return [_element(item, index, adapter) for index, item in enumerate(raw)], True
-
-
-def _element(raw: Any, index: int, adapter: TypeAdapter[M]) -> M | Problem:
-    try:
-        return adapter.validate_python(raw)
-    except ValidationError as error:
-        return invalid(error, raw, within=f"/{index}")
-
-
-async def one(request: Request, adapter: TypeAdapter[M]) -> M:
-    """One validated object. Raises Problem with a pointer to each error."""
-    return _one(await _raw(request, MOST_BYTES), adapter)
-
-
-def _one(raw: bytes, adapter: TypeAdapter[M]) -> M:
-    with contextlib.suppress(ValidationError):  # said below, with what was given in its place
-        return adapter.validate_json(raw)
-    return validated(_parsed(raw), adapter)
-
-
-def validated(raw: Any, adapter: TypeAdapter[M]) -> M:
-    """One validated object. Raises Problem with a pointer to each error."""
-    try:
-        return adapter.validate_python(raw)
-    except ValidationError as error:
-        raise invalid(error, raw) from None
 
 
 async def decided(answers: "Sequence[asyncio.Future[Reply]]") -> list[Reply]:

@@ -10,11 +10,13 @@ from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, body, facade_of, optional_body, require, validated, written
+from quota_scheduler.api.access import accepting, body, facade_of, optional_body, require, written
+from quota_scheduler.api.bodies import validated
+from quota_scheduler.api.bounds import LONGEST_WAIT
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import Body
-from quota_scheduler.api.values import LONGEST_WAIT, Instant, Key, Name, Text, Wait
+from quota_scheduler.api.values import Instant, Key, Name, Text, Wait
 from quota_scheduler.config import Role
 from quota_scheduler.core.alerts.routing import MATCHABLE
 from quota_scheduler.core.alerts.state import Silence

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, one, require
+from quota_scheduler.api.access import accepting, require
+from quota_scheduler.api.bodies import one
 from quota_scheduler.api.problems import Problem, pointed
 from quota_scheduler.api.schemas import Body
 from quota_scheduler.config import Role

@@ -10,11 +10,13 @@ from pydantic.config import JsonDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from quota_scheduler.api.access import accepting, body, facade_of, require, validated, written
+from quota_scheduler.api.access import accepting, body, facade_of, require, written
+from quota_scheduler.api.bodies import validated
+from quota_scheduler.api.bounds import LARGEST
 from quota_scheduler.api.problems import Problem, pointed
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import Body
-from quota_scheduler.api.values import LARGEST, Instant
+from quota_scheduler.api.values import Instant
 from quota_scheduler.config import Role
 from quota_scheduler.config.writing import written_limit
 from quota_scheduler.core.instants import iso, iso_or_none

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import accepting, body, decided, optional_body, require, validated, written
+from quota_scheduler.api.access import accepting, body, decided, optional_body, require, written
+from quota_scheduler.api.bodies import validated
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.schemas import Body
 from quota_scheduler.api.values import Text

@@ -70,8 +70,10 @@ class PageRoom:
 
 
 def room_of(request: Request) -> PageRoom:
-    """What is kept by the application that answers a request."""
-    room: PageRoom = request.app.state.page
+    """What is kept by the application that answers a request; made for the first who looks."""
+    room: PageRoom | None = request.app.state.page
+    if room is None:
+        room = request.app.state.page = PageRoom()
     return room
 
 

@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from quota_scheduler.api.access import ANSWER_SECONDS, Asker
+from quota_scheduler.api.bounds import FREE_SECONDS, LONGEST_POLL
 from quota_scheduler.api.plain_tickets import answered, plain_asker
-from quota_scheduler.api.tickets import FREE_SECONDS, LONGEST_POLL
 from quota_scheduler.core.cycle.requests import Answer, Read, Reply
 from quota_scheduler.core.tickets.ticket import State
 from quota_scheduler.short_way import Asked

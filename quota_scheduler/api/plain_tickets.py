@@ -14,19 +14,18 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from quota_scheduler.api import problems, render
 from quota_scheduler.api.access import Asker, asker_of, not_written, slow
+from quota_scheduler.api.bounds import DEFAULT_TTL, LARGEST
 from quota_scheduler.api.door import SAFE, STRICT, is_let_in_plainly
 from quota_scheduler.api.problems import Problem
-from quota_scheduler.api.values import DEFAULT_TTL, LARGEST, Ttl
 from quota_scheduler.config import Role
 from quota_scheduler.core.cycle.requests import Refused, Reply
 from quota_scheduler.core.labels import LONGEST_VALUE, Labels
@@ -40,6 +39,8 @@ from quota_scheduler.errors import StoreError
 from quota_scheduler.short_way import Asked, WholeAnswer
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from quota_scheduler.facade import Facade
 
 ODD = re.compile(rb"[^\x20-\x5b\x5d-\x7e]")
@@ -52,7 +53,6 @@ MOST_ALIKE = 4096
 """Kinds of work whose labels and price are kept; past it they are forgotten."""
 Work = tuple[Labels, Estimate]
 """What a ticket is, and what it is expected to use."""
-_TTL: TypeAdapter[timedelta] = TypeAdapter(Ttl)
 
 
 class PlainLabels(msgspec.Struct, forbid_unknown_fields=True, gc=False, frozen=True):
@@ -125,11 +125,21 @@ class _Dumped(msgspec.Struct, gc=False):
     ttl: str | UnsetType
 
 
+@cache
+def _ttl() -> "TypeAdapter[timedelta]":
+    """What reads and writes lengths of time for ``TicketBody``; loaded with the first of them."""
+    from pydantic import TypeAdapter
+
+    from quota_scheduler.api.values import Ttl
+
+    return TypeAdapter(Ttl)
+
+
 @lru_cache(1024)
 def _length(text: str) -> tuple[timedelta, str]:
-    """A length of time, and how ``TicketBody`` writes it. Raises ValidationError for what is none."""
-    span = _TTL.validate_python(text)
-    return span, str(_TTL.dump_python(span, mode="json"))
+    """A length of time, and how ``TicketBody`` writes it. Raises ValueError for what is none."""
+    span = _ttl().validate_python(text)
+    return span, str(_ttl().dump_python(span, mode="json"))
 
 
 def read_plain(body: bytes) -> PlainTicket | None:
@@ -158,7 +168,7 @@ def draft_of(asked: PlainTicket, work: Work, now: datetime, owner: str = "") -> 
     """The ticket that is asked for; None where its time to live is no length of time."""
     try:
         ttl, ttl_text = (DEFAULT_TTL, UNSET) if asked.ttl is UNSET else _length(asked.ttl)
-    except ValidationError:
+    except ValueError:
         return None
     words = _Dumped(
         asked.key, asked.labels, asked.priority, asked.estimate, asked.run, asked.session, asked.model, ttl_text

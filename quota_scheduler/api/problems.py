@@ -3,9 +3,8 @@
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +12,9 @@ from starlette.routing import Match, Route
 
 from quota_scheduler.errors import QuotaSchedulerError
 from quota_scheduler.explanations import EXPLANATIONS, SERVED
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 log = logging.getLogger(__name__)
 STATUS = {"store": 503, "busy": 503, "not_ours": 503, "config": 422}
@@ -69,7 +71,7 @@ def response(problem: Problem) -> Response:
     return Response(json.dumps(body, default=str), problem.status, headers, media_type="application/problem+json")
 
 
-def invalid(error: ValidationError, raw: Any, *, within: str = "") -> Problem:
+def invalid(error: "ValidationError", raw: Any, *, within: str = "") -> Problem:
     """A body that does not fit: every error with its JSON pointer; ``within`` is the pointer of ``raw`` itself."""
     messages = [(within + pointer, message) for pointer, message in _errors(error, raw).items()]
     more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
@@ -88,7 +90,7 @@ def inside(problem: Problem) -> dict[str, Any]:
     return {"error": {"status": problem.status, "code": problem.code, "detail": problem.detail, **problem.more}}
 
 
-def _errors(error: ValidationError, raw: Any) -> dict[str, str]:
+def _errors(error: "ValidationError", raw: Any) -> dict[str, str]:
     """The first error at each place of the body: where a value may be read in several ways, each of them complains."""
     messages: dict[str, str] = {}
     for wrong in error.errors():
@@ -162,6 +164,6 @@ def broken(method: str, path: str, error: BaseException) -> Response:
     return response(Problem(500, "internal_error", "something broke here; the service's log has the details"))
 
 
-def pointers(error: ValidationError, raw: Any) -> Sequence[str]:
+def pointers(error: "ValidationError", raw: Any) -> Sequence[str]:
     """Each error of a body in one line, with its pointer where it is about a part."""
     return [f"{pointer}: {message}".removeprefix(": ") for pointer, message in _errors(error, raw).items()]

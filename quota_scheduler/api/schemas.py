@@ -14,11 +14,9 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from quota_scheduler.api.bounds import DEFAULT_TTL, LARGEST_FENCE, MOST_MODELS
 from quota_scheduler.api.values import (
-    DEFAULT_TTL,
     DOLLARS,
-    LARGEST_FENCE,
-    MOST_MODELS,
     WHOLE,
     Amount,
     Count,

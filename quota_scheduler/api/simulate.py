@@ -12,7 +12,8 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from quota_scheduler.api.access import accepting, body, require_all, validated
+from quota_scheduler.api.access import accepting, body, require_all
+from quota_scheduler.api.bodies import validated
 from quota_scheduler.api.problems import Problem
 from quota_scheduler.api.render import json_response
 from quota_scheduler.api.schemas import Body

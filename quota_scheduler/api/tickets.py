@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from quota_scheduler.api import render
-from quota_scheduler.api.access import Asker, accepting, decided, facade_of, one, one_or_many, require
+from quota_scheduler.api.access import Asker, accepting, decided, facade_of, require
+from quota_scheduler.api.bodies import one, one_or_many
+from quota_scheduler.api.bounds import FREE_SECONDS, LONGEST_POLL
 from quota_scheduler.api.door import may_claim
 from quota_scheduler.api.problems import Problem, inside, pointed
 from quota_scheduler.api.schemas import PlanBody, PreflightBody, ReportBody, TicketBody
@@ -34,9 +36,6 @@ TICKET: TypeAdapter[TicketBody] = TypeAdapter(TicketBody)
 PREFLIGHT: TypeAdapter[PreflightBody] = TypeAdapter(PreflightBody)
 PLAN: TypeAdapter[PlanBody] = TypeAdapter(PlanBody)
 REPORT: TypeAdapter[ReportBody] = TypeAdapter(ReportBody)
-LONGEST_POLL = 30.0
-FREE_SECONDS = 1.0
-"""A question that was parked for so long is not counted as one: waiting for a turn is what runners are told to do."""
 
 
 async def submit(request: Request) -> Response:

@@ -12,17 +12,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from quota_scheduler.api.bounds import LARGEST, LONGEST_TTL, LONGEST_WAIT
 from quota_scheduler.core.instants import is_plausible
 from quota_scheduler.core.labels import LONGEST_VALUE, is_control
 from quota_scheduler.core.limits.schedule import parse_span
 from quota_scheduler.core.units import Unit, amount_in
-
-LARGEST = 10**10
-"""Most tokens one event or report may name: ten times the largest real run; a billion such events do not overflow."""
-LARGEST_FENCE = 2**63 - 1
-"""As far as a database counts."""
-MOST_MODELS = 100
-"""Models that one report may name: each has a price to be found."""
 
 
 def _whole(value: object) -> object:
@@ -81,9 +75,6 @@ DOLLARS = WithJsonSchema(
         ]
     }
 )
-LONGEST_TTL, LONGEST_WAIT = timedelta(days=7), timedelta(days=366)
-DEFAULT_TTL = timedelta(hours=4)
-"""For clients that never renew; those that do ask for less."""
 
 
 def _span(value: str | int | float) -> timedelta:

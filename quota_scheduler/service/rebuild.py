@@ -9,17 +9,18 @@ uses_of             what a batch needs to know to put the sessions it moves in t
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from quota_scheduler.core.instants import HOUR_MICROS, SKEW, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, SKEW, from_micros, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.booking import SessionUses
 from quota_scheduler.core.ledger.rebuilding import fill, missing, opened, sets_by, sets_of
-from quota_scheduler.core.ledger.sessions import SESSION_MEMORY, Use, rechained
+from quota_scheduler.core.ledger.sessions import SESSION_MEMORY
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.limits.schedule import Calendar, Session, Window, window_at
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.service import chained_sessions
+from quota_scheduler.service.read_uses import ReadUses, begun, put_in_place
 from quota_scheduler.store import Transaction, ledger, rollups, windows
 
 SetUsage = tuple[int, Usage]
@@ -35,22 +36,34 @@ def open_for(tx: Transaction, balances: Balances, labels: Iterable[Labels]) -> N
 def _open(tx: Transaction, balances: Balances, instances: Sequence[LimitInstance]) -> None:
     sets, by_name = ledger.label_sets(tx), {instance.name: instance for instance in instances}
     for window, rows in opened(balances, instances).items():
-        numbers = sets_of([by_name[name] for name in rows], sets, balances)
-        used = _used_in(tx, window, numbers, balances.limits)
-        fill(rows, ((sets[number][0], usage) for number, usage in used), balances)
+        by_agent = {name for name in rows if _is_by_agent(by_name[name].limit)}
+        for names, used_in in ((rows.keys() - by_agent, _used_in), (by_agent, _used_by_agents)):
+            if not names:
+                continue
+            some = {name: balance for name, balance in rows.items() if name in names}
+            numbers = sets_of([by_name[name] for name in some], sets, balances)
+            used = used_in(tx, window, numbers)
+            fill(some, ((sets[number][0], usage) for number, usage in used), balances)
 
 
-def _used_in(tx: Transaction, window: Window, numbers: Sequence[int], limits: Iterable[Limit]) -> list[SetUsage]:
-    """What was used in a window under these label sets: of sums by hour, unless they say too little.
+def _is_by_agent(limit: Limit) -> bool:
+    """Whether what a limit counts follows from the agent, of which sums by hour know nothing."""
+    return limit.per == "agent" or "agent" in dict(limit.match)
 
-    They know no agent, and nothing of a part of an hour.
-    """
-    bounds = window.starts_at, window.ends_at
-    by_agent = any(limit.per == "agent" or "agent" in dict(limit.match) for limit in limits)
-    if by_agent or any(to_micros(at) % HOUR_MICROS for at in bounds):
-        return ledger.used_between(tx, *bounds, numbers)
-    chosen = frozenset(numbers)
-    return [(number, usage) for number, usage in rollups.used_between(tx, *bounds) if number in chosen]
+
+def _used_by_agents(tx: Transaction, window: Window, numbers: Sequence[int]) -> list[SetUsage]:
+    return ledger.used_between(tx, window.starts_at, window.ends_at, numbers)
+
+
+def _used_in(tx: Transaction, window: Window, numbers: Sequence[int]) -> list[SetUsage]:
+    """What was used in a window under these label sets: of sums by hour, and of events in what is no whole hour."""
+    chosen, first, last = frozenset(numbers), -(-to_micros(window.starts_at) // HOUR_MICROS), window.ends_at
+    whole = from_micros(first * HOUR_MICROS), from_micros(to_micros(last) // HOUR_MICROS * HOUR_MICROS)
+    used = [(number, usage) for number, usage in rollups.used_between(tx, *whole) if number in chosen]
+    for span in ((window.starts_at, whole[0]), (whole[1], window.ends_at)):
+        if span[0] < span[1]:
+            used += ledger.used_between(tx, *span, numbers)
+    return used
 
 
 def rebuild(
@@ -70,10 +83,11 @@ def rebuild(
         instances = [i for i in missing(balances, recent) if i.limit.id in ids]
         if instances:
             _open(tx, balances, instances)
-    if not are_sure:
-        _rebuild_sessions(tx, balances, [limit for limit in chosen if chained_sessions.is_chained(limit)])
+    are_chained = are_sure or _chain(tx, balances, chosen)
     windows.save(tx, balances)
-    if rules is None and not are_sure:
+    if not are_chained:
+        chained_sessions.due(tx)
+    elif rules is None and not are_sure:
         chained_sessions.keep(tx, limits)
 
 
@@ -87,29 +101,29 @@ def _by_start(limits: Iterable[Limit], now: datetime) -> dict[datetime, set[str]
     return by_start
 
 
-def rebuild_sessions(tx: Transaction, limits: Sequence[Limit]) -> None:
-    """Find the session windows that are open now from what the ledger knows."""
+def rebuild_sessions(tx: Transaction, limits: Sequence[Limit], ahead: ReadUses | None = None) -> bool:
+    """Find the session windows that are open now from what the ledger knows.
+
+    ``ahead`` are the uses that were read before. False where there are too many left to read them in a write: whoever
+    reads them beside it (``service.chain_sessions``) is told by a fact.
+    """
     balances = windows.load(tx, limits, since=tx.now - SESSION_MEMORY)
-    _rebuild_sessions(tx, balances, [limit for limit in limits if chained_sessions.is_chained(limit)])
-    windows.save(tx, balances)
-    chained_sessions.keep(tx, limits)
+    are_chained = _chain(tx, balances, limits, ahead)
+    if are_chained:
+        windows.save(tx, balances)
+        chained_sessions.keep(tx, limits)
+    else:
+        chained_sessions.due(tx)
+    return are_chained
 
 
-def _rebuild_sessions(tx: Transaction, balances: Balances, limits: Collection[Limit]) -> None:
-    if not limits:
-        return
-    sets, since = ledger.label_sets(tx), tx.now - SESSION_MEMORY
-    of_set: dict[int, list[LimitInstance]] = {}
-    uses: dict[LimitInstance, list[Use]] = {}
-    for at, number, usage in ledger.uses_between(tx, since, tx.now + SKEW):
-        if number not in of_set:
-            of_set[number] = [i for i in balances.instances(sets[number][0]) if i.limit in limits]
-        for instance in of_set[number]:
-            if amount := instance.limit.fine_charge(usage):
-                uses.setdefault(instance, []).append(Use(at, amount))
-    reserved = windows.reserved_among(tx, [balance.id for balance in balances.all()])
-    for instance, used in uses.items():
-        rechained(balances, instance, used, since=since, reserved=reserved)
+def _chain(tx: Transaction, balances: Balances, limits: Collection[Limit], ahead: ReadUses | None = None) -> bool:
+    """Put sessions in their place, unless too many uses are left to read for it."""
+    chained = [limit for limit in limits if chained_sessions.is_chained(limit)]
+    if not chained:
+        return True
+    uses = ahead or begun(tx, balances, chained)
+    return put_in_place(tx, uses, balances)
 
 
 def uses_of(tx: Transaction, balances: Balances, moved: Mapping[LimitInstance, datetime]) -> SessionUses:

@@ -1,7 +1,7 @@
 """The ledger: usage events, hourly rollups and per-run sums. Rows become core values here."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -192,13 +192,18 @@ def newest(tx: Transaction) -> datetime | None:
     return instant_or_none(tx.scalar("SELECT max(at) FROM events"))
 
 
-def uses_between(tx: Transaction, start: datetime, end: datetime) -> Iterator[tuple[datetime, int, Usage]]:
-    """When stored events of a span of time were used, under which label set, and how much: oldest first, by slices."""
-    last, number = to_micros(start), -1
-    while rows := tx.rows(_USES, (last, last, number, to_micros(end), AT_ONCE)):
-        for at, _, label_set, *usage in rows:
-            yield from_micros(at), label_set, Usage(*usage)
-        last, number = rows[-1][:2]
+def uses_after(tx: Transaction, place: tuple[int, int], end: datetime) -> list[Row]:
+    """Stored events in order of time, from the one behind a place: its microseconds and number; ``AT_ONCE`` at most.
+
+    Each is its microseconds, its number, its label set, and the members of its ``Usage``.
+    """
+    return tx.rows(_USES, (place[0], *place, to_micros(end), AT_ONCE))
+
+
+def are_more(tx: Transaction, start: datetime, end: datetime, than: int) -> bool:
+    """Whether more events than so many are stored of a span of time; looks at no more of them."""
+    sql = "SELECT count(*) FROM (SELECT 1 FROM events WHERE at >= ? AND at < ? LIMIT ?) AS counted"
+    return int(tx.scalar(sql, (to_micros(start), to_micros(end), than + 1))) > than
 
 
 def apply(tx: Transaction, changes: Sequence[Change], plain: PlainEvents = NOTHING) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
-from quota_scheduler.core.instants import HOUR_MICROS, from_micros, to_micros
+from quota_scheduler.core.instants import HOUR_MICROS, from_micros, instant_or_none, to_micros
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.usage import Usage
 from quota_scheduler.store import Row, Transaction
@@ -58,6 +58,11 @@ def changed_hours(tx: Transaction, *, since: datetime, changed_since: datetime) 
     """The hours from that of ``since`` on that moved at or after an instant, oldest first."""
     sql = "SELECT hour FROM changed_hours WHERE changed_at >= ? AND hour >= ? ORDER BY hour"
     return [row[0] for row in tx.rows(sql, (to_micros(changed_since), to_micros(since) // HOUR_MICROS))]
+
+
+def last_change(tx: Transaction) -> datetime | None:
+    """The instant of the last write that moved any hour; None where none has for eight days."""
+    return instant_or_none(tx.scalar("SELECT max(changed_at) FROM changed_hours"))
 
 
 def forget_changes(tx: Transaction, before: datetime) -> None:

@@ -95,7 +95,8 @@ def test_a_rule_may_be_switched_off():
                      id="a mark above its threshold"),
         pytest.param({"cache_low": {"clear": 0.8}}, "alerts.rules.cache_low.clear: 0.8 must lie at or above",
                      id="a mark below a lower threshold"),
-        pytest.param({"usage_high": {"severity": "bad"}}, "alerts.rules.usage_high.severity: Input should be 'info'",
+        pytest.param({"usage_high": {"severity": "bad"}},
+                     "alerts.rules.usage_high.severity: write one of info, warning, critical (given: 'bad')",
                      id="unknown severity"),
         pytest.param({"usage_high": {"receivers": ["opps"]}},
                      "alerts.rules.usage_high.receivers: there is no receiver 'opps'; configured are: ops",
@@ -129,7 +130,11 @@ def test_every_problem_is_told_at_once():
         pytest.param({"under": ["low"]}, "rules.yaml: high.under: there is no rule 'low'", id="unknown rung"),
         pytest.param({"under": ["high"]}, "rules.yaml: high.under: a rule cannot be under itself", id="its own rung"),
         pytest.param({"mood": 1}, "rules.yaml: high.mood: there is no such key", id="unknown key"),
-        pytest.param({"message": None}, "rules.yaml: high.message: Input should be a valid list", id="no message"),
+        pytest.param({"message": None}, "rules.yaml: high.message: write a list of texts", id="no message"),
+        pytest.param({"message": []}, "rules.yaml: high.message: write one line at least", id="an empty message"),
+        pytest.param({"id": "High"}, "rules.yaml: High.id: write small letters", id="an id in capitals"),
+        pytest.param({"drop_share": 1}, "rules.yaml: high.drop_share: write a share", id="all of it for a share"),
+        pytest.param({"once": "no"}, "rules.yaml: high.once: write true or false", id="a text for a truth"),
     ],
 )
 def test_a_wrong_rule_file(tmp_path, change, problem):
@@ -138,6 +143,15 @@ def test_a_wrong_rule_file(tmp_path, change, problem):
     with pytest.raises(ConfigError) as raised:
         load_rules(path=path)
     assert raised.value.problems[0].startswith(problem)
+
+
+def test_everything_that_a_rule_must_say_and_does_not_is_named(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump({"rules": [{"id": "high", "op": ">="}]}))
+    with pytest.raises(ConfigError) as raised:
+        load_rules(path=path)
+    missing = ("reading", "threshold", "clear", "for", "severity", "summary", "title", "message")
+    assert raised.value.problems == [f"rules.yaml: high.{name}: is missing" for name in missing]
 
 
 @pytest.mark.parametrize("text", ["", "rules: 3", "- 1", "a: [", "rules: [7]"])

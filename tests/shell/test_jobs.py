@@ -110,6 +110,41 @@ def test_stopping_waits_for_what_runs_and_starts_nothing_more() -> None:
 
 
 @pytest.mark.timeout(60)
+def test_a_first_job_runs_before_the_others_and_what_is_loaded_beside_them_comes_last() -> None:
+    order: list[str] = []
+    schedule = Schedule(
+        Job("other", 3600, lambda: order.append("other")),
+        Job("first", 3600, lambda: order.append("first"), is_first=True),
+    )
+    schedule.jobs.start([lambda: until(lambda: "other" in order), lambda: order.append("loaded")])
+    schedule.jobs.stop()
+    assert order == ["first", "other", "loaded"]
+
+
+@pytest.mark.timeout(60)
+def test_a_first_job_that_takes_long_keeps_nobody_waiting_and_is_waited_for_at_the_end() -> None:
+    going, ended, others, now, most = threading.Event(), [], [0], [0], [0]
+
+    def first() -> None:
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        going.wait(20)
+        now[0] -= 1
+        ended.append("first")
+
+    def other() -> None:
+        others[0] += 1
+
+    schedule = Schedule(Job("first", 0.02, first, is_first=True), Job("other", 3600, other))
+    schedule.jobs.start()
+    until(lambda: schedule.count("quota_scheduler_task_skipped_total", task="first", reason="overlap") > 2)
+    assert (others, ended) == ([1], [])
+    threading.Timer(0.05, going.set).start()
+    schedule.jobs.stop()
+    assert (most, ended[:1]) == ([1], ["first"])
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "steps",
     [

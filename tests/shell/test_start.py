@@ -53,6 +53,8 @@ def of_a_service(tmp_path_factory) -> set[str]:
     "library",
     [
         pytest.param("peewee", id="a schema that is up to date needs nobody who brings it there"),
+        pytest.param("pydantic", id="what validates bodies comes with the first body, and soon after the start"),
+        pytest.param("numpy", id="what forecasts are counted with comes with the first tick"),
         pytest.param("psycopg", id="nor does a file need the driver of a server"),
         pytest.param("apscheduler", id="when periodic work runs is worked out beside the first answers"),
         pytest.param("apprise", id="what sends notifications comes with the first receiver"),
@@ -72,6 +74,19 @@ def of_a_service(tmp_path_factory) -> set[str]:
 )
 def test_a_start_loads_nothing_that_only_some_services_need(of_a_service, library):
     assert {name for name in of_a_service if name == library or name.startswith(f"{library}.")} == set()
+
+
+def test_every_route_names_a_function_that_is_there_once_all_rooms_are_loaded():
+    """Routes name what answers in a text, which no linter follows."""
+    code = """
+import quota_scheduler.api as api
+api.warm()
+api.warm()
+for _, _, handler in api.ROUTES:
+    room, _, function = handler.__qualname__.partition(".")
+    assert callable(getattr(sys.modules[f"quota_scheduler.api.{room}"], function)), handler.__qualname__
+"""
+    assert {"pydantic", "quota_scheduler.api.tickets", "quota_scheduler.api.page_files"} <= loaded(f"import sys{code}")
 
 
 def test_what_describes_the_api_and_what_validates_bodies_is_made_when_it_is_needed():

@@ -84,6 +84,44 @@ def test_spans_of_traceloop_count_a_streamed_answer_at_most_one_token_too_high()
     assert counted["claude-flaky"] == expected["claude-flaky"]
 
 
+SDK = {"input_tokens": 23400, "cache_read.input_tokens": 12000, "cache_write.input_tokens": 1300, "output_tokens": 412}
+TRACELOOP = {
+    "input_tokens": 2400,
+    "cache_read.input_tokens": 2000,
+    "cache_creation.input_tokens": 300,
+    "output_tokens": 420,
+}
+SEARCHED = Usage(10100, 12000, 1300, 0, 412, 1)
+
+
+def span(usage: dict[str, int], **more: str) -> dict:
+    """A span of one streamed answer that searched, as the SDK or Traceloop tells of it."""
+    facts = {
+        "gen_ai.response.id": "msg_1",
+        "gen_ai.response.model": "claude-opus-4-5",
+        "gen_ai.provider.name": "anthropic",
+    }
+    values = [{"key": key, "value": {"stringValue": value}} for key, value in (facts | more).items()]
+    counts = [{"key": f"gen_ai.usage.{key}", "value": {"intValue": str(value)}} for key, value in usage.items()]
+    return {"name": "chat", "endTimeUnixNano": "1795338000000000000", "attributes": values + counts}
+
+
+@pytest.mark.parametrize(
+    ("spans", "usage"),
+    [
+        pytest.param([{}, {}], SEARCHED, id="the SDK's own output stands, not the larger one beside it"),
+        pytest.param(
+            [{"output_tokens": 0}, {"output_tokens": 1}], SEARCHED._replace(output=1), id="a left stream is 1"
+        ),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1], ids=["own first", "own last"])
+def test_two_spans_of_one_answer_are_the_larger_input_and_the_output_of_the_sdk(spans, usage, order):
+    told = [span(SDK | spans[0], **{"anthropic.request.id": "req_1"}), span(TRACELOOP | spans[1])][::order]
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": told}]}]}).encode()
+    assert [event.usage for event in DOOR.read("spans", body, is_json=True, now=NOW).events] == [usage]
+
+
 def metered(*names: str) -> list[UsageEvent]:
     """What a series of exports of metrics adds, each settled after the other."""
     states: dict = {}

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import mul
 
-import numpy as np
-
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.series import Buckets
 
 Pairs = Sequence[tuple[datetime, float]]

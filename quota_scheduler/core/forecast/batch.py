@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 from msgspec import Struct
-from msgspec.structs import fields
-from numpy.typing import NDArray
 
 from quota_scheduler.core.forecast import batch_level, day_model
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_days import DayFans, effective, times_usual
 from quota_scheduler.core.forecast.batch_finish import AskedWindow, Prospects
 from quota_scheduler.core.forecast.batch_series import HOUR, cut
@@ -29,8 +27,9 @@ from quota_scheduler.core.forecast.project import KNOTS, Projectable, distinct_h
 from quota_scheduler.core.forecast.series import DAY, Buckets, History, buckets
 from quota_scheduler.core.forecast.session_model import LONGEST_SHARE
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
+
 CHUNK = 128
 """Histories that are worked on at once: as many as stay in the processor's cache, and no step takes 5 ms."""
 
@@ -194,7 +193,7 @@ def _parts(places: Integers) -> list[Integers]:
 
 def _joined(parts: Sequence[Part]) -> Part:
     kind = type(parts[0])
-    return kind(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(kind)))
+    return kind(*(np.concatenate([getattr(part, name) for part in parts]) for name in kind.__struct_fields__))
 
 
 def _trend(days: Array, observed: Array) -> Array:

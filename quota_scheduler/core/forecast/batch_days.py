@@ -5,10 +5,11 @@ What these compute and why stands there, in words and for one window; a test com
 
 from __future__ import annotations
 
-import numpy as np
-from msgspec import Struct
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_level import UsageLevels
 from quota_scheduler.core.forecast.burst import HOURS, LASTS, OVERNIGHT
 from quota_scheduler.core.forecast.day_model import (
@@ -24,7 +25,8 @@ from quota_scheduler.core.forecast.day_model import (
 )
 from quota_scheduler.core.forecast.level import LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers, Truths
 
 
 def effective(ahead: Array, factors: Array, shape: Array) -> Array:
@@ -62,7 +64,7 @@ def _by_hour(sums: Array, part: Array) -> Array:
 class DayFans(Struct, frozen=True):
     """What is to come by the day model before calibration: some moments a row."""
 
-    is_ahead: NDArray[np.bool_]
+    is_ahead: Truths
     mean: Array
     median: Array
     slack: Array
@@ -89,7 +91,7 @@ class DayFans(Struct, frozen=True):
             volatility=volatility,
         )
 
-    def quantiles(self, rows: slice | NDArray[np.int64], spread: Array) -> Array:
+    def quantiles(self, rows: slice | Integers, spread: Array) -> Array:
         """Return the 10, 50 and 90 % quantiles of some rows (rows, moments, 3); ``spread`` is of both halves."""
         volatility = self.volatility[rows][:, None]
         wide, deep = volatility * spread[:, 1:], volatility**LOW_POWER * spread[:, :1]

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_days import DayFans
 from quota_scheduler.core.forecast.batch_sessions import SessionFans
 from quota_scheduler.core.forecast.calibration import Calibration
@@ -24,8 +24,8 @@ from quota_scheduler.core.forecast.project import Projectable
 from quota_scheduler.core.forecast.series import DAY
 from quota_scheduler.core.forecast.shape import CLAIMED, LARGEST, LOWER, UPPER
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
 
 
 class AskedWindow(Struct, frozen=True):

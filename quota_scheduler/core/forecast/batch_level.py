@@ -5,10 +5,11 @@ What these compute and why stands there, in words and for one series; a test com
 
 from __future__ import annotations
 
-import numpy as np
-from msgspec import Struct
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.day_model import CLIP, SMALLEST, WEEKS
 from quota_scheduler.core.forecast.level import (
     BEFORE,
@@ -30,8 +31,8 @@ from quota_scheduler.core.forecast.level import (
     WEEK_SHARE,
 )
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
 
 
 class UsageLevels(Struct, frozen=True):

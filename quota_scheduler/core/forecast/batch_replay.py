@@ -9,9 +9,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import datetime
 
-import numpy as np
 from msgspec import Struct
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch import HistorySource, prospects
 from quota_scheduler.core.forecast.batch_finish import AskedWindow
 from quota_scheduler.core.forecast.project import Projectable

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from quota_scheduler.core.forecast.burst import COMING, DOUBT, HOURS, MOST, PAST
+from quota_scheduler.core.forecast.arrays import np
+from quota_scheduler.core.forecast.burst import DOUBT, HOURS, MOST, coming, past
 from quota_scheduler.core.forecast.series import DAY, KEEP_DAYS, LARGEST, SHAPE_DAYS, SHAPE_WEIGHT, Buckets
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
+
 HOUR = 3_600.0
 """Seconds."""
 SPAN = 2.0**31
@@ -116,8 +117,8 @@ def cut(histories: Sequence[Buckets], now: Array, since: Array, step: float = HO
         observed=np.maximum(now - np.minimum(np.minimum(first, since), now), 0.0) / DAY,
         ahead=_from_nothing(shares),
         came=came,
-        usual=shares[:, ::-1] @ PAST - (1.0 - part / step) * (shares[:, -1] * PAST[0]),
-        fading=_from_nothing(shares * COMING),
+        usual=shares[:, ::-1] @ past() - (1.0 - part / step) * (shares[:, -1] * past()[0]),
+        fading=_from_nothing(shares * coming()),
         counts=counts,
         starts=starts,
         values=values,
@@ -135,7 +136,7 @@ def _shape(row: Integers, size: int, ages: Array, used: Array) -> tuple[Array, A
     share = usage / np.maximum(day[row, back // 24], 1e-300)
     profile = _counted(row, 23 - back % 24, share, (size, HOURS)) + SHAPE_WEIGHT / 24
     lately = back < HOURS
-    came = np.bincount(row[lately], weights=usage[lately] * PAST[back[lately]], minlength=size).astype(np.float64)
+    came = np.bincount(row[lately], weights=usage[lately] * past()[back[lately]], minlength=size).astype(np.float64)
     return profile / profile.sum(axis=1, keepdims=True), came
 
 

@@ -6,11 +6,12 @@ What these compute and why stands there, in words and for one session; a test co
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cache
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.batch_series import HistoryRows
 from quota_scheduler.core.forecast.series import DAY
 from quota_scheduler.core.forecast.session_model import (
@@ -31,12 +32,17 @@ from quota_scheduler.core.forecast.session_model import (
     WHOLE_DAY,
 )
 
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers, Truths
+
 RATE_BUCKETS = 48
 """Newest buckets of an hour that the rate of the last minutes reads: 8 half-lives of the longest session, and more."""
-AGE = np.arange(SESSIONS)
-"""How many sessions ago each was, newest first."""
+
+
+@cache
+def _age() -> Integers:
+    """How many sessions ago each was, newest first."""
+    return np.arange(SESSIONS)
 
 
 class SessionSpans(Struct, frozen=True):
@@ -76,7 +82,7 @@ def session_fans(rows: HistoryRows, spans: SessionSpans, seconds: Array) -> Sess
     paths = rows.total(spans.row, opened[:, :, None] + np.minimum(moments, length)[:, None, :])
     paths -= paths[:, :, :1].copy()
     came = paths[:, :, 2:] - paths[:, :, 2:3]
-    past = count[:, None] > AGE
+    past = count[:, None] > _age()
     weight = _likeness(rows, spans, paths, past, now, elapsed)
     low, middle, high = _quantiles(np.where(past[:, :, None], came, np.inf), weight, (LOW, 0.5, HIGH))
     # a burst that is under way goes on for a while, but not for longer than past sessions allow
@@ -89,7 +95,7 @@ def _sessions(rows: HistoryRows, spans: SessionSpans) -> tuple[Array, Integers]:
     """Return when the last whole sessions before each opened, newest first, and how many there are."""
     whole = np.minimum(np.floor((spans.start - rows.starts[spans.row, 0]) / spans.length), SESSIONS)
     count = np.where(rows.counts[spans.row] > 0, np.maximum(whole, 0), 0).astype(np.int64)
-    opened = spans.start[:, None] - spans.length[:, None] * (AGE + 1)
+    opened = spans.start[:, None] - spans.length[:, None] * (_age() + 1)
     for i in np.flatnonzero(spans.length < WHOLE_DAY * DAY).tolist():
         row = int(spans.row[i])
         starts = rows.starts[row, : rows.counts[row]]
@@ -110,9 +116,7 @@ def _opened_by_use(starts: Array, start: float, length: float) -> list[float]:
     return opened[: -SESSIONS - 1 : -1]
 
 
-def _likeness(
-    rows: HistoryRows, spans: SessionSpans, paths: Array, past: NDArray[np.bool_], now: Array, elapsed: Array
-) -> Array:
+def _likeness(rows: HistoryRows, spans: SessionSpans, paths: Array, past: Truths, now: Array, elapsed: Array) -> Array:
     """Return the weight of each past session: alike at this point, recent, and on the same weekday."""
     fifth = spans.length / FIFTH
     in_all = np.where(past, paths[:, :, -1], 0.0).sum(axis=1) / np.maximum(past.sum(axis=1), 1)
@@ -123,8 +127,8 @@ def _likeness(
     lately = (ends[:, 1] - ends[:, 0])[:, None]
     compared = np.log((so_far - before_fifth + slack) / (lately + slack)) ** 2
     distance += np.where((elapsed > fifth)[:, None], compared, 0.0)
-    weight = (np.exp(distance / (-2 * ALIKE**2)) + STRANGER) * 0.5 ** (AGE / FORGET)
-    again = (AGE + 1) % 7 == 0
+    weight = (np.exp(distance / (-2 * ALIKE**2)) + STRANGER) * 0.5 ** (_age() / FORGET)
+    again = (_age() + 1) % 7 == 0
     weight = np.where((spans.length >= WHOLE_DAY * DAY)[:, None] & again, weight * SAME_WEEKDAY, weight)
     return np.where(past, weight, 0.0)
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from quota_scheduler.core.forecast.arrays import np
+
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
+
 
 # Chosen on hours simulated from the daily development traces of tuning owners, confirmed on held-out owners and on the
 # one recorded hourly trace: docs/explanation/forecasting.md, "Bursts". The optimum is flat.
@@ -29,12 +33,22 @@ DOUBT = 0.1
 """Usual days that what came and what is usual both start with: a quiet hour at night proves nothing."""
 MOST = 8.0
 """Largest ratio: beyond it nothing was seen."""
-PAST = np.exp((np.arange(HOURS) + 0.5) / -REMEMBER)
-"""Weight of each past hour, newest first."""
-COMING = np.exp((np.arange(HOURS) + 0.5) / -LASTS)
-"""What is left of a burst in each hour ahead."""
 OVERNIGHT = math.exp(-HOURS / LASTS)
 """What is left of it a day later."""
+
+
+@cache
+def past() -> Array:
+    """Weight of each past hour, newest first."""
+    weights: Array = np.exp((np.arange(HOURS) + 0.5) / -REMEMBER)
+    return weights
+
+
+@cache
+def coming() -> Array:
+    """What is left of a burst in each hour ahead."""
+    left: Array = np.exp((np.arange(HOURS) + 0.5) / -LASTS)
+    return left
 
 
 class Burst(Struct, frozen=True):
@@ -54,16 +68,16 @@ class Burst(Struct, frozen=True):
         return min((self.came / level + DOUBT) / (self.usual + DOUBT), MOST)
 
 
-def burst_of(back: NDArray[np.int64], values: Array, part: float, shares: Array) -> Burst:
+def burst_of(back: Integers, values: Array, part: float, shares: Array) -> Burst:
     """Read the last day of a history.
 
     ``back`` is how many whole hours ago each bucket began, ascending in time, ``part`` how much of the newest hour has
     passed, ``shares`` what a usual day uses in each of the next 24 hours.
     """
     newest = bisect_left(-back, 1 - HOURS)
-    came = float(values[newest:] @ PAST[back[newest:]])
-    usual = float(shares[::-1] @ PAST) - (1.0 - part) * float(shares[-1] * PAST[0])
-    return Burst(came, usual, [0.0, *(shares * COMING).cumsum().tolist()])
+    came = float(values[newest:] @ past()[back[newest:]])
+    usual = float(shares[::-1] @ past()) - (1.0 - part) * float(shares[-1] * past()[0])
+    return Burst(came, usual, [0.0, *(shares * coming()).cumsum().tolist()])
 
 
 def times_usual(ratio: float, fading: Sequence[float], shape: Sequence[float], seconds: Sequence[float]) -> list[float]:

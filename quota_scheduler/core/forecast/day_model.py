@@ -13,16 +13,18 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate
 from operator import mul
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.level import LONG, LONG_GROWTH, LONG_MOST, LONG_SHARE, WEEK, UsageLevel
 from quota_scheduler.core.forecast.shape import Quantiles
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array, Integers
+
 
 # Numbers without another source were fitted on development traces with owners held out: "The method" and "What helped"
 # in docs/explanation/forecasting.md; ``quota-scheduler backtest TRACES`` measures them again.
@@ -60,15 +62,6 @@ FADE = 14.0
 """Days after which a replayed forecast counts half as much: how wild a series is comes in spells of weeks."""
 DAYS_KEPT = ORIGINS + REPLAY + LONG + 1
 """Days that the replay reads: the oldest forecast's own two months too."""
-PAST = np.arange(REPLAY, REPLAY + ORIGINS)
-"""How many days ago each replayed forecast was made."""
-WEIGHT = 0.5 ** (np.arange(ORIGINS) / FADE)
-"""Weight of each replayed forecast in the mean error."""
-AHEAD = np.array(
-    [[np.isin((past - np.arange(1, REPLAY + 1)) % WEEK, day).sum() for past in PAST] for day in range(WEEK)]
-)
-AHEAD = AHEAD / REPLAY
-"""For each weekday and past forecast, the part of the three days ahead of it that falls on that weekday."""
 HORIZONS = tuple(math.log(days) for days in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
 """Logarithms of the usual days ahead at which the band is tabled."""
 LOW = (-4.00, -2.60, -1.80, -1.68, -1.26, -1.05, -1.00, -0.90)
@@ -79,6 +72,25 @@ LOW_POWER = 0.75
 """The lower half follows the volatility less: usage cannot fall below nothing, however wild it is."""
 MOST = 1.7
 """Largest upper half, in logarithms: five and a half times the mean."""
+
+
+@cache
+def _past() -> Integers:
+    """How many days ago each replayed forecast was made."""
+    return np.arange(REPLAY, REPLAY + ORIGINS)
+
+
+@cache
+def _weight() -> Array:
+    """Weight of each replayed forecast in the mean error."""
+    return 0.5 ** (np.arange(ORIGINS) / FADE)
+
+
+@cache
+def _ahead() -> Array:
+    """For each weekday and past forecast, the part of the three days ahead of it that falls on that weekday."""
+    days = (_past() - np.arange(1, REPLAY + 1)[:, None]) % WEEK
+    return np.array([(days == day).sum(axis=0) for day in range(WEEK)]) / REPLAY
 
 
 def to_come(
@@ -118,14 +130,14 @@ def volatility(whole: Array, observed: Array, factors: Array) -> Array:
     """
     sums = np.zeros((whole.shape[0], DAYS_KEPT))
     whole[:, : DAYS_KEPT - 1].cumsum(axis=1, out=sums[:, 1:])
-    seen = observed[:, None] - PAST
+    seen = observed[:, None] - _past()
     base = sums[:, REPLAY : REPLAY + ORIGINS]
     least = 1e-12 * sums[:, -1:] + 1e-300
     week = (sums[:, REPLAY + WEEK : REPLAY + WEEK + ORIGINS] - base) * (REPLAY_WEEK / WEEK)
     long = (sums[:, REPLAY + LONG : REPLAY + LONG + ORIGINS] - base) / np.minimum(np.maximum(seen, 1.0), LONG)
     came = (base - sums[:, :ORIGINS]) * (1.0 / REPLAY) + SLACK * long + least
-    expected = (week + (1.0 - REPLAY_WEEK) * long) * (factors @ AHEAD) + SLACK * long + least
-    weight = WEIGHT * (seen >= YOUNGEST)
+    expected = (week + (1.0 - REPLAY_WEEK) * long) * (factors @ _ahead()) + SLACK * long + least
+    weight = _weight() * (seen >= YOUNGEST)
     error = (np.abs(np.log(came / expected)) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1.0)
     verified = np.minimum(np.maximum(observed - (REPLAY + YOUNGEST - 1), 0.0), ORIGINS)
     ratio = (verified * error * (1.0 / USUAL_ERROR) + PRIOR) / (verified + PRIOR)

@@ -6,13 +6,15 @@ Of a slice nothing stays but its sums, so that a million rollups take the memory
 charged by itself and rounded down, as a ledger that knew them one by one would.
 """
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct, field
-from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
 from quota_scheduler.core.limits.limit import Limit
@@ -20,10 +22,12 @@ from quota_scheduler.core.priority import CLASSES, Priority
 from quota_scheduler.core.units import PICO, Unit
 from quota_scheduler.core.usage import EVEN_WEIGHTS, KINDS, PER_MILLE, Usage
 
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Integers
+
 RollupRow = Sequence[int]
 """A rollup as it is stored: hours since 1970, the number of its label set, and the members of its ``Usage``."""
 Bind = Callable[[Labels], Sequence[LimitInstance]]
-Integers = NDArray[np.int64]
 REQUESTS, COST, REST = (Usage._fields.index(name) for name in ("requests", "cost_microusd", "cost_rest"))
 SAFE = 2**40
 """Members of a usage up to this are charged in machine integers: five of them at a hundredfold weight stay below 2^50,

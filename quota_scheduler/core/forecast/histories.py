@@ -7,15 +7,18 @@ A fold of 120 days is done now and then; in between, the hours that changed are 
 place of what they were. Of the rollups themselves nothing is kept: what this takes follows from hours and limits.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct, field
 
-from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, Integers, RollupRow
+from quota_scheduler.core.forecast.arrays import np
+from quota_scheduler.core.forecast.folding import Folding, HourlyCharges, RollupRow
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -23,12 +26,17 @@ from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.limits.limit import Limit
 from quota_scheduler.core.priority import CLASSES, Priority
 
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Integers
+
 Pairs = list[tuple[datetime, float]]
 Shared = dict[tuple[int, tuple[tuple[float, float], ...]], tuple[Buckets, Buckets]]
 """What was made of a history, by which one it was and what was put into it; with it, lest another takes its number."""
 Sets = Mapping[int, tuple[Labels, Priority]]
 """Label sets as the store numbers them."""
 HOUR_SECONDS = 3_600
+MOST_SUMS = 8
+"""Sums between edges that a history keeps: those of today and of the days before, of an hour or two."""
 LATELY = timedelta(hours=26)
 """As far back as the longest lookback of a burn rate, and a part of an hour."""
 
@@ -45,6 +53,7 @@ class UsageHistory(Struct):
     above: list[Buckets] = field(default_factory=lambda: [no_buckets() for _ in CLASSES])
     unmet: dict[float, list[int]] = field(default_factory=dict)
     _lately: Pairs | None = None
+    _sums: tuple[Buckets, dict[tuple[float, ...], list[float]]] | None = None
 
     @property
     def first(self) -> datetime | None:
@@ -65,7 +74,18 @@ class UsageHistory(Struct):
         return newer if not first or (newer and newer[0] == first[0]) else first + newer
 
     def used_between(self, edges: Sequence[float]) -> list[float]:
-        """Add up the usage of the hours that begin between each two of ``edges`` (seconds since 1970)."""
+        """Add up the usage of the hours that begin between each two of ``edges`` (seconds since 1970).
+
+        Each tick asks for the same edges, of hours and days, and past hours seldom change.
+        """
+        if self._sums is None or self._sums[0] is not self.all or len(self._sums[1]) >= MOST_SUMS:
+            self._sums = self.all, {}
+        sums = self._sums[1]
+        if (key := tuple(edges)) not in sums:
+            sums[key] = self._added_between(edges)
+        return sums[key]
+
+    def _added_between(self, edges: Sequence[float]) -> list[float]:
         first = bisect_left(self.all.starts, min(edges))
         starts = self.all.starts[first:].tolist()
         places = [first + bisect_left(starts, edge) for edge in edges]

@@ -5,13 +5,12 @@ their lengths │ demand: hour, amount by rank                                  
 then each different array once: hours since 1970 (int64), and usage (float64)
 """
 
-import numpy as np
-
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.histories import HOUR_SECONDS, UsageHistory
 from quota_scheduler.core.forecast.series import Buckets
 from quota_scheduler.core.priority import CLASSES
 
-_WHOLE, _USAGE = np.dtype("<i8"), np.dtype("<f8")
+_WHOLE, _USAGE = "<i8", "<f8"
 _HISTORIES = 1 + len(CLASSES)
 """All, and what lies above each class."""
 

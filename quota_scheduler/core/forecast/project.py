@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import numpy as np
 from msgspec import Struct
 
 from quota_scheduler.core.forecast import day_model, session_model
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.burst import times_usual
 from quota_scheduler.core.forecast.calibration import Calibration
 from quota_scheduler.core.forecast.forecast import SUFFICIENT_DAYS, Forecast, PastAccuracy

@@ -12,14 +12,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.burst import Burst, burst_of
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array
+
 
 DAY = 86_400.0
 """Seconds."""
@@ -139,13 +141,10 @@ def series(history: History, now: datetime, step: timedelta, since: datetime | N
         burst=burst,
         starts=starts,
         values=values,
-        sums=np.concatenate((_ZERO, values.cumsum()[:-1])) if values.size else values,
+        sums=np.concatenate((np.zeros(1), values.cumsum()[:-1])) if values.size else values,
         step=width,
         newest=min(width, ages[-1]) if ages.size else width,
     )
-
-
-_ZERO = np.zeros(1)
 
 
 def _shape(ages: Array, values: Array, part: float) -> tuple[list[float], Burst]:

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
+from quota_scheduler.core.forecast.arrays import np
 from quota_scheduler.core.forecast.series import DAY, Series
 from quota_scheduler.core.forecast.shape import Quantiles
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from quota_scheduler.core.forecast.arrays import Array
+
 
 # Numbers without another source were chosen on the hourly development trace and on sessions simulated from daily ones:
 # docs/explanation/forecasting.md, "Sessions" and "What did not help".

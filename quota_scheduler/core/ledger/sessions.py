@@ -7,10 +7,8 @@ What a lease opened is a use like any other. Only the last eight days are looked
 break in use is found, after which the chain is sure.
 """
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from itertools import accumulate
 from typing import NamedTuple
 
 from quota_scheduler.core.instants import SKEW
@@ -18,6 +16,7 @@ from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.ledger.balance import Balance, LimitInstance
 from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change
+from quota_scheduler.core.ledger.session_chain import Grounds, SessionChain, spans_of
 from quota_scheduler.core.limits.schedule import Session, Window
 from quota_scheduler.core.usage import UsageEvent
 
@@ -30,20 +29,6 @@ class Use(NamedTuple):
 
     at: datetime
     amount: int
-
-
-class _Uses:
-    """Uses in order of time, added up, so that what lies in a span is a difference."""
-
-    def __init__(self, uses: Iterable[Use]) -> None:
-        ordered = sorted(uses)
-        self.instants = [use.at for use in ordered]
-        self._sums = list(accumulate((use.amount for use in ordered), initial=0))
-
-    def within(self, span: Window) -> int:
-        """What was used in a span."""
-        begin, end = (bisect_left(self.instants, at) for at in (span.starts_at, span.ends_at))
-        return self._sums[end] - self._sums[begin]
 
 
 def is_out_of_place(event: UsageEvent, instance: LimitInstance, balances: Balances, *, goes: bool) -> bool:
@@ -100,22 +85,54 @@ def rechained(
     windows in which a lease or an offer ever held an amount. A session that was over before now is closed by the next
     cycle.
     """
-    schedule = instance.limit.schedule
-    assert isinstance(schedule, Session)
+    chain = new_chain(balances, instance, since=since, reserved=reserved)
+    for at, amount in sorted(uses):
+        chain.take(at, amount)
+    put_in_place(balances, instance, chain, since=since, reserved=reserved)
+
+
+def new_chain(
+    balances: Balances, instance: LimitInstance, *, since: datetime, reserved: Collection[int]
+) -> SessionChain:
+    """A chain of an instance to which no use has been told yet."""
+    return SessionChain(_length(instance), grounds_of(balances, instance, since=since, reserved=reserved))
+
+
+def grounds_of(balances: Balances, instance: LimitInstance, *, since: datetime, reserved: Collection[int]) -> Grounds:
+    """What the windows that are stored say of the sessions of an instance from ``since`` on."""
+    rows, cut = _rows_since(balances, instance, since)
+    return Grounds(cut, tuple(sorted(t.window.starts_at for t in rows if t.window and t.id in reserved)))
+
+
+def _length(instance: LimitInstance) -> timedelta:
+    assert isinstance(instance.limit.schedule, Session)
+    return instance.limit.schedule.length
+
+
+def _rows_since(balances: Balances, instance: LimitInstance, since: datetime) -> tuple[list[Balance], datetime | None]:
+    """The windows that the chain is about, and the instant at which it begins anew; none if it does not."""
+    length = _length(instance)
     rows = [t for t in balances.by_name.get(instance.name, ()) if t.window and not _is_ahead(t, balances.now)]
     rows = [t for t in rows if t.window and t.window.ends_at > since]
-    sure = [t.window for t in rows if t.window and (t.window.length < schedule.length or t.window.starts_at < since)]
+    sure = [t.window for t in rows if t.window and (t.window.length < length or t.window.starts_at < since)]
     cut = max((window.ends_at for window in sure), default=None)  # a provider reset early, or what came before
     cut = cut if cut and cut <= balances.now else None
-    used = _Uses(use for use in uses if cut is None or use.at >= cut)
-    rows = [t for t in rows if cut is None or (t.window and t.window.starts_at >= cut)]
-    openings = [t.window.starts_at for t in rows if t.window and t.id in reserved]
-    spans = [Window(*span) for span in schedule.opened([*used.instants, *openings])]
+    return [t for t in rows if cut is None or (t.window and t.window.starts_at >= cut)], cut
+
+
+def put_in_place(
+    balances: Balances, instance: LimitInstance, chain: SessionChain, *, since: datetime, reserved: Collection[int]
+) -> None:
+    """Put the sessions of an instance where a chain has them, to which all uses were told."""
+    chain.end()
+    rows, _ = _rows_since(balances, instance, since)
+    used = spans_of(chain.sessions)
+    spans = list(used)
     if not spans:  # what had opened the session belongs elsewhere: it never began
         for unfounded in [t for t in rows if not t.closed]:
             balances.drop(unfounded)
         return
-    placed, astray = _sorted_out([t for t in rows if t.window and t.window.ends_at > spans[0].starts_at], spans)
+    placed, astray = _sorted_out([t for t in rows if t.window and t.window.ends_at > spans[0].starts_at], used)
     if spans[-1] not in placed and (balance := _for_newest(balances, instance, astray, reserved, spans[-1])):
         balances.begins(balance, spans[-1].starts_at)
         placed[spans[-1]] = balance
@@ -129,7 +146,7 @@ def rechained(
             balances.begins(balance, span.starts_at)
             placed[span] = balance
     for span, balance in placed.items():
-        _count_anew(balance, span, used, balances.now)
+        _count_anew(balance, span, used[span], balances.now)
 
 
 def _is_ahead(balance: Balance, now: datetime) -> bool:
@@ -166,7 +183,7 @@ def _around(balance: Balance, spans: Iterable[Window]) -> Window | None:
     return next((span for span in spans if balance.window and span.contains(balance.window.starts_at)), None)
 
 
-def _count_anew(balance: Balance, span: Window, uses: _Uses, now: datetime) -> None:
-    balance.count_anew(uses.within(span))
+def _count_anew(balance: Balance, span: Window, used: int, now: datetime) -> None:
+    balance.count_anew(used)
     if balance.closed and span.ends_at > now:
         balance.closed, balance.dirty = False, True

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from msgspec.structs import fields
-
 from quota_scheduler.core.forecast.forecast import Forecast
 from quota_scheduler.core.forecast.outlook import Outlook
 from quota_scheduler.core.forecast.track_record import RECENT, TrackReading
@@ -106,8 +104,8 @@ def as_published(reading: LimitReading) -> tuple[object, ...]:
 
 _UNTOLD = ("projection", "level_caused_at")
 _TOLD = attrgetter(
-    *(field.name for field in fields(LimitReading) if field.name not in _UNTOLD),
-    *(f"projection.{field.name}" for field in fields(ProjectionReading) if field.name != "burns"),
+    *(name for name in LimitReading.__struct_fields__ if name not in _UNTOLD),
+    *(f"projection.{name}" for name in ProjectionReading.__struct_fields__ if name != "burns"),
 )
 
 

@@ -7,7 +7,7 @@ project   limits that changed, at most every thirty seconds each             cor
 keep      the forecasts that are due to be judged later                      service.tick.verification
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -28,7 +28,7 @@ from quota_scheduler.core.readings.documents import read_outlook
 from quota_scheduler.core.units import Unit
 from quota_scheduler.service.tick.kept_histories import KeptHistories, counting
 from quota_scheduler.service.tick.verification import Verification
-from quota_scheduler.store import Transaction, documents, ledger, rollups
+from quota_scheduler.store import Row, Transaction, documents, ledger, rollups
 from quota_scheduler.store import forecasts as forecast_store
 
 HISTORY = timedelta(days=120)
@@ -75,8 +75,11 @@ class Projected(Struct):
 class Forecasting:
     """Keeps the forecast, the outlook and the track record of every limit instance."""
 
-    def __init__(self, thresholds: Thresholds = DEFAULT) -> None:
-        self.thresholds = thresholds
+    def __init__(
+        self, thresholds: Thresholds = DEFAULT, gets_further: Callable[[object], None] = lambda _: None
+    ) -> None:
+        """``gets_further`` is told how far a fold is: of ten million events it takes half a minute."""
+        self.thresholds, self._gets_further = thresholds, gets_further
         self.outlooks: dict[str, Outlook] = {}
         self.projected: dict[str, Projected] = {}
         self.verification = Verification()
@@ -130,7 +133,7 @@ class Forecasting:
                 self.book.update(rollups.of_hours(tx, hours), hours, ledger.label_sets(tx), balances)
         else:
             self.book = Histories(balances.limits)
-            self.book.fold(rollups.slices(tx, since), ledger.label_sets(tx), balances)
+            self.book.fold(self._slices(tx, since), ledger.label_sets(tx), balances)
             self._folded_at, self._kept_at = tx.now, None
         self.book.demand(forecast_store.unmet(tx, since=since, changed_since=lately))
         self._looked_at = tx.now
@@ -140,6 +143,11 @@ class Forecasting:
             self._kept.begin(self.book, tx.now, self._folded_at)
             self._kept_at = tx.now
         return is_new_day
+
+    def _slices(self, tx: Transaction, since: datetime) -> Iterator[list[Row]]:
+        for rows in rollups.slices(tx, since):
+            self._gets_further(rows[-1][:2])
+            yield rows
 
     def _is_current(self, balances: Balances) -> bool:
         """Whether histories need only what changed: folded not long ago, looked at in the past, and counted alike."""

@@ -85,15 +85,18 @@ class Recompute:
         high_usage_run: int,
         price: PriceOf,
         thresholds: Thresholds = DEFAULT,
+        gets_further: Callable[[object], None] = lambda _: None,
     ) -> None:
+        """``gets_further`` is told how far a long part of a tick is."""
         self.store, self.limits = store, tuple(limits)
         self.rules, self._targets, self._sources = tuple(rules), targets, sources
-        self._high_usage_run, self._price = high_usage_run, price
+        self._high_usage_run, self._price, self._gets_further = high_usage_run, price, gets_further
         self.begin_anew(thresholds)
 
     def begin_anew(self, thresholds: Thresholds) -> None:
         """Remember nothing: the next tick reads it again, for another process may have ticked meanwhile."""
-        self.forecasting, self.quality, self._observing = Forecasting(thresholds), Quality(), Observing()
+        self.forecasting = Forecasting(thresholds, self._gets_further)
+        self.quality, self._observing = Quality(), Observing()
         self._levels: dict[str, LevelState] | None = None
         self._seen_limits: tuple[Limit, ...] = ()
         self._analysis = Analysis()

@@ -53,16 +53,16 @@ def keys_of(response: str, request: str = "") -> tuple[str, str]:
 
 
 def larger(new: OtlpCall, old: OtlpCall) -> OtlpCall:
-    """What two records say of one call: the larger output, and the input side that is larger or split more finely.
+    """What two records say of one call: the output, and the input side that is larger or split more finely.
 
-    An SDK's own span knows the request and for how long caches were written; instrumentation beside it may know more
-    of the output, or say 1 where a stream was left.
+    An SDK's own span knows the request, the output and for how long caches were written; where it has no output since
+    the stream was left, instrumentation beside it may say 1.
     """
     sides = sorted((new, old), key=_input_side)
     finest, other = sides[1], sides[0]
-    output = max(new.usage.output, old.usage.output)
+    output = _output(new, old)
     whole = finest if finest.usage.output or not other.usage.output else other
-    named = finest if finest.message and not finest.key.startswith("msg:") else other
+    named = finest if _names_its_request(finest) else other
     return finest._replace(
         key=named.key,
         message=finest.message or other.message,
@@ -71,6 +71,16 @@ def larger(new: OtlpCall, old: OtlpCall) -> OtlpCall:
         terms=finest.terms if any(finest.terms) else other.terms,
         extent=whole.extent,
     )
+
+
+def _names_its_request(call: OtlpCall) -> bool:
+    return bool(call.message) and not call.key.startswith("msg:")
+
+
+def _output(new: OtlpCall, old: OtlpCall) -> int:
+    """Tokens written, as the SDK's own span has them; Traceloop's adds the placeholder that a stream begins with."""
+    exact = max((call.usage.output for call in (new, old) if _names_its_request(call)), default=0)
+    return exact or max(new.usage.output, old.usage.output)
 
 
 def _input_side(call: OtlpCall) -> tuple[int, int, int]:
