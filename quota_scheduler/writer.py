@@ -156,7 +156,7 @@ class Writer:
         gathered = self._gathered.get(loop)
         if gathered is None:
             gathered = self._gathered[loop] = []
-            loop.call_soon(self._hand_over, loop, 1, loop.time() + GATHER_SECONDS)
+            loop.call_soon(self._hand_over, loop, 0, loop.time() + GATHER_SECONDS)
         gathered.append(_Asked(request, future, note, self._traces.here()))
         return future
 
