@@ -34,6 +34,7 @@ from quota_scheduler.service import cycle
 from quota_scheduler.service.memory import Memory, Remembered
 from quota_scheduler.service.reread import Rereading
 from quota_scheduler.store import Foreseen, Store, Transaction
+from quota_scheduler.store.database import Question
 from quota_scheduler.store.engine import reason
 from quota_scheduler.traces import OFF, Place, Times, Traces
 
@@ -300,11 +301,12 @@ class Writer:
     def _cycle(self, asked: Sequence[_Asked]) -> cycle.CycleResult:
         self._notice_sleep()
         times, requests = Times(), [item.request for item in asked]
-        foreseen = Foreseen(self.store.clock())
-        if self.store.is_shared:
-            cycle.foresee(foreseen, requests, self._memory)
+        questions: Sequence[Question] = ()
+        if self.store.is_shared:  # there asking is a journey
+            cycle.foresee(foreseen := Foreseen(self.store.clock()), requests, self._memory)
+            questions = foreseen.questions
         try:
-            with self.store.transaction(foreseen.questions) as tx:
+            with self.store.transaction(questions) as tx:
                 self._follow(tx)
                 done = cycle.run_cycle(tx, requests, self.terms, self._memory)
                 for item, answer in zip(asked, done.answers, strict=True):
@@ -320,7 +322,8 @@ class Writer:
         wait = self._seconds_to(self._memory.due(), now)
         if self._traces.is_on:
             self._traces.served([item.place for item in asked], times.over(), [reply.ticket for reply in done.answers])
-        done = replace(done, changed=done.changed | self._memory.written_elsewhere())
+        if elsewhere := self._memory.written_elsewhere():
+            done = replace(done, changed=done.changed | elsewhere)
         if done.unfinished:
             wait = 0.0
         elif not self.terms.expire_leases:

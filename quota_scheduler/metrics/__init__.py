@@ -138,12 +138,10 @@ class Metrics:
 
     def _start_at_zero(self, version: str, revision: str) -> None:
         self._build.labels(version, revision, python_version()).set(1)
-        for decision in DECISIONS:
-            self._decision_seconds.labels(decision)
+        self._decided_in = {decision: self._decision_seconds.labels(decision).observe for decision in DECISIONS}
         for priority in Priority:
             self._waits.labels(priority)
-        for operation in OPERATIONS:
-            self._query_seconds.labels(operation)
+        self._queried = {operation: self._query_seconds.labels(operation).observe for operation in OPERATIONS}
         for outcome in SPOOLED:
             self._spooled.labels(outcome)
         for task in self._tasks:
@@ -227,9 +225,9 @@ class Metrics:
         decision = closed(decision, DECISIONS)
         self._decisions.labels(self._name_of(limit), decision, closed(reason, REASONS)).inc(count)
         self._version = next(self._versions)
-        durations = self._decision_seconds.labels(decision)
+        observe = self._decided_in.get(decision) or self._decision_seconds.labels(decision).observe
         for _ in range(count):
-            durations.observe(seconds)
+            observe(seconds)
 
     def _name_of(self, limit: str) -> str:
         """The limit as it may be exposed: also one that no tick has shown yet, as long as there is room."""
@@ -308,7 +306,8 @@ class Metrics:
 
     def queried(self, operation: str, seconds: float) -> None:
         """The database answered."""
-        self._query_seconds.labels(closed(operation, OPERATIONS)).observe(seconds)
+        observe = self._queried.get(operation)  # to find the series again costs as much as to count in it
+        (observe or self._query_seconds.labels(closed(operation, OPERATIONS)).observe)(seconds)
 
     def leads(self, leads: bool) -> None:
         """Whether this process runs the ticks: the one that holds the right to write a SQLite file."""

@@ -67,9 +67,10 @@ def run_cycle(tx: Transaction, requests: Sequence[Request], terms: Terms, memory
     remembered = memory.of(tx, terms)
     snapshot = snapshot_of(tx, requests, terms, remembered)
     decided = decide_batch(requests, snapshot)
-    _save(tx, decided, snapshot)
+    _save(tx, decided, snapshot, shared=memory.shared)
     changed = decided.changes.tickets.values()
-    memory.go_on(tx, decided.onward, changed, seen_all=snapshot.queue.look_at_all)
+    quiet = not decided.changes.breakers and not snapshot.breakers.is_any
+    memory.go_on(tx, decided.onward, changed, seen_all=snapshot.queue.look_at_all, quiet=quiet)
     return _result(decided, tx.now)
 
 
@@ -121,8 +122,11 @@ def _ask_first(
     tx: Transaction, requests: Sequence[Request], remembered: Remembered
 ) -> tuple[Callable[[], Breakers], Asked, Callable[[], list[int]]]:
     """What can be asked before the turn is taken: nothing of it depends on the instant, or on what others wrote."""
+    with_keys = tickets.numbers_of(tx, [draft.key for draft in drafts_of(requests)])
+    if remembered.is_quiet(tx.now):
+        return Breakers, list, with_keys
     too_soon = windows.closed_too_soon(tx, since=remembered.balances.now - JITTER)
-    return breakers.ask(tx), too_soon, tickets.numbers_of(tx, [draft.key for draft in drafts_of(requests)])
+    return breakers.ask(tx), too_soon, with_keys
 
 
 def _named(
@@ -173,15 +177,18 @@ def _promised(tx: Transaction, runs: Collection[str], terms: Terms) -> Mapping[s
 # save
 
 
-def _save(tx: Transaction, decided: Decided, snapshot: Snapshot) -> None:
-    """Write what was decided; the order only matters where rows refer to each other."""
+def _save(tx: Transaction, decided: Decided, snapshot: Snapshot, *, shared: bool) -> None:
+    """Write what was decided; the order only matters where rows refer to each other.
+
+    ``shared``: others remember what is written here, too.
+    """
     changes = decided.changes
     if changes.ledger:
         ledger.apply(tx, changes.ledger)
         count_passed(tx, changes.ledger, snapshot.terms.run_caps)
     tickets.save(tx, changes.tickets.values(), changes.past_leases, new=snapshot.numbers.ticket)
     owe_comments(tx, changes.tickets.values(), decided.decisions)
-    windows.save(tx, snapshot.balances)
+    windows.save(tx, snapshot.balances, tells=shared)
     ramps.save(tx, snapshot.queue.queue.ramps.moved())
     if any(limit.parent for limit in snapshot.balances.limits):
         loans.save(tx, moved(snapshot.balances, loans.standing(tx)))

@@ -42,6 +42,9 @@ class Remembered(Struct):
     ``taken`` is by ticket the share of each that runs or is offered, ``running`` how many of each share, ``offered``
     until when each offer stands. No lease runs out before ``lease_end``: it may be earlier than the first that does,
     where that one was renewed. All is as of ``revision``, ``passed`` what the store holds of the pass.
+
+    As of ``quiet_at`` no provider refuses and no window is closed that goes on: while nobody else has written and time
+    has not gone back nobody need ask.
     """
 
     balances: Balances
@@ -57,6 +60,11 @@ class Remembered(Struct):
     passed: str = ""
     seen_all_at: datetime | None = None
     next_slot: datetime | None = None
+    quiet_at: int = turns.NOTHING
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Whether a look at breakers, and at windows that were closed too soon, would bring nothing."""
+        return self.quiet_at == self.revision and now >= self.balances.now
 
     def balances_now(self, tx: Transaction) -> Balances:
         """The open windows as of now."""
@@ -206,8 +214,11 @@ class Memory:
         """Load what waits anew with the next cycle."""
         self.remembered, self._asked_end = None, None
 
-    def go_on(self, tx: Transaction, onward: Onward, changed: Iterable[Ticket], *, seen_all: bool) -> None:
-        """Take over what a cycle has left for the next one, and leave it to other replicas."""
+    def go_on(self, tx: Transaction, onward: Onward, changed: Iterable[Ticket], *, seen_all: bool, quiet: bool) -> None:
+        """Take over what a cycle has left for the next one, and leave it to other replicas.
+
+        ``quiet``: no provider refuses.
+        """
         assert self.remembered is not None
         self.remembered.go_on(onward, changed, now=tx.now, seen_all=seen_all)
         if self.remembered.expired_by(tx.now):
@@ -215,10 +226,13 @@ class Memory:
         if self.shared:
             self.remembered.keep_pass(tx)
         self.remembered.revision = max(self.remembered.revision, tx.revision)
+        self.remembered.quiet_at = self.remembered.revision if quiet and not self.shared else turns.NOTHING
 
     def written_elsewhere(self) -> set[int]:
         """The tickets that others have written since this was last asked."""
-        written, self._elsewhere = self._elsewhere, set()
+        written = self._elsewhere
+        if written:
+            self._elsewhere = set()
         return written
 
     def due(self) -> datetime | None:

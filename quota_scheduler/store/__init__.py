@@ -23,8 +23,6 @@ class Transaction:
         self.connection = connection
         self.now = now
         self.revision = 0
-        self.turn: Row | None = None
-        """The row of ``turns`` as this transaction has read it, before it took a revision itself."""
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
         """All rows of a query."""

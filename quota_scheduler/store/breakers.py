@@ -6,7 +6,7 @@ from datetime import timedelta
 from quota_scheduler.core.admission.breaker import Breaker
 from quota_scheduler.core.admission.breakers import Account, Breakers
 from quota_scheduler.core.instants import MICROSECOND, from_micros, instant_or_none, micros_or_none, to_micros
-from quota_scheduler.store import Row, Transaction
+from quota_scheduler.store import Row, Transaction, turns
 
 
 def load(tx: Transaction) -> Breakers:
@@ -40,7 +40,9 @@ def _breaker(row: Row) -> Breaker:
 
 
 def save(tx: Transaction, changed: Mapping[Account, Breaker | None]) -> None:
-    """Write the breakers that moved; None is one that is forgotten."""
+    """Write the breakers that moved; None is one that is forgotten. Whoever knew of none looks again."""
+    if changed:
+        turns.take(tx)
     for (provider, account), breaker in sorted(changed.items()):
         tx.send("DELETE FROM breakers WHERE provider = ? AND account = ?", (provider, account))
         if breaker is not None:

@@ -56,7 +56,7 @@ class Connection(Protocol):
     moved: bool
     """Whether this write took a revision, so that whoever waits for news is told when it is committed."""
     turn: Any
-    """The row of ``turns`` as this write found it, in its columns' order (``TURN``); None where none was read."""
+    """The row of ``turns`` as this write knows it, in its columns' order (``TURN``); None where it must be read."""
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Cursor:
         """Run one statement."""

@@ -137,7 +137,7 @@ class SqliteConnection:
 
     moved = False
     turn: Any = None
-    """Rows cost no journey here: ``turns`` is looked at when it is asked for."""
+    """Kept from write to write: nobody else writes the file. One that comes to nothing takes it along."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -215,8 +215,12 @@ class Sqlite:
     @contextlib.contextmanager
     def writing(self, _along: Sequence[Question] = (), /) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction; the caller sees to it that there is one at a time."""
-        with transaction(self._writer, "IMMEDIATE"):
-            yield self._connection, self.clock()
+        try:
+            with transaction(self._writer, "IMMEDIATE"):
+                yield self._connection, self.clock()
+        except BaseException:
+            self._connection.turn = None
+            raise
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[tuple[Connection, datetime]]:

@@ -51,6 +51,8 @@ _UPDATE = (
 )
 _COUNT = _UPDATE.replace("starts_at = ?, ends_at = ?, closed = ?, ", "")
 """What a cycle moves mostly: two indexes fewer are written anew."""
+_COUNT_UNTOLD = _COUNT.replace(", revision = ?", "")
+"""The same with a third fewer, where whoever remembers windows has moved them itself."""
 _PUT = (
     "INSERT INTO reservations (ticket, window, amount, reported, ledgered, before, open, whole) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
@@ -208,8 +210,11 @@ def reserved_among(tx: Transaction, ids: Iterable[int]) -> frozenset[int]:
     return frozenset(row[0] for row in tx.rows(sql, (json.dumps(sorted(ids)),)))
 
 
-def save(tx: Transaction, balances: Balances) -> None:
-    """Write what changed; provisional window ids become real ones, in reservations too."""
+def save(tx: Transaction, balances: Balances, *, tells: bool = True) -> None:
+    """Write what changed; provisional window ids become real ones, in reservations too.
+
+    ``tells``: somebody else remembers windows, and must learn from their revision that counters have moved.
+    """
     ids: dict[int, int] = {}
     moved, counted = [], []
     if balances.dropped:
@@ -224,12 +229,13 @@ def save(tx: Transaction, balances: Balances) -> None:
             ids[balance.id] = tx.insert(_INSERT, begun)
             balance.id = ids[balance.id]
         elif balance.stored_span == balance.span:
-            counted.append((*_counters(balance), turns.take(tx), balance.id))
+            counters = _counters(balance)
+            counted.append((*counters, turns.take(tx), balance.id) if tells else (*counters, balance.id))
         else:
             moved.append((*_span(balance), *_counters(balance), turns.take(tx), balance.id))
         balance.dirty, balance.stored_span = False, balance.span
     tx.many_whole(_UPDATE, moved)
-    tx.many_whole(_COUNT, counted)
+    tx.many_whole(_COUNT if tells else _COUNT_UNTOLD, counted)
     for row in balances.reservations.values() if ids else ():
         for held in row:
             held.window = ids.get(held.window, held.window)

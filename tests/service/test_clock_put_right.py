@@ -55,6 +55,18 @@ def present(here):
         )
 
 
+def test_a_window_goes_on_when_the_clock_falls_back_behind_its_reset_by_a_moment(world):
+    """So little is no trouble with the clock, and nothing is read anew: the next cycle looks for what was closed."""
+    here = world(a_limit(100))
+    here.record(a_usage_event(90))
+    here.until(MIDNIGHT - SECOND)
+    before = present(here)
+    here.until(MIDNIGHT + SECOND / 4)
+    here.cycle()
+    here.clock.at = MIDNIGHT - SECOND / 4
+    assert (said(here.submit(20))[0], present(here)) == ("defer", before)
+
+
 @pytest.mark.parametrize("restarts", [False, True], ids=["running on", "restarted ahead and after"])
 @pytest.mark.parametrize("by", JUMPS)
 @pytest.mark.parametrize(

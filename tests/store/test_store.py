@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from quota_scheduler.core.limits.changes import LimitChange
 from quota_scheduler.errors import DatabaseBusy, NotOurDatabase, StoreError
-from quota_scheduler.store import Store, engine, facts, limit_changes, read_only, sqlite
+from quota_scheduler.store import Store, engine, facts, limit_changes, read_only, sqlite, turns
 from tests.builders import HOUR, MONDAY
 from tests.fakes import FixedClock
 
@@ -55,6 +55,33 @@ def fail_half_way(store):
     with store.transaction() as tx:
         facts.remember(tx, "a", "1")
         raise ZeroDivisionError
+
+
+def test_a_revision_and_marks_that_were_taken_back_are_as_before(path):
+    """The row of turns is kept from write to write; what comes to nothing must not be remembered."""
+
+    def fail(store, move):
+        with store.transaction() as tx:
+            move(tx)
+            raise ZeroDivisionError
+
+    def look(store):
+        with store.transaction() as tx:
+            return turns.look(tx)
+
+    with Store(path) as store:
+        with store.transaction() as tx:
+            taken = turns.take(tx)
+        before = look(store)
+        for move in (turns.take, turns.everything_moved):
+            with pytest.raises(ZeroDivisionError):
+                fail(store, move)
+            with store.reading() as tx:
+                assert (taken, look(store), turns.look(tx)) == (before.revision, before, before)
+        with store.transaction() as tx:
+            turns.terms_moved(tx)
+        with store.reading() as tx:
+            assert look(store) == turns.look(tx) == before._replace(revision=taken + 1, terms=taken + 1)
 
 
 def test_what_fails_half_way_leaves_nothing(path):

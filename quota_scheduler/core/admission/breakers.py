@@ -31,6 +31,11 @@ class Breakers:
             if now is not None and (settled := states.as_of(row, now)) != row:
                 self._put(row, settled)
 
+    @property
+    def is_any(self) -> bool:
+        """Whether any account is known whose provider refuses, or did so lately."""
+        return bool(self._by_account)
+
     def __iter__(self) -> Iterator[Breaker]:
         return iter([self._by_account[account] for account in sorted(self._by_account)])
 

@@ -7,6 +7,7 @@ Where only running leases stand in the way, the line moves by one usual run afte
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -14,11 +15,13 @@ from quota_scheduler.core.admission.breaker import PROBE_WITHIN
 from quota_scheduler.core.admission.decide import Blocker, Defer
 from quota_scheduler.core.admission.headroom import Headroom, Headrooms
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.limits.schedule import window_at
+from quota_scheduler.core.limits.schedule import Schedule, window_at
 from quota_scheduler.core.tickets.run_history import USUAL_LENGTH
 from quota_scheduler.core.tickets.ticket import Reason, Ticket, need
 from quota_scheduler.core.units import Unit
 
+MOST_FORESEEN = 4096
+"""Beginnings of windows that are kept: those of 60 limits."""
 STEPS = 24
 """Bisections of the time to the reset: finer than a second in any window."""
 FORESEEN = 60
@@ -76,16 +79,26 @@ def starts_by_limit(
     for headroom in headrooms.of(ticket):
         name = headroom.balance.name
         if blocker := waits.get(name):
-            line = _Line(headroom, ahead(ticket, name), now, busy_until.get(name))
+            line = _Line(headroom, ahead(ticket, name), now, busy_until.get(name), headrooms.needs_ahead(name))
             starts[name] = line.start_of(ticket, blocker)
     return starts
 
 
 class _Line:
-    """Those who stand before a ticket in one limit, and when its windows or leases come free."""
+    """Those who stand before a ticket in one limit, and when its windows or leases come free.
 
-    def __init__(self, headroom: Headroom, ahead: Sequence[Ticket], now: datetime, freed: datetime | None) -> None:
-        self._headroom, self._ahead, self._now = headroom, ahead, now
+    ``needs`` is by ticket what those in line need, as far as it was worked out: mostly the same stand before each.
+    """
+
+    def __init__(
+        self,
+        headroom: Headroom,
+        ahead: Sequence[Ticket],
+        now: datetime,
+        freed: datetime | None,
+        needs: dict[int, int],
+    ) -> None:
+        self._headroom, self._ahead, self._now, self._needs = headroom, ahead, now, needs
         self._ends_at = headroom.ends_at(now)
         self._freed = max(freed, now) if freed else None
 
@@ -115,7 +128,10 @@ class _Line:
         headroom, limit = self._headroom, self._headroom.instance.limit
         whole = headroom.ceiling(ticket.priority, self._now)
         left = whole - headroom.balance.spent
-        line = [self._need(other) for other in self._ahead] + [self._need(ticket)]
+        for other in self._ahead:
+            if other.id not in self._needs:
+                self._needs[other.id] = self._need(other)
+        line = [*(self._needs[other.id] for other in self._ahead), self._need(ticket)]
         soonest = _window_of(line, left if self._freed else left - headroom.balance.reserved, whole)
         latest = _window_of(line, left - headroom.balance.reserved, whole)
         if soonest == 0 and (self._freed or not latest):
@@ -140,13 +156,19 @@ def _window_of(needs: Sequence[int], left: int, whole: int) -> int:
 
 def _begins(limit: Limit, ends_at: datetime, count: int) -> datetime:
     """When the ``count``-th window from now on begins, the first one at ``ends_at``."""
-    at, length = ends_at, timedelta(0)
-    for _ in range(min(count, FORESEEN) - 1):
-        following = window_at(limit.schedule, at)
-        if following is None:
-            return at
-        at, length = following.ends_at, following.length
+    at, length = _foreseen(limit.schedule, ends_at, min(count, FORESEEN) - 1)
     return at + length * max(0, count - FORESEEN)
+
+
+@lru_cache(MOST_FORESEEN)
+def _foreseen(schedule: Schedule, ends_at: datetime, windows: int) -> tuple[datetime, timedelta]:
+    """The end of the window so many behind that which ends at ``ends_at``, and its length; kept, since whoever waits
+    asks for the same."""
+    if windows <= 0:
+        return ends_at, timedelta(0)
+    before = _foreseen(schedule, ends_at, windows - 1)
+    following = window_at(schedule, before[0])
+    return (following.ends_at, following.length) if following else (before[0], timedelta(0))
 
 
 def _paced_until(headroom: Headroom, ticket: Ticket, amount: int, now: datetime, ends_at: datetime) -> datetime:

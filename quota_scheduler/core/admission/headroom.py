@@ -169,6 +169,7 @@ class Headrooms:
         self._views: dict[str, Headroom] = {}
         self._of: dict[Labels, tuple[Headroom, ...]] = {}
         self._needs: dict[int, Weighed] = {}
+        self._needs_ahead: dict[str, dict[int, int]] = {}
         self._pools = {limit.id: limit for limit in balances.limits}
         self._members = _members(balances.limits)
 
@@ -200,6 +201,10 @@ class Headrooms:
             needs = [need(ticket, instance.limit) for instance in self.balances.instances(ticket.labels.asking)]
             self._needs[ticket.id] = ticket.estimate, ticket.labels, needs
         return zip(self.of(ticket), needs, strict=True)
+
+    def needs_ahead(self, name: str) -> dict[int, int]:
+        """By ticket that waits in a limit what it needs there, as far as somebody has asked; to be added to."""
+        return self._needs_ahead.setdefault(name, {})
 
     def headroom(self, instance: LimitInstance) -> Headroom:
         """One limit as everybody finds it, without a loan."""

@@ -64,17 +64,14 @@ def decide_batch(requests: Sequence[Request], snapshot: Snapshot) -> Decided:
 
 def _settle_or_note(request: Request, work: Work, starts: Starts) -> Noted:
     """Carry out what returns room; note who is asking."""
+    if isinstance(request, Submit):
+        return (None, 0) if request.dry_run else starts.arrive(request.draft)
     if isinstance(request, Read | Withdraw | Renew | Release) and _is_out_of_scope(request, work):
         return Refused(Refusal.NOT_FOUND), request.ticket
     if isinstance(request, Withdraw | Renew | Release) and _is_foreign(request, work):
         return Refused(Refusal.NOT_OWNER), request.ticket
-    match request:
-        case Submit(_, dry_run=True):
-            return None, 0
-        case Submit(draft):
-            return starts.arrive(draft)
-        case Renew() | Release():
-            return apply_report(request, work), request.ticket
+    if isinstance(request, Renew | Release):
+        return apply_report(request, work), request.ticket
     if request.ticket in starts.newcomers:  # of this very batch: whoever names one finds it in line
         starts.stand_in_line()
     ticket = work.ticket(request.ticket)

@@ -1,18 +1,13 @@
 """The working state of one cycle: every change of a ticket, a lease or the ledger goes through here."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
-from quota_scheduler.core.admission.breakers import Breakers
 from quota_scheduler.core.admission.headroom import Headrooms
 from quota_scheduler.core.cycle.closing import Moved
 from quota_scheduler.core.cycle.snapshot import Numbers, Snapshot
-from quota_scheduler.core.ledger.balances import Balances
 from quota_scheduler.core.ledger.deduplicate import Change, Identity, count_once
 from quota_scheduler.core.ledger.settlement import LEASE_KEY, is_of, lease_prefix, settle
 from quota_scheduler.core.limits.limit import Limit
-from quota_scheduler.core.queue.policy import QueuePolicy
-from quota_scheduler.core.queue.throttle_queue import ThrottleQueue
 from quota_scheduler.core.tickets.ticket import TURN_TAKEN, Lease, Outcome, Reason, State, Ticket
 from quota_scheduler.core.usage import UsageEvent
 
@@ -21,11 +16,13 @@ class Work:
     """Tickets, leases and the ledger as they stand now.
 
     ``touched`` are the limit instances in which there may be more room than before, ``stops`` the tickets that are to
-    end at the next safe point, ``expired`` those whose lease nobody renewed.
+    end at the next safe point, ``expired`` those whose lease nobody renewed. ``balances``, ``breakers`` and ``queue``
+    are those of the snapshot, changed in place.
     """
 
     def __init__(self, snap: Snapshot) -> None:
-        self.snap = snap
+        self.snap, self.now, self.policy = snap, snap.now, snap.terms.policy
+        self.balances, self.breakers, self.queue = snap.balances, snap.breakers, snap.queue.queue
         self.headrooms = Headrooms(
             snap.balances,
             snap.terms.outlooks,
@@ -42,33 +39,8 @@ class Work:
         self._tickets = dict(snap.rows.tickets)
         self._before: dict[int, Ticket | None] = {}
         self._corrected: dict[Identity, Change] = {}
-        self._numbers = snap.numbers
+        self._next_number, self._next_fence = snap.numbers.ticket, snap.numbers.fence
         self._run_caps: tuple[Limit, ...] | None = None
-
-    @property
-    def now(self) -> datetime:
-        """The instant of the cycle."""
-        return self.snap.now
-
-    @property
-    def balances(self) -> Balances:
-        """The windows; changed in place."""
-        return self.snap.balances
-
-    @property
-    def breakers(self) -> Breakers:
-        """The accounts whose provider refuses for a moment; changed in place."""
-        return self.snap.breakers
-
-    @property
-    def queue(self) -> ThrottleQueue:
-        """What waits; changed in place."""
-        return self.snap.queue.queue
-
-    @property
-    def policy(self) -> QueuePolicy:
-        """How the queue is ordered and offered."""
-        return self.snap.terms.policy
 
     # tickets
 
@@ -90,7 +62,8 @@ class Work:
 
     def put(self, ticket: Ticket) -> Ticket:
         """Keep a changed ticket; it stands in the throttle queue exactly while it waits."""
-        self._before.setdefault(ticket.id, self.ticket(ticket.id))
+        if ticket.id not in self._before:
+            self._before[ticket.id] = self.ticket(ticket.id)
         self._tickets[ticket.id] = self.changed[ticket.id] = ticket
         if ticket.state is State.WAITING:
             self.queue.add(ticket)
@@ -114,14 +87,14 @@ class Work:
 
     def grant(self, ticket: Ticket) -> None:
         """Give a ticket its lease, under the next fence."""
-        fence, self._numbers = self._numbers.fence, Numbers(self._numbers.ticket, self._numbers.fence + 1)
-        lease = Lease(fence, self.now, self.now + ticket.ttl, ticket.ttl, ticket.session)
+        lease = Lease(self._next_fence, self.now, self.now + ticket.ttl, ticket.ttl, ticket.session)
+        self._next_fence += 1
         self.breakers.begins(ticket.id, self.now)
         self.put(ticket.granted(lease))
 
     def number(self, draft: Ticket) -> Ticket:
         """A draft under the next free id; it does not stand in line before it is ``put``."""
-        number, self._numbers = self._numbers.ticket, Numbers(self._numbers.ticket + 1, self._numbers.fence)
+        number, self._next_number = self._next_number, self._next_number + 1
         ticket = self._tickets[number] = draft.numbered(number)
         self._before[number] = None
         return ticket
@@ -129,7 +102,7 @@ class Work:
     @property
     def numbers(self) -> Numbers:
         """The next free id and fence."""
-        return self._numbers
+        return Numbers(self._next_number, self._next_fence)
 
     def touch(self, ticket: Ticket) -> None:
         """Whoever waits for the same limits may find more room than before."""

@@ -178,6 +178,7 @@ class Balances(OpenWindows):
         tickets that are only ``offered`` go on holding in one that has not begun.
         """
         ended = self.due()
+        self._is_settled &= not ended
         for balance in ended:
             balance.closed = balance.dirty = True
             carried = [

@@ -44,6 +44,8 @@ class OpenWindows:
         self._instances_alike: dict[object, tuple[LimitInstance, ...]] = {}
         self._looked_at = attrgetter(*_looked_at(self.limits))
         self._next_id = -1
+        self._is_settled = False
+        """Whether none is closed, and the next end and the last beginning are those of all of them."""
         self.take(rows)
 
     def limit(self, name: str) -> Limit | None:
@@ -52,7 +54,7 @@ class OpenWindows:
 
     def take(self, rows: Iterable[Balance]) -> None:
         """Hold these windows and no others."""
-        self.by_name, self.ends_next, self.starts_last = {}, None, None
+        self.by_name, self.ends_next, self.starts_last, self._is_settled = {}, None, None, False
         for balance in sorted(rows, key=lambda t: (t.window is None, t.window.starts_at if t.window else self.now)):
             self.add(balance)
 
@@ -67,22 +69,29 @@ class OpenWindows:
             if not balance.closed:
                 self.add(balance)
                 self._sort(self.by_name[balance.name])
+        self._is_settled = False
         OpenWindows.rest(self)
 
     def rest(self) -> None:
         """Let go what only one journey needed: closed windows."""
+        if not self._is_settled:
+            self._settle()
+        if len(self._instances) > MOST_REMEMBERED:
+            self._instances.clear()
+            self._instances_alike.clear()
+
+    def _settle(self) -> None:
         self.ends_next = self.starts_last = None
         for row in self.by_name.values():
             if any(balance.closed for balance in row):
                 row[:] = [balance for balance in row if not balance.closed]
             for balance in row:
                 self._watch(balance)
-        if len(self._instances) > MOST_REMEMBERED:
-            self._instances.clear()
-            self._instances_alike.clear()
+        self._is_settled = True
 
     def add(self, balance: Balance) -> Balance:
         """Put a window among the others; a new one gets a provisional id below zero."""
+        self._is_settled = False
         if not balance.id:
             balance.id, self._next_id = self._next_id, self._next_id - 1
         row = self.by_name.setdefault(balance.name, [])
@@ -95,6 +104,7 @@ class OpenWindows:
 
     def drop(self, balance: Balance) -> None:
         """Let a window that never was go for good; nothing may be reserved in it."""
+        self._is_settled = False
         self.by_name[balance.name].remove(balance)
         if balance.id > 0:
             self.dropped.append(balance.id)
@@ -224,7 +234,7 @@ class OpenWindows:
 
     def move(self, balance: Balance, window: Window) -> None:
         """Let a window be another span of time."""
-        balance.window, balance.dirty = window, True
+        balance.window, balance.dirty, self._is_settled = window, True, False
         self._sort(self.by_name[balance.name])
         self._watch(balance)
 
@@ -232,7 +242,8 @@ class OpenWindows:
         """Allow in every window for what is used elsewhere, as of now."""
         for row in self.by_name.values():
             for balance in row:
-                balance.let_drift(self.now)
+                if balance.drift:
+                    balance.let_drift(self.now)
 
     # what has ended
 

@@ -34,6 +34,13 @@ UNBOUND = ""
 GroupKey = tuple[tuple[str, ...], int, str, str, str, bool]
 """Names of the limits, rank, share, provider and account: while one provider's usage is read, or one account is
 refused, the others go on. Last whether they are pressing, so that one test holds for all of a group."""
+Entry = tuple[datetime, int]
+"""An instant at which something comes for a ticket, and its id."""
+
+
+def _patience(ticket: Ticket) -> tuple[datetime, datetime | None, datetime | None]:
+    """What says when a ticket presses, is late, or has waited too long."""
+    return ticket.waiting_since, ticket.deadline, ticket.wait_until
 
 
 def arrival(ticket: Ticket) -> tuple[datetime, int]:
@@ -72,10 +79,6 @@ class QueueGroup(Struct):
         del self.tickets[at]
         self.amounts = [a - b for a, b in zip(self.amounts, needs, strict=True)]
 
-    def tighten(self) -> None:
-        """Make the lower bound exact."""
-        self.least = [min(need(ticket, instance.limit) for ticket in self.tickets) for instance in self.instances]
-
 
 class _Line(NamedTuple):
     """Who waits for one limit: those who have a place, in that order, and those who came since; some may have left."""
@@ -94,8 +97,8 @@ class ThrottleQueue:
         self._groups: dict[GroupKey, QueueGroup] = {}
         self._by_instance: dict[str, set[GroupKey]] = {}
         self._sums: dict[str, list[int]] = {}
-        self._due: list[tuple[datetime, int]] = []
-        self._will_press: list[tuple[datetime, int]] = []
+        self._due: list[Entry] = []
+        self._will_press: list[Entry] = []
         self._pressing: set[int] = set()
         self.ramps = Ramps()
         self.places: tuple[datetime, dict[int, int]] | None = None
@@ -118,17 +121,23 @@ class ThrottleQueue:
         """What a waiting ticket needs in each limit that binds it, in their order."""
         return self._standing[number][1]
 
+    def tighten(self, key: GroupKey) -> None:
+        """Make the lower bound of a group exact, by what was worked out as each came: it may have 10,000 of them."""
+        group = self._groups[key]
+        group.least = [min(column) for column in zip(*(self._standing[t.id][1] for t in group.tickets), strict=True)]
+
     def __iter__(self) -> Iterator[Ticket]:
         return iter(self._tickets.values())
 
     def add(self, ticket: Ticket) -> GroupKey:
         """Take a ticket in, or take it anew when it has changed; returns the group it stands in."""
-        pressing = ticket.id in self._pressing
+        pressing, before = ticket.id in self._pressing, self._tickets.get(ticket.id)
         self.remove(ticket.id)
         self._moved_since_places = True
+        is_noted = before is not None and _patience(before) == _patience(ticket)
         if pressing:
             self._pressing.add(ticket.id)
-        else:
+        elif not is_noted:
             heapq.heappush(self._will_press, (ticket.presses_from, ticket.id))
         instances = self._bind(ticket.labels.asking)
         key = self._key(ticket, instances)
@@ -143,7 +152,7 @@ class ThrottleQueue:
         self._count(key, needs, +1)
         self._join_lines(ticket.id, key[0])
         for due in (ticket.deadline, ticket.wait_until):
-            if due:
+            if due and not is_noted:
                 heapq.heappush(self._due, (due, ticket.id))
         self._let_go()
         return key
@@ -152,13 +161,16 @@ class ThrottleQueue:
         """Forget who has left, once they are many: most start long before they would press or be late."""
         most = STALE + 2 * len(self._tickets)
         if len(self._will_press) > most:
-            waiting = self._tickets.keys() - self._pressing
-            self._will_press = [(self._tickets[number].presses_from, number) for number in waiting]
-            heapq.heapify(self._will_press)
+            self._will_press = self._of_who_waits(self._will_press, but=self._pressing)
         if len(self._due) > most:
-            ends = ((due, ticket.id) for ticket in self for due in (ticket.deadline, ticket.wait_until))
-            self._due = [(due, number) for due, number in ends if due]
-            heapq.heapify(self._due)
+            self._due = self._of_who_waits(self._due)
+
+    def _of_who_waits(self, heap: Iterable[Entry], but: Collection[int] = ()) -> list[Entry]:
+        """The entries of those who are still there, each once: to work them out anew takes ten times as long."""
+        waiting = self._tickets
+        kept = list({entry for entry in heap if entry[1] in waiting and entry[1] not in but})
+        heapq.heapify(kept)
+        return kept
 
     def remove(self, number: int) -> None:
         """Let a ticket leave; nothing happens when it does not wait."""
@@ -226,14 +238,14 @@ class ThrottleQueue:
         line = self._line(name, places)
         walked = line.placed if mine else chain(line.placed, line.others)
         before: list[Ticket] = []
-        left = 0
+        left, rank = 0, ticket.priority.rank
         for number in walked:
             if len(before) == SHORT or (mine and places[number] >= mine):
                 break
             other = self._tickets.get(number)
             if other is None:
                 left += 1
-            elif number != ticket.id and not other.on_hold and (mine or other.priority.rank <= ticket.priority.rank):
+            elif number != ticket.id and not other.on_hold and (mine or other.priority.rank <= rank):
                 before.append(other)
         if left > SHORT:
             del self._lines[1][name]

@@ -159,7 +159,7 @@ class _Pass:
             if turn.place + 1 < len(group.tickets):
                 self._order.passed(turn.key, turn.place)
             else:
-                group.tighten()  # the end of a fruitless search: the group's bound is made exact
+                self._queue.tighten(turn.key)  # the end of a fruitless search: the group's bound is made exact
         self._flowing.discard(turn.key)
 
     def _leaves(self, turn: Turn, verdict: Verdict) -> None:

@@ -111,6 +111,30 @@ def test_who_stands_ahead_is_known_however_the_line_moves(count):
     agrees()
 
 
+def test_a_ticket_that_changes_is_noted_once_and_presses_and_ends_at_its_time():
+    queue = ThrottleQueue([], some_balances(a_limit()).instances, share_label="team")
+    ticket = waiting(1)._replace(deadline=MONDAY + 4 * HOUR)
+    for changed in (ticket, ticket._replace(was_deferred=True), ticket._replace(on_hold=True), ticket):
+        queue.add(changed)
+    assert (len(queue._will_press), len(queue._due)) == (1, 1)
+    later = ticket._replace(deadline=MONDAY + 40 * HOUR)
+    queue.add(later)
+    assert [queue.due(MONDAY + 4 * HOUR), queue.press(ticket.presses_from)] == [[], []]
+    assert [queue.press(later.presses_from), queue.due(MONDAY + 40 * HOUR)] == [[later], [later]]
+
+
+@pytest.mark.parametrize("left", [[], [3], [1, 2]], ids=["nobody", "somebody large", "the smallest"])
+def test_the_bound_of_a_group_is_made_exact(left):
+    queue = ThrottleQueue(
+        [waiting(n, tokens=10 * n) for n in (1, 2, 3)], some_balances(a_limit()).instances, share_label="team"
+    )
+    for number in left:
+        queue.remove(number)
+    (key,) = queue.groups(None)
+    queue.tighten(key)
+    assert queue.group(key).least == [min(queue.needs(ticket.id)[0] for ticket in queue)]
+
+
 def test_who_has_left_is_forgotten_although_its_time_is_far():
     """Most start long before they would press or be late: calendars must not grow with all that ever waited."""
     queue = ThrottleQueue([waiting(1)], some_balances(a_limit()).instances, share_label="team")
