@@ -155,6 +155,7 @@ class Postgres:
     def writing(self, along: Sequence[Question] = ()) -> Iterator[tuple[Connection, datetime]]:
         """A write transaction in its turn among all replicas."""
         writer, taking, said = self._begin(along)
+        before = taking.turn[0] if taking.turn else None
         commits = False
         try:
             yield taking, self._now(said)
@@ -181,7 +182,7 @@ class Postgres:
             raise
         if ended.word != b"COMMIT":  # a statement had failed, and whoever ran it went on
             raise StoreError("the database took the write back, since a part of it had failed; nothing was changed")
-        self._left = taking.turn[0] + taking.moved if taking.turn and self._log_is_known else None
+        self._left = None if before is None or not self._log_is_known else before + taking.moved
 
     def _begin(self, along: Sequence[Question]) -> tuple[_Writer, PostgresConnection, datetime]:
         """A connection whose turn it is. One that has broken meanwhile is replaced once: nothing was done on it yet."""

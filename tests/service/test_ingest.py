@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from quota_scheduler.core.labels import Labels
-from quota_scheduler.core.pricing import Priced
+from quota_scheduler.core.pricing import Priced, PriceRates
 from quota_scheduler.core.usage import PriceTerms, Usage
 from quota_scheduler.errors import DatabaseAway, StoreError
 from quota_scheduler.service.ingest import SLICE, Ingest
@@ -36,6 +36,9 @@ class Prices:
         if usage.input == UNREADABLE:
             raise OverflowError("no price is so large")
         return Priced(0, estimated=False)
+
+    def rates(self, _labels: Labels, _at: datetime, _terms: PriceTerms) -> tuple[tuple[PriceRates, ...], bool]:
+        return (), False
 
 
 class Reading:

@@ -11,7 +11,7 @@ import pytest
 
 from quota_scheduler.core.labels import Labels
 from quota_scheduler.core.observations.observation import Observation, ProviderWindow
-from quota_scheduler.core.pricing import Priced
+from quota_scheduler.core.pricing import Priced, PriceRates
 from quota_scheduler.core.usage import PriceTerms, Usage
 from quota_scheduler.service.ingest import Ingest
 from quota_scheduler.sources import codex
@@ -31,6 +31,9 @@ class Prices:
         if usage.input == SPOILT:
             raise OverflowError("no price is so large")
         return Priced(0, estimated=False)
+
+    def rates(self, _labels: Labels, _at: datetime, _terms: PriceTerms) -> tuple[tuple[PriceRates, ...], bool]:
+        return (), False
 
 
 def line(kind: str, **payload) -> bytes:

@@ -57,6 +57,9 @@ class Prices:
     def price(self, _labels, usage, _at, _terms):
         return Priced(usage.tokens * 10**6, estimated=False)
 
+    def rates(self, _labels, _at, _terms):
+        return (), False
+
 
 class Service:
     """A store with an ingest of a folder; it may be started again at any time."""

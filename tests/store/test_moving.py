@@ -81,9 +81,10 @@ def test_the_documents_of_both_are_equal_and_the_next_row_has_a_number_of_its_ow
             one.table: tx.scalar(f'SELECT count(*) FROM "{one.table}"') for one in moved
         }
     assert documents(postgres_dsn) == documents(world.path)
+    with psycopg.connect(postgres_dsn) as connection:
+        names = [column.name for column in tables_of(connection)["label_sets"] if column.name != "id"]
     with Store(postgres_dsn) as store, store.transaction() as tx:
         last = tx.scalar("SELECT max(id) FROM label_sets")
-        names = [column.name for column in tables_of(tx.connection.connection)["label_sets"] if column.name != "id"]  # type: ignore[attr-defined]
         values = ", ".join("'new'" for _ in names)
         assert tx.insert(f"INSERT INTO label_sets ({', '.join(names)}) VALUES ({values})") == last + 1
         assert tx.scalar("SELECT value FROM meta WHERE name = 'nul'") == "a\ufffdb"
