@@ -1,6 +1,7 @@
 """Whether a service takes work, and what an operator should know although it does: ``/readyz``, in sentences."""
 
 import time
+from collections.abc import Collection
 
 from quota_scheduler.core.readings.refusing import refusing, sentence
 from quota_scheduler.errors import first_line
@@ -61,4 +62,10 @@ def _first_pass(service: Service) -> list[str]:
     behind = service.writer.terms.catching_up
     if not behind or time.monotonic() - service.begun > FIRST_PASS_SECONDS:
         return []
-    return [f"usage of {', '.join(sorted(behind))} is being read for the first time"]
+    return [first_pass_sentence(behind)]
+
+
+def first_pass_sentence(providers: Collection[str]) -> str:
+    """Whose usage is being read; the provider of agents that call several is empty."""
+    named = [*sorted(filter(None, providers)), *(["agents that call several providers"] if "" in providers else [])]
+    return f"usage of {', '.join(named)} is being read for the first time"

@@ -8,6 +8,7 @@ import pytest
 
 from quota_scheduler.errors import StoreError
 from quota_scheduler.health import Health
+from quota_scheduler.readiness import first_pass_sentence
 from tests.shell.edge import start
 
 
@@ -123,3 +124,15 @@ def test_R8_the_probe_says_what_does_not_work(tmp_path: Path) -> None:
         assert (reply.status, reply.body["problems"]) == (503, ["the database takes no writes: the disk is full"])
     finally:
         edge.service.stop()
+
+
+@pytest.mark.parametrize(
+    ("providers", "told"),
+    [
+        pytest.param({"openai", "anthropic"}, "anthropic, openai", id="by name"),
+        pytest.param({""}, "agents that call several providers", id="an agent that has no provider of its own"),
+        pytest.param({"openai", ""}, "openai, agents that call several providers", id="both"),
+    ],
+)
+def test_whose_usage_is_read_for_the_first_time(providers, told):
+    assert first_pass_sentence(providers) == f"usage of {told} is being read for the first time"
