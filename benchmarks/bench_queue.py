@@ -37,6 +37,8 @@ from quota_scheduler.core.tickets.ticket import Estimate, Ticket
 from quota_scheduler.core.units import Unit
 from quota_scheduler.core.usage import Usage
 
+SETTLES = 8.0
+"""Seconds after which a service has loaded what it loads once it is ready, and has ticked over what waits."""
 JSON = {"Content-Type": "application/json"}
 NOW = datetime(2026, 11, 16, 9, tzinfo=UTC)
 CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
@@ -204,6 +206,7 @@ def long_polls(parked: int) -> None:
             found = [
                 each["id"] for start in range(0, parked, 500) for each in submit(port, bodies[start : start + 500])
             ]
+            time.sleep(SETTLES)
             asyncio.run(park(port, process.pid, found, granted + 60))
         finally:
             process.kill()
