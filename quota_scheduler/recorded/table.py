@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.usage import KINDS
 
@@ -30,8 +31,7 @@ class WrongFile(ValueError):
     """The file as a whole is not what can be read."""
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(Struct):
     """What is said of a file: lines that were left out, and what was assumed."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from quota_scheduler.recorded import cells
 from quota_scheduler.recorded.table import TOTALS, Notes, Row, Rows, WrongFile, counted, read_each, table_of
@@ -18,8 +19,7 @@ FILES = ("daily.csv", "hourly.csv")
 """What a folder of traces holds, or one of them."""
 
 
-@dataclass(slots=True)
-class SeriesOfTotals:
+class SeriesOfTotals(Struct):
     """One series: usage by ``step``, from the first line of it to the last."""
 
     name: str

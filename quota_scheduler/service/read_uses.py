@@ -7,8 +7,9 @@ A million uses take ten seconds to read, and nobody else writes while one does. 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.instants import EPOCH, HOUR_MICROS, MICROSECOND, SKEW, from_micros, to_micros
 from quota_scheduler.core.ledger.balance import LimitInstance
@@ -28,8 +29,7 @@ START = -1
 """The number before that of every event."""
 
 
-@dataclass(slots=True)
-class ReadUses:
+class ReadUses(Struct):
     """What was read so far: the uses from ``since`` up to a ``place``.
 
     ``as_of`` is the instant of the last write that had moved any hour when the reading began. Writes have one order,

@@ -5,9 +5,10 @@ hours that have moved since ──rewound──► the chain as it was before th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from quota_scheduler.core.limits.schedule import Window
 
@@ -23,8 +24,7 @@ class Grounds(NamedTuple):
     openings: tuple[datetime, ...] = ()
 
 
-@dataclass(slots=True)
-class ChainedSession:
+class ChainedSession(Struct):
     """One session of a chain: its span, and what was used in it by the hour that began then."""
 
     span: Window
@@ -36,8 +36,7 @@ class ChainedSession:
         return sum(self.by_hour.values())
 
 
-@dataclass(slots=True)
-class SessionChain:
+class SessionChain(Struct):
     """The sessions of one limit instance, oldest first; each lasts ``length``."""
 
     length: timedelta
